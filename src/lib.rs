@@ -1,0 +1,25 @@
+//! treasury-bot: incident response from Slack for a Treasury Management System.
+//!
+//! # Layout
+//! Dependencies point down this list only; `tests/it/layers.rs` reads the `use` lines and fails
+//! on an arrow that runs upwards.
+//!
+//! - [`cli`]: the command line; [`app`]: the composition root
+//! - [`slack`], [`web`]: the doors; [`sandbox`]: a local Slack and a simulated treasury stack
+//! - [`bot`]: use cases, the only place that decides
+//! - [`platform`], [`probe`], [`store`]: the world outside
+//! - [`command`], [`report`]: pure: words to commands, timelines to bytes
+//! - [`domain`]: plain types and rules
+
+pub mod app;
+pub mod bot;
+pub mod cli;
+pub mod command;
+pub mod domain;
+pub mod platform;
+pub mod probe;
+pub mod report;
+pub mod sandbox;
+pub mod slack;
+pub mod store;
+pub mod web;

@@ -1,0 +1,4 @@
+//! The sandbox: a local Slack that speaks the real protocol, and a simulated treasury stack.
+
+pub mod slack;
+pub mod stack;

@@ -2,4 +2,19 @@
 //!
 //! Nothing here does I/O, reads a clock, or knows of Slack, SQL or HTTP.
 
+pub mod duration;
+pub mod incident;
+pub mod message;
+pub mod outgoing;
+pub mod person;
+pub mod request;
 pub mod service;
+pub mod timeline;
+
+pub use incident::{Incident, IncidentId, IncidentRole, Severity, Status};
+pub use message::{Audience, Button, Line, Message, Part, Span, Style, Tone};
+pub use outgoing::{Content, Destination, Outgoing};
+pub use person::{Person, Role};
+pub use request::{Door, Place, Reply, Request};
+pub use service::{Service, ServiceName, Target};
+pub use timeline::{Entry, EntryKind, Stream};

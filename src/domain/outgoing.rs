@@ -1,0 +1,90 @@
+//! What is to be said and done in the chat. `bot/` writes these into the outbox; a door delivers
+//! them. The newest state of a message is all that counts: putting the same key again edits it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Audience, IncidentId, Message, Person, Place, Reply};
+
+/// One thing to deliver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outgoing {
+    /// Names the message for ever: the same key again replaces its content.
+    pub key: String,
+    /// Where to.
+    pub to: Destination,
+    /// Who is to see it. [`Audience::Asker`] needs `asker`.
+    pub audience: Audience,
+    /// Whose request this answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asker: Option<Person>,
+    /// Ways to answer that only this request has, used where the channel itself can't be posted to
+    /// and for answers to the asker only.
+    #[serde(default)]
+    pub reply: Reply,
+    /// What to deliver.
+    pub content: Content,
+}
+
+/// Where something is to be delivered. Deliveries to one destination keep their order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Destination {
+    /// A channel or thread.
+    Place(Place),
+    /// Wherever this incident is worked on; waits until there is such a place.
+    Incident(IncidentId),
+    /// The configured main channel.
+    Home,
+}
+
+impl Destination {
+    /// The lane that keeps the order: one a channel.
+    pub fn lane(&self) -> String {
+        match self {
+            Self::Place(place) => format!("channel:{}", place.channel),
+            Self::Incident(id) => format!("incident:{id}"),
+            Self::Home => "home".to_owned(),
+        }
+    }
+}
+
+/// What is to be delivered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Content {
+    /// A message, new or edited.
+    Message(Message),
+    /// Make the place where an incident is worked on: a channel of its own, or, where that is
+    /// not possible, a thread under `announcement` in the main channel. The place is written to the
+    /// incident.
+    Room {
+        /// The incident.
+        incident: IncidentId,
+        /// Wanted channel name, such as `inc-12-frontend-502`.
+        name: String,
+        /// The channel's topic.
+        topic: String,
+        /// Who is to be in it.
+        members: Vec<Person>,
+        /// Posted in the main channel; names the room once it is known.
+        announcement: Message,
+    },
+    /// Set the topic of the incident's channel (nothing is done for a thread).
+    Topic {
+        /// The incident.
+        incident: IncidentId,
+        /// The new topic.
+        topic: String,
+    },
+    /// A file with a comment.
+    File {
+        /// File name.
+        name: String,
+        /// Shown above it.
+        title: String,
+        /// Its content; exports are text.
+        text: String,
+        /// Said with it, one line.
+        comment: Message,
+    },
+}

@@ -197,9 +197,11 @@ impl Line {
         let mut out = String::new();
         for span in &self.0 {
             match span {
-                Span::Plain(text) | Span::Code(text) | Span::Bold(text) => out.push_str(text),
+                Span::Plain(text)
+                | Span::Code(text)
+                | Span::Bold(text)
+                | Span::Link { text, .. } => out.push_str(text),
                 Span::Person(person) => out.push_str(&person.name),
-                Span::Link { text, .. } => out.push_str(text),
                 Span::Channel(id) => out.push_str(id),
                 Span::Time(at) => out.push_str(&super::duration::utc_text(*at)),
             }

@@ -38,6 +38,11 @@ pub enum Destination {
 }
 
 impl Destination {
+    /// Nothing is sent: the asker's terminal reads it from the store.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Place(place) if place.is_terminal())
+    }
+
     /// The lane that keeps the order: one a channel.
     pub fn lane(&self) -> String {
         match self {
@@ -60,8 +65,8 @@ pub enum Content {
     Room {
         /// The incident.
         incident: IncidentId,
-        /// Wanted channel name, such as `inc-12-frontend-502`.
-        name: String,
+        /// Wanted channel name, such as `inc-12-frontend-502`; `None` for a thread.
+        name: Option<String>,
         /// The channel's topic.
         topic: String,
         /// Who is to be in it.

@@ -1,1 +1,5 @@
+//! Probes: questions put to the services themselves.
 
+mod http;
+
+pub use http::Http;

@@ -13,15 +13,15 @@ pub struct ActionRecord {
     /// The service.
     pub service: ServiceName,
     /// What is done: `restart`, or `scale` with the wanted number.
-    pub what: NewAction,
+    pub what: ActionKind,
     /// Who asked, and confirmed.
     pub actor: Person,
     /// Their reason.
     pub reason: Option<String>,
     /// On whose timelines it is put.
     pub incidents: Vec<IncidentId>,
-    /// The message that tells of it, as it stood when the intent was recorded.
-    pub message: Outgoing,
+    /// The messages that tell of it: where it was asked, and in the incidents' own places.
+    pub messages: Vec<Outgoing>,
     /// The replicas before.
     pub before: Vec<ReplicaMark>,
     /// The state before, for people: `healthy 2/2`.
@@ -31,7 +31,7 @@ pub struct ActionRecord {
 /// What is done to a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum NewAction {
+pub enum ActionKind {
     /// Every replica's process is started anew, one after another.
     Restart,
     /// The number of replicas becomes this.

@@ -93,8 +93,8 @@ impl Tx {
         .bind(serde_json::to_string(&incident.services)?)
         .bind(serde_json::to_string(&incident.assignments)?)
         .bind(serde_json::to_string(&incident.links)?)
-        .bind(incident.mitigated_at.map(|at| at.as_microsecond()))
-        .bind(incident.resolved_at.map(|at| at.as_microsecond()))
+        .bind(incident.mitigated_at.map(jiff::Timestamp::as_microsecond))
+        .bind(incident.resolved_at.map(jiff::Timestamp::as_microsecond))
         .bind(incident.id.0)
         .execute(self.connection())
         .await?;

@@ -23,7 +23,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Executor};
 use tokio::sync::Notify;
 
-pub use action::{ActionRecord, ActionRow, NewAction};
+pub use action::{ActionKind, ActionRecord, ActionRow};
 pub use inbox::{Accepted, Claimed};
 pub use incident::NewIncident;
 pub use outbox::{Parcel, Sent};

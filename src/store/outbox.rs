@@ -77,15 +77,20 @@ impl Tx {
         let now = self.now.as_microsecond();
         sqlx::query(
             "INSERT INTO outbox (key, lane, outgoing, version, sent_version, state, due_at, \
-             created_at) VALUES ($1, $2, $3, 1, 0, 'waiting', $4, $4) \
+             created_at) VALUES ($1, $2, $3, 1, 0, $5, $4, $4) \
              ON CONFLICT (key) DO UPDATE SET outgoing = excluded.outgoing, \
              version = outbox.version + 1, \
-             state = CASE WHEN outbox.state = 'dead' THEN 'dead' ELSE 'waiting' END",
+             state = CASE WHEN outbox.state = 'dead' THEN 'dead' ELSE excluded.state END",
         )
         .bind(outgoing.key.clone())
         .bind(outgoing.to.lane())
         .bind(serde_json::to_string(outgoing)?)
         .bind(now)
+        .bind(if outgoing.to.is_terminal() {
+            "local"
+        } else {
+            "waiting"
+        })
         .execute(self.connection())
         .await?;
         self.outbox_changed = true;
@@ -257,6 +262,17 @@ impl Store {
                 .fetch_one(self.readers())
                 .await?;
         Ok(count)
+    }
+
+    /// The wanted state of a message and its number, if there is one of this key.
+    pub async fn outbox_read(&self, key: &str) -> Result<Option<(Outgoing, i64)>, StoreError> {
+        let row: Option<(String, i64)> =
+            sqlx::query_as("SELECT outgoing, version FROM outbox WHERE key = $1")
+                .bind(key.to_owned())
+                .fetch_optional(self.readers())
+                .await?;
+        row.map(|(outgoing, version)| Ok((serde_json::from_str(&outgoing)?, version)))
+            .transpose()
     }
 
     /// Where the message of this key was posted, once it was: channel id and timestamp.

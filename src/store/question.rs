@@ -3,19 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, Tx, moment};
-use crate::domain::{Person, Place};
+use crate::domain::{Outgoing, Person};
 
 /// What was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Question {
     /// The command to be confirmed, as a sentence.
     pub sentence: String,
     /// Who asked for it.
     pub asker: Person,
-    /// Where.
-    pub place: Place,
-    /// Key of the message that asks; it becomes the progress and the answer.
-    pub message_key: String,
+    /// The message that asks; it becomes the progress and the answer.
+    pub message: Outgoing,
 }
 
 /// Where a question stands.
@@ -50,7 +48,7 @@ impl QuestionState {
 }
 
 /// A question with its token and state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct QuestionRow {
     /// What the button carries.
     pub token: String,
@@ -134,6 +132,17 @@ impl Tx {
 }
 
 impl Store {
+    /// The question of this token.
+    pub async fn question(&self, token: &str) -> Result<Option<QuestionRow>, StoreError> {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT token, record, state, expires_at FROM question WHERE token = $1",
+        )
+        .bind(token.to_owned())
+        .fetch_optional(self.readers())
+        .await?;
+        row.map(question).transpose()
+    }
+
     /// Open questions whose time is over.
     pub async fn questions_overdue(&self) -> Result<Vec<QuestionRow>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(

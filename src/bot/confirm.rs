@@ -1,0 +1,224 @@
+//! Questions with a yes and a no, each answered once.
+
+use super::worker::{Answer, Ask, Done, Effect};
+use super::{Bot, Fault, Refusal, with_content};
+use crate::command::{self, Command, Parsed};
+use crate::domain::timeline::Draft;
+use crate::domain::{
+    Audience, Button, Content, EntryKind, Line, Message, Outgoing, Person, Stream, Style, Tone,
+    duration,
+};
+use crate::store::{Question, QuestionRow, QuestionState, StoreError};
+
+impl Bot {
+    /// Asks before something is done. The message that asks becomes the progress and the answer.
+    pub(super) fn question(
+        &self,
+        ask: &Ask,
+        sentence: String,
+        label: &str,
+        about: Message,
+    ) -> Effect {
+        let token = format!("q-{:012x}", rand::random::<u64>() & 0xffff_ffff_ffff);
+        let within = self.settings().confirm_within;
+        let message = about
+            .buttons(vec![
+                Button::new(label, format!("confirm {token}")).style(Style::Danger),
+                Button::new("Cancel", format!("cancel {token}")),
+            ])
+            .footer(format!(
+                "A responder can answer within {}",
+                duration::text(within)
+            ));
+        let outgoing = ask.outgoing(Content::Message(message.clone()), Audience::Everyone);
+        let question = Question {
+            sentence: sentence.clone(),
+            asker: ask.request.person.clone(),
+            message: outgoing,
+        };
+        // Five impatient taps are one question.
+        let place = &ask.request.place;
+        let same = format!(
+            "{}|{}|{}|{sentence}",
+            question.asker.id,
+            place.channel,
+            place.thread.as_deref().unwrap_or_default()
+        );
+        Effect::write(move |tx| {
+            Box::pin(async move {
+                let expires_at = tx.now() + within;
+                let standing = tx
+                    .question_put(&token, &same, &question, expires_at)
+                    .await?;
+                let answer = match standing {
+                    Some(open) if open.expires_at > tx.now() => Answer::to_asker(
+                        Message::new(
+                            Tone::Question,
+                            Line::new()
+                                .text("I have already asked you about ")
+                                .code(&sentence)
+                                .text(": it awaits your answer"),
+                        )
+                        .buttons(vec![
+                            Button::new("Yes", format!("confirm {}", open.token))
+                                .style(Style::Danger),
+                            Button::new("Cancel", format!("cancel {}", open.token)),
+                        ]),
+                    ),
+                    Some(stale) => {
+                        tx.question_answer(&stale.token, QuestionState::Expired)
+                            .await?;
+                        tx.outbox_put(&over(&stale, "Nobody answered in time"))
+                            .await?;
+                        tx.question_put(&token, &same, &question, expires_at)
+                            .await?;
+                        Answer::to_all(message)
+                    }
+                    None => Answer::to_all(message),
+                };
+                Ok(Done {
+                    answer: Some(answer),
+                    drive: None,
+                })
+            })
+        })
+    }
+
+    /// Yes: the sentence is carried out as if the presser had typed it, permission asked anew.
+    pub(super) async fn confirm(&self, ask: &Ask, token: &str) -> Result<Effect, Fault> {
+        let row = self.open_question(token).await?;
+        let Ok(Parsed::Command(command)) =
+            command::parse(&row.question.sentence, &self.settings().command)
+        else {
+            return Err(Refusal::new("This question is of an older version: ask again").into());
+        };
+        self.authorise(ask, &command)?;
+        match command {
+            Command::Restart { service, reason } => {
+                let kind = crate::store::ActionKind::Restart;
+                self.act(ask, &service, kind, reason, Some(row)).await
+            }
+            Command::Scale {
+                service,
+                replicas,
+                reason,
+            } => {
+                let kind = crate::store::ActionKind::Scale(replicas);
+                self.act(ask, &service, kind, reason, Some(row)).await
+            }
+            _ => Err(Refusal::new("This question is of an older version: ask again").into()),
+        }
+    }
+
+    /// No.
+    pub(super) async fn cancel(&self, ask: &Ask, token: &str) -> Result<Effect, Fault> {
+        let row = self.open_question(token).await?;
+        let person = ask.request.person.clone();
+        Ok(Effect::write(move |tx| {
+            Box::pin(async move {
+                take(
+                    tx.question_answer(&row.token, QuestionState::Cancelled)
+                        .await?,
+                    &row,
+                )?;
+                tx.append(
+                    &Stream::Audit,
+                    Draft::new(
+                        &person,
+                        EntryKind::Outcome,
+                        format!("cancelled before it was done: {}", row.question.sentence),
+                    ),
+                )
+                .await?;
+                tx.outbox_put(&over(&row, &format!("Cancelled by {person}")))
+                    .await?;
+                Ok(Done::default())
+            })
+        }))
+    }
+
+    async fn open_question(&self, token: &str) -> Result<QuestionRow, Fault> {
+        let row = self
+            .store()
+            .question(token)
+            .await?
+            .ok_or_else(|| Refusal::new("I know of no such question. Nothing was done"))?;
+        if row.state == QuestionState::Open && row.expires_at <= self.store().now() {
+            return Err(Refusal::new("The time to answer is over. Nothing was done")
+                .suggest("Ask again", row.question.sentence)
+                .into());
+        }
+        refuse_answered(&row)?;
+        Ok(row)
+    }
+}
+
+/// The write that sees the question still open has answered it; every other is refused.
+pub(super) fn take(before: Option<QuestionRow>, asked: &QuestionRow) -> Result<(), Refusal> {
+    refuse_answered(&before.unwrap_or_else(|| asked.clone()))
+}
+
+fn refuse_answered(row: &QuestionRow) -> Result<(), Refusal> {
+    let sentence = &row.question.sentence;
+    let title = match row.state {
+        QuestionState::Open => return Ok(()),
+        QuestionState::Confirmed => "was already confirmed, and is done once",
+        QuestionState::Cancelled => "was already cancelled. Nothing was done",
+        QuestionState::Expired => "was not confirmed in time. Nothing was done",
+    };
+    let refusal = Refusal::new(Line::new().code(sentence).text(format!(" {title}")));
+    Err(if row.state == QuestionState::Confirmed {
+        refusal
+    } else {
+        refusal.suggest("Ask again", sentence.clone())
+    })
+}
+
+/// The question's message once it needs no answer any more.
+fn over(row: &QuestionRow, why: &str) -> Outgoing {
+    with_content(
+        &row.question.message,
+        Content::Message(
+            Message::new(
+                Tone::Plain,
+                Line::new()
+                    .code(&row.question.sentence)
+                    .text(format!(" was not done. {why}")),
+            )
+            .buttons(vec![Button::new(
+                "Ask again",
+                row.question.sentence.clone(),
+            )]),
+        ),
+    )
+}
+
+/// Closes the questions that nobody answered.
+pub(super) async fn expire(bot: &Bot) -> Result<(), StoreError> {
+    for row in bot.store().questions_overdue().await? {
+        bot.store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    let before = tx
+                        .question_answer(&row.token, QuestionState::Expired)
+                        .await?;
+                    if before.is_some_and(|before| before.state == QuestionState::Open) {
+                        tx.append(
+                            &Stream::Audit,
+                            Draft::new(
+                                &Person::bot(),
+                                EntryKind::Outcome,
+                                format!("not confirmed in time: {}", row.question.sentence),
+                            ),
+                        )
+                        .await?;
+                        tx.outbox_put(&over(&row, "Nobody answered in time"))
+                            .await?;
+                    }
+                    Ok::<_, StoreError>(())
+                })
+            })
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,398 @@
+//! Diagnostics: what is the state, what do the logs say, what happened.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::worker::{Answer, Effect};
+use super::{Bot, Fault};
+use crate::domain::service::{
+    Health, LogQuery, Replica, ReplicaState, Service, ServiceStats, ServiceStatus, well_text,
+};
+use crate::domain::{Button, Line, Message, Part, Tone, duration};
+use crate::platform::PlatformError;
+
+impl Bot {
+    pub(super) async fn status(&self, name: Option<&str>) -> Result<Effect, Fault> {
+        let now = self.store().now();
+        if let Some(name) = name {
+            let (service, platform) = self
+                .catalogue()
+                .find(name, |near| format!("status {near}"))?;
+            let status = platform.status(service).await?;
+            return Ok(Effect::Say(Answer::to_all(one_status(
+                service, &status, now,
+            ))));
+        }
+        let services = self.catalogue().services();
+        // Asked at the same time: one platform that hangs doesn't hold up the others.
+        let results = join_all(services.iter().map(|service| async {
+            match self.catalogue().platform(service) {
+                Ok(platform) => platform.status(service).await,
+                Err(refusal) => Err(PlatformError::Unsupported(refusal.title.plain())),
+            }
+        }))
+        .await;
+        let well = results
+            .iter()
+            .filter(|r| r.as_ref().is_ok_and(ServiceStatus::is_well))
+            .count();
+        let tone = if well == services.len() {
+            Tone::Good
+        } else {
+            Tone::Warning
+        };
+        let mut message = Message::new(
+            tone,
+            format!("{well} of {} services are well", services.len()),
+        );
+        for (service, result) in services.iter().zip(&results) {
+            message = message.text(match result {
+                Ok(status) => Line::new()
+                    .text(format!("{} ", light(status)))
+                    .bold(&service.name)
+                    .text(format!("  {}{}", well_text(status), up_text(status, now))),
+                Err(error) => Line::new()
+                    .text("⚪ ")
+                    .bold(&service.name)
+                    .text(format!("  {error}")),
+            });
+        }
+        let unwell: Vec<Button> = services
+            .iter()
+            .zip(&results)
+            .filter(|(_, result)| !result.as_ref().is_ok_and(ServiceStatus::is_well))
+            .take(5)
+            .map(|(service, _)| {
+                Button::new(service.name.to_string(), format!("menu {}", service.name))
+            })
+            .collect();
+        Ok(Effect::Say(Answer::to_all(message.buttons(unwell))))
+    }
+
+    pub(super) async fn logs(
+        &self,
+        name: &str,
+        lines: usize,
+        since: Option<Duration>,
+        grep: Option<String>,
+        previous: bool,
+    ) -> Result<Effect, Fault> {
+        let (service, platform) = self.catalogue().find(name, |near| format!("logs {near}"))?;
+        let query = LogQuery {
+            lines,
+            since: since.map(|ago| self.store().now() - ago),
+            grep: grep.clone(),
+            previous,
+        };
+        let logs = platform.logs(service, &query).await?;
+        let many = logs
+            .lines
+            .iter()
+            .any(|line| line.replica != logs.lines[0].replica);
+        let mut text = String::new();
+        for line in &logs.lines {
+            if let Some(at) = line.at {
+                text.push_str(&at.strftime("%H:%M:%S ").to_string());
+            }
+            if many {
+                text.push_str(short_name(&line.replica));
+                text.push(' ');
+            }
+            if line.stderr {
+                text.push_str("! ");
+            }
+            text.push_str(&line.text);
+            text.push('\n');
+        }
+        let mut about = String::new();
+        if let Some(grep) = &grep {
+            about.push_str(&format!(
+                " with “{}”",
+                crate::domain::timeline::cut(grep, 80)
+            ));
+        }
+        if let Some(since) = since {
+            about.push_str(&format!(" of the last {}", duration::text(since)));
+        }
+        if previous {
+            about.push_str(" before the last restart");
+        }
+        let count = logs.lines.len();
+        let title = match count {
+            0 => Line::new()
+                .text("No log lines of ")
+                .code(&service.name)
+                .text(about),
+            _ => Line::new()
+                .text(format!(
+                    "Last {count} log line{} of ",
+                    if count == 1 { "" } else { "s" }
+                ))
+                .code(&service.name)
+                .text(about),
+        };
+        let mut message = Message::new(Tone::Plain, title).code(text);
+        let mut small = Line::new().text("Times are UTC; ! marks standard error");
+        if logs.truncated {
+            small = small.text("; older lines were left out");
+        }
+        if count > 0 {
+            message = message.footer(small);
+        }
+        Ok(Effect::Say(Answer::to_all(message)))
+    }
+
+    pub(super) async fn stats(&self, name: Option<&str>) -> Result<Effect, Fault> {
+        let rows = match name {
+            Some(name) => {
+                let (service, platform) = self
+                    .catalogue()
+                    .find(name, |near| format!("stats {near}"))?;
+                vec![(service, Ok(platform.stats(service).await?))]
+            }
+            None => {
+                join_all(
+                    self.catalogue()
+                        .services()
+                        .iter()
+                        .map(|service| async move {
+                            (
+                                service,
+                                match self.catalogue().platform(service) {
+                                    Ok(platform) => platform.stats(service).await,
+                                    Err(refusal) => {
+                                        Err(PlatformError::Unsupported(refusal.title.plain()))
+                                    }
+                                },
+                            )
+                        }),
+                )
+                .await
+            }
+        };
+        Ok(Effect::Say(Answer::to_all(stats_message(
+            &rows,
+            self.store().now(),
+        ))))
+    }
+
+    pub(super) async fn events(&self, name: &str, since: Duration) -> Result<Effect, Fault> {
+        let (service, platform) = self
+            .catalogue()
+            .find(name, |near| format!("events {near}"))?;
+        let events = platform.events(service, self.store().now() - since).await?;
+        let text: Vec<String> = events
+            .iter()
+            .map(|event| {
+                let detail = event
+                    .detail
+                    .as_ref()
+                    .map(|d| format!(" ({d})"))
+                    .unwrap_or_default();
+                format!(
+                    "{} {} {}{detail}",
+                    event.at.strftime("%H:%M:%S"),
+                    short_name(&event.replica),
+                    event.what
+                )
+            })
+            .collect();
+        let title = Line::new()
+            .text(match events.len() {
+                0 => "Nothing happened to ".to_owned(),
+                1 => "1 event of ".to_owned(),
+                n => format!("{n} events of "),
+            })
+            .code(&service.name)
+            .text(format!(" in the last {}", duration::text(since)));
+        let mut message = Message::new(Tone::Plain, title).code(text.join("\n"));
+        if !events.is_empty() {
+            message = message.footer("Times are UTC, newest last");
+        }
+        Ok(Effect::Say(Answer::to_all(message)))
+    }
+}
+
+fn stats_message(
+    rows: &[(&Service, Result<ServiceStats, PlatformError>)],
+    now: jiff::Timestamp,
+) -> Message {
+    let mut table = String::from("              CPU   MEMORY\n");
+    let mut detail = String::new();
+    let mut warnings = Vec::new();
+    let mut oldest: Option<jiff::Timestamp> = None;
+    for (service, result) in rows {
+        match result {
+            Err(error) => warnings.push(format!("{}: {error}", service.name)),
+            Ok(stats) => {
+                oldest = Some(oldest.map_or(stats.taken_at, |at| at.min(stats.taken_at)));
+                for replica in &stats.replicas {
+                    let memory = match (replica.memory_percent(), replica.memory_limit_bytes) {
+                        (Some(percent), Some(limit)) => format!(
+                            "{:>3.0}% {} of {}",
+                            percent,
+                            duration::bytes_text(replica.memory_bytes),
+                            duration::bytes_text(limit)
+                        ),
+                        _ => format!("{} (no limit)", duration::bytes_text(replica.memory_bytes)),
+                    };
+                    let name = short_name(&replica.replica);
+                    table.push_str(&format!(
+                        "{name:<12} {:>4.0}% {memory}\n",
+                        replica.cpu_percent
+                    ));
+                    if replica
+                        .memory_percent()
+                        .is_some_and(|percent| percent > 90.0)
+                    {
+                        warnings.push(format!("{} uses over 90 % of its memory", replica.replica));
+                    }
+                    detail.push_str(&format!(
+                        "{name:<12} net {}↓ {}↑  disk {}r {}w  {} pids\n",
+                        duration::bytes_text(replica.network_rx_bytes),
+                        duration::bytes_text(replica.network_tx_bytes),
+                        duration::bytes_text(replica.block_read_bytes),
+                        duration::bytes_text(replica.block_write_bytes),
+                        replica.pids
+                    ));
+                }
+            }
+        }
+    }
+    let title = match rows {
+        [(service, _)] => Line::new().text("Resource use of ").code(&service.name),
+        _ => Line::from("Resource use of all services"),
+    };
+    let tone = if warnings.is_empty() {
+        Tone::Plain
+    } else {
+        Tone::Warning
+    };
+    let mut message = Message::new(tone, title).code(table).code(detail);
+    for warning in warnings {
+        message = message.text(warning);
+    }
+    match oldest {
+        Some(at) => message.footer(format!(
+            "Sampled {} ago. CPU: percent of one core",
+            duration::text(duration::between(at, now))
+        )),
+        None => message,
+    }
+}
+
+/// One service in full.
+fn one_status(service: &Service, status: &ServiceStatus, now: jiff::Timestamp) -> Message {
+    let tone = if status.is_well() {
+        Tone::Good
+    } else {
+        Tone::Bad
+    };
+    let mut message = Message::new(
+        tone,
+        Line::new()
+            .code(&service.name)
+            .text(format!(" {}", well_text(status))),
+    );
+    for replica in &status.replicas {
+        message = message.text(
+            Line::new()
+                .text(format!("{} ", replica_light(replica)))
+                .bold(&replica.name)
+                .text(format!("  {}", replica_text(replica, now))),
+        );
+    }
+    let images: Vec<_> = crate::domain::service::images(status).into_keys().collect();
+    message = message.part(Part::Fields(vec![(
+        if images.len() == 1 {
+            "Image"
+        } else {
+            "Images (they differ!)"
+        }
+        .to_owned(),
+        Line::new().code(crate::domain::timeline::cut(&images.join(", "), 300)),
+    )]));
+    let name = &service.name;
+    message.buttons(vec![
+        Button::new("Logs", format!("logs {name}")),
+        Button::new("Stats", format!("stats {name}")),
+        Button::new("Events", format!("events {name}")),
+        Button::new("Restart", format!("restart {name}")),
+    ])
+}
+
+fn replica_text(replica: &Replica, now: jiff::Timestamp) -> String {
+    let ago = |at: Option<jiff::Timestamp>| {
+        at.map_or_else(
+            || "?".into(),
+            |at| duration::text(duration::between(at, now)),
+        )
+    };
+    let mut text = match replica.state {
+        ReplicaState::Running => format!("up {}", ago(replica.started_at)),
+        ReplicaState::Created => "made, never started".into(),
+        ReplicaState::Restarting => "restarting".into(),
+        ReplicaState::Paused => "paused".into(),
+        ReplicaState::Exited => format!("exited {} ago", ago(replica.finished_at)),
+        ReplicaState::Dead => "dead".into(),
+    };
+    match replica.health {
+        Health::Healthy => text.push_str(", healthy"),
+        Health::Unhealthy => text.push_str(", UNHEALTHY"),
+        Health::Starting => text.push_str(", starting"),
+        Health::Unchecked => {}
+    }
+    if let (Some(code), false) = (replica.exit_code, replica.state == ReplicaState::Running) {
+        text.push_str(&format!(", exit code {code}"));
+    }
+    if replica.oom_killed {
+        text.push_str(", OUT OF MEMORY");
+    }
+    if replica.restarts > 0 {
+        text.push_str(&format!(", {} restarts", replica.restarts));
+    }
+    text
+}
+
+fn replica_light(replica: &Replica) -> &'static str {
+    match (replica.is_well(), replica.state, replica.health) {
+        (true, ..) => "🟢",
+        (_, ReplicaState::Running, Health::Starting) | (_, ReplicaState::Restarting, _) => "🟡",
+        _ => "🔴",
+    }
+}
+
+fn light(status: &ServiceStatus) -> &'static str {
+    match (status.is_well(), status.well()) {
+        (true, _) => "🟢",
+        (_, 0) => "🔴",
+        _ => "🟡",
+    }
+}
+
+/// `, up 3h` of the youngest replica, and what is worrying.
+fn up_text(status: &ServiceStatus, now: jiff::Timestamp) -> String {
+    let mut text = match status.replicas.iter().filter_map(|r| r.started_at).max() {
+        Some(at) if status.well() > 0 => {
+            format!(", up {}", duration::text(duration::between(at, now)))
+        }
+        _ => String::new(),
+    };
+    let restarts: u64 = status.replicas.iter().map(|r| r.restarts).sum();
+    if restarts > 0 {
+        text.push_str(&format!(", {restarts} restarts"));
+    }
+    if status.replicas.iter().any(|r| r.oom_killed) {
+        text.push_str(", OUT OF MEMORY");
+    }
+    text
+}
+
+/// `frontend-1` of `treasury-frontend-1`: a phone's line is short.
+fn short_name(replica: &str) -> &str {
+    match replica.match_indices('-').count() {
+        n if n >= 2 => replica.split_once('-').map_or(replica, |(_, rest)| rest),
+        _ => replica,
+    }
+}

@@ -1,0 +1,161 @@
+//! Looking back: timeline, export, audit.
+
+use std::time::Duration;
+
+use super::worker::{Answer, Ask, Done, Effect};
+use super::{Bot, Fault};
+use crate::command::ExportFormat;
+use crate::domain::timeline::{Draft, cut};
+use crate::domain::{Audience, Content, Entry, EntryKind, Line, Message, Stream, Tone, duration};
+use crate::report::{self, Format};
+
+/// Entries of the audit shown at once.
+const AUDIT_LINES: i64 = 50;
+
+impl Bot {
+    pub(super) async fn timeline(
+        &self,
+        ask: &Ask,
+        given: Option<&str>,
+        lines: usize,
+    ) -> Result<Effect, Fault> {
+        let incident = self.meant(ask, given).await?;
+        let (entries, more) = self
+            .store()
+            .entries_since(
+                &Stream::Incident(incident.id),
+                jiff::Timestamp::UNIX_EPOCH,
+                None,
+                lines as i64,
+            )
+            .await?;
+        let text: Vec<String> = entries.iter().map(entry_line).collect();
+        let mut message = Message::new(
+            Tone::Plain,
+            Line::new()
+                .text("Timeline of ")
+                .bold(incident.id)
+                .text(format!(": {}", incident.title)),
+        )
+        .code(text.join("\n"));
+        let mut small = "Times are UTC, newest last".to_owned();
+        if more {
+            small.push_str("; older entries were left out");
+        }
+        if let Some(last) = entries.last() {
+            small.push_str(&format!(
+                "; {} entries, head {}",
+                last.seq,
+                &last.hash[..12]
+            ));
+        }
+        message = message.footer(small);
+        Ok(Effect::Say(Answer::to_all(message)))
+    }
+
+    pub(super) async fn export(
+        &self,
+        ask: &Ask,
+        given: Option<&str>,
+        format: ExportFormat,
+    ) -> Result<Effect, Fault> {
+        let incident = self.meant(ask, given).await?;
+        let entries = self.store().entries(&Stream::Incident(incident.id)).await?;
+        let format = match format {
+            ExportFormat::Md => Format::Markdown,
+            ExportFormat::Json => Format::Json,
+            ExportFormat::Csv => Format::Csv,
+        };
+        let now = self.store().now();
+        let text = report::export(format, &incident, &entries, now);
+        let name = report::file_name(format, incident.id, now);
+        let (count, head) = entries.last().map_or((0, String::new()), |last| {
+            (last.seq, last.hash[..12].to_owned())
+        });
+        let person = ask.request.person.clone();
+        let id = incident.id;
+        let comment = Message::new(
+            Tone::Good,
+            Line::new()
+                .text("Timeline of ")
+                .bold(id)
+                .text(format!(": {count} entries, head ")),
+        );
+        let comment = Message {
+            title: comment.title.clone().code(&head),
+            ..comment
+        };
+        Ok(Effect::write(move |tx| {
+            Box::pin(async move {
+                // On the audit only: an entry on the timeline would outdate the export it tells of.
+                let said = format!("{id} exported as {name}: {count} entries, head {head}");
+                tx.append(
+                    &Stream::Audit,
+                    Draft::new(&person, EntryKind::Exported, said),
+                )
+                .await?;
+                let content = Content::File {
+                    title: format!("{id} {}", cut(&incident.title, 100)),
+                    name,
+                    text,
+                    comment,
+                };
+                let answer = Answer {
+                    content,
+                    audience: Audience::Everyone,
+                };
+                Ok(Done {
+                    answer: Some(answer),
+                    drive: None,
+                })
+            })
+        }))
+    }
+
+    pub(super) async fn audit(
+        &self,
+        since: Duration,
+        actor: Option<&str>,
+    ) -> Result<Effect, Fault> {
+        let person = match actor {
+            Some(who) => Some(self.person(who).await?),
+            None => None,
+        };
+        let (entries, more) = self
+            .store()
+            .entries_since(
+                &Stream::Audit,
+                self.store().now() - since,
+                person.as_ref().map(|person| person.id.as_str()),
+                AUDIT_LINES,
+            )
+            .await?;
+        let text: Vec<String> = entries.iter().map(entry_line).collect();
+        let title = format!(
+            "{} entries of the audit in the last {}",
+            if more {
+                format!("The newest {}", entries.len())
+            } else {
+                entries.len().to_string()
+            },
+            duration::text(since)
+        );
+        Ok(Effect::Say(Answer::to_asker(
+            Message::new(Tone::Plain, title)
+                .code(text.join("\n"))
+                .footer("Times are UTC, newest last"),
+        )))
+    }
+}
+
+/// `03:04:05 ana note: it is slow`.
+fn entry_line(entry: &Entry) -> String {
+    let text = entry.text.replace('\n', "\n         ");
+    format!(
+        "{} {} {}: {}",
+        entry.at.strftime("%m-%d %H:%M:%S"),
+        entry.actor.name,
+        entry.kind.as_str(),
+        cut(&text, 400)
+    )
+}

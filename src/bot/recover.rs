@@ -1,0 +1,184 @@
+//! After a crash: what became of the intents without outcome?
+//!
+//! The platform is asked (start times of the replicas, its own events), never guessed. What took
+//! effect is recorded; what is under way is awaited; what did not happen is done now if the intent
+//! is young, and otherwise closed as not done.
+
+use std::time::{Duration, Instant};
+
+use super::act::{Outcome, outcome_failed};
+use super::{Bot, STALE_INTENT, progress};
+use crate::domain::duration;
+use crate::domain::service::{ReplicaFate, Service};
+use crate::platform::{Platform, PlatformError};
+use crate::store::{ActionKind, ActionRow, StoreError};
+
+/// How often a platform at work is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+impl Bot {
+    /// Takes over what dead processes left behind.
+    pub(super) async fn recover(&self) -> Result<(), StoreError> {
+        for row in self.store().actions_take_over(&self.inner.instance).await? {
+            tracing::warn!(
+                action = row.id, service = %row.record.service,
+                "an intent without outcome: finding out what happened"
+            );
+            self.inner.tasks.spawn(self.clone().find_out(row));
+        }
+        Ok(())
+    }
+
+    async fn find_out(self, row: ActionRow) {
+        let started = Instant::now();
+        let outcome = match self.catalogue().get(&row.record.service) {
+            None => outcome_failed(
+                &row.record,
+                "the service is no longer configured",
+                None,
+                started,
+            )
+            .after_crash("nothing can be asked about it"),
+            Some((service, platform)) => {
+                let (sink, steps) = progress();
+                let work = async {
+                    match row.record.what {
+                        ActionKind::Restart => {
+                            self.find_restart(&row, service, platform.as_ref(), &sink, started)
+                                .await
+                        }
+                        ActionKind::Scale(wanted) => {
+                            self.find_scale(
+                                &row,
+                                service,
+                                platform.as_ref(),
+                                wanted,
+                                &sink,
+                                started,
+                            )
+                            .await
+                        }
+                    }
+                };
+                self.with_progress(&row, work, steps).await
+            }
+        };
+        self.finish(&row, outcome).await;
+    }
+
+    async fn find_restart(
+        &self,
+        row: &ActionRow,
+        service: &Service,
+        platform: &dyn Platform,
+        sink: &crate::platform::ProgressSink,
+        started: Instant,
+    ) -> Outcome {
+        let marks = &row.record.before;
+        let patience = self.settings().patience;
+        let deadline = Instant::now() + patience.stop + patience.healthy;
+        let fates = loop {
+            let fates = match self
+                .insist(|| platform.restart_fate(service, marks, row.intended_at))
+                .await
+            {
+                Ok(fates) => fates,
+                Err(error) => return unknown(row, &error, started),
+            };
+            let busy = fates.contains(&ReplicaFate::UnderWay);
+            if !busy || Instant::now() > deadline {
+                break fates;
+            }
+            sink.report(0, marks.len() as u32, "the platform is still at it");
+            tokio::time::sleep(LOOK).await;
+        };
+        let count = |fate| fates.iter().filter(|f| **f == fate).count();
+        let (restarted, untouched) = (count(ReplicaFate::Restarted), count(ReplicaFate::Untouched));
+        let left: Vec<String> = marks
+            .iter()
+            .zip(&fates)
+            .filter(|(_, fate)| **fate == ReplicaFate::Untouched)
+            .map(|(mark, _)| mark.id.clone())
+            .collect();
+        let found = format!("{restarted} of {} replicas had been restarted", marks.len());
+        let age = duration::between(row.intended_at, self.store().now());
+        if untouched > 0 && age > STALE_INTENT {
+            let after = platform.status(service).await.ok();
+            let cause = format!(
+                "the intent was {} old when it was found, too old to be carried out",
+                duration::text(age)
+            );
+            return outcome_failed(&row.record, &cause, after, started).after_crash(&found);
+        }
+        // Nothing left: the call then only awaits that all are well.
+        let result = platform.restart(service, Some(&left), patience, sink).await;
+        let found = match left.len() {
+            0 => found,
+            n => format!("{found}, the other {n} were restarted then"),
+        };
+        self.judge(row, service, platform, result, started)
+            .await
+            .after_crash(&found)
+    }
+
+    async fn find_scale(
+        &self,
+        row: &ActionRow,
+        service: &Service,
+        platform: &dyn Platform,
+        wanted: u32,
+        sink: &crate::platform::ProgressSink,
+        started: Instant,
+    ) -> Outcome {
+        let there = match self.insist(|| platform.status(service)).await {
+            Ok(status) => status.replicas.len(),
+            Err(error) => return unknown(row, &error, started),
+        };
+        let found = format!("{there} of {wanted} replicas were there");
+        let age = duration::between(row.intended_at, self.store().now());
+        if there != wanted as usize && age > STALE_INTENT {
+            let after = platform.status(service).await.ok();
+            let cause = format!(
+                "the intent was {} old, too old to be carried out",
+                duration::text(age)
+            );
+            return outcome_failed(&row.record, &cause, after, started).after_crash(&found);
+        }
+        // The number is absolute: asking again for what is there changes nothing.
+        let result = platform
+            .scale(service, wanted, self.settings().patience, sink)
+            .await;
+        self.judge(row, service, platform, result, started)
+            .await
+            .after_crash(&found)
+    }
+
+    /// Asks the platform again while it can't be reached, for as long as an intent is young.
+    async fn insist<T, F, Fut>(&self, mut call: F) -> Result<T, PlatformError>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, PlatformError>>,
+    {
+        let deadline = Instant::now() + STALE_INTENT;
+        let mut pause = LOOK;
+        loop {
+            match call().await {
+                Err(error)
+                    if !error.is_refusal()
+                        && Instant::now() < deadline
+                        && !self.inner.shutdown.is_cancelled() =>
+                {
+                    tracing::warn!(%error, "the platform can't say yet what happened");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(15));
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+fn unknown(row: &ActionRow, error: &PlatformError, started: Instant) -> Outcome {
+    outcome_failed(&row.record, &error.to_string(), None, started)
+        .after_crash("the platform could not say what happened")
+}

@@ -1,0 +1,77 @@
+//! Is an HTTP address well?
+
+use std::time::Duration;
+
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+/// One try may take this long.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Asks HTTP addresses.
+#[derive(Clone)]
+pub struct Http {
+    client: Client<HttpsConnector<HttpConnector>, String>,
+}
+
+impl Http {
+    /// A client that trusts the system's certificate authorities. Without any (a bare container
+    /// image) plain `http://` still works and `https://` fails with a clear error.
+    pub fn new() -> Self {
+        let builder = HttpsConnectorBuilder::new();
+        let connector = match builder.with_native_roots() {
+            Ok(builder) => builder.https_or_http().enable_http1().build(),
+            Err(error) => {
+                tracing::warn!(%error, "no certificate authorities found: https:// probes will fail");
+                HttpsConnectorBuilder::new()
+                    .with_tls_config(
+                        rustls::ClientConfig::builder()
+                            .with_root_certificates(rustls::RootCertStore::empty())
+                            .with_no_client_auth(),
+                    )
+                    .https_or_http()
+                    .enable_http1()
+                    .build()
+            }
+        };
+        Self {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+        }
+    }
+
+    /// Asks once. `Err` says in a few words why the address is not well.
+    pub async fn well(&self, url: &str) -> Result<(), String> {
+        let uri = url
+            .parse()
+            .map_err(|error| format!("`{url}` is no address: {error}"))?;
+        match tokio::time::timeout(TIMEOUT, self.client.get(uri)).await {
+            Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
+            Ok(Ok(answer)) => Err(format!("{url} answered {}", answer.status())),
+            Ok(Err(error)) => Err(format!("{url} can't be reached: {error}")),
+            Err(_) => Err(format!(
+                "{url} did not answer within {} s",
+                TIMEOUT.as_secs()
+            )),
+        }
+    }
+
+    /// Asks until it is well, at most until `within` is over; then says why not.
+    pub async fn wait_well(&self, url: &str, within: Duration) -> Result<(), String> {
+        let deadline = tokio::time::Instant::now() + within;
+        loop {
+            match self.well(url).await {
+                Ok(()) => return Ok(()),
+                Err(why) if tokio::time::Instant::now() >= deadline => return Err(why),
+                Err(_) => tokio::time::sleep(Duration::from_millis(250)).await,
+            }
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self::new()
+    }
+}

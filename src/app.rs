@@ -1,1 +1,126 @@
+//! The composition root: builds the parts and hands them to each other.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use futures_util::FutureExt;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::bot::{Bot, Catalogue, Settings};
+use crate::probe::Http;
+use crate::slack::{Slack, SlackConfig};
+use crate::store::{Store, Use};
+use crate::web;
+
+/// Everything the bot is built from.
+pub struct Plan {
+    /// `sqlite://…` or `postgres://…`
+    pub store_url: String,
+    /// The chat.
+    pub slack: SlackConfig,
+    /// Where Slack's requests, health and metrics are served.
+    pub listen: SocketAddr,
+    /// A listener of their own for health and metrics.
+    pub health_listen: Option<SocketAddr>,
+    /// What the bot goes by.
+    pub settings: Settings,
+    /// The services and their platforms.
+    pub catalogue: Catalogue,
+}
+
+/// A running bot.
+pub struct App {
+    /// The bot itself.
+    pub bot: Bot,
+    /// Its store.
+    pub store: Store,
+    /// The address that is served.
+    pub address: SocketAddr,
+    shutdown: CancellationToken,
+    slack: Arc<Slack>,
+    worker: JoinHandle<()>,
+    servers: Vec<JoinHandle<()>>,
+}
+
+impl App {
+    /// Starts everything. Slack, the platforms and the services may be away; the store may not.
+    pub async fn start(plan: Plan) -> anyhow::Result<Self> {
+        let shutdown = CancellationToken::new();
+        web::recorder();
+        let listener = TcpListener::bind(plan.listen)
+            .await
+            .with_context(|| format!("can't listen on {}: set [web] listen", plan.listen))?;
+        let address = listener.local_addr()?;
+        let store = Store::open(&plan.store_url, Use::Serve).await.context("the store")?;
+        let bot = Bot::new(
+            store.clone(),
+            plan.settings,
+            plan.catalogue,
+            Http::new(),
+            shutdown.clone(),
+        );
+        let accepting = bot.clone();
+        let slack = Arc::new(Slack::start(
+            plan.slack,
+            Arc::new(move |request| {
+                let bot = accepting.clone();
+                async move { bot.accept(request).await.map_err(|error| error.to_string()) }.boxed()
+            }),
+            store.clone(),
+            shutdown.clone(),
+        )?);
+        let door = slack.clone();
+        let health = web::health_router(web::Health {
+            store: store.clone(),
+            bot: bot.clone(),
+            door: Arc::new(move || {
+                let health = door.health();
+                let details = json!({
+                    "sockets": health.connected,
+                    "last_hello": health.last_hello.map(|at| at.to_string()),
+                    "last_error": health.last_error,
+                });
+                (health.ready, details)
+            }),
+        });
+        let mut router = slack.router();
+        let mut servers = Vec::new();
+        match plan.health_listen {
+            None => router = router.merge(health),
+            Some(own) => {
+                let listener = TcpListener::bind(own)
+                    .await
+                    .with_context(|| format!("can't listen on {own}: set [web] health_listen"))?;
+                servers.push(tokio::spawn(web::serve(listener, health, shutdown.clone())));
+            }
+        }
+        servers.push(tokio::spawn(web::serve(listener, router, shutdown.clone())));
+        let working = bot.clone();
+        let worker = tokio::spawn(async move {
+            if let Err(error) = working.run().await {
+                tracing::error!(%error, "the worker ended");
+            }
+        });
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "treasury-bot serves");
+        Ok(Self { bot, store, address, shutdown, slack, worker, servers })
+    }
+
+    /// Ends everything in order: no new work, work under way to its end, then the store.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        if let Err(error) = self.worker.await {
+            tracing::error!(%error, "the worker ended badly");
+        }
+        self.slack.ended().await;
+        for server in self.servers {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "a web server ended badly");
+            }
+        }
+        self.store.close().await;
+    }
+}

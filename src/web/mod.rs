@@ -1,1 +1,109 @@
+//! The HTTP surface for machines: health, readiness, metrics; Slack's routes are merged in.
 
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::bot::Bot;
+use crate::store::Store;
+
+/// The readiness check may take this long.
+const CHECK: Duration = Duration::from_secs(2);
+
+/// How the chat door is: ready or not, and details for people.
+pub type DoorHealth = std::sync::Arc<dyn Fn() -> (bool, Value) + Send + Sync>;
+
+/// What the routes read from.
+#[derive(Clone)]
+pub struct Health {
+    /// The store has to answer.
+    pub store: Store,
+    /// The platforms are asked and reported; one that is away doesn't make the bot unready, because
+    /// telling so is the bot's work.
+    pub bot: Bot,
+    /// The chat door has to be open.
+    pub door: DoorHealth,
+}
+
+/// `/health/live`, `/health/ready`, `/metrics`.
+pub fn health_router(health: Health) -> Router {
+    Router::new()
+        .route("/health/live", get(|| async { "alive\n" }))
+        .route("/health/ready", get(ready))
+        .route("/metrics", get(metrics_page))
+        .with_state(health)
+}
+
+async fn ready(State(health): State<Health>) -> Response {
+    let store = match tokio::time::timeout(CHECK, health.store.ping()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", CHECK.as_secs())),
+    };
+    let (open, door) = (health.door)();
+    let mut platforms = serde_json::Map::new();
+    for platform in health.bot.catalogue().platforms() {
+        let word = match tokio::time::timeout(CHECK, platform.ping()).await {
+            Ok(Ok(())) => "reachable".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", CHECK.as_secs()),
+        };
+        platforms.insert(platform.name().to_owned(), word.into());
+    }
+    let good = store.is_ok() && open;
+    let body = json!({
+        "ready": good,
+        "store": store.err().unwrap_or_else(|| "answers".into()),
+        "slack": door,
+        "platforms": platforms,
+    });
+    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(body)).into_response()
+}
+
+async fn metrics_page(State(health): State<Health>) -> Response {
+    if let (Ok(inbox), Ok(outbox)) =
+        (health.store.inbox_depth().await, health.store.outbox_depth().await)
+    {
+        metrics::gauge!("treasury_bot_inbox_waiting").set(inbox as f64);
+        metrics::gauge!("treasury_bot_outbox_waiting").set(outbox as f64);
+    }
+    match recorder() {
+        Some(handle) => {
+            handle.run_upkeep();
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], handle.render()).into_response()
+        }
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+/// The process's one recorder, installed on first use.
+pub fn recorder() -> Option<&'static PrometheusHandle> {
+    static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    RECORDER
+        .get_or_init(|| match PrometheusBuilder::new().install_recorder() {
+            Ok(handle) => Some(handle),
+            Err(error) => {
+                tracing::warn!(%error, "metrics are not recorded");
+                None
+            }
+        })
+        .as_ref()
+}
+
+/// Serves until the shutdown; requests under way are finished.
+pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    let ended = async move { shutdown.cancelled().await };
+    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(ended).await {
+        tracing::error!(%error, "the web server ended");
+    }
+}

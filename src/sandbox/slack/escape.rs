@@ -58,7 +58,7 @@ fn token(world: &Workspace, rest: &str, labelled: bool, start: bool) -> Option<(
             format!("<!subteam^{}|@{name}>", group.id)
         } else {
             let bot = (name == world.bot.name).then_some(&world.bot.user_id);
-            let id = bot.or_else(|| world.person(name).map(|p| &p.id))?;
+            let id = bot.or_else(|| world.people.iter().find(|p| p.name == name).map(|p| &p.id))?;
             if labelled {
                 format!("<@{id}|{name}>")
             } else {
@@ -69,7 +69,10 @@ fn token(world: &Workspace, rest: &str, labelled: bool, start: bool) -> Option<(
     }
     let inner = rest.strip_prefix('#')?;
     let name = inner[..name_of(inner)].trim_end_matches('.');
-    let channel = world.channel(name)?;
+    let channel = world
+        .channels
+        .values()
+        .find(|c| !name.is_empty() && c.name == name)?;
     Some((
         1 + name.len(),
         format!("<#{}|{}>", channel.id, channel.name),
@@ -97,7 +100,7 @@ mod tests {
             ),
             ("in #general", format!("in <#{general}|general>")),
             ("<@U0BEN00001> hi", "<@U0BEN00001> hi".to_string()),
-            ("<@U0BEN00001", "&lt;<@U0BEN00001|ben>".to_string()),
+            ("<@U0BEN00001", "&lt;@U0BEN00001".to_string()),
             (
                 "see https://a.example/?x=1&y=2 now",
                 "see <https://a.example/?x=1&amp;y=2> now".into(),

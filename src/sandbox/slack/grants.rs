@@ -46,7 +46,11 @@ impl Workspace {
     }
 
     /// Uses a `trigger_id` up; gives the person it belongs to, or Slack's error.
-    pub(super) fn redeem_trigger(&mut self, token: &str) -> Result<String, &'static str> {
+    pub(super) fn redeem_trigger(
+        &mut self,
+        token: &str,
+        now: Instant,
+    ) -> Result<String, &'static str> {
         let number: Option<u64> = token.split('.').next().and_then(|n| n.parse().ok());
         let trigger = number
             .and_then(|n| self.triggers.get_mut(&n))
@@ -55,7 +59,7 @@ impl Workspace {
         if trigger.used {
             return Err("exchanged_trigger_id");
         }
-        if trigger.expires < Instant::now() {
+        if trigger.expires < now {
             return Err("expired_trigger_id");
         }
         trigger.used = true;
@@ -91,13 +95,14 @@ impl Workspace {
         &mut self,
         number: u64,
         secret: &str,
+        now: Instant,
     ) -> Result<Target, &'static str> {
         let grant = self
             .response_urls
             .get_mut(&number)
             .filter(|g| g.secret == secret);
         let grant = grant.ok_or("expired_url")?;
-        if grant.expires < Instant::now() {
+        if grant.expires < now {
             return Err("expired_url");
         }
         grant.uses_left = grant.uses_left.checked_sub(1).ok_or("used_url")?;
@@ -119,51 +124,68 @@ mod tests {
         Workspace::new(&SandboxConfig::default(), "http://127.0.0.1:1".to_string())
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_trigger_is_good_for_one_view_within_three_seconds() {
-        let mut world = world();
+    #[test]
+    fn a_trigger_is_good_for_one_view_within_three_seconds() {
+        let (mut world, now) = (world(), Instant::now());
         let trigger = world.grant_trigger("U0ANA00001");
-        assert_eq!(world.redeem_trigger("1.2.3"), Err("invalid_trigger_id"));
-        assert_eq!(world.redeem_trigger(&trigger), Ok("U0ANA00001".to_string()));
-        assert_eq!(world.redeem_trigger(&trigger), Err("exchanged_trigger_id"));
+        assert_eq!(
+            world.redeem_trigger("1.2.3", now),
+            Err("invalid_trigger_id")
+        );
+        assert_eq!(
+            world.redeem_trigger(&trigger, now),
+            Ok("U0ANA00001".to_string())
+        );
+        assert_eq!(
+            world.redeem_trigger(&trigger, now),
+            Err("exchanged_trigger_id")
+        );
         let trigger = world.grant_trigger("U0ANA00001");
-        tokio::time::advance(Duration::from_millis(3_001)).await;
-        assert_eq!(world.redeem_trigger(&trigger), Err("expired_trigger_id"));
+        let late = Instant::now() + Duration::from_millis(3_001);
+        assert_eq!(
+            world.redeem_trigger(&trigger, late),
+            Err("expired_trigger_id")
+        );
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_response_url_is_good_for_five_answers_within_half_an_hour() {
-        let mut world = world();
+    fn granted(world: &mut Workspace) -> (u64, String) {
         let target = Target {
             channel: "C".into(),
             user: "U".into(),
             source: None,
             thread_ts: None,
         };
-        let address = world.grant_response_url("commands", target.clone());
-        let mut parts = address.rsplit('/');
-        let (secret, number) = (
-            parts.next().unwrap(),
-            parts.next().unwrap().parse().unwrap(),
-        );
-        assert!(world.redeem_response_url(number, "guessed").is_err());
+        let address = world.grant_response_url("commands", target);
+        let mut parts = address.rsplit('/').map(str::to_string);
+        let secret = parts.next().unwrap();
+        (parts.next().unwrap().parse().unwrap(), secret)
+    }
+
+    #[test]
+    fn a_response_url_is_good_for_five_answers_within_half_an_hour() {
+        let (mut world, now) = (world(), Instant::now());
+        let (number, secret) = granted(&mut world);
+        assert!(world.redeem_response_url(number, "guessed", now).is_err());
         for _ in 0..5 {
-            assert_eq!(world.redeem_response_url(number, secret).unwrap().user, "U");
+            assert_eq!(
+                world
+                    .redeem_response_url(number, &secret, now)
+                    .unwrap()
+                    .user,
+                "U"
+            );
         }
         assert_eq!(
-            world.redeem_response_url(number, secret).unwrap_err(),
+            world.redeem_response_url(number, &secret, now).unwrap_err(),
             "used_url"
         );
 
-        let address = world.grant_response_url("commands", target);
-        let mut parts = address.rsplit('/');
-        let (secret, number) = (
-            parts.next().unwrap(),
-            parts.next().unwrap().parse().unwrap(),
-        );
-        tokio::time::advance(Duration::from_secs(30 * 60 + 1)).await;
+        let (number, secret) = granted(&mut world);
+        let late = Instant::now() + Duration::from_secs(30 * 60 + 1);
         assert_eq!(
-            world.redeem_response_url(number, secret).unwrap_err(),
+            world
+                .redeem_response_url(number, &secret, late)
+                .unwrap_err(),
             "expired_url"
         );
     }

@@ -36,3 +36,6 @@ pub use faults::{Fault, Faults};
 pub use human::{CannotAct, Human, Said};
 pub use sandbox::{ApiCall, Sandbox, Timeout};
 pub use workspace::{Channel, ChannelKind, File, Message, Reaction, Revision, View, Workspace};
+
+#[cfg(test)]
+mod tests;

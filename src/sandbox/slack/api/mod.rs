@@ -242,7 +242,7 @@ async fn respond_to(
         (_, None) => Err((StatusCode::BAD_REQUEST, ApiError::from("invalid_payload"))),
         (_, Some(given)) => sandbox.change(|world| {
             let target = world
-                .redeem_response_url(number, &secret)
+                .redeem_response_url(number, &secret, Instant::now())
                 .map_err(|code| (StatusCode::NOT_FOUND, ApiError::from(code)))?;
             respond::answer(world, &target, given).map_err(|e| (StatusCode::BAD_REQUEST, e))
         }),

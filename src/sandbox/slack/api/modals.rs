@@ -1,6 +1,7 @@
 //! `views.*`, and what a person does to a modal: filling in, submitting.
 
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::{ApiError, Args, Outcome};
 use crate::sandbox::slack::controls::{self, Control};
@@ -93,7 +94,7 @@ pub(super) fn open(world: &mut Workspace, args: &Args) -> Outcome {
     let body = given(world, args)?;
     is_modal(&body)?;
     check_external_id(world, &body, None)?;
-    let user = world.redeem_trigger(&trigger)?;
+    let user = world.redeem_trigger(&trigger, Instant::now())?;
     let view = new_view(world, &user, body, None);
     let shown = shapes::view(world, &view);
     world.views.insert(user, vec![view]);
@@ -106,7 +107,7 @@ pub(super) fn push(world: &mut Workspace, args: &Args) -> Outcome {
     let body = given(world, args)?;
     is_modal(&body)?;
     check_external_id(world, &body, None)?;
-    let user = world.redeem_trigger(&trigger)?;
+    let user = world.redeem_trigger(&trigger, Instant::now())?;
     let view = put_on_top(world, &user, body)?;
     Ok(json!({"view": shapes::view(world, &view)}))
 }

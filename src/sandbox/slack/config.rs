@@ -81,7 +81,7 @@ pub struct SandboxConfig {
     pub command: String,
     pub delivery: Delivery,
     /// Event types the app is subscribed to: `app_mention`, `message.channels`, `message.im`,
-    /// `reaction_added`, `member_joined_channel`.
+    /// `reaction_added`. Others are never sent.
     pub events: BTreeSet<String>,
     /// How long the bot may take to acknowledge. Slack's is 3 s.
     pub ack_timeout: Duration,

@@ -50,6 +50,7 @@ pub struct Receipt {
     pub acked: bool,
     /// Times it was sent.
     pub attempts: u32,
+    #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
     pub elapsed: Duration,
     /// HTTP mode: the status of the last answer.
     pub status: Option<u16>,
@@ -57,6 +58,10 @@ pub struct Receipt {
     pub body: Option<Value>,
     /// `operation_timeout`, `dispatch_failed`, …: what the person was told instead of an answer.
     pub error: Option<String>,
+}
+
+fn milliseconds<S: serde::Serializer>(elapsed: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u64(elapsed.as_millis() as u64)
 }
 
 enum Failure {
@@ -80,7 +85,8 @@ impl Failure {
         match self {
             Failure::Timeout => "operation_timeout".to_string(),
             Failure::Unreachable => "dispatch_failed".to_string(),
-            Failure::Status(status) => format!("http_client_error ({status})"),
+            Failure::Status(500..) => "http_service_error".to_string(),
+            Failure::Status(_) => "http_client_error".to_string(),
         }
     }
 }

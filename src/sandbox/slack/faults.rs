@@ -148,7 +148,7 @@ mod tests {
         assert!(!limited(&mut plan, Duration::ZERO));
         assert!(!limited(&mut plan, Duration::from_millis(500)));
         assert!(limited(&mut plan, Duration::from_millis(900)));
-        assert!(!limited(&mut plan, Duration::from_millis(1_000)));
+        assert!(!limited(&mut plan, Duration::from_secs(1)));
         assert!(limited(&mut plan, Duration::from_millis(1_001)));
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::workspace::{ResponseUrl, Trigger, Workspace};
 
 const TRIGGER_LIVES: Duration = Duration::from_secs(3);
-const RESPONSE_URL_LIVES: Duration = Duration::from_secs(30 * 60);
+const RESPONSE_URL_LIVES: Duration = Duration::from_mins(30);
 const RESPONSE_URL_USES: u8 = 5;
 /// Grants of each kind kept; the oldest go.
 const KEPT: usize = 10_000;
@@ -181,7 +181,7 @@ mod tests {
         );
 
         let (number, secret) = granted(&mut world);
-        let late = Instant::now() + Duration::from_secs(30 * 60 + 1);
+        let late = Instant::now() + Duration::from_mins(31);
         assert_eq!(
             world
                 .redeem_response_url(number, &secret, late)

@@ -95,13 +95,25 @@ pub(super) fn replace(message: &mut Message, content: Message, now: String) {
     message.chosen.clear();
 }
 
-/// A channel the bot may write to: by id, by `#name`, or a person's id for the direct one.
-pub(super) fn writable(world: &mut Workspace, args: &Args) -> Result<String, ApiError> {
+/// Where a new message goes: beside an id, Slack takes a `#name`, or a person's id for the direct
+/// conversation.
+fn addressed(world: &mut Workspace, args: &Args) -> Result<String, ApiError> {
     let wanted = args.text("channel").ok_or("channel_not_found")?;
     if world.people.iter().any(|p| p.id == wanted) {
         return Ok(world.direct(&wanted));
     }
-    let channel = world.channel(&wanted).ok_or("channel_not_found")?;
+    let id = world
+        .channel(&wanted)
+        .ok_or("channel_not_found")?
+        .id
+        .clone();
+    writable(world, &Args::from_json(json!({"channel": id})))
+}
+
+/// A channel the bot may write to, by id.
+pub(super) fn writable(world: &Workspace, args: &Args) -> Result<String, ApiError> {
+    let wanted = args.text("channel").ok_or("channel_not_found")?;
+    let channel = world.channels.get(&wanted).ok_or("channel_not_found")?;
     let inside = channel.members.contains(&world.bot.user_id);
     match (inside, channel.kind) {
         (false, ChannelKind::Public) => Err("not_in_channel".into()),
@@ -135,7 +147,7 @@ fn by_bot(world: &Workspace, channel: String, content: Message) -> Message {
 
 /// `chat.postMessage`
 pub(super) fn post_message(world: &mut Workspace, args: &Args) -> Outcome {
-    let channel = writable(world, args)?;
+    let channel = addressed(world, args)?;
     let thread_ts = thread(world, &channel, args)?;
     let broadcast = thread_ts.is_some() && args.flag("reply_broadcast");
     let content = content(world, args)?;
@@ -160,7 +172,7 @@ fn shown(world: &Workspace, message: &Message) -> Value {
 
 /// `chat.postEphemeral`
 pub(super) fn post_ephemeral(world: &mut Workspace, args: &Args) -> Outcome {
-    let channel = writable(world, args)?;
+    let channel = addressed(world, args)?;
     let user = args.required("user")?;
     let inside = world
         .channels

@@ -10,6 +10,8 @@ use crate::sandbox::slack::workspace::{Channel, ChannelKind, Message, Workspace}
 
 const NAME: usize = 80;
 const TOPIC: usize = 250;
+/// Channels of the workspace; Slack's own limit is far away, memory is not.
+const CHANNELS: usize = 2_000;
 
 /// `conversations.create`
 pub(super) fn create(world: &mut Workspace, args: &Args) -> Outcome {
@@ -17,6 +19,9 @@ pub(super) fn create(world: &mut Workspace, args: &Args) -> Outcome {
     check_name(&name)?;
     if world.channels.values().any(|c| c.name == name) {
         return Err("name_taken".into());
+    }
+    if world.channels.len() >= CHANNELS {
+        return Err("restricted_action".into());
     }
     let kind = if args.flag("is_private") {
         ChannelKind::Private

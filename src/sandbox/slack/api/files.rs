@@ -24,11 +24,12 @@ pub(super) fn upload_address(world: &mut Workspace, args: &Args) -> Outcome {
             vec!["missing required field: length".to_string()],
         )
     })? as usize;
-    let held: usize = world.files.iter().map(|f| f.size).sum();
-    if held + size > FILES_TOTAL {
+    if size > FILES_TOTAL {
         return Err("storage_limit_reached".into());
     }
-    if world.files.len() == FILES {
+    // The oldest files make room; messages that share them keep their names only.
+    let held = |world: &Workspace| world.files.iter().map(|f| f.size).sum::<usize>();
+    while world.files.len() >= FILES || held(world) + size > FILES_TOTAL {
         world.files.remove(0);
     }
     let id = world.next_id('F');

@@ -28,12 +28,11 @@ fn actions(element: Value) -> Value {
 
 /// The same value with one part changed, by JSON pointer.
 fn with(mut value: Value, pointer: &str, new: Value) -> Value {
-    match value.pointer_mut(pointer) {
-        Some(slot) => *slot = new,
-        None => {
-            let (parent, key) = pointer.rsplit_once('/').unwrap();
-            value.pointer_mut(parent).unwrap()[key] = new;
-        }
+    if let Some(slot) = value.pointer_mut(pointer) {
+        *slot = new;
+    } else {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        value.pointer_mut(parent).unwrap()[key] = new;
     }
     value
 }

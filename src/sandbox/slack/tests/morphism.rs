@@ -75,7 +75,7 @@ async fn a_thread_is_written_edited_and_read_back() {
     assert!(link.as_str().contains("thread_ts="));
     let delete = SlackApiChatDeleteRequest::new(channel, reply.ts);
     session.chat_delete(&delete).await.unwrap();
-    assert!(sandbox.thread(ROOM, &root.ts.to_string()).is_empty());
+    assert!(sandbox.thread(ROOM, root.ts.as_ref()).is_empty());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //!
 //! # Layout
 //! - [`Sandbox`], the handle, and [`Human`], a person to act as; [`SandboxConfig`]
-//! - [`workspace`]: the model, plain data under one lock
+//! - [`workspace`] and `message`: the model, plain data under one lock
 //! - `api`: the Web API, one file a family of methods; `blocks`: the rules of Block Kit
 //! - `payload`, `shapes`: Slack's JSON; `escape`, `controls`: what typing and clicking mean
 //! - `delivery`: to the bot, by `socket` or by `post`; `grants`: trigger_id and response_url
@@ -21,6 +21,8 @@ mod faults;
 mod grants;
 mod guard;
 mod human;
+mod human_views;
+mod message;
 mod page_api;
 mod payload;
 mod post;

@@ -4,6 +4,7 @@ mod faulty;
 mod http;
 mod morphism;
 mod people;
+mod subscriptions;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -20,6 +20,8 @@ pub struct Scene {
     pub api: bool,
     /// The disk is kept busy.
     pub slow_disk: bool,
+    /// Some api replica holds a broken state.
+    pub poisoned: bool,
 }
 
 const PATHS: [&str; 7] = [
@@ -63,17 +65,23 @@ pub fn line(
 
 fn frontend(scene: &Scene, memory: f64, at: Timestamp, rng: &mut StdRng) -> (bool, String) {
     let path = PATHS[rng.random_range(0..PATHS.len())];
-    let client = format!("10.0.{}.{}", rng.random_range(0..8), rng.random_range(2..250));
+    let client = format!(
+        "10.0.{}.{}",
+        rng.random_range(0..8),
+        rng.random_range(2..250)
+    );
     if let Some(line) = heap_warning(memory, at, rng) {
         return (true, line);
     }
     let figures = scene.load.frontend;
     let fails = rng.random_bool(figures.errors.clamp(0.0, 1.0));
-    if fails && rng.random_bool(0.6) {
+    // The api's own 500s pass through nginx without a word.
+    let passed = scene.poisoned && scene.api && scene.database && !scene.load.exhausted();
+    if fails && !passed && rng.random_bool(0.6) {
         let day = at.strftime("%Y/%m/%d %H:%M:%S");
         let request = rng.random_range(10_000..99_999);
         let (what, upstream) = if figures.busy > 1.0 {
-            ("limiting connections, worker_connections are busy", false)
+            ("1024 worker_connections are not enough", false)
         } else if scene.api {
             (
                 "upstream prematurely closed connection while reading response header from upstream",
@@ -103,6 +111,7 @@ fn frontend(scene: &Scene, memory: f64, at: Timestamp, rng: &mut StdRng) -> (boo
     let status = match (fails, figures.busy > 1.0) {
         (false, _) => 200,
         (true, true) => 503,
+        (true, false) if passed => 500,
         (true, false) => 502,
     };
     let seconds = figures.p95 * rng.random_range(0.2..1.1) / 1000.0;
@@ -181,7 +190,10 @@ fn postgres(scene: &Scene, at: Timestamp, rng: &mut StdRng) -> String {
             rng.random_range(0..999)
         )
     };
-    format!("{} UTC [{pid}] {what}", at.strftime("%Y-%m-%d %H:%M:%S%.3f"))
+    format!(
+        "{} UTC [{pid}] {what}",
+        at.strftime("%Y-%m-%d %H:%M:%S%.3f")
+    )
 }
 
 fn redis(at: Timestamp, rng: &mut StdRng) -> String {
@@ -195,7 +207,10 @@ fn redis(at: Timestamp, rng: &mut StdRng) -> String {
 
 /// A line in redis's manner; `level` is `*` for a notice, `#` for a warning.
 pub fn redis_line(at: Timestamp, level: char, what: &str) -> String {
-    format!("1:M {} {level} {what}", at.strftime("%d %b %Y %H:%M:%S%.3f"))
+    format!(
+        "1:M {} {level} {what}",
+        at.strftime("%d %b %Y %H:%M:%S%.3f")
+    )
 }
 
 fn heap_warning(memory: f64, at: Timestamp, rng: &mut StdRng) -> Option<String> {

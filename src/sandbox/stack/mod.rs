@@ -12,9 +12,17 @@
 //!
 //! Faults are put in and taken out by name; see [`Fault`] for what each shows and what mends it.
 
+#[cfg(test)]
+mod always;
+mod answers;
+mod changes;
 mod container;
 mod driver;
+#[cfg(test)]
+mod errands;
 mod fault;
+mod journal;
+mod life;
 mod lines;
 mod load;
 mod model;
@@ -24,6 +32,7 @@ mod platform;
 mod role;
 #[cfg(test)]
 mod stories;
+mod usage;
 
 pub use driver::{Stack, StackClock, StackConfig};
 pub use fault::{ActiveFault, Fault, FaultRefused};

@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::container::Container;
 use super::fault::{ActiveFault, Fault};
 use super::load::MAX_CONNECTIONS;
-use super::model::{World, fullness};
+use super::model::World;
 use super::role::Role;
+use super::usage::fullness;
 use crate::domain::service::{Health, ReplicaState};
 
 /// The stack at a glance. Fractions are rounded to one decimal.

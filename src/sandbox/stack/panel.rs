@@ -92,3 +92,65 @@ fn page(stack: &Stack) -> Response {
     })
     .into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::stack::{StackClock, StackConfig};
+
+    async fn serve() -> (Stack, String) {
+        let stack = Stack::start(StackConfig {
+            clock: StackClock::Manual("2026-03-01T12:00:00Z".parse().unwrap()),
+            ..StackConfig::default()
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/stack", listener.local_addr().unwrap());
+        let app = router(stack.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        (stack, url)
+    }
+
+    async fn post(url: &str, body: &'static str) -> (u16, serde_json::Value) {
+        let request = reqwest::Client::new()
+            .post(format!("{url}/faults"))
+            .header("content-type", "application/json")
+            .body(body);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_panel_shows_the_stack_and_puts_faults_in_and_out() {
+        let (stack, url) = serve().await;
+        let page: serde_json::Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
+        assert_eq!(page["services"][0]["name"], "frontend");
+        assert_eq!(page["services"][2]["connections"]["max"], 100);
+        assert_eq!(page["available"].as_array().unwrap().len(), 10);
+
+        let on = r#"{"fault": "memory-leak", "service": "api", "on": true}"#;
+        let (code, page) = post(&url, on).await;
+        assert_eq!((code, &page["faults"][0]["service"]), (200, &"api".into()));
+        let (code, page) = post(&url, r#"{"fault": "memory-leak", "on": false}"#).await;
+        assert_eq!((code, &page["faults"]), (200, &serde_json::json!([])));
+        assert_eq!(stack.faults(), []);
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_told_with_400() {
+        let (stack, url) = serve().await;
+        for (body, part) in [
+            (r#"{"fault": "memory-leek", "on": true}"#, "did you mean"),
+            (
+                r#"{"fault": "cache-down", "service": "api", "on": true}"#,
+                "not into `api`",
+            ),
+            (r#"{"fault": "cache-down"}"#, "missing field `on`"),
+            ("nonsense", "Failed to parse"),
+        ] {
+            let (code, answer) = post(&url, body).await;
+            let error = answer["error"].as_str().unwrap();
+            assert!(code == 400 && error.contains(part), "{code} {error}");
+        }
+        assert_eq!(stack.faults(), []);
+    }
+}

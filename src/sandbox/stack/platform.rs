@@ -7,22 +7,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::container::{Container, Phase};
+use super::answers::{
+    NAME, asked, bounded, changeable, choose, ended, full, gone, logs, reachable, status, step,
+};
+use super::container::Phase;
 use super::driver::Stack;
-use super::fault::Fault;
-use super::model::{MAX_REPLICAS, World};
 use super::role::Role;
 use crate::domain::service::{
-    Event, Health, LogLine, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service,
-    ServiceStats, ServiceStatus, Target,
+    Event, Health, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service, ServiceStats,
+    ServiceStatus,
 };
 use crate::platform::{Platform, PlatformError, ProgressSink};
 
-const NAME: &str = "Simulated stack";
 /// What the engine may take beyond a process's own time to stop before we give up on it.
 const ENGINE_GRACE: Duration = Duration::from_secs(10);
-/// Most log lines of an answer.
-const MAX_LOG_LINES: usize = 500;
 /// Most events of an answer.
 const MAX_EVENTS: usize = 200;
 
@@ -114,7 +112,7 @@ impl Platform for Stack {
         let fate = |mark: &ReplicaMark| match world.find(&mark.id) {
             None => ReplicaFate::Gone,
             Some(c) if c.started_since(mark, since) => ReplicaFate::Restarted,
-            Some(c) if c.phase != Phase::Running => ReplicaFate::UnderWay,
+            Some(c) if c.is_changing() => ReplicaFate::UnderWay,
             Some(_) => ReplicaFate::Untouched,
         };
         Ok(marks.iter().map(fate).collect())
@@ -280,145 +278,5 @@ impl Stack {
         })?;
         progress.report(done + 1, total, format!("{name}: removed"));
         Ok(())
-    }
-}
-
-/// One look while waiting for a replica: the engine may have gone, and so may the replica.
-fn step<T>(
-    world: &World,
-    id: &str,
-    name: &str,
-    look: impl FnOnce(&Container) -> Option<Result<T, PlatformError>>,
-) -> Option<Result<T, PlatformError>> {
-    if let Err(error) = reachable(world) {
-        return Some(Err(error));
-    }
-    match world.find(id) {
-        None => Some(Err(gone(name))),
-        Some(c) => look(c),
-    }
-}
-
-fn reachable(world: &World) -> Result<(), PlatformError> {
-    if world.has(Fault::EngineGone) {
-        return Err(PlatformError::Unreachable {
-            platform: NAME,
-            mend: "its engine does not answer; take the fault `engine-gone` out".to_owned(),
-            source: None,
-        });
-    }
-    Ok(())
-}
-
-fn changeable(world: &World) -> Result<(), PlatformError> {
-    if world.has(Fault::PermissionDenied) {
-        return Err(PlatformError::Denied {
-            platform: NAME,
-            mend: "allow the bot to restart and scale; take the fault `permission-denied` out"
-                .to_owned(),
-        });
-    }
-    Ok(())
-}
-
-fn asked(world: &World, service: &Service) -> Result<Role, PlatformError> {
-    reachable(world)?;
-    let Target::Simulated { name } = &service.target else {
-        return Err(PlatformError::Unsupported(format!(
-            "`{}` does not run on the simulated stack: its target in the configuration is of another platform",
-            service.name
-        )));
-    };
-    Role::parse(name).ok_or_else(|| PlatformError::NotFound {
-        platform: NAME,
-        what: format!("service `{name}`"),
-        mend: "it has frontend, api, postgres and redis".to_owned(),
-    })
-}
-
-fn bounded(role: Role, replicas: u32) -> Result<(), PlatformError> {
-    let why = if role == Role::Postgres && replicas != 1 {
-        "postgres has one writer: a second replica would be a second, empty database".to_owned()
-    } else if replicas == 0 {
-        format!("`{}` needs at least one replica", role.name())
-    } else if replicas > MAX_REPLICAS {
-        full()
-    } else {
-        return Ok(());
-    };
-    Err(PlatformError::Unsupported(why))
-}
-
-fn full() -> String {
-    format!("the simulated engine has room for {MAX_REPLICAS} replicas of a service")
-}
-
-fn gone(name: &str) -> PlatformError {
-    PlatformError::NotFound {
-        platform: NAME,
-        what: format!("replica {name}"),
-        mend: "it was removed meanwhile; ask for the status".to_owned(),
-    }
-}
-
-fn ended(c: &Container) -> PlatformError {
-    let lived = c.finished_at.zip(c.started_at);
-    let lived = lived.map_or(0.0, |(end, start)| end.duration_since(start).as_secs_f64());
-    let lived = lived.max(1.0).ceil();
-    PlatformError::Unwell {
-        what: format!(
-            "{} exited with code {} within {lived} s",
-            c.name,
-            c.exit_code.unwrap_or_default()
-        ),
-    }
-}
-
-fn status(world: &World, role: Role) -> ServiceStatus {
-    ServiceStatus {
-        replicas: world.of(role).map(Container::view).collect(),
-    }
-}
-
-/// Identifiers and names of the replicas that are meant; all must exist before any is touched.
-fn choose(
-    world: &World,
-    role: Role,
-    only: Option<&[String]>,
-) -> Result<Vec<(String, String)>, PlatformError> {
-    if let Some(only) = only {
-        let known = |wanted: &String| world.of(role).any(|c| c.id == *wanted || c.name == *wanted);
-        if let Some(missing) = only.iter().find(|wanted| !known(wanted)) {
-            return Err(gone(&missing.chars().take(80).collect::<String>()));
-        }
-    }
-    let meant = |c: &&Container| only.is_none_or(|only| only.contains(&c.id) || only.contains(&c.name));
-    let chosen = world.of(role).filter(meant);
-    Ok(chosen.map(|c| (c.id.clone(), c.name.clone())).collect())
-}
-
-fn logs(world: &World, role: Role, query: &LogQuery) -> Logs {
-    let needle = query.grep.as_ref().map(|text| text.to_lowercase());
-    let wanted = |c: &Container, run: u64, line: &LogLine| {
-        (!query.previous || run + 1 == c.run)
-            && query.since.is_none_or(|since| line.at >= Some(since))
-            && needle
-                .as_ref()
-                .is_none_or(|needle| line.text.to_lowercase().contains(needle))
-    };
-    let mut lines: Vec<LogLine> = world
-        .of(role)
-        .flat_map(|c| c.log.iter().map(move |(run, line)| (c, *run, line)))
-        .filter(|(c, run, line)| wanted(c, *run, line))
-        .map(|(_, _, line)| line.clone())
-        .collect();
-    // Stable: lines of one replica stay in the order they were written.
-    lines.sort_by_key(|line| line.at);
-    let limit = query.lines.clamp(1, MAX_LOG_LINES);
-    let over = lines.len().saturating_sub(limit);
-    lines.drain(..over);
-    Logs {
-        lines,
-        truncated: over > 0,
     }
 }

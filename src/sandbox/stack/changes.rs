@@ -185,9 +185,11 @@ impl World {
 
     pub(super) fn create(&mut self, role: Role) -> String {
         let number = self.of(role).map(|c| c.number).max().unwrap_or(0) + 1;
-        let id: String = (0..4)
-            .map(|_| format!("{:016x}", self.rng.random_range(0..=u64::MAX)))
-            .collect();
+        let (high, low) = (
+            self.rng.random_range(0..=u128::MAX),
+            self.rng.random_range(0..=u128::MAX),
+        );
+        let id = format!("{high:032x}{low:032x}");
         let pace = self.rng.random_range(0.85..1.15);
         let start_in = self.rng.random_range(0.3..0.8);
         let made = Container::create(

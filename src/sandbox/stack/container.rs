@@ -138,9 +138,8 @@ impl Container {
             | Phase::Stopping {
                 then: Then::Remove, ..
             } => ReplicaState::Running,
-            Phase::Stopping { .. } => ReplicaState::Restarting,
             Phase::Down { .. } if self.run == 0 => ReplicaState::Created,
-            Phase::Down { back_in: Some(_) } => ReplicaState::Restarting,
+            Phase::Stopping { .. } | Phase::Down { back_in: Some(_) } => ReplicaState::Restarting,
             Phase::Down { back_in: None } | Phase::Gone => ReplicaState::Exited,
         };
         Replica {

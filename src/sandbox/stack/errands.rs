@@ -9,7 +9,7 @@ use super::{Fault, Role, Stack, StackConfig};
 use crate::domain::service::{LogQuery, Patience, ReplicaFate, ReplicaMark, Target};
 use crate::platform::{Platform, PlatformError, ProgressSink};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn given_restarts_hang_then_it_times_out_and_its_fate_is_known_later() {

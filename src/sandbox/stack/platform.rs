@@ -82,12 +82,11 @@ impl Platform for Stack {
             changeable(&world)?;
             (role, choose(&world, role, only)?)
         };
-        self.record(match only {
-            None => format!("restart {}", role.name()),
-            Some(_) => {
-                let names: Vec<&str> = chosen.iter().map(|(_, name)| name.as_str()).collect();
-                format!("restart {} {}", role.name(), names.join(" "))
-            }
+        self.record(if only.is_some() {
+            let names: Vec<&str> = chosen.iter().map(|(_, name)| name.as_str()).collect();
+            format!("restart {} {}", role.name(), names.join(" "))
+        } else {
+            format!("restart {}", role.name())
         });
         let total = chosen.len() as u32;
         for (done, (id, name)) in chosen.iter().enumerate() {

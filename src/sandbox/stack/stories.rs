@@ -10,7 +10,7 @@ use crate::domain::service::{
 };
 use crate::platform::{Platform, PlatformError, ProgressSink};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 pub(super) fn noon() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()

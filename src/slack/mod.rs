@@ -1,1 +1,4 @@
+//! The Slack door.
 
+pub mod inbound;
+pub mod render;

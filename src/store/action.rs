@@ -1,0 +1,143 @@
+//! Actions on services: intent first, outcome after.
+
+use serde::{Deserialize, Serialize};
+
+use super::inbox::{ALIVE, oldest_good_heartbeat};
+use super::{Store, StoreError, Tx, moment};
+use crate::domain::service::ReplicaMark;
+use crate::domain::{IncidentId, Outgoing, Person, ServiceName};
+
+/// All that is needed to do an action, to tell of it, and to find out later what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActionRecord {
+    /// The service.
+    pub service: ServiceName,
+    /// What is done: `restart`, or `scale` with the wanted number.
+    pub what: NewAction,
+    /// Who asked, and confirmed.
+    pub actor: Person,
+    /// Their reason.
+    pub reason: Option<String>,
+    /// On whose timelines it is put.
+    pub incidents: Vec<IncidentId>,
+    /// The message that tells of it, as it stood when the intent was recorded.
+    pub message: Outgoing,
+    /// The replicas before.
+    pub before: Vec<ReplicaMark>,
+    /// The state before, for people: `healthy 2/2`.
+    pub before_text: String,
+}
+
+/// What is done to a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NewAction {
+    /// Every replica's process is started anew, one after another.
+    Restart,
+    /// The number of replicas becomes this.
+    Scale(u32),
+}
+
+/// An action with its row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActionRow {
+    /// Its row.
+    pub id: i64,
+    /// What it is.
+    pub record: ActionRecord,
+    /// When the intent was recorded.
+    pub intended_at: jiff::Timestamp,
+}
+
+type Row = (i64, String, i64);
+
+fn action(row: Row) -> Result<ActionRow, StoreError> {
+    let (id, record, intended_at) = row;
+    Ok(ActionRow {
+        id,
+        record: serde_json::from_str(&record)?,
+        intended_at: moment(intended_at),
+    })
+}
+
+impl Tx {
+    /// Records the intent and takes the service's lock. `None` when the lock is taken or when this
+    /// request has had its action already.
+    pub async fn action_intend(
+        &mut self,
+        request_key: &str,
+        owner: &str,
+        record: &ActionRecord,
+    ) -> Result<Option<i64>, StoreError> {
+        let now = self.now.as_microsecond();
+        let row: Option<(i64,)> = sqlx::query_as(
+            "INSERT INTO action (request_key, service, record, state, owner, intended_at) \
+             VALUES ($1, $2, $3, 'intended', $4, $5) ON CONFLICT DO NOTHING RETURNING id",
+        )
+        .bind(request_key.to_owned())
+        .bind(record.service.to_string())
+        .bind(serde_json::to_string(record)?)
+        .bind(owner.to_owned())
+        .bind(now)
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.map(|(id,)| id))
+    }
+
+    /// Records that the action is over and frees the service. `false` when another process has taken
+    /// it over or finished it: then nothing may be recorded of it here.
+    pub async fn action_finish(&mut self, id: i64, owner: &str) -> Result<bool, StoreError> {
+        let now = self.now.as_microsecond();
+        let done = sqlx::query(
+            "UPDATE action SET state = 'finished', finished_at = $1 \
+             WHERE id = $2 AND owner = $3 AND state = 'intended'",
+        )
+        .bind(now)
+        .bind(id)
+        .bind(owner.to_owned())
+        .execute(self.connection())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+impl Store {
+    /// The unfinished action on a service, if there is one.
+    pub async fn action_on(&self, service: &ServiceName) -> Result<Option<ActionRow>, StoreError> {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT id, record, intended_at FROM action WHERE service = $1 AND state = 'intended'",
+        )
+        .bind(service.to_string())
+        .fetch_optional(self.readers())
+        .await?;
+        row.map(action).transpose()
+    }
+
+    /// Takes over the unfinished actions of dead processes.
+    pub async fn actions_take_over(&self, owner: &str) -> Result<Vec<ActionRow>, StoreError> {
+        let orphan: Option<(i64,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT id FROM action WHERE state = 'intended' AND owner NOT IN ({ALIVE}) LIMIT 1"
+        )))
+        .bind(oldest_good_heartbeat(self.now()))
+        .fetch_optional(self.readers())
+        .await?;
+        if orphan.is_none() {
+            return Ok(Vec::new());
+        }
+        let owner = owner.to_owned();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+                    "UPDATE action SET owner = $2 WHERE state = 'intended' \
+                     AND owner NOT IN ({ALIVE}) RETURNING id, record, intended_at"
+                )))
+                .bind(oldest_good_heartbeat(tx.now))
+                .bind(owner)
+                .fetch_all(tx.connection())
+                .await?;
+                rows.into_iter().map(action).collect()
+            })
+        })
+        .await
+    }
+}

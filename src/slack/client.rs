@@ -165,8 +165,11 @@ impl Client {
     /// Calls a method with a JSON body.
     pub async fn post(&self, method: &'static str, body: &Value) -> Result<Value, ApiError> {
         let session = self.session();
-        self.bounded(method, session.http_session_api.http_post(method, body, None))
-            .await
+        self.bounded(
+            method,
+            session.http_session_api.http_post(method, body, None),
+        )
+        .await
     }
 
     /// Calls a method that reads; these take no JSON.
@@ -175,11 +178,16 @@ impl Client {
         method: &'static str,
         parameters: &[(&str, &str)],
     ) -> Result<Value, ApiError> {
-        let parameters: Vec<(&str, Option<&str>)> =
-            parameters.iter().map(|(key, value)| (*key, Some(*value))).collect();
+        let parameters: Vec<(&str, Option<&str>)> = parameters
+            .iter()
+            .map(|(key, value)| (*key, Some(*value)))
+            .collect();
         let session = self.session();
-        self.bounded(method, session.http_session_api.http_get(method, &parameters, None))
-            .await
+        self.bounded(
+            method,
+            session.http_session_api.http_get(method, &parameters, None),
+        )
+        .await
     }
 
     /// Posts to a request's own address for answers. The address is a secret: never logged.
@@ -193,7 +201,10 @@ impl Client {
         };
         let connector = &self.slack.http_api.connector;
         let answered: Value = self
-            .bounded("response_url", connector.http_post_uri(url.clone(), body, context))
+            .bounded(
+                "response_url",
+                connector.http_post_uri(url.clone(), body, context),
+            )
             .await?;
         match answered["ok"].as_bool() {
             Some(false) => Err(ApiError::Refused("not_ok".into())),
@@ -214,7 +225,10 @@ impl Client {
         let session = self.slack.open_session(token);
         let request = SlackApiAppsConnectionOpenRequest::new();
         let opened = self
-            .bounded("apps.connections.open", session.apps_connections_open(&request))
+            .bounded(
+                "apps.connections.open",
+                session.apps_connections_open(&request),
+            )
             .await?;
         Ok(opened.url.0)
     }
@@ -227,8 +241,11 @@ impl Client {
     ) -> Result<SlackApiFilesGetUploadUrlExternalResponse, ApiError> {
         let request = SlackApiFilesGetUploadUrlExternalRequest::new(name.to_owned(), length);
         let session = self.session();
-        self.bounded("files.getUploadURLExternal", session.get_upload_url_external(&request))
-            .await
+        self.bounded(
+            "files.getUploadURLExternal",
+            session.get_upload_url_external(&request),
+        )
+        .await
     }
 
     /// Puts a file's bytes where [`Client::upload_url`] said.
@@ -243,7 +260,8 @@ impl Client {
             "text/plain; charset=utf-8".to_owned(),
         );
         let session = self.session();
-        self.bounded("files.upload", session.files_upload_via_url(&request)).await?;
+        self.bounded("files.upload", session.files_upload_via_url(&request))
+            .await?;
         Ok(())
     }
 
@@ -281,7 +299,10 @@ fn token(name: &'static str, secret: &SecretString) -> Result<SlackApiToken, Cli
 fn classify(error: &SlackClientError) -> ApiError {
     match error {
         SlackClientError::RateLimitError(limit) => ApiError::RateLimited {
-            after: limit.retry_after.unwrap_or(RETRY_AFTER).min(MAX_RETRY_AFTER),
+            after: limit
+                .retry_after
+                .unwrap_or(RETRY_AFTER)
+                .min(MAX_RETRY_AFTER),
         },
         SlackClientError::ApiError(api) => from_code(&api.code),
         SlackClientError::HttpError(http) => {
@@ -298,7 +319,11 @@ fn classify(error: &SlackClientError) -> ApiError {
             // hyper's own word for it, since its error type is not ours to name.
             let cause = http.cause.as_ref().map(ToString::to_string);
             let is_connect = cause.is_some_and(|cause| cause.contains("(Connect)"));
-            let what = if is_connect { "no connection" } else { "connection lost" };
+            let what = if is_connect {
+                "no connection"
+            } else {
+                "connection lost"
+            };
             ApiError::transient(what, !is_connect)
         }
         // The body can hold what people said: it is not repeated in the log.
@@ -313,15 +338,24 @@ fn classify(error: &SlackClientError) -> ApiError {
 
 fn from_code(code: &str) -> ApiError {
     match code {
-        "ratelimited" | "rate_limited" | "message_limit_exceeded" => ApiError::RateLimited {
-            after: RETRY_AFTER,
-        },
-        "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout"
-        | "team_added_to_org" | "accesslimited" | "external_channel_migrating" => {
-            ApiError::transient(code, true)
+        "ratelimited" | "rate_limited" | "message_limit_exceeded" => {
+            ApiError::RateLimited { after: RETRY_AFTER }
         }
-        "invalid_auth" | "not_authed" | "account_inactive" | "token_revoked" | "token_expired"
-        | "not_allowed_token_type" | "org_login_required" | "ekm_access_denied"
+        "internal_error"
+        | "fatal_error"
+        | "service_unavailable"
+        | "request_timeout"
+        | "team_added_to_org"
+        | "accesslimited"
+        | "external_channel_migrating" => ApiError::transient(code, true),
+        "invalid_auth"
+        | "not_authed"
+        | "account_inactive"
+        | "token_revoked"
+        | "token_expired"
+        | "not_allowed_token_type"
+        | "org_login_required"
+        | "ekm_access_denied"
         | "team_access_not_granted" => ApiError::Token(code.to_owned()),
         code => ApiError::Refused(code.chars().filter(|c| !c.is_control()).take(80).collect()),
     }
@@ -330,6 +364,8 @@ fn from_code(code: &str) -> ApiError {
 /// The wait before try number `attempt` (from 0): anything up to a limit that doubles, so that
 /// many clients don't come back at once.
 pub(super) fn backoff(attempt: u32, base: Duration, max: Duration) -> Duration {
-    let limit = base.saturating_mul(2u32.saturating_pow(attempt.min(16))).min(max);
+    let limit = base
+        .saturating_mul(2u32.saturating_pow(attempt.min(16)))
+        .min(max);
     limit.mul_f64(rand::random())
 }

@@ -1,1 +1,38 @@
+//! A small Slack on loopback, strict at the wire: Web API, Socket Mode or HTTP mode, people who
+//! type and click. The bot talks to it only over the real protocols; `demo` and the tests drive it
+//! from the other side.
+//!
+//! # Layout
+//! - [`Sandbox`], the handle, and [`Human`], a person to act as; [`SandboxConfig`]
+//! - [`workspace`]: the model, plain data under one lock
+//! - `api`: the Web API, one file a family of methods; `blocks`: the rules of Block Kit
+//! - `payload`, `shapes`: Slack's JSON; `escape`, `controls`: what typing and clicking mean
+//! - `delivery`: to the bot, by `socket` or by `post`; `grants`: trigger_id and response_url
+//! - `faults`: bad days on demand; `wire`: connections that can be cut
+//! - `page_api`: JSON for the chat page; `guard`: which hosts and origins are answered
 
+mod api;
+mod blocks;
+mod config;
+mod controls;
+mod delivery;
+mod escape;
+mod faults;
+mod grants;
+mod guard;
+mod human;
+mod page_api;
+mod payload;
+mod post;
+mod sandbox;
+mod shapes;
+mod socket;
+mod wire;
+pub mod workspace;
+
+pub use config::{ChannelSeed, Delivery, Person, SandboxConfig, UserGroup};
+pub use delivery::Receipt;
+pub use faults::{Fault, Faults};
+pub use human::{CannotAct, Human, Said};
+pub use sandbox::{ApiCall, Sandbox, Timeout};
+pub use workspace::{Channel, ChannelKind, File, Message, Reaction, Revision, View, Workspace};

@@ -1,0 +1,269 @@
+//! The Web API: `POST /api/{method}`, and the two addresses that stand beside it in Slack, the
+//! `response_url` and the upload.
+
+mod chat;
+mod conversations;
+mod files;
+mod history;
+pub(crate) mod marks;
+pub(crate) mod modals;
+mod people;
+mod request;
+pub(crate) mod respond;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use serde_json::{Value, json};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+
+pub(crate) use request::{ApiError, Args};
+
+use super::faults::Fault;
+use super::sandbox::{ApiCall, Sandbox};
+use super::socket;
+use super::wire::Wire;
+use super::workspace::{FILES_TOTAL, Workspace};
+
+/// The largest body of a call.
+const BODY: usize = 4 * 1024 * 1024;
+
+/// Everything the bot may call.
+pub(crate) fn router(sandbox: &Sandbox) -> Router {
+    Router::new()
+        .route("/api/{method}", any(call))
+        .route("/commands/{team}/{number}/{secret}", post(respond_to))
+        .route("/actions/{team}/{number}/{secret}", post(respond_to))
+        .route("/link/", get(socket::link))
+        .route("/link", get(socket::link))
+        .layer(DefaultBodyLimit::max(BODY))
+        .route(
+            "/upload/v1/{file}",
+            post(files::upload).layer(DefaultBodyLimit::max(FILES_TOTAL)),
+        )
+        .with_state(sandbox.clone())
+}
+
+type Outcome = Result<Value, ApiError>;
+
+async fn call(
+    State(sandbox): State<Sandbox>,
+    ConnectInfo(wire): ConnectInfo<Wire>,
+    Path(method): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let args = request::parse(&headers, query.as_deref(), &body);
+    let fault = sandbox.plan().due(&method, Instant::now());
+    let given = args.as_ref().map_or(Value::Null, Args::without_token);
+    let record = |answer: &Value, status: u16| {
+        let at = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_millis() as i64);
+        let (method, body, answer) = (method.clone(), given.clone(), answer.clone());
+        sandbox.record(ApiCall {
+            at,
+            method,
+            body,
+            answer,
+            status,
+        });
+        sandbox.touch();
+    };
+    match &fault {
+        Some(Fault::RateLimited { retry_after_s }) => {
+            let answer = ApiError::from("ratelimited").answer();
+            record(&answer, 429);
+            let seconds = [(header::RETRY_AFTER, retry_after_s.to_string())];
+            return (StatusCode::TOO_MANY_REQUESTS, seconds, axum::Json(answer)).into_response();
+        }
+        Some(Fault::ServerError(status)) => {
+            record(&Value::Null, *status);
+            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            return (status, "<html><body>Server Error</body></html>").into_response();
+        }
+        Some(Fault::Hang) => {
+            record(&Value::Null, 0);
+            sandbox.stopped().cancelled().await;
+            return Response::new(Body::empty());
+        }
+        Some(Fault::ApiError(code)) => {
+            let answer = ApiError::new(code).answer();
+            record(&answer, 200);
+            return json_answer(&answer);
+        }
+        Some(Fault::Slow(_) | Fault::DropAfterAccept) | None => {}
+    }
+    let outcome = args.and_then(|args| {
+        authorise(&sandbox, &method, &args)?;
+        sandbox.change(|world| dispatch(world, &method, &args))
+    });
+    let answer = match outcome {
+        Ok(mut answer) => {
+            answer["ok"] = json!(true);
+            answer
+        }
+        Err(error) => error.answer(),
+    };
+    record(&answer, 200);
+    match fault {
+        Some(Fault::Slow(pause)) => tokio::time::sleep(pause).await,
+        Some(Fault::DropAfterAccept) => wire.cut(),
+        _ => {}
+    }
+    json_answer(&answer)
+}
+
+fn json_answer(answer: &Value) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json; charset=utf-8")];
+    (kind, answer.to_string()).into_response()
+}
+
+/// Which token may call which method.
+fn authorise(sandbox: &Sandbox, method: &str, args: &Args) -> Result<(), ApiError> {
+    if method == "api.test" {
+        return Ok(());
+    }
+    let token = args.token().ok_or("not_authed")?;
+    let is_app = token == sandbox.app_token();
+    if !is_app && token != sandbox.bot_token() {
+        return Err("invalid_auth".into());
+    }
+    let wants_app = method == "apps.connections.open";
+    if is_app == wants_app {
+        Ok(())
+    } else {
+        Err("not_allowed_token_type".into())
+    }
+}
+
+fn dispatch(world: &mut Workspace, method: &str, args: &Args) -> Outcome {
+    match method {
+        "api.test" => api_test(args),
+        "auth.test" => Ok(people::auth_test(world)),
+        "apps.connections.open" => Ok(connections_open(world)),
+        "chat.postMessage" => chat::post_message(world, args),
+        "chat.postEphemeral" => chat::post_ephemeral(world, args),
+        "chat.update" => chat::update(world, args),
+        "chat.delete" => chat::delete(world, args),
+        "chat.getPermalink" => chat::permalink(world, args),
+        "views.open" => modals::open(world, args),
+        "views.push" => modals::push(world, args),
+        "views.update" => modals::update(world, args),
+        "views.publish" => modals::publish(world, args),
+        "conversations.create" => conversations::create(world, args),
+        "conversations.list" | "users.conversations" => conversations::list(world, method, args),
+        "conversations.info" => conversations::info(world, args),
+        "conversations.join" => conversations::join(world, args),
+        "conversations.leave" => conversations::leave(world, args),
+        "conversations.invite" => conversations::invite(world, args),
+        "conversations.setTopic" => conversations::describe(world, args, "topic"),
+        "conversations.setPurpose" => conversations::describe(world, args, "purpose"),
+        "conversations.members" => conversations::members(world, args),
+        "conversations.open" => conversations::open(world, args),
+        "conversations.archive" => conversations::archive(world, args, true),
+        "conversations.unarchive" => conversations::archive(world, args, false),
+        "conversations.history" => history::history(world, args),
+        "conversations.replies" => history::replies(world, args),
+        "pins.add" => marks::pin(world, args),
+        "pins.remove" => marks::unpin(world, args),
+        "pins.list" => marks::pins(world, args),
+        "reactions.add" => marks::add_reaction(world, args),
+        "reactions.remove" => marks::remove_reaction(world, args),
+        "reactions.get" => marks::reactions(world, args),
+        "bookmarks.add" => marks::add_bookmark(world, args),
+        "bookmarks.list" => marks::bookmarks(world, args),
+        "users.info" => people::info(world, args),
+        "users.list" => people::list(world, args),
+        "users.lookupByEmail" => people::by_email(world, args),
+        "usergroups.list" => Ok(people::groups(world, args)),
+        "usergroups.users.list" => people::group_members(world, args),
+        "team.info" => Ok(people::team(world)),
+        "files.getUploadURLExternal" => files::upload_address(world, args),
+        "files.completeUploadExternal" => files::complete(world, args),
+        "files.info" => files::info(world, args),
+        _ => Err(ApiError::new("unknown_method").with("req_method", json!(method))),
+    }
+}
+
+fn api_test(args: &Args) -> Outcome {
+    match args.text("error") {
+        Some(error) => Err(ApiError::new(&error).with("args", args.without_token())),
+        None => Ok(json!({"args": args.without_token()})),
+    }
+}
+
+/// Tickets given out and not yet used; the bot asks again when its ticket is gone.
+const TICKETS: usize = 100;
+
+fn connections_open(world: &mut Workspace) -> Value {
+    if world.tickets.len() >= TICKETS {
+        world.tickets.clear();
+    }
+    let ticket = super::delivery::uuid();
+    let host = world.base_url.trim_start_matches("http://");
+    let url = format!(
+        "ws://{host}/link/?ticket={ticket}&app_id={}",
+        world.bot.app_id
+    );
+    world.tickets.insert(ticket);
+    json!({"url": url})
+}
+
+/// `POST {response_url}`: JSON, no token; the secret in the address is all there is.
+async fn respond_to(
+    State(sandbox): State<Sandbox>,
+    ConnectInfo(wire): ConnectInfo<Wire>,
+    Path((_, number, secret)): Path<(String, u64, String)>,
+    body: Bytes,
+) -> Response {
+    let fault = sandbox.plan().due("response_url", Instant::now());
+    match &fault {
+        Some(Fault::RateLimited { retry_after_s }) => {
+            let seconds = [(header::RETRY_AFTER, retry_after_s.to_string())];
+            return (StatusCode::TOO_MANY_REQUESTS, seconds).into_response();
+        }
+        Some(Fault::ServerError(status)) => {
+            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            return status.into_response();
+        }
+        Some(Fault::Hang) => sandbox.stopped().cancelled().await,
+        Some(Fault::Slow(pause)) => tokio::time::sleep(*pause).await,
+        _ => {}
+    }
+    let given: Option<Value> = serde_json::from_slice(&body).ok().filter(Value::is_object);
+    let outcome = match (&fault, &given) {
+        (Some(Fault::ApiError(code)), _) => Err((StatusCode::NOT_FOUND, ApiError::new(code))),
+        (_, None) => Err((StatusCode::BAD_REQUEST, ApiError::from("invalid_payload"))),
+        (_, Some(given)) => sandbox.change(|world| {
+            let target = world
+                .redeem_response_url(number, &secret)
+                .map_err(|code| (StatusCode::NOT_FOUND, ApiError::from(code)))?;
+            respond::answer(world, &target, given).map_err(|e| (StatusCode::BAD_REQUEST, e))
+        }),
+    };
+    let (status, answer) = match outcome {
+        Ok(()) => (StatusCode::OK, json!({"ok": true})),
+        Err((status, error)) => (status, error.answer()),
+    };
+    let at = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_millis() as i64);
+    sandbox.record(ApiCall {
+        at,
+        method: "response_url".to_string(),
+        body: given.unwrap_or_default(),
+        answer: answer.clone(),
+        status: status.as_u16(),
+    });
+    sandbox.touch();
+    if fault == Some(Fault::DropAfterAccept) {
+        wire.cut();
+    }
+    (status, axum::Json(answer)).into_response()
+}

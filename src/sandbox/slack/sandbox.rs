@@ -1,0 +1,357 @@
+//! The handle: starts the server, looks into the workspace, waits for things to happen.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::config::{Person, SandboxConfig};
+use super::faults::{Faults, Plan};
+use super::human::Human;
+use super::socket::Hub;
+use super::wire::{CutListener, Wire};
+use super::workspace::{Channel, File, Message, View, Workspace};
+use super::{api, page_api};
+
+/// Calls remembered by [`Sandbox::calls`].
+const CALLS: usize = 10_000;
+
+/// One call of the Web API, for tests and for the page.
+#[derive(Debug, Clone, Serialize)]
+pub struct ApiCall {
+    /// Unix milliseconds.
+    pub at: i64,
+    pub method: String,
+    /// The arguments, without the token.
+    pub body: Value,
+    pub answer: Value,
+    pub status: u16,
+}
+
+/// What did not come about in time, and what was there instead.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing fitting within {waited:?}; the last messages:\n{dump}")]
+pub struct Timeout {
+    pub waited: Duration,
+    /// The last messages of every channel, one a line.
+    pub dump: String,
+}
+
+struct Inner {
+    config: SandboxConfig,
+    addr: SocketAddr,
+    world: Mutex<Workspace>,
+    changes: watch::Sender<u64>,
+    hub: Hub,
+    plan: Mutex<Plan>,
+    calls: Mutex<VecDeque<ApiCall>>,
+    stop: CancellationToken,
+}
+
+/// A running sandbox. Clones are the same sandbox.
+#[derive(Clone)]
+pub struct Sandbox(Arc<Inner>);
+
+impl Sandbox {
+    /// Starts a sandbox on a loopback address.
+    pub async fn start(config: SandboxConfig) -> io::Result<Self> {
+        Self::start_with(config, |_| Router::new()).await
+    }
+
+    /// Starts a sandbox that serves `pages` beside its own paths (`/api`, `/link`, `/commands`,
+    /// `/actions`, `/upload`, `/sandbox`).
+    pub async fn start_with(
+        config: SandboxConfig,
+        pages: impl FnOnce(&Sandbox) -> Router,
+    ) -> io::Result<Self> {
+        if !config.listen.ip().is_loopback() {
+            let why = format!(
+                "the sandbox listens on loopback only, not on {}",
+                config.listen
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        let tcp = TcpListener::bind(config.listen).await?;
+        let addr = tcp.local_addr()?;
+        let sandbox = Self(Arc::new(Inner {
+            world: Mutex::new(Workspace::new(&config, format!("http://{addr}"))),
+            config,
+            addr,
+            changes: watch::Sender::new(0),
+            hub: Hub::default(),
+            plan: Mutex::default(),
+            calls: Mutex::default(),
+            stop: CancellationToken::new(),
+        }));
+        let router = api::router(&sandbox)
+            .merge(page_api::router(&sandbox))
+            .merge(pages(&sandbox))
+            .layer(axum::middleware::from_fn(super::guard::loopback_only));
+        let stop = sandbox.0.stop.clone();
+        let listener = CutListener {
+            tcp,
+            stop: stop.clone(),
+        };
+        tokio::spawn(async move {
+            let service = router.into_make_service_with_connect_info::<Wire>();
+            tokio::select! {
+                served = axum::serve(listener, service) => {
+                    if let Err(error) = served {
+                        tracing::error!(%error, "the sandbox's server ended");
+                    }
+                }
+                () = stop.cancelled() => {}
+            }
+        });
+        Ok(sandbox)
+    }
+
+    /// Ends the server and cuts every connection.
+    pub fn stop(&self) {
+        self.0.stop.cancel();
+    }
+
+    /// `http://127.0.0.1:PORT/api`, for the bot's `slack.api_url`.
+    pub fn api_url(&self) -> String {
+        format!("http://{}/api", self.0.addr)
+    }
+
+    /// `http://127.0.0.1:PORT/`
+    pub fn page_url(&self) -> String {
+        format!("http://{}/", self.0.addr)
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.0.addr
+    }
+
+    pub fn config(&self) -> &SandboxConfig {
+        &self.0.config
+    }
+
+    pub fn bot_token(&self) -> &str {
+        &self.0.config.bot_token
+    }
+
+    pub fn app_token(&self) -> &str {
+        &self.0.config.app_token
+    }
+
+    pub fn signing_secret(&self) -> &str {
+        &self.0.config.signing_secret
+    }
+
+    pub fn people(&self) -> &[Person] {
+        &self.0.config.people
+    }
+
+    /// Someone to act as, by name or id; `None` for a stranger.
+    pub fn find_person(&self, name: &str) -> Option<Human> {
+        let person = self.look(|world| world.person(name).cloned())?;
+        Some(Human::new(self.clone(), person))
+    }
+
+    /// Someone to act as. A name nobody has gives a stranger, whom the workspace refuses.
+    pub fn person(&self, name: &str) -> Human {
+        self.find_person(name).unwrap_or_else(|| {
+            Human::new(
+                self.clone(),
+                Person::new("U0NOBODY00", name, name, "nobody here"),
+            )
+        })
+    }
+
+    /// All channels, without their messages.
+    pub fn channels(&self) -> Vec<Channel> {
+        self.look(|world| {
+            let bare = |c: &Channel| Channel {
+                messages: VecDeque::new(),
+                ..c.clone()
+            };
+            world.channels.values().map(bare).collect()
+        })
+    }
+
+    /// Every message of a channel (`#name`, `name` or id), ephemeral and deleted ones included.
+    pub fn messages(&self, channel: &str) -> Vec<Message> {
+        self.look(|world| {
+            world
+                .channel(channel)
+                .map(|c| c.messages.iter().cloned().collect())
+                .unwrap_or_default()
+        })
+    }
+
+    /// The public replies under a message.
+    pub fn thread(&self, channel: &str, root: &str) -> Vec<Message> {
+        self.look(|world| {
+            world
+                .channel(channel)
+                .map(|c| c.replies(root).cloned().collect())
+                .unwrap_or_default()
+        })
+    }
+
+    /// The pinned messages of a channel.
+    pub fn pins(&self, channel: &str) -> Vec<Message> {
+        self.look(|world| {
+            let Some(channel) = world.channel(channel) else {
+                return Vec::new();
+            };
+            channel
+                .pins
+                .iter()
+                .filter_map(|pin| channel.message(&pin.ts).cloned())
+                .collect()
+        })
+    }
+
+    /// The files that were shared or kept.
+    pub fn files(&self) -> Vec<File> {
+        self.look(|world| {
+            world
+                .files
+                .iter()
+                .filter(|f| f.is_complete())
+                .cloned()
+                .collect()
+        })
+    }
+
+    /// The modals a person has open, the topmost last.
+    pub fn views(&self, person: &str) -> Vec<View> {
+        self.look(|world| {
+            let id = world.person(person).map(|p| p.id.as_str());
+            id.and_then(|id| world.views.get(id))
+                .cloned()
+                .unwrap_or_default()
+        })
+    }
+
+    /// A person's home tab.
+    pub fn home(&self, person: &str) -> Option<View> {
+        self.look(|world| world.homes.get(&world.person(person)?.id).cloned())
+    }
+
+    /// The calls of the Web API, oldest first; the last 10,000 of them.
+    pub fn calls(&self) -> Vec<ApiCall> {
+        locked(&self.0.calls).iter().cloned().collect()
+    }
+
+    /// How many sockets the bot has open.
+    pub fn sockets(&self) -> usize {
+        self.hub().count()
+    }
+
+    pub fn faults(&self) -> Faults {
+        Faults(self.clone())
+    }
+
+    /// A number that rises with every change of the workspace and of the open sockets.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
+    /// Waits until `find` finds something. It is asked after every change, under the workspace's
+    /// lock: it must not call the sandbox.
+    pub async fn wait_for<T>(
+        &self,
+        patience: Duration,
+        mut find: impl FnMut(&Workspace) -> Option<T>,
+    ) -> Result<T, Timeout> {
+        let mut changes = self.subscribe();
+        let search = async {
+            loop {
+                changes.mark_unchanged();
+                if let Some(found) = self.look(&mut find) {
+                    return found;
+                }
+                if changes.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let found = tokio::time::timeout(patience, search).await;
+        found.map_err(|_| Timeout {
+            waited: patience,
+            dump: self.dump(20),
+        })
+    }
+
+    /// Waits until the bot has at least `count` sockets open.
+    pub async fn wait_for_sockets(&self, count: usize, patience: Duration) -> Result<(), Timeout> {
+        self.wait_for(patience, |_| (self.hub().count() >= count).then_some(()))
+            .await
+    }
+
+    /// The last messages of every channel as text.
+    pub fn dump(&self, per_channel: usize) -> String {
+        self.look(|world| {
+            let mut out = String::new();
+            for channel in world.channels.values() {
+                out.push_str(&format!("#{} ({})\n", channel.name, channel.id));
+                let from = channel.messages.len().saturating_sub(per_channel);
+                for m in channel.messages.iter().skip(from) {
+                    let mark = match (m.deleted, &m.visible_to) {
+                        (true, _) => " (deleted)".to_string(),
+                        (_, Some(only)) => format!(" (only {only})"),
+                        _ => String::new(),
+                    };
+                    let indent = if m.is_reply() { "    ↳ " } else { "  " };
+                    let words = m.shown().replace('\n', " ⏎ ");
+                    out.push_str(&format!("{indent}{} {}{mark}: {words}\n", m.ts, m.user));
+                }
+            }
+            out
+        })
+    }
+
+    /// Reads the workspace.
+    pub fn look<T>(&self, read: impl FnOnce(&Workspace) -> T) -> T {
+        read(&locked(&self.0.world))
+    }
+
+    /// Changes the workspace and tells everybody who waits.
+    pub(super) fn change<T>(&self, write: impl FnOnce(&mut Workspace) -> T) -> T {
+        let out = write(&mut locked(&self.0.world));
+        self.touch();
+        out
+    }
+
+    pub(super) fn touch(&self) {
+        self.0.changes.send_modify(|n| *n += 1);
+    }
+
+    pub(super) fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    pub(super) fn plan(&self) -> MutexGuard<'_, Plan> {
+        locked(&self.0.plan)
+    }
+
+    pub(super) fn stopped(&self) -> &CancellationToken {
+        &self.0.stop
+    }
+
+    pub(super) fn record(&self, call: ApiCall) {
+        let mut calls = locked(&self.0.calls);
+        if calls.len() == CALLS {
+            calls.pop_front();
+        }
+        calls.push_back(call);
+    }
+}
+
+/// A lock whose last holder panicked is as good as any: the data are only for looking at.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

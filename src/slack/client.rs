@@ -1,0 +1,371 @@
+//! Slack's Web API, with a time-out around every call and errors that say what to do next.
+//!
+//! The transport and the typed methods are slack-morphism's. Calls whose answers its models would
+//! read more strictly than needed (a posted message comes back with all its blocks) go through its
+//! raw `http_post`: an answer that can't be parsed must not make a posted message look unposted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use slack_morphism::api::{
+    SlackApiAppsConnectionOpenRequest, SlackApiAuthTestResponse,
+    SlackApiFilesGetUploadUrlExternalRequest, SlackApiFilesGetUploadUrlExternalResponse,
+    SlackApiFilesUploadViaUrlRequest,
+};
+use slack_morphism::errors::SlackClientError;
+use slack_morphism::prelude::{
+    SlackApiToken, SlackApiTokenValue, SlackClient, SlackClientApiCallContext,
+    SlackClientHttpConnector, SlackClientHyperConnector, SlackClientHyperHttpsConnector,
+    SlackClientSession, SlackHyperClient,
+};
+use url::Url;
+
+/// How long a call may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The wait after a 429 without `Retry-After`.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// Longest wait that is believed.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
+/// Slack itself.
+const SLACK: &str = "https://slack.com/api";
+
+/// Why a call failed, by what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// Too much of it; not done. Again after this time.
+    #[error("Slack asks to wait {} s", after.as_secs())]
+    RateLimited {
+        /// What `Retry-After` said.
+        after: Duration,
+    },
+    /// May work in a while.
+    #[error("{cause}")]
+    Transient {
+        /// In a few words.
+        cause: String,
+        /// It may have been done all the same.
+        perhaps_done: bool,
+    },
+    /// The token is refused: nothing will work until somebody mends it.
+    #[error("Slack refuses the token: {0}")]
+    Token(String),
+    /// Won't work: Slack's own word for it.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl ApiError {
+    /// Slack's word, if it refused.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused(code) | Self::Token(code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// The word in metrics: few different ones.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Transient { .. } => "transient",
+            Self::Token(_) => "token",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    fn transient(cause: impl Into<String>, perhaps_done: bool) -> Self {
+        Self::Transient {
+            cause: cause.into(),
+            perhaps_done,
+        }
+    }
+}
+
+/// What an operator can do about one of Slack's errors.
+pub fn mend(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "invalid_auth" | "not_authed" | "token_revoked" | "token_expired" => {
+            "check the tokens: TREASURY_BOT_SLACK_BOT_TOKEN (xoxb-…) and TREASURY_BOT_SLACK_APP_TOKEN (xapp-…)"
+        }
+        "not_allowed_token_type" => {
+            "Socket Mode needs the app-level token (xapp-…) with the scope connections:write, everything else the bot token (xoxb-…)"
+        }
+        "account_inactive" | "team_access_not_granted" => "install the app in the workspace again",
+        "missing_scope" | "no_permission" => {
+            "add the scope to the app at api.slack.com/apps and install it again"
+        }
+        "link_disabled" | "forbidden_team" => "switch Socket Mode on in the app's settings",
+        _ => return None,
+    })
+}
+
+/// Why a client can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No certificate authorities on this machine.
+    #[error("no TLS root certificates can be read: {0}")]
+    Roots(std::io::Error),
+    /// A token with characters that no header may have.
+    #[error("the {0} token has characters that no token has")]
+    Token(&'static str),
+}
+
+/// The Web API of one workspace.
+#[derive(Clone)]
+pub struct Client {
+    slack: Arc<SlackHyperClient>,
+    bot: Arc<SlackApiToken>,
+    app: Option<Arc<SlackApiToken>>,
+    timeout: Duration,
+    allows_plain: bool,
+}
+
+impl Client {
+    /// A client for the API at `api_url` (Slack's own if none); plain HTTP only if that is.
+    pub fn new(
+        api_url: Option<&Url>,
+        bot: &SecretString,
+        app: Option<&SecretString>,
+    ) -> Result<Self, ClientError> {
+        let allows_plain = api_url.is_some_and(|url| url.scheme() == "http");
+        let roots = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_native_roots()
+            .map_err(ClientError::Roots)?;
+        let roots = if allows_plain {
+            roots.https_or_http()
+        } else {
+            roots.https_only()
+        };
+        let base = api_url.map_or(SLACK, Url::as_str).trim_end_matches('/');
+        let connector: SlackClientHyperHttpsConnector =
+            SlackClientHyperConnector::from(roots.enable_http1().enable_http2().build())
+                .with_slack_api_url(base);
+        Ok(Self {
+            slack: Arc::new(SlackClient::new(connector)),
+            bot: Arc::new(token("bot", bot)?),
+            app: app.map(|app| token("app", app)).transpose()?.map(Arc::new),
+            timeout: TIMEOUT,
+            allows_plain,
+        })
+    }
+
+    /// Another time-out for every call.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The API is reached over plain HTTP, so sockets may be plain, too.
+    pub fn allows_plain(&self) -> bool {
+        self.allows_plain
+    }
+
+    /// Calls a method with a JSON body.
+    pub async fn post(&self, method: &'static str, body: &Value) -> Result<Value, ApiError> {
+        let session = self.session();
+        self.bounded(
+            method,
+            session.http_session_api.http_post(method, body, None),
+        )
+        .await
+    }
+
+    /// Calls a method that reads; these take no JSON.
+    pub async fn query(
+        &self,
+        method: &'static str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Value, ApiError> {
+        let parameters: Vec<(&str, Option<&str>)> = parameters
+            .iter()
+            .map(|(key, value)| (*key, Some(*value)))
+            .collect();
+        let session = self.session();
+        self.bounded(
+            method,
+            session.http_session_api.http_get(method, &parameters, None),
+        )
+        .await
+    }
+
+    /// Posts to a request's own address for answers. The address is a secret: never logged.
+    pub async fn respond(&self, url: &Url, body: &Value) -> Result<(), ApiError> {
+        let span = tracing::debug_span!("response_url");
+        let context = SlackClientApiCallContext {
+            rate_control_params: None,
+            token: None,
+            tracing_span: &span,
+            is_sensitive_url: true,
+        };
+        let connector = &self.slack.http_api.connector;
+        let answered: Value = self
+            .bounded(
+                "response_url",
+                connector.http_post_uri(url.clone(), body, context),
+            )
+            .await?;
+        match answered["ok"].as_bool() {
+            Some(false) => Err(ApiError::Refused("not_ok".into())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who the bot is.
+    pub async fn auth_test(&self) -> Result<SlackApiAuthTestResponse, ApiError> {
+        self.bounded("auth.test", self.session().auth_test()).await
+    }
+
+    /// The address of a new socket.
+    pub async fn socket_url(&self) -> Result<Url, ApiError> {
+        let Some(token) = &self.app else {
+            return Err(ApiError::Token("not_allowed_token_type".into()));
+        };
+        let session = self.slack.open_session(token);
+        let request = SlackApiAppsConnectionOpenRequest::new();
+        let opened = self
+            .bounded(
+                "apps.connections.open",
+                session.apps_connections_open(&request),
+            )
+            .await?;
+        Ok(opened.url.0)
+    }
+
+    /// Where to put a file's bytes, and the file's id.
+    pub async fn upload_url(
+        &self,
+        name: &str,
+        length: usize,
+    ) -> Result<SlackApiFilesGetUploadUrlExternalResponse, ApiError> {
+        let request = SlackApiFilesGetUploadUrlExternalRequest::new(name.to_owned(), length);
+        let session = self.session();
+        self.bounded(
+            "files.getUploadURLExternal",
+            session.get_upload_url_external(&request),
+        )
+        .await
+    }
+
+    /// Puts a file's bytes where [`Client::upload_url`] said.
+    pub async fn upload(
+        &self,
+        to: SlackApiFilesGetUploadUrlExternalResponse,
+        text: &str,
+    ) -> Result<(), ApiError> {
+        let request = SlackApiFilesUploadViaUrlRequest::new(
+            to.upload_url,
+            text.as_bytes().to_vec(),
+            "text/plain; charset=utf-8".to_owned(),
+        );
+        let session = self.session();
+        self.bounded("files.upload", session.files_upload_via_url(&request))
+            .await?;
+        Ok(())
+    }
+
+    fn session(&self) -> SlackClientSession<'_, SlackClientHyperHttpsConnector> {
+        self.slack.open_session(&self.bot)
+    }
+
+    async fn bounded<T>(
+        &self,
+        method: &'static str,
+        call: impl Future<Output = Result<T, SlackClientError>>,
+    ) -> Result<T, ApiError> {
+        let result = match tokio::time::timeout(self.timeout, call).await {
+            Ok(result) => result.map_err(|error| classify(&error)),
+            Err(_) => {
+                let cause = format!("no answer within {} s", self.timeout.as_secs_f32());
+                Err(ApiError::transient(cause, true))
+            }
+        };
+        let outcome = result.as_ref().err().map_or("ok", ApiError::kind);
+        metrics::counter!("treasury_bot_slack_calls_total", "method" => method, "outcome" => outcome)
+            .increment(1);
+        result
+    }
+}
+
+fn token(name: &'static str, secret: &SecretString) -> Result<SlackApiToken, ClientError> {
+    let secret = secret.expose_secret().trim();
+    if !secret.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(ClientError::Token(name));
+    }
+    Ok(SlackApiToken::new(SlackApiTokenValue(secret.to_owned())))
+}
+
+fn classify(error: &SlackClientError) -> ApiError {
+    match error {
+        SlackClientError::RateLimitError(limit) => ApiError::RateLimited {
+            after: limit
+                .retry_after
+                .unwrap_or(RETRY_AFTER)
+                .min(MAX_RETRY_AFTER),
+        },
+        SlackClientError::ApiError(api) => from_code(&api.code),
+        SlackClientError::HttpError(http) => {
+            let status = http.status_code;
+            if status.is_server_error() || status == 408 {
+                ApiError::transient(format!("HTTP {}", status.as_u16()), true)
+            } else {
+                // A refused response_url says so by status and a word in the body.
+                ApiError::Refused(format!("http_{}", status.as_u16()))
+            }
+        }
+        SlackClientError::HttpProtocolError(http) => {
+            // Only a connection that never came about is sure not to have carried the call.
+            // hyper's own word for it, since its error type is not ours to name.
+            let cause = http.cause.as_ref().map(ToString::to_string);
+            let is_connect = cause.is_some_and(|cause| cause.contains("(Connect)"));
+            let what = if is_connect {
+                "no connection"
+            } else {
+                "connection lost"
+            };
+            ApiError::transient(what, !is_connect)
+        }
+        // The body can hold what people said: it is not repeated in the log.
+        SlackClientError::ProtocolError(_) => ApiError::transient("unreadable answer", true),
+        SlackClientError::EndOfStream(_)
+        | SlackClientError::SystemError(_)
+        | SlackClientError::SocketModeProtocolError(_) => {
+            ApiError::transient("connection lost", true)
+        }
+    }
+}
+
+fn from_code(code: &str) -> ApiError {
+    match code {
+        "ratelimited" | "rate_limited" | "message_limit_exceeded" => {
+            ApiError::RateLimited { after: RETRY_AFTER }
+        }
+        "internal_error"
+        | "fatal_error"
+        | "service_unavailable"
+        | "request_timeout"
+        | "team_added_to_org"
+        | "accesslimited"
+        | "external_channel_migrating" => ApiError::transient(code, true),
+        "invalid_auth"
+        | "not_authed"
+        | "account_inactive"
+        | "token_revoked"
+        | "token_expired"
+        | "not_allowed_token_type"
+        | "org_login_required"
+        | "ekm_access_denied"
+        | "team_access_not_granted" => ApiError::Token(code.to_owned()),
+        code => ApiError::Refused(code.chars().filter(|c| !c.is_control()).take(80).collect()),
+    }
+}
+
+/// The wait before try number `attempt` (from 0): anything up to a limit that doubles, so that
+/// many clients don't come back at once.
+pub(super) fn backoff(attempt: u32, base: Duration, max: Duration) -> Duration {
+    let limit = base
+        .saturating_mul(2u32.saturating_pow(attempt.min(16)))
+        .min(max);
+    limit.mul_f64(rand::random())
+}

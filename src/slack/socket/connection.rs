@@ -1,0 +1,266 @@
+//! One connection: opened, read, answered, let go.
+
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
+use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_util::task::TaskTracker;
+
+use super::Shared;
+use crate::slack::client::ApiError;
+use crate::slack::inbound::Kind;
+
+type Ws = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// Frames waiting to be written.
+const QUEUE: usize = 1_024;
+/// Largest frame that is read: an envelope carries the whole message of a pressed button.
+const MAX_FRAME: usize = 4 * 1024 * 1024;
+/// How long one frame may take to be written.
+const WRITE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why no connection came about.
+pub(super) enum OpenError {
+    /// May work in a while.
+    Again(String),
+    /// Works after this time.
+    Wait(Duration),
+    /// Won't work until somebody mends it.
+    Hopeless(String),
+}
+
+/// Why a connection needs a successor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Slack wants another; this one still delivers for a while.
+    Renew(&'static str),
+    /// It broke.
+    Lost(&'static str),
+    /// Slack will not take another.
+    Hopeless(&'static str),
+    /// We end.
+    Shutdown,
+}
+
+/// An open connection over which Slack has said hello.
+pub(super) struct Connection {
+    sink: SplitSink<Ws, Frame>,
+    stream: SplitStream<Ws>,
+    /// What came before the hello, if anything did.
+    early: Vec<Value>,
+}
+
+impl Connection {
+    /// Asks for an address, connects, and waits for the hello.
+    pub async fn open(shared: &Shared) -> Result<Self, OpenError> {
+        let url = shared.client.socket_url().await.map_err(|error| match error {
+            ApiError::RateLimited { after } => OpenError::Wait(after),
+            ApiError::Transient { cause, .. } => OpenError::Again(cause),
+            ApiError::Token(code) | ApiError::Refused(code) => OpenError::Hopeless(code),
+        })?;
+        if url.scheme() != "wss" && !(url.scheme() == "ws" && shared.client.allows_plain()) {
+            return Err(OpenError::Again("an address that isn't wss://".into()));
+        }
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MAX_FRAME))
+            .max_frame_size(Some(MAX_FRAME));
+        let open = shared.times.open;
+        // The address holds a ticket: errors that might repeat it are not shown.
+        let connected = timeout(open, connect_async_with_config(url.as_str(), Some(config), true));
+        let (ws, _) = match connected.await {
+            Err(_) => return Err(OpenError::Again("connecting took too long".into())),
+            Ok(Err(_)) => return Err(OpenError::Again("the socket could not be opened".into())),
+            Ok(Ok(connected)) => connected,
+        };
+        let (sink, stream) = ws.split();
+        let mut connection = Self {
+            sink,
+            stream,
+            early: Vec::new(),
+        };
+        match timeout(open, connection.hello()).await {
+            Err(_) => Err(OpenError::Again("no hello".into())),
+            Ok(false) => Err(OpenError::Again("closed before its hello".into())),
+            Ok(true) => {
+                shared.health.hello();
+                Ok(connection)
+            }
+        }
+    }
+
+    async fn hello(&mut self) -> bool {
+        while let Some(Ok(frame)) = self.stream.next().await {
+            let Some(envelope) = envelope(&frame) else {
+                continue;
+            };
+            match envelope["type"].as_str() {
+                Some("hello") => return true,
+                Some("disconnect") => return false,
+                _ => self.early.push(envelope),
+            }
+        }
+        false
+    }
+
+    /// Reads until the end; tells through `renew`, once, that a successor is needed.
+    pub async fn serve(self, shared: Shared, renew: oneshot::Sender<End>) {
+        let (frames, queue) = mpsc::channel(QUEUE);
+        let writer = tokio::spawn(write(self.sink, queue));
+        let mut reader = Reader {
+            shared: &shared,
+            frames,
+            in_hand: TaskTracker::new(),
+            renew: Some(renew),
+        };
+        for envelope in self.early {
+            reader.take(envelope);
+        }
+        let end = reader.read(self.stream).await;
+        shared.health.gone();
+        if let Some(renew) = reader.renew.take() {
+            renew.send(end).ok();
+        }
+        // What is being recorded is still acknowledged, if the connection bears it.
+        reader.in_hand.close();
+        timeout(shared.times.farewell, reader.in_hand.wait()).await.ok();
+        drop(reader);
+        timeout(shared.times.farewell, writer).await.ok();
+    }
+}
+
+struct Reader<'a> {
+    shared: &'a Shared,
+    frames: mpsc::Sender<Frame>,
+    in_hand: TaskTracker,
+    renew: Option<oneshot::Sender<End>>,
+}
+
+impl Reader<'_> {
+    async fn read(&mut self, mut stream: SplitStream<Ws>) -> End {
+        let times = &self.shared.times;
+        let mut pings = tokio::time::interval(times.ping);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        let mut drained: Option<Instant> = None;
+        loop {
+            let deadline = drained.map_or(heard + times.silence, |end| end.min(heard + times.silence));
+            tokio::select! {
+                () = self.shared.shutdown.cancelled() => return End::Shutdown,
+                () = tokio::time::sleep_until(deadline) => {
+                    return End::Lost(if drained.is_some() { "drained" } else { "silence" });
+                }
+                _ = pings.tick() => {
+                    // A full queue means that nothing goes out: the silence will tell.
+                    self.frames.try_send(Frame::Ping("treasury-bot".into())).ok();
+                }
+                frame = stream.next() => {
+                    let frame = match frame {
+                        None | Some(Ok(Frame::Close(_))) => return End::Lost("closed"),
+                        Some(Err(_)) => return End::Lost("broken"),
+                        Some(Ok(frame)) => frame,
+                    };
+                    heard = Instant::now();
+                    // Pings are answered by tungstenite, with the next read.
+                    if let Some(envelope) = envelope(&frame)
+                        && let Some(end) = self.take(envelope)
+                    {
+                        if matches!(end, End::Hopeless(_)) {
+                            return end;
+                        }
+                        if let Some(renew) = self.renew.take() {
+                            renew.send(end).ok();
+                        }
+                        drained.get_or_insert(Instant::now() + times.drain);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Handles an envelope without waiting; says if a successor is needed.
+    fn take(&mut self, mut envelope: Value) -> Option<End> {
+        let kind = match envelope["type"].as_str().unwrap_or_default() {
+            "slash_commands" => Some(Kind::Command),
+            "interactive" => Some(Kind::Interaction),
+            "events_api" => Some(Kind::Event),
+            "disconnect" => {
+                count("disconnect");
+                return Some(match envelope["reason"].as_str() {
+                    Some("link_disabled") => End::Hopeless("link_disabled"),
+                    Some("refresh_requested") => End::Renew("refresh_requested"),
+                    Some("warning") => End::Renew("warning"),
+                    Some("too_many_websockets") => End::Hopeless("too_many_websockets"),
+                    _ => End::Renew("other"),
+                });
+            }
+            _ => None,
+        };
+        count(kind.map_or("other", Kind::as_str));
+        let id = envelope["envelope_id"].as_str()?.to_owned();
+        let frames = self.frames.clone();
+        let Some(kind) = kind else {
+            // Not ours to understand, but Slack wants every envelope acknowledged.
+            frames.try_send(ack(&id)).ok();
+            return None;
+        };
+        let Ok(permit) = self.shared.in_hand.clone().try_acquire_owned() else {
+            // Not acknowledged: Slack sends it again, when we may have caught up.
+            metrics::counter!("treasury_bot_slack_acks_total", "outcome" => "overloaded").increment(1);
+            tracing::warn!("too many requests at once: one is left for Slack to send again");
+            return None;
+        };
+        let dispatch = self.shared.dispatch.clone();
+        let payload = envelope["payload"].take();
+        let started = Instant::now();
+        self.in_hand.spawn(async move {
+            let outcome = match dispatch.take(kind, &payload).await {
+                Err(_) => "withheld",
+                Ok(()) if frames.send(ack(&id)).await.is_ok() => "sent",
+                // The connection is gone; the envelope comes again and is a duplicate.
+                Ok(()) => "lost",
+            };
+            metrics::counter!("treasury_bot_slack_acks_total", "outcome" => outcome).increment(1);
+            metrics::histogram!("treasury_bot_slack_ack_seconds", "door" => "socket")
+                .record(started.elapsed().as_secs_f64());
+            drop(permit);
+        });
+        None
+    }
+}
+
+/// Writes what is queued; ends with a closing frame when nobody can queue any more.
+async fn write(mut sink: SplitSink<Ws, Frame>, mut queue: mpsc::Receiver<Frame>) {
+    while let Some(frame) = queue.recv().await {
+        if !matches!(timeout(WRITE_WITHIN, sink.send(frame)).await, Ok(Ok(()))) {
+            // The reader notices by itself; acknowledgements from now on count as lost.
+            return;
+        }
+    }
+    timeout(WRITE_WITHIN, sink.close()).await.ok();
+}
+
+fn ack(envelope_id: &str) -> Frame {
+    Frame::text(json!({ "envelope_id": envelope_id }).to_string())
+}
+
+fn envelope(frame: &Frame) -> Option<Value> {
+    let Frame::Text(text) = frame else {
+        return None;
+    };
+    let envelope: Option<Value> = serde_json::from_str(text).ok();
+    if envelope.is_none() {
+        count("unreadable");
+    }
+    envelope
+}
+
+fn count(kind: &'static str) {
+    metrics::counter!("treasury_bot_slack_envelopes_total", "type" => kind).increment(1);
+}

@@ -120,3 +120,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn given_a_replica_that_is_leaving_when_the_cache_goes_down_then_it_is_gone_at_once() {
+    let mut world = World::new(1, noon());
+    world.grow(Role::Redis);
+    world.advance(noon() + Duration::from_secs(20), 20.0);
+    world.shrink(Role::Redis, Duration::from_secs(10));
+    world.put_in(Fault::CacheDown, None).unwrap();
+    sound(&world, &mut BTreeMap::new());
+    assert_eq!(world.of(Role::Redis).count(), 1);
+}

@@ -115,7 +115,8 @@ impl Container {
             leaked: 0.0,
             connections: 0.0,
             poisoned: false,
-            due: 0.0,
+            // Replicas do not speak in step.
+            due: (pace * 7.0).fract(),
             now: idle(&name, role),
             sample: None,
             log: VecDeque::new(),

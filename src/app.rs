@@ -10,9 +10,16 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::bot::{Bot, Catalogue, Settings};
+use secrecy::ExposeSecret;
+
+use crate::bot::{Access, Bot, Catalogue, Settings};
+use crate::config::{Config, SlackMode};
+use crate::domain::Target;
+use crate::domain::service::Patience;
+use crate::platform::Platform;
+use crate::platform::docker::Docker;
 use crate::probe::Http;
-use crate::slack::{Slack, SlackConfig};
+use crate::slack::{Mode, Slack, SlackConfig};
 use crate::store::{Store, Use};
 use crate::web;
 
@@ -32,6 +39,62 @@ pub struct Plan {
     pub catalogue: Catalogue,
 }
 
+impl Plan {
+    /// What the configuration asks for. Nothing is connected yet.
+    pub fn from_config(config: &Config) -> anyhow::Result<Self> {
+        let docker = config
+            .services
+            .iter()
+            .any(|service| {
+                matches!(service.target, Target::Compose { .. } | Target::Container { .. })
+            })
+            .then(|| Docker::new(config.docker_host.as_deref()))
+            .transpose()?
+            .map(|docker| Arc::new(docker) as Arc<dyn Platform>);
+        let slack = &config.slack;
+        let access = &config.access;
+        let policy = &config.policy;
+        let groups = [&access.viewers, &access.responders, &access.commanders]
+            .into_iter()
+            .flatten()
+            .filter(|item| item.starts_with('S'))
+            .cloned()
+            .collect();
+        Ok(Self {
+            store_url: config.store_url.expose_secret().to_owned(),
+            slack: SlackConfig {
+                mode: match slack.mode {
+                    SlackMode::Socket => Mode::Socket,
+                    SlackMode::Http => Mode::Http,
+                },
+                api_url: slack.api_url.clone(),
+                bot_token: slack.bot_token.clone(),
+                app_token: slack.app_token.clone(),
+                signing_secret: slack.signing_secret.clone(),
+                channel: slack.channel.clone(),
+                command: slack.command.clone(),
+                groups,
+            },
+            listen: config.web.listen,
+            health_listen: config.web.health_listen,
+            settings: Settings {
+                command: slack.command.clone(),
+                access: Access {
+                    viewers: access.viewers.clone(),
+                    responders: access.responders.clone(),
+                    commanders: access.commanders.clone(),
+                },
+                confirm_restart: policy.confirm_restart,
+                confirm_scale: policy.confirm_scale,
+                confirm_within: policy.confirm_within,
+                patience: Patience { stop: policy.stop_grace, healthy: policy.healthy_within },
+                incident_channels: slack.incident_channels,
+            },
+            catalogue: Catalogue::new(config.services.clone(), docker, None),
+        })
+    }
+}
+
 /// A running bot.
 pub struct App {
     /// The bot itself.
@@ -48,8 +111,7 @@ pub struct App {
 
 impl App {
     /// Starts everything. Slack, the platforms and the services may be away; the store may not.
-    pub async fn start(plan: Plan) -> anyhow::Result<Self> {
-        let shutdown = CancellationToken::new();
+    pub async fn start(plan: Plan, shutdown: CancellationToken) -> anyhow::Result<Self> {
         web::recorder();
         let listener = TcpListener::bind(plan.listen)
             .await

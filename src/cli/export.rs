@@ -1,0 +1,33 @@
+//! `treasury-bot verify`: an export, checked with nothing but itself.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::report;
+
+pub(super) fn verify(file: &Path) -> anyhow::Result<ExitCode> {
+    let bytes =
+        std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
+    match report::verify_export(&bytes) {
+        Ok(verified) => {
+            println!(
+                "{}: {} is complete and unchanged: {} entries, head {}",
+                file.display(),
+                verified.stream,
+                verified.entries,
+                verified.head
+            );
+            println!(
+                "Compare the head with the one that was said in Slack at the export: a file made up \
+                 as a whole has another"
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            eprintln!("error: {} does not verify: {error}", file.display());
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! `demo --tour`: a whole incident in the terminal, through the real path: typed into the sandbox
+//! Slack, over its socket to the bot, to the simulated stack and back. Every step is checked.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use super::demo::Demo;
+use super::show::Paint;
+use crate::report;
+use crate::sandbox::slack::{Human, Message, Sandbox};
+use crate::sandbox::stack::Fault;
+
+/// Simulated seconds in a second: nobody wants to wait for a believable restart.
+pub(super) const SPEED: f64 = 8.0;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const HOME: &str = "#treasury-incidents";
+
+pub(super) async fn play(demo: &Demo) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let tour = Tour { sandbox: demo.sandbox.clone(), paint: Paint::stdout() };
+    match tour.incident(demo).await {
+        Ok(()) => {
+            println!("\nThe tour took {:.1} s; every step was as it should be.", started.elapsed().as_secs_f64());
+            println!("Try it yourself: treasury-bot demo");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            eprintln!("\nerror: a step of the tour went otherwise: {error:#}");
+            eprintln!("What was said:\n{}", demo.sandbox.dump(20));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+struct Tour {
+    sandbox: Sandbox,
+    paint: Paint,
+}
+
+impl Tour {
+    async fn incident(&self, demo: &Demo) -> anyhow::Result<()> {
+        let (ana, chloe) = (self.sandbox.person("ana"), self.sandbox.person("chloe"));
+
+        self.scene("03:00. The frontend leaks memory; on-call's phone rings.");
+        demo.stack.put_in(Fault::MemoryLeak, Some("frontend"))?;
+        demo.stack.advance(Duration::from_secs(120));
+        self.ask(&ana, HOME, "status", "services are well").await?;
+        self.ask(&ana, HOME, "stats frontend", "MEMORY").await?;
+
+        self.scene("Ana declares an incident; it gets a channel of its own.");
+        let words = "incident declare Frontend runs out of memory --severity SEV2 --service frontend";
+        self.ask(&ana, HOME, words, "INC-1 declared as SEV2").await?;
+        let room = self.room().await?;
+        self.until(&room, "INC-1: Frontend runs out of memory").await?;
+        self.ask(&ana, &room, "note it's the export job again, heap grows 2 MiB a second", "export job").await?;
+        self.ask(&ana, &room, "logs frontend --lines 5", "log line").await?;
+
+        self.scene("Chloe is no responder: she may look, not act.");
+        self.ask(&chloe, &room, "restart frontend", "Only a responder may do this").await?;
+        ensure!(demo.stack.calls().is_empty(), "something was restarted: {:?}", demo.stack.calls());
+
+        self.scene("A typo does no harm.");
+        self.ask(&ana, &room, "restrat frontend", "did not understand").await?;
+
+        self.scene("Ana restarts the frontend. The bot asks first; the same message then tells all.");
+        let question =
+            self.ask(&ana, &room, "restart frontend --reason 'memory leak'", "Restart frontend?").await?;
+        self.press(&ana, &room, &question, "Restart frontend").await?;
+        let told = self.until_message(&room, &question.ts, "frontend restarted in").await?;
+        ensure!(told.shown().contains("healthy 2/2"), "before and after are missing");
+        ensure!(
+            demo.stack.calls() == ["restart frontend"],
+            "the stack saw {:?}, not one restart",
+            demo.stack.calls()
+        );
+
+        self.scene("It is better. Resolve, and export the timeline for the review.");
+        demo.stack.take_out(Fault::MemoryLeak);
+        self.ask(&ana, &room, "mitigate restart freed the memory", "is mitigated").await?;
+        self.ask(&ana, &room, "resolve the export job streams now", "is resolved").await?;
+        let json = self.export(&ana, &room, "json").await?;
+        let verified = report::verify_export(json.as_bytes()).context("the export")?;
+        let markdown = self.export(&ana, &room, "md").await?;
+        for word in ["Frontend runs out of memory", "export job", "restarting frontend", "memory leak"] {
+            ensure!(markdown.contains(word), "the export does not tell of “{word}”");
+        }
+        println!("\n{markdown}");
+        println!(
+            "Verified offline: {} entries, head {}",
+            verified.entries, verified.head
+        );
+        Ok(())
+    }
+
+    fn scene(&self, text: &str) {
+        println!("\n{}\n", self.paint.style("1;35", &format!("── {text}")));
+    }
+
+    /// Types a command and waits for an answer with these words.
+    async fn ask(
+        &self,
+        person: &Human,
+        channel: &str,
+        words: &str,
+        expected: &str,
+    ) -> anyhow::Result<Message> {
+        println!("{} /treasury {words}", self.paint.style("1;34", &format!("{} ›", person.name())));
+        let before = self.newest(channel);
+        let receipt = person.types(channel, &format!("/treasury {words}")).await?;
+        ensure!(receipt.acked, "`{words}` was not acknowledged: {:?}", receipt.error);
+        let found = self
+            .sandbox
+            .wait_for(PATIENCE, |workspace| {
+                let channel = workspace.channel(channel)?;
+                channel
+                    .messages
+                    .iter()
+                    .find(|m| m.by_bot && m.ts > before && plain(m).contains(expected))
+                    .cloned()
+            })
+            .await
+            .with_context(|| format!("no answer with “{expected}” to `{words}`"))?;
+        self.show(&found);
+        Ok(found)
+    }
+
+    /// Waits until somebody says these words in a channel.
+    async fn until(&self, channel: &str, expected: &str) -> anyhow::Result<Message> {
+        let found = self
+            .sandbox
+            .wait_for(PATIENCE, |workspace| {
+                let channel = workspace.channel(channel)?;
+                channel.messages.iter().find(|m| plain(m).contains(expected)).cloned()
+            })
+            .await
+            .with_context(|| format!("nobody said “{expected}”"))?;
+        self.show(&found);
+        Ok(found)
+    }
+
+    /// Waits until one message has come to say these words.
+    async fn until_message(
+        &self,
+        channel: &str,
+        ts: &str,
+        expected: &str,
+    ) -> anyhow::Result<Message> {
+        let found = self
+            .sandbox
+            .wait_for(PATIENCE, |workspace| {
+                let message = workspace.channel(channel)?.message(ts)?;
+                plain(message).contains(expected).then(|| message.clone())
+            })
+            .await
+            .with_context(|| format!("the message did not come to say “{expected}”"))?;
+        self.show(&found);
+        Ok(found)
+    }
+
+    async fn press(
+        &self,
+        person: &Human,
+        channel: &str,
+        message: &Message,
+        label: &str,
+    ) -> anyhow::Result<()> {
+        println!("{} presses [{label}]", self.paint.style("1;34", &format!("{} ›", person.name())));
+        let receipt = person.clicks(channel, &message.ts, label).await?;
+        ensure!(receipt.acked, "the press was not acknowledged: {:?}", receipt.error);
+        Ok(())
+    }
+
+    /// The incident's channel, once there is one.
+    async fn room(&self) -> anyhow::Result<String> {
+        Ok(self
+            .sandbox
+            .wait_for(PATIENCE, |workspace| {
+                workspace
+                    .channels
+                    .values()
+                    .find(|channel| channel.name.starts_with("inc-1-"))
+                    .map(|channel| channel.id.clone())
+            })
+            .await
+            .context("no channel was made for the incident")?)
+    }
+
+    async fn export(&self, person: &Human, room: &str, format: &str) -> anyhow::Result<String> {
+        let line = format!("export --format {format}");
+        println!("{} /treasury {line}", self.paint.style("1;34", &format!("{} ›", person.name())));
+        let receipt = person.types(room, &format!("/treasury {line}")).await?;
+        ensure!(receipt.acked, "`{line}` was not acknowledged: {:?}", receipt.error);
+        let file = self
+            .sandbox
+            .wait_for(PATIENCE, |workspace| {
+                workspace.files.iter().find(|file| file.is_complete() && file.name.ends_with(&format!(".{format}"))).cloned()
+            })
+            .await
+            .with_context(|| format!("no {format} export came"))?;
+        println!("{} {}", self.paint.style("1;32", "treasury ‹"), file.name);
+        Ok(String::from_utf8_lossy(&file.content).into_owned())
+    }
+
+    fn newest(&self, channel: &str) -> String {
+        self.sandbox.look(|workspace| {
+            workspace
+                .channel(channel)
+                .and_then(|channel| channel.messages.back().map(|m| m.ts.clone()))
+                .unwrap_or_default()
+        })
+    }
+
+    fn show(&self, message: &Message) {
+        let mark = if message.visible_to.is_some() { " (only you see this)" } else { "" };
+        println!("{}{mark}", self.paint.style("1;32", "treasury ‹"));
+        for line in plain(message).lines().filter(|line| !line.trim().is_empty()) {
+            println!("    {line}");
+        }
+    }
+}
+
+/// The words of a message without Slack's marks.
+fn plain(message: &Message) -> String {
+    message
+        .shown()
+        .replace("```", "")
+        .replace(['`', '*'], "")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
+}

@@ -61,7 +61,7 @@ impl Tour {
         self.ask(&ana, &room, "logs frontend --lines 5", "log line").await?;
 
         self.scene("Chloe is no responder: she may look, not act.");
-        self.ask(&chloe, &room, "restart frontend", "Only a responder may do this").await?;
+        self.ask(&chloe, HOME, "restart frontend", "Only a responder may do this").await?;
         ensure!(demo.stack.calls().is_empty(), "something was restarted: {:?}", demo.stack.calls());
 
         self.scene("A typo does no harm.");
@@ -230,6 +230,7 @@ fn plain(message: &Message) -> String {
         .shown()
         .replace("```", "")
         .replace(['`', '*'], "")
+        .replace("<@U0ANA00001>", "@ana")
         .replace("&lt;", "<")
         .replace("&gt;", ">")
         .replace("&amp;", "&")

@@ -104,8 +104,8 @@ struct Inner {
     clock: Clock,
     inbox_changed: Notify,
     outbox_changed: Notify,
-    /// Held for the life of a `serve` on SQLite.
-    _lock: Option<std::fs::File>,
+    /// Held by a `serve` on SQLite until it closes the store.
+    lock: std::sync::Mutex<Option<std::fs::File>>,
 }
 
 /// How a process uses the store.
@@ -200,7 +200,7 @@ impl Store {
                 clock,
                 inbox_changed: Notify::new(),
                 outbox_changed: Notify::new(),
-                _lock: lock,
+                lock: std::sync::Mutex::new(lock),
             }),
         }
     }
@@ -235,6 +235,7 @@ impl Store {
     pub async fn close(&self) {
         self.inner.queue.close().await;
         self.inner.readers.close().await;
+        self.inner.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
     }
 
     fn readers(&self) -> &AnyPool {

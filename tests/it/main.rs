@@ -1,0 +1,11 @@
+//! Whole flows: a person types into the sandbox Slack, the bot answers, the platform has changed.
+//!
+//! One binary, so that it links once. Tests that need a component outside Rust are ignored by a
+//! plain `cargo test`; `tests/run` installs the components and runs them all.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod layers;
+mod stories;
+mod store;
+mod support;

@@ -1,0 +1,238 @@
+//! A stage for stories: the sandbox Slack, the simulated stack, the bot, and people.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+use treasury_bot::app::{App, Plan};
+use treasury_bot::bot::{Access, Catalogue, Settings};
+use treasury_bot::domain::service::Patience;
+use treasury_bot::domain::{Entry, IncidentId, Stream};
+use treasury_bot::platform::Platform;
+use treasury_bot::sandbox::slack::{Delivery, Human, Message, Receipt, Sandbox, SandboxConfig};
+use treasury_bot::sandbox::stack::{Stack, StackConfig};
+use treasury_bot::slack::{Mode, SlackConfig};
+
+use super::free_port;
+
+/// How long anything may take before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The main channel.
+pub const HOME: &str = "#treasury-incidents";
+
+/// How a stage is set.
+pub struct Scenery {
+    /// Slack reaches the bot by HTTP.
+    pub http: bool,
+    /// `sqlite://…` or `postgres://…`; a file of its own if none.
+    pub store_url: Option<String>,
+    /// Each incident gets a channel.
+    pub incident_channels: bool,
+    /// How long a question can be answered.
+    pub confirm_within: Duration,
+}
+
+impl Default for Scenery {
+    fn default() -> Self {
+        Self {
+            http: false,
+            store_url: None,
+            incident_channels: true,
+            confirm_within: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Everything of one story.
+pub struct Stage {
+    pub sandbox: Sandbox,
+    pub stack: Stack,
+    pub app: App,
+    folder: tempfile::TempDir,
+}
+
+impl Stage {
+    /// The usual stage: Socket Mode, SQLite.
+    pub async fn new() -> Self {
+        Self::set(Scenery::default()).await
+    }
+
+    /// A stage with other scenery.
+    pub async fn set(scenery: Scenery) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let listen = SocketAddr::from(([127, 0, 0, 1], if scenery.http { free_port() } else { 0 }));
+        let delivery = if scenery.http {
+            Delivery::Http { base_url: format!("http://{listen}") }
+        } else {
+            Delivery::Socket
+        };
+        let sandbox = Sandbox::start(SandboxConfig { delivery, ..SandboxConfig::default() })
+            .await
+            .unwrap();
+        let stack = Stack::start(StackConfig { speed: 50.0, ..StackConfig::default() });
+        let platform: Arc<dyn Platform> = Arc::new(stack.clone());
+        let store_url = scenery
+            .store_url
+            .clone()
+            .unwrap_or_else(|| format!("sqlite://{}", folder.path().join("bot.db").display()));
+        let catalogue = Catalogue::new(stack.services(), None, Some(platform));
+        let plan = plan(&sandbox, &scenery, listen, store_url, catalogue);
+        let app = App::start(plan, CancellationToken::new()).await.unwrap();
+        if !scenery.http {
+            sandbox.wait_for_sockets(1, PATIENCE).await.unwrap();
+        }
+        Self { sandbox, stack, app, folder }
+    }
+
+    /// Ends the story in order.
+    pub async fn finish(self) {
+        self.app.stop().await;
+        self.sandbox.stop();
+        drop(self.folder);
+    }
+
+    /// Somebody of the workspace: ana responds, ben commands, chloe only looks.
+    pub fn person(&self, name: &str) -> Human {
+        self.sandbox.person(name)
+    }
+
+    /// On-call types a command in the main channel.
+    pub async fn ana(&self, words: &str) -> Receipt {
+        self.types("ana", HOME, words).await
+    }
+
+    /// Somebody types a command.
+    pub async fn types(&self, who: &str, channel: &str, words: &str) -> Receipt {
+        let line = format!("/treasury {words}");
+        self.person(who).types(channel, line.trim()).await.unwrap()
+    }
+
+    /// Waits until the bot has said these words in a channel.
+    pub async fn said(&self, channel: &str, words: &str) -> Message {
+        self.sandbox
+            .wait_for(PATIENCE, |workspace| {
+                let messages = &workspace.channel(channel)?.messages;
+                messages.iter().rev().find(|m| m.by_bot && words_of(m).contains(words)).cloned()
+            })
+            .await
+            .unwrap_or_else(|error| panic!("nobody said “{words}” in {channel}: {error}"))
+    }
+
+    /// Waits until a message has come to say these words.
+    pub async fn becomes(&self, message: &Message, words: &str) -> Message {
+        self.sandbox
+            .wait_for(PATIENCE, |workspace| {
+                let now = workspace.channel(&message.channel)?.message(&message.ts)?;
+                words_of(now).contains(words).then(|| now.clone())
+            })
+            .await
+            .unwrap_or_else(|error| panic!("the message never said “{words}”: {error}"))
+    }
+
+    /// The channel of an incident, once there is one and ana has been invited.
+    pub async fn room(&self, id: i64) -> String {
+        self.sandbox
+            .wait_for(PATIENCE, |workspace| {
+                let name = format!("inc-{id}");
+                workspace
+                    .channels
+                    .values()
+                    .find(|c| c.name == name || c.name.starts_with(&format!("{name}-")))
+                    .filter(|c| c.members.contains("U0ANA00001"))
+                    .map(|c| c.id.clone())
+            })
+            .await
+            .unwrap()
+    }
+
+    /// How many of the bot's messages hold these words.
+    pub fn count(&self, words: &str) -> usize {
+        self.sandbox.look(|workspace| {
+            workspace.messages().filter(|m| m.by_bot && words_of(m).contains(words)).count()
+        })
+    }
+
+    /// An incident's timeline.
+    pub async fn timeline(&self, id: i64) -> Vec<Entry> {
+        self.app.store.entries(&Stream::Incident(IncidentId(id))).await.unwrap()
+    }
+
+    /// The audit.
+    pub async fn audit(&self) -> Vec<Entry> {
+        self.app.store.entries(&Stream::Audit).await.unwrap()
+    }
+
+    /// Waits until everything asked has been answered and every answer is in Slack.
+    pub async fn quiet(&self) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let (inbox, outbox) = (
+                self.app.store.inbox_depth().await.unwrap(),
+                self.app.store.outbox_depth().await.unwrap(),
+            );
+            if inbox == 0 && outbox == 0 {
+                return;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{inbox} requests and {outbox} deliveries wait:\n{}",
+                self.sandbox.dump(10)
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// A bot's plan against a sandbox.
+pub fn plan(
+    sandbox: &Sandbox,
+    scenery: &Scenery,
+    listen: SocketAddr,
+    store_url: String,
+    catalogue: Catalogue,
+) -> Plan {
+    Plan {
+        store_url,
+        slack: SlackConfig {
+            mode: if scenery.http { Mode::Http } else { Mode::Socket },
+            api_url: Some(sandbox.api_url().parse().unwrap()),
+            bot_token: SecretString::from(sandbox.bot_token()),
+            app_token: Some(SecretString::from(sandbox.app_token())),
+            signing_secret: Some(SecretString::from(sandbox.signing_secret())),
+            channel: HOME.into(),
+            command: "/treasury".into(),
+            groups: Vec::new(),
+        },
+        listen,
+        health_listen: None,
+        settings: Settings {
+            command: "/treasury".into(),
+            access: Access {
+                viewers: vec!["*".into()],
+                responders: vec!["U0ANA00001".into()],
+                commanders: vec!["U0BEN00001".into()],
+            },
+            confirm_restart: true,
+            confirm_scale: true,
+            confirm_within: scenery.confirm_within,
+            patience: Patience::default(),
+            incident_channels: scenery.incident_channels,
+        },
+        catalogue,
+    }
+}
+
+/// The words of a message without Slack's marks.
+pub fn words_of(message: &Message) -> String {
+    message
+        .shown()
+        .replace("```", "")
+        .replace(['`', '*'], "")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
+}

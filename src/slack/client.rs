@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The wait after a 429 without `Retry-After`.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Longest wait that is believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
 /// Slack itself.
 const SLACK: &str = "https://slack.com/api";
 
@@ -274,13 +274,14 @@ impl Client {
         method: &'static str,
         call: impl Future<Output = Result<T, SlackClientError>>,
     ) -> Result<T, ApiError> {
-        let result = match tokio::time::timeout(self.timeout, call).await {
-            Ok(result) => result.map_err(|error| classify(&error)),
-            Err(_) => {
+        let timely = tokio::time::timeout(self.timeout, call).await;
+        let result = timely.map_or_else(
+            |_| {
                 let cause = format!("no answer within {} s", self.timeout.as_secs_f32());
                 Err(ApiError::transient(cause, true))
-            }
-        };
+            },
+            |result| result.map_err(|error| classify(&error)),
+        );
         let outcome = result.as_ref().err().map_or("ok", ApiError::kind);
         metrics::counter!("treasury_bot_slack_calls_total", "method" => method, "outcome" => outcome)
             .increment(1);

@@ -17,7 +17,7 @@ use crate::domain::person::is_slack_user_id;
 use crate::store::Store;
 
 /// How often everything is read again.
-const EVERY: Duration = Duration::from_secs(600);
+const EVERY: Duration = Duration::from_mins(10);
 /// Pages of people that are read at most: 20,000 people.
 const PAGES: usize = 100;
 /// Names waiting to be looked up; beyond that the next round brings them.
@@ -165,7 +165,7 @@ impl Directory {
             match self.client.query("users.info", &[("user", &id)]).await {
                 Ok(answer) => {
                     self.keep(person(&answer["user"]).into_iter().collect())
-                        .await
+                        .await;
                 }
                 Err(error) => tracing::debug!(%error, user = id, "a name could not be looked up"),
             }

@@ -175,9 +175,7 @@ async fn read(request: Request<Body>) -> Result<Bytes, Rejection> {
 fn parse(kind: Kind, text: &str) -> Option<Value> {
     let payload: Value = match kind {
         Kind::Event => serde_json::from_str(text).ok()?,
-        Kind::Interaction => {
-            serde_json::from_str(&form(text).remove("payload")?.as_str()?.to_owned()).ok()?
-        }
+        Kind::Interaction => serde_json::from_str(form(text).get("payload")?.as_str()?).ok()?,
         Kind::Command => {
             let form = form(text);
             if !form.contains_key("command") && !form.contains_key("ssl_check") {

@@ -9,16 +9,15 @@ const CUT: &str = " […]";
 /// at the beginning is no command. While the bot's own id is unknown, only a mention at the very
 /// beginning counts.
 pub(super) fn without_mention(text: &str, bot: Option<&str>) -> String {
-    let start = match bot {
-        Some(bot) => text.match_indices("<@").map(|(at, _)| at).find(|at| {
-            text[at + 2..]
-                .strip_prefix(bot)
-                .is_some_and(|rest| rest.starts_with(['>', '|']))
-        }),
-        None => {
-            let lead = text.len() - text.trim_start().len();
-            text[lead..].starts_with("<@").then_some(lead)
-        }
+    let start = if let Some(bot) = bot {
+        let is_bot = |at: &usize| {
+            let named = text[at + 2..].strip_prefix(bot);
+            named.is_some_and(|rest| rest.starts_with(['>', '|']))
+        };
+        text.match_indices("<@").map(|(at, _)| at).find(is_bot)
+    } else {
+        let lead = text.len() - text.trim_start().len();
+        text[lead..].starts_with("<@").then_some(lead)
     };
     let Some(start) = start else {
         return text.to_owned();

@@ -7,11 +7,11 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
-use tokio_util::task::TaskTracker;
 
 use super::Shared;
 use crate::slack::client::ApiError;
@@ -60,11 +60,15 @@ pub(super) struct Connection {
 impl Connection {
     /// Asks for an address, connects, and waits for the hello.
     pub async fn open(shared: &Shared) -> Result<Self, OpenError> {
-        let url = shared.client.socket_url().await.map_err(|error| match error {
-            ApiError::RateLimited { after } => OpenError::Wait(after),
-            ApiError::Transient { cause, .. } => OpenError::Again(cause),
-            ApiError::Token(code) | ApiError::Refused(code) => OpenError::Hopeless(code),
-        })?;
+        let url = shared
+            .client
+            .socket_url()
+            .await
+            .map_err(|error| match error {
+                ApiError::RateLimited { after } => OpenError::Wait(after),
+                ApiError::Transient { cause, .. } => OpenError::Again(cause),
+                ApiError::Token(code) | ApiError::Refused(code) => OpenError::Hopeless(code),
+            })?;
         if url.scheme() != "wss" && !(url.scheme() == "ws" && shared.client.allows_plain()) {
             return Err(OpenError::Again("an address that isn't wss://".into()));
         }
@@ -73,7 +77,10 @@ impl Connection {
             .max_frame_size(Some(MAX_FRAME));
         let open = shared.times.open;
         // The address holds a ticket: errors that might repeat it are not shown.
-        let connected = timeout(open, connect_async_with_config(url.as_str(), Some(config), true));
+        let connected = timeout(
+            open,
+            connect_async_with_config(url.as_str(), Some(config), true),
+        );
         let (ws, _) = match connected.await {
             Err(_) => return Err(OpenError::Again("connecting took too long".into())),
             Ok(Err(_)) => return Err(OpenError::Again("the socket could not be opened".into())),
@@ -116,7 +123,7 @@ impl Connection {
         let mut reader = Reader {
             shared: &shared,
             frames,
-            in_hand: TaskTracker::new(),
+            in_hand: JoinSet::new(),
             renew: Some(renew),
         };
         for envelope in self.early {
@@ -128,8 +135,10 @@ impl Connection {
             renew.send(end).ok();
         }
         // What is being recorded is still acknowledged, if the connection bears it.
-        reader.in_hand.close();
-        timeout(shared.times.farewell, reader.in_hand.wait()).await.ok();
+        let rest = async { while reader.in_hand.join_next().await.is_some() {} };
+        timeout(shared.times.farewell, rest).await.ok();
+        // Not cut off: what is being recorded must not be left half-way.
+        reader.in_hand.detach_all();
         drop(reader);
         timeout(shared.times.farewell, writer).await.ok();
     }
@@ -138,7 +147,7 @@ impl Connection {
 struct Reader<'a> {
     shared: &'a Shared,
     frames: mpsc::Sender<Frame>,
-    in_hand: TaskTracker,
+    in_hand: JoinSet<()>,
     renew: Option<oneshot::Sender<End>>,
 }
 
@@ -150,7 +159,8 @@ impl Reader<'_> {
         let mut heard = Instant::now();
         let mut drained: Option<Instant> = None;
         loop {
-            let deadline = drained.map_or(heard + times.silence, |end| end.min(heard + times.silence));
+            let deadline =
+                drained.map_or(heard + times.silence, |end| end.min(heard + times.silence));
             tokio::select! {
                 () = self.shared.shutdown.cancelled() => return End::Shutdown,
                 () = tokio::time::sleep_until(deadline) => {
@@ -160,6 +170,7 @@ impl Reader<'_> {
                     // A full queue means that nothing goes out: the silence will tell.
                     self.frames.try_send(Frame::Ping("treasury-bot".into())).ok();
                 }
+                Some(_) = self.in_hand.join_next() => {}
                 frame = stream.next() => {
                     let frame = match frame {
                         None | Some(Ok(Frame::Close(_))) => return End::Lost("closed"),
@@ -212,7 +223,8 @@ impl Reader<'_> {
         };
         let Ok(permit) = self.shared.in_hand.clone().try_acquire_owned() else {
             // Not acknowledged: Slack sends it again, when we may have caught up.
-            metrics::counter!("treasury_bot_slack_acks_total", "outcome" => "overloaded").increment(1);
+            metrics::counter!("treasury_bot_slack_acks_total", "outcome" => "overloaded")
+                .increment(1);
             tracing::warn!("too many requests at once: one is left for Slack to send again");
             return None;
         };

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use self::connection::{Connection, End, OpenError};
 use super::client::{Client, backoff, mend};
@@ -48,11 +48,11 @@ impl Default for SocketTimes {
             connections: 2,
             open: Duration::from_secs(10),
             ping: Duration::from_secs(15),
-            silence: Duration::from_secs(60),
+            silence: Duration::from_mins(1),
             drain: Duration::from_secs(30),
             backoff: Duration::from_millis(500),
             backoff_max: Duration::from_secs(30),
-            hopeless: Duration::from_secs(60),
+            hopeless: Duration::from_mins(1),
             farewell: Duration::from_secs(5),
         }
     }
@@ -82,30 +82,46 @@ impl SocketHealth {
 
     /// When Slack last said hello.
     pub fn last_hello(&self) -> Option<Timestamp> {
-        *self.0.last_hello.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .0
+            .last_hello
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why the last connection could not be opened or ended.
     pub fn last_error(&self) -> Option<String> {
-        self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn hello(&self) {
-        *self.0.last_hello.lock().unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::now());
-        self.gauge(self.0.connected.fetch_add(1, Ordering::SeqCst) + 1);
+        *self
+            .0
+            .last_hello
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::now());
+        gauge(self.0.connected.fetch_add(1, Ordering::SeqCst) + 1);
     }
 
     fn gone(&self) {
-        self.gauge(self.0.connected.fetch_sub(1, Ordering::SeqCst) - 1);
-    }
-
-    fn gauge(&self, connected: usize) {
-        metrics::gauge!("treasury_bot_slack_connections").set(connected as f64);
+        gauge(self.0.connected.fetch_sub(1, Ordering::SeqCst) - 1);
     }
 
     fn failed(&self, why: &str) {
-        *self.0.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+        *self
+            .0
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
     }
+}
+
+fn gauge(connected: usize) {
+    metrics::gauge!("treasury_bot_slack_connections").set(connected as f64);
 }
 
 /// What all connections share.
@@ -135,17 +151,19 @@ pub async fn run(
         in_hand: Arc::new(Semaphore::new(IN_HAND)),
         shutdown,
     };
-    let connections = TaskTracker::new();
-    let slots = (0..shared.times.connections).map(|_| keep_up(&shared, &connections));
+    let slots = (0..shared.times.connections).map(|_| async {
+        let mut connections = JoinSet::new();
+        keep_up(&shared, &mut connections).await;
+        while connections.join_next().await.is_some() {}
+    });
     futures_util::future::join_all(slots).await;
-    connections.close();
-    connections.wait().await;
 }
 
 /// One connection after another. A connection that is renewed lives on beside its successor.
-async fn keep_up(shared: &Shared, connections: &TaskTracker) {
+async fn keep_up(shared: &Shared, connections: &mut JoinSet<()>) {
     let mut failures = 0;
     loop {
+        while connections.try_join_next().is_some() {}
         let opened = tokio::select! {
             () = shared.shutdown.cancelled() => return,
             opened = Connection::open(shared) => opened,
@@ -176,7 +194,11 @@ async fn keep_up(shared: &Shared, connections: &TaskTracker) {
                     _ => {
                         shared.health.failed(reason);
                         tracing::warn!(reason, "a connection to Slack was lost");
-                        failures = if since.elapsed() < SHORT_LIFE { failures + 1 } else { 0 };
+                        failures = if since.elapsed() < SHORT_LIFE {
+                            failures + 1
+                        } else {
+                            0
+                        };
                         backoff(failures, shared.times.backoff, shared.times.backoff_max)
                     }
                 }
@@ -186,7 +208,10 @@ async fn keep_up(shared: &Shared, connections: &TaskTracker) {
                 shared.times.hopeless
             }
             Err(OpenError::Wait(after)) => {
-                tracing::warn!(seconds = after.as_secs(), "Slack asks to wait before connecting again");
+                tracing::warn!(
+                    seconds = after.as_secs(),
+                    "Slack asks to wait before connecting again"
+                );
                 after
             }
             Err(OpenError::Again(why)) => {

@@ -1,0 +1,460 @@
+//! Messages: posted, edited, or sent to one person, by whichever way is open.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use url::Url;
+
+use super::channels::{EVENT_TYPE, has_key};
+use super::{Failure, Outbox, Outcome, lock};
+use crate::domain::duration::between;
+use crate::domain::{Audience, Destination, Message, Place, Tone};
+use crate::slack::client::ApiError;
+use crate::slack::render::{plain, render};
+use crate::store::{Parcel, Sent};
+
+/// Edits of one message while work goes on.
+const EDIT_EVERY: Duration = Duration::from_secs(1);
+/// Slack takes answers at a request's own address for 30 minutes, five times.
+const ANSWER_WITHIN: Duration = Duration::from_mins(29);
+const ANSWERS: u32 = 5;
+/// Entries kept of what is only remembered to be polite.
+const REMEMBERED: usize = 10_000;
+
+impl Outbox {
+    pub(super) async fn message(
+        &self,
+        parcel: &Parcel,
+        message: &Message,
+    ) -> Result<Outcome, Failure> {
+        let place = self.place(parcel).await?;
+        if place.is_terminal() {
+            // The terminal reads the answer from the outbox itself.
+            return Ok(Outcome::Sent(Sent::default()));
+        }
+        if let (Some(channel), Some(ts)) = (&parcel.channel, &parcel.ts) {
+            return self.edit(parcel, &place, message, channel, ts).await;
+        }
+        if parcel.via_response_url {
+            return self.edit_answer(parcel, &place, message).await;
+        }
+        match parcel.outgoing.audience {
+            Audience::Asker => self.whisper(parcel, &place, message).await,
+            Audience::Everyone => self.post_anywhere(parcel, &place, message).await,
+        }
+    }
+
+    /// Where it is to be said.
+    pub(super) async fn place(&self, parcel: &Parcel) -> Result<Place, Failure> {
+        Ok(match &parcel.outgoing.to {
+            Destination::Place(place) => Place {
+                channel: self.channels.known(&place.channel),
+                thread: place.thread.clone(),
+            },
+            // Its room, if any is to be made, is earlier in the same lane.
+            Destination::Incident(id) => match self.store.incident_place(*id).await? {
+                Some(place) => place,
+                None => Place::channel(self.channels.home()),
+            },
+            Destination::Home => Place::channel(self.channels.home()),
+        })
+    }
+
+    /// Edits a posted message into its newest state.
+    async fn edit(
+        &self,
+        parcel: &Parcel,
+        place: &Place,
+        message: &Message,
+        channel: &str,
+        ts: &str,
+    ) -> Result<Outcome, Failure> {
+        if message.tone == Tone::Progress
+            && let Some(wait) = self.too_soon(parcel.id)
+        {
+            return Ok(Outcome::Later(wait));
+        }
+        match self.update(parcel, message, channel, ts).await {
+            Ok(()) => Ok(Outcome::Sent(Sent::default())),
+            Err(Failure::Api(ApiError::Refused(code))) if is_gone(&code) => {
+                tracing::warn!(
+                    key = parcel.outgoing.key,
+                    code,
+                    "a message can't be edited; it is posted anew"
+                );
+                self.post_anywhere(parcel, place, message).await
+            }
+            Err(Failure::Api(ApiError::Refused(code))) if is_closed(&code) => {
+                self.answer_instead(parcel, place, message, &code).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn update(
+        &self,
+        parcel: &Parcel,
+        message: &Message,
+        channel: &str,
+        ts: &str,
+    ) -> Result<(), Failure> {
+        let body = json!({"channel": channel, "ts": ts});
+        self.say(parcel, "chat.update", body, message).await?;
+        self.was_edited(parcel.id);
+        Ok(())
+    }
+
+    /// Posts in a channel, or, where that is not possible, at the request's own address.
+    pub(super) async fn post_anywhere(
+        &self,
+        parcel: &Parcel,
+        place: &Place,
+        message: &Message,
+    ) -> Result<Outcome, Failure> {
+        match self.post(parcel, place, message).await {
+            Ok((channel, ts)) => Ok(Outcome::Sent(Sent {
+                channel: Some(channel),
+                ts: Some(ts),
+                via_response_url: false,
+            })),
+            Err(Failure::Api(ApiError::Refused(code))) if is_closed(&code) => {
+                self.answer_instead(parcel, place, message, &code).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Posts in a channel, which is joined first if need be: channel id and timestamp.
+    pub(super) async fn post(
+        &self,
+        parcel: &Parcel,
+        place: &Place,
+        message: &Message,
+    ) -> Result<(String, String), Failure> {
+        let key = &parcel.outgoing.key;
+        if self.is_uncertain(parcel)
+            && let Some((channel, ts)) = self
+                .find_posted(parcel, place, |posted| has_key(posted, key))
+                .await?
+        {
+            // What was posted may be an older state.
+            self.update(parcel, message, &channel, &ts).await?;
+            return Ok((channel, ts));
+        }
+        match self.post_once(parcel, place, message).await {
+            Err(Failure::Api(ApiError::Refused(code))) if code == "not_in_channel" => {
+                if self.join(parcel, &place.channel).await? {
+                    self.post_once(parcel, place, message).await
+                } else {
+                    Err(ApiError::Refused(code).into())
+                }
+            }
+            Err(Failure::Api(ApiError::Refused(code)))
+                if place.thread.is_some() && is_thread_gone(&code) =>
+            {
+                let channel = Place::channel(&place.channel);
+                self.post_once(parcel, &channel, message).await
+            }
+            other => other,
+        }
+    }
+
+    async fn post_once(
+        &self,
+        parcel: &Parcel,
+        place: &Place,
+        message: &Message,
+    ) -> Result<(String, String), Failure> {
+        let mut body = json!({
+            "channel": place.channel,
+            "unfurl_links": false,
+            "unfurl_media": false,
+        });
+        if let Some(thread) = &place.thread {
+            body["thread_ts"] = json!(thread);
+        }
+        self.attempting(parcel).await?;
+        let answer = self.say(parcel, "chat.postMessage", body, message).await;
+        let answer = self.note_attempt(parcel, answer)?;
+        let (Some(channel), Some(ts)) = (answer["channel"].as_str(), answer["ts"].as_str()) else {
+            return Err(ApiError::Transient {
+                cause: "an answer without a timestamp".into(),
+                perhaps_done: true,
+            }
+            .into());
+        };
+        self.channels.learn(&place.channel, channel);
+        self.was_edited(parcel.id);
+        Ok((channel.to_owned(), ts.to_owned()))
+    }
+
+    /// To the asker only: at the request's own address, else as an ephemeral message.
+    async fn whisper(
+        &self,
+        parcel: &Parcel,
+        place: &Place,
+        message: &Message,
+    ) -> Result<Outcome, Failure> {
+        // A channel without a timestamp: an ephemeral message was sent, and those can't be edited.
+        if parcel.channel.is_some() && message.tone == Tone::Progress {
+            return Ok(Outcome::Sent(Sent::default()));
+        }
+        if let Some(url) = self.answer_url(parcel) {
+            let answered = self
+                .answer(parcel, &url, place, message, "ephemeral", false)
+                .await;
+            match answered {
+                Err(Failure::Api(ApiError::Refused(_))) => {}
+                other => return other.map(|()| answered_there()),
+            }
+        }
+        let Some(asker) = parcel.outgoing.asker.as_ref().filter(|p| p.is_on_slack()) else {
+            return Err(Failure::Never("nobody on Slack to tell it to".into()));
+        };
+        let mut body = json!({"channel": place.channel, "user": asker.id});
+        if let Some(thread) = &place.thread {
+            body["thread_ts"] = json!(thread);
+        }
+        let sent = Sent {
+            channel: Some(place.channel.clone()),
+            ..Sent::default()
+        };
+        match self.say(parcel, "chat.postEphemeral", body, message).await {
+            Ok(_) => Ok(Outcome::Sent(sent)),
+            Err(Failure::Api(ApiError::Refused(code)))
+                if is_closed(&code) || is_thread_gone(&code) =>
+            {
+                // Neither there: a direct message reaches them anywhere.
+                let body = json!({"channel": asker.id});
+                self.say(parcel, "chat.postMessage", body, message).await?;
+                Ok(Outcome::Sent(sent))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The channel is closed to the bot: everybody's answer goes the asker's way.
+    async fn answer_instead(
+        &self,
+        parcel: &Parcel,
+        place: &Place,
+        message: &Message,
+        code: &str,
+    ) -> Result<Outcome, Failure> {
+        let Some(url) = self.answer_url(parcel) else {
+            return Err(Failure::Never(format!(
+                "no way into {}: {code}",
+                place.channel
+            )));
+        };
+        self.answer(parcel, &url, place, message, "in_channel", false)
+            .await
+            .map(|()| answered_there())
+    }
+
+    /// Replaces what was sent at the request's own address, if it is the last word.
+    async fn edit_answer(
+        &self,
+        parcel: &Parcel,
+        place: &Place,
+        message: &Message,
+    ) -> Result<Outcome, Failure> {
+        if message.tone == Tone::Progress {
+            // Of few uses none is spent on this.
+            return Ok(answered_there());
+        }
+        let everyone = parcel.outgoing.audience == Audience::Everyone;
+        if let Some(url) = self.answer_url(parcel) {
+            let how = if everyone { "in_channel" } else { "ephemeral" };
+            let answered = self.answer(parcel, &url, place, message, how, true).await;
+            match answered {
+                Err(Failure::Api(ApiError::Refused(_))) => {}
+                other => return other.map(|()| answered_there()),
+            }
+        }
+        if everyone {
+            self.post_anywhere(parcel, place, message).await
+        } else {
+            self.whisper(parcel, place, message).await
+        }
+    }
+
+    async fn answer(
+        &self,
+        parcel: &Parcel,
+        url: &Url,
+        place: &Place,
+        message: &Message,
+        how: &str,
+        replace: bool,
+    ) -> Result<(), Failure> {
+        let rendered = render(message);
+        let mut body = json!({
+            "response_type": how,
+            "replace_original": replace,
+            "text": rendered.text,
+            "blocks": rendered.blocks,
+        });
+        if let Some(thread) = &place.thread {
+            body["thread_ts"] = json!(thread);
+        }
+        {
+            let mut uses = lock(&self.uses);
+            if uses.len() > REMEMBERED {
+                uses.clear();
+            }
+            *uses.entry(url.to_string()).or_default() += 1;
+        }
+        let answered = self.client.respond(url, &body).await;
+        if let Err(ApiError::Refused(code)) = &answered {
+            tracing::warn!(
+                key = parcel.outgoing.key,
+                code,
+                "a request's own address takes no answer"
+            );
+        }
+        Ok(answered?)
+    }
+
+    /// The request's own address, while it is good.
+    fn answer_url(&self, parcel: &Parcel) -> Option<Url> {
+        let url = Url::parse(parcel.outgoing.reply.response_url.as_deref()?).ok()?;
+        let age = between(parcel.created_at, self.store.now());
+        let used = lock(&self.uses)
+            .get(url.as_str())
+            .copied()
+            .unwrap_or_default();
+        // Checked when it came in; checked again, since it comes from the database now.
+        (age < ANSWER_WITHIN && used < ANSWERS && self.reader.is_slack(&url)).then_some(url)
+    }
+
+    /// Calls a `chat.` method with a message; without its blocks if Slack doesn't take them.
+    async fn say(
+        &self,
+        parcel: &Parcel,
+        method: &'static str,
+        mut body: Value,
+        message: &Message,
+    ) -> Result<Value, Failure> {
+        let rendered = render(message);
+        body["text"] = json!(rendered.text);
+        body["blocks"] = json!(rendered.blocks);
+        body["metadata"] = json!({
+            "event_type": EVENT_TYPE,
+            "event_payload": {"key": parcel.outgoing.key},
+        });
+        match self.call(parcel, method, &body).await {
+            Err(ApiError::Refused(code)) if is_about_blocks(&code) => {
+                tracing::error!(
+                    key = parcel.outgoing.key,
+                    code,
+                    "Slack refused a message's blocks; it is sent as plain text"
+                );
+                metrics::counter!("treasury_bot_outbox_blocks_refused_total").increment(1);
+                body["text"] = json!(plain(message));
+                // Empty, not absent: an edit would keep the old ones.
+                body["blocks"] = json!([]);
+                Ok(self.call(parcel, method, &body).await?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Committed before a post goes out, so that a crash can't make it be said twice.
+    pub(super) async fn attempting(&self, parcel: &Parcel) -> Result<(), Failure> {
+        if !parcel.attempted {
+            self.store.outbox_attempting(parcel.id).await?;
+        }
+        lock(&self.unsent).remove(&parcel.id);
+        Ok(())
+    }
+
+    /// Remembers of an attempt if it surely did nothing.
+    pub(super) fn note_attempt<T>(
+        &self,
+        parcel: &Parcel,
+        result: Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if let Err(Failure::Api(error)) = &result
+            && !matches!(
+                error,
+                ApiError::Transient {
+                    perhaps_done: true,
+                    ..
+                }
+            )
+        {
+            lock(&self.unsent).insert(parcel.id);
+        }
+        result
+    }
+
+    /// A post was begun, and nobody knows what came of it.
+    pub(super) fn is_uncertain(&self, parcel: &Parcel) -> bool {
+        parcel.attempted && parcel.ts.is_none() && !lock(&self.unsent).contains(&parcel.id)
+    }
+
+    fn too_soon(&self, id: i64) -> Option<Duration> {
+        let last = *lock(&self.edited).get(&id)?;
+        let wait = EDIT_EVERY.saturating_sub(last.elapsed());
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    fn was_edited(&self, id: i64) {
+        let mut edited = lock(&self.edited);
+        if edited.len() > REMEMBERED {
+            edited.retain(|_, at| at.elapsed() < EDIT_EVERY);
+        }
+        edited.insert(id, Instant::now());
+    }
+}
+
+fn answered_there() -> Outcome {
+    Outcome::Sent(Sent {
+        via_response_url: true,
+        ..Sent::default()
+    })
+}
+
+/// The bot can't post in this channel.
+pub(super) fn is_closed(code: &str) -> bool {
+    matches!(
+        code,
+        "not_in_channel"
+            | "channel_not_found"
+            | "is_archived"
+            | "user_not_in_channel"
+            | "no_permission"
+            | "not_allowed"
+            | "access_denied"
+            | "method_not_supported_for_channel_type"
+            | "team_not_found"
+    ) || code.starts_with("restricted_action")
+}
+
+fn is_thread_gone(code: &str) -> bool {
+    matches!(
+        code,
+        "thread_not_found" | "invalid_thread_ts" | "cannot_reply_to_message" | "thread_locked"
+    )
+}
+
+/// The message to edit is no longer there, or no longer ours.
+fn is_gone(code: &str) -> bool {
+    matches!(
+        code,
+        "message_not_found" | "cant_update_message" | "edit_window_closed"
+    )
+}
+
+fn is_about_blocks(code: &str) -> bool {
+    matches!(
+        code,
+        "invalid_blocks"
+            | "invalid_blocks_format"
+            | "msg_blocks_too_long"
+            | "msg_too_long"
+            | "block_mismatch"
+    )
+}

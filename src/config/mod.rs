@@ -25,6 +25,9 @@ mod source;
 mod store;
 mod urls;
 
+#[cfg(test)]
+mod tests;
+
 pub use problem::{ConfigErrors, Level, Location, Problem};
 
 /// Looks up an environment variable.
@@ -170,6 +173,8 @@ impl Config {
     /// Checks a text as if it was the file `file_name`, which need not exist: its folder is where
     /// relative paths of secret files start.
     pub fn parse(text: &str, file_name: &str, env: Env<'_>) -> Result<Self, ConfigErrors> {
+        // Windows' Notepad puts a mark in front, which is no part of the first line.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut report = source::Report::new(text, file_name);
         let config = sections::config(text, &mut report, env);
         let (problems, warnings) = report.finish();

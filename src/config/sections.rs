@@ -15,7 +15,7 @@ use super::{
 use crate::command::nearest;
 
 /// The sections that exist and their keys, to tell where a misplaced key belongs.
-const SECTIONS: [(&str, &[&str]); 8] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 8] = [
     ("slack", &slack::KEYS),
     ("store", &["url", "url_file"]),
     ("web", &["listen", "health_listen"]),

@@ -160,6 +160,16 @@ impl Secret {
             );
             report.error(span.clone(), message, Some(hint));
         }
+        if let Some(named) = &named
+            && ["xox", "xapp-"]
+                .iter()
+                .any(|start| named.value.starts_with(start))
+        {
+            let message = format!("`slack.{file_key}` holds a token, not the path of a file");
+            let hint = format!("set {variable}, and have this one replaced: it has been in a file");
+            report.error(named.span.clone(), message, Some(hint));
+            return None;
+        }
         let (secret, source, span) = if let Some(secret) = environment(env, variable) {
             (secret, variable.to_owned(), None)
         } else if let Some(named) = named {

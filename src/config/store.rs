@@ -22,7 +22,8 @@ pub(super) fn url(
     let written = section.text(report, "url");
     let named = section.text(report, "url_file");
     section.finish(report, elsewhere);
-    if let (Some(_), Some(named)) = (&written, &named) {
+    let both = written.is_some() && named.is_some();
+    if let (true, Some(named)) = (both, &named) {
         let hint = "keep one of them".to_owned();
         report.error(
             named.span.clone(),
@@ -46,6 +47,9 @@ pub(super) fn url(
             report.error(None, format!("{VARIABLE}: {why}"), None);
         }
         return Some(url);
+    }
+    if both {
+        return None;
     }
     if let Some(named) = named {
         let url = file(report, "store.url_file", &named)?;

@@ -78,25 +78,60 @@ fn hexadecimal(chars: &mut [char]) {
 
 /// All behind `password =`, `bot_token =` and the like; not behind `…_file =`.
 fn values(chars: &mut [char]) {
-    for at in 0..chars.len() {
-        if chars[at] != '=' {
-            continue;
-        }
-        let key: String = chars[..at]
-            .iter()
-            .rev()
-            .skip_while(|c| c.is_whitespace() || matches!(c, '"' | '\''))
-            .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
-            .collect();
-        let key: String = key.chars().rev().collect::<String>().to_lowercase();
-        let secret = ["tok", "secret", "passw", "pwd"]
-            .iter()
-            .any(|word| key.contains(word));
-        if secret && !key.ends_with("_file") {
-            cover(&mut chars[at + 1..]);
-            return;
-        }
+    if let Some(value) = secret_value(chars) {
+        cover(&mut chars[value..]);
     }
+}
+
+/// Where the value of the first key that sounds like a secret begins.
+fn secret_value(chars: &[char]) -> Option<usize> {
+    (0..chars.len())
+        .filter(|at| chars[*at] == '=')
+        .map(|at| at + 1)
+        .find(|value| {
+            let key: String = chars[..value - 1]
+                .iter()
+                .rev()
+                .skip_while(|c| c.is_whitespace() || matches!(c, '"' | '\''))
+                .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
+                .collect();
+            let key: String = key.chars().rev().collect::<String>().to_lowercase();
+            let secret = ["tok", "secret", "passw", "pwd"]
+                .iter()
+                .any(|word| key.contains(word));
+            secret && !key.ends_with("_file")
+        })
+}
+
+/// One line of a text that shows no secret, with the same number of characters: beyond what
+/// [`masked`] does, all of it is covered where it belongs to a secret that began on a line before.
+pub(super) fn masked_line(before: &str, line: &str) -> String {
+    let opening = before.lines().rev().find(|line| line.contains('='));
+    let open = opening.is_some_and(|opening| {
+        let chars: Vec<char> = opening.chars().collect();
+        secret_value(&chars).is_some_and(|value| {
+            let value: String = chars[value..].iter().collect();
+            !closed(value.trim())
+        })
+    });
+    if open && !line.contains('=') {
+        let mut chars: Vec<char> = line.chars().collect();
+        cover(&mut chars);
+        chars.into_iter().collect()
+    } else {
+        masked(line)
+    }
+}
+
+/// The value is a string that ends where it began.
+fn closed(value: &str) -> bool {
+    ['"', '\''].iter().any(|quote| {
+        let triple = quote.to_string().repeat(3);
+        !value.starts_with(&triple)
+            && value
+                .strip_prefix(*quote)
+                .is_some_and(|rest| rest.contains(*quote))
+    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::mask::masked;
+use super::mask::{masked, masked_line};
 use super::{Level, Location, Problem};
 
 /// The longest excerpt of a line, in characters.
@@ -124,7 +124,8 @@ fn locate(text: &str, span: &Range<usize>) -> Location {
         .unwrap_or_default()
         .chars()
         .count();
-    let shown = masked(&printable(line_text));
+    let earlier = text.get(..line_start).unwrap_or_default();
+    let shown = masked_line(earlier, &printable(line_text));
     let length = shown.chars().count();
     let first_shown = first.min(length);
     let width = text

@@ -191,6 +191,10 @@ fn other_mistakes_beside_a_secret_do_not_show_it() {
         "[log]\nlevel = 'xapp-S3CRET=x=y'",
         "[[service]]\nname = 'xoxb-S3CRET'",
         "xoxb-S3CRET = 1",
+        "[slack]\nbot_token = '''\nS3CRET",
+        "[slack]\napp_token = [\n'S3CRET', nil\n]",
+        "[slack]\nsigning_secret =\n'S3CRET'",
+        "[slack]\n\"bot_token\" = \"\"\"\n\nS3CRET\u{1}\"\"\"",
     ] {
         let errors = Config::parse(text, "treasury-bot.toml", &all_secrets).unwrap_err();
         let shown = format!("{errors}{errors:?}");

@@ -6,6 +6,7 @@
 //!
 //! - [`cli`]: the command line; [`app`]: the composition root
 //! - [`slack`], [`web`]: the doors; [`sandbox`]: a local Slack and a simulated treasury stack
+//! - [`config`]: the configuration file
 //! - [`bot`]: use cases, the only place that decides
 //! - [`platform`], [`probe`], [`store`]: the world outside
 //! - [`command`], [`report`]: pure: words to commands, timelines to bytes
@@ -15,6 +16,7 @@ pub mod app;
 pub mod bot;
 pub mod cli;
 pub mod command;
+pub mod config;
 pub mod domain;
 pub mod platform;
 pub mod probe;

@@ -1,0 +1,186 @@
+//! The configuration file, `treasury-bot.toml`: read, checked and explained.
+//!
+//! All that is wrong is found in one go, each finding with its line and what to do about it.
+//! Secrets come from the environment or from files of their own, never from this file, and no
+//! `Debug`, message or excerpt shows one.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::domain::Service;
+
+mod access;
+mod mask;
+mod problem;
+mod reader;
+mod secret;
+mod sections;
+mod services;
+mod slack;
+mod source;
+mod store;
+mod urls;
+
+#[cfg(test)]
+mod tests;
+
+pub use problem::{ConfigErrors, Level, Location, Problem};
+
+/// Looks up an environment variable.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The whole configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[slack]`
+    pub slack: SlackSection,
+    /// `[store]`: `sqlite://<path>` or `postgres://…`; it may hold a password. From
+    /// `TREASURY_BOT_STORE_URL`, else `url_file`, else `url` (default
+    /// `sqlite://treasury-bot.db`, relative to the working directory).
+    pub store_url: SecretString,
+    /// `[web]`
+    pub web: WebSection,
+    /// `[docker] host`: `unix:///…` or `tcp://host:port`; default: where the `docker` command
+    /// would look.
+    pub docker_host: Option<String>,
+    /// `[access]`
+    pub access: AccessSection,
+    /// `[policy]`
+    pub policy: PolicySection,
+    /// `[log]`
+    pub log: LogSection,
+    /// `[[service]]`, in the file's order, each name once.
+    pub services: Vec<Service>,
+    /// What the bot can start with, though somebody should look at it; in file order.
+    pub warnings: Vec<Problem>,
+}
+
+/// How Slack's events reach the bot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SlackMode {
+    /// `socket`: the bot connects to Slack; needs the app token.
+    #[default]
+    Socket,
+    /// `http`: Slack calls the bot; needs the signing secret.
+    Http,
+}
+
+/// `[slack]`: the chat. Paths of `*_file` keys are relative to the configuration file's folder; an
+/// environment variable that is set and not empty wins over its file.
+#[derive(Debug, Clone)]
+pub struct SlackSection {
+    /// `mode`: `socket` (default) or `http`.
+    pub mode: SlackMode,
+    /// `command`: the slash command, default `/treasury`.
+    pub command: String,
+    /// `channel`: the main channel, `#name` or its id; default `#treasury-incidents`.
+    pub channel: String,
+    /// `api_url`: another Slack, such as the sandbox; default: the real one.
+    pub api_url: Option<Url>,
+    /// `incident_channels`: a channel for each incident (default `true`); `false`: threads in the
+    /// main channel.
+    pub incident_channels: bool,
+    /// `TREASURY_BOT_SLACK_BOT_TOKEN` or `bot_token_file`: `xoxb-…`, always needed.
+    pub bot_token: SecretString,
+    /// `TREASURY_BOT_SLACK_APP_TOKEN` or `app_token_file`: `xapp-…`, there in mode `socket`.
+    pub app_token: Option<SecretString>,
+    /// `TREASURY_BOT_SLACK_SIGNING_SECRET` or `signing_secret_file`, there in mode `http`.
+    pub signing_secret: Option<SecretString>,
+}
+
+/// `[web]`: what the bot serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WebSection {
+    /// `listen`: address and port, default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// `health_listen`: a listener of its own for `/health` and `/metrics`; default: none, they
+    /// are served on `listen`.
+    pub health_listen: Option<SocketAddr>,
+}
+
+/// `[access]`: user ids (`U…`), user groups (`S…`) or user names (`@ana`); each list is empty by
+/// default.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AccessSection {
+    /// `viewers`: may read; `*` stands for all of the workspace.
+    pub viewers: Vec<String>,
+    /// `responders`: may act.
+    pub responders: Vec<String>,
+    /// `commanders`: may do what needs a commander.
+    pub commanders: Vec<String>,
+}
+
+/// `[policy]`: confirmations and patience. Durations are texts such as `90s`, `5m` or `1h30m`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicySection {
+    /// `confirm` lists `restart` (default: yes).
+    pub confirm_restart: bool,
+    /// `confirm` lists `scale` (default: yes).
+    pub confirm_scale: bool,
+    /// `confirm_within`: how long a question stays open, default 5 minutes.
+    pub confirm_within: Duration,
+    /// `restart_healthy_within`: until a replica must be healthy again, default 2 minutes.
+    pub healthy_within: Duration,
+    /// `stop_grace`: between asking a process to stop and killing it, default 10 seconds.
+    pub stop_grace: Duration,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// `text`: for people.
+    #[default]
+    Text,
+    /// `json`: one object a line.
+    Json,
+}
+
+/// `[log]`: the bot's own log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSection {
+    /// `level`: a tracing `EnvFilter` text such as `info` or `info,sqlx=warn`; default `info`.
+    pub level: String,
+    /// `format`: `text` (default) or `json`.
+    pub format: LogFormat,
+}
+
+impl Config {
+    /// The largest file that is read, in bytes.
+    pub const MAX_BYTES: u64 = 1 << 20;
+
+    /// Reads and checks the file. Secrets are looked up in `env` and in the files it names.
+    pub fn load(path: &Path, env: Env<'_>) -> Result<Self, ConfigErrors> {
+        let name = path.display().to_string();
+        match source::read_limited(path, Self::MAX_BYTES) {
+            Ok(text) => Self::parse(&text, &name, env),
+            Err(why) => Err(ConfigErrors {
+                problems: vec![Problem {
+                    level: Level::Error,
+                    file: name,
+                    location: None,
+                    message: format!("can't read the configuration: {why}"),
+                    hint: None,
+                }],
+                warnings: Vec::new(),
+            }),
+        }
+    }
+
+    /// Checks a text as if it was the file `file_name`, which need not exist: its folder is where
+    /// relative paths of secret files start.
+    pub fn parse(text: &str, file_name: &str, env: Env<'_>) -> Result<Self, ConfigErrors> {
+        // Windows' Notepad puts a mark in front, which is no part of the first line.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut report = source::Report::new(text, file_name);
+        let config = sections::config(text, &mut report, env);
+        let (problems, warnings) = report.finish();
+        match config {
+            Some(config) if problems.is_empty() => Ok(Self { warnings, ..config }),
+            _ => Err(ConfigErrors { problems, warnings }),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The sections of the file, each read in turn.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::reader::{At, Reader, kind_of};
+use super::source::Report;
+use super::{
+    Config, Env, LogFormat, LogSection, PolicySection, WebSection, access, services, slack, store,
+};
+use crate::command::nearest;
+
+/// The sections that exist and their keys, to tell where a misplaced key belongs.
+pub(super) const SECTIONS: [(&str, &[&str]); 8] = [
+    ("slack", &slack::KEYS),
+    ("store", &["url", "url_file"]),
+    ("web", &["listen", "health_listen"]),
+    ("docker", &["host"]),
+    ("access", &["viewers", "responders", "commanders"]),
+    (
+        "policy",
+        &[
+            "confirm",
+            "confirm_within",
+            "restart_healthy_within",
+            "stop_grace",
+        ],
+    ),
+    ("log", &["level", "format"]),
+    ("service", &services::KEYS),
+];
+
+/// Reads the whole text. What comes back counts only if nothing was reported as an error.
+pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Option<Config> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        // After a syntax error the tables are guesses: what they lack says nothing.
+        for error in errors {
+            let end = text.trim_end().len();
+            let span = error.span().unwrap_or(end..end);
+            report.error(span, format!("not TOML: {}", error.message()), None);
+        }
+        return None;
+    }
+    let root = root.get_ref();
+    unknown_sections(report, root);
+    let mut open = |name| section(report, root, name);
+    let (slack, store) = (open("slack"), open("store"));
+    let (web, docker) = (open("web"), open("docker"));
+    let (access, policy, log) = (open("access"), open("policy"), open("log"));
+    let store_url = store::url(report, store, env);
+    let slack = slack::slack(report, slack, env);
+    Some(Config {
+        slack: slack?,
+        store_url: store_url.unwrap_or_else(|| SecretString::from("")),
+        web: self::web(report, web),
+        docker_host: store::docker(report, docker),
+        access: access::access(report, access),
+        policy: self::policy(report, policy),
+        log: self::log(report, log),
+        services: services::services(report, root),
+        warnings: Vec::new(),
+    })
+}
+
+/// Reports what stands at the top and is no section.
+fn unknown_sections(report: &mut Report<'_>, root: &DeTable<'_>) {
+    for (key, value) in root {
+        let name = key.get_ref().as_ref();
+        if SECTIONS.iter().any(|(section, _)| *section == name) {
+            continue;
+        }
+        let tables = match value.get_ref() {
+            DeValue::Table(_) => true,
+            DeValue::Array(list) => list.iter().any(|entry| entry.get_ref().is_table()),
+            _ => false,
+        };
+        if tables {
+            let hint = match nearest(name, SECTIONS.map(|(section, _)| section)) {
+                Some("service") => "did you mean `[[service]]`?".to_owned(),
+                Some(near) => format!("did you mean `[{near}]`?"),
+                None => format!("there are: {}", SECTIONS.map(|(name, _)| name).join(", ")),
+            };
+            report.error(key.span(), format!("unknown section `{name}`"), Some(hint));
+        } else {
+            let message = format!("unknown key `{name}` outside of any section");
+            report.error(key.span(), message, elsewhere(name));
+        }
+    }
+}
+
+/// Where a key belongs that was found in another place.
+pub(super) fn elsewhere(key: &str) -> Option<String> {
+    SECTIONS
+        .iter()
+        .find(|(_, keys)| keys.contains(&key))
+        .map(|(section, _)| {
+            let section = header(section);
+            format!("`{key}` belongs in `{section}`")
+        })
+}
+
+fn header(section: &str) -> String {
+    if section == "service" {
+        "[[service]]".to_owned()
+    } else {
+        format!("[{section}]")
+    }
+}
+
+/// The section of this name.
+fn section<'a, 'i>(
+    report: &mut Report<'_>,
+    root: &'a DeTable<'i>,
+    name: &'static str,
+) -> Reader<'a, 'i> {
+    let Some((key, value)) = root.get_key_value(name) else {
+        return Reader::new(name, None, None);
+    };
+    match value.get_ref() {
+        DeValue::Table(table) => Reader::new(name, Some(at(key.span(), value)), Some(table)),
+        other => {
+            let message = format!("`{name}` must be a section, not {}", kind_of(other));
+            report.error(key.span(), message, Some(format!("write `[{name}]` once")));
+            Reader::new(name, Some(key.span()), None)
+        }
+    }
+}
+
+/// The header of a table, or its key where the parser gives none.
+fn at(key: std::ops::Range<usize>, value: &Spanned<DeValue<'_>>) -> std::ops::Range<usize> {
+    if value.span().is_empty() {
+        key
+    } else {
+        value.span()
+    }
+}
+
+/// `[web]`
+fn web(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> WebSection {
+    let listen = section
+        .text(report, "listen")
+        .and_then(|text| address(report, "web.listen", &text));
+    let own = section.text(report, "health_listen");
+    let own_span = own.as_ref().map(|text| text.span.clone());
+    let health_listen = own.and_then(|text| address(report, "web.health_listen", &text));
+    section.finish(report, elsewhere);
+    let listen = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+    if health_listen == Some(listen) && listen.port() != 0 {
+        let hint = "leave it out to serve /health and /metrics there too".to_owned();
+        report.error(
+            own_span,
+            "`web.health_listen` is the same as `web.listen`",
+            Some(hint),
+        );
+    }
+    WebSection {
+        listen,
+        health_listen,
+    }
+}
+
+fn address(report: &mut Report<'_>, what: &str, text: &At<&str>) -> Option<SocketAddr> {
+    text.value
+        .parse()
+        .map_err(|_| {
+            let hint = "write an IP address and a port, such as `127.0.0.1:8080`, `0.0.0.0:8080` \
+                        or `[::1]:8080`";
+            let message = format!("`{what}` can't be `{}`: not an address", text.value);
+            report.error(text.span.clone(), message, Some(hint.to_owned()));
+        })
+        .ok()
+}
+
+/// `[policy]`
+fn policy(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> PolicySection {
+    let confirm = section.texts(report, "confirm").map(|entries| {
+        let words = [("restart", Confirm::Restart), ("scale", Confirm::Scale)];
+        entries
+            .iter()
+            .filter_map(|entry| super::reader::one_of(report, "policy.confirm", entry, &words))
+            .collect::<Vec<_>>()
+    });
+    let asks = |what| confirm.as_ref().is_none_or(|listed| listed.contains(&what));
+    let policy = PolicySection {
+        confirm_restart: asks(Confirm::Restart),
+        confirm_scale: asks(Confirm::Scale),
+        confirm_within: section
+            .duration(report, "confirm_within")
+            .unwrap_or(Duration::from_secs(300)),
+        healthy_within: section
+            .duration(report, "restart_healthy_within")
+            .unwrap_or(Duration::from_secs(120)),
+        stop_grace: section
+            .duration(report, "stop_grace")
+            .unwrap_or(Duration::from_secs(10)),
+    };
+    section.finish(report, elsewhere);
+    policy
+}
+
+/// What `policy.confirm` may list.
+#[derive(Clone, Copy, PartialEq)]
+enum Confirm {
+    Restart,
+    Scale,
+}
+
+/// `[log]`
+fn log(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> LogSection {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let level = section.text(report, "level");
+    if let Some(text) = &level {
+        // EnvFilter takes a lone misspelt level for the name of a module.
+        let lone = text.value.chars().all(char::is_alphanumeric);
+        let known = LEVELS.contains(&text.value.to_lowercase().as_str());
+        let near = nearest(text.value, LEVELS).filter(|_| lone && !known);
+        let parsed = tracing_subscriber::EnvFilter::builder().parse(text.value);
+        let bad = text.value.trim().is_empty() || parsed.is_err();
+        if bad || near.is_some() {
+            let hint = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write a level or a filter such as `info,sqlx=warn`".to_owned(),
+            };
+            let message = format!("`log.level` can't be `{}`", text.value);
+            report.error(text.span.clone(), message, Some(hint));
+        }
+    }
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let format = section.word(report, "format", &formats).unwrap_or_default();
+    section.finish(report, elsewhere);
+    LogSection {
+        level: level.map_or("info", |text| text.value).to_owned(),
+        format,
+    }
+}

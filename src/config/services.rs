@@ -1,0 +1,210 @@
+//! `[[service]]`: the catalogue.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use super::reader::{At, Reader, kind_of};
+use super::sections::elsewhere;
+use super::source::Report;
+use super::urls;
+use crate::domain::{Service, ServiceName, Target};
+
+/// The keys of a service.
+pub(super) const KEYS: [&str; 7] = [
+    "name",
+    "platform",
+    "compose_project",
+    "compose_service",
+    "container",
+    "scale",
+    "health",
+];
+
+/// The most replicas that may be configured.
+const MOST: u32 = 1_000;
+
+/// All services, in the file's order.
+pub(super) fn services(report: &mut Report<'_>, root: &DeTable<'_>) -> Vec<Service> {
+    let mut names = HashMap::new();
+    let mut targets = HashMap::new();
+    let mut services = Vec::new();
+    let Some((key, value)) = root.get_key_value("service") else {
+        let hint = "add a [[service]] for each service that people ask about".to_owned();
+        report.warning(None, "there is no service", Some(hint));
+        return services;
+    };
+    let DeValue::Array(list) = value.get_ref() else {
+        let message = format!(
+            "`service` must be a list of tables, not {}",
+            kind_of(value.get_ref())
+        );
+        report.error(key.span(), message, Some("write `[[service]]`".to_owned()));
+        return services;
+    };
+    for entry in list.iter() {
+        let DeValue::Table(table) = entry.get_ref() else {
+            let message = format!(
+                "`service` must list tables, not {}",
+                kind_of(entry.get_ref())
+            );
+            report.error(
+                entry.span(),
+                message,
+                Some("write `[[service]]`".to_owned()),
+            );
+            continue;
+        };
+        let reader = Reader::new("service", Some(entry.span()), Some(table));
+        let Some((at, service)) = service(report, reader, &mut names) else {
+            continue;
+        };
+        let target = format!("{:?}", service.target);
+        if let Some(other) = targets.insert(target, service.name.clone()) {
+            let message = format!("`{}` and `{other}` are the same containers", service.name);
+            report.warning(at, message, None);
+        }
+        services.push(service);
+    }
+    services
+}
+
+/// One service and the place of its name; `None` after an error.
+fn service(
+    report: &mut Report<'_>,
+    mut reader: Reader<'_, '_>,
+    names: &mut HashMap<ServiceName, usize>,
+) -> Option<(Range<usize>, Service)> {
+    let header = reader.span.clone().unwrap_or_default();
+    let has_name = reader.written("name").is_some();
+    let name = reader.text(report, "name");
+    if !has_name {
+        let hint = "add `name`, as people will write it in chat".to_owned();
+        report.error(header.clone(), "a service without a name", Some(hint));
+    }
+    let name = name.and_then(|text| match ServiceName::parse(text.value) {
+        Ok(value) => Some(At {
+            value,
+            span: text.span,
+        }),
+        Err(error) => {
+            report.error(text.span, error.to_string(), None);
+            None
+        }
+    });
+    if let Some(name) = &name {
+        match names.get(&name.value) {
+            Some(first) => {
+                let hint = format!("the first is in line {}", report.line(*first));
+                let message = format!("a second service `{}`", name.value);
+                report.error(name.span.clone(), message, Some(hint));
+            }
+            None => {
+                names.insert(name.value.clone(), name.span.start);
+            }
+        }
+    }
+    reader.word(report, "platform", &[("docker", ())]);
+    let target = target(report, &mut reader);
+    let scale = reader.table(report, "scale");
+    let single = matches!(target, Some(Target::Container { .. }));
+    let (min_replicas, max_replicas) = replicas(report, scale, single);
+    let health_url = reader.text(report, "health").and_then(|text| {
+        urls::http(report, "service.health", &text).map(|_| text.value.to_owned())
+    });
+    reader.finish(report, elsewhere);
+    let At { value: name, span } = name?;
+    Some((
+        span,
+        Service {
+            name,
+            target: target?,
+            min_replicas,
+            max_replicas,
+            health_url,
+        },
+    ))
+}
+
+/// Compose labels or a container's name: one of both.
+fn target(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option<Target> {
+    let hint =
+        || Some("write either `compose_project` and `compose_service`, or `container`".to_owned());
+    let header = reader.span.clone();
+    let keys = ["compose_project", "compose_service", "container"];
+    let [project_at, service_at, container_at] = keys.map(|key| reader.written(key));
+    let [project, service, container] = keys.map(|key| {
+        let text = reader.text(report, key)?;
+        let good = !text.value.is_empty()
+            && text
+                .value
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
+        if !good {
+            let message = format!("`service.{key}` can't be `{}`", text.value);
+            let hint = "write it as `docker ps` shows it: letters, digits, `_`, `.` and `-`";
+            report.error(text.span, message, Some(hint.to_owned()));
+        }
+        good.then(|| text.value.to_owned())
+    });
+    match (project_at, service_at, container_at) {
+        (Some(_), Some(_), None) => Some(Target::Compose {
+            project: project?,
+            service: service?,
+        }),
+        (None, None, Some(_)) => Some(Target::Container { name: container? }),
+        (None, None, None) => {
+            report.error(header, "a service without a place where it runs", hint());
+            None
+        }
+        (Some(at), None, None) => {
+            report.error(at, "`compose_project` without `compose_service`", hint());
+            None
+        }
+        (None, Some(at), None) => {
+            report.error(at, "`compose_service` without `compose_project`", hint());
+            None
+        }
+        (_, _, Some(at)) => {
+            report.error(
+                at,
+                "a service has both `container` and Compose labels",
+                hint(),
+            );
+            None
+        }
+    }
+}
+
+/// Fewest and most replicas.
+fn replicas(report: &mut Report<'_>, mut scale: Reader<'_, '_>, single: bool) -> (u32, u32) {
+    let default = if single { (1, 1) } else { (1, 10) };
+    let span = scale.span.clone();
+    let min = scale.number(report, "min", MOST).map(|at| at.value);
+    let max = scale.number(report, "max", MOST).map(|at| at.value);
+    scale.finish(report, |_| None);
+    let said = |bound: Option<u32>| {
+        if bound.is_some() {
+            ""
+        } else {
+            " (the default)"
+        }
+    };
+    let (low, high) = (min.unwrap_or(default.0), max.unwrap_or(default.1));
+    if single && (low, high) != default {
+        let hint = "leave `scale` out, or name the Compose service".to_owned();
+        report.error(span, "a single container can't be scaled", Some(hint));
+        return default;
+    }
+    if low > high {
+        let message = format!(
+            "`scale.min` {low}{} is more than `scale.max` {high}{}",
+            said(min),
+            said(max)
+        );
+        report.error(span, message, None);
+        return default;
+    }
+    (low, high)
+}

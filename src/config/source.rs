@@ -1,0 +1,166 @@
+//! The text of a configuration: collects problems at places in it.
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::mask::{masked, masked_line};
+use super::{Level, Location, Problem};
+
+/// The longest excerpt of a line, in characters.
+const MAX_EXCERPT: usize = 120;
+
+/// Collects what is found in one text.
+pub(super) struct Report<'t> {
+    text: &'t str,
+    file: &'t str,
+    /// Each with the byte it is about, for the order.
+    found: Vec<(usize, Problem)>,
+}
+
+impl<'t> Report<'t> {
+    /// Nothing found yet.
+    pub(super) fn new(text: &'t str, file: &'t str) -> Self {
+        Self {
+            text,
+            file,
+            found: Vec::new(),
+        }
+    }
+
+    /// An error at these bytes, or at no line at all.
+    pub(super) fn error(
+        &mut self,
+        span: impl Into<Option<Range<usize>>>,
+        message: impl AsRef<str>,
+        hint: Option<String>,
+    ) {
+        self.add(Level::Error, span.into(), message.as_ref(), hint);
+    }
+
+    /// A warning at these bytes, or at no line at all.
+    pub(super) fn warning(
+        &mut self,
+        span: impl Into<Option<Range<usize>>>,
+        message: impl AsRef<str>,
+        hint: Option<String>,
+    ) {
+        self.add(Level::Warning, span.into(), message.as_ref(), hint);
+    }
+
+    fn add(
+        &mut self,
+        level: Level,
+        span: Option<Range<usize>>,
+        message: &str,
+        hint: Option<String>,
+    ) {
+        let order = span.as_ref().map_or(usize::MAX, |span| span.start);
+        let problem = Problem {
+            level,
+            file: self.file.to_owned(),
+            location: span.map(|span| locate(self.text, &span)),
+            message: masked(&printable(message)),
+            hint: hint.map(|hint| masked(&printable(&hint))),
+        };
+        self.found.push((order, problem));
+    }
+
+    /// The path of a file that this file names.
+    pub(super) fn beside(&self, path: &str) -> PathBuf {
+        match Path::new(self.file).parent() {
+            Some(folder) => folder.join(path),
+            None => PathBuf::from(path),
+        }
+    }
+
+    /// The line of a byte, from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
+        locate(self.text, &(at..at)).line
+    }
+
+    /// Errors and warnings, each in the file's order.
+    pub(super) fn finish(mut self) -> (Vec<Problem>, Vec<Problem>) {
+        self.found.sort_by_key(|(order, _)| *order);
+        self.found
+            .into_iter()
+            .map(|(_, problem)| problem)
+            .partition(|problem| problem.level == Level::Error)
+    }
+}
+
+/// The text with a space for each control character and a mark for what turns text around.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                '\u{fffd}'
+            }
+            c if c.is_control() => ' ',
+            c => c,
+        })
+        .collect()
+}
+
+/// Line, column and excerpt of a span; what lies beyond the text is moved to its end.
+fn locate(text: &str, span: &Range<usize>) -> Location {
+    let floor = |mut at: usize| {
+        at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let start = floor(span.start);
+    let end = floor(span.end).max(start);
+    let before = text.get(..start).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line_text = text.get(line_start..).unwrap_or_default();
+    let line_text = line_text.split('\n').next().unwrap_or_default();
+    let line_text = line_text.strip_suffix('\r').unwrap_or(line_text);
+    let first = text
+        .get(line_start..start)
+        .unwrap_or_default()
+        .chars()
+        .count();
+    let earlier = text.get(..line_start).unwrap_or_default();
+    let shown = masked_line(earlier, &printable(line_text));
+    let length = shown.chars().count();
+    let first_shown = first.min(length);
+    let width = text
+        .get(start..end.min(line_start + line_text.len()))
+        .map_or(1, |marked| marked.chars().count().max(1));
+    // A long line is shown from shortly before the place.
+    let skip = if length > MAX_EXCERPT {
+        first_shown.saturating_sub(40)
+    } else {
+        0
+    };
+    let excerpt: String = shown.chars().skip(skip).take(MAX_EXCERPT).collect();
+    Location {
+        line: before.matches('\n').count() + 1,
+        column: first + 1,
+        excerpt,
+        caret: first_shown - skip,
+        width: width.min(MAX_EXCERPT - (first_shown - skip)),
+    }
+}
+
+/// The text of a file of at most `limit` bytes, or why there is none.
+pub(super) fn read_limited(path: &Path, limit: u64) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+        .map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("it is larger than {limit} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        format!("line {} is not UTF-8 text", line + 1)
+    })
+}

@@ -1,0 +1,320 @@
+//! What is read from good files, and what is said of bad ones.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use secrecy::ExposeSecret;
+
+use super::*;
+use crate::domain::Target;
+
+mod bad;
+mod mistakes;
+mod secrets;
+
+const BOT: &str = "TREASURY_BOT_SLACK_BOT_TOKEN";
+const APP: &str = "TREASURY_BOT_SLACK_APP_TOKEN";
+const SIGNING: &str = "TREASURY_BOT_SLACK_SIGNING_SECRET";
+const STORE: &str = "TREASURY_BOT_STORE_URL";
+
+/// The tokens of both modes.
+fn all_secrets(name: &str) -> Option<String> {
+    match name {
+        BOT => Some("xoxb-bot".to_owned()),
+        APP => Some("xapp-app".to_owned()),
+        SIGNING => Some("signed".to_owned()),
+        _ => None,
+    }
+}
+
+fn good(text: &str) -> Config {
+    Config::parse(text, "treasury-bot.toml", &all_secrets)
+        .unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn bad(text: &str) -> Vec<Problem> {
+    match Config::parse(text, "treasury-bot.toml", &all_secrets) {
+        Ok(config) => panic!("{text} gave {config:?}"),
+        Err(errors) => errors.problems,
+    }
+}
+
+/// `line:column message (hint)` for each.
+fn told(problems: &[Problem]) -> Vec<String> {
+    problems
+        .iter()
+        .map(|problem| {
+            let at = problem.location.as_ref();
+            let at = at.map_or("-".to_owned(), |at| format!("{}:{}", at.line, at.column));
+            let hint = problem
+                .hint
+                .as_ref()
+                .map(|hint| format!(" ({hint})"))
+                .unwrap_or_default();
+            format!("{at} {}{hint}", problem.message)
+        })
+        .collect()
+}
+
+#[test]
+fn an_empty_file_gives_the_defaults() {
+    let config = good("");
+    assert_eq!(config.slack.mode, SlackMode::Socket);
+    assert_eq!(config.slack.command, "/treasury");
+    assert_eq!(config.slack.channel, "#treasury-incidents");
+    assert_eq!(config.slack.api_url, None);
+    assert!(config.slack.incident_channels);
+    assert_eq!(config.slack.bot_token.expose_secret(), "xoxb-bot");
+    assert_eq!(config.slack.app_token.unwrap().expose_secret(), "xapp-app");
+    assert_eq!(
+        config.slack.signing_secret.unwrap().expose_secret(),
+        "signed"
+    );
+    assert_eq!(config.store_url.expose_secret(), "sqlite://treasury-bot.db");
+    assert_eq!(config.web.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.web.health_listen, None);
+    assert_eq!(config.docker_host, None);
+    assert_eq!(config.access, AccessSection::default());
+    assert!(config.policy.confirm_restart && config.policy.confirm_scale);
+    assert_eq!(config.policy.confirm_within, Duration::from_secs(300));
+    assert_eq!(config.policy.healthy_within, Duration::from_secs(120));
+    assert_eq!(config.policy.stop_grace, Duration::from_secs(10));
+    assert_eq!(
+        config.log,
+        LogSection {
+            level: "info".to_owned(),
+            format: LogFormat::Text
+        }
+    );
+    assert_eq!(config.services, []);
+    assert_eq!(
+        told(&config.warnings),
+        [
+            "- nobody is a responder: nobody can act (list user ids in `access.responders`)",
+            "- there is no service (add a [[service]] for each service that people ask about)",
+        ]
+    );
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = good(
+        r##"
+[slack]
+mode = "http"
+command = "/tms"
+channel = "C0123"
+api_url = "http://127.0.0.1:9/api/"
+incident_channels = false
+[store]
+url = "postgres://bot@db/treasury"
+[web]
+listen = "[::1]:1"
+health_listen = "0.0.0.0:2"
+[docker]
+host = "tcp://127.0.0.1:2375"
+[access]
+viewers = ["*"]
+responders = ["U1", "S2"]
+commanders = ["W3"]
+[policy]
+confirm = ["scale"]
+confirm_within = "1h30m"
+restart_healthy_within = "3m"
+stop_grace = "1m"
+[log]
+level = "warn,treasury_bot=debug"
+format = "json"
+[[service]]
+name = "frontend"
+platform = "docker"
+compose_project = "treasury"
+compose_service = "web"
+scale = { min = 2, max = 0x10 }
+health = "https://treasury.example/health"
+[[service]]
+name = "api"
+compose_project = "treasury"
+compose_service = "api"
+[[service]]
+name = "db"
+container = "treasury-db"
+scale.max = 1
+"##,
+    );
+    assert_eq!(config.slack.mode, SlackMode::Http);
+    assert_eq!(config.slack.command, "/tms");
+    assert_eq!(config.slack.channel, "C0123");
+    assert_eq!(
+        config.slack.api_url.unwrap().as_str(),
+        "http://127.0.0.1:9/api/"
+    );
+    assert!(!config.slack.incident_channels);
+    assert_eq!(
+        config.store_url.expose_secret(),
+        "postgres://bot@db/treasury"
+    );
+    assert_eq!(config.web.listen.to_string(), "[::1]:1");
+    assert_eq!(config.web.health_listen.unwrap().to_string(), "0.0.0.0:2");
+    assert_eq!(config.docker_host.unwrap(), "tcp://127.0.0.1:2375");
+    assert_eq!(config.access.viewers, ["*"]);
+    assert_eq!(config.access.responders, ["U1", "S2"]);
+    assert_eq!(config.access.commanders, ["W3"]);
+    assert!(!config.policy.confirm_restart && config.policy.confirm_scale);
+    assert_eq!(config.policy.confirm_within, Duration::from_secs(5_400));
+    assert_eq!(config.policy.healthy_within, Duration::from_secs(180));
+    assert_eq!(config.policy.stop_grace, Duration::from_secs(60));
+    assert_eq!(config.log.level, "warn,treasury_bot=debug");
+    assert_eq!(config.log.format, LogFormat::Json);
+    let [frontend, api, db] = config.services.as_slice() else {
+        panic!("{:?}", config.services)
+    };
+    let web = Target::Compose {
+        project: "treasury".to_owned(),
+        service: "web".to_owned(),
+    };
+    assert_eq!(
+        (frontend.name.as_str(), &frontend.target),
+        ("frontend", &web)
+    );
+    assert_eq!((frontend.min_replicas, frontend.max_replicas), (2, 16));
+    assert_eq!(
+        frontend.health_url.as_deref(),
+        Some("https://treasury.example/health")
+    );
+    assert_eq!(
+        (api.min_replicas, api.max_replicas, &api.health_url),
+        (1, 10, &None)
+    );
+    assert_eq!(
+        db.target,
+        Target::Container {
+            name: "treasury-db".to_owned()
+        }
+    );
+    assert_eq!((db.min_replicas, db.max_replicas), (1, 1));
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn the_example_loads_and_names_every_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/treasury-bot.example.toml");
+    let config = Config::load(&path, &all_secrets).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.services.len(), 2);
+    assert_eq!(config.warnings, []);
+    let text = std::fs::read_to_string(&path).unwrap();
+    // With the comments taken from the keys, only the secret files are missing.
+    let all: String = text
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(key)
+                if key
+                    .split_once(" = ")
+                    .is_some_and(|(key, _)| !key.contains(' ')) =>
+            {
+                key
+            }
+            _ => line,
+        })
+        .fold(String::new(), |all, line| all + line + "\n");
+    let mut keys = 0;
+    for (section, names) in sections::SECTIONS {
+        for name in names {
+            assert!(all.contains(&format!("\n{name} = ")), "{section}.{name}");
+            keys += 1;
+        }
+    }
+    assert_eq!(keys, 29);
+    let problems = bad(&all);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].message, "`store` has both `url` and `url_file`");
+    let problems = match Config::parse(&all, "treasury-bot.toml", &|_| None) {
+        Ok(config) => panic!("{config:?}"),
+        Err(errors) => errors.problems,
+    };
+    assert_eq!(problems.len(), 4, "{problems:?}");
+}
+
+/// A file of lines that are nearly right, some with the secret `S3CRET`.
+fn nearly() -> impl Strategy<Value = String> {
+    let headers = [
+        "[slack]",
+        "[store]",
+        "[web]",
+        "[policy]",
+        "[access]",
+        "[[service]]",
+        "[log",
+        "",
+    ];
+    let mut lines: Vec<String> = headers.map(str::to_owned).to_vec();
+    for key in sections::SECTIONS.iter().flat_map(|(_, keys)| keys.iter()) {
+        for value in [
+            "''",
+            "'a'",
+            "\"*",
+            "[1, 'é']",
+            "{ min = 9, max = 1 }",
+            "-1",
+            "'5m'",
+            "\u{7f}",
+        ] {
+            lines.push(format!("{key} = {value}"));
+        }
+    }
+    for secret in [
+        "'S3CRET'",
+        "'S3CRET",
+        "'''\nS3CRET",
+        "[\n'S3CRET'",
+        "\"\\qS3CRET\"",
+        "S3CRET",
+        "\"\"\"\n\nS3CRET",
+    ] {
+        lines.push(format!("bot_token = {secret}"));
+        lines.push(format!("slack.signing_secret={secret}"));
+    }
+    lines.push("url = 'postgres://u:S3CRET@h/d'".to_owned());
+    lines.push("url = \"\"\"\npostgres://u:S3CRET@h/d".to_owned());
+    proptest::collection::vec(proptest::sample::select(lines), 0..12)
+        .prop_map(|lines| lines.join("\n"))
+}
+
+fn is_answered(text: &str) {
+    let Err(errors) = Config::parse(text, "treasury-bot.toml", &all_secrets) else {
+        return;
+    };
+    assert!(!errors.problems.is_empty());
+    let places: Vec<_> = errors
+        .problems
+        .iter()
+        .map(|p| {
+            p.location
+                .as_ref()
+                .map_or((usize::MAX, 0), |at| (at.line, at.column))
+        })
+        .collect();
+    assert!(places.is_sorted(), "{text}\n{errors}");
+    for at in errors.problems.iter().filter_map(|p| p.location.as_ref()) {
+        let length = at.excerpt.chars().count();
+        assert!(at.line <= text.matches('\n').count() + 1, "{errors}");
+        assert!(at.width > 0 && at.caret <= length, "{errors}");
+        assert!(at.caret + at.width <= length + 1, "{errors}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_answered(text in any::<String>()) {
+        is_answered(&text);
+    }
+
+    #[test]
+    fn any_nearly_right_text_is_answered_without_its_secrets(text in nearly()) {
+        is_answered(&text);
+        if let Err(errors) = Config::parse(&text, "treasury-bot.toml", &all_secrets) {
+            let shown = format!("{}{errors:?}", errors.render(true));
+            prop_assert!(!shown.contains("S3CRET"), "{text}\n{errors}");
+        }
+    }
+}

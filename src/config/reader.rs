@@ -146,7 +146,7 @@ impl<'a, 'i> Reader<'a, 'i> {
     ) -> Option<Vec<At<&'a str>>> {
         let list = self.typed(report, key, "a list of strings", |value| value.as_array())?;
         let mut texts = Vec::new();
-        for entry in list.value.iter() {
+        for entry in list.value {
             match entry.get_ref().as_str() {
                 Some(value) => texts.push(At {
                     value,

@@ -43,7 +43,7 @@ pub(super) fn services(report: &mut Report<'_>, root: &DeTable<'_>) -> Vec<Servi
         report.error(key.span(), message, Some("write `[[service]]`".to_owned()));
         return services;
     };
-    for entry in list.iter() {
+    for entry in list {
         let DeValue::Table(table) = entry.get_ref() else {
             let message = format!(
                 "`service` must list tables, not {}",

@@ -157,10 +157,8 @@ pub(super) fn read_limited(path: &Path, limit: u64) -> Result<String, String> {
         return Err(format!("it is larger than {limit} bytes"));
     }
     String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = String::from_utf8_lossy(good).matches('\n').count();
         format!("line {} is not UTF-8 text", line + 1)
     })
 }

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn ten_mistakes_are_ten_findings_in_order() {
-    let text = r##"[slack]
+    let text = r#"[slack]
 mode = "sockt"
 channel = 7
 [web]
@@ -28,7 +28,7 @@ name = "api"
 compose_project = "treasury"
 compose_service = "api"
 scale = { min = 5, max = 2 }
-"##;
+"#;
     let errors = Config::parse(text, "treasury-bot.toml", &all_secrets).unwrap_err();
     assert_eq!(errors.problems.len(), 10);
     insta::assert_snapshot!(errors.render(false), @r#"
@@ -132,6 +132,8 @@ fn places_are_told_in_odd_texts() {
         long.excerpt.chars().skip(long.caret).collect::<String>(),
         "'é', 7]"
     );
+    let letters = place("[access]\nviewers = ['@é', 7]");
+    assert_eq!((letters.line, letters.column, letters.caret), (2, 18, 17));
     let escape = place("[web]\nlsiten = '\u{202e}'\n");
     assert_eq!(escape.excerpt, "lsiten = '\u{fffd}'");
     let lines = place("[slack]\nchannel = '''a\nb'''\n");

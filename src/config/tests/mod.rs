@@ -99,7 +99,7 @@ fn an_empty_file_gives_the_defaults() {
 #[test]
 fn every_key_is_read() {
     let config = good(
-        r##"
+        r#"
 [slack]
 mode = "http"
 command = "/tms"
@@ -140,7 +140,7 @@ compose_service = "api"
 name = "db"
 container = "treasury-db"
 scale.max = 1
-"##,
+"#,
     );
     assert_eq!(config.slack.mode, SlackMode::Http);
     assert_eq!(config.slack.command, "/tms");

@@ -46,7 +46,10 @@ impl Plan {
             .services
             .iter()
             .any(|service| {
-                matches!(service.target, Target::Compose { .. } | Target::Container { .. })
+                matches!(
+                    service.target,
+                    Target::Compose { .. } | Target::Container { .. }
+                )
             })
             .then(|| Docker::new(config.docker_host.as_deref()))
             .transpose()?
@@ -87,7 +90,10 @@ impl Plan {
                 confirm_restart: policy.confirm_restart,
                 confirm_scale: policy.confirm_scale,
                 confirm_within: policy.confirm_within,
-                patience: Patience { stop: policy.stop_grace, healthy: policy.healthy_within },
+                patience: Patience {
+                    stop: policy.stop_grace,
+                    healthy: policy.healthy_within,
+                },
                 incident_channels: slack.incident_channels,
             },
             catalogue: Catalogue::new(config.services.clone(), docker, None),
@@ -117,7 +123,9 @@ impl App {
             .await
             .with_context(|| format!("can't listen on {}: set [web] listen", plan.listen))?;
         let address = listener.local_addr()?;
-        let store = Store::open(&plan.store_url, Use::Serve).await.context("the store")?;
+        let store = Store::open(&plan.store_url, Use::Serve)
+            .await
+            .context("the store")?;
         let bot = Bot::new(
             store.clone(),
             plan.settings,
@@ -168,7 +176,15 @@ impl App {
             }
         });
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "treasury-bot serves");
-        Ok(Self { bot, store, address, shutdown, slack, worker, servers })
+        Ok(Self {
+            bot,
+            store,
+            address,
+            shutdown,
+            slack,
+            worker,
+            servers,
+        })
     }
 
     /// Ends everything in order: no new work, work under way to its end, then the store.

@@ -393,15 +393,10 @@ impl Bot {
                         Draft::new(&person, EntryKind::Note, text.clone()),
                     )
                     .await?;
-                let said = Message::new(
-                    Tone::Plain,
-                    Line::new()
-                        .text("📝 ")
-                        .person(&person)
-                        .text(": ")
-                        .text(cut(&text, 2_500)),
-                )
-                .footer(format!("{} entry {}", incident.id, entry.seq));
+                let said =
+                    Message::new(Tone::Plain, Line::new().text("📝 Note by ").person(&person))
+                        .text(cut(&text, 6_000))
+                        .footer(format!("{} entry {}", incident.id, entry.seq));
                 let answer = if here {
                     Answer::to_all(said)
                 } else {

@@ -27,6 +27,10 @@ pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
     for warning in &config.warnings {
         eprint!("{}", warning.render(color));
     }
-    println!("{} is good: {} services", path.display(), config.services.len());
+    println!(
+        "{} is good: {} services",
+        path.display(),
+        config.services.len()
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -52,7 +52,11 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         demo.stop().await;
         return result;
     }
-    let docker = if options.docker { Some(docker_catalogue().await?) } else { None };
+    let docker = if options.docker {
+        Some(docker_catalogue().await?)
+    } else {
+        None
+    };
     let simulated = docker.is_none();
     let demo = Demo::start(options.port, 1.0, docker).await?;
     println!("treasury-bot demo: open {}\n", demo.sandbox.page_url());
@@ -75,51 +79,62 @@ impl Demo {
         speed: f64,
         docker: Option<Catalogue>,
     ) -> anyhow::Result<Self> {
-        let stack = Stack::start(StackConfig { speed, ..StackConfig::default() });
+        let stack = Stack::start(StackConfig {
+            speed,
+            ..StackConfig::default()
+        });
         let shown = docker.is_none().then(|| stack.clone());
         let sandbox = start_sandbox(port, shown).await?;
-        let folder = std::env::temp_dir()
-            .join(format!("treasury-bot-demo-{:016x}", rand::random::<u64>()));
+        let folder =
+            std::env::temp_dir().join(format!("treasury-bot-demo-{:016x}", rand::random::<u64>()));
         std::fs::create_dir(&folder)
             .with_context(|| format!("{} can't be made", folder.display()))?;
         let simulated: Arc<dyn Platform> = Arc::new(stack.clone());
         let catalogue =
             docker.unwrap_or_else(|| Catalogue::new(stack.services(), None, Some(simulated)));
-        let app = App::start(Plan {
-            store_url: format!("sqlite://{}", folder.join("treasury-bot.db").display()),
-            slack: SlackConfig {
-                mode: Mode::Socket,
-                api_url: Some(sandbox.api_url().parse().context("the sandbox's address")?),
-                bot_token: SecretString::from(sandbox.bot_token()),
-                app_token: Some(SecretString::from(sandbox.app_token())),
-                signing_secret: None,
-                channel: "#treasury-incidents".into(),
-                command: "/treasury".into(),
-                groups: Vec::new(),
-            },
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            health_listen: None,
-            settings: Settings {
-                command: "/treasury".into(),
-                access: Access {
-                    viewers: vec!["*".into()],
-                    responders: vec!["U0ANA00001".into()],
-                    commanders: vec!["U0BEN00001".into()],
+        let app = App::start(
+            Plan {
+                store_url: format!("sqlite://{}", folder.join("treasury-bot.db").display()),
+                slack: SlackConfig {
+                    mode: Mode::Socket,
+                    api_url: Some(sandbox.api_url().parse().context("the sandbox's address")?),
+                    bot_token: SecretString::from(sandbox.bot_token()),
+                    app_token: Some(SecretString::from(sandbox.app_token())),
+                    signing_secret: None,
+                    channel: "#treasury-incidents".into(),
+                    command: "/treasury".into(),
+                    groups: Vec::new(),
                 },
-                confirm_restart: true,
-                confirm_scale: true,
-                confirm_within: Duration::from_secs(300),
-                patience: Patience::default(),
-                incident_channels: true,
+                listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                health_listen: None,
+                settings: Settings {
+                    command: "/treasury".into(),
+                    access: Access {
+                        viewers: vec!["*".into()],
+                        responders: vec!["U0ANA00001".into()],
+                        commanders: vec!["U0BEN00001".into()],
+                    },
+                    confirm_restart: true,
+                    confirm_scale: true,
+                    confirm_within: Duration::from_secs(300),
+                    patience: Patience::default(),
+                    incident_channels: true,
+                },
+                catalogue,
             },
-            catalogue,
-        }, tokio_util::sync::CancellationToken::new())
+            tokio_util::sync::CancellationToken::new(),
+        )
         .await?;
         sandbox
             .wait_for_sockets(1, Duration::from_secs(10))
             .await
             .map_err(|_| anyhow::anyhow!("the bot did not connect to the sandbox within 10 s"))?;
-        Ok(Self { sandbox, stack, app, folder })
+        Ok(Self {
+            sandbox,
+            stack,
+            app,
+            folder,
+        })
     }
 
     /// Ends everything and removes the folder.

@@ -41,15 +41,22 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let plan = Plan::from_config(&config)?;
     let store = Store::open(&plan.store_url, Use::Visit).await?;
     let shutdown = CancellationToken::new();
-    let bot =
-        Bot::new(store.clone(), plan.settings, plan.catalogue, Http::new(), shutdown.clone());
+    let bot = Bot::new(
+        store.clone(),
+        plan.settings,
+        plan.catalogue,
+        Http::new(),
+        shutdown.clone(),
+    );
     bot.start_visit().await?;
     // One argument is a sentence as typed; several are words, kept together as the shell had them.
     let text = match &options.text[..] {
         [sentence] => sentence.clone(),
-        words => {
-            words.iter().map(|w| crate::command::words::quote(w)).collect::<Vec<_>>().join(" ")
-        }
+        words => words
+            .iter()
+            .map(|w| crate::command::words::quote(w))
+            .collect::<Vec<_>>()
+            .join(" "),
     };
     let code = converse(&bot, &store, text, options.yes).await;
     bot.end_visit().await?;
@@ -60,8 +67,14 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
 /// Says the sentence, shows the answer as it changes, answers its question, says how it ended.
 async fn converse(bot: &Bot, store: &Store, text: String, yes: bool) -> anyhow::Result<ExitCode> {
     let paint = Paint::stdout();
-    let login = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
-    let login = if login.is_empty() { "terminal".to_owned() } else { login };
+    let login = std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_default();
+    let login = if login.is_empty() {
+        "terminal".to_owned()
+    } else {
+        login
+    };
     let key = say(bot, &login, text).await?;
     let watched = answer_key(&key);
     let mut shown = 0;
@@ -73,7 +86,9 @@ async fn converse(bot: &Bot, store: &Store, text: String, yes: bool) -> anyhow::
             shown = version;
             print(&outgoing, paint);
         }
-        let Content::Message(message) = &outgoing.content else { return Ok(ExitCode::SUCCESS) };
+        let Content::Message(message) = &outgoing.content else {
+            return Ok(ExitCode::SUCCESS);
+        };
         match message.tone {
             Tone::Question => {
                 let Some(answer) = ask(message, yes)? else {
@@ -136,7 +151,9 @@ fn ask(message: &Message, yes: bool) -> anyhow::Result<Option<String>> {
         })
         .flatten()
         .collect();
-    let [first, rest @ ..] = &buttons[..] else { return Ok(None) };
+    let [first, rest @ ..] = &buttons[..] else {
+        return Ok(None);
+    };
     if yes {
         return Ok(Some(first.says.clone()));
     }

@@ -9,7 +9,11 @@ use crate::probe::Http;
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// The address to ask
-    #[arg(long, default_value = "http://127.0.0.1:8080/health/live", env = "TREASURY_BOT_HEALTH_URL")]
+    #[arg(
+        long,
+        default_value = "http://127.0.0.1:8080/health/live",
+        env = "TREASURY_BOT_HEALTH_URL"
+    )]
     url: String,
 }
 

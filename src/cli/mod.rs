@@ -5,8 +5,8 @@ mod demo;
 mod exec;
 mod export;
 mod health;
-mod show;
 mod serve;
+mod show;
 mod tour;
 
 use std::path::PathBuf;
@@ -62,7 +62,10 @@ pub fn main() -> ExitCode {
     // Before anything opens a TLS connection; a second call can't happen in this process.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: the runtime can't start: {error}");
@@ -100,7 +103,11 @@ fn log(level: &str, json: bool) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
     // A log that is already started (tests) stays.
-    let _ = if json { builder.json().try_init() } else { builder.try_init() };
+    let _ = if json {
+        builder.json().try_init()
+    } else {
+        builder.try_init()
+    };
 }
 
 /// Waits for Ctrl-C or SIGTERM.

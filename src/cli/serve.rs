@@ -12,7 +12,10 @@ pub(super) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };
-    super::log(&config.log.level, config.log.format == crate::config::LogFormat::Json);
+    super::log(
+        &config.log.level,
+        config.log.format == crate::config::LogFormat::Json,
+    );
     for warning in &config.warnings {
         tracing::warn!("{}", warning.message);
     }

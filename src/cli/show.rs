@@ -22,7 +22,11 @@ impl Paint {
 
     /// The text in an ANSI style such as `1` (bold) or `31` (red).
     pub(super) fn style(self, code: &str, text: &str) -> String {
-        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.0 {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -59,7 +63,11 @@ pub(super) fn text(message: &Message, paint: Paint) -> String {
         match part {
             Part::Text(words) => out.push_str(&format!("{}\n", line(words, paint))),
             Part::Fields(fields) => {
-                let width = fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+                let width = fields
+                    .iter()
+                    .map(|(name, _)| name.chars().count())
+                    .max()
+                    .unwrap_or(0);
                 for (name, value) in fields {
                     let pad = " ".repeat(width - name.chars().count());
                     out.push_str(&format!(
@@ -75,15 +83,27 @@ pub(super) fn text(message: &Message, paint: Paint) -> String {
                 }
             }
             Part::Buttons(buttons) => {
-                let labels: Vec<String> =
-                    buttons.iter().map(|button| format!("[{}]", button.label)).collect();
-                out.push_str(&format!("  {}\n", paint.style("2", &clean(&labels.join(" ")))));
+                let labels: Vec<String> = buttons
+                    .iter()
+                    .map(|button| format!("[{}]", button.label))
+                    .collect();
+                out.push_str(&format!(
+                    "  {}\n",
+                    paint.style("2", &clean(&labels.join(" ")))
+                ));
             }
-            Part::Menu { placeholder, choices, .. } => {
+            Part::Menu {
+                placeholder,
+                choices,
+                ..
+            } => {
                 let labels: Vec<&str> = choices.iter().map(|(_, label)| label.as_str()).collect();
                 out.push_str(&format!(
                     "  {}\n",
-                    paint.style("2", &clean(&format!("{placeholder}: {}", labels.join(", "))))
+                    paint.style(
+                        "2",
+                        &clean(&format!("{placeholder}: {}", labels.join(", ")))
+                    )
                 ));
             }
             Part::Divider => out.push_str("  ────\n"),
@@ -113,7 +133,9 @@ fn line(words: &Line, paint: Paint) -> String {
 
 /// Control characters in somebody's text must not drive the terminal.
 fn clean(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || *c == '\n' || *c == '\t').collect()
+    text.chars()
+        .filter(|c| !c.is_control() || *c == '\n' || *c == '\t')
+        .collect()
 }
 
 #[cfg(test)]
@@ -123,14 +145,17 @@ mod tests {
 
     #[test]
     fn a_message_reads_well_and_no_text_drives_the_terminal() {
-        let message = Message::new(Tone::Good, Line::new().code("frontend").text(" \x1b[31mrestarted"))
-            .part(Part::Fields(vec![
-                ("Before".into(), "healthy 1/2".into()),
-                ("By".into(), "ana".into()),
-            ]))
-            .code("a\nb\x07")
-            .buttons(vec![Button::new("Status", "status frontend")])
-            .footer("request 1");
+        let message = Message::new(
+            Tone::Good,
+            Line::new().code("frontend").text(" \x1b[31mrestarted"),
+        )
+        .part(Part::Fields(vec![
+            ("Before".into(), "healthy 1/2".into()),
+            ("By".into(), "ana".into()),
+        ]))
+        .code("a\nb\x07")
+        .buttons(vec![Button::new("Status", "status frontend")])
+        .footer("request 1");
         insta::assert_snapshot!(text(&message, Paint::none()), @"
         ✓ frontend [31mrestarted
           Before  healthy 1/2

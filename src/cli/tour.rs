@@ -22,10 +22,16 @@ const HOME: &str = "#treasury-incidents";
 
 pub(super) async fn play(demo: &Demo) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let tour = Tour { sandbox: demo.sandbox.clone(), paint: Paint::stdout() };
+    let tour = Tour {
+        sandbox: demo.sandbox.clone(),
+        paint: Paint::stdout(),
+    };
     match tour.incident(demo).await {
         Ok(()) => {
-            println!("\nThe tour took {:.1} s; every step was as it should be.", started.elapsed().as_secs_f64());
+            println!(
+                "\nThe tour took {:.1} s; every step was as it should be.",
+                started.elapsed().as_secs_f64()
+            );
             println!("Try it yourself: treasury-bot demo");
             Ok(ExitCode::SUCCESS)
         }
@@ -53,26 +59,61 @@ impl Tour {
         self.ask(&ana, HOME, "stats frontend", "MEMORY").await?;
 
         self.scene("Ana declares an incident; it gets a channel of its own.");
-        let words = "incident declare Frontend runs out of memory --severity SEV2 --service frontend";
-        self.ask(&ana, HOME, words, "INC-1 declared as SEV2").await?;
+        let words =
+            "incident declare Frontend runs out of memory --severity SEV2 --service frontend";
+        self.ask(&ana, HOME, words, "INC-1 declared as SEV2")
+            .await?;
         let room = self.room().await?;
-        self.until(&room, "INC-1: Frontend runs out of memory").await?;
-        self.ask(&ana, &room, "note it's the export job again, heap grows 2 MiB a second", "export job").await?;
-        self.ask(&ana, &room, "logs frontend --lines 5", "log line").await?;
+        self.until(&room, "INC-1: Frontend runs out of memory")
+            .await?;
+        self.ask(
+            &ana,
+            &room,
+            "note it's the export job again, heap grows 2 MiB a second",
+            "export job",
+        )
+        .await?;
+        self.ask(&ana, &room, "logs frontend --lines 5", "log line")
+            .await?;
 
         self.scene("Chloe is no responder: she may look, not act.");
-        self.ask(&chloe, HOME, "restart frontend", "Only a responder may do this").await?;
-        ensure!(demo.stack.calls().is_empty(), "something was restarted: {:?}", demo.stack.calls());
+        self.ask(
+            &chloe,
+            HOME,
+            "restart frontend",
+            "Only a responder may do this",
+        )
+        .await?;
+        ensure!(
+            demo.stack.calls().is_empty(),
+            "something was restarted: {:?}",
+            demo.stack.calls()
+        );
 
         self.scene("A typo does no harm.");
-        self.ask(&ana, &room, "restrat frontend", "did not understand").await?;
+        self.ask(&ana, &room, "restrat frontend", "did not understand")
+            .await?;
 
-        self.scene("Ana restarts the frontend. The bot asks first; the same message then tells all.");
-        let question =
-            self.ask(&ana, &room, "restart frontend --reason 'memory leak'", "Restart frontend?").await?;
-        self.press(&ana, &room, &question, "Restart frontend").await?;
-        let told = self.until_message(&room, &question.ts, "frontend restarted in").await?;
-        ensure!(told.shown().contains("healthy 2/2"), "before and after are missing");
+        self.scene(
+            "Ana restarts the frontend. The bot asks first; the same message then tells all.",
+        );
+        let question = self
+            .ask(
+                &ana,
+                &room,
+                "restart frontend --reason 'memory leak'",
+                "Restart frontend?",
+            )
+            .await?;
+        self.press(&ana, &room, &question, "Restart frontend")
+            .await?;
+        let told = self
+            .until_message(&room, &question.ts, "frontend restarted in")
+            .await?;
+        ensure!(
+            told.shown().contains("healthy 2/2"),
+            "before and after are missing"
+        );
         ensure!(
             demo.stack.calls() == ["restart frontend"],
             "the stack saw {:?}, not one restart",
@@ -81,13 +122,33 @@ impl Tour {
 
         self.scene("It is better. Resolve, and export the timeline for the review.");
         demo.stack.take_out(Fault::MemoryLeak);
-        self.ask(&ana, &room, "mitigate restart freed the memory", "is mitigated").await?;
-        self.ask(&ana, &room, "resolve the export job streams now", "is resolved").await?;
+        self.ask(
+            &ana,
+            &room,
+            "mitigate restart freed the memory",
+            "is mitigated",
+        )
+        .await?;
+        self.ask(
+            &ana,
+            &room,
+            "resolve the export job streams now",
+            "is resolved",
+        )
+        .await?;
         let json = self.export(&ana, &room, "json").await?;
         let verified = report::verify_export(json.as_bytes()).context("the export")?;
         let markdown = self.export(&ana, &room, "md").await?;
-        for word in ["Frontend runs out of memory", "export job", "restarting frontend", "memory leak"] {
-            ensure!(markdown.contains(word), "the export does not tell of “{word}”");
+        for word in [
+            "Frontend runs out of memory",
+            "export job",
+            "restarting frontend",
+            "memory leak",
+        ] {
+            ensure!(
+                markdown.contains(word),
+                "the export does not tell of “{word}”"
+            );
         }
         println!("\n{markdown}");
         println!(
@@ -109,10 +170,17 @@ impl Tour {
         words: &str,
         expected: &str,
     ) -> anyhow::Result<Message> {
-        println!("{} /treasury {words}", self.paint.style("1;34", &format!("{} ›", person.name())));
+        println!(
+            "{} /treasury {words}",
+            self.paint.style("1;34", &format!("{} ›", person.name()))
+        );
         let before = self.newest(channel);
         let receipt = person.types(channel, &format!("/treasury {words}")).await?;
-        ensure!(receipt.acked, "`{words}` was not acknowledged: {:?}", receipt.error);
+        ensure!(
+            receipt.acked,
+            "`{words}` was not acknowledged: {:?}",
+            receipt.error
+        );
         let found = self
             .sandbox
             .wait_for(PATIENCE, |workspace| {
@@ -135,7 +203,11 @@ impl Tour {
             .sandbox
             .wait_for(PATIENCE, |workspace| {
                 let channel = workspace.channel(channel)?;
-                channel.messages.iter().find(|m| plain(m).contains(expected)).cloned()
+                channel
+                    .messages
+                    .iter()
+                    .find(|m| plain(m).contains(expected))
+                    .cloned()
             })
             .await
             .with_context(|| format!("nobody said “{expected}”"))?;
@@ -169,9 +241,16 @@ impl Tour {
         message: &Message,
         label: &str,
     ) -> anyhow::Result<()> {
-        println!("{} presses [{label}]", self.paint.style("1;34", &format!("{} ›", person.name())));
+        println!(
+            "{} presses [{label}]",
+            self.paint.style("1;34", &format!("{} ›", person.name()))
+        );
         let receipt = person.clicks(channel, &message.ts, label).await?;
-        ensure!(receipt.acked, "the press was not acknowledged: {:?}", receipt.error);
+        ensure!(
+            receipt.acked,
+            "the press was not acknowledged: {:?}",
+            receipt.error
+        );
         Ok(())
     }
 
@@ -192,13 +271,24 @@ impl Tour {
 
     async fn export(&self, person: &Human, room: &str, format: &str) -> anyhow::Result<String> {
         let line = format!("export --format {format}");
-        println!("{} /treasury {line}", self.paint.style("1;34", &format!("{} ›", person.name())));
+        println!(
+            "{} /treasury {line}",
+            self.paint.style("1;34", &format!("{} ›", person.name()))
+        );
         let receipt = person.types(room, &format!("/treasury {line}")).await?;
-        ensure!(receipt.acked, "`{line}` was not acknowledged: {:?}", receipt.error);
+        ensure!(
+            receipt.acked,
+            "`{line}` was not acknowledged: {:?}",
+            receipt.error
+        );
         let file = self
             .sandbox
             .wait_for(PATIENCE, |workspace| {
-                workspace.files.iter().find(|file| file.is_complete() && file.name.ends_with(&format!(".{format}"))).cloned()
+                workspace
+                    .files
+                    .iter()
+                    .find(|file| file.is_complete() && file.name.ends_with(&format!(".{format}")))
+                    .cloned()
             })
             .await
             .with_context(|| format!("no {format} export came"))?;
@@ -216,9 +306,16 @@ impl Tour {
     }
 
     fn show(&self, message: &Message) {
-        let mark = if message.visible_to.is_some() { " (only you see this)" } else { "" };
+        let mark = if message.visible_to.is_some() {
+            " (only you see this)"
+        } else {
+            ""
+        };
         println!("{}{mark}", self.paint.style("1;32", "treasury ‹"));
-        for line in plain(message).lines().filter(|line| !line.trim().is_empty()) {
+        for line in plain(message)
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+        {
             println!("    {line}");
         }
     }

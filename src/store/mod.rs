@@ -235,7 +235,11 @@ impl Store {
     pub async fn close(&self) {
         self.inner.queue.close().await;
         self.inner.readers.close().await;
-        self.inner.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        self.inner
+            .lock
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
     }
 
     fn readers(&self) -> &AnyPool {

@@ -66,21 +66,30 @@ async fn ready(State(health): State<Health>) -> Response {
         "slack": door,
         "platforms": platforms,
     });
-    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if good {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(body)).into_response()
 }
 
 async fn metrics_page(State(health): State<Health>) -> Response {
-    if let (Ok(inbox), Ok(outbox)) =
-        (health.store.inbox_depth().await, health.store.outbox_depth().await)
-    {
+    if let (Ok(inbox), Ok(outbox)) = (
+        health.store.inbox_depth().await,
+        health.store.outbox_depth().await,
+    ) {
         metrics::gauge!("treasury_bot_inbox_waiting").set(inbox as f64);
         metrics::gauge!("treasury_bot_outbox_waiting").set(outbox as f64);
     }
     match recorder() {
         Some(handle) => {
             handle.run_upkeep();
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], handle.render()).into_response()
+            (
+                [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+                handle.render(),
+            )
+                .into_response()
         }
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
@@ -103,7 +112,10 @@ pub fn recorder() -> Option<&'static PrometheusHandle> {
 /// Serves until the shutdown; requests under way are finished.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let ended = async move { shutdown.cancelled().await };
-    if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(ended).await {
+    if let Err(error) = axum::serve(listener, router)
+        .with_graceful_shutdown(ended)
+        .await
+    {
         tracing::error!(%error, "the web server ended");
     }
 }

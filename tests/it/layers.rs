@@ -12,7 +12,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("web", &["bot", "store", "domain"]),
     // The simulated stack is a platform driver; otherwise the sandbox knows nothing of the bot.
     ("sandbox", &["platform", "domain"]),
-    ("bot", &["platform", "probe", "store", "notify", "command", "runbook", "report", "domain"]),
+    (
+        "bot",
+        &[
+            "platform", "probe", "store", "notify", "command", "runbook", "report", "domain",
+        ],
+    ),
     ("platform", &["domain"]),
     ("probe", &["domain"]),
     ("store", &["domain"]),
@@ -22,7 +27,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Words that the pure layers do without.
-const IMPURE: &[&str] = &["tokio", "sqlx", "axum", "bollard", "slack_morphism", "async fn", "Timestamp::now"];
+const IMPURE: &[&str] = &[
+    "tokio",
+    "sqlx",
+    "axum",
+    "bollard",
+    "slack_morphism",
+    "async fn",
+    "Timestamp::now",
+];
 
 const PURE: &[&str] = &["domain", "command", "report"];
 
@@ -51,7 +64,11 @@ fn no_arrow_runs_upwards() {
             }
         }
     }
-    assert!(wrong.is_empty(), "arrows against the design:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "arrows against the design:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -84,19 +101,29 @@ fn sources() -> Vec<(PathBuf, String)> {
                 folders.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") {
                 let inside = path.strip_prefix(&root).unwrap();
-                let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+                let first = inside
+                    .components()
+                    .next()
+                    .unwrap()
+                    .as_os_str()
+                    .to_str()
+                    .unwrap();
                 let layer = first.trim_end_matches(".rs").to_owned();
                 // Unit tests in files of their own may stand on anything.
-                let is_test = inside.components().any(|part| {
-                    matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs"))
-                });
+                let is_test = inside
+                    .components()
+                    .any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs")));
                 if layer != "lib" && !is_test {
                     found.push((path, layer));
                 }
             }
         }
     }
-    assert!(found.len() > 50, "only {} source files were found", found.len());
+    assert!(
+        found.len() > 50,
+        "only {} source files were found",
+        found.len()
+    );
     found
 }
 

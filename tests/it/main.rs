@@ -3,9 +3,13 @@
 //! One binary, so that it links once. Tests that need a component outside Rust are ignored by a
 //! plain `cargo test`; `tests/run` installs the components and runs them all.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 mod layers;
-mod stories;
 mod store;
+mod stories;
 mod support;

@@ -52,11 +52,17 @@ async fn suite(url: &str) {
     the_outbox_keeps_the_order_and_only_the_newest_state(&store).await;
     incidents_are_found_by_their_place(&store).await;
     store.close().await;
-    assert!(matches!(store.accept(request("late"), None).await, Err(StoreError::Closed)));
+    assert!(matches!(
+        store.accept(request("late"), None).await,
+        Err(StoreError::Closed)
+    ));
 
     // The schema is there already: opening again changes nothing.
     let again = Store::open(url, Use::Serve).await.unwrap();
-    assert_eq!(again.accept(request("a"), None).await.unwrap(), Accepted::Duplicate);
+    assert_eq!(
+        again.accept(request("a"), None).await.unwrap(),
+        Accepted::Duplicate
+    );
     again.close().await;
 }
 
@@ -69,21 +75,36 @@ async fn a_request_is_recorded_once(store: &Store) {
     let claims = store.claim("one", 10).await.unwrap();
     let keys: Vec<_> = claims.iter().map(|c| c.request.key.as_str()).collect();
     assert_eq!(keys, ["a", "b"], "oldest first");
-    assert!(store.claim("one", 10).await.unwrap().is_empty(), "claimed twice");
+    assert!(
+        store.claim("one", 10).await.unwrap().is_empty(),
+        "claimed twice"
+    );
     for claim in claims {
-        store.write(move |tx| Box::pin(tx.inbox_done(claim.id))).await.unwrap();
+        store
+            .write(move |tx| Box::pin(tx.inbox_done(claim.id)))
+            .await
+            .unwrap();
     }
     assert_eq!(store.inbox_depth().await.unwrap(), 0);
 }
 
 async fn a_request_of_a_dead_process_is_taken_over(store: &Store) {
     // `ghost` never said that it is alive.
-    store.accept(request("orphan"), Some("ghost".into())).await.unwrap();
+    store
+        .accept(request("orphan"), Some("ghost".into()))
+        .await
+        .unwrap();
     let claims = store.claim("one", 10).await.unwrap();
     assert_eq!(claims.len(), 1);
-    assert!(store.claim("two", 10).await.unwrap().is_empty(), "`one` is alive");
+    assert!(
+        store.claim("two", 10).await.unwrap().is_empty(),
+        "`one` is alive"
+    );
     let id = claims[0].id;
-    store.write(move |tx| Box::pin(tx.inbox_done(id))).await.unwrap();
+    store
+        .write(move |tx| Box::pin(tx.inbox_done(id)))
+        .await
+        .unwrap();
 }
 
 async fn a_chain_has_no_gaps_though_many_write_at_once(store: &Store) {
@@ -92,7 +113,8 @@ async fn a_chain_has_no_gaps_though_many_write_at_once(store: &Store) {
         let stream = stream.clone();
         store.write::<_, StoreError, _>(move |tx| {
             Box::pin(async move {
-                let draft = Draft::new(&Person::bot(), EntryKind::Note, format!("note {n} äö\n'\""));
+                let draft =
+                    Draft::new(&Person::bot(), EntryKind::Note, format!("note {n} äö\n'\""));
                 tx.append(&stream, draft).await
             })
         })
@@ -103,8 +125,10 @@ async fn a_chain_has_no_gaps_though_many_write_at_once(store: &Store) {
     let entries = store.entries(&stream).await.unwrap();
     assert_eq!(entries.len(), 50);
     assert_ne!(verify(&stream, &entries).unwrap(), GENESIS);
-    let (newest, more) =
-        store.entries_since(&stream, jiff::Timestamp::UNIX_EPOCH, None, 10).await.unwrap();
+    let (newest, more) = store
+        .entries_since(&stream, jiff::Timestamp::UNIX_EPOCH, None, 10)
+        .await
+        .unwrap();
     assert!(more);
     assert_eq!(newest, entries[40..]);
 }
@@ -116,7 +140,14 @@ async fn nothing_is_changed_or_removed(store: &Store, url: &str) {
         assert!(error.to_string().contains("append-only"), "{error}");
     }
     outsider.close().await;
-    assert_eq!(store.entries(&Stream::Incident(IncidentId(500))).await.unwrap().len(), 50);
+    assert_eq!(
+        store
+            .entries(&Stream::Incident(IncidentId(500)))
+            .await
+            .unwrap()
+            .len(),
+        50
+    );
 }
 
 async fn a_failed_write_leaves_nothing_and_harms_no_other(store: &Store) {
@@ -163,14 +194,26 @@ async fn a_service_has_one_unfinished_action(store: &Store) {
     };
     let id = intend("q-1", "ghost").await.unwrap();
     assert_eq!(intend("q-2", "one").await, None, "the service is busy");
-    assert_eq!(store.action_on(&record().service).await.unwrap().unwrap().id, id);
+    assert_eq!(
+        store
+            .action_on(&record().service)
+            .await
+            .unwrap()
+            .unwrap()
+            .id,
+        id
+    );
 
     let taken = store.actions_take_over("one").await.unwrap();
     assert_eq!(taken.len(), 1, "`ghost` is dead");
     assert_eq!(taken[0].record, record());
     assert!(!finish(id, "ghost").await, "it is no longer the ghost's");
     assert!(finish(id, "one").await);
-    assert_eq!(intend("q-1", "one").await, None, "the same question acts once for ever");
+    assert_eq!(
+        intend("q-1", "one").await,
+        None,
+        "the same question acts once for ever"
+    );
     let next = intend("q-3", "one").await.unwrap();
     assert!(finish(next, "one").await);
 }
@@ -181,14 +224,19 @@ async fn a_question_is_answered_once(store: &Store) {
             .write::<_, StoreError, _>(move |tx| {
                 Box::pin(async move {
                     let until = tx.now() + Duration::from_secs(60);
-                    tx.question_put(token, "ana restart api", &question(), until).await
+                    tx.question_put(token, "ana restart api", &question(), until)
+                        .await
                 })
             })
             .await
             .unwrap()
     };
     assert_eq!(ask("t1").await, None);
-    assert_eq!(ask("t2").await.unwrap().token, "t1", "the same is asked once at a time");
+    assert_eq!(
+        ask("t2").await.unwrap().token,
+        "t1",
+        "the same is asked once at a time"
+    );
     let answers = futures_util::future::join_all((0..4).map(|_| {
         store.write::<_, StoreError, _>(move |tx| {
             Box::pin(tx.question_answer("t1", QuestionState::Confirmed))
@@ -204,33 +252,58 @@ async fn a_question_is_answered_once(store: &Store) {
 }
 
 async fn the_outbox_keeps_the_order_and_only_the_newest_state(store: &Store) {
-    for (key, channel, text) in
-        [("m1", "C1", "one"), ("m2", "C1", "two"), ("m3", "C2", "other"), ("m1", "C1", "one, edited")]
-    {
-        store.outbox_put(outgoing(key, channel, text)).await.unwrap();
+    for (key, channel, text) in [
+        ("m1", "C1", "one"),
+        ("m2", "C1", "two"),
+        ("m3", "C2", "other"),
+        ("m1", "C1", "one, edited"),
+    ] {
+        store
+            .outbox_put(outgoing(key, channel, text))
+            .await
+            .unwrap();
     }
     let heads = store.outbox_claim("one", 10).await.unwrap();
     let keys: Vec<_> = heads.iter().map(|p| p.outgoing.key.as_str()).collect();
     assert_eq!(keys, ["m1", "m3"], "the head of each channel");
     assert_eq!(heads[0].version, 2);
     assert_eq!(heads[0].outgoing, outgoing("m1", "C1", "one, edited"));
-    assert!(store.outbox_claim("two", 10).await.unwrap().is_empty(), "both heads are leased");
+    assert!(
+        store.outbox_claim("two", 10).await.unwrap().is_empty(),
+        "both heads are leased"
+    );
 
     // An edit that comes while the post is under way stays waiting.
-    store.outbox_put(outgoing("m1", "C1", "done")).await.unwrap();
-    let sent = Sent { channel: Some("C1".into()), ts: Some("1.0".into()), via_response_url: false };
+    store
+        .outbox_put(outgoing("m1", "C1", "done"))
+        .await
+        .unwrap();
+    let sent = Sent {
+        channel: Some("C1".into()),
+        ts: Some("1.0".into()),
+        via_response_url: false,
+    };
     store.outbox_sent(heads[0].id, 2, sent).await.unwrap();
     let next = store.outbox_claim("one", 10).await.unwrap();
     assert_eq!(next.len(), 1);
     assert_eq!((next[0].outgoing.key.as_str(), next[0].version), ("m1", 3));
     assert_eq!(next[0].ts.as_deref(), Some("1.0"));
-    store.outbox_sent(next[0].id, 3, Sent::default()).await.unwrap();
+    store
+        .outbox_sent(next[0].id, 3, Sent::default())
+        .await
+        .unwrap();
 
     let second = store.outbox_claim("one", 10).await.unwrap();
     assert_eq!(second[0].outgoing.key, "m2");
     let later = store.now() + Duration::from_secs(3_600);
-    store.outbox_retry(second[0].id, later, "slow").await.unwrap();
-    assert!(store.outbox_claim("one", 10).await.unwrap().is_empty(), "not due");
+    store
+        .outbox_retry(second[0].id, later, "slow")
+        .await
+        .unwrap();
+    assert!(
+        store.outbox_claim("one", 10).await.unwrap().is_empty(),
+        "not due"
+    );
     assert!(store.outbox_next_due().await.unwrap().is_some());
     store.outbox_dead(second[0].id, "gone").await.unwrap();
     store.outbox_dead(heads[1].id, "gone").await.unwrap();
@@ -255,19 +328,42 @@ async fn incidents_are_found_by_their_place(store: &Store) {
             .await
             .unwrap()
     };
-    let (room, thread) = (declare("has a channel").await, declare("has a thread").await);
-    let in_thread = Place { channel: "CHOME".into(), thread: Some("7.7".into()) };
-    store.incident_place_set(room.id, Place::channel("CROOM")).await.unwrap();
-    store.incident_place_set(thread.id, in_thread.clone()).await.unwrap();
+    let (room, thread) = (
+        declare("has a channel").await,
+        declare("has a thread").await,
+    );
+    let in_thread = Place {
+        channel: "CHOME".into(),
+        thread: Some("7.7".into()),
+    };
+    store
+        .incident_place_set(room.id, Place::channel("CROOM"))
+        .await
+        .unwrap();
+    store
+        .incident_place_set(thread.id, in_thread.clone())
+        .await
+        .unwrap();
 
     let at = |place: Place| async move {
-        store.incident_at(&place).await.unwrap().map(|incident| incident.id)
+        store
+            .incident_at(&place)
+            .await
+            .unwrap()
+            .map(|incident| incident.id)
     };
     assert_eq!(at(Place::channel("CROOM")).await, Some(room.id));
-    let deep = Place { channel: "CROOM".into(), thread: Some("1.1".into()) };
+    let deep = Place {
+        channel: "CROOM".into(),
+        thread: Some("1.1".into()),
+    };
     assert_eq!(at(deep).await, Some(room.id), "any thread of its channel");
     assert_eq!(at(in_thread).await, Some(thread.id));
-    assert_eq!(at(Place::channel("CHOME")).await, None, "not the whole main channel");
+    assert_eq!(
+        at(Place::channel("CHOME")).await,
+        None,
+        "not the whole main channel"
+    );
     assert_eq!(store.incidents_open().await.unwrap().len(), 2);
 }
 
@@ -275,7 +371,10 @@ fn request(key: &str) -> Request {
     Request {
         key: key.into(),
         door: Door::Command,
-        person: Person { id: "U1".into(), name: "ana".into() },
+        person: Person {
+            id: "U1".into(),
+            name: "ana".into(),
+        },
         place: Place::channel("C1"),
         text: "status".into(),
         reply: Reply::default(),

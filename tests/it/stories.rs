@@ -17,19 +17,38 @@ async fn a_restart_is_asked_confirmed_done_and_told_in_one_message() {
 
 #[tokio::test]
 async fn the_same_by_http() {
-    restart_story(Stage::set(Scenery { http: true, ..Scenery::default() }).await).await;
+    restart_story(
+        Stage::set(Scenery {
+            http: true,
+            ..Scenery::default()
+        })
+        .await,
+    )
+    .await;
 }
 
 async fn restart_story(stage: Stage) {
-    stage.ana("incident declare Frontend leaks --service frontend").await;
+    stage
+        .ana("incident declare Frontend leaks --service frontend")
+        .await;
     let room = stage.room(1).await;
     stage.said(&room, "INC-1: Frontend leaks").await;
 
     let receipt = stage.ana("restart frontend --reason 'memory leak'").await;
-    assert!(receipt.acked && receipt.elapsed < Duration::from_secs(1), "{receipt:?}");
+    assert!(
+        receipt.acked && receipt.elapsed < Duration::from_secs(1),
+        "{receipt:?}"
+    );
     let question = stage.said(HOME, "Restart frontend?").await;
-    assert!(stage.stack.calls().is_empty(), "nothing before the confirmation");
-    stage.person("ana").clicks(HOME, &question.ts, "Restart frontend").await.unwrap();
+    assert!(
+        stage.stack.calls().is_empty(),
+        "nothing before the confirmation"
+    );
+    stage
+        .person("ana")
+        .clicks(HOME, &question.ts, "Restart frontend")
+        .await
+        .unwrap();
 
     let told = stage.becomes(&question, "frontend restarted in").await;
     let words = words_of(&told);
@@ -42,9 +61,20 @@ async fn restart_story(stage: Stage) {
 
     let timeline = stage.timeline(1).await;
     let kinds: Vec<_> = timeline.iter().map(|entry| entry.kind).collect();
-    assert_eq!(kinds, [EntryKind::Declared, EntryKind::Intent, EntryKind::Outcome]);
-    assert!(timeline[1].text.contains("restarting frontend"), "{}", timeline[1].text);
-    assert!(timeline[2].text.contains("restarted frontend in"), "{}", timeline[2].text);
+    assert_eq!(
+        kinds,
+        [EntryKind::Declared, EntryKind::Intent, EntryKind::Outcome]
+    );
+    assert!(
+        timeline[1].text.contains("restarting frontend"),
+        "{}",
+        timeline[1].text
+    );
+    assert!(
+        timeline[2].text.contains("restarted frontend in"),
+        "{}",
+        timeline[2].text
+    );
     verify(&Stream::Incident(IncidentId(1)), &timeline).unwrap();
     verify(&Stream::Audit, &stage.audit().await).unwrap();
     stage.quiet().await;
@@ -54,23 +84,39 @@ async fn restart_story(stage: Stage) {
 #[tokio::test]
 async fn the_same_command_five_times_at_once_is_one_question_and_five_clicks_are_one_restart() {
     for http in [false, true] {
-        let stage = Stage::set(Scenery { http, ..Scenery::default() }).await;
+        let stage = Stage::set(Scenery {
+            http,
+            ..Scenery::default()
+        })
+        .await;
         let ana = stage.person("ana");
-        for receipt in ana.types_times(HOME, "/treasury restart api", 5).await.unwrap() {
+        for receipt in ana
+            .types_times(HOME, "/treasury restart api", 5)
+            .await
+            .unwrap()
+        {
             assert!(receipt.acked, "{receipt:?}");
         }
         let question = stage.said(HOME, "Restart api?").await;
         stage.quiet().await;
         assert_eq!(stage.count("Restart api?"), 1);
 
-        for receipt in ana.clicks_times(HOME, &question.ts, "Restart api", 5).await.unwrap() {
+        for receipt in ana
+            .clicks_times(HOME, &question.ts, "Restart api", 5)
+            .await
+            .unwrap()
+        {
             assert!(receipt.acked, "{receipt:?}");
         }
         stage.becomes(&question, "api restarted in").await;
         stage.quiet().await;
         assert_eq!(stage.stack.calls(), ["restart api"]);
-        let intents =
-            stage.audit().await.iter().filter(|e| e.kind == EntryKind::Intent).count();
+        let intents = stage
+            .audit()
+            .await
+            .iter()
+            .filter(|e| e.kind == EntryKind::Intent)
+            .count();
         assert_eq!(intents, 1);
         stage.finish().await;
     }
@@ -82,7 +128,9 @@ async fn an_impatient_second_request_points_to_the_open_question() {
     stage.ana("restart api").await;
     stage.said(HOME, "Restart api?").await;
     stage.ana("restart api").await;
-    stage.said(HOME, "I have already asked you about restart api").await;
+    stage
+        .said(HOME, "I have already asked you about restart api")
+        .await;
     assert_eq!(stage.count("Restart api?"), 1);
     stage.finish().await;
 }
@@ -92,36 +140,62 @@ async fn only_responders_act_and_a_viewer_cannot_press_somebody_elses_button() {
     let stage = Stage::new().await;
     stage.types("chloe", HOME, "restart frontend").await;
     let refusal = stage.said(HOME, "Only a responder may do this").await;
-    assert_eq!(refusal.visible_to.as_deref(), Some("U0CHLOE001"), "told to her alone");
+    assert_eq!(
+        refusal.visible_to.as_deref(),
+        Some("U0CHLOE001"),
+        "told to her alone"
+    );
 
     stage.ana("restart frontend").await;
     let question = stage.said(HOME, "Restart frontend?").await;
-    stage.person("chloe").clicks(HOME, &question.ts, "Restart frontend").await.unwrap();
+    stage
+        .person("chloe")
+        .clicks(HOME, &question.ts, "Restart frontend")
+        .await
+        .unwrap();
     stage.quiet().await;
     assert_eq!(stage.count("Only a responder may do this"), 2);
     assert!(stage.stack.calls().is_empty());
 
     // The commander may press what ana asked for.
-    stage.person("ben").clicks(HOME, &question.ts, "Restart frontend").await.unwrap();
+    stage
+        .person("ben")
+        .clicks(HOME, &question.ts, "Restart frontend")
+        .await
+        .unwrap();
     stage.becomes(&question, "frontend restarted in").await;
     let audit = stage.audit().await;
-    let refused = audit.iter().filter(|entry| entry.kind == EntryKind::Refused).count();
+    let refused = audit
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::Refused)
+        .count();
     assert_eq!(refused, 2, "refusals are on the audit");
     stage.finish().await;
 }
 
 #[tokio::test]
 async fn a_cancelled_and_an_expired_question_do_nothing() {
-    let stage =
-        Stage::set(Scenery { confirm_within: Duration::from_secs(1), ..Scenery::default() }).await;
+    let stage = Stage::set(Scenery {
+        confirm_within: Duration::from_secs(1),
+        ..Scenery::default()
+    })
+    .await;
     stage.ana("restart redis").await;
     let question = stage.said(HOME, "Restart redis?").await;
-    stage.person("ana").clicks(HOME, &question.ts, "Cancel").await.unwrap();
-    stage.becomes(&question, "was not done. Cancelled by ana").await;
+    stage
+        .person("ana")
+        .clicks(HOME, &question.ts, "Cancel")
+        .await
+        .unwrap();
+    stage
+        .becomes(&question, "was not done. Cancelled by ana")
+        .await;
 
     stage.ana("restart api").await;
     let question = stage.said(HOME, "Restart api?").await;
-    stage.becomes(&question, "was not done. Nobody answered in time").await;
+    stage
+        .becomes(&question, "was not done. Nobody answered in time")
+        .await;
     assert!(stage.stack.calls().is_empty());
     stage.finish().await;
 }
@@ -130,17 +204,31 @@ async fn a_cancelled_and_an_expired_question_do_nothing() {
 async fn scaling_is_bounded_and_shows_before_and_after() {
     let stage = Stage::new().await;
     stage.ana("scale frontend 99").await;
-    stage.said(HOME, "frontend may have 1 to 10 replicas, not 99").await;
+    stage
+        .said(HOME, "frontend may have 1 to 10 replicas, not 99")
+        .await;
     stage.ana("scale postgres 2").await;
-    stage.said(HOME, "postgres may have 1 to 1 replicas, not 2").await;
+    stage
+        .said(HOME, "postgres may have 1 to 1 replicas, not 2")
+        .await;
 
     stage.ana("scale frontend 3").await;
-    let question = stage.said(HOME, "Scale frontend from 2 to 3 replicas?").await;
-    stage.person("ana").clicks(HOME, &question.ts, "Scale to 3").await.unwrap();
-    stage.becomes(&question, "frontend scaled from 2 to 3 replicas in").await;
+    let question = stage
+        .said(HOME, "Scale frontend from 2 to 3 replicas?")
+        .await;
+    stage
+        .person("ana")
+        .clicks(HOME, &question.ts, "Scale to 3")
+        .await
+        .unwrap();
+    stage
+        .becomes(&question, "frontend scaled from 2 to 3 replicas in")
+        .await;
     assert_eq!(stage.stack.calls(), ["scale frontend 3"]);
     stage.ana("scale frontend 3").await;
-    stage.said(HOME, "frontend already has 3 replicas: nothing to do").await;
+    stage
+        .said(HOME, "frontend already has 3 replicas: nothing to do")
+        .await;
     stage.finish().await;
 }
 
@@ -150,11 +238,18 @@ async fn a_restart_that_does_not_help_says_so_and_what_to_do_next() {
     stage.stack.put_in(Trouble::CrashLoop, Some("api")).unwrap();
     stage.ana("restart api").await;
     let question = stage.said(HOME, "Restart api?").await;
-    stage.person("ana").clicks(HOME, &question.ts, "Restart api").await.unwrap();
+    stage
+        .person("ana")
+        .clicks(HOME, &question.ts, "Restart api")
+        .await
+        .unwrap();
     let told = stage.becomes(&question, "The restart of api failed").await;
     let words = words_of(&told);
     assert!(words.contains("exited with code"), "{words}");
-    assert!(words.contains("Try again") && words.contains("Logs"), "{words}");
+    assert!(
+        words.contains("Try again") && words.contains("Logs"),
+        "{words}"
+    );
     stage.finish().await;
 }
 
@@ -163,8 +258,14 @@ async fn a_platform_that_is_away_is_an_answer_that_names_the_mend() {
     let stage = Stage::new().await;
     stage.stack.put_in(Trouble::EngineGone, None).unwrap();
     stage.ana("restart api").await;
-    let told = stage.said(HOME, "That did not work. Nothing was changed").await;
-    assert!(words_of(&told).contains("can't be reached"), "{}", words_of(&told));
+    let told = stage
+        .said(HOME, "That did not work. Nothing was changed")
+        .await;
+    assert!(
+        words_of(&told).contains("can't be reached"),
+        "{}",
+        words_of(&told)
+    );
     stage.ana("status").await;
     stage.said(HOME, "0 of 4 services are well").await;
     stage.finish().await;
@@ -176,9 +277,15 @@ async fn a_mention_in_a_thread_takes_the_same_words() {
     stage.ana("status").await;
     let root = stage.said(HOME, "services are well").await;
     let ana = stage.person("ana");
-    ana.says(HOME, "<@UTREASURYBOT> status redis", Some(&root.ts)).await.unwrap();
+    ana.says(HOME, "<@UTREASURYBOT> status redis", Some(&root.ts))
+        .await
+        .unwrap();
     let answer = stage.said(HOME, "redis healthy 1/1").await;
-    assert_eq!(answer.thread_ts.as_deref(), Some(root.ts.as_str()), "answered in the thread");
+    assert_eq!(
+        answer.thread_ts.as_deref(),
+        Some(root.ts.as_str()),
+        "answered in the thread"
+    );
     stage.finish().await;
 }
 
@@ -201,7 +308,9 @@ async fn a_bare_command_is_a_menu_for_a_phone() {
 #[tokio::test]
 async fn an_incident_lives_in_its_channel_from_declared_to_closed() {
     let stage = Stage::new().await;
-    stage.ana("incident declare Payments are stuck --severity SEV1 --service api").await;
+    stage
+        .ana("incident declare Payments are stuck --severity SEV1 --service api")
+        .await;
     let room = stage.room(1).await;
     let header = stage.said(&room, "INC-1: Payments are stuck").await;
     stage.said(HOME, "INC-1 SEV1: Payments are stuck").await;
@@ -225,13 +334,18 @@ async fn an_incident_lives_in_its_channel_from_declared_to_closed() {
     say("note too late").await;
     stage.said(&room, "is closed: nothing more is added").await;
     let header = stage.becomes(&header, "closed").await;
-    assert!(words_of(&header).contains("SEV2"), "the header shows how it stands");
+    assert!(
+        words_of(&header).contains("SEV2"),
+        "the header shows how it stands"
+    );
 
     let timeline = stage.timeline(1).await;
     let kinds: Vec<_> = timeline.iter().map(|entry| entry.kind.as_str()).collect();
     assert_eq!(
         kinds,
-        ["declared", "note", "severity", "assigned", "status", "status", "status"]
+        [
+            "declared", "note", "severity", "assigned", "status", "status", "status"
+        ]
     );
     verify(&Stream::Incident(IncidentId(1)), &timeline).unwrap();
     stage.quiet().await;
@@ -241,11 +355,17 @@ async fn an_incident_lives_in_its_channel_from_declared_to_closed() {
 #[tokio::test]
 async fn without_channels_an_incident_is_a_thread_and_without_the_right_too() {
     for own_channels in [false, true] {
-        let stage =
-            Stage::set(Scenery { incident_channels: own_channels, ..Scenery::default() }).await;
+        let stage = Stage::set(Scenery {
+            incident_channels: own_channels,
+            ..Scenery::default()
+        })
+        .await;
         if own_channels {
             let denied = Fault::ApiError("restricted_action".into());
-            stage.sandbox.faults().next("conversations.create", 1, denied);
+            stage
+                .sandbox
+                .faults()
+                .next("conversations.create", 1, denied);
         }
         stage.ana("incident declare Slow").await;
         let root = stage.said(HOME, "INC-1 SEV3: Slow").await;
@@ -253,7 +373,9 @@ async fn without_channels_an_incident_is_a_thread_and_without_the_right_too() {
         assert_eq!(header.thread_ts.as_deref(), Some(root.ts.as_str()));
         // A mention in that thread means that incident.
         let ana = stage.person("ana");
-        ana.says(HOME, "<@UTREASURYBOT> note seen here", Some(&root.ts)).await.unwrap();
+        ana.says(HOME, "<@UTREASURYBOT> note seen here", Some(&root.ts))
+            .await
+            .unwrap();
         let note = stage.said(HOME, "seen here").await;
         assert_eq!(note.thread_ts.as_deref(), Some(root.ts.as_str()));
         stage.finish().await;
@@ -266,13 +388,17 @@ async fn exports_arrive_as_files_and_verify() {
     stage.ana("incident declare Slow").await;
     let room = stage.room(1).await;
     for format in ["md", "json", "csv"] {
-        stage.types("ana", &room, &format!("export --format {format}")).await;
+        stage
+            .types("ana", &room, &format!("export --format {format}"))
+            .await;
         let end = format!(".{format}");
         let file = stage
             .sandbox
             .wait_for(Duration::from_secs(20), |workspace| {
                 let mut files = workspace.files.iter();
-                files.find(|f| f.is_complete() && f.name.ends_with(&end)).cloned()
+                files
+                    .find(|f| f.is_complete() && f.name.ends_with(&end))
+                    .cloned()
             })
             .await
             .unwrap();
@@ -289,7 +415,11 @@ async fn exports_arrive_as_files_and_verify() {
 async fn a_slack_that_answers_429_and_500_and_cuts_answers_off_gets_every_message_once() {
     let stage = Stage::new().await;
     let faults = stage.sandbox.faults();
-    faults.next("chat.postMessage", 1, Fault::RateLimited { retry_after_s: 1 });
+    faults.next(
+        "chat.postMessage",
+        1,
+        Fault::RateLimited { retry_after_s: 1 },
+    );
     faults.next("chat.postMessage", 1, Fault::ServerError(500));
     faults.next("chat.postMessage", 1, Fault::DropAfterAccept);
     stage.ana("status").await;
@@ -297,7 +427,12 @@ async fn a_slack_that_answers_429_and_500_and_cuts_answers_off_gets_every_messag
     stage.ana("status redis").await;
     stage.said(HOME, "redis healthy 1/1").await;
     stage.quiet().await;
-    assert_eq!(stage.count("services are well"), 1, "{}", stage.sandbox.dump(10));
+    assert_eq!(
+        stage.count("services are well"),
+        1,
+        "{}",
+        stage.sandbox.dump(10)
+    );
     assert_eq!(stage.count("redis healthy 1/1"), 1);
     stage.finish().await;
 }
@@ -310,14 +445,26 @@ async fn sockets_that_drop_in_mid_command_lose_nothing_and_double_nothing() {
     stage.ana("incident declare Slow").await;
     stage.room(1).await;
     faults.drop_sockets();
-    stage.sandbox.wait_for_sockets(1, Duration::from_secs(20)).await.unwrap();
+    stage
+        .sandbox
+        .wait_for_sockets(1, Duration::from_secs(20))
+        .await
+        .unwrap();
     faults.disconnect("refresh_requested");
-    stage.sandbox.wait_for_sockets(1, Duration::from_secs(20)).await.unwrap();
+    stage
+        .sandbox
+        .wait_for_sockets(1, Duration::from_secs(20))
+        .await
+        .unwrap();
     let receipt = stage.ana("status").await;
     assert!(receipt.acked, "{receipt:?}");
     stage.said(HOME, "services are well").await;
     stage.quiet().await;
-    assert_eq!(stage.app.store.incidents(10).await.unwrap().len(), 1, "one declaration, one incident");
+    assert_eq!(
+        stage.app.store.incidents(10).await.unwrap().len(),
+        1,
+        "one declaration, one incident"
+    );
     stage.finish().await;
 }
 
@@ -325,7 +472,11 @@ async fn sockets_that_drop_in_mid_command_lose_nothing_and_double_nothing() {
 async fn what_was_asked_before_a_restart_of_the_bot_is_answered_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("bot.db").display());
-    let stage = Stage::set(Scenery { store_url: Some(url.clone()), ..Scenery::default() }).await;
+    let stage = Stage::set(Scenery {
+        store_url: Some(url.clone()),
+        ..Scenery::default()
+    })
+    .await;
     let faults = stage.sandbox.faults();
     // Slack takes no message now: the answer waits in the outbox when the bot ends.
     faults.next("chat.postMessage", 1_000, Fault::ServerError(503));
@@ -333,7 +484,10 @@ async fn what_was_asked_before_a_restart_of_the_bot_is_answered_after_it() {
     stage.ana("status").await;
     stage.app.stop().await;
     faults.clear();
-    let scenery = Scenery { store_url: Some(url.clone()), ..Scenery::default() };
+    let scenery = Scenery {
+        store_url: Some(url.clone()),
+        ..Scenery::default()
+    };
     let catalogue = treasury_bot::bot::Catalogue::new(
         stage.stack.services(),
         None,
@@ -347,7 +501,10 @@ async fn what_was_asked_before_a_restart_of_the_bot_is_answered_after_it() {
     stage
         .sandbox
         .wait_for(Duration::from_secs(20), |workspace| {
-            workspace.messages().find(|m| words_of(m).contains("services are well")).map(|_| ())
+            workspace
+                .messages()
+                .find(|m| words_of(m).contains("services are well"))
+                .map(|_| ())
         })
         .await
         .unwrap();

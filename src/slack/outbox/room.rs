@@ -35,7 +35,7 @@ impl Outbox {
         };
         let place = match self.store.incident_place(*incident).await? {
             Some(place) => Some(place),
-            None => match self.make_channel(parcel, name).await? {
+            None => match self.make_channel(parcel, name.as_deref()).await? {
                 Some(channel) => {
                     self.furnish(parcel, &channel, topic, members).await?;
                     let place = Place::channel(channel);
@@ -66,8 +66,14 @@ impl Outbox {
     }
 
     /// Makes the channel: its id, or `None` where Slack doesn't let the bot make any.
-    async fn make_channel(&self, parcel: &Parcel, name: &str) -> Result<Option<String>, Failure> {
-        let name = channel_name(name);
+    async fn make_channel(
+        &self,
+        parcel: &Parcel,
+        name: Option<&str>,
+    ) -> Result<Option<String>, Failure> {
+        let Some(name) = name.map(channel_name) else {
+            return Ok(None);
+        };
         let is_uncertain = self.is_uncertain(parcel);
         self.attempting(parcel).await?;
         for n in 1..=TRIES {

@@ -44,7 +44,11 @@ impl Postgres {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let postgres = Self { server, port, _folder: folder };
+        let postgres = Self {
+            server,
+            port,
+            _folder: folder,
+        };
         postgres.answers().await;
         postgres
     }
@@ -78,7 +82,9 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         // Immediate shutdown; nothing of it is kept.
-        let _ = Command::new("kill").args(["-QUIT", &self.server.id().to_string()]).status();
+        let _ = Command::new("kill")
+            .args(["-QUIT", &self.server.id().to_string()])
+            .status();
         let _ = self.server.wait();
     }
 }
@@ -114,5 +120,9 @@ fn current(flag: &str) -> u32 {
 }
 
 fn number(command: &mut Command) -> u32 {
-    String::from_utf8(command.output().unwrap().stdout).unwrap().trim().parse().unwrap()
+    String::from_utf8(command.output().unwrap().stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap()
 }

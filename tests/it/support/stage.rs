@@ -66,14 +66,22 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let listen = SocketAddr::from(([127, 0, 0, 1], if scenery.http { free_port() } else { 0 }));
         let delivery = if scenery.http {
-            Delivery::Http { base_url: format!("http://{listen}") }
+            Delivery::Http {
+                base_url: format!("http://{listen}"),
+            }
         } else {
             Delivery::Socket
         };
-        let sandbox = Sandbox::start(SandboxConfig { delivery, ..SandboxConfig::default() })
-            .await
-            .unwrap();
-        let stack = Stack::start(StackConfig { speed: 50.0, ..StackConfig::default() });
+        let sandbox = Sandbox::start(SandboxConfig {
+            delivery,
+            ..SandboxConfig::default()
+        })
+        .await
+        .unwrap();
+        let stack = Stack::start(StackConfig {
+            speed: 50.0,
+            ..StackConfig::default()
+        });
         let platform: Arc<dyn Platform> = Arc::new(stack.clone());
         let store_url = scenery
             .store_url
@@ -85,7 +93,12 @@ impl Stage {
         if !scenery.http {
             sandbox.wait_for_sockets(1, PATIENCE).await.unwrap();
         }
-        Self { sandbox, stack, app, folder }
+        Self {
+            sandbox,
+            stack,
+            app,
+            folder,
+        }
     }
 
     /// Ends the story in order.
@@ -116,7 +129,11 @@ impl Stage {
         self.sandbox
             .wait_for(PATIENCE, |workspace| {
                 let messages = &workspace.channel(channel)?.messages;
-                messages.iter().rev().find(|m| m.by_bot && words_of(m).contains(words)).cloned()
+                messages
+                    .iter()
+                    .rev()
+                    .find(|m| m.by_bot && words_of(m).contains(words))
+                    .cloned()
             })
             .await
             .unwrap_or_else(|error| panic!("nobody said “{words}” in {channel}: {error}"))
@@ -152,13 +169,20 @@ impl Stage {
     /// How many of the bot's messages hold these words.
     pub fn count(&self, words: &str) -> usize {
         self.sandbox.look(|workspace| {
-            workspace.messages().filter(|m| m.by_bot && words_of(m).contains(words)).count()
+            workspace
+                .messages()
+                .filter(|m| m.by_bot && words_of(m).contains(words))
+                .count()
         })
     }
 
     /// An incident's timeline.
     pub async fn timeline(&self, id: i64) -> Vec<Entry> {
-        self.app.store.entries(&Stream::Incident(IncidentId(id))).await.unwrap()
+        self.app
+            .store
+            .entries(&Stream::Incident(IncidentId(id)))
+            .await
+            .unwrap()
     }
 
     /// The audit.
@@ -198,7 +222,11 @@ pub fn plan(
     Plan {
         store_url,
         slack: SlackConfig {
-            mode: if scenery.http { Mode::Http } else { Mode::Socket },
+            mode: if scenery.http {
+                Mode::Http
+            } else {
+                Mode::Socket
+            },
             api_url: Some(sandbox.api_url().parse().unwrap()),
             bot_token: SecretString::from(sandbox.bot_token()),
             app_token: Some(SecretString::from(sandbox.app_token())),

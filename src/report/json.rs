@@ -1,0 +1,98 @@
+//! The export to verify: complete, deterministic, and checkable with nothing but itself.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::timeline::{ChainError, GENESIS, verify};
+use crate::domain::{Entry, Incident, Stream};
+
+/// The version of the file's form.
+const FORMAT: &str = "treasury-bot/export/v1";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Export {
+    format: String,
+    exported_at: Timestamp,
+    incident: Incident,
+    head: Head,
+    entries: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    seq: i64,
+    hash: String,
+}
+
+/// What a good export holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The timeline.
+    pub stream: Stream,
+    /// How many entries.
+    pub entries: usize,
+    /// The last entry's hash, 64 hexadecimal digits.
+    pub head: String,
+    /// When the export was made.
+    pub exported_at: Timestamp,
+}
+
+/// Why an export does not verify.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// It is no export, or was cut or changed in its form.
+    #[error("it is no whole export: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    /// A later version's, or something else.
+    #[error("its form is `{0}`; this version knows `{FORMAT}`")]
+    Format(String),
+    /// The chain is broken.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+pub(super) fn export(incident: &Incident, entries: &[Entry], exported_at: Timestamp) -> String {
+    let export = Export {
+        format: FORMAT.to_owned(),
+        exported_at,
+        incident: incident.clone(),
+        head: Head {
+            seq: entries.len() as i64,
+            hash: entries.last().map_or(GENESIS, |last| &last.hash).to_owned(),
+        },
+        entries: entries.to_vec(),
+    };
+    // Plain types with text keys always serialize; the text says so if that is ever untrue, and
+    // then does not verify.
+    let mut text = serde_json::to_string_pretty(&export).unwrap_or_else(|error| error.to_string());
+    text.push('\n');
+    text
+}
+
+/// Checks an export from its first entry to its head. What it can't find out alone is a file that
+/// was made up as a whole: compare the head with the one said at the time of the export.
+pub fn verify_export(bytes: &[u8]) -> Result<Verified, ExportError> {
+    let export: Export = serde_json::from_slice(bytes)?;
+    if export.format != FORMAT {
+        return Err(ExportError::Format(export.format));
+    }
+    let stream = Stream::Incident(export.incident.id);
+    let head = verify(&stream, &export.entries)?;
+    let found = export.entries.len() as i64;
+    if head != export.head.hash || found != export.head.seq {
+        return Err(ChainError::Head {
+            expected: export.head.seq,
+            found,
+            head: export.head.hash,
+        }
+        .into());
+    }
+    Ok(Verified {
+        stream,
+        entries: export.entries.len(),
+        head,
+        exported_at: export.exported_at,
+    })
+}

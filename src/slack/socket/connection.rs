@@ -117,7 +117,7 @@ impl Connection {
     }
 
     /// Reads until the end; tells through `renew`, once, that a successor is needed.
-    pub async fn serve(self, shared: Shared, renew: oneshot::Sender<End>) {
+    pub async fn serve(mut self, shared: Shared, renew: oneshot::Sender<End>) {
         let (frames, queue) = mpsc::channel(QUEUE);
         let writer = tokio::spawn(write(self.sink, queue));
         let mut reader = Reader {
@@ -129,7 +129,7 @@ impl Connection {
         for envelope in self.early {
             reader.take(envelope);
         }
-        let end = reader.read(self.stream).await;
+        let end = reader.read(&mut self.stream).await;
         shared.health.gone();
         if let Some(renew) = reader.renew.take() {
             renew.send(end).ok();
@@ -140,7 +140,12 @@ impl Connection {
         // Not cut off: what is being recorded must not be left half-way.
         reader.in_hand.detach_all();
         drop(reader);
-        timeout(shared.times.farewell, writer).await.ok();
+        // Read on until Slack has closed, too: closing over unread frames resets the connection,
+        // and acknowledgements still on their way are lost with it.
+        let stream = &mut self.stream;
+        let close = async { while let Some(Ok(_)) = stream.next().await {} };
+        let goodbye = async { tokio::join!(writer, close) };
+        timeout(shared.times.farewell, goodbye).await.ok();
     }
 }
 
@@ -152,7 +157,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn read(&mut self, mut stream: SplitStream<Ws>) -> End {
+    async fn read(&mut self, stream: &mut SplitStream<Ws>) -> End {
         let times = &self.shared.times;
         let mut pings = tokio::time::interval(times.ping);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,0 +1,198 @@
+//! kill -9 in the middle of a restart of a real container: one restart in all, an honest timeline.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::query_parameters::EventsOptionsBuilder;
+use futures_util::StreamExt;
+use treasury_bot::domain::timeline::verify;
+use treasury_bot::domain::{Entry, EntryKind, IncidentId, Stream};
+use treasury_bot::sandbox::slack::{Sandbox, SandboxConfig};
+use treasury_bot::store::{Store, Use};
+
+use crate::support::engine::{IGNORES, OBEYS, Stack, eventually};
+use crate::support::process::Setup;
+use crate::support::stage::{HOME, PATIENCE, words_of};
+
+/// Asks, confirms, and returns the message that tells of it.
+async fn ask(sandbox: &Sandbox, service: &str) -> String {
+    let ana = sandbox.person("ana");
+    let receipt = ana.types(HOME, &format!("/treasury restart {service}")).await.unwrap();
+    assert!(receipt.acked, "{receipt:?}");
+    let title = format!("Restart {service}?");
+    sandbox
+        .wait_for(PATIENCE, |workspace| {
+            let messages = &workspace.channel(HOME)?.messages;
+            messages.iter().find(|m| words_of(m).contains(&title)).map(|m| m.ts.clone())
+        })
+        .await
+        .unwrap()
+}
+
+async fn becomes(sandbox: &Sandbox, ts: &str, words: &str) -> String {
+    sandbox
+        .wait_for(Duration::from_secs(60), |workspace| {
+            let text = words_of(workspace.channel(HOME)?.message(ts)?);
+            text.contains(words).then_some(text)
+        })
+        .await
+        .unwrap()
+}
+
+/// How often the engine saw each action of a container since a Unix second.
+async fn seen(stack: &Stack, id: &str, since: i64) -> HashMap<String, usize> {
+    let filters = HashMap::from([("container", vec![id.to_owned()])]);
+    let until = jiff::Timestamp::now();
+    let options = EventsOptionsBuilder::default()
+        .since(&since.to_string())
+        .until(&format!("{}.{:09}", until.as_second(), until.subsec_nanosecond()))
+        .filters(&filters)
+        .build();
+    let mut count = HashMap::new();
+    let mut events = stack.client.events(Some(options));
+    while let Some(event) = events.next().await {
+        *count.entry(event.unwrap().action.unwrap()).or_insert(0) += 1;
+    }
+    count
+}
+
+async fn timeline(setup: &Setup, stream: &Stream) -> Vec<Entry> {
+    let store = Store::open(&setup.store_url(), Use::Visit).await.unwrap();
+    let entries = store.entries(stream).await.unwrap();
+    store.close().await;
+    entries
+}
+
+fn setup(stack: &Stack, http: bool) -> Setup {
+    Setup::new(
+        http,
+        &format!(
+            "[policy]\nstop_grace = \"3s\"\nconfirm_within = \"10m\"\n\n\
+             [[service]]\nname = \"web\"\ncompose_project = \"{}\"\ncompose_service = \"web\"\n",
+            stack.project
+        ),
+    )
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn killed_while_the_engine_restarts_it_finds_out_and_tells() {
+    let stack = Stack::new("crash").await;
+    // It ignores the request to stop: the engine waits three seconds before it kills it.
+    let id = stack.run("web", 1, IGNORES).await;
+    let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();
+    let setup = setup(&stack, false);
+    let serve = setup.serve(&sandbox).await;
+    let since = jiff::Timestamp::now().as_second() + 1;
+    let ana = sandbox.person("ana");
+    ana.types(HOME, "/treasury incident declare Slow --service web").await.unwrap();
+
+    let ts = ask(&sandbox, "web").await;
+    ana.clicks(HOME, &ts, "Restart web").await.unwrap();
+    // The engine has told the container to stop and waits for it: now.
+    eventually("the engine sends the signal", || async {
+        seen(&stack, &id, since - 1).await.contains_key("kill").then_some(())
+    })
+    .await;
+    serve.kill();
+
+    let serve = setup.serve(&sandbox).await;
+    let told = becomes(&sandbox, &ts, "web restarted in").await;
+    assert!(told.contains("found after an interruption: 1 of 1 replicas had been restarted"), "{told}");
+    let seen = seen(&stack, &id, since - 1).await;
+    assert_eq!((seen["restart"], seen["start"]), (1, 1), "one restart in all: {seen:?}");
+    assert!(serve.end().await.success());
+
+    let entries = timeline(&setup, &Stream::Incident(IncidentId(1))).await;
+    let kinds: Vec<_> = entries.iter().map(|entry| entry.kind).collect();
+    assert_eq!(kinds, [EntryKind::Declared, EntryKind::Intent, EntryKind::Outcome]);
+    assert!(entries[2].text.contains("found after an interruption"), "{}", entries[2].text);
+    verify(&Stream::Incident(IncidentId(1)), &entries).unwrap();
+    sandbox.stop();
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn killed_at_any_moment_after_the_click_there_is_one_restart_in_all() {
+    let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();
+    for (round, delay_ms) in [0, 3, 10, 25, 60, 150, 700].into_iter().enumerate() {
+        let stack = Stack::new("moment").await;
+        let id = stack.run("web", 1, OBEYS).await;
+        let setup = setup(&stack, false);
+        let serve = setup.serve(&sandbox).await;
+        let since = jiff::Timestamp::now().as_second();
+        // A fresh question each round: the newest message that asks.
+        let ana = sandbox.person("ana");
+        let reason = format!("round {round}");
+        ana.types(HOME, &format!("/treasury restart web --reason '{reason}'")).await.unwrap();
+        let ts = sandbox
+            .wait_for(PATIENCE, |workspace| {
+                let messages = &workspace.channel(HOME)?.messages;
+                let asks = |text: &str| text.contains("Restart web?") && text.contains(&reason);
+                messages.iter().find(|m| asks(&words_of(m))).map(|m| m.ts.clone())
+            })
+            .await
+            .unwrap();
+        let click = {
+            let (ana, ts) = (sandbox.person("ana"), ts.clone());
+            tokio::spawn(async move { ana.clicks(HOME, &ts, "Restart web").await })
+        };
+        // The moment of the crash is the subject: any will do.
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        serve.kill();
+        let _ = click.await.unwrap();
+
+        let serve = setup.serve(&sandbox).await;
+        // Whether or not the first click was taken in: a person would press again.
+        let still_asks = sandbox.look(|workspace| {
+            let message = workspace.channel(HOME).and_then(|c| c.message(&ts).cloned());
+            message.is_some_and(|m| words_of(&m).contains("Restart web?"))
+        });
+        if still_asks {
+            let _ = ana.clicks(HOME, &ts, "Restart web").await;
+        }
+        becomes(&sandbox, &ts, "web restarted in").await;
+        let seen = seen(&stack, &id, since).await;
+        assert_eq!(seen.get("restart"), Some(&1), "after {delay_ms} ms: {seen:?}");
+        let audit = timeline(&setup, &Stream::Audit).await;
+        let count = |kind| audit.iter().filter(|entry| entry.kind == kind).count();
+        assert_eq!((count(EntryKind::Intent), count(EntryKind::Outcome)), (1, 1));
+        verify(&Stream::Audit, &audit).unwrap();
+        serve.kill();
+    }
+    sandbox.stop();
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn by_http_the_same_request_five_times_at_once_restarts_a_real_container_once() {
+    for http in [true, false] {
+        let stack = Stack::new("five").await;
+        let id = stack.run("web", 1, OBEYS).await;
+        let setup = setup(&stack, http);
+        let delivery = if http {
+            treasury_bot::sandbox::slack::Delivery::Http {
+                base_url: format!("http://127.0.0.1:{}", setup.port),
+            }
+        } else {
+            treasury_bot::sandbox::slack::Delivery::Socket
+        };
+        let config = SandboxConfig { delivery, ..SandboxConfig::default() };
+        let sandbox = Sandbox::start(config).await.unwrap();
+        let serve = setup.serve(&sandbox).await;
+        let since = jiff::Timestamp::now().as_second();
+        let ana = sandbox.person("ana");
+        for receipt in ana.types_times(HOME, "/treasury restart web", 5).await.unwrap() {
+            assert!(receipt.acked, "{receipt:?}");
+        }
+        let ts = ask(&sandbox, "web").await;
+        for receipt in ana.clicks_times(HOME, &ts, "Restart web", 5).await.unwrap() {
+            assert!(receipt.acked, "{receipt:?}");
+        }
+        let told = becomes(&sandbox, &ts, "web restarted in").await;
+        assert!(told.contains("Before") && told.contains("After"), "{told}");
+        assert_eq!(seen(&stack, &id, since).await.get("restart"), Some(&1));
+        assert!(serve.end().await.success());
+        sandbox.stop();
+    }
+}

@@ -1,0 +1,124 @@
+//! The real binary as a process of its own, against a sandbox in the test.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use treasury_bot::sandbox::slack::Sandbox;
+
+use super::free_port;
+
+/// `treasury-bot serve`; killed when dropped.
+pub struct Serve {
+    child: Child,
+    port: u16,
+}
+
+/// What is written into the configuration file beside Slack, store and web.
+pub struct Setup {
+    pub folder: tempfile::TempDir,
+    pub http: bool,
+    pub port: u16,
+    rest: String,
+}
+
+impl Setup {
+    /// A configuration with these further sections.
+    pub fn new(http: bool, rest: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, http, port: free_port(), rest: rest.to_owned() }
+    }
+
+    /// The embedded database's URL.
+    pub fn store_url(&self) -> String {
+        format!("sqlite://{}", self.folder.path().join("bot.db").display())
+    }
+
+    /// Writes the file and starts the process; waits until it is ready.
+    pub async fn serve(&self, sandbox: &Sandbox) -> Serve {
+        let child = self.command(sandbox, "serve").spawn().unwrap();
+        let mut serve = Serve { child, port: self.port };
+        serve.ready().await;
+        serve
+    }
+
+    /// The binary with a subcommand, the configuration and the secrets.
+    pub fn command(&self, sandbox: &Sandbox, subcommand: &str) -> Command {
+        let file = self.folder.path().join("treasury-bot.toml");
+        std::fs::write(&file, self.text(sandbox)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_treasury-bot"));
+        command
+            .arg(subcommand)
+            .env("TREASURY_BOT_CONFIG", &file)
+            .env("TREASURY_BOT_SLACK_BOT_TOKEN", sandbox.bot_token())
+            .env("TREASURY_BOT_SLACK_APP_TOKEN", sandbox.app_token())
+            .env("TREASURY_BOT_SLACK_SIGNING_SECRET", sandbox.signing_secret())
+            .env("USER", "tester")
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn text(&self, sandbox: &Sandbox) -> String {
+        let mode = if self.http { "http" } else { "socket" };
+        format!(
+            "[slack]\nmode = \"{mode}\"\napi_url = \"{}\"\n\n[store]\nurl = \"{}\"\n\n\
+             [web]\nlisten = \"127.0.0.1:{}\"\n\n[log]\nlevel = \"warn\"\n\n\
+             [access]\nviewers = [\"*\"]\nresponders = [\"U0ANA00001\"]\n\n{}",
+            sandbox.api_url(),
+            self.store_url(),
+            self.port,
+            self.rest
+        )
+    }
+}
+
+impl Serve {
+    async fn ready(&mut self) {
+        let url = format!("http://127.0.0.1:{}/health/ready", self.port);
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Ok(answer) = reqwest::get(&url).await
+                && answer.status().is_success()
+            {
+                return;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("treasury-bot serve ended: {status}");
+            }
+            assert!(std::time::Instant::now() < deadline, "not ready within 20 s");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// `kill -TERM`, and waits for the orderly end.
+    pub async fn end(mut self) -> std::process::ExitStatus {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap()
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        // Ended already in most tests; a failing one must not leave it behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where this crate's files are.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,6 +1,7 @@
 //! Docker Engine, by bollard: services are containers with Compose labels, or one by its name.
 
 mod engine;
+mod find;
 
 use crate::platform::PlatformError;
 use engine::Engine;

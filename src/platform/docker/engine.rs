@@ -220,12 +220,26 @@ mod tests {
 
     #[test]
     fn an_address_is_checked_without_an_engine() {
-        for good in ["unix:///run/d.sock", "tcp://10.0.0.1:2375", "tcp://[::1]:2375"] {
+        for good in [
+            "unix:///run/d.sock",
+            "tcp://10.0.0.1:2375",
+            "tcp://[::1]:2375",
+        ] {
             assert!(Engine::new(Some(good)).is_ok(), "{good}");
         }
-        for bad in ["", "d.sock", "unix://d.sock", "ssh://a", "tcp://", "tcp://a/b"] {
+        for bad in [
+            "",
+            "d.sock",
+            "unix://d.sock",
+            "ssh://a",
+            "tcp://",
+            "tcp://a/b",
+        ] {
             let error = Engine::new(Some(bad)).unwrap_err();
-            assert!(error.to_string().contains("[docker] host"), "{bad}: {error}");
+            assert!(
+                error.to_string().contains("[docker] host"),
+                "{bad}: {error}"
+            );
         }
     }
 
@@ -240,6 +254,9 @@ mod tests {
         let engine = Engine::new(Some("tcp://127.0.0.1:1")).unwrap();
         let ping = engine.client().unwrap().ping();
         let error = engine.call("ping", ASK, ping).await.unwrap_err();
-        assert!(matches!(error, PlatformError::Unreachable { .. }), "{error}");
+        assert!(
+            matches!(error, PlatformError::Unreachable { .. }),
+            "{error}"
+        );
     }
 }

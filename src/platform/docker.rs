@@ -1,6 +1,8 @@
 //! Docker Engine, by bollard: services are containers with Compose labels, or one by its name.
 
 mod engine;
+mod events;
+mod fate;
 mod find;
 
 use crate::platform::PlatformError;

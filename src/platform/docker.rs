@@ -4,6 +4,8 @@ mod engine;
 mod events;
 mod fate;
 mod find;
+mod logs;
+mod wait;
 
 use crate::platform::PlatformError;
 use engine::Engine;

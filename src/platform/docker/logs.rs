@@ -1,0 +1,189 @@
+//! Log lines of containers.
+//!
+//! The engine reads a log from its start or by a number of entries from its end; it can't search.
+//! So the newest entries are read in growing portions until enough lines match, and at most
+//! [`READ`] entries. Only the lines to be answered are held.
+
+use std::collections::VecDeque;
+
+use bollard::container::LogOutput;
+use bollard::query_parameters::LogsOptionsBuilder;
+use futures_util::StreamExt;
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
+
+use super::engine::{ACT, Engine};
+use super::find;
+use crate::domain::service::{LogLine, LogQuery, Logs, Service};
+use crate::platform::PlatformError;
+
+mod text;
+
+pub(super) use text::clean;
+use text::{Entries, fit};
+
+/// The first portion where lines are searched.
+const FIRST: usize = 2_000;
+
+/// The most entries that are read of one container.
+const READ: usize = 200_000;
+
+/// What is wanted of one container.
+struct Wanted<'a> {
+    lines: usize,
+    since: Option<Timestamp>,
+    before: Option<Timestamp>,
+    grep: Option<&'a str>,
+}
+
+/// The lines of all replicas, merged by time.
+pub(super) async fn logs(
+    engine: &Engine,
+    service: &Service,
+    query: &LogQuery,
+) -> Result<Logs, PlatformError> {
+    let found = find::containers(engine, service).await?;
+    let grep = query.grep.as_deref().map(str::to_lowercase);
+    let all = try_join_all(found.iter().map(async |one| {
+        let mut wanted = Wanted {
+            lines: query.lines,
+            since: query.since,
+            before: None,
+            grep: grep.as_deref(),
+        };
+        if query.previous {
+            let Some(now) = find::replica(engine, &one.id).await? else {
+                return Ok(Logs::default());
+            };
+            // A container that never started has no run before.
+            wanted.before = Some(now.started_at.unwrap_or(Timestamp::MIN));
+        }
+        read(engine, &one.id, &one.name, &wanted).await
+    }))
+    .await?;
+    let mut truncated = false;
+    let mut lines = Vec::new();
+    for one in all {
+        truncated |= one.truncated;
+        lines.extend(one.lines);
+    }
+    lines.sort_by_key(|line| line.at);
+    let surplus = lines.len().saturating_sub(query.lines);
+    lines.drain(..surplus);
+    Ok(Logs {
+        lines,
+        truncated: truncated || surplus > 0,
+    })
+}
+
+/// The last lines of one container.
+pub(super) async fn last(
+    engine: &Engine,
+    id: &str,
+    name: &str,
+    lines: usize,
+) -> Result<Vec<LogLine>, PlatformError> {
+    let wanted = Wanted {
+        lines,
+        since: None,
+        before: None,
+        grep: None,
+    };
+    Ok(read(engine, id, name, &wanted).await?.lines)
+}
+
+/// The newest wanted lines of one container; none if it is gone.
+async fn read(
+    engine: &Engine,
+    id: &str,
+    name: &str,
+    wanted: &Wanted<'_>,
+) -> Result<Logs, PlatformError> {
+    let searching = wanted.grep.is_some() || wanted.before.is_some();
+    let mut portion = if searching {
+        FIRST.max(wanted.lines + 1)
+    } else {
+        wanted.lines + 1
+    };
+    loop {
+        let call = portion_of(engine, id, name, wanted, portion)?;
+        let read = engine.call_if_there("the log", ACT, call).await?;
+        let Some((lines, matches, entries)) = read else {
+            return Ok(Logs::default());
+        };
+        let all_read = entries < portion;
+        if all_read || matches > wanted.lines || portion >= READ {
+            return Ok(Logs {
+                lines: lines.into(),
+                truncated: matches > wanted.lines || !all_read,
+            });
+        }
+        portion = (portion * 10).min(READ);
+    }
+}
+
+/// Reads the newest `portion` entries: the newest wanted lines of them, how many lines matched,
+/// and how many entries there were.
+fn portion_of(
+    engine: &Engine,
+    id: &str,
+    name: &str,
+    wanted: &Wanted<'_>,
+    portion: usize,
+) -> Result<
+    impl Future<Output = Result<(VecDeque<LogLine>, usize, usize), bollard::errors::Error>>,
+    PlatformError,
+> {
+    let mut options = LogsOptionsBuilder::default()
+        .stdout(true)
+        .stderr(true)
+        .timestamps(true)
+        .tail(&portion.to_string());
+    // The engine counts `tail` before it looks at times. What it leaves out by `since` is older
+    // than all that it sends, so fewer entries than asked for still mean that nothing is missing.
+    if let Some(since) = wanted.since {
+        let seconds = since.as_second().clamp(1, i64::from(i32::MAX));
+        options = options.since(seconds as i32);
+    }
+    let mut stream = engine.client()?.logs(id, Some(options.build()));
+    Ok(async move {
+        let mut lines = VecDeque::new();
+        let (mut matches, mut entries) = (0_usize, 0_usize);
+        let mut keep = |raw: text::Raw| {
+            let text = clean(&raw.text);
+            let matching = wanted.since.is_none_or(|since| raw.at >= Some(since))
+                && wanted.before.is_none_or(|before| raw.at < Some(before))
+                && wanted
+                    .grep
+                    .is_none_or(|grep| text.to_lowercase().contains(grep));
+            if !matching {
+                return;
+            }
+            matches += 1;
+            if lines.len() == wanted.lines {
+                lines.pop_front();
+            }
+            lines.push_back(LogLine {
+                at: raw.at,
+                replica: name.to_owned(),
+                stderr: raw.stderr,
+                text: fit(text),
+            });
+        };
+        let mut whole = Entries::default();
+        while let Some(output) = stream.next().await {
+            let (stderr, bytes) = match output? {
+                LogOutput::StdErr { message } => (true, message),
+                LogOutput::StdOut { message }
+                | LogOutput::StdIn { message }
+                | LogOutput::Console { message } => (false, message),
+            };
+            entries += 1;
+            if let Some(raw) = whole.take(stderr, &bytes) {
+                keep(raw);
+            }
+        }
+        whole.rest().into_iter().for_each(&mut keep);
+        Ok((lines, matches, entries))
+    })
+}

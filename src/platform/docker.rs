@@ -5,6 +5,9 @@ mod events;
 mod fate;
 mod find;
 mod logs;
+mod recipe;
+mod restart;
+mod stats;
 mod wait;
 
 use crate::platform::PlatformError;

@@ -1,4 +1,9 @@
 //! Docker Engine, by bollard: services are containers with Compose labels, or one by its name.
+//!
+//! - `engine`: the line to the engine, time limits, errors
+//! - `find`: from a service to containers and replicas; `wait`: until they are well
+//! - `restart`, `fate`; `scale`, `recipe`: changes
+//! - `logs`, `stats`, `events`: looking on
 
 mod engine;
 mod events;
@@ -7,11 +12,21 @@ mod find;
 mod logs;
 mod recipe;
 mod restart;
+mod scale;
 mod stats;
 mod wait;
 
-use crate::platform::PlatformError;
-use engine::Engine;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::domain::service::{
+    Event, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service, ServiceStats, ServiceStatus,
+};
+use crate::platform::{Platform, PlatformError, ProgressSink};
+use engine::{ASK, Engine};
+use stats::Samplers;
 
 /// This platform's name in errors.
 const PLATFORM: &str = "Docker";
@@ -19,14 +34,82 @@ const PLATFORM: &str = "Docker";
 /// The engine that one address leads to.
 #[derive(Debug)]
 pub struct Docker {
-    engine: Engine,
+    engine: Arc<Engine>,
+    samplers: Samplers,
 }
 
 impl Docker {
     /// An engine at `unix:///path` or `tcp://host:port`; where `None`, at `DOCKER_HOST`, or else
     /// at `/var/run/docker.sock`. Nothing is asked of it yet: only a malformed address fails.
     pub fn new(host: Option<&str>) -> Result<Self, PlatformError> {
-        let engine = Engine::new(host)?;
-        Ok(Self { engine })
+        Ok(Self {
+            engine: Arc::new(Engine::new(host)?),
+            samplers: Samplers::default(),
+        })
+    }
+}
+
+#[async_trait]
+impl Platform for Docker {
+    fn name(&self) -> &'static str {
+        PLATFORM
+    }
+
+    async fn ping(&self) -> Result<(), PlatformError> {
+        let call = self.engine.client()?.ping();
+        self.engine.call("ping", ASK, call).await.map(drop)
+    }
+
+    async fn status(&self, service: &Service) -> Result<ServiceStatus, PlatformError> {
+        find::status(&self.engine, service).await
+    }
+
+    async fn logs(&self, service: &Service, query: &LogQuery) -> Result<Logs, PlatformError> {
+        logs::logs(&self.engine, service, query).await
+    }
+
+    async fn stats(&self, service: &Service) -> Result<ServiceStats, PlatformError> {
+        self.samplers.stats(&self.engine, service).await
+    }
+
+    async fn events(
+        &self,
+        service: &Service,
+        since: Timestamp,
+    ) -> Result<Vec<Event>, PlatformError> {
+        events::events(&self.engine, service, since).await
+    }
+
+    async fn restart(
+        &self,
+        service: &Service,
+        only: Option<&[String]>,
+        patience: Patience,
+        progress: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        restart::restart(&self.engine, service, only, patience, progress).await
+    }
+
+    async fn restart_fate(
+        &self,
+        _service: &Service,
+        marks: &[ReplicaMark],
+        since: Timestamp,
+    ) -> Result<Vec<ReplicaFate>, PlatformError> {
+        fate::restart_fate(&self.engine, marks, since).await
+    }
+
+    async fn scalable(&self, service: &Service, replicas: u32) -> Result<(), PlatformError> {
+        scale::scalable(&self.engine, service, replicas).await
+    }
+
+    async fn scale(
+        &self,
+        service: &Service,
+        replicas: u32,
+        patience: Patience,
+        progress: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        scale::scale(&self.engine, service, replicas, patience, progress).await
     }
 }

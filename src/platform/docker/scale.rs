@@ -1,0 +1,308 @@
+//! Changing the number of replicas, as `docker compose up --scale` would.
+
+use std::time::Duration;
+
+use bollard::models::{
+    ContainerInspectResponse, ContainerStateStatusEnum as State, NetworkConnectRequest,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    StopContainerOptionsBuilder,
+};
+use futures_util::future::try_join_all;
+use futures_util::{StreamExt, stream};
+
+use super::engine::{ACT, ASK, Engine};
+use super::recipe::{self, Recipe};
+use super::{find, wait};
+use crate::domain::service::{Patience, Service, ServiceStatus, Target};
+use crate::platform::{PlatformError, ProgressSink};
+
+/// So many replicas are brought up at the same time.
+const AT_ONCE: usize = 3;
+
+/// A replica that is there.
+struct Old {
+    id: String,
+    name: String,
+    number: u32,
+    state: Option<State>,
+    facts: ContainerInspectResponse,
+}
+
+/// What is to be done, in this order.
+#[derive(Default)]
+struct Plan {
+    /// To be stopped and removed, the newest first.
+    surplus: Vec<(String, String)>,
+    /// Made by a call that died before it could start them: removed and made anew.
+    leftover: Vec<(String, String)>,
+    /// Stopped, and wanted.
+    asleep: Vec<(String, String)>,
+    fresh: Vec<Recipe>,
+}
+
+/// Why the service can't have that many replicas, if it can't.
+pub(super) async fn scalable(
+    engine: &Engine,
+    service: &Service,
+    replicas: u32,
+) -> Result<(), PlatformError> {
+    plan(engine, service, replicas).await.map(drop)
+}
+
+/// Brings the number of replicas to `replicas`.
+pub(super) async fn scale(
+    engine: &Engine,
+    service: &Service,
+    replicas: u32,
+    patience: Patience,
+    progress: &ProgressSink,
+) -> Result<ServiceStatus, PlatformError> {
+    let plan = plan(engine, service, replicas).await?;
+    let total = (plan.surplus.len() + plan.asleep.len() + plan.fresh.len()) as u32;
+    let mut done = 0;
+    for (id, name) in &plan.surplus {
+        progress.report(done, total, format!("{name}: stopping"));
+        let limit = patience.stop + ACT;
+        let seconds = patience.stop.as_secs().min(i32::MAX as u64) as i32;
+        let options = StopContainerOptionsBuilder::default().t(seconds).build();
+        let client = engine.patient_client(limit)?;
+        let call = client.stop_container(id, Some(options));
+        let what = format!("the stop of {name}");
+        engine.call_if_there(&what, limit, call).await?;
+        remove(engine, id, name, false).await?;
+        done += 1;
+        progress.report(done, total, format!("{name}: removed"));
+    }
+    for (id, name) in &plan.leftover {
+        remove(engine, id, name, true).await?;
+    }
+    let fresh = plan.fresh.into_iter().map(Task::Make);
+    let asleep = plan
+        .asleep
+        .into_iter()
+        .map(|(id, name)| Task::Wake { id, name });
+    let tasks: Vec<Task> = asleep.chain(fresh).collect();
+    let mut running = stream::iter(tasks)
+        .map(|task| bring_up(engine, task, patience.healthy))
+        .buffer_unordered(AT_ONCE);
+    let mut failed = Vec::new();
+    progress.report(done, total, "starting and waiting until healthy");
+    while let Some(result) = running.next().await {
+        match result {
+            Ok(name) => {
+                done += 1;
+                progress.report(done, total, format!("{name}: healthy"));
+            }
+            Err(error) => failed.push(error),
+        }
+    }
+    match failed.len() {
+        0 => find::status(engine, service).await,
+        1 => Err(failed.remove(0)),
+        _ => {
+            let texts: Vec<String> = failed.iter().map(ToString::to_string).collect();
+            Err(wait::unwell(texts.join("\n")))
+        }
+    }
+}
+
+/// What there is to do, or why it can't be done.
+async fn plan(engine: &Engine, service: &Service, replicas: u32) -> Result<Plan, PlatformError> {
+    let Target::Compose {
+        project,
+        service: name,
+    } = &service.target
+    else {
+        return Err(PlatformError::Unsupported(format!(
+            "{0} is one container by its name, which can't be scaled: run it with Docker Compose \
+             and give [service.{0}] its project and service",
+            service.name
+        )));
+    };
+    if replicas == 0 {
+        return Err(PlatformError::Unsupported(format!(
+            "{name} can't be scaled to 0: nothing would be left to copy new replicas from. Stop \
+             it with `docker compose stop {name}`"
+        )));
+    }
+    let mut old = look(engine, service, project, name).await?;
+    let mut plan = Plan::default();
+    while old.len() > replicas as usize
+        && let Some(one) = old.pop()
+    {
+        plan.surplus.push((one.id, one.name));
+    }
+    let is_leftover = |one: &Old| one.state == Some(State::CREATED);
+    // All containers look the same to Compose, so the newest that has ever run is the model.
+    let model = old.iter().rposition(|one| !is_leftover(one));
+    let refusal = old.last().and_then(|one| {
+        let model = model.map_or(one, |at| &old[at]);
+        recipe::refusal(project, name, &model.facts)
+    });
+    let mut numbers = Vec::new();
+    for one in &old {
+        let pair = (one.id.clone(), one.name.clone());
+        match one.state {
+            Some(State::CREATED) if model.is_some() && refusal.is_none() => {
+                numbers.push(one.number);
+                plan.leftover.push(pair);
+            }
+            Some(State::CREATED | State::EXITED | State::DEAD) => plan.asleep.push(pair),
+            _ => {}
+        }
+    }
+    let highest = old.iter().map(|one| one.number).max().unwrap_or(0);
+    let missing = replicas.saturating_sub(old.len() as u32);
+    numbers.extend((1..=missing).map(|more| highest + more));
+    if numbers.is_empty() {
+        return Ok(plan);
+    }
+    if let Some(refusal) = refusal {
+        return Err(PlatformError::Unsupported(refusal));
+    }
+    let model = model.unwrap_or(old.len().saturating_sub(1));
+    let Some(model) = old.into_iter().nth(model) else {
+        return Ok(plan);
+    };
+    let stem = recipe::numbered(project, name, &model.name).map_or("", |(stem, _)| stem);
+    let image = image(engine, &model.facts).await?;
+    for number in numbers {
+        let facts = model.facts.clone();
+        let name = format!("{stem}{number}");
+        let recipe = recipe::recipe(facts, name, number, image.clone())?;
+        plan.fresh.push(recipe);
+    }
+    Ok(plan)
+}
+
+/// The replicas that are there, by their numbers.
+async fn look(
+    engine: &Engine,
+    service: &Service,
+    project: &str,
+    name: &str,
+) -> Result<Vec<Old>, PlatformError> {
+    let found = find::containers(engine, service).await?;
+    let facts = try_join_all(found.iter().map(|one| find::inspect(engine, &one.id))).await?;
+    let mut old: Vec<Old> = found
+        .into_iter()
+        .zip(facts)
+        .filter_map(|(one, facts)| {
+            let facts = facts?;
+            let labels = facts.config.as_ref().and_then(|c| c.labels.as_ref());
+            let label = labels.and_then(|labels| labels.get(find::NUMBER)?.parse().ok());
+            let number = recipe::numbered(project, name, &one.name).map(|(_, number)| number);
+            Some(Old {
+                number: number.or(label).unwrap_or(0),
+                state: facts.state.as_ref().and_then(|state| state.status),
+                id: one.id,
+                name: one.name,
+                facts,
+            })
+        })
+        .collect();
+    old.sort_by_key(|one| one.number);
+    Ok(old)
+}
+
+/// The image of a container: as it was named, if the name still means the same image.
+async fn image(engine: &Engine, facts: &ContainerInspectResponse) -> Result<String, PlatformError> {
+    let id = facts.image.clone().unwrap_or_default();
+    let named = facts
+        .config
+        .as_ref()
+        .and_then(|config| config.image.clone());
+    let Some(named) = named else {
+        return Ok(id);
+    };
+    let call = engine.client()?.inspect_image(&named);
+    let now = engine.call_if_there("the image", ASK, call).await?;
+    let same = now.is_some_and(|now| now.id.as_deref() == Some(id.as_str()));
+    Ok(if same { named } else { id })
+}
+
+/// A replica to be brought up.
+enum Task {
+    /// One that is there.
+    Wake { id: String, name: String },
+    /// A new one.
+    Make(Recipe),
+}
+
+/// Brings one replica up and awaits that it is well; a new one that fails is removed again.
+async fn bring_up(
+    engine: &Engine,
+    task: Task,
+    patience: Duration,
+) -> Result<String, PlatformError> {
+    let (id, name, new) = match task {
+        Task::Wake { id, name } => (id, name, false),
+        Task::Make(recipe) => {
+            let name = recipe.name.clone();
+            let options = CreateContainerOptionsBuilder::default().name(&name).build();
+            let call = engine
+                .client()?
+                .create_container(Some(options), recipe.body);
+            let made = engine.call(&format!("making {name}"), ACT, call).await?;
+            if let Err(error) = connect(engine, &made.id, recipe.networks).await {
+                return Err(give_up(engine, &made.id, &name, error).await);
+            }
+            (made.id, name, true)
+        }
+    };
+    let started = async {
+        let call = engine
+            .client()?
+            .start_container(&id, None::<StartContainerOptions>);
+        engine
+            .call(&format!("the start of {name}"), ACT, call)
+            .await?;
+        wait::until_well(engine, &id, &name, patience, Duration::ZERO).await
+    };
+    match started.await {
+        Ok(()) => Ok(name),
+        Err(error) if new => Err(give_up(engine, &id, &name, error).await),
+        Err(error) => Err(error),
+    }
+}
+
+async fn connect(
+    engine: &Engine,
+    id: &str,
+    networks: Vec<(String, bollard::models::EndpointSettings)>,
+) -> Result<(), PlatformError> {
+    for (network, endpoint) in networks {
+        let request = NetworkConnectRequest {
+            container: id.to_owned(),
+            endpoint_config: Some(endpoint),
+        };
+        let call = engine.client()?.connect_network(&network, request);
+        let what = format!("the connection to {network}");
+        engine.call(&what, ACT, call).await?;
+    }
+    Ok(())
+}
+
+/// Removes a replica that failed; the error tells of it.
+async fn give_up(engine: &Engine, id: &str, name: &str, error: PlatformError) -> PlatformError {
+    match remove(engine, id, name, true).await {
+        Ok(()) => wait::unwell(format!("{error}\n{name} was removed again")),
+        Err(other) => wait::unwell(format!(
+            "{error}\n{name} could not be removed again: {other}. Remove it with \
+             `docker rm -f {name}`"
+        )),
+    }
+}
+
+/// Removes a container; `wholly` also by force and with its nameless volumes.
+async fn remove(engine: &Engine, id: &str, name: &str, wholly: bool) -> Result<(), PlatformError> {
+    let options = RemoveContainerOptionsBuilder::default()
+        .force(wholly)
+        .v(wholly)
+        .build();
+    let call = engine.client()?.remove_container(id, Some(options));
+    let what = format!("the removal of {name}");
+    engine.call_if_there(&what, ACT, call).await.map(drop)
+}

@@ -1,127 +1,76 @@
-//! Docker Engine, by bollard.
+//! Docker Engine, by bollard: services are containers with Compose labels, or one by its name.
 //!
-//! Nothing is remembered but samples of resource use: the engine is asked each time.
+//! - `engine`: the line to the engine, time limits, errors
+//! - `find`: from a service to containers and replicas; `wait`: until they are well
+//! - `restart`, `fate`; `scale`, `recipe`: changes
+//! - `logs`, `stats`, `events`: looking on
 
-mod errors;
+mod discover;
+mod engine;
 mod events;
+mod fate;
 mod find;
 mod logs;
+mod recipe;
 mod restart;
 mod scale;
 mod stats;
-mod status;
+mod wait;
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use bollard::API_DEFAULT_VERSION;
 use jiff::Timestamp;
 
-use self::stats::Sampler;
-use super::{Platform, PlatformError, ProgressSink};
 use crate::domain::service::{
     Event, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service, ServiceStats, ServiceStatus,
 };
+use crate::platform::{Platform, PlatformError, ProgressSink};
+use engine::{ASK, Engine};
+use stats::Samplers;
 
-/// The platform's name in messages.
-const NAME: &str = "Docker";
+/// This platform's name in errors.
+const PLATFORM: &str = "Docker";
 
-/// Lists and inspections are quick or something is wrong.
-const QUICK: Duration = Duration::from_secs(5);
-
-/// Everything else, but for what waits by design.
-const SLOW: Duration = Duration::from_secs(30);
-
-/// Bollard's own time-out is a last resort above ours; a restart may wait minutes for its stop.
-const TRANSPORT_SECONDS: u64 = 600;
-
-/// How often a container that has to become well is looked at.
-const LOOK: Duration = Duration::from_millis(150);
-
-/// A container without a health check counts as well when it has run this long.
-const STEADY: Duration = Duration::from_secs(2);
-
-/// One Docker Engine.
-#[derive(Clone)]
+/// The engine that one address leads to.
+#[derive(Debug)]
 pub struct Docker {
-    client: bollard::Docker,
-    /// Where the engine is looked for, for messages.
-    host: String,
-    sampler: Sampler,
+    engine: Arc<Engine>,
+    samplers: Samplers,
 }
 
 impl Docker {
-    /// An engine at `unix:///path` or `tcp://host:port`; by default where the `docker` command looks:
-    /// `DOCKER_HOST`, else `/var/run/docker.sock`. It may be down: every call tries anew.
+    /// An engine at `unix:///path` or `tcp://host:port`; where `None`, at `DOCKER_HOST`, or else
+    /// at `/var/run/docker.sock`. Nothing is asked of it yet: only a malformed address fails.
     pub fn new(host: Option<&str>) -> Result<Self, PlatformError> {
-        let host = host
-            .map(str::to_owned)
-            .or_else(|| {
-                std::env::var("DOCKER_HOST")
-                    .ok()
-                    .filter(|host| !host.is_empty())
-            })
-            .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
-        let connected = if host.starts_with("unix://") {
-            // Bollard refuses a path that isn't there yet; the engine may start after the bot.
-            bollard::Docker::connect_with_unix(&host, TRANSPORT_SECONDS, API_DEFAULT_VERSION)
-        } else if host.starts_with("tcp://") || host.starts_with("http://") {
-            bollard::Docker::connect_with_http(&host, TRANSPORT_SECONDS, API_DEFAULT_VERSION)
-        } else {
-            return Err(PlatformError::Unsupported(format!(
-                "`{host}` is no Docker host: use unix:///path or tcp://host:port in [docker] host"
-            )));
-        };
-        let client = connected.map_err(|error| errors::translate(&host, "connect", error))?;
-        let sampler = Sampler::new(client.clone());
         Ok(Self {
-            client,
-            host,
-            sampler,
+            engine: Arc::new(Engine::new(host)?),
+            samplers: Samplers::default(),
         })
-    }
-
-    /// Awaits a call of the engine, at most `within`, and translates its error.
-    async fn call<T>(
-        &self,
-        what: &str,
-        within: Duration,
-        call: impl Future<Output = Result<T, bollard::errors::Error>>,
-    ) -> Result<T, PlatformError> {
-        match tokio::time::timeout(within, call).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(errors::translate(&self.host, what, error)),
-            Err(_) => Err(PlatformError::Timeout {
-                platform: NAME,
-                what: what.to_owned(),
-                after: within,
-            }),
-        }
     }
 }
 
 #[async_trait]
 impl Platform for Docker {
     fn name(&self) -> &'static str {
-        NAME
+        PLATFORM
     }
 
     async fn ping(&self) -> Result<(), PlatformError> {
-        self.call("ping", QUICK, self.client.ping())
-            .await
-            .map(|_| ())
+        let call = self.engine.client()?.ping();
+        self.engine.call("ping", ASK, call).await.map(drop)
     }
 
     async fn status(&self, service: &Service) -> Result<ServiceStatus, PlatformError> {
-        self.read_status(service).await
+        find::status(&self.engine, service).await
     }
 
     async fn logs(&self, service: &Service, query: &LogQuery) -> Result<Logs, PlatformError> {
-        self.read_logs(service, query).await
+        logs::logs(&self.engine, service, query).await
     }
 
     async fn stats(&self, service: &Service) -> Result<ServiceStats, PlatformError> {
-        self.read_stats(service).await
+        self.samplers.stats(&self.engine, service).await
     }
 
     async fn events(
@@ -129,7 +78,7 @@ impl Platform for Docker {
         service: &Service,
         since: Timestamp,
     ) -> Result<Vec<Event>, PlatformError> {
-        self.read_events(service, since).await
+        events::events(&self.engine, service, since).await
     }
 
     async fn restart(
@@ -139,20 +88,20 @@ impl Platform for Docker {
         patience: Patience,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
-        self.restart_each(service, only, patience, progress).await
+        restart::restart(&self.engine, service, only, patience, progress).await
     }
 
     async fn restart_fate(
         &self,
-        service: &Service,
+        _service: &Service,
         marks: &[ReplicaMark],
         since: Timestamp,
     ) -> Result<Vec<ReplicaFate>, PlatformError> {
-        self.fates(service, marks, since).await
+        fate::restart_fate(&self.engine, marks, since).await
     }
 
     async fn scalable(&self, service: &Service, replicas: u32) -> Result<(), PlatformError> {
-        self.check_scalable(service, replicas).await.map(|_| ())
+        scale::scalable(&self.engine, service, replicas).await
     }
 
     async fn scale(
@@ -162,6 +111,6 @@ impl Platform for Docker {
         patience: Patience,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
-        self.scale_to(service, replicas, patience, progress).await
+        scale::scale(&self.engine, service, replicas, patience, progress).await
     }
 }

@@ -17,13 +17,19 @@ use crate::support::stage::{HOME, PATIENCE, words_of};
 /// Asks, confirms, and returns the message that tells of it.
 async fn ask(sandbox: &Sandbox, service: &str) -> String {
     let ana = sandbox.person("ana");
-    let receipt = ana.types(HOME, &format!("/treasury restart {service}")).await.unwrap();
+    let receipt = ana
+        .types(HOME, &format!("/treasury restart {service}"))
+        .await
+        .unwrap();
     assert!(receipt.acked, "{receipt:?}");
     let title = format!("Restart {service}?");
     sandbox
         .wait_for(PATIENCE, |workspace| {
             let messages = &workspace.channel(HOME)?.messages;
-            messages.iter().find(|m| words_of(m).contains(&title)).map(|m| m.ts.clone())
+            messages
+                .iter()
+                .find(|m| words_of(m).contains(&title))
+                .map(|m| m.ts.clone())
         })
         .await
         .unwrap()
@@ -45,7 +51,11 @@ async fn seen(stack: &Stack, id: &str, since: i64) -> HashMap<String, usize> {
     let until = jiff::Timestamp::now();
     let options = EventsOptionsBuilder::default()
         .since(&since.to_string())
-        .until(&format!("{}.{:09}", until.as_second(), until.subsec_nanosecond()))
+        .until(&format!(
+            "{}.{:09}",
+            until.as_second(),
+            until.subsec_nanosecond()
+        ))
         .filters(&filters)
         .build();
     let mut count = HashMap::new();
@@ -85,28 +95,47 @@ async fn killed_while_the_engine_restarts_it_finds_out_and_tells() {
     let serve = setup.serve(&sandbox).await;
     let since = jiff::Timestamp::now().as_second() + 1;
     let ana = sandbox.person("ana");
-    ana.types(HOME, "/treasury incident declare Slow --service web").await.unwrap();
+    ana.types(HOME, "/treasury incident declare Slow --service web")
+        .await
+        .unwrap();
 
     let ts = ask(&sandbox, "web").await;
     ana.clicks(HOME, &ts, "Restart web").await.unwrap();
     // The engine has told the container to stop and waits for it: now.
     eventually("the engine sends the signal", || async {
-        seen(&stack, &id, since - 1).await.contains_key("kill").then_some(())
+        seen(&stack, &id, since - 1)
+            .await
+            .contains_key("kill")
+            .then_some(())
     })
     .await;
     serve.kill();
 
     let serve = setup.serve(&sandbox).await;
     let told = becomes(&sandbox, &ts, "web restarted in").await;
-    assert!(told.contains("found after an interruption: 1 of 1 replicas had been restarted"), "{told}");
+    assert!(
+        told.contains("found after an interruption: 1 of 1 replicas had been restarted"),
+        "{told}"
+    );
     let seen = seen(&stack, &id, since - 1).await;
-    assert_eq!((seen["restart"], seen["start"]), (1, 1), "one restart in all: {seen:?}");
+    assert_eq!(
+        (seen["restart"], seen["start"]),
+        (1, 1),
+        "one restart in all: {seen:?}"
+    );
     assert!(serve.end().await.success());
 
     let entries = timeline(&setup, &Stream::Incident(IncidentId(1))).await;
     let kinds: Vec<_> = entries.iter().map(|entry| entry.kind).collect();
-    assert_eq!(kinds, [EntryKind::Declared, EntryKind::Intent, EntryKind::Outcome]);
-    assert!(entries[2].text.contains("found after an interruption"), "{}", entries[2].text);
+    assert_eq!(
+        kinds,
+        [EntryKind::Declared, EntryKind::Intent, EntryKind::Outcome]
+    );
+    assert!(
+        entries[2].text.contains("found after an interruption"),
+        "{}",
+        entries[2].text
+    );
     verify(&Stream::Incident(IncidentId(1)), &entries).unwrap();
     sandbox.stop();
 }
@@ -124,12 +153,17 @@ async fn killed_at_any_moment_after_the_click_there_is_one_restart_in_all() {
         // A fresh question each round: the newest message that asks.
         let ana = sandbox.person("ana");
         let reason = format!("round {round}");
-        ana.types(HOME, &format!("/treasury restart web --reason '{reason}'")).await.unwrap();
+        ana.types(HOME, &format!("/treasury restart web --reason '{reason}'"))
+            .await
+            .unwrap();
         let ts = sandbox
             .wait_for(PATIENCE, |workspace| {
                 let messages = &workspace.channel(HOME)?.messages;
                 let asks = |text: &str| text.contains("Restart web?") && text.contains(&reason);
-                messages.iter().find(|m| asks(&words_of(m))).map(|m| m.ts.clone())
+                messages
+                    .iter()
+                    .find(|m| asks(&words_of(m)))
+                    .map(|m| m.ts.clone())
             })
             .await
             .unwrap();
@@ -145,7 +179,9 @@ async fn killed_at_any_moment_after_the_click_there_is_one_restart_in_all() {
         let serve = setup.serve(&sandbox).await;
         // Whether or not the first click was taken in: a person would press again.
         let still_asks = sandbox.look(|workspace| {
-            let message = workspace.channel(HOME).and_then(|c| c.message(&ts).cloned());
+            let message = workspace
+                .channel(HOME)
+                .and_then(|c| c.message(&ts).cloned());
             message.is_some_and(|m| words_of(&m).contains("Restart web?"))
         });
         if still_asks {
@@ -153,10 +189,17 @@ async fn killed_at_any_moment_after_the_click_there_is_one_restart_in_all() {
         }
         becomes(&sandbox, &ts, "web restarted in").await;
         let seen = seen(&stack, &id, since).await;
-        assert_eq!(seen.get("restart"), Some(&1), "after {delay_ms} ms: {seen:?}");
+        assert_eq!(
+            seen.get("restart"),
+            Some(&1),
+            "after {delay_ms} ms: {seen:?}"
+        );
         let audit = timeline(&setup, &Stream::Audit).await;
         let count = |kind| audit.iter().filter(|entry| entry.kind == kind).count();
-        assert_eq!((count(EntryKind::Intent), count(EntryKind::Outcome)), (1, 1));
+        assert_eq!(
+            (count(EntryKind::Intent), count(EntryKind::Outcome)),
+            (1, 1)
+        );
         verify(&Stream::Audit, &audit).unwrap();
         serve.kill();
     }
@@ -177,12 +220,19 @@ async fn by_http_the_same_request_five_times_at_once_restarts_a_real_container_o
         } else {
             treasury_bot::sandbox::slack::Delivery::Socket
         };
-        let config = SandboxConfig { delivery, ..SandboxConfig::default() };
+        let config = SandboxConfig {
+            delivery,
+            ..SandboxConfig::default()
+        };
         let sandbox = Sandbox::start(config).await.unwrap();
         let serve = setup.serve(&sandbox).await;
         let since = jiff::Timestamp::now().as_second();
         let ana = sandbox.person("ana");
-        for receipt in ana.types_times(HOME, "/treasury restart web", 5).await.unwrap() {
+        for receipt in ana
+            .types_times(HOME, "/treasury restart web", 5)
+            .await
+            .unwrap()
+        {
             assert!(receipt.acked, "{receipt:?}");
         }
         let ts = ask(&sandbox, "web").await;

@@ -9,6 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod crash;
+mod docker;
 mod layers;
 mod store;
 mod stories;

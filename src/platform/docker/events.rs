@@ -1,101 +1,134 @@
-//! Events: what the engine saw happen.
+//! What the engine says happened to containers.
+//!
+//! The engine keeps its newest [`KEPT`] events only, of all containers together, and each run of a
+//! health check makes three of them. So an old event may be missing; [`Told::reaches`] tells.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
-use bollard::models::EventMessage;
+use bollard::models::{EventMessage, EventMessageTypeEnum};
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Docker, QUICK, errors};
+use super::engine::{ACT, Engine};
+use super::find::{self, Found};
 use crate::domain::service::{Event, Service};
 use crate::platform::PlatformError;
 
-/// The newest this many are told.
+/// How many events an engine remembers (moby, `daemon/events`, `eventsLimit`).
+const KEPT: usize = 256;
+
+/// The most events that are told of.
 const MOST: usize = 200;
 
-impl Docker {
-    pub(super) async fn read_events(
-        &self,
-        service: &Service,
-        since: Timestamp,
-    ) -> Result<Vec<Event>, PlatformError> {
-        let found = self.find(service).await?;
-        let ids: Vec<String> = found.iter().map(|container| container.id.clone()).collect();
-        let raw = self.raw_events(&ids, since).await?;
-        let mut events: Vec<Event> = raw.iter().filter_map(event).collect();
-        if events.len() > MOST {
-            events.drain(..events.len() - MOST);
-        }
-        Ok(events)
-    }
-
-    /// The engine's events of these containers from `since` until now, oldest first.
-    pub(super) async fn raw_events(
-        &self,
-        ids: &[String],
-        since: Timestamp,
-    ) -> Result<Vec<EventMessage>, PlatformError> {
-        let filters = HashMap::from([
-            ("type".to_owned(), vec!["container".to_owned()]),
-            ("container".to_owned(), ids.to_vec()),
-        ]);
-        // The engine takes fractions of a second; without them this second's events are left out.
-        let now = Timestamp::now();
-        let options = EventsOptionsBuilder::default()
-            .since(&format!(
-                "{}.{:09}",
-                since.as_second(),
-                since.subsec_nanosecond()
-            ))
-            .until(&format!(
-                "{}.{:09}",
-                now.as_second(),
-                now.subsec_nanosecond()
-            ))
-            .filters(&filters)
-            .build();
-        let read = async {
-            let mut stream = self.client.events(Some(options));
-            let mut events = Vec::new();
-            while let Some(event) = stream.next().await {
-                events.push(event?);
-            }
-            Ok(events)
-        };
-        match tokio::time::timeout(QUICK, read).await {
-            Ok(Ok(events)) => Ok(events),
-            Ok(Err(error)) => Err(errors::translate(&self.host, "read events", error)),
-            Err(_) => Err(PlatformError::Timeout {
-                platform: super::NAME,
-                what: "reading events".into(),
-                after: QUICK,
-            }),
-        }
-    }
+/// Events of some containers.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// With the container's id, oldest first.
+    pub(super) events: Vec<(String, Event)>,
+    /// The engine's memory goes back to the time asked for: nothing is missing.
+    pub(super) reaches: bool,
 }
 
-fn event(message: &EventMessage) -> Option<Event> {
-    let what = message.action.clone()?;
-    // A health check runs a process each few seconds: noise.
+/// The newest events of a service's containers; noise of health checks left out.
+pub(super) async fn events(
+    engine: &Engine,
+    service: &Service,
+    since: Timestamp,
+) -> Result<Vec<Event>, PlatformError> {
+    let found = find::containers(engine, service).await?;
+    let told = told(engine, &found, since).await?.events;
+    let skipped = told.len().saturating_sub(MOST);
+    Ok(told.into_iter().skip(skipped).map(|(_, e)| e).collect())
+}
+
+/// All that the engine remembers of these containers since a time (by our clock).
+pub(super) async fn told(
+    engine: &Engine,
+    containers: &[Found],
+    since: Timestamp,
+) -> Result<Told, PlatformError> {
+    let ahead = engine.clock_ahead().await?;
+    let names: HashMap<&str, &str> = containers
+        .iter()
+        .map(|one| (one.id.as_str(), one.name.as_str()))
+        .collect();
+    // Everything remembered is asked for: only so it shows how far back the memory goes. The
+    // engine ends its answer at `until`.
+    let until = Timestamp::now() + ahead;
+    let until = format!("{}.{:09}", until.as_second(), until.subsec_nanosecond());
+    let options = EventsOptionsBuilder::default()
+        .since("1")
+        .until(&until)
+        .build();
+    let client = engine.client()?;
+    let call = async {
+        let mut stream = client.events(Some(options));
+        let mut events = VecDeque::new();
+        let mut count = 0_usize;
+        let mut oldest = None;
+        while let Some(message) = stream.next().await {
+            let message = message?;
+            let Some(at) = time(&message, ahead) else {
+                continue;
+            };
+            count += 1;
+            oldest.get_or_insert(at);
+            if at >= since
+                && let Some(event) = event(message, at, &names)
+            {
+                // An engine that remembers more than we know of must not fill our memory.
+                if events.len() == KEPT * 4 {
+                    events.pop_front();
+                }
+                events.push_back(event);
+            }
+        }
+        Ok((events, count, oldest))
+    };
+    let (events, count, oldest) = engine.call("the events", ACT, call).await?;
+    Ok(Told {
+        events: events.into(),
+        reaches: count < KEPT || oldest.is_some_and(|oldest| oldest <= since),
+    })
+}
+
+/// When it was, by our clock.
+fn time(message: &EventMessage, ahead: SignedDuration) -> Option<Timestamp> {
+    let nanoseconds = message.time_nano?;
+    let at = Timestamp::from_nanosecond(i128::from(nanoseconds)).ok()?;
+    at.checked_sub(ahead).ok()
+}
+
+/// The event, if it is of one of these containers and no noise.
+fn event(
+    message: EventMessage,
+    at: Timestamp,
+    names: &HashMap<&str, &str>,
+) -> Option<(String, Event)> {
+    if message.typ != Some(EventMessageTypeEnum::CONTAINER) {
+        return None;
+    }
+    let actor = message.actor?;
+    let id = actor.id?;
+    let replica = (*names.get(id.as_str())?).to_owned();
+    let what = message.action?;
     if what.starts_with("exec_") {
         return None;
     }
-    let attributes = message
-        .actor
-        .as_ref()?
-        .attributes
-        .clone()
-        .unwrap_or_default();
-    let detail = match (attributes.get("exitCode"), attributes.get("signal")) {
-        (Some(code), _) => Some(format!("exit code {code}")),
-        (_, Some(signal)) => Some(format!("signal {signal}")),
+    let facts = actor.attributes.unwrap_or_default();
+    let fact = |name: &str| facts.get(name).filter(|text| !text.is_empty());
+    let detail = match (fact("exitCode"), fact("signal"), fact("oldName")) {
+        (Some(code), _, _) => Some(format!("exit code {code}")),
+        (_, Some(signal), _) => Some(format!("signal {signal}")),
+        (_, _, Some(name)) => Some(format!("was {}", name.trim_start_matches('/'))),
         _ => None,
     };
-    Some(Event {
-        at: Timestamp::from_nanosecond(i128::from(message.time_nano?)).ok()?,
-        replica: attributes.get("name").cloned().unwrap_or_default(),
+    let event = Event {
+        at,
+        replica,
         what,
         detail,
-    })
+    };
+    Some((id, event))
 }

@@ -1,185 +1,267 @@
-//! Which containers are a service's.
+//! From a service to its containers, and from a container to a replica.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Ordering;
+use std::collections::HashMap;
 
-use bollard::models::ContainerSummary;
-use bollard::query_parameters::ListContainersOptionsBuilder;
+use bollard::models::{
+    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as State, ContainerSummary,
+    HealthStatusEnum,
+};
+use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
 
-use super::{Docker, NAME, QUICK};
-use crate::domain::{Service, ServiceName, Target};
+use super::PLATFORM;
+use super::engine::{ASK, Engine};
+use crate::domain::service::{Health, Replica, ReplicaState, Service, ServiceStatus, Target};
 use crate::platform::PlatformError;
 
+/// Compose's label for the name of the project.
 pub(super) const PROJECT: &str = "com.docker.compose.project";
+/// Compose's label for the name of the service.
 pub(super) const SERVICE: &str = "com.docker.compose.service";
+/// Compose's label for the number of the replica.
 pub(super) const NUMBER: &str = "com.docker.compose.container-number";
-pub(super) const ONE_OFF: &str = "com.docker.compose.oneoff";
+/// Compose's label for the containers of `docker compose run`.
+const ONE_OFF: &str = "com.docker.compose.oneoff";
+/// The most names that an error lists.
+const NAMES: usize = 12;
 
-/// A container of a service.
+/// A container of a service, as the engine's list shows it.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) id: String,
-    /// Without the leading slash.
     pub(super) name: String,
-    /// Compose's number, 1 where there is none.
-    pub(super) number: u32,
+    /// Its process runs (it may be frozen).
     pub(super) running: bool,
-    /// Made, never started.
-    pub(super) created: bool,
 }
 
-impl Docker {
-    /// The service's containers, running or not, by number; `NotFound` when there is none.
-    pub(super) async fn find(&self, service: &Service) -> Result<Vec<Found>, PlatformError> {
-        let filters = match &service.target {
-            Target::Compose { project, service } => HashMap::from([(
-                "label".to_owned(),
-                vec![
-                    format!("{PROJECT}={project}"),
-                    format!("{SERVICE}={service}"),
-                ],
-            )]),
-            // The engine takes the name for a pattern; the exact one is picked below.
-            Target::Container { name } => HashMap::from([("name".to_owned(), vec![name.clone()])]),
-            Target::Simulated { .. } => {
-                return Err(PlatformError::Unsupported(format!(
-                    "{} does not run on Docker",
-                    service.name
-                )));
-            }
-        };
-        let listed = self.list(filters).await?;
-        let mut found: Vec<Found> = listed
-            .into_iter()
-            .filter(|summary| label(summary, ONE_OFF) != Some("True"))
-            .filter_map(|summary| {
-                let name = summary
-                    .names
-                    .as_ref()?
-                    .first()?
-                    .trim_start_matches('/')
-                    .to_owned();
-                let state = summary
-                    .state
-                    .map(|state| state.to_string())
-                    .unwrap_or_default();
-                Some(Found {
-                    number: label(&summary, NUMBER)
-                        .and_then(|n| n.parse().ok())
-                        .unwrap_or(1),
-                    running: matches!(state.as_str(), "running" | "restarting" | "paused"),
-                    created: state == "created",
-                    id: summary.id?,
-                    name,
-                })
-            })
-            .filter(|found| match &service.target {
-                Target::Container { name } => found.name == *name,
-                _ => true,
-            })
-            .collect();
-        if found.is_empty() {
-            return Err(self.not_found(service).await);
+/// The containers of a service in the order of their names; none at all is `NotFound`.
+pub(super) async fn containers(
+    engine: &Engine,
+    service: &Service,
+) -> Result<Vec<Found>, PlatformError> {
+    let filter = match &service.target {
+        Target::Compose { project, service } => (
+            "label",
+            vec![
+                format!("{PROJECT}={project}"),
+                format!("{SERVICE}={service}"),
+            ],
+        ),
+        Target::Container { name } => ("name", vec![name.clone()]),
+        Target::Simulated { name } => {
+            return Err(PlatformError::Unsupported(format!(
+                "{name} is simulated: it does not run on Docker"
+            )));
         }
-        found.sort_by(|a, b| (a.number, &a.name).cmp(&(b.number, &b.name)));
-        Ok(found)
+    };
+    let mut found: Vec<Found> = list(engine, Some(filter))
+        .await?
+        .into_iter()
+        .filter(|summary| label(summary, ONE_OFF) != Some("True"))
+        .filter_map(found)
+        // The engine finds every name that contains the text.
+        .filter(|one| !matches!(&service.target, Target::Container { name } if *name != one.name))
+        .collect();
+    if found.is_empty() {
+        return Err(missing(engine, &service.target).await?);
     }
+    found.sort_by(|a, b| by_name(&a.name, &b.name));
+    Ok(found)
+}
 
-    async fn list(
-        &self,
-        filters: HashMap<String, Vec<String>>,
-    ) -> Result<Vec<ContainerSummary>, PlatformError> {
-        let options = ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&filters)
-            .build();
-        self.call(
-            "list containers",
-            QUICK,
-            self.client.list_containers(Some(options)),
-        )
-        .await
+/// The status of a service: its containers inspected all at once.
+pub(super) async fn status(
+    engine: &Engine,
+    service: &Service,
+) -> Result<ServiceStatus, PlatformError> {
+    let found = containers(engine, service).await?;
+    let replicas = try_join_all(found.iter().map(|one| replica(engine, &one.id))).await?;
+    let replicas: Vec<Replica> = replicas.into_iter().flatten().collect();
+    if replicas.is_empty() {
+        return Err(missing(engine, &service.target).await?);
     }
+    Ok(ServiceStatus { replicas })
+}
 
-    /// Says what was looked for, and what is there instead.
-    async fn not_found(&self, service: &Service) -> PlatformError {
-        let (what, mend) = match &service.target {
-            Target::Compose {
-                project,
-                service: wanted,
-            } => {
-                let filters =
-                    HashMap::from([("label".to_owned(), vec![format!("{PROJECT}={project}")])]);
-                let there: BTreeSet<String> = self
-                    .list(filters)
-                    .await
-                    .unwrap_or_default()
-                    .iter()
-                    .filter_map(|summary| label(summary, SERVICE).map(str::to_owned))
-                    .collect();
-                let mend = if there.is_empty() {
-                    format!(
-                        "no container has the label {PROJECT}={project}: is it up \
-                         (`docker compose -p {project} up -d`), and is compose_project right?"
-                    )
-                } else {
-                    let names: Vec<_> = there.into_iter().collect();
-                    format!(
-                        "the project `{project}` has the services {}",
-                        names.join(", ")
-                    )
-                };
-                (
-                    format!("the Compose service `{wanted}` of the project `{project}`"),
-                    mend,
-                )
-            }
-            Target::Container { name } => (
-                format!("the container `{name}`"),
-                "is it made (`docker ps -a`), and is `container` right?".to_owned(),
-            ),
-            Target::Simulated { name } => (name.clone(), "it does not run on Docker".to_owned()),
-        };
-        PlatformError::NotFound {
-            platform: NAME,
-            what,
-            mend,
-        }
-    }
+/// One container now; `None` if it is gone.
+pub(super) async fn replica(engine: &Engine, id: &str) -> Result<Option<Replica>, PlatformError> {
+    Ok(inspect(engine, id).await?.map(|facts| to_replica(&facts)))
+}
 
-    /// The Compose services of this engine, for a demo without a configuration.
-    pub async fn discover(&self) -> Result<Vec<Service>, PlatformError> {
-        let filters = HashMap::from([("label".to_owned(), vec![SERVICE.to_owned()])]);
-        let mut known = BTreeSet::new();
-        for summary in self.list(filters).await? {
-            if let (Some(project), Some(service)) =
-                (label(&summary, PROJECT), label(&summary, SERVICE))
-            {
-                known.insert((service.to_owned(), project.to_owned()));
-            }
-        }
-        let mut names = BTreeSet::new();
-        Ok(known
-            .into_iter()
-            .filter_map(|(service, project)| {
-                // Two projects may have a service of the same name.
-                let plain = ServiceName::parse(&service.to_lowercase()).ok()?;
-                let name = if names.insert(plain.clone()) {
-                    plain
-                } else {
-                    ServiceName::parse(&format!("{project}.{service}").to_lowercase()).ok()?
-                };
-                Some(Service {
-                    name,
-                    target: Target::Compose { project, service },
-                    min_replicas: 1,
-                    max_replicas: 10,
-                    health_url: None,
-                })
-            })
-            .collect())
+/// All that the engine knows of a container; `None` if it is gone.
+pub(super) async fn inspect(
+    engine: &Engine,
+    id: &str,
+) -> Result<Option<ContainerInspectResponse>, PlatformError> {
+    let call = engine
+        .client()?
+        .inspect_container(id, None::<InspectContainerOptions>);
+    engine.call_if_there("inspect", ASK, call).await
+}
+
+/// The replica in the engine's words.
+pub(super) fn to_replica(facts: &ContainerInspectResponse) -> Replica {
+    let nothing = ContainerState::default();
+    let state = facts.state.as_ref().unwrap_or(&nothing);
+    let doing = match state.status {
+        Some(State::RUNNING | State::STOPPING) => ReplicaState::Running,
+        Some(State::CREATED) => ReplicaState::Created,
+        Some(State::RESTARTING) => ReplicaState::Restarting,
+        Some(State::PAUSED) => ReplicaState::Paused,
+        Some(State::EXITED) => ReplicaState::Exited,
+        Some(State::REMOVING | State::DEAD | State::EMPTY) | None => ReplicaState::Dead,
+    };
+    let health = match state.health.as_ref().and_then(|health| health.status) {
+        Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
+        Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
+        Some(HealthStatusEnum::STARTING) => Health::Starting,
+        Some(HealthStatusEnum::NONE | HealthStatusEnum::EMPTY) | None => Health::Unchecked,
+    };
+    // While a process runs, or before its first run, the engine shows zeros of no meaning.
+    let ended = !matches!(
+        doing,
+        ReplicaState::Running | ReplicaState::Paused | ReplicaState::Created
+    );
+    let config = facts.config.as_ref();
+    Replica {
+        id: facts.id.clone().unwrap_or_default(),
+        name: bare(facts.name.as_deref().unwrap_or_default()).to_owned(),
+        state: doing,
+        health,
+        started_at: time(state.started_at.as_deref()),
+        finished_at: time(state.finished_at.as_deref()).filter(|_| ended),
+        restarts: facts
+            .restart_count
+            .and_then(|count| count.try_into().ok())
+            .unwrap_or(0),
+        exit_code: state.exit_code.filter(|_| ended),
+        oom_killed: state.oom_killed.unwrap_or(false),
+        image: config
+            .and_then(|config| config.image.clone())
+            .or_else(|| facts.image.clone())
+            .unwrap_or_default(),
     }
 }
 
-fn label<'a>(summary: &'a ContainerSummary, name: &str) -> Option<&'a str> {
+/// Names in order, with a number at their end in numeric order: `web-2` before `web-10`.
+pub(super) fn by_name(a: &str, b: &str) -> Ordering {
+    let split = |name: &str| {
+        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        (name[..stem].to_owned(), name[stem..].parse::<u64>().ok())
+    };
+    split(a).cmp(&split(b)).then_with(|| a.cmp(b))
+}
+
+/// A time of the engine; the year 1 is its word for never.
+fn time(text: Option<&str>) -> Option<Timestamp> {
+    text?
+        .parse()
+        .ok()
+        .filter(|time: &Timestamp| time.as_second() > 0)
+}
+
+/// A name without the slash that the engine puts before it.
+fn bare(name: &str) -> &str {
+    name.strip_prefix('/').unwrap_or(name)
+}
+
+pub(super) fn label<'a>(summary: &'a ContainerSummary, name: &str) -> Option<&'a str> {
     summary.labels.as_ref()?.get(name).map(String::as_str)
+}
+
+fn found(summary: ContainerSummary) -> Option<Found> {
+    let names = summary.names.unwrap_or_default();
+    // Links give a container further names such as `/other/alias`.
+    let name = names.iter().map(|n| bare(n)).find(|n| !n.contains('/'))?;
+    let running = summary
+        .state
+        .is_some_and(|state| matches!(state.to_string().as_str(), "running" | "paused"));
+    Some(Found {
+        id: summary.id?,
+        name: name.to_owned(),
+        running,
+    })
+}
+
+pub(super) async fn list(
+    engine: &Engine,
+    filter: Option<(&str, Vec<String>)>,
+) -> Result<Vec<ContainerSummary>, PlatformError> {
+    let filters: HashMap<&str, Vec<String>> = filter.into_iter().collect();
+    let options = ListContainersOptionsBuilder::default()
+        .all(true)
+        .filters(&filters)
+        .build();
+    let call = engine.client()?.list_containers(Some(options));
+    engine.call("the list of containers", ASK, call).await
+}
+
+/// The error that tells what there is instead of the container looked for.
+async fn missing(engine: &Engine, target: &Target) -> Result<PlatformError, PlatformError> {
+    let (what, mend) = match target {
+        Target::Compose { project, service } => {
+            let all = list(
+                engine,
+                Some(("label", vec![format!("{PROJECT}={project}")])),
+            )
+            .await?;
+            let services = all.iter().filter_map(|one| label(one, SERVICE));
+            let mend = match names(services) {
+                Some(names) => format!(
+                    "the project {project} has: {names}. Name one of them in the catalogue, or \
+                     start {service} with `docker compose up -d {service}`"
+                ),
+                None => format!(
+                    "there is no container of the project {project}: start it with `docker \
+                     compose up -d`, or mend its name in the catalogue"
+                ),
+            };
+            let labels = format!("{PROJECT}={project} and {SERVICE}={service}");
+            (format!("a container with the labels {labels}"), mend)
+        }
+        Target::Container { name } | Target::Simulated { name } => {
+            let all: Vec<Found> = list(engine, None)
+                .await?
+                .into_iter()
+                .filter_map(found)
+                .collect();
+            let there = names(all.iter().map(|one| one.name.as_str()));
+            let there = there.unwrap_or_else(|| "no containers at all".to_owned());
+            let mend = format!("there are: {there}. Mend the container's name in the catalogue");
+            (format!("the container {name}"), mend)
+        }
+    };
+    Ok(PlatformError::NotFound {
+        platform: PLATFORM,
+        what,
+        mend,
+    })
+}
+
+/// Some distinct names as text.
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    let more = names.len().saturating_sub(NAMES);
+    names.truncate(NAMES);
+    let text = names.join(", ");
+    match more {
+        0 => Some(text).filter(|text| !text.is_empty()),
+        more => Some(format!("{text} and {more} more")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_numeric_order() {
+        let mut names = ["b-1", "a-10", "a-2", "a", "a-1"];
+        names.sort_by(|a, b| by_name(a, b));
+        assert_eq!(names, ["a", "a-1", "a-2", "a-10", "b-1"]);
+    }
 }

@@ -1,4 +1,8 @@
-//! Logs: all replicas at the same time, merged by time.
+//! Log lines of containers.
+//!
+//! The engine reads a log from its start or by a number of entries from its end; it can't search.
+//! So the newest entries are read in growing portions until enough lines match, and at most
+//! [`READ`] entries. Only the lines to be answered are held.
 
 use std::collections::VecDeque;
 
@@ -8,260 +12,178 @@ use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
-use super::find::Found;
-use super::status::moment;
-use super::{Docker, SLOW, errors};
+use super::engine::{ACT, Engine};
+use super::find;
 use crate::domain::service::{LogLine, LogQuery, Logs, Service};
-use crate::domain::timeline::cut;
 use crate::platform::PlatformError;
 
-/// With a filter, this many of a replica's newest lines are searched.
-const SEARCHED: usize = 20_000;
+mod text;
 
-impl Docker {
-    pub(super) async fn read_logs(
-        &self,
-        service: &Service,
-        query: &LogQuery,
-    ) -> Result<Logs, PlatformError> {
-        let found = self.find(service).await?;
-        let each = found
-            .iter()
-            .map(|container| self.container_logs(container, query));
-        let mut lines = Vec::new();
-        let mut truncated = false;
-        for part in try_join_all(each).await? {
-            truncated |= part.truncated;
-            lines.extend(part.lines);
-        }
-        // Stable: lines of one replica with the same time keep their order.
-        lines.sort_by_key(|line| line.at);
-        if lines.len() > query.lines {
-            truncated = true;
-            lines.drain(..lines.len() - query.lines);
-        }
-        Ok(Logs { lines, truncated })
-    }
+pub(super) use text::clean;
+use text::{Entries, fit};
 
-    async fn container_logs(
-        &self,
-        container: &Found,
-        query: &LogQuery,
-    ) -> Result<Logs, PlatformError> {
-        // One line more than wanted tells whether there are older ones.
-        let searched = if query.grep.is_some() || query.previous {
-            SEARCHED
-        } else {
-            query.lines + 1
-        };
-        let mut options = LogsOptionsBuilder::default()
-            .stdout(true)
-            .stderr(true)
-            .timestamps(true)
-            .tail(&searched.to_string());
-        if let Some(since) = query.since {
-            options = options.since(i32::try_from(since.as_second()).unwrap_or(0));
-        }
-        let started = if query.previous {
-            let state = self.inspect(&container.id).await?.state.unwrap_or_default();
-            match moment(state.started_at.as_deref()) {
-                // The engine keeps one log over restarts in place: what is older than the start.
-                Some(at) => Some(at),
-                None => return Ok(Logs::default()),
-            }
-        } else {
-            None
-        };
-        let wanted = |line: &LogLine| {
-            started.is_none_or(|started| line.at.is_some_and(|at| at < started))
-                && query
-                    .since
-                    .is_none_or(|since| line.at.is_none_or(|at| at >= since))
-                && query
-                    .grep
-                    .as_ref()
-                    .is_none_or(|grep| line.text.to_lowercase().contains(&grep.to_lowercase()))
-        };
-        let mut kept: VecDeque<LogLine> = VecDeque::with_capacity(query.lines + 1);
-        let mut truncated = false;
-        let mut seen = 0;
-        let read = async {
-            let mut stream = self.client.logs(&container.id, Some(options.build()));
-            let mut reader = Reader::new(&container.name);
-            while let Some(output) = stream.next().await {
-                for line in reader.read(output?) {
-                    seen += 1;
-                    if wanted(&line) {
-                        kept.push_back(line);
-                        if kept.len() > query.lines {
-                            kept.pop_front();
-                            truncated = true;
-                        }
-                    }
-                }
-            }
-            for line in reader.rest() {
-                seen += 1;
-                if wanted(&line) {
-                    kept.push_back(line);
-                }
-            }
-            Ok::<_, bollard::errors::Error>(())
-        };
-        match tokio::time::timeout(SLOW, read).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(errors::translate(&self.host, "read logs", error)),
-            Err(_) => {
-                return Err(PlatformError::Timeout {
-                    platform: super::NAME,
-                    what: "reading logs".into(),
-                    after: SLOW,
-                });
-            }
-        }
-        truncated |= seen >= SEARCHED;
-        Ok(Logs {
-            lines: kept.into(),
-            truncated,
-        })
-    }
+/// The first portion where lines are searched.
+const FIRST: usize = 2_000;
 
-    /// The last lines of one container, for error messages.
-    pub(super) async fn last_words(&self, id: &str, name: &str) -> String {
-        let container = Found {
-            id: id.into(),
-            name: name.into(),
-            number: 1,
-            running: false,
-            created: false,
-        };
-        let query = LogQuery {
-            lines: 3,
-            since: None,
-            grep: None,
-            previous: false,
-        };
-        match self.container_logs(&container, &query).await {
-            Ok(logs) if !logs.lines.is_empty() => {
-                let texts: Vec<_> = logs.lines.iter().map(|line| cut(&line.text, 200)).collect();
-                format!("; last it said: {}", texts.join(" / "))
-            }
-            // The words only adorn another error.
-            _ => String::new(),
-        }
-    }
+/// The most entries that are read of one container.
+const READ: usize = 200_000;
+
+/// What is wanted of one container.
+struct Wanted<'a> {
+    lines: usize,
+    since: Option<Timestamp>,
+    before: Option<Timestamp>,
+    grep: Option<&'a str>,
 }
 
-/// Puts lines together from the pieces of the engine's stream.
-struct Reader<'a> {
-    replica: &'a str,
-    /// Unfinished lines of standard output and standard error.
-    open: [String; 2],
+/// The lines of all replicas, merged by time.
+pub(super) async fn logs(
+    engine: &Engine,
+    service: &Service,
+    query: &LogQuery,
+) -> Result<Logs, PlatformError> {
+    let found = find::containers(engine, service).await?;
+    let grep = query.grep.as_deref().map(str::to_lowercase);
+    let all = try_join_all(found.iter().map(async |one| {
+        let mut wanted = Wanted {
+            lines: query.lines,
+            since: query.since,
+            before: None,
+            grep: grep.as_deref(),
+        };
+        if query.previous {
+            let Some(now) = find::replica(engine, &one.id).await? else {
+                return Ok(Logs::default());
+            };
+            // A container that never started has no run before.
+            wanted.before = Some(now.started_at.unwrap_or(Timestamp::MIN));
+        }
+        read(engine, &one.id, &one.name, &wanted).await
+    }))
+    .await?;
+    let mut truncated = false;
+    let mut lines = Vec::new();
+    for one in all {
+        truncated |= one.truncated;
+        lines.extend(one.lines);
+    }
+    lines.sort_by_key(|line| line.at);
+    let surplus = lines.len().saturating_sub(query.lines);
+    lines.drain(..surplus);
+    Ok(Logs {
+        lines,
+        truncated: truncated || surplus > 0,
+    })
 }
 
-impl<'a> Reader<'a> {
-    fn new(replica: &'a str) -> Self {
-        Self {
-            replica,
-            open: [String::new(), String::new()],
-        }
-    }
-
-    fn read(&mut self, output: LogOutput) -> Vec<LogLine> {
-        let stderr = matches!(output, LogOutput::StdErr { .. });
-        let text = String::from_utf8_lossy(&output.into_bytes()).into_owned();
-        let open = &mut self.open[usize::from(stderr)];
-        let mut lines = Vec::new();
-        for piece in text.split_inclusive('\n') {
-            // A line without end must not fill the memory.
-            if open.len() < 4 * LogLine::MAX_BYTES {
-                open.push_str(piece);
-            }
-            if piece.ends_with('\n') {
-                lines.push(line(self.replica, stderr, &std::mem::take(open)));
-            }
-        }
-        lines
-    }
-
-    fn rest(self) -> Vec<LogLine> {
-        let [out, err] = self.open;
-        [(false, out), (true, err)]
-            .into_iter()
-            .filter(|(_, text)| !text.is_empty())
-            .map(|(stderr, text)| line(self.replica, stderr, &text))
-            .collect()
-    }
-}
-
-fn line(replica: &str, stderr: bool, raw: &str) -> LogLine {
-    let raw = raw.trim_end_matches(['\n', '\r']);
-    let (at, text) = match raw.split_once(' ') {
-        Some((stamp, text)) => match stamp.parse::<Timestamp>() {
-            Ok(at) => (Some(at), text),
-            Err(_) => (None, raw),
-        },
-        None => match raw.parse::<Timestamp>() {
-            Ok(at) => (Some(at), ""),
-            Err(_) => (None, raw),
-        },
+/// The last lines of one container.
+pub(super) async fn last(
+    engine: &Engine,
+    id: &str,
+    name: &str,
+    lines: usize,
+) -> Result<Vec<LogLine>, PlatformError> {
+    let wanted = Wanted {
+        lines,
+        since: None,
+        before: None,
+        grep: None,
     };
-    LogLine {
-        at,
-        replica: replica.to_owned(),
-        stderr,
-        text: cut(&without_escapes(text), LogLine::MAX_BYTES),
-    }
+    Ok(read(engine, id, name, &wanted).await?.lines)
 }
 
-/// Without terminal escapes (`ESC [ … letter`) and other control characters; tabs become spaces.
-fn without_escapes(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\x1b' => {
-                if chars.next_if_eq(&'[').is_some() {
-                    while let Some(c) = chars.next() {
-                        if ('@'..='~').contains(&c) {
-                            break;
-                        }
-                    }
-                }
-            }
-            '\t' => out.push(' '),
-            c if c.is_control() => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_put_together_from_pieces_and_cleaned() {
-        let mut reader = Reader::new("web-1");
-        let piece = |text: &'static str| LogOutput::StdErr {
-            message: text.as_bytes().into(),
+/// The newest wanted lines of one container; none if it is gone.
+async fn read(
+    engine: &Engine,
+    id: &str,
+    name: &str,
+    wanted: &Wanted<'_>,
+) -> Result<Logs, PlatformError> {
+    let searching = wanted.grep.is_some() || wanted.before.is_some();
+    let mut portion = if searching {
+        FIRST.max(wanted.lines + 1)
+    } else {
+        wanted.lines + 1
+    };
+    loop {
+        let call = portion_of(engine, id, name, wanted, portion)?;
+        let read = engine.call_if_there("the log", ACT, call).await?;
+        let Some((lines, matches, entries)) = read else {
+            return Ok(Logs::default());
         };
-        assert!(
-            reader
-                .read(piece("2026-11-23T03:00:00Z \x1b[31mbad"))
-                .is_empty()
-        );
-        let lines = reader.read(piece(" thing\x1b[0m\tx\n2026-11-23T03:00:01Z open"));
-        assert_eq!(lines.len(), 1);
-        assert_eq!(lines[0].text, "bad thing x");
-        assert!(lines[0].stderr && lines[0].at.is_some());
-        assert_eq!(reader.rest()[0].text, "open");
+        let all_read = entries < portion;
+        if all_read || matches > wanted.lines || portion >= READ {
+            return Ok(Logs {
+                lines: lines.into(),
+                truncated: matches > wanted.lines || !all_read,
+            });
+        }
+        portion = (portion * 10).min(READ);
     }
+}
 
-    #[test]
-    fn a_line_without_a_time_is_kept_whole() {
-        let line = line("web-1", false, "no time here\n");
-        assert_eq!((line.at, line.text.as_str()), (None, "no time here"));
+/// Reads the newest `portion` entries: the newest wanted lines of them, how many lines matched,
+/// and how many entries there were.
+fn portion_of(
+    engine: &Engine,
+    id: &str,
+    name: &str,
+    wanted: &Wanted<'_>,
+    portion: usize,
+) -> Result<
+    impl Future<Output = Result<(VecDeque<LogLine>, usize, usize), bollard::errors::Error>>,
+    PlatformError,
+> {
+    let mut options = LogsOptionsBuilder::default()
+        .stdout(true)
+        .stderr(true)
+        .timestamps(true)
+        .tail(&portion.to_string());
+    // The engine counts `tail` before it looks at times. What it leaves out by `since` is older
+    // than all that it sends, so fewer entries than asked for still mean that nothing is missing.
+    if let Some(since) = wanted.since {
+        let seconds = since.as_second().clamp(1, i64::from(i32::MAX));
+        options = options.since(seconds as i32);
     }
+    let mut stream = engine.client()?.logs(id, Some(options.build()));
+    Ok(async move {
+        let mut lines = VecDeque::new();
+        let (mut matches, mut entries) = (0_usize, 0_usize);
+        let mut keep = |raw: text::Raw| {
+            let text = clean(&raw.text);
+            let matching = wanted.since.is_none_or(|since| raw.at >= Some(since))
+                && wanted.before.is_none_or(|before| raw.at < Some(before))
+                && wanted
+                    .grep
+                    .is_none_or(|grep| text.to_lowercase().contains(grep));
+            if !matching {
+                return;
+            }
+            matches += 1;
+            if lines.len() == wanted.lines {
+                lines.pop_front();
+            }
+            lines.push_back(LogLine {
+                at: raw.at,
+                replica: name.to_owned(),
+                stderr: raw.stderr,
+                text: fit(text),
+            });
+        };
+        let mut whole = Entries::default();
+        while let Some(output) = stream.next().await {
+            let (stderr, bytes) = match output? {
+                LogOutput::StdErr { message } => (true, message),
+                LogOutput::StdOut { message }
+                | LogOutput::StdIn { message }
+                | LogOutput::Console { message } => (false, message),
+            };
+            entries += 1;
+            if let Some(raw) = whole.take(stderr, &bytes) {
+                keep(raw);
+            }
+        }
+        whole.rest().into_iter().for_each(&mut keep);
+        Ok((lines, matches, entries))
+    })
 }

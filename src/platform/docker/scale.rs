@@ -1,338 +1,308 @@
-//! Scale: further replicas are made from the newest existing container's own configuration.
+//! Changing the number of replicas, as `docker compose up --scale` would.
 
-use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, NetworkConnectRequest,
-    NetworkingConfig,
+    ContainerInspectResponse, ContainerStateStatusEnum as State, NetworkConnectRequest,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
     StopContainerOptionsBuilder,
 };
+use futures_util::future::try_join_all;
+use futures_util::{StreamExt, stream};
 
-use super::find::{Found, NUMBER};
-use super::{Docker, SLOW};
-use crate::domain::Target;
-use crate::domain::service::{Patience, Service, ServiceStatus};
+use super::engine::{ACT, ASK, Engine};
+use super::recipe::{self, Recipe};
+use super::{find, wait};
+use crate::domain::service::{Patience, Service, ServiceStatus, Target};
 use crate::platform::{PlatformError, ProgressSink};
 
-impl Docker {
-    /// Why this service can't have that many replicas, if it can't; else its containers.
-    pub(super) async fn check_scalable(
-        &self,
-        service: &Service,
-        replicas: u32,
-    ) -> Result<Vec<Found>, PlatformError> {
-        let Target::Compose {
-            project,
-            service: own,
-        } = &service.target
-        else {
-            return Err(PlatformError::Unsupported(format!(
-                "{} is a single container by name: it can't be scaled. Run it as a Compose service",
-                service.name
-            )));
-        };
-        if replicas == 0 {
-            return Err(PlatformError::Unsupported(format!(
-                "{} can't be scaled to 0: no container would be left to make new ones from. \
-                 Stop it with `docker compose stop`",
-                service.name
-            )));
-        }
-        let found = self.find(service).await?;
-        if replicas as usize <= found.len() {
-            return Ok(found);
-        }
-        let newest = &found[found.len() - 1];
-        if separator(&newest.name, project, own, newest.number).is_none() {
-            return Err(PlatformError::Unsupported(format!(
-                "{} has the fixed container name {}: a second one can't be made. Remove \
-                 `container_name` from the Compose file",
-                service.name, newest.name
-            )));
-        }
-        if let Some(port) = fixed_port(&self.inspect(&newest.id).await?) {
-            return Err(PlatformError::Unsupported(format!(
-                "{} publishes the host port {port}: only one container can have it. Publish no \
-                 fixed host port (put a proxy before it)",
-                service.name
-            )));
-        }
-        Ok(found)
-    }
+/// So many replicas are brought up at the same time.
+const AT_ONCE: usize = 3;
 
-    pub(super) async fn scale_to(
-        &self,
-        service: &Service,
-        replicas: u32,
-        patience: Patience,
-        progress: &ProgressSink,
-    ) -> Result<ServiceStatus, PlatformError> {
-        let mut found = self.check_scalable(service, replicas).await?;
-        let total = (replicas as usize).abs_diff(found.len()) as u32;
-        let mut done = 0;
-        while found.len() > replicas as usize {
-            // The newest last: those people know stay.
-            let Some(newest) = found.pop() else { break };
-            progress.report(done, total, format!("{}: stopping", newest.name));
-            self.stop_and_remove(&newest, patience).await?;
-            done += 1;
-            progress.report(done, total, format!("{}: removed", newest.name));
-        }
-        for left in &found {
-            // Made and never started: left behind by an interrupted call.
-            if left.created {
-                progress.report(done, total, format!("{}: starting", left.name));
-                self.start(&left.id, &left.name).await?;
-            }
-        }
-        let mut number = found
-            .iter()
-            .map(|container| container.number)
-            .max()
-            .unwrap_or(0);
-        for _ in found.len()..replicas as usize {
-            number += 1;
-            let pattern = &found[found.len() - 1];
-            progress.report(done, total, format!("replica {number}: being made"));
-            let made = self.make_like(service, pattern, number).await?;
-            progress.report(
-                done,
-                total,
-                format!("{}: waiting until it is well", made.name),
-            );
-            if let Err(error) = self.until_well(&made.id, patience.healthy).await {
-                // It takes no part in the service, then.
-                self.remove(&made).await?;
-                return Err(error);
-            }
-            found.push(made);
-            done += 1;
-        }
-        for container in &found {
-            self.until_well(&container.id, patience.healthy).await?;
-        }
-        self.read_status(service).await
-    }
-
-    async fn start(&self, id: &str, name: &str) -> Result<(), PlatformError> {
-        let call = self
-            .client
-            .start_container(id, None::<StartContainerOptions>);
-        self.call(&format!("start {name}"), SLOW, call).await
-    }
-
-    async fn stop_and_remove(
-        &self,
-        container: &Found,
-        patience: Patience,
-    ) -> Result<(), PlatformError> {
-        let grace = i32::try_from(patience.stop.as_secs()).unwrap_or(i32::MAX);
-        let options = StopContainerOptionsBuilder::default().t(grace).build();
-        let call = self.client.stop_container(&container.id, Some(options));
-        self.call(
-            &format!("stop {}", container.name),
-            patience.stop + SLOW,
-            call,
-        )
-        .await?;
-        self.remove(container).await
-    }
-
-    async fn remove(&self, container: &Found) -> Result<(), PlatformError> {
-        // Its anonymous volumes go with it; named ones stay.
-        let options = RemoveContainerOptionsBuilder::default()
-            .force(true)
-            .v(true)
-            .build();
-        let call = self.client.remove_container(&container.id, Some(options));
-        self.call(&format!("remove {}", container.name), SLOW, call)
-            .await
-    }
-
-    /// Makes and starts a container like another, with the next number.
-    async fn make_like(
-        &self,
-        service: &Service,
-        pattern: &Found,
-        number: u32,
-    ) -> Result<Found, PlatformError> {
-        let Target::Compose {
-            project,
-            service: own,
-        } = &service.target
-        else {
-            return Err(PlatformError::Unsupported("not a Compose service".into()));
-        };
-        let inspected = self.inspect(&pattern.id).await?;
-        let mark = separator(&pattern.name, project, own, pattern.number).unwrap_or("-");
-        let name = format!("{project}{mark}{own}{mark}{number}");
-        let (body, others) =
-            create_body(&inspected, number).map_err(|error| PlatformError::Failed {
-                platform: super::NAME,
-                message: format!(
-                    "the configuration of {} can't be copied: {error}",
-                    pattern.name
-                ),
-                source: Some(error.into()),
-            })?;
-        let options = CreateContainerOptionsBuilder::default().name(&name).build();
-        let call = self.client.create_container(Some(options), body);
-        let id = self.call(&format!("make {name}"), SLOW, call).await?.id;
-        let made = Found {
-            id,
-            name,
-            number,
-            running: false,
-            created: true,
-        };
-        let joined = async {
-            for (network, endpoint) in others {
-                let request = NetworkConnectRequest {
-                    container: made.id.clone(),
-                    endpoint_config: Some(endpoint),
-                };
-                let call = self.client.connect_network(&network, request);
-                self.call(&format!("join {} to {network}", made.name), SLOW, call)
-                    .await?;
-            }
-            self.start(&made.id, &made.name).await
-        };
-        if let Err(error) = joined.await {
-            self.remove(&made).await?;
-            return Err(error);
-        }
-        Ok(made)
-    }
-}
-
-/// What stands between project, service and number: `-` (Compose v2), `_` (v1), or nothing we know.
-fn separator(name: &str, project: &str, service: &str, number: u32) -> Option<&'static str> {
-    ["-", "_"]
-        .into_iter()
-        .find(|mark| name == format!("{project}{mark}{service}{mark}{number}"))
-}
-
-/// The first fixed host port that is published.
-fn fixed_port(inspected: &ContainerInspectResponse) -> Option<String> {
-    inspected
-        .host_config
-        .as_ref()?
-        .port_bindings
-        .as_ref()?
-        .values()
-        .flatten()
-        .flatten()
-        .filter_map(|binding| binding.host_port.clone())
-        .find(|port| !port.is_empty() && port != "0")
-}
-
-type Endpoints = Vec<(String, EndpointSettings)>;
-
-/// The configuration of a further replica, on its first network, and the networks to join later
-/// (engines before API 1.44 take one at creation).
-fn create_body(
-    inspected: &ContainerInspectResponse,
+/// A replica that is there.
+struct Old {
+    id: String,
+    name: String,
     number: u32,
-) -> Result<(ContainerCreateBody, Endpoints), serde_json::Error> {
-    let config = serde_json::to_value(&inspected.config)?;
-    let mut body: ContainerCreateBody = serde_json::from_value(config)?;
-    let id = inspected.id.clone().unwrap_or_default();
-    let short = id.get(..12).unwrap_or(&id).to_owned();
-    // The default host name is the short id: the new one gets its own.
-    if body.hostname.as_deref() == Some(short.as_str()) {
-        body.hostname = None;
+    state: Option<State>,
+    facts: ContainerInspectResponse,
+}
+
+/// What is to be done, in this order.
+#[derive(Default)]
+struct Plan {
+    /// To be stopped and removed, the newest first.
+    surplus: Vec<(String, String)>,
+    /// Made by a call that died before it could start them: removed and made anew.
+    leftover: Vec<(String, String)>,
+    /// Stopped, and wanted.
+    asleep: Vec<(String, String)>,
+    fresh: Vec<Recipe>,
+}
+
+/// Why the service can't have that many replicas, if it can't.
+pub(super) async fn scalable(
+    engine: &Engine,
+    service: &Service,
+    replicas: u32,
+) -> Result<(), PlatformError> {
+    plan(engine, service, replicas).await.map(drop)
+}
+
+/// Brings the number of replicas to `replicas`.
+pub(super) async fn scale(
+    engine: &Engine,
+    service: &Service,
+    replicas: u32,
+    patience: Patience,
+    progress: &ProgressSink,
+) -> Result<ServiceStatus, PlatformError> {
+    let plan = plan(engine, service, replicas).await?;
+    let total = (plan.surplus.len() + plan.asleep.len() + plan.fresh.len()) as u32;
+    let mut done = 0;
+    for (id, name) in &plan.surplus {
+        progress.report(done, total, format!("{name}: stopping"));
+        let limit = patience.stop + ACT;
+        let seconds = patience.stop.as_secs().min(i32::MAX as u64) as i32;
+        let options = StopContainerOptionsBuilder::default().t(seconds).build();
+        let client = engine.patient_client(limit)?;
+        let call = client.stop_container(id, Some(options));
+        let what = format!("the stop of {name}");
+        engine.call_if_there(&what, limit, call).await?;
+        remove(engine, id, name, false).await?;
+        done += 1;
+        progress.report(done, total, format!("{name}: removed"));
     }
-    body.labels
-        .get_or_insert_default()
-        .insert(NUMBER.to_owned(), number.to_string());
-    body.host_config.clone_from(&inspected.host_config);
-    let old_name = inspected
-        .name
-        .as_deref()
-        .unwrap_or_default()
-        .trim_start_matches('/');
-    let mut networks: Endpoints = inspected
-        .network_settings
-        .as_ref()
-        .and_then(|settings| settings.networks.clone())
-        .unwrap_or_default()
+    for (id, name) in &plan.leftover {
+        remove(engine, id, name, true).await?;
+    }
+    let fresh = plan.fresh.into_iter().map(Task::Make);
+    let asleep = plan
+        .asleep
         .into_iter()
-        .map(|(network, endpoint)| {
-            let aliases = endpoint.aliases.unwrap_or_default();
-            let aliases = aliases
-                .into_iter()
-                .filter(|a| *a != short && a != old_name)
-                .collect();
-            // No address of the old one: the engine gives a new one.
-            let endpoint = EndpointSettings {
-                aliases: Some(aliases),
-                links: endpoint.links,
-                driver_opts: endpoint.driver_opts,
-                ..EndpointSettings::default()
-            };
-            (network, endpoint)
+        .map(|(id, name)| Task::Wake { id, name });
+    let tasks: Vec<Task> = asleep.chain(fresh).collect();
+    let mut running = stream::iter(tasks)
+        .map(|task| bring_up(engine, task, patience.healthy))
+        .buffer_unordered(AT_ONCE);
+    let mut failed = Vec::new();
+    progress.report(done, total, "starting and waiting until healthy");
+    while let Some(result) = running.next().await {
+        match result {
+            Ok(name) => {
+                done += 1;
+                progress.report(done, total, format!("{name}: healthy"));
+            }
+            Err(error) => failed.push(error),
+        }
+    }
+    match failed.len() {
+        0 => find::status(engine, service).await,
+        1 => Err(failed.remove(0)),
+        _ => {
+            let texts: Vec<String> = failed.iter().map(ToString::to_string).collect();
+            Err(wait::unwell(texts.join("\n")))
+        }
+    }
+}
+
+/// What there is to do, or why it can't be done.
+async fn plan(engine: &Engine, service: &Service, replicas: u32) -> Result<Plan, PlatformError> {
+    let Target::Compose {
+        project,
+        service: name,
+    } = &service.target
+    else {
+        return Err(PlatformError::Unsupported(format!(
+            "{0} is one container by its name, which can't be scaled: run it with Docker Compose \
+             and give [service.{0}] its project and service",
+            service.name
+        )));
+    };
+    if replicas == 0 {
+        return Err(PlatformError::Unsupported(format!(
+            "{name} can't be scaled to 0: nothing would be left to copy new replicas from. Stop \
+             it with `docker compose stop {name}`"
+        )));
+    }
+    let mut old = look(engine, service, project, name).await?;
+    let mut plan = Plan::default();
+    while old.len() > replicas as usize
+        && let Some(one) = old.pop()
+    {
+        plan.surplus.push((one.id, one.name));
+    }
+    let is_leftover = |one: &Old| one.state == Some(State::CREATED);
+    // All containers look the same to Compose, so the newest that has ever run is the model.
+    let model = old.iter().rposition(|one| !is_leftover(one));
+    let refusal = old.last().and_then(|one| {
+        let model = model.map_or(one, |at| &old[at]);
+        recipe::refusal(project, name, &model.facts)
+    });
+    let mut numbers = Vec::new();
+    for one in &old {
+        let pair = (one.id.clone(), one.name.clone());
+        match one.state {
+            Some(State::CREATED) if model.is_some() && refusal.is_none() => {
+                numbers.push(one.number);
+                plan.leftover.push(pair);
+            }
+            Some(State::CREATED | State::EXITED | State::DEAD) => plan.asleep.push(pair),
+            _ => {}
+        }
+    }
+    let highest = old.iter().map(|one| one.number).max().unwrap_or(0);
+    let missing = replicas.saturating_sub(old.len() as u32);
+    numbers.extend((1..=missing).map(|more| highest + more));
+    if numbers.is_empty() {
+        return Ok(plan);
+    }
+    if let Some(refusal) = refusal {
+        return Err(PlatformError::Unsupported(refusal));
+    }
+    let model = model.unwrap_or(old.len().saturating_sub(1));
+    let Some(model) = old.into_iter().nth(model) else {
+        return Ok(plan);
+    };
+    let stem = recipe::numbered(project, name, &model.name).map_or("", |(stem, _)| stem);
+    let image = image(engine, &model.facts).await?;
+    for number in numbers {
+        let facts = model.facts.clone();
+        let name = format!("{stem}{number}");
+        let recipe = recipe::recipe(facts, name, number, image.clone())?;
+        plan.fresh.push(recipe);
+    }
+    Ok(plan)
+}
+
+/// The replicas that are there, by their numbers.
+async fn look(
+    engine: &Engine,
+    service: &Service,
+    project: &str,
+    name: &str,
+) -> Result<Vec<Old>, PlatformError> {
+    let found = find::containers(engine, service).await?;
+    let facts = try_join_all(found.iter().map(|one| find::inspect(engine, &one.id))).await?;
+    let mut old: Vec<Old> = found
+        .into_iter()
+        .zip(facts)
+        .filter_map(|(one, facts)| {
+            let facts = facts?;
+            let labels = facts.config.as_ref().and_then(|c| c.labels.as_ref());
+            let label = labels.and_then(|labels| labels.get(find::NUMBER)?.parse().ok());
+            let number = recipe::numbered(project, name, &one.name).map(|(_, number)| number);
+            Some(Old {
+                number: number.or(label).unwrap_or(0),
+                state: facts.state.as_ref().and_then(|state| state.status),
+                id: one.id,
+                name: one.name,
+                facts,
+            })
         })
         .collect();
-    networks.sort_by(|a, b| a.0.cmp(&b.0));
-    let mode = inspected
-        .host_config
-        .as_ref()
-        .and_then(|host| host.network_mode.clone());
-    let first = networks
-        .iter()
-        .position(|(network, _)| Some(network) == mode.as_ref())
-        .unwrap_or(0);
-    if !networks.is_empty() {
-        let (network, endpoint) = networks.remove(first);
-        body.networking_config = Some(NetworkingConfig {
-            endpoints_config: Some(HashMap::from([(network, endpoint)])),
-        });
-    }
-    Ok((body, networks))
+    old.sort_by_key(|one| one.number);
+    Ok(old)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The image of a container: as it was named, if the name still means the same image.
+async fn image(engine: &Engine, facts: &ContainerInspectResponse) -> Result<String, PlatformError> {
+    let id = facts.image.clone().unwrap_or_default();
+    let named = facts
+        .config
+        .as_ref()
+        .and_then(|config| config.image.clone());
+    let Some(named) = named else {
+        return Ok(id);
+    };
+    let call = engine.client()?.inspect_image(&named);
+    let now = engine.call_if_there("the image", ASK, call).await?;
+    let same = now.is_some_and(|now| now.id.as_deref() == Some(id.as_str()));
+    Ok(if same { named } else { id })
+}
 
-    fn inspected() -> ContainerInspectResponse {
-        serde_json::from_value(serde_json::json!({
-            "Id": "0123456789abcdef", "Name": "/shop-web-1",
-            "Config": {"Hostname": "0123456789ab", "Image": "nginx:1", "Env": ["A=b"],
-                "Labels": {"com.docker.compose.container-number": "1", "com.docker.compose.project": "shop"}},
-            "HostConfig": {"NetworkMode": "shop_default", "Binds": ["/a:/b"],
-                "PortBindings": {"80/tcp": [{"HostPort": "8080"}]}},
-            "NetworkSettings": {"Networks": {
-                "shop_back": {"Aliases": ["web", "0123456789ab"], "IPAddress": "10.0.0.2"},
-                "shop_default": {"Aliases": ["web", "shop-web-1", "0123456789ab"], "IPAddress": "10.1.0.2",
-                    "MacAddress": "02:42:0a:01:00:02"}}},
-        }))
-        .unwrap()
-    }
+/// A replica to be brought up.
+enum Task {
+    /// One that is there.
+    Wake { id: String, name: String },
+    /// A new one.
+    Make(Recipe),
+}
 
-    #[test]
-    fn a_further_replica_has_the_same_configuration_but_nothing_of_the_others_own() {
-        let (body, others) = create_body(&inspected(), 4).unwrap();
-        assert_eq!(body.hostname, None);
-        assert_eq!(body.image.as_deref(), Some("nginx:1"));
-        assert_eq!(body.labels.unwrap()[NUMBER], "4");
-        assert_eq!(body.host_config.unwrap().binds.unwrap(), ["/a:/b"]);
-        let first = body.networking_config.unwrap().endpoints_config.unwrap();
-        assert_eq!(first["shop_default"].aliases.as_ref().unwrap(), &["web"]);
-        assert_eq!(first["shop_default"].ip_address, None);
-        assert_eq!(first["shop_default"].mac_address, None);
-        assert_eq!(others.len(), 1);
-        assert_eq!(others[0].0, "shop_back");
+/// Brings one replica up and awaits that it is well; a new one that fails is removed again.
+async fn bring_up(
+    engine: &Engine,
+    task: Task,
+    patience: Duration,
+) -> Result<String, PlatformError> {
+    let (id, name, new) = match task {
+        Task::Wake { id, name } => (id, name, false),
+        Task::Make(recipe) => {
+            let name = recipe.name.clone();
+            let options = CreateContainerOptionsBuilder::default().name(&name).build();
+            let call = engine
+                .client()?
+                .create_container(Some(options), recipe.body);
+            let made = engine.call(&format!("making {name}"), ACT, call).await?;
+            if let Err(error) = connect(engine, &made.id, recipe.networks).await {
+                return Err(give_up(engine, &made.id, &name, error).await);
+            }
+            (made.id, name, true)
+        }
+    };
+    let started = async {
+        let call = engine
+            .client()?
+            .start_container(&id, None::<StartContainerOptions>);
+        engine
+            .call(&format!("the start of {name}"), ACT, call)
+            .await?;
+        wait::until_well(engine, &id, &name, patience, Duration::ZERO).await
+    };
+    match started.await {
+        Ok(()) => Ok(name),
+        Err(error) if new => Err(give_up(engine, &id, &name, error).await),
+        Err(error) => Err(error),
     }
+}
 
-    #[test]
-    fn fixed_names_and_ports_are_seen() {
-        assert_eq!(fixed_port(&inspected()).as_deref(), Some("8080"));
-        assert_eq!(separator("shop-web-2", "shop", "web", 2), Some("-"));
-        assert_eq!(separator("shop_web_2", "shop", "web", 2), Some("_"));
-        assert_eq!(separator("web", "shop", "web", 1), None);
+async fn connect(
+    engine: &Engine,
+    id: &str,
+    networks: Vec<(String, bollard::models::EndpointSettings)>,
+) -> Result<(), PlatformError> {
+    for (network, endpoint) in networks {
+        let request = NetworkConnectRequest {
+            container: id.to_owned(),
+            endpoint_config: Some(endpoint),
+        };
+        let call = engine.client()?.connect_network(&network, request);
+        let what = format!("the connection to {network}");
+        engine.call(&what, ACT, call).await?;
     }
+    Ok(())
+}
+
+/// Removes a replica that failed; the error tells of it.
+async fn give_up(engine: &Engine, id: &str, name: &str, error: PlatformError) -> PlatformError {
+    match remove(engine, id, name, true).await {
+        Ok(()) => wait::unwell(format!("{error}\n{name} was removed again")),
+        Err(other) => wait::unwell(format!(
+            "{error}\n{name} could not be removed again: {other}. Remove it with \
+             `docker rm -f {name}`"
+        )),
+    }
+}
+
+/// Removes a container; `wholly` also by force and with its nameless volumes.
+async fn remove(engine: &Engine, id: &str, name: &str, wholly: bool) -> Result<(), PlatformError> {
+    let options = RemoveContainerOptionsBuilder::default()
+        .force(wholly)
+        .v(wholly)
+        .build();
+    let call = engine.client()?.remove_container(id, Some(options));
+    let what = format!("the removal of {name}");
+    engine.call_if_there(&what, ACT, call).await.map(drop)
 }

@@ -1,245 +1,217 @@
-//! Resource use: one stream a container in the background, answers from the newest sample.
+//! Samples of resource use, taken in the background.
 //!
-//! A reading takes the engine a second, because CPU use is a difference. So the first question opens
-//! a stream for each of the service's containers, and every later one is answered at once. A stream
-//! that nobody has asked about for [`IDLE`] ends.
+//! The engine needs a second for one sample, because the use of the CPU is a difference. So the
+//! containers of a service are sampled for as long as somebody asks, and a question is answered
+//! from the newest samples.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bollard::models::ContainerStatsResponse;
 use bollard::query_parameters::StatsOptionsBuilder;
 use futures_util::StreamExt;
-use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
 
-use super::find::Found;
-use super::{Docker, NAME};
-use crate::domain::service::{ReplicaStats, Service, ServiceStats};
+use super::PLATFORM;
+use super::engine::{ASK, Engine};
+use super::find::{self, Found};
+use crate::domain::service::{ReplicaStats, Service, ServiceName, ServiceStats, Target};
 use crate::platform::PlatformError;
 
-/// A stream that nobody has asked about for this long ends.
-const IDLE: Duration = Duration::from_secs(120);
+mod sample;
 
-/// The first sample of a container takes the engine about a second.
-const FIRST: Duration = Duration::from_secs(4);
+/// Samples are renewed so often.
+const EVERY: Duration = Duration::from_secs(2);
 
-type Sample = (Timestamp, ReplicaStats);
+/// A service that nobody asked for so long is not sampled any more.
+const ASKED: Duration = Duration::from_secs(120);
 
-/// The streams, by container id.
-#[derive(Clone)]
-pub(super) struct Sampler {
-    client: bollard::Docker,
-    streams: Arc<Mutex<HashMap<String, Stream>>>,
+/// The first question waits no longer than this.
+const FIRST: Duration = Duration::from_millis(2_500);
+
+/// Older samples are not shown: the engine does not answer.
+const STALE: Duration = Duration::from_secs(10);
+
+/// The samplers of all services that are asked for.
+#[derive(Debug, Default)]
+pub(super) struct Samplers(Mutex<HashMap<ServiceName, Sampler>>);
+
+/// The sampler of one service; its task ends with it.
+#[derive(Debug)]
+struct Sampler {
+    target: Target,
+    asked: watch::Sender<Instant>,
+    samples: watch::Receiver<Samples>,
 }
 
-struct Stream {
-    newest: watch::Receiver<Option<Sample>>,
-    asked: Instant,
+/// The newest samples of one service.
+#[derive(Debug, Default, Clone)]
+struct Samples {
+    /// By name of the replica.
+    replicas: BTreeMap<String, Sample>,
+    /// When the last round through all replicas was complete.
+    round: Option<Instant>,
 }
 
-impl Sampler {
-    pub(super) fn new(client: bollard::Docker) -> Self {
-        Self {
-            client,
-            streams: Arc::default(),
-        }
-    }
-
-    /// The newest sample of a container, which may be awaited the first time.
-    async fn sample(&self, container: &Found) -> Option<Sample> {
-        let mut newest = self.stream(container);
-        let first = newest.wait_for(Option::is_some);
-        let sample = tokio::time::timeout(FIRST, first).await.ok()?.ok()?.clone();
-        sample
-    }
-
-    /// The container's stream, opened if there is none.
-    fn stream(&self, container: &Found) -> watch::Receiver<Option<Sample>> {
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(stream) = streams.get_mut(&container.id) {
-            stream.asked = Instant::now();
-            return stream.newest.clone();
-        }
-        let (sender, newest) = watch::channel(None);
-        let stream = Stream {
-            newest: newest.clone(),
-            asked: Instant::now(),
-        };
-        streams.insert(container.id.clone(), stream);
-        tokio::spawn(self.clone().follow(container.clone(), sender));
-        newest
-    }
-
-    async fn follow(self, container: Found, newest: watch::Sender<Option<Sample>>) {
-        let options = StatsOptionsBuilder::default().stream(true).build();
-        let mut stream = self.client.stats(&container.id, Some(options));
-        while let Some(Ok(reading)) = stream.next().await {
-            if let Some(stats) = figures(&container.name, &reading) {
-                newest.send_replace(Some((Timestamp::now(), stats)));
-            }
-            let wanted = {
-                let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-                streams
-                    .get(&container.id)
-                    .is_some_and(|stream| stream.asked.elapsed() < IDLE)
-            };
-            // A stopped container sends empty readings for ever.
-            let runs = reading
-                .pids_stats
-                .as_ref()
-                .is_some_and(|pids| pids.current.is_some());
-            if !wanted || !runs {
-                break;
-            }
-        }
-        // Ended, gone, or the engine is: the next question opens a new one.
-        self.streams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&container.id);
-    }
+#[derive(Debug, Clone)]
+struct Sample {
+    at: Timestamp,
+    stats: ReplicaStats,
 }
 
-impl Docker {
-    pub(super) async fn read_stats(
+impl Samplers {
+    /// The newest samples of a service.
+    pub(super) async fn stats(
         &self,
+        engine: &Arc<Engine>,
         service: &Service,
     ) -> Result<ServiceStats, PlatformError> {
-        let found = self.find(service).await?;
-        let running: Vec<_> = found.iter().filter(|container| container.running).collect();
-        if running.is_empty() {
-            return Err(PlatformError::Unwell {
-                what: format!(
-                    "no container of {} runs, so there is nothing to measure",
-                    service.name
-                ),
-            });
-        }
-        let samples: Vec<Sample> = join_all(
-            running
-                .into_iter()
-                .map(|container| self.sampler.sample(container)),
-        )
-        .await
-        .into_iter()
-        .flatten()
-        .collect();
-        let Some(taken_at) = samples.iter().map(|(at, _)| *at).min() else {
-            return Err(PlatformError::Timeout {
-                platform: NAME,
-                what: "the first reading of resource use".into(),
-                after: FIRST,
-            });
+        let mut samples = self.asked(engine, service);
+        let fresh = |samples: &Samples| samples.round.is_some_and(|at| at.elapsed() < STALE);
+        let waited = async {
+            samples
+                .wait_for(fresh)
+                .await
+                .ok()
+                .map(|newest| newest.clone())
         };
+        let newest = match tokio::time::timeout(FIRST, waited).await {
+            Ok(Some(newest)) => newest,
+            // The round is not complete, or fails: the containers themselves tell why.
+            Ok(None) | Err(_) => {
+                find::containers(engine, service).await?;
+                let samples = samples.borrow().clone();
+                if samples.replicas.is_empty() {
+                    return Err(PlatformError::Timeout {
+                        platform: PLATFORM,
+                        what: format!("the first samples of {}", service.name),
+                        after: FIRST,
+                    });
+                }
+                samples
+            }
+        };
+        let oldest = newest.replicas.values().map(|sample| sample.at).min();
+        let mut replicas: Vec<ReplicaStats> = newest
+            .replicas
+            .into_values()
+            .map(|sample| sample.stats)
+            .collect();
+        replicas.sort_by(|a, b| find::by_name(&a.replica, &b.replica));
         Ok(ServiceStats {
-            taken_at,
-            replicas: samples.into_iter().map(|(_, stats)| stats).collect(),
+            taken_at: oldest.unwrap_or_else(Timestamp::now),
+            replicas,
         })
+    }
+
+    /// Notes that somebody asks, and begins to sample if need be.
+    fn asked(&self, engine: &Arc<Engine>, service: &Service) -> watch::Receiver<Samples> {
+        let mut samplers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        samplers.retain(|_, sampler| !sampler.asked.is_closed());
+        if let Some(sampler) = samplers.get(&service.name)
+            && sampler.target == service.target
+            && sampler.asked.send(Instant::now()).is_ok()
+        {
+            return sampler.samples.clone();
+        }
+        let (asked, asked_at) = watch::channel(Instant::now());
+        let (publish, samples) = watch::channel(Samples::default());
+        tokio::spawn(run(Arc::clone(engine), service.clone(), asked_at, publish));
+        let receiver = samples.clone();
+        let target = service.target.clone();
+        let sampler = Sampler {
+            target,
+            asked,
+            samples,
+        };
+        samplers.insert(service.name.clone(), sampler);
+        receiver
     }
 }
 
-/// A reading as figures. CPU percent is that of `docker stats`: the container's share of the
-/// machine's CPU time since the reading before, times the number of CPUs.
-fn figures(name: &str, reading: &ContainerStatsResponse) -> Option<ReplicaStats> {
-    let cpu = reading.cpu_stats.as_ref()?;
-    let before = reading.precpu_stats.as_ref()?;
-    let used = |stats: &bollard::models::ContainerCpuStats| {
-        stats.cpu_usage.as_ref().and_then(|usage| usage.total_usage)
-    };
-    let own = used(cpu)?.saturating_sub(used(before)?) as f64;
-    // Without an earlier reading there is no difference to tell of.
-    let machine = cpu
-        .system_cpu_usage?
-        .checked_sub(before.system_cpu_usage?)? as f64;
-    let cpus = f64::from(cpu.online_cpus.unwrap_or(1).max(1));
-    let memory = reading.memory_stats.clone().unwrap_or_default();
-    let cache = memory
-        .stats
-        .as_ref()
-        .and_then(|stats| {
-            stats
-                .get("inactive_file")
-                .or_else(|| stats.get("total_inactive_file"))
-        })
-        .copied()
-        .unwrap_or(0);
-    let networks = reading.networks.clone().unwrap_or_default();
-    let blocks = reading
-        .blkio_stats
-        .clone()
-        .and_then(|stats| stats.io_service_bytes_recursive)
-        .unwrap_or_default();
-    let block = |wanted: &str| {
-        blocks
-            .iter()
-            .filter(|e| {
-                e.op.as_deref()
-                    .is_some_and(|op| op.eq_ignore_ascii_case(wanted))
-            })
-            .filter_map(|entry| entry.value)
-            .sum()
-    };
-    Some(ReplicaStats {
-        replica: name.to_owned(),
-        cpu_percent: if machine > 0.0 {
-            own / machine * cpus * 100.0
-        } else {
-            0.0
-        },
-        memory_bytes: memory.usage.unwrap_or(0).saturating_sub(cache),
-        memory_limit_bytes: memory.limit.filter(|limit| *limit > 0),
-        network_rx_bytes: networks.values().filter_map(|n| n.rx_bytes).sum(),
-        network_tx_bytes: networks.values().filter_map(|n| n.tx_bytes).sum(),
-        block_read_bytes: block("read"),
-        block_write_bytes: block("write"),
-        pids: reading
-            .pids_stats
-            .as_ref()
-            .and_then(|pids| pids.current)
-            .unwrap_or(0),
+/// Samples a service until nobody asks any more.
+async fn run(
+    engine: Arc<Engine>,
+    service: Service,
+    asked: watch::Receiver<Instant>,
+    publish: watch::Sender<Samples>,
+) {
+    let mut tick = tokio::time::interval(EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut host_memory = None;
+    loop {
+        tick.tick().await;
+        // An error here: the driver itself is gone.
+        let wanted = asked.has_changed().is_ok() && asked.borrow().elapsed() < ASKED;
+        if !wanted {
+            return;
+        }
+        if host_memory.is_none() {
+            host_memory = total_memory(&engine).await;
+        }
+        match find::containers(&engine, &service).await {
+            Ok(found) => round(&engine, &found, host_memory, &publish).await,
+            // Nothing of it is left to be shown; other errors are told to who asks.
+            Err(PlatformError::NotFound { .. }) => {
+                publish.send_replace(Samples::default());
+            }
+            Err(error) => tracing::debug!(service = %service.name, %error, "no samples"),
+        }
+    }
+}
+
+/// Samples all running replicas at once and publishes each sample when it is there.
+async fn round(
+    engine: &Engine,
+    found: &[Found],
+    host_memory: Option<u64>,
+    publish: &watch::Sender<Samples>,
+) {
+    let running = || found.iter().filter(|one| one.running);
+    publish.send_modify(|samples| {
+        samples
+            .replicas
+            .retain(|name, _| running().any(|one| one.name == *name));
+    });
+    let mut taken: FuturesUnordered<_> = running()
+        .map(async |one| (one, take(engine, one, host_memory).await))
+        .collect();
+    while let Some((one, sample)) = taken.next().await {
+        publish.send_modify(|samples| match sample {
+            Some(sample) => {
+                samples.replicas.insert(one.name.clone(), sample);
+            }
+            // It ended meanwhile or the engine is too slow: an old sample would mislead.
+            None => {
+                samples.replicas.remove(&one.name);
+            }
+        });
+    }
+    publish.send_modify(|samples| samples.round = Some(Instant::now()));
+}
+
+/// One sample of one container; `None` if there is none to be had.
+async fn take(engine: &Engine, one: &Found, host_memory: Option<u64>) -> Option<Sample> {
+    let options = StatsOptionsBuilder::default()
+        .stream(false)
+        .one_shot(false)
+        .build();
+    let client = engine.client().ok()?;
+    let mut stream = std::pin::pin!(client.stats(&one.id, Some(options)));
+    let facts = tokio::time::timeout(ASK, stream.next()).await.ok()??.ok()?;
+    let stats = sample::stats(&one.name, &facts, host_memory)?;
+    Some(Sample {
+        at: Timestamp::now(),
+        stats,
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_figures_are_those_of_docker_stats() {
-        let reading: ContainerStatsResponse = serde_json::from_value(serde_json::json!({
-            "cpu_stats": {"cpu_usage": {"total_usage": 300}, "system_cpu_usage": 2000, "online_cpus": 2},
-            "precpu_stats": {"cpu_usage": {"total_usage": 100}, "system_cpu_usage": 1000},
-            "memory_stats": {"usage": 1000, "limit": 4000, "stats": {"inactive_file": 200}},
-            "networks": {"eth0": {"rx_bytes": 5, "tx_bytes": 7}, "eth1": {"rx_bytes": 1}},
-            "blkio_stats": {"io_service_bytes_recursive": [
-                {"major": 8, "minor": 0, "op": "Read", "value": 11},
-                {"major": 8, "minor": 0, "op": "write", "value": 13}]},
-            "pids_stats": {"current": 3},
-        }))
-        .unwrap();
-        let stats = figures("web-1", &reading).unwrap();
-        assert!((stats.cpu_percent - 40.0).abs() < 1e-9);
-        assert_eq!(
-            (stats.memory_bytes, stats.memory_percent()),
-            (800, Some(20.0))
-        );
-        assert_eq!((stats.network_rx_bytes, stats.network_tx_bytes), (6, 7));
-        assert_eq!(
-            (stats.block_read_bytes, stats.block_write_bytes, stats.pids),
-            (11, 13, 3)
-        );
-    }
-
-    #[test]
-    fn a_first_reading_has_no_difference_and_is_left_out() {
-        let reading: ContainerStatsResponse = serde_json::from_value(serde_json::json!({
-            "cpu_stats": {"cpu_usage": {"total_usage": 300}, "system_cpu_usage": 2000},
-            "precpu_stats": {"cpu_usage": {"total_usage": 0}},
-        }))
-        .unwrap();
-        assert!(figures("web-1", &reading).is_none());
-    }
+/// The memory of the engine's host, which it calls the limit of a container without one.
+async fn total_memory(engine: &Engine) -> Option<u64> {
+    let info = engine.client().ok()?.info();
+    let info = engine.call("info", ASK, info).await.ok()?;
+    info.mem_total?.try_into().ok()
 }

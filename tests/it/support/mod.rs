@@ -1,6 +1,8 @@
 //! What the tests stand on.
 
+pub mod engine;
 pub mod postgres;
+pub mod process;
 pub mod stage;
 
 /// A port that was free a moment ago.

@@ -26,7 +26,12 @@ impl Setup {
     /// A configuration with these further sections.
     pub fn new(http: bool, rest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, http, port: free_port(), rest: rest.to_owned() }
+        Self {
+            folder,
+            http,
+            port: free_port(),
+            rest: rest.to_owned(),
+        }
     }
 
     /// The embedded database's URL.
@@ -37,7 +42,10 @@ impl Setup {
     /// Writes the file and starts the process; waits until it is ready.
     pub async fn serve(&self, sandbox: &Sandbox) -> Serve {
         let child = self.command(sandbox, "serve").spawn().unwrap();
-        let mut serve = Serve { child, port: self.port };
+        let mut serve = Serve {
+            child,
+            port: self.port,
+        };
         serve.ready().await;
         serve
     }
@@ -52,7 +60,10 @@ impl Setup {
             .env("TREASURY_BOT_CONFIG", &file)
             .env("TREASURY_BOT_SLACK_BOT_TOKEN", sandbox.bot_token())
             .env("TREASURY_BOT_SLACK_APP_TOKEN", sandbox.app_token())
-            .env("TREASURY_BOT_SLACK_SIGNING_SECRET", sandbox.signing_secret())
+            .env(
+                "TREASURY_BOT_SLACK_SIGNING_SECRET",
+                sandbox.signing_secret(),
+            )
             .env("USER", "tester")
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
@@ -86,7 +97,10 @@ impl Serve {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("treasury-bot serve ended: {status}");
             }
-            assert!(std::time::Instant::now() < deadline, "not ready within 20 s");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "not ready within 20 s"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -105,8 +119,16 @@ impl Serve {
     /// `kill -TERM`, and waits for the orderly end.
     pub async fn end(mut self) -> std::process::ExitStatus {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap()
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        tokio::task::spawn_blocking(move || self.child.wait().unwrap())
+            .await
+            .unwrap()
     }
 }
 

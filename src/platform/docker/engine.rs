@@ -1,0 +1,262 @@
+//! The line to the engine: where it is, how long a call may take, what its errors mean.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bollard::errors::Error;
+use jiff::{SignedDuration, Timestamp};
+
+use super::PLATFORM;
+use crate::platform::PlatformError;
+
+/// How long a question (list, inspect) may take.
+pub(super) const ASK: Duration = Duration::from_secs(5);
+
+/// How long a change or a longer answer may take, besides what the caller allows a process.
+pub(super) const ACT: Duration = Duration::from_secs(30);
+
+/// Where the engine is when nobody says.
+const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+
+/// The most characters of the engine's own words that go into an error.
+const WORDS: usize = 500;
+
+/// A connection that is made when it is first needed, so that the bot starts without an engine.
+#[derive(Debug)]
+pub(super) struct Engine {
+    host: String,
+    client: OnceLock<bollard::Docker>,
+}
+
+impl Engine {
+    /// Checks the form of the address only; see [`super::Docker::new`].
+    pub(super) fn new(host: Option<&str>) -> Result<Self, PlatformError> {
+        let host = host.map_or_else(
+            || {
+                std::env::var("DOCKER_HOST")
+                    .ok()
+                    .filter(|host| !host.is_empty())
+                    .unwrap_or_else(|| DEFAULT_HOST.to_owned())
+            },
+            str::to_owned,
+        );
+        let good = match (host.strip_prefix("unix://"), host.strip_prefix("tcp://")) {
+            (Some(path), _) => Path::new(path).is_absolute(),
+            (_, Some(address)) => url::Url::parse(&format!("http://{address}"))
+                .is_ok_and(|url| url.has_host() && matches!(url.path(), "" | "/")),
+            _ => false,
+        };
+        if good {
+            let client = OnceLock::new();
+            Ok(Self { host, client })
+        } else {
+            Err(PlatformError::Unsupported(format!(
+                "`{host}` is not an address of a Docker engine: set [docker] host to \
+                 unix:///path/to/docker.sock or tcp://host:port"
+            )))
+        }
+    }
+
+    /// The client. The only cause of failure is a socket file that is not there.
+    pub(super) fn client(&self) -> Result<&bollard::Docker, PlatformError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let seconds = ACT.as_secs();
+        let version = bollard::API_DEFAULT_VERSION;
+        let client = if self.host.starts_with("unix://") {
+            bollard::Docker::connect_with_unix(&self.host, seconds, version)
+        } else {
+            bollard::Docker::connect_with_http(&self.host, seconds, version)
+        }
+        .map_err(|error| self.error(error))?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    /// The client for a call that may take longer than usual.
+    pub(super) fn patient_client(
+        &self,
+        longest: Duration,
+    ) -> Result<bollard::Docker, PlatformError> {
+        Ok(self.client()?.clone().with_timeout(longest))
+    }
+
+    /// Runs one call with a time limit; `what` names it in the error.
+    pub(super) async fn call<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, PlatformError> {
+        match tokio::time::timeout(limit, call).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(Error::RequestTimeoutError)) | Err(_) => Err(PlatformError::Timeout {
+                platform: PLATFORM,
+                what: what.to_owned(),
+                after: limit,
+            }),
+            Ok(Err(error)) => Err(self.error(error)),
+        }
+    }
+
+    /// Like [`call`](Self::call), but a container that is not there is `None`, not an error.
+    pub(super) async fn call_if_there<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<Option<T>, PlatformError> {
+        let call = async {
+            match call.await {
+                Ok(value) => Ok(Some(value)),
+                Err(Error::DockerResponseServerError {
+                    status_code: 404, ..
+                }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        self.call(what, limit, call).await
+    }
+
+    /// How far the engine's clock is ahead of ours. An engine on this host has our clock.
+    pub(super) async fn clock_ahead(&self) -> Result<SignedDuration, PlatformError> {
+        if self.host.starts_with("unix://") {
+            return Ok(SignedDuration::ZERO);
+        }
+        let asked = Timestamp::now();
+        let info = self.call("info", ASK, self.client()?.info()).await?;
+        let answered = Timestamp::now();
+        let middle = asked + answered.duration_since(asked) / 2;
+        let theirs = info.system_time.and_then(|time| time.parse().ok());
+        Ok(theirs.map_or(SignedDuration::ZERO, |theirs: Timestamp| {
+            theirs.duration_since(middle)
+        }))
+    }
+
+    /// What an error of bollard means for the operator.
+    fn error(&self, error: Error) -> PlatformError {
+        if let Error::DockerResponseServerError {
+            status_code,
+            message,
+        } = &error
+        {
+            let message: String = message.chars().take(WORDS).collect();
+            return match status_code {
+                401 | 403 => PlatformError::Denied {
+                    platform: PLATFORM,
+                    mend: format!(
+                        "the engine or a proxy before it refuses the bot: {message}. \
+                         Allow the bot containers, events and info at {}",
+                        self.host
+                    ),
+                },
+                404 => PlatformError::NotFound {
+                    platform: PLATFORM,
+                    what: message,
+                    mend: "it may just have been removed or replaced; ask for the status".into(),
+                },
+                _ => PlatformError::Failed {
+                    platform: PLATFORM,
+                    message,
+                    source: Some(Box::new(error)),
+                },
+            };
+        }
+        match io_kind(&error) {
+            Some(io::ErrorKind::PermissionDenied) => PlatformError::Denied {
+                platform: PLATFORM,
+                mend: format!(
+                    "the bot may not open {}: add the bot's user to the group docker \
+                     (`usermod -aG docker USER`) and start the bot anew",
+                    self.host
+                ),
+            },
+            Some(_) => self.unreachable(error),
+            None => match error {
+                Error::SocketNotFoundError(_)
+                | Error::HyperResponseError { .. }
+                | Error::HyperLegacyError { .. } => self.unreachable(error),
+                other => PlatformError::Failed {
+                    platform: PLATFORM,
+                    message: other.to_string().chars().take(WORDS).collect(),
+                    source: Some(Box::new(other)),
+                },
+            },
+        }
+    }
+
+    fn unreachable(&self, error: Error) -> PlatformError {
+        PlatformError::Unreachable {
+            platform: PLATFORM,
+            mend: format!(
+                "is the Docker daemon running? `systemctl status docker`. The bot looks at {}: \
+                 set [docker] host if it is elsewhere",
+                self.host
+            ),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+/// The kind of the input or output error at the bottom of an error, if there is one.
+fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Some(error.kind());
+        }
+        next = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_checked_without_an_engine() {
+        for good in [
+            "unix:///run/d.sock",
+            "tcp://10.0.0.1:2375",
+            "tcp://[::1]:2375",
+        ] {
+            assert!(Engine::new(Some(good)).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "d.sock",
+            "unix://d.sock",
+            "ssh://a",
+            "tcp://",
+            "tcp://a/b",
+        ] {
+            let error = Engine::new(Some(bad)).unwrap_err();
+            assert!(
+                error.to_string().contains("[docker] host"),
+                "{bad}: {error}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_away_names_the_mend() {
+        let host = "unix:///nowhere/docker.sock";
+        let error = Engine::new(Some(host)).unwrap().client().unwrap_err();
+        assert!(matches!(error, PlatformError::Unreachable { .. }));
+        assert!(error.to_string().contains("systemctl status docker"));
+        assert!(error.to_string().contains(host));
+
+        let engine = Engine::new(Some("tcp://127.0.0.1:1")).unwrap();
+        let ping = engine.client().unwrap().ping();
+        let error = engine.call("ping", ASK, ping).await.unwrap_err();
+        assert!(
+            matches!(error, PlatformError::Unreachable { .. }),
+            "{error}"
+        );
+    }
+}

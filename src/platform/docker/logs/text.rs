@@ -1,0 +1,161 @@
+//! From the engine's log entries to lines that may be shown.
+
+use jiff::Timestamp;
+
+use crate::domain::service::LogLine;
+
+/// A longer line is cut here before it is looked at; the rest of it is dropped.
+const LONGEST: usize = 64 * 1024;
+
+/// A line as it was written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Raw {
+    pub(super) at: Option<Timestamp>,
+    pub(super) stderr: bool,
+    pub(super) text: String,
+}
+
+/// Puts lines together that the engine cut into entries of 16 KiB.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    begun: [Option<(Option<Timestamp>, Vec<u8>)>; 2],
+}
+
+impl Entries {
+    /// Takes an entry, `time SPACE bytes`; gives the line that it ends.
+    pub(super) fn take(&mut self, stderr: bool, entry: &[u8]) -> Option<Raw> {
+        let (at, bytes) = split_time(entry);
+        let begun = &mut self.begun[usize::from(stderr)];
+        let (_, line) = begun.get_or_insert_with(|| (at, Vec::new()));
+        let room = LONGEST.saturating_sub(line.len());
+        line.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if entry.ends_with(b"\n") {
+            begun.take().map(|begun| raw(stderr, begun))
+        } else {
+            None
+        }
+    }
+
+    /// The lines that were begun and not ended.
+    pub(super) fn rest(self) -> Vec<Raw> {
+        let [out, err] = self.begun;
+        [(false, out), (true, err)]
+            .into_iter()
+            .filter_map(|(stderr, begun)| begun.map(|begun| raw(stderr, begun)))
+            .collect()
+    }
+}
+
+fn raw(stderr: bool, (at, bytes): (Option<Timestamp>, Vec<u8>)) -> Raw {
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Raw { at, stderr, text }
+}
+
+/// Takes off the engine's time stamp.
+fn split_time(entry: &[u8]) -> (Option<Timestamp>, &[u8]) {
+    let split = || {
+        let space = entry.iter().take(40).position(|byte| *byte == b' ')?;
+        let time: Timestamp = std::str::from_utf8(&entry[..space]).ok()?.parse().ok()?;
+        Some((Some(time), &entry[space + 1..]))
+    };
+    split().unwrap_or((None, entry))
+}
+
+/// The text without terminal sequences, control characters and marks that turn the direction of
+/// writing; a tab becomes a space.
+pub(in crate::platform::docker) fn clean(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\t' => clean.push(' '),
+            // `ESC [` or its one-character form: parameters, then a final character.
+            '\u{1b}' if rest.next_if_eq(&'[').is_some() => skip_csi(&mut rest),
+            '\u{9b}' => skip_csi(&mut rest),
+            // A text for the terminal, such as a window title, up to BEL or `ESC \`.
+            '\u{1b}'
+                if rest
+                    .next_if(|c| matches!(c, ']' | 'P' | 'X' | '^' | '_'))
+                    .is_some() =>
+            {
+                while let Some(c) = rest.next() {
+                    if c == '\u{7}' || (c == '\u{1b}' && rest.next_if_eq(&'\\').is_some()) {
+                        break;
+                    }
+                }
+            }
+            '\u{1b}' => {
+                while rest.next_if(|c| (' '..='/').contains(c)).is_some() {}
+                rest.next_if(|c| ('0'..='~').contains(c));
+            }
+            c if c.is_control() || turns(c) => {}
+            c => clean.push(c),
+        }
+    }
+    clean
+}
+
+fn skip_csi(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    while rest.next_if(|c| (' '..='?').contains(c)).is_some() {}
+    rest.next_if(|c| ('@'..='~').contains(c));
+}
+
+/// Characters that can make a text look like another one.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Cuts the text to the most bytes of a line.
+pub(super) fn fit(mut text: String) -> String {
+    if text.len() > LogLine::MAX_BYTES {
+        let room = LogLine::MAX_BYTES - '…'.len_utf8();
+        text.truncate(text.floor_char_boundary(room));
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminal_sequences_and_control_characters_go() {
+        for (dirty, expected) in [
+            ("\u{1b}[1;31mred\u{1b}[0m", "red"),
+            ("a\tb\r\n", "a b"),
+            ("\u{1b}]0;title\u{7}x\u{1b}]8;;http://a\u{1b}\\y", "xy"),
+            ("\u{1b}(Bz\u{9b}2Kw\u{0}", "zw"),
+            ("evil\u{202e}txt", "eviltxt"),
+            ("ends \u{1b}", "ends "),
+            ("ends \u{1b}[", "ends "),
+            ("ä€😀", "ä€😀"),
+        ] {
+            assert_eq!(clean(dirty), expected, "{dirty:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_put_together_and_cut() {
+        let mut entries = Entries::default();
+        let time = "2026-11-23T10:00:00.000000001Z ";
+        let long = format!("{time}{}", "ä".repeat(8_000));
+        assert_eq!(entries.take(false, long.as_bytes()), None);
+        let other = entries.take(true, format!("{time}err\n").as_bytes());
+        assert_eq!(
+            other.map(|raw| (raw.stderr, raw.text)),
+            Some((true, "err\n".into()))
+        );
+        let raw = entries
+            .take(false, format!("{time}end\n").as_bytes())
+            .unwrap();
+        assert_eq!(raw.at, time.trim().parse().ok());
+        assert!(
+            raw.text.ends_with("ääend\n"),
+            "the second time stamp is gone"
+        );
+        let cut = fit(clean(&raw.text));
+        assert!(cut.len() <= LogLine::MAX_BYTES && cut.ends_with("ä…"));
+        assert!(entries.rest().is_empty());
+    }
+}

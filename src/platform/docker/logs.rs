@@ -52,11 +52,13 @@ pub(super) async fn logs(
             grep: grep.as_deref(),
         };
         if query.previous {
-            let Some(now) = find::replica(engine, &one.id).await? else {
+            let Some(facts) = find::inspect(engine, &one.id).await? else {
                 return Ok(Logs::default());
             };
-            // A container that never started has no run before.
-            wanted.before = Some(now.started_at.unwrap_or(Timestamp::MIN));
+            let Some(before) = find::run_began(&facts) else {
+                return Ok(Logs::default());
+            };
+            wanted.before = Some(before);
         }
         read(engine, &one.id, &one.name, &wanted).await
     }))

@@ -45,12 +45,12 @@ async fn becomes(sandbox: &Sandbox, ts: &str, words: &str) -> String {
         .unwrap()
 }
 
-/// How often the engine saw each action of a container since a Unix second.
-async fn seen(stack: &Stack, id: &str, since: i64) -> HashMap<String, usize> {
+/// How often the engine saw each action of a container since a moment.
+async fn seen(stack: &Stack, id: &str, since: jiff::Timestamp) -> HashMap<String, usize> {
     let filters = HashMap::from([("container", vec![id.to_owned()])]);
     let until = jiff::Timestamp::now();
     let options = EventsOptionsBuilder::default()
-        .since(&since.to_string())
+        .since(&precise(since))
         .until(&format!(
             "{}.{:09}",
             until.as_second(),
@@ -64,6 +64,11 @@ async fn seen(stack: &Stack, id: &str, since: i64) -> HashMap<String, usize> {
         *count.entry(event.unwrap().action.unwrap()).or_insert(0) += 1;
     }
     count
+}
+
+/// The engine takes fractions of a second.
+fn precise(at: jiff::Timestamp) -> String {
+    format!("{}.{:09}", at.as_second(), at.subsec_nanosecond())
 }
 
 async fn timeline(setup: &Setup, stream: &Stream) -> Vec<Entry> {
@@ -93,7 +98,7 @@ async fn killed_while_the_engine_restarts_it_finds_out_and_tells() {
     let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();
     let setup = setup(&stack, false);
     let serve = setup.serve(&sandbox).await;
-    let since = jiff::Timestamp::now().as_second() + 1;
+    let since = jiff::Timestamp::now();
     let ana = sandbox.person("ana");
     ana.types(HOME, "/treasury incident declare Slow --service web")
         .await
@@ -103,7 +108,7 @@ async fn killed_while_the_engine_restarts_it_finds_out_and_tells() {
     ana.clicks(HOME, &ts, "Restart web").await.unwrap();
     // The engine has told the container to stop and waits for it: now.
     eventually("the engine sends the signal", || async {
-        seen(&stack, &id, since - 1)
+        seen(&stack, &id, since)
             .await
             .contains_key("kill")
             .then_some(())
@@ -117,7 +122,7 @@ async fn killed_while_the_engine_restarts_it_finds_out_and_tells() {
         told.contains("found after an interruption: 1 of 1 replicas had been restarted"),
         "{told}"
     );
-    let seen = seen(&stack, &id, since - 1).await;
+    let seen = seen(&stack, &id, since).await;
     assert_eq!(
         (seen["restart"], seen["start"]),
         (1, 1),
@@ -149,7 +154,7 @@ async fn killed_at_any_moment_after_the_click_there_is_one_restart_in_all() {
         let id = stack.run("web", 1, OBEYS).await;
         let setup = setup(&stack, false);
         let serve = setup.serve(&sandbox).await;
-        let since = jiff::Timestamp::now().as_second();
+        let since = jiff::Timestamp::now();
         // A fresh question each round: the newest message that asks.
         let ana = sandbox.person("ana");
         let reason = format!("round {round}");
@@ -226,7 +231,7 @@ async fn by_http_the_same_request_five_times_at_once_restarts_a_real_container_o
         };
         let sandbox = Sandbox::start(config).await.unwrap();
         let serve = setup.serve(&sandbox).await;
-        let since = jiff::Timestamp::now().as_second();
+        let since = jiff::Timestamp::now();
         let ana = sandbox.person("ana");
         for receipt in ana
             .types_times(HOME, "/treasury restart web", 5)

@@ -166,7 +166,12 @@ impl Engine {
                 },
             };
         }
-        match io_kind(&error) {
+        let kind = match &error {
+            // Bollard shows this one as if it were its cause.
+            Error::IOError { err } => Some(err.kind()),
+            other => io_kind(other),
+        };
+        match kind {
             Some(io::ErrorKind::PermissionDenied) => PlatformError::Denied {
                 platform: PLATFORM,
                 mend: format!(
@@ -258,5 +263,14 @@ mod tests {
             matches!(error, PlatformError::Unreachable { .. }),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_socket_that_may_not_be_opened_names_the_group() {
+        let err = io::Error::from(io::ErrorKind::PermissionDenied);
+        let engine = Engine::new(Some(DEFAULT_HOST)).unwrap();
+        let error = engine.error(Error::IOError { err });
+        assert!(matches!(error, PlatformError::Denied { .. }));
+        assert!(error.to_string().contains("usermod -aG docker"), "{error}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as State, ContainerSummary,
@@ -142,6 +143,24 @@ pub(super) fn to_replica(facts: &ContainerInspectResponse) -> Replica {
             .and_then(|config| config.image.clone())
             .or_else(|| facts.image.clone())
             .unwrap_or_default(),
+    }
+}
+
+/// A time between the run before the last start and that run; `None` if there was no run before,
+/// as far as can be known.
+///
+/// The engine notes a start when the process already runs and may have written. So while it runs,
+/// the end of the run before is taken, which the engine still knows.
+pub(super) fn run_began(facts: &ContainerInspectResponse) -> Option<Timestamp> {
+    const LATE: Duration = Duration::from_millis(50);
+    let state = facts.state.as_ref()?;
+    let started = time(state.started_at.as_deref())?;
+    if state.running == Some(true) && state.restarting != Some(true) {
+        let ended = time(state.finished_at.as_deref())?;
+        // Last words are taken up a moment after the end.
+        Some((ended + LATE).min(started))
+    } else {
+        Some(started - 2 * LATE)
     }
 }
 

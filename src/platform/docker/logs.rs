@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use bollard::container::LogOutput;
+use bollard::errors::Error;
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
@@ -52,11 +53,13 @@ pub(super) async fn logs(
             grep: grep.as_deref(),
         };
         if query.previous {
-            let Some(now) = find::replica(engine, &one.id).await? else {
+            let Some(facts) = find::inspect(engine, &one.id).await? else {
                 return Ok(Logs::default());
             };
-            // A container that never started has no run before.
-            wanted.before = Some(now.started_at.unwrap_or(Timestamp::MIN));
+            let Some(before) = find::run_began(&facts) else {
+                return Ok(Logs::default());
+            };
+            wanted.before = Some(before);
         }
         read(engine, &one.id, &one.name, &wanted).await
     }))
@@ -108,7 +111,12 @@ async fn read(
     loop {
         let call = portion_of(engine, id, name, wanted, portion)?;
         let read = engine.call_if_there("the log", ACT, call).await?;
-        let Some((lines, matches, entries)) = read else {
+        let Some(Portion {
+            lines,
+            matches,
+            entries,
+        }) = read
+        else {
             return Ok(Logs::default());
         };
         let all_read = entries < portion;
@@ -122,18 +130,24 @@ async fn read(
     }
 }
 
-/// Reads the newest `portion` entries: the newest wanted lines of them, how many lines matched,
-/// and how many entries there were.
+/// What was read of a log.
+struct Portion {
+    /// The newest lines that match, no more than are wanted.
+    lines: VecDeque<LogLine>,
+    /// How many lines match.
+    matches: usize,
+    /// How many entries of the log were read.
+    entries: usize,
+}
+
+/// Reads the newest `portion` entries.
 fn portion_of(
     engine: &Engine,
     id: &str,
     name: &str,
     wanted: &Wanted<'_>,
     portion: usize,
-) -> Result<
-    impl Future<Output = Result<(VecDeque<LogLine>, usize, usize), bollard::errors::Error>>,
-    PlatformError,
-> {
+) -> Result<impl Future<Output = Result<Portion, Error>>, PlatformError> {
     let mut options = LogsOptionsBuilder::default()
         .stdout(true)
         .stderr(true)
@@ -184,6 +198,10 @@ fn portion_of(
             }
         }
         whole.rest().into_iter().for_each(&mut keep);
-        Ok((lines, matches, entries))
+        Ok(Portion {
+            lines,
+            matches,
+            entries,
+        })
     })
 }

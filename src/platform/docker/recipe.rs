@@ -218,7 +218,7 @@ mod tests {
             refusal("shop", "web", &facts)
         };
         assert_eq!(refused(&facts), None);
-        facts["HostConfig"]["PortBindings"]["80/tcp"][0]["HostPort"] = "".into();
+        facts["HostConfig"]["PortBindings"] = serde_json::json!({"80/tcp": [{"HostPort": ""}]});
         assert_eq!(refused(&facts), None);
         facts["HostConfig"]["PortBindings"]["80/tcp"][0]["HostPort"] = "8080".into();
         assert!(refused(&facts).unwrap().contains("host port 8080"));

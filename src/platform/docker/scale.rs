@@ -78,7 +78,10 @@ pub(super) async fn scale(
     for (id, name) in &plan.leftover {
         remove(engine, id, name, true).await?;
     }
-    let fresh = plan.fresh.into_iter().map(Task::Make);
+    let fresh = plan
+        .fresh
+        .into_iter()
+        .map(|recipe| Task::Make(Box::new(recipe)));
     let asleep = plan
         .asleep
         .into_iter()
@@ -228,7 +231,7 @@ enum Task {
     /// One that is there.
     Wake { id: String, name: String },
     /// A new one.
-    Make(Recipe),
+    Make(Box<Recipe>),
 }
 
 /// Brings one replica up and awaits that it is well; a new one that fails is removed again.

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::PLATFORM;
 use super::engine::Engine;
-use super::{find, logs};
+use super::find::Found;
+use super::{events, find, logs};
 use crate::domain::service::{Health, Replica, ReplicaState};
 use crate::platform::PlatformError;
 
@@ -106,27 +107,45 @@ async fn overdue(engine: &Engine, now: &Replica, patience: Duration) -> Platform
 
 /// The error for a replica that ended, with its exit code and last words.
 async fn ended(engine: &Engine, now: &Replica, how: &str) -> PlatformError {
-    // A replica that is running again hides its exit code.
-    let code = now.exit_code.map_or_else(
-        || "ended".to_owned(),
-        |code| format!("exited with code {code}"),
-    );
-    let memory = match now.oom_killed {
-        true => " for lack of memory",
-        false => "",
+    let mut last = now.exit_code.map(|code| format!("exit code {code}"));
+    if last.is_none() {
+        // A replica that is running again hides its exit code; the events may still have it.
+        let one = Found {
+            id: now.id.clone(),
+            name: now.name.clone(),
+            running: true,
+        };
+        let told = events::told(engine, &[one], Timestamp::UNIX_EPOCH).await;
+        let told = told.map(|told| told.events).unwrap_or_default();
+        let die = told
+            .into_iter()
+            .rev()
+            .find(|(_, event)| event.what == "die");
+        last = die.and_then(|(_, event)| event.detail);
+    }
+    let code = match last {
+        Some(detail) => format!("exited with {}", detail.trim_start_matches("exit ")),
+        None => "ended".to_owned(),
+    };
+    let memory = if now.oom_killed {
+        " for lack of memory"
+    } else {
+        ""
     };
     let times = match now.restarts {
         0 => String::new(),
+        1 => " (restarted once by Docker)".to_owned(),
         n => format!(" (restarted {n} times by Docker)"),
     };
     // Without its last words the error is still told.
     let lines = logs::last(engine, &now.id, &now.name, LAST_LINES)
         .await
         .unwrap_or_default();
-    let lines: String = lines
-        .iter()
-        .map(|line| format!("\n> {}", line.text))
-        .collect();
+    let lines = lines.iter().fold(String::new(), |mut all, line| {
+        all.push_str("\n> ");
+        all.push_str(&line.text);
+        all
+    });
     unwell(format!("{} {how} {code}{memory}{times}{lines}", now.name))
 }
 

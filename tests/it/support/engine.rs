@@ -16,6 +16,7 @@ use bollard::query_parameters::{
     StartContainerOptions,
 };
 use futures_util::StreamExt;
+use tokio::sync::{Mutex, MutexGuard};
 use treasury_bot::domain::service::{Service, ServiceName, Target};
 use treasury_bot::platform::docker::Docker;
 
@@ -25,10 +26,15 @@ pub const OBEYS: &str = "trap 'exit 0' TERM; busybox sleep 600 & wait";
 /// A process that must be killed.
 pub const IGNORES: &str = "trap '' TERM; while :; do busybox sleep 1; done";
 
+/// The engine remembers 256 events in all: health checks of one test would drive out those of
+/// another.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
 pub struct Stack {
     pub client: bollard::Docker,
     pub driver: Docker,
     pub project: String,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Stack {
@@ -43,6 +49,7 @@ impl Stack {
             client,
             driver,
             project,
+            _alone: ALONE.lock().await,
         };
         let options = CreateImageOptionsBuilder::default()
             .from_src("-")
@@ -79,20 +86,10 @@ impl Stack {
 
     /// The catalogue's entry for a service of this project.
     pub fn service(&self, name: &str) -> Service {
-        self.entry(Target::Compose {
+        entry(Target::Compose {
             project: self.project.clone(),
             service: name.to_owned(),
         })
-    }
-
-    pub fn entry(&self, target: Target) -> Service {
-        Service {
-            name: ServiceName::parse("web").unwrap(),
-            target,
-            min_replicas: 1,
-            max_replicas: 9,
-            health_url: None,
-        }
     }
 
     /// What Compose would make of a service that runs a shell script.
@@ -200,6 +197,17 @@ impl Drop for Stack {
         });
         // A failure to clean must not hide that of the test.
         clean.join().ok();
+    }
+}
+
+/// A catalogue's entry.
+pub fn entry(target: Target) -> Service {
+    Service {
+        name: ServiceName::parse("web").unwrap(),
+        target,
+        min_replicas: 1,
+        max_replicas: 9,
+        health_url: None,
     }
 }
 

@@ -54,15 +54,22 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
     let (access, policy, log) = (open("access"), open("policy"), open("log"));
     let store_url = store::url(report, store, env);
     let slack = slack::slack(report, slack, env);
+    let web = self::web(report, web);
+    let docker_host = store::docker(report, docker);
+    let access = access::access(report, access);
+    let policy = self::policy(report, policy);
+    let log = self::log(report, log);
+    let services = services::services(report, root);
+    // Only now: every section's mistakes are told, whatever another one lacks.
     Some(Config {
         slack: slack?,
         store_url: store_url.unwrap_or_else(|| SecretString::from("")),
-        web: self::web(report, web),
-        docker_host: store::docker(report, docker),
-        access: access::access(report, access),
-        policy: self::policy(report, policy),
-        log: self::log(report, log),
-        services: services::services(report, root),
+        web,
+        docker_host,
+        access,
+        policy,
+        log,
+        services,
         warnings: Vec::new(),
     })
 }

@@ -9,8 +9,12 @@
     reason = "a test fails by panicking"
 )]
 
+mod cli;
 mod crash;
 mod docker;
+mod docs;
+mod hostile;
+mod image;
 mod layers;
 mod store;
 mod stories;

@@ -153,8 +153,8 @@ async fn start_sandbox(port: u16, stack: Option<Stack>) -> anyhow::Result<Sandbo
         ..SandboxConfig::default()
     };
     let pages = |sandbox: &Sandbox| match &stack {
-        Some(stack) => page::router(sandbox.clone()).merge(stack::router(stack.clone())),
-        None => page::router(sandbox.clone()),
+        Some(stack) => page::router(sandbox).merge(stack::router(stack.clone())),
+        None => page::router(sandbox),
     };
     match Sandbox::start_with(config(port), pages).await {
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && port == PORT => {

@@ -130,9 +130,16 @@ impl Client {
         app: Option<&SecretString>,
     ) -> Result<Self, ClientError> {
         let allows_plain = api_url.is_some_and(|url| url.scheme() == "http");
-        let roots = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_native_roots()
-            .map_err(ClientError::Roots)?;
+        let roots = match hyper_rustls::HttpsConnectorBuilder::new().with_native_roots() {
+            Ok(roots) => roots,
+            // A bare container image has none; a Slack on plain http needs none.
+            Err(_) if allows_plain => hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(
+                rustls::ClientConfig::builder()
+                    .with_root_certificates(rustls::RootCertStore::empty())
+                    .with_no_client_auth(),
+            ),
+            Err(error) => return Err(ClientError::Roots(error)),
+        };
         let roots = if allows_plain {
             roots.https_or_http()
         } else {

@@ -1,0 +1,247 @@
+// The chat: state from the sandbox, drawn anew on every change, without losing what is being typed.
+
+import { el, mrkdwn } from "/mrkdwn.js";
+import { blocks, values } from "/blocks.js";
+import { panelStart } from "/panel.js";
+
+const $ = (id) => document.getElementById(id);
+const COMMANDS = ["help", "status", "stats", "logs", "events", "restart", "scale", "menu", "incident declare", "incident list",
+  "note", "timeline", "mitigate", "resolve", "close", "reopen", "export", "audit", "version"];
+const EXAMPLES = ["/treasury", "/treasury status", "/treasury restart frontend",
+  "/treasury incident declare Frontend is slow --service frontend"];
+
+let state = null;
+let who = sessionStorage.getItem("who") ?? "ana";
+let channel = null;
+let thread = null;
+const seen = JSON.parse(sessionStorage.getItem("seen") ?? "{}");
+const history = [];
+let recall = 0;
+
+const names = {
+  person: (id) => state.people.find((p) => p.id === id)?.name ?? (id === state.bot.user_id ? state.bot.name : id),
+  channel: (id) => state.channels.find((c) => c.id === id)?.name,
+  people: () => state.people,
+};
+
+async function post(path, body) {
+  const answer = await fetch("/sandbox/" + path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ person: who, ...body }),
+  });
+  const told = await answer.json().catch(() => ({}));
+  if (!answer.ok) complain(told.error ?? `the sandbox answered ${answer.status}`);
+  return told;
+}
+
+function complain(text) {
+  $("private").textContent = text;
+  $("private").hidden = false;
+}
+
+async function load() {
+  const answer = await fetch("/sandbox/state?person=" + encodeURIComponent(who));
+  state = await answer.json();
+  draw();
+}
+
+function draw() {
+  const home = state.channels.find((c) => c.name === "treasury-incidents") ?? state.channels[0];
+  const wanted = location.hash.slice(1);
+  channel = state.channels.find((c) => c.id === (wanted || channel?.id)) ?? home;
+  drawSide();
+  $("title").textContent = "#" + channel.name;
+  $("topic").textContent = channel.topic || (channel.bot_is_member ? "" : "The bot is not a member here");
+  document.title = `#${channel.name} – Treasury`;
+  const shown = channel.messages.filter((m) => !m.thread_ts || m.thread_ts === m.ts || m.broadcast);
+  fill($("messages"), shown.length ? messages(shown) : [empty()]);
+  drawThread();
+  drawModal();
+  if (!document.hidden) {
+    seen[channel.id] = channel.messages.at(-1)?.ts ?? "";
+    sessionStorage.setItem("seen", JSON.stringify(seen));
+  }
+}
+
+// Keeps the reader's place: the end stays the end, anything else stays where it is.
+function fill(box, children) {
+  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
+  const top = box.scrollTop;
+  const open = box.contains(document.activeElement) && document.activeElement.tagName === "SELECT";
+  if (open) return; // A menu that is open must not be taken from under the finger.
+  box.replaceChildren(...children);
+  box.scrollTop = atEnd ? box.scrollHeight : top;
+}
+
+function drawSide() {
+  $("channels").replaceChildren(...state.channels.map((c) => {
+    const unread = c.id !== channel.id && c.messages.some((m) => m.ts > (seen[c.id] ?? "") && !m.subtype);
+    const name = c.kind === "direct" ? state.bot.name : c.name;
+    return el("a", {
+      href: "#" + c.id, data: { testid: "channel", name: c.name },
+      className: (c.id === channel.id ? "here " : "") + (unread ? "unread" : ""),
+      on: { click: () => document.body.classList.remove("side") },
+    }, (c.kind === "direct" ? "" : "# ") + name);
+  }));
+  if ($("who").children.length !== state.people.length) {
+    $("who").replaceChildren(...state.people.map((p) =>
+      el("option", { value: p.name, selected: p.name === who }, `${p.real_name} – ${p.title}`)));
+  }
+}
+
+function messages(list) {
+  const out = [];
+  let before = null;
+  for (const message of list) {
+    const day = new Date(Number(message.ts) * 1000).toDateString();
+    if (!before || before.day !== day) out.push(el("div", { className: "day" }, day));
+    out.push(draft(message, before));
+    before = { day, user: message.user, at: Number(message.ts), plain: Boolean(message.subtype) };
+  }
+  return out;
+}
+
+function draft(message, before) {
+  const name = names.person(message.user);
+  const at = new Date(Number(message.ts) * 1000);
+  if (message.subtype) {
+    return el("div", { className: "event" }, mrkdwn(message.text, names));
+  }
+  const same = before && !before.plain && before.user === message.user && Number(message.ts) - before.at < 120 && !message.visible_to;
+  const replies = channel.messages.filter((m) => m.thread_ts === message.ts && m.ts !== message.ts);
+  return el("article", {
+    className: "message" + (same ? " same" : "") + (message.visible_to ? " ephemeral" : ""),
+    data: { testid: "message", ts: message.ts },
+  },
+    el("div", { className: "avatar" + (message.by_bot ? " bot" : "") }, name.slice(0, 2)),
+    el("div", { className: "body" },
+      message.visible_to ? el("div", { className: "only" }, "👁 Only visible to you") : null,
+      el("div", { className: "by" }, el("strong", {}, name), message.by_bot ? el("span", { className: "app" }, "APP") : null,
+        el("time", { title: at.toLocaleString() }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })),
+        message.edited ? el("small", {}, "(edited)") : null),
+      content(message),
+      message.files.map(file),
+      message.reactions.length ? el("div", { className: "actions" }, message.reactions.map((r) => el("span", { className: "reaction" }, `:${r.name}: ${r.users.length}`))) : null,
+      el("div", { className: "thread-bar" },
+        el("button", { type: "button", className: "link", on: { click: () => { thread = message.thread_ts ?? message.ts; drawThread(); } } },
+          replies.length ? `${replies.length} ${replies.length === 1 ? "reply" : "replies"}` : message.visible_to ? "" : "Reply in thread"))));
+}
+
+function content(message) {
+  const act = (kind, control, value) => post(kind, { channel: message.channel, ts: message.ts, control, value });
+  const parts = message.blocks.length ? blocks(message.blocks, names, act) : message.text ? [el("div", { className: "words" }, mrkdwn(message.text, names))] : [];
+  for (const attachment of message.attachments) {
+    const box = el("div", { className: "attachment" }, blocks(attachment.blocks ?? [], names, act), attachment.text ? mrkdwn(attachment.text, names) : null);
+    if (/^#?[0-9a-f]{6}$/i.test(attachment.color ?? "")) box.style.borderColor = "#" + attachment.color.replace("#", "");
+    parts.push(box);
+  }
+  return el("div", { className: "content" }, parts);
+}
+
+function file(one) {
+  const preview = el("pre", { hidden: true });
+  const show = async () => {
+    if (preview.hidden && !preview.textContent) {
+      const text = await (await fetch("/sandbox/files/" + one.id)).text();
+      preview.textContent = text.slice(0, 4000) + (text.length > 4000 ? "\n…" : "");
+    }
+    preview.hidden = !preview.hidden;
+  };
+  return el("div", { className: "file" },
+    el("a", { href: "/sandbox/files/" + one.id, download: one.name }, "📄 " + one.name),
+    el("small", {}, ` ${one.size} bytes `),
+    el("button", { type: "button", className: "link", on: { click: show } }, "look"), preview);
+}
+
+function drawThread() {
+  const root = thread && channel.messages.find((m) => m.ts === thread);
+  $("thread").hidden = !root;
+  if (root) fill($("replies"), messages([root, ...channel.messages.filter((m) => m.thread_ts === thread && m.ts !== thread)]));
+}
+
+function drawModal() {
+  const view = state.views.at(-1);
+  const old = document.querySelector("[data-testid=modal]");
+  if (!view) return old?.remove();
+  const key = view.id + view.hash + JSON.stringify(view.errors);
+  if (old?.dataset.key === key) return;
+  old?.remove();
+  const act = (kind, control, value) => post(kind, { view_id: view.id, control, value });
+  const form = el("form", { on: { submit: (event) => { event.preventDefault(); post("submit", { view_id: view.id, values: values(form) }); } } },
+    el("h2", {}, view.body.title?.text ?? ""),
+    blocks(view.body.blocks ?? [], names, act),
+    Object.entries(view.errors).map(([block, error]) => el("p", { className: "error" }, `${block}: ${error}`)),
+    el("div", { className: "actions" },
+      el("button", { type: "button", on: { click: () => post("close", { view_id: view.id }) } }, view.body.close?.text ?? "Cancel"),
+      view.body.submit ? el("button", { className: "primary" }, view.body.submit.text) : null));
+  const dialog = el("dialog", { data: { testid: "modal", key }, on: { cancel: () => post("close", { view_id: view.id }) } }, form);
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function empty() {
+  return el("div", { className: "empty" },
+    el("h2", {}, "Nothing has happened here yet"),
+    el("p", {}, "Type a command, or try one of these:"),
+    EXAMPLES.map((line) => el("button", { type: "button", on: { click: () => say(line) } }, line)));
+}
+
+async function say(line, reply = null) {
+  const text = line.trim();
+  if (!text) return;
+  history.push(line);
+  recall = history.length;
+  $("private").hidden = true;
+  const mentioned = text.replace(/@treasury\b/g, `<@${state.bot.user_id}>`);
+  const told = text.startsWith("/") && !reply
+    ? await post("command", { channel: channel.id, text })
+    : await post("message", { channel: channel.id, text: mentioned, thread_ts: reply });
+  if (told.result?.error) complain(`${text.split(" ")[0]} failed with the error “${told.result.error}”`);
+}
+
+function composer(form, box, target) {
+  const grow = () => { box.style.height = "auto"; box.style.height = Math.min(box.scrollHeight, 160) + "px"; };
+  const send = () => { say(box.value, target()); box.value = ""; grow(); suggest(""); };
+  form.addEventListener("submit", (event) => { event.preventDefault(); send(); });
+  box.addEventListener("input", () => { grow(); if (box === $("text")) suggest(box.value); });
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); }
+    if (event.key === "Escape") suggest("");
+    if (event.key === "Tab" && !$("suggest").hidden) { event.preventDefault(); $("suggest").firstChild?.click(); }
+    if (event.key === "ArrowUp" && (!box.value || box.value === history[recall]) && recall > 0) { box.value = history[--recall]; grow(); event.preventDefault(); }
+  });
+}
+
+function suggest(text) {
+  const command = state.command + " ";
+  let found = [];
+  if (text && command.startsWith(text)) found = COMMANDS.map((word) => command + word);
+  else if (text.startsWith(command)) found = COMMANDS.filter((word) => word.startsWith(text.slice(command.length))).map((word) => command + word);
+  else if (/(^|\s)@\w*$/.test(text)) {
+    const [, start, part] = /^(.*(?:^|\s))@(\w*)$/s.exec(text);
+    found = [state.bot.name, ...state.people.map((p) => p.name)].filter((n) => n.startsWith(part)).map((n) => `${start}@${n}`);
+  }
+  found = found.filter((line) => line !== text).slice(0, 8);
+  $("suggest").hidden = !found.length;
+  $("suggest").replaceChildren(...found.map((line) => el("button", {
+    type: "button", role: "option",
+    on: { click: () => { $("text").value = line + " "; $("text").focus(); suggest(""); } },
+  }, line)));
+}
+
+composer($("compose"), $("text"), () => null);
+composer($("reply"), $("reply-text"), () => thread);
+$("who").addEventListener("change", (event) => { who = event.target.value; sessionStorage.setItem("who", who); load(); });
+$("menu").addEventListener("click", () => document.body.classList.toggle("side"));
+$("thread-close").addEventListener("click", () => { thread = null; drawThread(); });
+addEventListener("hashchange", () => { thread = null; draw(); $("messages").scrollTop = $("messages").scrollHeight; });
+
+let due = null;
+new EventSource("/sandbox/events").addEventListener("message", () => {
+  clearTimeout(due);
+  due = setTimeout(load, 50);
+});
+await load();
+$("messages").scrollTop = $("messages").scrollHeight;
+panelStart();

@@ -93,6 +93,16 @@ impl Bot {
             tokio::time::sleep(LOOK).await;
         };
         let count = |fate| fates.iter().filter(|f| **f == fate).count();
+        let endless = count(ReplicaFate::UnderWay);
+        if endless > 0 {
+            let after = platform.status(service).await.ok();
+            let cause = format!(
+                "the platform has been restarting {endless} of {} replicas without an end",
+                marks.len()
+            );
+            return outcome_failed(&row.record, &cause, after, started)
+                .after_crash("a restart that does not end");
+        }
         let (restarted, untouched) = (count(ReplicaFate::Restarted), count(ReplicaFate::Untouched));
         let left: Vec<String> = marks
             .iter()

@@ -22,6 +22,9 @@ pub(super) const ACT: Duration = Duration::from_secs(30);
 /// Where the engine is when nobody says.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
+/// Clocks this near to each other are the same: less can't be told from the time of the question.
+const SAME: SignedDuration = SignedDuration::from_secs(1);
+
 /// The most characters of the engine's own words that go into an error.
 const WORDS: usize = 500;
 
@@ -132,9 +135,10 @@ impl Engine {
         let answered = Timestamp::now();
         let middle = asked + answered.duration_since(asked) / 2;
         let theirs = info.system_time.and_then(|time| time.parse().ok());
-        Ok(theirs.map_or(SignedDuration::ZERO, |theirs: Timestamp| {
-            theirs.duration_since(middle)
-        }))
+        let ahead = theirs.map(|theirs: Timestamp| theirs.duration_since(middle));
+        Ok(ahead
+            .filter(|ahead| ahead.abs() >= SAME)
+            .unwrap_or(SignedDuration::ZERO))
     }
 
     /// What an error of bollard means for the operator.

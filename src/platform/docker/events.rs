@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use bollard::models::{EventMessage, EventMessageTypeEnum};
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::engine::{ACT, Engine};
 use super::find::{self, Found};
@@ -49,6 +49,7 @@ pub(super) async fn told(
     since: Timestamp,
 ) -> Result<Told, PlatformError> {
     let ahead = engine.clock_ahead().await?;
+    let since = since + ahead;
     let names: HashMap<&str, &str> = containers
         .iter()
         .map(|one| (one.id.as_str(), one.name.as_str()))
@@ -69,7 +70,7 @@ pub(super) async fn told(
         let mut oldest = None;
         while let Some(message) = stream.next().await {
             let message = message?;
-            let Some(at) = time(&message, ahead) else {
+            let Some(at) = time(&message) else {
                 continue;
             };
             count += 1;
@@ -93,11 +94,9 @@ pub(super) async fn told(
     })
 }
 
-/// When it was, by our clock.
-fn time(message: &EventMessage, ahead: SignedDuration) -> Option<Timestamp> {
-    let nanoseconds = message.time_nano?;
-    let at = Timestamp::from_nanosecond(i128::from(nanoseconds)).ok()?;
-    at.checked_sub(ahead).ok()
+/// When it was, by the engine's clock, as all times of the engine that are shown.
+fn time(message: &EventMessage) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(i128::from(message.time_nano?)).ok()
 }
 
 /// The event, if it is of one of these containers and no noise.

@@ -283,4 +283,20 @@ mod tests {
         names.sort_by(|a, b| by_name(a, b));
         assert_eq!(names, ["a", "a-1", "a-2", "a-10", "b-1"]);
     }
+
+    #[test]
+    fn a_run_begins_before_the_engine_notes_it() {
+        let began = |running: bool, finished: &str| {
+            let facts = serde_json::json!({"State": {
+                "Running": running, "StartedAt": "2026-11-23T10:00:05Z", "FinishedAt": finished}});
+            let facts = serde_json::from_value(facts).unwrap();
+            run_began(&facts).map(|at| at.to_string())
+        };
+        let never = "0001-01-01T00:00:00Z";
+        assert_eq!(began(true, never), None);
+        let between = Some("2026-11-23T10:00:01.05Z".to_owned());
+        assert_eq!(began(true, "2026-11-23T10:00:01Z"), between);
+        let before = Some("2026-11-23T10:00:04.9Z".to_owned());
+        assert_eq!(began(false, "2026-11-23T10:00:09Z"), before);
+    }
 }

@@ -62,6 +62,14 @@ struct Sample {
     stats: ReplicaStats,
 }
 
+impl Samples {
+    /// Drops the samples of containers that are gone or do not run.
+    fn keep(&mut self, found: &[Found]) {
+        let runs = |name: &str| found.iter().any(|one| one.running && one.name == name);
+        self.replicas.retain(|name, _| runs(name));
+    }
+}
+
 impl Samplers {
     /// The newest samples of a service.
     pub(super) async fn stats(
@@ -170,13 +178,9 @@ async fn round(
     host_memory: Option<u64>,
     publish: &watch::Sender<Samples>,
 ) {
-    let running = || found.iter().filter(|one| one.running);
-    publish.send_modify(|samples| {
-        samples
-            .replicas
-            .retain(|name, _| running().any(|one| one.name == *name));
-    });
-    let mut taken: FuturesUnordered<_> = running()
+    publish.send_modify(|samples| samples.keep(found));
+    let running = found.iter().filter(|one| one.running);
+    let mut taken: FuturesUnordered<_> = running
         .map(async |one| (one, take(engine, one, host_memory).await))
         .collect();
     while let Some((one, sample)) = taken.next().await {
@@ -214,4 +218,32 @@ async fn total_memory(engine: &Engine) -> Option<u64> {
     let info = engine.client().ok()?.info();
     let info = engine.call("info", ASK, info).await.ok()?;
     info.mem_total?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_containers_that_are_gone_or_ended_are_dropped() {
+        let stats: ReplicaStats = serde_json::from_value(serde_json::json!({
+            "replica": "", "cpu_percent": 0.0, "memory_bytes": 0, "memory_limit_bytes": null,
+            "network_rx_bytes": 0, "network_tx_bytes": 0, "block_read_bytes": 0,
+            "block_write_bytes": 0, "pids": 1
+        }))
+        .unwrap();
+        let at = Timestamp::now();
+        let mut samples = Samples::default();
+        for name in ["runs", "ended", "gone"] {
+            let stats = stats.clone();
+            samples.replicas.insert(name.into(), Sample { at, stats });
+        }
+        let found = ["runs", "ended"].map(|name| Found {
+            id: String::new(),
+            name: name.into(),
+            running: name == "runs",
+        });
+        samples.keep(&found);
+        assert_eq!(samples.replicas.keys().collect::<Vec<_>>(), ["runs"]);
+    }
 }

@@ -105,7 +105,8 @@ async fn replicas_are_restarted_one_after_another() {
 #[ignore = "needs Docker"]
 async fn a_replica_that_ends_after_its_restart_is_told_with_its_last_words() {
     let stack = Stack::new("ends").await;
-    let script = format!("[ -f /b ] && {{ echo boom >&2; exit 3; }}; echo > /b; {OBEYS}");
+    let script =
+        format!("[ -f /b ] && {{ echo boom >&2; busybox sleep 1; exit 3; }}; echo > /b; {OBEYS}");
     let quiet = ProgressSink::none();
     // Once the engine leaves it alone, once it restarts it again and again.
     for (service, policy) in [("once", None), ("loop", Some("always"))] {

@@ -7,21 +7,21 @@ use std::process::ExitCode;
 use crate::config::Config;
 
 /// Reads the configuration; everything that is wrong with it goes to standard error.
-pub(super) fn load(path: &Path) -> anyhow::Result<Result<Config, ExitCode>> {
+pub(super) fn load(path: &Path) -> Result<Config, ExitCode> {
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     match Config::load(path, &|name| std::env::var(name).ok()) {
-        Ok(config) => Ok(Ok(config)),
+        Ok(config) => Ok(config),
         Err(errors) => {
             eprint!("{}", errors.render(color));
-            Ok(Err(ExitCode::from(2)))
+            Err(ExitCode::from(2))
         }
     }
 }
 
-pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
-    let config = match load(path)? {
+pub(super) fn run(path: &Path) -> ExitCode {
+    let config = match load(path) {
         Ok(config) => config,
-        Err(code) => return Ok(code),
+        Err(code) => return code,
     };
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     for warning in &config.warnings {
@@ -32,5 +32,5 @@ pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
         path.display(),
         config.services.len()
     );
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }

@@ -77,7 +77,7 @@ pub fn main() -> ExitCode {
             Command::Serve(file) => serve::run(&file.config).await,
             Command::Demo(options) => demo::run(options).await,
             Command::Exec(options) => exec::run(options).await,
-            Command::Config(ConfigCommand::Check(file)) => check::run(&file.config),
+            Command::Config(ConfigCommand::Check(file)) => Ok(check::run(&file.config)),
             Command::Verify { file } => export::verify(&file),
             Command::Health(options) => health::run(options).await,
         }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, Plan};
 
 pub(super) async fn run(path: &Path) -> anyhow::Result<ExitCode> {
-    let config = match super::check::load(path)? {
+    let config = match super::check::load(path) {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };

@@ -256,8 +256,7 @@ impl Tour {
 
     /// The incident's channel, once there is one.
     async fn room(&self) -> anyhow::Result<String> {
-        Ok(self
-            .sandbox
+        self.sandbox
             .wait_for(PATIENCE, |workspace| {
                 workspace
                     .channels
@@ -266,7 +265,7 @@ impl Tour {
                     .map(|channel| channel.id.clone())
             })
             .await
-            .context("no channel was made for the incident")?)
+            .context("no channel was made for the incident")
     }
 
     async fn export(&self, person: &Human, room: &str, format: &str) -> anyhow::Result<String> {

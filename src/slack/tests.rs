@@ -78,32 +78,6 @@ impl Bench {
             .collect()
     }
 
-    pub fn client(&self) -> Client {
-        let config = config(&self.sandbox);
-        Client::new(
-            config.api_url.as_ref(),
-            &config.bot_token,
-            config.app_token.as_ref(),
-        )
-        .unwrap()
-    }
-
-    /// An outbox of its own, to be driven by hand.
-    pub fn outbox(&self, client: Client) -> Outbox {
-        let people = self.slack.people.clone();
-        let reader = Reader {
-            api_url: config(&self.sandbox).api_url,
-            bot_user: None,
-        };
-        Outbox::new(
-            self.store.clone(),
-            client,
-            people,
-            "#treasury-incidents",
-            reader,
-        )
-    }
-
     pub async fn put(&self, key: &str, to: Destination, content: Content) {
         self.store
             .outbox_put(outgoing(key, to, content))

@@ -130,14 +130,17 @@ async fn run(dialect: Dialect, writers: &AnyPool, clock: &Clock, jobs: &mut Vec<
         None => tx.connection().execute("COMMIT").await.map(|_| ()),
         Some(error) => Err(error),
     };
-    if result.is_err() {
-        if let Err(error) = tx.connection().execute("ROLLBACK").await {
-            tracing::warn!(%error, "a rollback failed; the connection is given up");
-            drop(tx.connection.detach());
-        }
+    if result.is_err()
+        && let Err(error) = tx.connection().execute("ROLLBACK").await
+    {
+        tracing::warn!(%error, "a rollback failed; the connection is given up");
+        drop(tx.connection.detach());
     }
     for done in ran {
-        (done.tell)(result.as_ref().map(|()| ()).map_err(|error| again(error)));
+        (done.tell)(match &result {
+            Ok(()) => Ok(()),
+            Err(error) => Err(again(error)),
+        });
     }
 }
 

@@ -11,10 +11,11 @@ fn read(name: &str) -> String {
 #[test]
 fn the_readmes_command_table_is_the_help() {
     let readme = read("README.md");
-    let table: String = command::reference("/treasury")
+    let rows: Vec<String> = command::reference("/treasury")
         .into_iter()
-        .map(|(usage, about)| format!("| `{}` | {about} |\n", usage.replace('|', "\\|")))
+        .map(|(usage, about)| format!("| `{}` | {about} |", usage.replace('|', "\\|")))
         .collect();
+    let table = rows.join("\n");
     assert!(
         readme.contains(&table),
         "README.md lacks this table:\n\n{table}"

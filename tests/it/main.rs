@@ -16,6 +16,7 @@ mod docs;
 mod hostile;
 mod image;
 mod layers;
+mod page;
 mod store;
 mod stories;
 mod support;

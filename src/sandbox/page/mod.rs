@@ -38,7 +38,8 @@ const FILES: [(&str, &str, &str); 6] = [
 ];
 
 /// Nothing but this origin's own files; no inline script, no frame around it.
-const POLICY: &str = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'";
+const POLICY: &str =
+    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
 
 /// The page, for [`Sandbox::start_with`]. It reads everything from the sandbox's own endpoints.
 pub fn router(_: &Sandbox) -> Router {

@@ -226,9 +226,10 @@ fn what_users_type_can_do_nothing() {
 
 #[test]
 fn what_does_not_fit_is_left_out_and_said() {
-    let log: String = (0..400)
+    let lines: Vec<String> = (0..400)
         .map(|n| format!("{n} {}\n", "x".repeat(60)))
         .collect();
+    let log = lines.concat();
     let fields = (0..32)
         .map(|n| (format!("f{n}"), Line::from("v")))
         .collect();

@@ -16,6 +16,7 @@ use treasury_bot::sandbox::stack::{Stack, StackConfig};
 use treasury_bot::slack::{Mode, SlackConfig};
 
 use super::free_port;
+use crate::page::sandbox_with_pages;
 
 /// How long anything may take before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,6 +30,8 @@ pub struct Scenery {
     pub http: bool,
     /// `sqlite://…` or `postgres://…`; a file of its own if none.
     pub store_url: Option<String>,
+    /// The chat page is served, too.
+    pub pages: bool,
     /// Each incident gets a channel.
     pub incident_channels: bool,
     /// How long a question can be answered.
@@ -39,6 +42,7 @@ impl Default for Scenery {
     fn default() -> Self {
         Self {
             http: false,
+            pages: false,
             store_url: None,
             incident_channels: true,
             confirm_within: Duration::from_secs(60),
@@ -72,16 +76,19 @@ impl Stage {
         } else {
             Delivery::Socket
         };
-        let sandbox = Sandbox::start(SandboxConfig {
-            delivery,
-            ..SandboxConfig::default()
-        })
-        .await
-        .unwrap();
         let stack = Stack::start(StackConfig {
             speed: 50.0,
             ..StackConfig::default()
         });
+        let config = SandboxConfig {
+            delivery,
+            ..SandboxConfig::default()
+        };
+        let sandbox = if scenery.pages {
+            sandbox_with_pages(config, stack.clone()).await
+        } else {
+            Sandbox::start(config).await.unwrap()
+        };
         let platform: Arc<dyn Platform> = Arc::new(stack.clone());
         let store_url = scenery
             .store_url

@@ -25,8 +25,8 @@ fn good(output: &Output) -> String {
     text
 }
 
-/// Images and containers of this test; removed at its end.
-struct Images(String);
+/// Images of this test, the build's layers included; removed at its end.
+struct Images(String, Vec<String>);
 
 impl Images {
     fn tag(&self, name: &str) -> String {
@@ -53,13 +53,19 @@ impl Drop for Images {
         for name in ["bot", "rust", "base"] {
             docker(&["rmi", "-f", &self.tag(name)]);
         }
+        for layer in self.1.iter().rev() {
+            docker(&["rmi", layer]);
+        }
     }
 }
 
 #[test]
 #[ignore = "needs Docker"]
 fn the_image_is_built_and_its_bot_works_as_another_user() {
-    let images = Images(format!("treasury-bot-test-{}", std::process::id()));
+    let mut images = Images(
+        format!("treasury-bot-test-{}", std::process::id()),
+        Vec::new(),
+    );
     let folder = tempfile::tempdir().unwrap();
 
     // The runtime: the host's C library, nothing else.
@@ -99,7 +105,7 @@ fn the_image_is_built_and_its_bot_works_as_another_user() {
     images.import("rust", &rust);
 
     let (rust, base, bot) = (images.tag("rust"), images.tag("base"), images.tag("bot"));
-    good(&docker(&[
+    let built = good(&docker(&[
         "build",
         "--build-arg",
         &format!("RUST_IMAGE={rust}"),
@@ -109,6 +115,12 @@ fn the_image_is_built_and_its_bot_works_as_another_user() {
         &bot,
         root().to_str().unwrap(),
     ]));
+    images.1 = built
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("---> "))
+        .filter(|id| id.len() == 12)
+        .map(str::to_owned)
+        .collect();
 
     let version = good(&docker(&["run", "--rm", &bot, "--version"]));
     assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");

@@ -8,7 +8,8 @@ use treasury_bot::domain::{EntryKind, IncidentId, Stream};
 use treasury_bot::sandbox::slack::Fault;
 use treasury_bot::sandbox::stack::Fault as Trouble;
 
-use crate::support::stage::{HOME, Scenery, Stage, words_of};
+use crate::support::postgres::Postgres;
+use crate::support::stage::{HOME, Scenery, Stage, another_bot, words_of};
 
 #[tokio::test]
 async fn a_restart_is_asked_confirmed_done_and_told_in_one_message() {
@@ -25,6 +26,58 @@ async fn the_same_by_http() {
         .await,
     )
     .await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn the_same_on_postgresql() {
+    let postgres = Postgres::start().await;
+    let scenery = Scenery {
+        store_url: Some(postgres.url()),
+        ..Scenery::default()
+    };
+    restart_story(Stage::set(scenery).await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn two_replicas_on_one_database_have_one_effect() {
+    let postgres = Postgres::start().await;
+    let scenery = || Scenery {
+        store_url: Some(postgres.url()),
+        ..Scenery::default()
+    };
+    let stage = Stage::set(scenery()).await;
+    let second = stage.another_bot(&scenery()).await;
+    stage
+        .sandbox
+        .wait_for_sockets(4, Duration::from_secs(20))
+        .await
+        .unwrap();
+    let ana = stage.person("ana");
+    for service in ["api", "frontend", "redis"] {
+        let line = format!("/treasury restart {service}");
+        for receipt in ana.types_times(HOME, &line, 5).await.unwrap() {
+            assert!(receipt.acked, "{receipt:?}");
+        }
+        let question = stage.said(HOME, &format!("Restart {service}?")).await;
+        let label = format!("Restart {service}");
+        ana.clicks_times(HOME, &question.ts, &label, 5)
+            .await
+            .unwrap();
+        stage
+            .becomes(&question, &format!("{service} restarted in"))
+            .await;
+    }
+    stage.quiet().await;
+    assert_eq!(
+        stage.stack.calls(),
+        ["restart api", "restart frontend", "restart redis"]
+    );
+    assert_eq!(stage.count("restarted in"), 3, "said once each");
+    verify(&Stream::Audit, &stage.audit().await).unwrap();
+    second.stop().await;
+    stage.finish().await;
 }
 
 async fn restart_story(stage: Stage) {
@@ -485,19 +538,10 @@ async fn what_was_asked_before_a_restart_of_the_bot_is_answered_after_it() {
     stage.app.stop().await;
     faults.clear();
     let scenery = Scenery {
-        store_url: Some(url.clone()),
+        store_url: Some(url),
         ..Scenery::default()
     };
-    let catalogue = treasury_bot::bot::Catalogue::new(
-        stage.stack.services(),
-        None,
-        Some(std::sync::Arc::new(stage.stack.clone())),
-    );
-    let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let plan = crate::support::stage::plan(&stage.sandbox, &scenery, listen, url, catalogue);
-    let app = treasury_bot::app::App::start(plan, tokio_util::sync::CancellationToken::new())
-        .await
-        .unwrap();
+    let app = another_bot(&stage.sandbox, &stage.stack, &scenery).await;
     stage
         .sandbox
         .wait_for(Duration::from_secs(20), |workspace| {

@@ -108,6 +108,11 @@ impl Stage {
         }
     }
 
+    /// A further bot on the same Slack and stack, with the store of the scenery.
+    pub async fn another_bot(&self, scenery: &Scenery) -> App {
+        another_bot(&self.sandbox, &self.stack, scenery).await
+    }
+
     /// Ends the story in order.
     pub async fn finish(self) {
         self.app.stop().await;
@@ -216,6 +221,19 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// A bot on this Slack and stack, with the store of the scenery.
+pub async fn another_bot(sandbox: &Sandbox, stack: &Stack, scenery: &Scenery) -> App {
+    let platform: Arc<dyn Platform> = Arc::new(stack.clone());
+    let catalogue = Catalogue::new(stack.services(), None, Some(platform));
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let store_url = scenery
+        .store_url
+        .clone()
+        .expect("a store that outlives the stage");
+    let plan = plan(sandbox, scenery, listen, store_url, catalogue);
+    App::start(plan, CancellationToken::new()).await.unwrap()
 }
 
 /// A bot's plan against a sandbox.

@@ -42,7 +42,7 @@ impl Store {
         request: Request,
         owner: Option<String>,
     ) -> Result<Accepted, StoreError> {
-        self.write(move |tx| {
+        self.write_urgent(move |tx| {
             Box::pin(async move {
                 let json = serde_json::to_string(&request)?;
                 let state = if owner.is_some() { "working" } else { "new" };

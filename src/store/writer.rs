@@ -10,14 +10,19 @@ use sqlx::any::Any;
 use sqlx::pool::PoolConnection;
 use sqlx::{AnyConnection, AnyPool, Executor};
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use super::{Clock, Dialect, Store, StoreError};
 
 /// Waiting writes beyond this make the next one wait (back-pressure, not loss).
 const QUEUE: usize = 1_024;
 
-/// How many writes may share one commit on SQLite.
+/// How many urgent writes may share one commit on SQLite.
 const BATCH: usize = 256;
+
+/// How many ordinary writes may, on SQLite: they do more each, and an acknowledgement that comes
+/// meanwhile waits for them.
+const ORDINARY: usize = 4;
 
 /// Writers on PostgreSQL, one connection each.
 const POSTGRES_WRITERS: usize = 8;
@@ -51,53 +56,129 @@ struct Ran {
 /// A job gets the transaction, or the reason why there is none.
 type Job = Box<dyn for<'t> FnOnce(Result<&'t mut Tx, StoreError>) -> BoxFuture<'t, Ran> + Send>;
 
+/// A queued job, and whether it is one statement, which needs no savepoint to fail alone.
+struct Queued {
+    job: Job,
+    single: bool,
+}
+
+#[derive(Clone)]
+struct Senders {
+    urgent: mpsc::Sender<Queued>,
+    ordinary: mpsc::Sender<Queued>,
+}
+
+struct Receivers {
+    urgent: mpsc::Receiver<Queued>,
+    ordinary: mpsc::Receiver<Queued>,
+}
+
+impl Receivers {
+    /// Waits for jobs; none when both queues are closed and empty.
+    async fn take(&mut self, jobs: &mut Vec<Queued>, batch: usize) {
+        tokio::select! {
+            biased;
+            taken = self.urgent.recv_many(jobs, batch) => {
+                if taken > 0 && batch == 1 {
+                    return;
+                }
+            }
+            job = self.ordinary.recv() => jobs.extend(job),
+        }
+        if jobs.is_empty() {
+            // One queue is closed: the other may still hold something.
+            let rest = self.ordinary.recv().await;
+            jobs.extend(rest);
+        }
+        if batch > 1 {
+            while jobs.len() < batch
+                && let Ok(job) = self.urgent.try_recv()
+            {
+                jobs.push(job);
+            }
+            for _ in 0..ORDINARY {
+                jobs.extend(self.ordinary.try_recv().ok());
+            }
+        }
+    }
+}
+
 pub(super) struct Queue {
-    sender: Mutex<Option<mpsc::Sender<Job>>>,
+    senders: Mutex<Option<Senders>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
     writers: AnyPool,
 }
 
 impl Queue {
     pub(super) fn start(dialect: Dialect, writers: AnyPool, clock: Clock) -> Self {
-        let (sender, receiver) = mpsc::channel::<Job>(QUEUE);
-        let receiver = Arc::new(Mutex::new(receiver));
+        let (urgent, urgent_receiver) = mpsc::channel(QUEUE);
+        let (ordinary, ordinary_receiver) = mpsc::channel(QUEUE);
+        let receivers = Receivers {
+            urgent: urgent_receiver,
+            ordinary: ordinary_receiver,
+        };
+        let receivers = Arc::new(Mutex::new(receivers));
         let (count, batch) = match dialect {
             Dialect::Sqlite => (1, BATCH),
             // One write a transaction: a batch would hold the locks of all its members.
             Dialect::Postgres => (POSTGRES_WRITERS, 1),
         };
-        for _ in 0..count {
-            let (receiver, writers, clock) = (receiver.clone(), writers.clone(), clock.clone());
+        let tasks = (0..count).map(|_| {
+            let (receivers, writers, clock) = (receivers.clone(), writers.clone(), clock.clone());
             tokio::spawn(async move {
                 let mut jobs = Vec::with_capacity(batch);
                 loop {
-                    let taken = receiver.lock().await.recv_many(&mut jobs, batch).await;
-                    if taken == 0 {
+                    receivers.lock().await.take(&mut jobs, batch).await;
+                    if jobs.is_empty() {
                         return;
                     }
                     run(dialect, &writers, &clock, &mut jobs).await;
                 }
-            });
-        }
+            })
+        });
+        let tasks = Mutex::new(tasks.collect());
         Self {
-            sender: Mutex::new(Some(sender)),
+            senders: Mutex::new(Some(Senders { urgent, ordinary })),
+            tasks,
             writers,
         }
     }
 
-    async fn push(&self, job: Job) -> Result<(), StoreError> {
-        let sender = self.sender.lock().await.clone().ok_or(StoreError::Closed)?;
-        sender.send(job).await.map_err(|_| StoreError::Closed)
+    async fn push(&self, job: Job, urgent: bool) -> Result<(), StoreError> {
+        let senders = self
+            .senders
+            .lock()
+            .await
+            .clone()
+            .ok_or(StoreError::Closed)?;
+        let sender = if urgent {
+            senders.urgent
+        } else {
+            senders.ordinary
+        };
+        sender
+            .send(Queued {
+                job,
+                single: urgent,
+            })
+            .await
+            .map_err(|_| StoreError::Closed)
     }
 
+    /// Takes no more, finishes what waits, closes the connections.
     pub(super) async fn close(&self) {
-        self.sender.lock().await.take();
-        // Waits until the writers have given their connections back.
+        self.senders.lock().await.take();
+        for task in self.tasks.lock().await.drain(..) {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a writer ended badly");
+            }
+        }
         self.writers.close().await;
     }
 }
 
 /// Runs jobs in one transaction and tells each caller after the commit.
-async fn run(dialect: Dialect, writers: &AnyPool, clock: &Clock, jobs: &mut Vec<Job>) {
+async fn run(dialect: Dialect, writers: &AnyPool, clock: &Clock, jobs: &mut Vec<Queued>) {
     let mut tx = match writers.acquire().await {
         Ok(connection) => Tx {
             connection,
@@ -145,7 +226,11 @@ async fn run(dialect: Dialect, writers: &AnyPool, clock: &Clock, jobs: &mut Vec<
 }
 
 /// Runs one job in a savepoint of its own, so that it can fail alone.
-async fn one(tx: &mut Tx, job: Job) -> Result<Option<Ran>, sqlx::Error> {
+async fn one(tx: &mut Tx, queued: Queued) -> Result<Option<Ran>, sqlx::Error> {
+    let Queued { job, single } = queued;
+    if single {
+        return Ok(AssertUnwindSafe(job(Ok(tx))).catch_unwind().await.ok());
+    }
     tx.connection().execute("SAVEPOINT job").await?;
     let ran = AssertUnwindSafe(job(Ok(tx))).catch_unwind().await.ok();
     if !ran.as_ref().is_some_and(|ran| ran.keep) {
@@ -155,9 +240,9 @@ async fn one(tx: &mut Tx, job: Job) -> Result<Option<Ran>, sqlx::Error> {
     Ok(ran)
 }
 
-async fn refuse(jobs: &mut Vec<Job>, error: &sqlx::Error) {
+async fn refuse(jobs: &mut Vec<Queued>, error: &sqlx::Error) {
     for job in jobs.drain(..) {
-        (job(Err(again(error))).await.tell)(Ok(()));
+        ((job.job)(Err(again(error))).await.tell)(Ok(()));
     }
 }
 
@@ -172,6 +257,24 @@ impl Store {
     /// `work` may share its transaction with others (SQLite): it must not wait for anything but the
     /// database.
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
+        self.enqueue(false, work).await
+    }
+
+    /// The same for one single statement that somebody waits for: it goes first.
+    pub(super) async fn write_urgent<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        self.enqueue(true, work).await
+    }
+
+    async fn enqueue<T, E, F>(&self, urgent: bool, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
@@ -202,7 +305,7 @@ impl Store {
                 }
             })
         });
-        self.inner.queue.push(job).await.map_err(E::from)?;
+        self.inner.queue.push(job, urgent).await.map_err(E::from)?;
         let (value, inbox, outbox) = receiver
             .await
             .unwrap_or_else(|_| Err(E::from(StoreError::Closed)))?;

@@ -78,6 +78,29 @@ impl Bench {
             .collect()
     }
 
+    /// Closes the door but keeps the store and the sandbox, to drive deliveries by hand.
+    pub async fn by_hand(self) -> Self {
+        self.shutdown.cancel();
+        tokio::time::timeout(PATIENCE, self.slack.ended())
+            .await
+            .unwrap();
+        self
+    }
+
+    /// A poster without any memory, as after a crash; its calls take at most `patience`.
+    pub fn outbox(&self, patience: Duration) -> Outbox {
+        let config = config(&self.sandbox);
+        let client = Client::new(config.api_url.as_ref(), &config.bot_token, None)
+            .unwrap()
+            .timeout(patience);
+        let people = self.slack.people.clone();
+        let reader = Reader {
+            api_url: config.api_url,
+            bot_user: None,
+        };
+        Outbox::new(self.store.clone(), client, people, &config.channel, reader)
+    }
+
     pub async fn put(&self, key: &str, to: Destination, content: Content) {
         self.store
             .outbox_put(outgoing(key, to, content))

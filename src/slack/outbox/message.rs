@@ -201,9 +201,7 @@ impl Outbox {
             return Ok(Outcome::Sent(Sent::default()));
         }
         if let Some(url) = self.answer_url(parcel) {
-            let answered = self
-                .answer(parcel, &url, place, message, "ephemeral", false)
-                .await;
+            let answered = self.answer(parcel, &url, place, message, "ephemeral").await;
             match answered {
                 Err(Failure::Api(ApiError::Refused(_))) => {}
                 other => return other.map(|()| answered_there()),
@@ -248,12 +246,14 @@ impl Outbox {
                 place.channel
             )));
         };
-        self.answer(parcel, &url, place, message, "in_channel", false)
+        self.answer(parcel, &url, place, message, "in_channel")
             .await
             .map(|()| answered_there())
     }
 
-    /// Replaces what was sent at the request's own address, if it is the last word.
+    /// What was sent at a request's own address can't be edited: for a slash command Slack ignores
+    /// `replace_original` (slackapi/bolt-js#2287, bolt-python#1268), and for a button it would
+    /// replace the message with the button. So the last word is said anew, and none before it.
     async fn edit_answer(
         &self,
         parcel: &Parcel,
@@ -267,7 +267,7 @@ impl Outbox {
         let everyone = parcel.outgoing.audience == Audience::Everyone;
         if let Some(url) = self.answer_url(parcel) {
             let how = if everyone { "in_channel" } else { "ephemeral" };
-            let answered = self.answer(parcel, &url, place, message, how, true).await;
+            let answered = self.answer(parcel, &url, place, message, how).await;
             match answered {
                 Err(Failure::Api(ApiError::Refused(_))) => {}
                 other => return other.map(|()| answered_there()),
@@ -287,12 +287,11 @@ impl Outbox {
         place: &Place,
         message: &Message,
         how: &str,
-        replace: bool,
     ) -> Result<(), Failure> {
         let rendered = render(message);
         let mut body = json!({
             "response_type": how,
-            "replace_original": replace,
+            "replace_original": false,
             "text": rendered.text,
             "blocks": rendered.blocks,
         });

@@ -33,20 +33,25 @@ impl Outbox {
         else {
             return Err(Failure::Never("not a room".into()));
         };
-        let place = match self.store.incident_place(*incident).await? {
-            Some(place) => Some(place),
-            None => match self.make_channel(parcel, name.as_deref()).await? {
-                Some(channel) => {
-                    self.furnish(parcel, &channel, topic, members).await?;
-                    let place = Place::channel(channel);
-                    self.store
-                        .incident_place_set(*incident, place.clone())
-                        .await?;
-                    Some(place)
-                }
-                None => None,
-            },
-        };
+        let mut place = self.store.incident_place(*incident).await?;
+        if place.is_none()
+            && let Some(channel) = self.make_channel(parcel, name.as_deref()).await?
+        {
+            // Recorded at once: what follows can be repeated, making a channel can't.
+            let made = Place::channel(channel);
+            self.store
+                .incident_place_set(*incident, made.clone())
+                .await?;
+            place = Some(made);
+        }
+        if parcel.ts.is_none()
+            && let Some(Place {
+                channel,
+                thread: None,
+            }) = &place
+        {
+            self.furnish(parcel, channel, topic, members).await?;
+        }
         let sent = self.announce(parcel, announcement, place.as_ref()).await?;
         if place.is_none()
             && let Sent {

@@ -1,3 +1,7 @@
+mod answers;
+mod crash;
+mod rooms;
+
 use crate::domain::Tone;
 use crate::sandbox::slack::Fault;
 use crate::slack::tests::{Bench, in_channel, message};

@@ -22,8 +22,7 @@ const CONNECTIONS: usize = 32;
 async fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let count: usize = std::env::args()
-        .filter_map(|argument| argument.parse().ok())
-        .next()
+        .find_map(|argument| argument.parse().ok())
         .unwrap_or(3_200);
     let folder = tempfile::tempdir().unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0")

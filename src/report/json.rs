@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::domain::timeline::{ChainError, GENESIS, verify};
-use crate::domain::{Entry, Incident, Stream};
+use crate::domain::{Entry, EntryKind, Incident, Status, Stream};
 
 /// The version of the file's form.
 const FORMAT: &str = "treasury-bot/export/v1";
@@ -48,6 +49,14 @@ pub enum ExportError {
     /// A later version's, or something else.
     #[error("its form is `{0}`; this version knows `{FORMAT}`")]
     Format(String),
+    /// Something in it is spelled otherwise than an export would: an unknown or doubled key.
+    #[error(
+        "it holds something that no export writes: an added or doubled key, or another spelling"
+    )]
+    Added,
+    /// What it says of the incident is not what its timeline tells.
+    #[error("the incident's {0} is not what its timeline tells")]
+    Facts(&'static str),
     /// The chain is broken.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -66,9 +75,50 @@ pub(super) fn export(incident: &Incident, entries: &[Entry], exported_at: Timest
     };
     // Plain types with text keys always serialize; the text says so if that is ever untrue, and
     // then does not verify.
-    let mut text = serde_json::to_string_pretty(&export).unwrap_or_else(|error| error.to_string());
+    render(&export).unwrap_or_else(|error| error.to_string())
+}
+
+fn render(export: &Export) -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(export)?;
     text.push('\n');
-    text
+    Ok(text)
+}
+
+/// The incident stands outside the chain: its title, severity, status and who declared it have to
+/// follow from the entries. (Its other fields are for convenience; the entries tell them, too.)
+fn check_facts(export: &Export) -> Result<(), ExportError> {
+    let incident = &export.incident;
+    let Some(declared) = export
+        .entries
+        .iter()
+        .find(|e| e.kind == EntryKind::Declared)
+    else {
+        return Ok(());
+    };
+    let last = |kind: EntryKind, first: Value| {
+        let changes = export
+            .entries
+            .iter()
+            .rev()
+            .filter(|entry| entry.kind == kind);
+        changes
+            .map(|entry| entry.data["after"].clone())
+            .next()
+            .unwrap_or(first)
+    };
+    let severity = last(EntryKind::Severity, declared.data["severity"].clone());
+    let status = last(EntryKind::Status, json!(Status::Open));
+    if incident.title != declared.text {
+        Err(ExportError::Facts("title"))
+    } else if incident.declared_by != declared.actor {
+        Err(ExportError::Facts("declarer"))
+    } else if json!(incident.severity) != severity {
+        Err(ExportError::Facts("severity"))
+    } else if json!(incident.status) != status {
+        Err(ExportError::Facts("status"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Checks an export from its first entry to its head. What it can't find out alone is a file that
@@ -89,6 +139,12 @@ pub fn verify_export(bytes: &[u8]) -> Result<Verified, ExportError> {
         }
         .into());
     }
+    // What is not read would not be hashed: only the very bytes of an export will do.
+    let written = render(&export).map_err(ExportError::Unreadable)?;
+    if written.trim_end().as_bytes() != bytes.trim_ascii() {
+        return Err(ExportError::Added);
+    }
+    check_facts(&export)?;
     Ok(Verified {
         stream,
         entries: export.entries.len(),

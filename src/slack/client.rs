@@ -377,3 +377,125 @@ pub(super) fn backoff(attempt: u32, base: Duration, max: Duration) -> Duration {
         .min(max);
     limit.mul_f64(rand::random())
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::{StatusCode, header};
+    use axum::response::{IntoResponse, Response};
+    use axum::routing::any;
+    use serde_json::json;
+
+    use super::*;
+
+    /// What a call comes to when Slack answers so.
+    async fn answered(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> ApiError {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/api", listener.local_addr().unwrap());
+        let router = Router::new().route("/api/{method}", any(async move || answer()));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        call(&url).await.unwrap_err()
+    }
+
+    async fn call(url: &str) -> Result<Value, ApiError> {
+        let url = Url::parse(url).unwrap();
+        let client = Client::new(Some(&url), &"xoxb-secret".into(), None).unwrap();
+        let client = client.timeout(Duration::from_millis(500));
+        client
+            .post("chat.postMessage", &json!({"text": "said in private"}))
+            .await
+    }
+
+    fn is_error(code: &'static str) -> impl Fn() -> Response + Clone + Send + Sync + 'static {
+        move || axum::Json(json!({"ok": false, "error": code})).into_response()
+    }
+
+    #[tokio::test]
+    async fn errors_say_what_to_do() {
+        let limited = |seconds: &'static str| {
+            move || {
+                let body = axum::Json(json!({"ok": false, "error": "ratelimited"}));
+                let wait = [(header::RETRY_AFTER, seconds)];
+                (StatusCode::TOO_MANY_REQUESTS, wait, body).into_response()
+            }
+        };
+        for (said, believed) in [("7", Duration::from_secs(7)), ("9999999", MAX_RETRY_AFTER)] {
+            let error = answered(limited(said)).await;
+            assert_eq!(error, ApiError::RateLimited { after: believed });
+        }
+        for perhaps in ["internal_error", "fatal_error", "service_unavailable"] {
+            assert_eq!(
+                answered(is_error(perhaps)).await,
+                ApiError::transient(perhaps, true)
+            );
+        }
+        let down = || StatusCode::BAD_GATEWAY.into_response();
+        assert_eq!(answered(down).await, ApiError::transient("HTTP 502", true));
+        assert_eq!(
+            answered(is_error("invalid_auth")).await,
+            ApiError::Token("invalid_auth".into())
+        );
+        assert_eq!(
+            answered(is_error("is_archived")).await,
+            ApiError::Refused("is_archived".into())
+        );
+        // Garbage may have been a success; what it holds is not repeated.
+        let garbage = || {
+            (
+                [(header::CONTENT_TYPE, "application/json")],
+                "said in private {",
+            )
+                .into_response()
+        };
+        assert_eq!(
+            answered(garbage).await,
+            ApiError::transient("unreadable answer", true)
+        );
+    }
+
+    #[tokio::test]
+    async fn only_a_connection_that_never_was_is_sure_to_have_done_nothing() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/api", listener.local_addr().unwrap());
+        // Taken, and never answered.
+        let hangs = call(&url).await.unwrap_err();
+        assert!(
+            matches!(
+                hangs,
+                ApiError::Transient {
+                    perhaps_done: true,
+                    ..
+                }
+            ),
+            "{hangs:?}"
+        );
+        drop(listener);
+        let refused = call(&url).await.unwrap_err();
+        assert_eq!(refused, ApiError::transient("no connection", false));
+    }
+
+    #[test]
+    fn a_token_of_impossible_characters_is_refused_and_not_shown() {
+        let error = Client::new(None, &"xoxb-sec\nret".into(), None)
+            .err()
+            .unwrap();
+        assert_eq!(
+            error.to_string(),
+            "the bot token has characters that no token has"
+        );
+    }
+
+    #[test]
+    fn waits_grow_to_a_limit_and_are_spread() {
+        let (base, max) = (Duration::from_millis(500), Duration::from_secs(30));
+        for attempt in [0, 1, 5, 6, 40, u32::MAX] {
+            let limit = base
+                .saturating_mul(2u32.saturating_pow(attempt.min(16)))
+                .min(max);
+            let waits: Vec<_> = (0..50).map(|_| backoff(attempt, base, max)).collect();
+            assert!(waits.iter().all(|wait| *wait <= limit), "{attempt}");
+            assert!(waits.iter().any(|wait| *wait > limit / 2), "{attempt}");
+            assert!(waits.iter().any(|wait| *wait < limit / 2), "{attempt}");
+        }
+    }
+}

@@ -80,6 +80,7 @@ impl Tx {
              created_at) VALUES ($1, $2, $3, 1, 0, $5, $4, $4) \
              ON CONFLICT (key) DO UPDATE SET outgoing = excluded.outgoing, \
              version = outbox.version + 1, \
+             due_at = CASE WHEN outbox.attempts = 0 THEN excluded.due_at ELSE outbox.due_at END, \
              state = CASE WHEN outbox.state = 'dead' THEN 'dead' ELSE excluded.state END",
         )
         .bind(outgoing.key.clone())

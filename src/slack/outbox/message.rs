@@ -298,14 +298,15 @@ impl Outbox {
         if let Some(thread) = &place.thread {
             body["thread_ts"] = json!(thread);
         }
-        {
+        let answered = self.client.respond(url, &body).await;
+        if answered.is_ok() {
+            // Only these are sure to count; a use too many is refused, and another way is found.
             let mut uses = lock(&self.uses);
             if uses.len() > REMEMBERED {
                 uses.clear();
             }
             *uses.entry(url.to_string()).or_default() += 1;
         }
-        let answered = self.client.respond(url, &body).await;
         if let Err(ApiError::Refused(code)) = &answered {
             tracing::warn!(
                 key = parcel.outgoing.key,

@@ -112,6 +112,26 @@ async fn a_channel_closed_to_the_bot_is_answered_through_the_request() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_out_of_order_for_a_while_is_not_used_up() {
+    let bench = Bench::start().await;
+    let request = asked(&bench, "treasury-incidents").await;
+    let bench = bench.by_hand().await;
+    let faults = bench.sandbox.faults();
+    faults.next("response_url", 6, Fault::ServerError(500));
+    let kept = answer("a", &request, Audience::Asker, Tone::Plain, "kept");
+    bench.store.outbox_put(kept).await.unwrap();
+    let parcel = bench.store.outbox_claim("test", 1).await.unwrap().remove(0);
+    let outbox = bench.outbox(crate::slack::tests::PATIENCE);
+    for _ in 0..7 {
+        outbox.deliver(parcel.clone()).await;
+    }
+    let seen = bench.ana().sees("treasury-incidents");
+    assert_eq!(texts(&seen), [("kept", true)]);
+    assert_eq!(bench.calls("chat.postEphemeral"), 0);
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn an_address_that_is_not_slacks_is_never_posted_to() {
     let bench = Bench::start().await;
     let mut request = asked(&bench, "treasury-incidents").await;

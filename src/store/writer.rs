@@ -22,7 +22,7 @@ const BATCH: usize = 256;
 
 /// How many ordinary writes may, on SQLite: they do more each, and an acknowledgement that comes
 /// meanwhile waits for them.
-const ORDINARY: usize = 4;
+const ORDINARY: usize = 1;
 
 /// Writers on PostgreSQL, one connection each.
 const POSTGRES_WRITERS: usize = 8;

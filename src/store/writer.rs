@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -20,9 +21,9 @@ const QUEUE: usize = 1_024;
 /// How many urgent writes may share one commit on SQLite.
 const BATCH: usize = 256;
 
-/// How many ordinary writes may, on SQLite: they do more each, and an acknowledgement that comes
-/// meanwhile waits for them.
-const ORDINARY: usize = 1;
+/// While acknowledgements come, one ordinary write each such time shares their commit, on SQLite:
+/// it does more than they do, and they wait for it. Without them, nothing holds it up.
+const ORDINARY_EVERY: Duration = Duration::from_millis(5);
 
 /// Writers on PostgreSQL, one connection each.
 const POSTGRES_WRITERS: usize = 8;
@@ -71,6 +72,8 @@ struct Senders {
 struct Receivers {
     urgent: mpsc::Receiver<Queued>,
     ordinary: mpsc::Receiver<Queued>,
+    /// When an ordinary write was last taken.
+    ordinary_at: Instant,
 }
 
 impl Receivers {
@@ -83,7 +86,10 @@ impl Receivers {
                     return;
                 }
             }
-            job = self.ordinary.recv() => jobs.extend(job),
+            job = self.ordinary.recv() => {
+                jobs.extend(job);
+                self.ordinary_at = Instant::now();
+            }
         }
         if jobs.is_empty() {
             // One queue is closed: the other may still hold something.
@@ -96,8 +102,9 @@ impl Receivers {
             {
                 jobs.push(job);
             }
-            for _ in 0..ORDINARY {
+            if self.ordinary_at.elapsed() >= ORDINARY_EVERY {
                 jobs.extend(self.ordinary.try_recv().ok());
+                self.ordinary_at = Instant::now();
             }
         }
     }
@@ -116,6 +123,7 @@ impl Queue {
         let receivers = Receivers {
             urgent: urgent_receiver,
             ordinary: ordinary_receiver,
+            ordinary_at: Instant::now(),
         };
         let receivers = Arc::new(Mutex::new(receivers));
         let (count, batch) = match dialect {

@@ -1,5 +1,11 @@
 //! Probes: questions put to the services themselves.
 
+pub mod cache;
+pub mod database;
+mod error;
 mod http;
 
+pub use cache::Cache;
+pub use database::Database;
+pub use error::{ProbeError, ProbeErrorKind};
 pub use http::Http;

@@ -1,6 +1,6 @@
 //! Who may do what.
 
-use crate::command::{Command, IncidentCommand};
+use crate::command::{CacheCommand, Command, DbCommand, IncidentCommand};
 use crate::domain::{Line, Person, Role};
 
 use super::Refusal;
@@ -61,7 +61,15 @@ pub(super) fn needs(command: &Command) -> Role {
         | C::Timeline { .. }
         | C::Export { .. }
         | C::Incident(I::List { .. } | I::Show { .. }) => Role::Viewer,
-        C::Audit { .. }
+        C::Db {
+            what: Some(DbCommand::Cancel { .. } | DbCommand::Terminate { .. }),
+            ..
+        }
+        | C::Cache {
+            what: Some(CacheCommand::Kill { .. }),
+            ..
+        }
+        | C::Audit { .. }
         | C::Restart { .. }
         | C::Scale { .. }
         | C::Note { .. }
@@ -74,6 +82,7 @@ pub(super) fn needs(command: &Command) -> Role {
         | C::Incident(I::Declare { .. } | I::Severity { .. } | I::Assign { .. } | I::Link { .. }) => {
             Role::Responder
         }
+        C::Check { .. } | C::Db { .. } | C::Cache { .. } | C::Graph { .. } => Role::Viewer,
     }
 }
 

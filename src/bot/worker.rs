@@ -371,6 +371,7 @@ impl Bot {
             } => self.logs(&service, lines, since, grep, previous).await,
             C::Stats { service } => self.stats(service.as_deref()).await,
             C::Events { service, since } => self.events(&service, since).await,
+            C::Check { .. } | C::Db { .. } | C::Cache { .. } | C::Graph { .. } => todo!(),
             C::Restart { service, reason } => {
                 self.act(ask, &service, ActionKind::Restart, reason, None)
                     .await

@@ -35,6 +35,7 @@ pub(super) fn content(content: &Content, paint: Paint) -> String {
     match content {
         Content::Message(message) => text(message, paint),
         Content::File { text: file, .. } => file.clone(),
+        Content::Picture { alt, comment, .. } => format!("{}{alt}\n", text(comment, paint)),
         Content::Room { announcement, .. } => text(announcement, paint),
         Content::Topic { topic, .. } => topic.clone(),
     }

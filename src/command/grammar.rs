@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use super::probes::{CacheCommand, DbCommand};
 use crate::domain::{IncidentRole, Severity, duration};
 
 #[derive(Debug, Parser)]
@@ -75,6 +76,38 @@ pub enum Command {
         /// Why, for the timeline
         #[arg(long)]
         reason: Option<String>,
+    },
+    /// Ask a web address, or those of a service: answer times, certificate, headers, cache
+    Check {
+        /// A service or a URL; every service with an address when left out
+        what: Option<String>,
+    },
+    /// Ask the database; alone: its state at a glance
+    Db {
+        #[command(subcommand)]
+        what: Option<DbCommand>,
+        /// Which database, where there are several
+        #[arg(long, global = true, value_name = "NAME")]
+        database: Option<String>,
+    },
+    /// Ask the cache; alone: its state at a glance
+    Cache {
+        #[command(subcommand)]
+        what: Option<CacheCommand>,
+        /// Which cache, where there are several
+        #[arg(long, global = true, value_name = "NAME")]
+        cache: Option<String>,
+    },
+    /// Draw how a figure of a service went
+    Graph {
+        /// The service
+        service: String,
+        /// memory, cpu, connections, or a metric that the configuration names
+        #[arg(default_value = "memory")]
+        metric: String,
+        /// How far back: 10m, 2h, 1d …
+        #[arg(long, default_value = "1h", value_parser = duration::parse)]
+        since: Duration,
     },
     /// Declare, list and change incidents
     #[command(subcommand)]

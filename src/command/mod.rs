@@ -4,6 +4,7 @@
 //! gets clap's message and suggestion.
 
 mod grammar;
+mod probes;
 pub mod words;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -11,6 +12,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use grammar::Grammar;
 pub use grammar::{Command, ExportFormat, IncidentCommand};
+pub use probes::{CacheCommand, DbCommand};
 
 /// Why a sentence is no command. All of it is told to the asker.
 #[derive(Debug, Clone, PartialEq, Eq)]

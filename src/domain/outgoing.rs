@@ -92,4 +92,17 @@ pub enum Content {
         /// Said with it, one line.
         comment: Message,
     },
+    /// A picture with a comment.
+    Picture {
+        /// File name, `.png`.
+        name: String,
+        /// Shown above it.
+        title: String,
+        /// The PNG, base64.
+        png: String,
+        /// What it shows, for who can't see it.
+        alt: String,
+        /// Said with it, one line.
+        comment: Message,
+    },
 }

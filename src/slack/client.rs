@@ -240,13 +240,15 @@ impl Client {
         Ok(opened.url.0)
     }
 
-    /// Where to put a file's bytes, and the file's id.
+    /// Where to put a file's bytes, and the file's id; `alt` says what a picture shows.
     pub async fn upload_url(
         &self,
         name: &str,
         length: usize,
+        alt: Option<String>,
     ) -> Result<SlackApiFilesGetUploadUrlExternalResponse, ApiError> {
-        let request = SlackApiFilesGetUploadUrlExternalRequest::new(name.to_owned(), length);
+        let request = SlackApiFilesGetUploadUrlExternalRequest::new(name.to_owned(), length)
+            .opt_alt_txt(alt);
         let session = self.session();
         self.bounded(
             "files.getUploadURLExternal",
@@ -259,12 +261,13 @@ impl Client {
     pub async fn upload(
         &self,
         to: SlackApiFilesGetUploadUrlExternalResponse,
-        text: &str,
+        bytes: &[u8],
+        media_type: &str,
     ) -> Result<(), ApiError> {
         let request = SlackApiFilesUploadViaUrlRequest::new(
             to.upload_url,
-            text.as_bytes().to_vec(),
-            "text/plain; charset=utf-8".to_owned(),
+            bytes.to_vec(),
+            media_type.to_owned(),
         );
         let session = self.session();
         self.bounded("files.upload", session.files_upload_via_url(&request))

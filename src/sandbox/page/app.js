@@ -140,6 +140,11 @@ function content(message) {
 }
 
 function file(one) {
+  if (one.mimetype === "image/png") {
+    return el("div", { className: "file" },
+      el("a", { href: "/sandbox/files/" + one.id, download: one.name }, el("img", { src: "/sandbox/files/" + one.id, alt: one.alt_txt })),
+      el("small", {}, one.name));
+  }
   const preview = el("pre", { hidden: true });
   const show = async () => {
     if (preview.hidden && !preview.textContent) {

@@ -303,7 +303,7 @@ async fn file(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Respons
         .filter(|c| c.is_ascii_graphic() && *c != '"')
         .collect();
     let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream".to_string()),
+        (header::CONTENT_TYPE, file.media_type().to_string()),
         (
             header::CONTENT_DISPOSITION,
             format!("attachment; filename=\"{name}\""),

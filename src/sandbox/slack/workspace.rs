@@ -24,6 +24,8 @@ pub struct File {
     pub id: String,
     pub name: String,
     pub title: String,
+    /// What a picture shows, for who can't see it.
+    pub alt_txt: String,
     pub user: String,
     /// Unix seconds.
     pub created: i64,
@@ -45,6 +47,15 @@ pub(super) enum UploadState {
 }
 
 impl File {
+    /// What the bytes are: a PNG, or anything.
+    pub(super) fn media_type(&self) -> &'static str {
+        if self.content.starts_with(b"\x89PNG\r\n\x1a\n") {
+            "image/png"
+        } else {
+            "application/octet-stream"
+        }
+    }
+
     /// Shared or kept, as opposed to still being uploaded.
     pub fn is_complete(&self) -> bool {
         self.state == UploadState::Complete

@@ -1,5 +1,9 @@
 //! Files: uploaded where the app may, shown as a message where it may not.
 
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::{Failure, Outbox, Outcome};
@@ -8,19 +12,63 @@ use crate::slack::client::ApiError;
 use crate::slack::render::plain;
 use crate::store::{Parcel, Sent};
 
+/// What is uploaded.
+struct Upload<'a> {
+    name: &'a str,
+    title: &'a str,
+    bytes: Cow<'a, [u8]>,
+    media_type: &'static str,
+    alt: Option<&'a str>,
+    comment: &'a Message,
+    /// Shown where no file may be uploaded.
+    in_words: &'a str,
+}
+
+impl<'a> Upload<'a> {
+    fn of(content: &'a Content) -> Result<Self, Failure> {
+        match content {
+            Content::File {
+                name,
+                title,
+                text,
+                comment,
+            } => Ok(Self {
+                name,
+                title,
+                bytes: Cow::Borrowed(text.as_bytes()),
+                media_type: "text/plain; charset=utf-8",
+                alt: None,
+                comment,
+                in_words: text,
+            }),
+            Content::Picture {
+                name,
+                title,
+                png,
+                alt,
+                comment,
+            } => Ok(Self {
+                name,
+                title,
+                bytes: BASE64
+                    .decode(png)
+                    .map_err(|error| Failure::Never(format!("a picture is damaged: {error}")))?
+                    .into(),
+                media_type: "image/png",
+                alt: Some(alt),
+                comment,
+                in_words: alt,
+            }),
+            _ => Err(Failure::Never("not a file".into())),
+        }
+    }
+}
+
 impl Outbox {
     pub(super) async fn file(&self, parcel: &Parcel) -> Result<Outcome, Failure> {
-        let Content::File {
-            name,
-            title,
-            text,
-            comment,
-        } = &parcel.outgoing.content
-        else {
-            return Err(Failure::Never("not a file".into()));
-        };
+        let file = Upload::of(&parcel.outgoing.content)?;
         if parcel.ts.is_none() && !parcel.via_response_url {
-            match self.upload(parcel, name, title, text, comment).await {
+            match self.upload(parcel, &file).await {
                 Err(Failure::Api(ApiError::Refused(code))) => {
                     tracing::warn!(
                         key = parcel.outgoing.key,
@@ -31,22 +79,22 @@ impl Outbox {
                 other => return other,
             }
         }
-        let message = comment
+        let message = file
+            .comment
             .clone()
-            .code(text.as_str())
+            .code(file.in_words)
             .footer("The app may not upload files here");
         self.message(parcel, &message).await
     }
 
-    async fn upload(
-        &self,
-        parcel: &Parcel,
-        name: &str,
-        title: &str,
-        text: &str,
-        comment: &Message,
-    ) -> Result<Outcome, Failure> {
-        if text.is_empty() {
+    async fn upload(&self, parcel: &Parcel, upload: &Upload<'_>) -> Result<Outcome, Failure> {
+        let Upload {
+            name,
+            title,
+            comment,
+            ..
+        } = *upload;
+        if upload.bytes.is_empty() {
             // Slack takes no empty files.
             return Err(ApiError::Refused("file_empty".into()).into());
         }
@@ -57,15 +105,21 @@ impl Outbox {
         if self.is_uncertain(parcel) {
             let is_it = |message: &Value| {
                 let mut files = message["files"].as_array().into_iter().flatten();
-                files.any(|file| file["name"] == *name && file["title"] == *title)
+                files.any(|file| file["name"] == name && file["title"] == title)
             };
             if let Some((channel, ts)) = self.find_posted(parcel, &place, is_it).await? {
                 return Ok(shared(channel, Some(ts)));
             }
         }
-        let slot = self.client.upload_url(name, text.len()).await?;
+        let alt = upload.alt.map(str::to_owned);
+        let slot = self
+            .client
+            .upload_url(name, upload.bytes.len(), alt)
+            .await?;
         let file = slot.file_id.0.clone();
-        self.client.upload(slot, text).await?;
+        self.client
+            .upload(slot, &upload.bytes, upload.media_type)
+            .await?;
         let mut body = json!({
             "files": [{"id": file, "title": title}],
             "channel_id": place.channel,

@@ -225,7 +225,7 @@ impl Outbox {
             Content::Message(message) => self.message(parcel, message).await,
             Content::Room { .. } => self.room(parcel).await,
             Content::Topic { incident, topic } => self.topic(parcel, *incident, topic).await,
-            Content::File { .. } => self.file(parcel).await,
+            Content::File { .. } | Content::Picture { .. } => self.file(parcel).await,
         }
     }
 

@@ -36,6 +36,7 @@ pub(super) fn upload_address(world: &mut Workspace, args: &Args) -> Outcome {
     let file = File {
         id: id.clone(),
         title: name.clone(),
+        alt_txt: args.text("alt_txt").unwrap_or_default(),
         name,
         user: world.bot.user_id.clone(),
         created: unix_seconds(),

@@ -89,6 +89,7 @@ impl Plan {
                 },
                 confirm_restart: policy.confirm_restart,
                 confirm_scale: policy.confirm_scale,
+                confirm_db: true,
                 confirm_within: policy.confirm_within,
                 patience: Patience {
                     stop: policy.stop_grace,

@@ -6,6 +6,28 @@ use super::Refusal;
 use crate::command::nearest;
 use crate::domain::{Line, Service, ServiceName, Target};
 use crate::platform::Platform;
+use crate::probe::{Cache, Database};
+
+/// Something that is probed, under its name in chat.
+pub struct Named<P: ?Sized> {
+    /// Its name.
+    pub name: ServiceName,
+    /// The service it belongs to: whose incidents and whose lock count. Its own name where the
+    /// configuration names none.
+    pub service: ServiceName,
+    /// The probe.
+    pub probe: Arc<P>,
+}
+
+impl<P: ?Sized> Clone for Named<P> {
+    fn clone(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            service: self.service.clone(),
+            probe: self.probe.clone(),
+        }
+    }
+}
 
 /// The services in the configuration's order, and the platforms they run on.
 #[derive(Clone, Default)]
@@ -13,6 +35,8 @@ pub struct Catalogue {
     services: Vec<Service>,
     docker: Option<Arc<dyn Platform>>,
     simulated: Option<Arc<dyn Platform>>,
+    databases: Vec<Named<dyn Database>>,
+    caches: Vec<Named<dyn Cache>>,
 }
 
 impl Catalogue {
@@ -26,7 +50,43 @@ impl Catalogue {
             services,
             docker,
             simulated,
+            databases: Vec::new(),
+            caches: Vec::new(),
         }
+    }
+
+    /// Adds what can be asked beside the platforms.
+    pub fn with_probes(
+        mut self,
+        databases: Vec<Named<dyn Database>>,
+        caches: Vec<Named<dyn Cache>>,
+    ) -> Self {
+        self.databases = databases;
+        self.caches = caches;
+        self
+    }
+
+    /// The databases.
+    pub(super) fn databases(&self) -> &[Named<dyn Database>] {
+        &self.databases
+    }
+
+    /// The caches.
+    pub(super) fn caches(&self) -> &[Named<dyn Cache>] {
+        &self.caches
+    }
+
+    /// The database of this name, or the only one.
+    pub(super) fn database(
+        &self,
+        name: Option<&str>,
+    ) -> Result<&Named<dyn Database>, Refusal> {
+        only(&self.databases, name, "database")
+    }
+
+    /// The cache of this name, or the only one.
+    pub(super) fn cache(&self, name: Option<&str>) -> Result<&Named<dyn Cache>, Refusal> {
+        only(&self.caches, name, "cache")
     }
 
     /// All services.
@@ -85,4 +145,32 @@ impl Catalogue {
             )
         })
     }
+}
+
+/// The one of this name; without a name the only one.
+fn only<'a, P: ?Sized>(
+    all: &'a [Named<P>],
+    name: Option<&str>,
+    kind: &str,
+) -> Result<&'a Named<P>, Refusal> {
+    let named = |name: &str| all.iter().find(|one| one.name.as_str() == name);
+    let found = match name {
+        Some(name) => named(name),
+        None if all.len() == 1 => all.first(),
+        None => None,
+    };
+    found.ok_or_else(|| {
+        if all.is_empty() {
+            return Refusal::new(format!("No {kind} is configured"))
+                .detail(format!("Mend: add a [[{kind}]] to treasury-bot.toml"));
+        }
+        let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+        let title = match name {
+            Some(name) => Line::new()
+                .text(format!("There is no {kind} "))
+                .code(crate::domain::timeline::cut(name, 80)),
+            None => Line::from(format!("There are several: say which with --{kind}")),
+        };
+        Refusal::new(title).detail(names.join(", "))
+    })
 }

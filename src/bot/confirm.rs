@@ -1,5 +1,6 @@
 //! Questions with a yes and a no, each answered once.
 
+use super::act::ServiceChange;
 use super::worker::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, with_content};
 use crate::command::{self, Command, Parsed};
@@ -95,17 +96,21 @@ impl Bot {
         self.authorise(ask, &command)?;
         match command {
             Command::Restart { service, reason } => {
-                let kind = crate::store::ActionKind::Restart;
-                self.act(ask, &service, kind, reason, Some(row)).await
+                let change = ServiceChange::Restart;
+                self.act_on_service(ask, &service, change, reason, Some(row))
+                    .await
             }
             Command::Scale {
                 service,
                 replicas,
                 reason,
             } => {
-                let kind = crate::store::ActionKind::Scale(replicas);
-                self.act(ask, &service, kind, reason, Some(row)).await
+                let change = ServiceChange::Scale(replicas);
+                self.act_on_service(ask, &service, change, reason, Some(row))
+                    .await
             }
+            Command::Db { what, database } => self.db(ask, what, database, Some(row)).await,
+            Command::Cache { what, cache } => self.cache(ask, what, cache, Some(row)).await,
             _ => Err(Refusal::new("This question is of an older version: ask again").into()),
         }
     }

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use serde_json::json;
 
 use super::worker::{Answer, Effect};
 use super::{Bot, Fault};
 use crate::domain::service::{
-    Health, LogQuery, Replica, ReplicaState, Service, ServiceStats, ServiceStatus, well_text,
+    Event, Health, LogQuery, Logs, Replica, ReplicaState, Service, ServiceStats, ServiceStatus,
+    well_text,
 };
 use crate::domain::{Button, Line, Message, Part, Tone, duration};
 use crate::platform::PlatformError;
@@ -16,13 +18,9 @@ impl Bot {
     pub(super) async fn status(&self, name: Option<&str>) -> Result<Effect, Fault> {
         let now = self.store().now();
         if let Some(name) = name {
-            let (service, platform) = self
-                .catalogue()
-                .find(name, |near| format!("status {near}"))?;
-            let status = platform.status(service).await?;
-            return Ok(Effect::Say(Answer::to_all(one_status(
-                service, &status, now,
-            ))));
+            return self
+                .ask("service.status", json!({ "service": name }))
+                .await;
         }
         let services = self.catalogue().services();
         // Asked at the same time: one platform that hangs doesn't hold up the others.
@@ -70,151 +68,27 @@ impl Bot {
         Ok(Effect::Say(Answer::to_all(message.buttons(unwell))))
     }
 
-    pub(super) async fn logs(
-        &self,
-        name: &str,
-        lines: usize,
-        since: Option<Duration>,
-        grep: Option<String>,
-        previous: bool,
-    ) -> Result<Effect, Fault> {
-        let (service, platform) = self.catalogue().find(name, |near| format!("logs {near}"))?;
-        let query = LogQuery {
-            lines,
-            since: since.map(|ago| self.store().now() - ago),
-            grep: grep.clone(),
-            previous,
-        };
-        let logs = platform.logs(service, &query).await?;
-        let many = logs
-            .lines
-            .iter()
-            .any(|line| line.replica != logs.lines[0].replica);
-        let mut text = String::new();
-        for line in &logs.lines {
-            if let Some(at) = line.at {
-                text.push_str(&at.strftime("%H:%M:%S ").to_string());
-            }
-            if many {
-                text.push_str(short_name(&line.replica));
-                text.push(' ');
-            }
-            if line.stderr {
-                text.push_str("! ");
-            }
-            text.push_str(&line.text);
-            text.push('\n');
-        }
-        let mut about = String::new();
-        if let Some(grep) = &grep {
-            about.push_str(&format!(
-                " with “{}”",
-                crate::domain::timeline::cut(grep, 80)
-            ));
-        }
-        if let Some(since) = since {
-            about.push_str(&format!(" of the last {}", duration::text(since)));
-        }
-        if previous {
-            about.push_str(" before the last restart");
-        }
-        let count = logs.lines.len();
-        let title = match count {
-            0 => Line::new()
-                .text("No log lines of ")
-                .code(&service.name)
-                .text(about),
-            _ => Line::new()
-                .text(format!(
-                    "Last {count} log line{} of ",
-                    if count == 1 { "" } else { "s" }
-                ))
-                .code(&service.name)
-                .text(about),
-        };
-        let mut message = Message::new(Tone::Plain, title).code(text);
-        let mut small = Line::new().text("Times are UTC; ! marks standard error");
-        if logs.truncated {
-            small = small.text("; older lines were left out");
-        }
-        if count > 0 {
-            message = message.footer(small);
-        }
-        Ok(Effect::Say(Answer::to_all(message)))
-    }
-
     pub(super) async fn stats(&self, name: Option<&str>) -> Result<Effect, Fault> {
-        let rows = match name {
-            Some(name) => {
-                let (service, platform) = self
-                    .catalogue()
-                    .find(name, |near| format!("stats {near}"))?;
-                vec![(service, Ok(platform.stats(service).await?))]
-            }
-            None => {
-                join_all(
-                    self.catalogue()
-                        .services()
-                        .iter()
-                        .map(|service| async move {
-                            (
-                                service,
-                                match self.catalogue().platform(service) {
-                                    Ok(platform) => platform.stats(service).await,
-                                    Err(refusal) => {
-                                        Err(PlatformError::Unsupported(refusal.title.plain()))
-                                    }
-                                },
-                            )
-                        }),
-                )
-                .await
-            }
-        };
+        if let Some(name) = name {
+            return self.ask("service.stats", json!({ "service": name })).await;
+        }
+        let services = self.catalogue().services();
+        let rows = join_all(services.iter().map(|service| async move {
+            let stats = match self.catalogue().platform(service) {
+                Ok(platform) => platform.stats(service).await,
+                Err(refusal) => Err(PlatformError::Unsupported(refusal.title.plain())),
+            };
+            (service, stats)
+        }))
+        .await;
         Ok(Effect::Say(Answer::to_all(stats_message(
             &rows,
             self.store().now(),
         ))))
     }
-
-    pub(super) async fn events(&self, name: &str, since: Duration) -> Result<Effect, Fault> {
-        let (service, platform) = self
-            .catalogue()
-            .find(name, |near| format!("events {near}"))?;
-        let events = platform.events(service, self.store().now() - since).await?;
-        let text: Vec<String> = events
-            .iter()
-            .map(|event| {
-                let detail = event
-                    .detail
-                    .as_ref()
-                    .map(|d| format!(" ({d})"))
-                    .unwrap_or_default();
-                format!(
-                    "{} {} {}{detail}",
-                    event.at.strftime("%H:%M:%S"),
-                    short_name(&event.replica),
-                    event.what
-                )
-            })
-            .collect();
-        let title = Line::new()
-            .text(match events.len() {
-                0 => "Nothing happened to ".to_owned(),
-                1 => "1 event of ".to_owned(),
-                n => format!("{n} events of "),
-            })
-            .code(&service.name)
-            .text(format!(" in the last {}", duration::text(since)));
-        let mut message = Message::new(Tone::Plain, title).code(text.join("\n"));
-        if !events.is_empty() {
-            message = message.footer("Times are UTC, newest last");
-        }
-        Ok(Effect::Say(Answer::to_all(message)))
-    }
 }
 
-fn stats_message(
+pub(super) fn stats_message(
     rows: &[(&Service, Result<ServiceStats, PlatformError>)],
     now: jiff::Timestamp,
 ) -> Message {
@@ -282,8 +156,102 @@ fn stats_message(
     }
 }
 
+/// Log lines, newest last.
+pub(super) fn logs_message(
+    service: &Service,
+    query: &LogQuery,
+    since: Option<Duration>,
+    logs: &Logs,
+) -> Message {
+    let many = logs
+        .lines
+        .iter()
+        .any(|line| line.replica != logs.lines[0].replica);
+    let mut text = String::new();
+    for line in &logs.lines {
+        if let Some(at) = line.at {
+            text.push_str(&at.strftime("%H:%M:%S ").to_string());
+        }
+        if many {
+            text.push_str(short_name(&line.replica));
+            text.push(' ');
+        }
+        if line.stderr {
+            text.push_str("! ");
+        }
+        text.push_str(&line.text);
+        text.push('\n');
+    }
+    let mut about = String::new();
+    if let Some(grep) = &query.grep {
+        about.push_str(&format!(
+            " with “{}”",
+            crate::domain::timeline::cut(grep, 80)
+        ));
+    }
+    if let Some(since) = since {
+        about.push_str(&format!(" of the last {}", duration::text(since)));
+    }
+    if query.previous {
+        about.push_str(" before the last restart");
+    }
+    let count = logs.lines.len();
+    let title = Line::new()
+        .text(match count {
+            0 => "No log lines of ".to_owned(),
+            1 => "Last log line of ".to_owned(),
+            n => format!("Last {n} log lines of "),
+        })
+        .code(&service.name)
+        .text(about);
+    let message = Message::new(Tone::Plain, title).code(text);
+    let mut small = Line::new().text("Times are UTC; ! marks standard error");
+    if logs.truncated {
+        small = small.text("; older lines were left out");
+    }
+    if count > 0 {
+        message.footer(small)
+    } else {
+        message
+    }
+}
+
+/// What happened, newest last.
+pub(super) fn events_message(service: &Service, since: Duration, events: &[Event]) -> Message {
+    let text: Vec<String> = events
+        .iter()
+        .map(|event| {
+            let detail = event
+                .detail
+                .as_ref()
+                .map(|d| format!(" ({d})"))
+                .unwrap_or_default();
+            format!(
+                "{} {} {}{detail}",
+                event.at.strftime("%H:%M:%S"),
+                short_name(&event.replica),
+                event.what
+            )
+        })
+        .collect();
+    let title = Line::new()
+        .text(match events.len() {
+            0 => "Nothing happened to ".to_owned(),
+            1 => "1 event of ".to_owned(),
+            n => format!("{n} events of "),
+        })
+        .code(&service.name)
+        .text(format!(" in the last {}", duration::text(since)));
+    let message = Message::new(Tone::Plain, title).code(text.join("\n"));
+    if events.is_empty() {
+        message
+    } else {
+        message.footer("Times are UTC, newest last")
+    }
+}
+
 /// One service in full.
-fn one_status(service: &Service, status: &ServiceStatus, now: jiff::Timestamp) -> Message {
+pub(super) fn one_status(service: &Service, status: &ServiceStatus, now: jiff::Timestamp) -> Message {
     let tone = if status.is_well() {
         Tone::Good
     } else {

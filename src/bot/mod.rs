@@ -12,8 +12,10 @@ mod history;
 mod incidents;
 mod menu;
 mod policy;
+mod probes;
 mod recover;
 mod refusal;
+pub mod registry;
 mod worker;
 
 use std::collections::HashMap;
@@ -30,7 +32,7 @@ use crate::platform::ProgressSink;
 use crate::probe::Http;
 use crate::store::{Accepted, Store, StoreError};
 
-pub use catalogue::Catalogue;
+pub use catalogue::{Catalogue, Named};
 pub use policy::Access;
 pub use refusal::{Failure, Fault, Refusal};
 
@@ -54,6 +56,8 @@ pub struct Settings {
     pub confirm_restart: bool,
     /// `scale` asks for confirmation.
     pub confirm_scale: bool,
+    /// Ending sessions of databases and clients of caches asks for confirmation.
+    pub confirm_db: bool,
     /// How long a question can be answered.
     pub confirm_within: Duration,
     /// How long a service may take to stop and to become healthy.

@@ -6,12 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::act::{Outcome, outcome_failed};
+use super::act::{NOT_CONFIGURED, Outcome, ServiceChange, outcome_failed};
 use super::{Bot, STALE_INTENT, progress};
 use crate::domain::duration;
 use crate::domain::service::{ReplicaFate, Service};
 use crate::platform::{Platform, PlatformError};
-use crate::store::{ActionKind, ActionRow, StoreError};
+use crate::store::{ActionRow, StoreError};
 
 /// How often a platform at work is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -31,23 +31,21 @@ impl Bot {
 
     async fn find_out(self, row: ActionRow) {
         let started = Instant::now();
+        let Some(change) = ServiceChange::of(&row.record.what) else {
+            return self.find_end(row, started).await;
+        };
         let outcome = match self.catalogue().get(&row.record.service) {
-            None => outcome_failed(
-                &row.record,
-                "the service is no longer configured",
-                None,
-                started,
-            )
-            .after_crash("nothing can be asked about it"),
+            None => outcome_failed(&row.record, NOT_CONFIGURED, None, started)
+                .after_crash("nothing can be asked about it"),
             Some((service, platform)) => {
                 let (sink, steps) = progress();
                 let work = async {
-                    match row.record.what {
-                        ActionKind::Restart => {
+                    match change {
+                        ServiceChange::Restart => {
                             self.find_restart(&row, service, platform.as_ref(), &sink, started)
                                 .await
                         }
-                        ActionKind::Scale(wanted) => {
+                        ServiceChange::Scale(wanted) => {
                             self.find_scale(
                                 &row,
                                 service,
@@ -63,6 +61,19 @@ impl Bot {
                 self.with_progress(&row, work, steps).await
             }
         };
+        self.finish(&row, outcome).await;
+    }
+
+    /// Whom it meant can't be anybody else by now: it is simply done again.
+    async fn find_end(self, row: ActionRow, started: Instant) {
+        let age = duration::between(row.intended_at, self.store().now());
+        let outcome = if age > STALE_INTENT {
+            let cause = format!("the intent was {} old, too old", duration::text(age));
+            outcome_failed(&row.record, &cause, None, started)
+        } else {
+            self.end(&row.record, started).await
+        };
+        let outcome = outcome.after_crash("it was not known whether it had been done");
         self.finish(&row, outcome).await;
     }
 

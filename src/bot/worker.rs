@@ -6,14 +6,16 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use super::act::ServiceChange;
 use super::{Bot, Failure, Fault, Refusal, answer_key, confirm, policy, request_id};
 use crate::command::{self, Command, IncidentCommand, Parsed};
+use crate::domain::duration::Human;
 use crate::domain::timeline::Draft;
 use crate::domain::{
     Audience, Content, Destination, EntryKind, Incident, Line, Message, Outgoing, Request, Role,
     Stream, Tone,
 };
-use crate::store::{ActionKind, ActionRow, Claimed, DEAD_AFTER, StoreError, Tx};
+use crate::store::{ActionRow, Claimed, DEAD_AFTER, StoreError, Tx};
 
 /// A request may take this long until its answer is committed; longer work is an action, which
 /// goes on behind a progress message.
@@ -368,12 +370,28 @@ impl Bot {
                 since,
                 grep,
                 previous,
-            } => self.logs(&service, lines, since, grep, previous).await,
+            } => {
+                let params = json!({
+                    "service": service,
+                    "lines": lines,
+                    "since": since.map(Human),
+                    "grep": grep,
+                    "previous": previous,
+                });
+                self.ask("service.logs", params).await
+            }
             C::Stats { service } => self.stats(service.as_deref()).await,
-            C::Events { service, since } => self.events(&service, since).await,
-            C::Check { .. } | C::Db { .. } | C::Cache { .. } | C::Graph { .. } => todo!(),
+            C::Events { service, since } => {
+                let params = json!({"service": service, "since": Human(since)});
+                self.ask("service.events", params).await
+            }
+            C::Check { .. } | C::Graph { .. } => {
+                Err(Refusal::new("This is not there yet. Nothing was done").into())
+            }
+            C::Db { what, database } => self.db(ask, what, database, None).await,
+            C::Cache { what, cache } => self.cache(ask, what, cache, None).await,
             C::Restart { service, reason } => {
-                self.act(ask, &service, ActionKind::Restart, reason, None)
+                self.act_on_service(ask, &service, ServiceChange::Restart, reason, None)
                     .await
             }
             C::Scale {
@@ -381,7 +399,7 @@ impl Bot {
                 replicas,
                 reason,
             } => {
-                self.act(ask, &service, ActionKind::Scale(replicas), reason, None)
+                self.act_on_service(ask, &service, ServiceChange::Scale(replicas), reason, None)
                     .await
             }
             C::Confirm { token } => self.confirm(ask, &token).await,

@@ -116,6 +116,7 @@ impl Demo {
                     },
                     confirm_restart: true,
                     confirm_scale: true,
+                    confirm_db: true,
                     confirm_within: Duration::from_secs(300),
                     patience: Patience::default(),
                     incident_channels: true,

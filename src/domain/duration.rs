@@ -4,11 +4,40 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 /// Why a text is not a duration.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is not a duration: write a number and a unit, such as `90s`, `10m`, `2h` or `3d`")]
 pub struct InvalidDuration(String);
+
+/// A duration that is written as people do (`10m`), also in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Human(pub Duration);
+
+impl TryFrom<String> for Human {
+    type Error = InvalidDuration;
+    fn try_from(text: String) -> Result<Self, InvalidDuration> {
+        parse(&text).map(Self)
+    }
+}
+
+impl From<Human> for String {
+    fn from(duration: Human) -> Self {
+        format!("{}s", duration.0.as_secs().max(1))
+    }
+}
+
+impl schemars::JsonSchema for Human {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "format": "duration-text"})
+    }
+}
 
 /// Parses `90s`, `10m`, `2h`, `3d` or a sequence such as `1h30m`; at most 366 days, not zero.
 pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {

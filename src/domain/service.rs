@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The name of a service in the configuration and in chat, such as `frontend`.
@@ -101,7 +102,7 @@ pub enum Target {
 }
 
 /// The state of one replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReplicaState {
     /// The process runs.
@@ -119,7 +120,7 @@ pub enum ReplicaState {
 }
 
 /// What the health check says of a replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// The last check passed.
@@ -133,7 +134,7 @@ pub enum Health {
 }
 
 /// One container, pod or task of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Replica {
     /// The platform's identifier, stable over a restart in place (a container id).
     pub id: String,
@@ -166,7 +167,7 @@ impl Replica {
 }
 
 /// A service as its platform sees it now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStatus {
     /// Its replicas, ordered by name (numbers in numeric order).
     pub replicas: Vec<Replica>,
@@ -198,7 +199,7 @@ pub struct LogQuery {
 }
 
 /// One line of a log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogLine {
     /// When the platform took it up.
     pub at: Option<Timestamp>,
@@ -216,7 +217,7 @@ impl LogLine {
 }
 
 /// The lines found, oldest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, JsonSchema)]
 pub struct Logs {
     /// The lines, merged over the replicas in time order.
     pub lines: Vec<LogLine>,
@@ -225,7 +226,7 @@ pub struct Logs {
 }
 
 /// Resource use of one replica.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplicaStats {
     /// Name of the replica.
     pub replica: String,
@@ -257,7 +258,7 @@ impl ReplicaStats {
 }
 
 /// The newest samples of a service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStats {
     /// When the oldest of these samples was taken.
     pub taken_at: Timestamp,
@@ -265,8 +266,18 @@ pub struct ServiceStats {
     pub replicas: Vec<ReplicaStats>,
 }
 
+/// How a session is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
+    /// Its running query is cancelled, the session stays.
+    Cancel,
+    /// The session is closed, its transaction rolled back.
+    Terminate,
+}
+
 /// Something that happened to a replica.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// When.
     pub at: Timestamp,

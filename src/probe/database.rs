@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ProbeError;
+pub use crate::domain::service::End;
 
 /// Longest query text of an answer, characters.
 pub const MAX_QUERY: usize = 300;
@@ -45,16 +46,6 @@ pub trait Database: Send + Sync {
     ///
     /// `Ok(false)`: that session is no longer there (or, for a cancel, runs nothing any more).
     async fn end(&self, pid: i32, started_at: Timestamp, how: End) -> Result<bool, ProbeError>;
-}
-
-/// How a session is ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum End {
-    /// Its running query is cancelled, the session stays.
-    Cancel,
-    /// The session is closed, its transaction rolled back.
-    Terminate,
 }
 
 /// A name and how many there are of it.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inbox::{ALIVE, oldest_good_heartbeat};
 use super::{Store, StoreError, Tx, moment};
-use crate::domain::service::ReplicaMark;
+use crate::domain::service::{End, ReplicaMark};
 use crate::domain::{IncidentId, Outgoing, Person, ServiceName};
 
 /// All that is needed to do an action, to tell of it, and to find out later what became of it.
@@ -36,6 +36,26 @@ pub enum ActionKind {
     Restart,
     /// The number of replicas becomes this.
     Scale(u32),
+    /// The query of a database's session is cancelled, or the session ended.
+    Session {
+        /// The database's name.
+        database: ServiceName,
+        /// The session's number.
+        pid: i32,
+        /// When it started: with the number it is this session and no other.
+        started_at: jiff::Timestamp,
+        /// How.
+        how: End,
+    },
+    /// The connection of a cache's client is closed.
+    Client {
+        /// The cache's name.
+        cache: ServiceName,
+        /// The client's number.
+        id: u64,
+        /// The server it is connected to, where there are several.
+        server: Option<String>,
+    },
 }
 
 /// An action with its row.

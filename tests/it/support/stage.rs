@@ -271,6 +271,7 @@ pub fn plan(
             },
             confirm_restart: true,
             confirm_scale: true,
+            confirm_db: true,
             confirm_within: scenery.confirm_within,
             patience: Patience::default(),
             incident_channels: scenery.incident_channels,

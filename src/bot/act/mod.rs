@@ -1,23 +1,70 @@
-//! Actions on services: question, intent, work with progress, outcome.
+//! Actions: question, intent, work with progress, outcome.
+
+mod sessions;
+mod words;
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use self::words::{busy, intent_text, outcome_good, question, told, within_bounds, working};
+pub(super) use self::words::{outcome_failed, state_text, verb};
 use super::worker::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, confirm, progress, with_content};
 use crate::command::words::quote;
-use crate::domain::service::{ReplicaFate, ReplicaMark, Service, ServiceStatus, images, well_text};
+use crate::domain::service::{ReplicaFate, ReplicaMark, Service, ServiceStatus};
 use crate::domain::timeline::Draft;
 use crate::domain::{
-    Audience, Button, Content, Destination, EntryKind, Incident, Line, Message, Outgoing, Part,
-    Reply, Stream, Tone, duration,
+    Audience, Content, Destination, EntryKind, Incident, Line, Message, Outgoing, Reply,
+    ServiceName, Stream, Tone,
 };
 use crate::platform::{Platform, PlatformError, ProgressSink};
 use crate::store::{ActionKind, ActionRecord, ActionRow, QuestionRow, QuestionState, StoreError};
 
 /// Progress is written at most this often; the outbox keeps only the newest state anyway.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+/// Why an intent can't be carried out any more.
+pub(super) const NOT_CONFIGURED: &str = "it is no longer configured";
+
+/// What is done to a service by its platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ServiceChange {
+    /// See [`ActionKind::Restart`].
+    Restart,
+    /// See [`ActionKind::Scale`].
+    Scale(u32),
+}
+
+impl ServiceChange {
+    /// `None` for what is not done by the platform.
+    pub(super) fn of(kind: &ActionKind) -> Option<Self> {
+        match kind {
+            ActionKind::Restart => Some(Self::Restart),
+            ActionKind::Scale(n) => Some(Self::Scale(*n)),
+            ActionKind::Session { .. } | ActionKind::Client { .. } => None,
+        }
+    }
+}
+
+impl From<ServiceChange> for ActionKind {
+    fn from(change: ServiceChange) -> Self {
+        match change {
+            ServiceChange::Restart => Self::Restart,
+            ServiceChange::Scale(n) => Self::Scale(n),
+        }
+    }
+}
+
+/// What is about to be recorded.
+struct Intent<'a> {
+    /// Whose lock is taken, and whose incidents are told.
+    service: &'a ServiceName,
+    kind: ActionKind,
+    reason: Option<String>,
+    before: Vec<ReplicaMark>,
+    before_text: String,
+}
 
 /// What came of an action.
 pub(super) struct Outcome {
@@ -37,23 +84,26 @@ pub(super) struct Outcome {
 
 impl Bot {
     /// `restart` and `scale`: checks, asks, or records the intent.
-    pub(super) async fn act(
+    pub(super) async fn act_on_service(
         &self,
         ask: &Ask,
         name: &str,
-        kind: ActionKind,
+        kind: ServiceChange,
         reason: Option<String>,
         confirmed: Option<QuestionRow>,
     ) -> Result<Effect, Fault> {
         let tail = match kind {
-            ActionKind::Restart => String::new(),
-            ActionKind::Scale(n) => format!(" {n}"),
+            ServiceChange::Restart => String::new(),
+            ServiceChange::Scale(n) => format!(" {n}"),
         };
-        let verb = verb(&kind);
+        let verb = match kind {
+            ServiceChange::Restart => "restart",
+            ServiceChange::Scale(_) => "scale",
+        };
         let (service, platform) = self
             .catalogue()
             .find(name, |near| format!("{verb} {near}{tail}"))?;
-        if let ActionKind::Scale(wanted) = kind {
+        if let ServiceChange::Scale(wanted) = kind {
             within_bounds(service, wanted)?;
             platform.scalable(service, wanted).await?;
         }
@@ -61,7 +111,7 @@ impl Bot {
             return Err(busy(&row, self.store().now()).into());
         }
         let before = platform.status(service).await?;
-        if let ActionKind::Scale(wanted) = kind
+        if let ServiceChange::Scale(wanted) = kind
             && before.replicas.len() == wanted as usize
             && before.is_well()
             && confirmed.is_none()
@@ -79,28 +129,31 @@ impl Bot {
             .unwrap_or_default();
         let sentence = format!("{verb} {name}{tail}{reason_text}");
         let must_ask = match kind {
-            ActionKind::Restart => self.settings().confirm_restart,
-            ActionKind::Scale(_) => self.settings().confirm_scale,
+            ServiceChange::Restart => self.settings().confirm_restart,
+            ServiceChange::Scale(_) => self.settings().confirm_scale,
         };
         if must_ask && confirmed.is_none() {
-            let (about, label) = question(ask, service, &kind, &before, reason.as_deref());
+            let (about, label) = question(ask, service, kind, &before, reason.as_deref());
             return Ok(self.question(ask, sentence, &label, about));
         }
-        self.intend(ask, service, kind, reason, confirmed, &before)
-            .await
+        let intent = Intent {
+            service: &service.name,
+            kind: kind.into(),
+            reason,
+            before: before.replicas.iter().map(ReplicaMark::from).collect(),
+            before_text: state_text(&before),
+        };
+        self.intend(ask, intent, confirmed).await
     }
 
     /// Records the intent; the worker carries it out after the commit.
     async fn intend(
         &self,
         ask: &Ask,
-        service: &Service,
-        kind: ActionKind,
-        reason: Option<String>,
+        intent: Intent<'_>,
         confirmed: Option<QuestionRow>,
-        before: &ServiceStatus,
     ) -> Result<Effect, Fault> {
-        let incidents = self.incidents_of(ask, service).await?;
+        let incidents = self.incidents_of(ask, intent.service).await?;
         let own = match &confirmed {
             Some(row) => row.question.message.clone(),
             None => ask.outgoing(
@@ -109,14 +162,14 @@ impl Bot {
             ),
         };
         let mut record = ActionRecord {
-            service: service.name.clone(),
-            what: kind,
+            service: intent.service.clone(),
+            what: intent.kind,
             actor: ask.request.person.clone(),
-            reason,
+            reason: intent.reason,
             incidents: incidents.iter().map(|incident| incident.id).collect(),
             messages: Vec::new(),
-            before: before.replicas.iter().map(ReplicaMark::from).collect(),
-            before_text: state_text(before),
+            before: intent.before,
+            before_text: intent.before_text,
         };
         // The action's key: a question has one action for ever, and so has a request.
         let key = confirmed
@@ -174,14 +227,14 @@ impl Bot {
     }
 
     /// The open incidents on whose timelines an action on this service belongs.
-    async fn incidents_of(&self, ask: &Ask, service: &Service) -> Result<Vec<Incident>, Fault> {
+    async fn incidents_of(&self, ask: &Ask, service: &ServiceName) -> Result<Vec<Incident>, Fault> {
         let mut incidents: Vec<Incident> = self
             .store()
             .incidents_open()
             .await?
             .into_iter()
             .filter(|incident| {
-                incident.services.contains(&service.name)
+                incident.services.contains(service)
                     || ask.here.as_ref().is_some_and(|here| here.id == incident.id)
             })
             .collect();
@@ -192,18 +245,21 @@ impl Bot {
     /// Carries out a recorded intent and records its outcome.
     pub(super) async fn drive(self, row: ActionRow) {
         let started = Instant::now();
-        let outcome = match self.catalogue().get(&row.record.service) {
-            None => outcome_failed(
-                &row.record,
-                "the service is no longer configured",
-                None,
-                started,
-            ),
-            Some((service, platform)) => {
-                let (sink, steps) = progress();
-                let work = self.perform(&row, service, platform.as_ref(), &sink, started);
-                self.with_progress(&row, work, steps).await
+        let outcome = if !self.is_surely_alive() {
+            // Another process may have taken this action over; acting as well could do it twice.
+            let cause = "this process was cut off from the store; nothing was done by it";
+            outcome_failed(&row.record, cause, None, started)
+        } else if let Some(change) = ServiceChange::of(&row.record.what) {
+            match self.catalogue().get(&row.record.service) {
+                None => outcome_failed(&row.record, NOT_CONFIGURED, None, started),
+                Some((service, platform)) => {
+                    let (sink, steps) = progress();
+                    let work = self.perform(&row, change, service, &*platform, &sink, started);
+                    self.with_progress(&row, work, steps).await
+                }
             }
+        } else {
+            self.end(&row.record, started).await
         };
         self.finish(&row, outcome).await;
     }
@@ -211,20 +267,16 @@ impl Bot {
     async fn perform(
         &self,
         row: &ActionRow,
+        change: ServiceChange,
         service: &Service,
         platform: &dyn Platform,
         sink: &ProgressSink,
         started: Instant,
     ) -> Outcome {
-        if !self.is_surely_alive() {
-            // Another process may have taken this action over; acting as well could do it twice.
-            let cause = "this process was cut off from the store; nothing was done by it";
-            return outcome_failed(&row.record, cause, None, started);
-        }
         let patience = self.settings().patience;
-        let result = match row.record.what {
-            ActionKind::Restart => platform.restart(service, None, patience, sink).await,
-            ActionKind::Scale(n) => platform.scale(service, n, patience, sink).await,
+        let result = match change {
+            ServiceChange::Restart => platform.restart(service, None, patience, sink).await,
+            ServiceChange::Scale(n) => platform.scale(service, n, patience, sink).await,
         };
         self.judge(row, service, platform, result, started).await
     }
@@ -420,271 +472,4 @@ fn told_in(own: &Outgoing, incidents: &[Incident], key: &str) -> Vec<Outgoing> {
         }
     }
     messages
-}
-
-pub(super) fn verb(kind: &ActionKind) -> &'static str {
-    match kind {
-        ActionKind::Restart => "restart",
-        ActionKind::Scale(_) => "scale",
-    }
-}
-
-fn intent_text(record: &ActionRecord) -> String {
-    match record.what {
-        ActionKind::Restart => format!("restarting {} ({})", record.service, record.before_text),
-        ActionKind::Scale(n) => format!(
-            "scaling {} from {} to {n} replicas ({})",
-            record.service,
-            record.before.len(),
-            record.before_text
-        ),
-    }
-}
-
-/// `healthy 2/3 · nginx:1.25`.
-pub(super) fn state_text(status: &ServiceStatus) -> String {
-    let mut text = well_text(status);
-    for image in images(status).keys() {
-        text.push_str(" · ");
-        text.push_str(&crate::domain::timeline::cut(image, 80));
-    }
-    text
-}
-
-fn within_bounds(service: &Service, wanted: u32) -> Result<(), Refusal> {
-    let (min, max) = (service.min_replicas, service.max_replicas);
-    if (min..=max).contains(&wanted) {
-        return Ok(());
-    }
-    let near = wanted.clamp(min, max);
-    let refusal = Refusal::new(Line::new().code(&service.name).text(format!(
-        " may have {min} to {max} replicas, not {wanted}. Nothing was done"
-    )));
-    Err(refusal.suggest(
-        format!("Scale to {near}"),
-        format!("scale {} {near}", service.name),
-    ))
-}
-
-fn busy(row: &ActionRow, now: jiff::Timestamp) -> Refusal {
-    let record = &row.record;
-    let doing = match record.what {
-        ActionKind::Restart => "restarted".to_owned(),
-        ActionKind::Scale(n) => format!("scaled to {n}"),
-    };
-    Refusal::new(
-        Line::new()
-            .code(&record.service)
-            .text(format!(" is being {doing} by "))
-            .person(&record.actor)
-            .text(format!(
-                " since {}. Nothing further was done",
-                duration::text(duration::between(row.intended_at, now))
-            )),
-    )
-    .suggest("Status", format!("status {}", record.service))
-}
-
-fn question(
-    ask: &Ask,
-    service: &Service,
-    kind: &ActionKind,
-    before: &ServiceStatus,
-    reason: Option<&str>,
-) -> (Message, String) {
-    let count = before.replicas.len();
-    let (title, label, will) = match kind {
-        ActionKind::Restart => (
-            Line::new().text("Restart ").code(&service.name).text("?"),
-            format!("Restart {}", service.name),
-            match count {
-                1 => "Its one replica is restarted: expect a short interruption".to_owned(),
-                _ => format!("Its {count} replicas are restarted one after another"),
-            },
-        ),
-        ActionKind::Scale(wanted) => (
-            Line::new()
-                .text("Scale ")
-                .code(&service.name)
-                .text(format!(" from {count} to {wanted} replicas?")),
-            format!("Scale to {wanted}"),
-            if (*wanted as usize) < count {
-                format!(
-                    "The newest {} are stopped and removed",
-                    count - *wanted as usize
-                )
-            } else {
-                format!("{} more are made", *wanted as usize - count)
-            },
-        ),
-    };
-    let mut fields = vec![("Now".to_owned(), Line::from(state_text(before)))];
-    fields.push(("Asked by".into(), Line::new().person(&ask.request.person)));
-    if let Some(reason) = reason {
-        fields.push(("Reason".into(), Line::from(reason)));
-    }
-    let label = crate::domain::timeline::cut(&label, 70);
-    (
-        Message::new(Tone::Question, title)
-            .text(will)
-            .part(Part::Fields(fields)),
-        label,
-    )
-}
-
-/// The message while the work goes on.
-fn working(record: &ActionRecord, step: Option<&crate::domain::service::Progress>) -> Message {
-    let title = match record.what {
-        ActionKind::Restart => Line::new().text("Restarting ").code(&record.service),
-        ActionKind::Scale(n) => Line::new()
-            .text("Scaling ")
-            .code(&record.service)
-            .text(format!(" to {n} replicas")),
-    };
-    let line = match step {
-        None => "Started".to_owned(),
-        Some(step) => format!("{} {}", bar(step.done, step.total), step.line),
-    };
-    Message::new(Tone::Progress, title)
-        .text(line)
-        .part(Part::Fields(by(
-            record,
-            vec![("Before".into(), record.before_text.as_str().into())],
-        )))
-}
-
-fn bar(done: u32, total: u32) -> String {
-    let total = total.max(1);
-    let full = (done.min(total) * 8 / total) as usize;
-    format!(
-        "{}{} {done}/{total}",
-        "▰".repeat(full),
-        "▱".repeat(8 - full)
-    )
-}
-
-fn by(record: &ActionRecord, mut fields: Vec<(String, Line)>) -> Vec<(String, Line)> {
-    fields.push(("By".into(), Line::new().person(&record.actor)));
-    if let Some(reason) = &record.reason {
-        fields.push(("Reason".into(), reason.as_str().into()));
-    }
-    fields
-}
-
-/// The message once it is over.
-fn told(record: &ActionRecord, outcome: &Outcome) -> Message {
-    let tone = if outcome.good { Tone::Good } else { Tone::Bad };
-    let mut fields = vec![("Before".to_owned(), Line::from(record.before_text.as_str()))];
-    if let Some(after) = &outcome.after {
-        fields.push(("After".into(), state_text(after).into()));
-    }
-    let mut message =
-        Message::new(tone, outcome.title.clone()).part(Part::Fields(by(record, fields)));
-    if let Some(cause) = &outcome.cause {
-        message = message.code(cause.clone());
-    }
-    let name = &record.service;
-    let mut buttons = vec![
-        Button::new("Status", format!("status {name}")),
-        Button::new("Logs", format!("logs {name}")),
-    ];
-    if !outcome.good {
-        buttons.push(Button::new("Events", format!("events {name}")));
-        buttons.push(Button::new(
-            "Try again",
-            match record.what {
-                ActionKind::Restart => format!("restart {name}"),
-                ActionKind::Scale(n) => format!("scale {name} {n}"),
-            },
-        ));
-    }
-    message.buttons(buttons)
-}
-
-fn outcome_good(record: &ActionRecord, after: ServiceStatus, started: Instant) -> Outcome {
-    let took = started.elapsed();
-    let (title, text) = match record.what {
-        ActionKind::Restart => (
-            Line::new().code(&record.service).text(format!(
-                " restarted in {}, {}",
-                duration::text(took),
-                well_text(&after)
-            )),
-            format!("restarted {}", record.service),
-        ),
-        ActionKind::Scale(_) => (
-            Line::new().code(&record.service).text(format!(
-                " scaled from {} to {} replicas in {}, {}",
-                record.before.len(),
-                after.replicas.len(),
-                duration::text(took),
-                well_text(&after)
-            )),
-            format!(
-                "scaled {} from {} to {} replicas",
-                record.service,
-                record.before.len(),
-                after.replicas.len()
-            ),
-        ),
-    };
-    let text = format!(
-        "{text} in {}: {} → {}",
-        duration::text(took),
-        record.before_text,
-        state_text(&after)
-    );
-    Outcome {
-        good: true,
-        title,
-        text,
-        after: Some(after),
-        cause: None,
-        took,
-    }
-}
-
-pub(super) fn outcome_failed(
-    record: &ActionRecord,
-    cause: &str,
-    after: Option<ServiceStatus>,
-    started: Instant,
-) -> Outcome {
-    let what = match record.what {
-        ActionKind::Restart => "restart of",
-        ActionKind::Scale(_) => "scaling of",
-    };
-    let now = after
-        .as_ref()
-        .map_or("its state is not known".to_owned(), |after| {
-            format!("it is now {}", state_text(after))
-        });
-    Outcome {
-        good: false,
-        title: Line::new()
-            .text(format!("The {what} "))
-            .code(&record.service)
-            .text(format!(
-                " failed after {}",
-                duration::text(started.elapsed())
-            )),
-        text: format!("{what} {} failed: {cause}; {now}", record.service),
-        after,
-        cause: Some(crate::domain::timeline::cut(cause, 2_000)),
-        took: started.elapsed(),
-    }
-}
-
-impl Outcome {
-    /// Says that it was found out after a crash, and how.
-    pub(super) fn after_crash(mut self, found: &str) -> Self {
-        self.text = format!(
-            "found after an interruption of the bot: {found}; {}",
-            self.text
-        );
-        self.title = self
-            .title
-            .text(format!(" (found after an interruption: {found})"));
-        self
-    }
 }

@@ -1,0 +1,187 @@
+//! The registry: every probe and action of the bot by name, with the schemas of its parameters and
+//! of its result.
+//!
+//! Chat commands and runbook steps call the same entries, so that they can't part. An entry that
+//! only looks has a function here; one that changes something is recorded, driven and judged by
+//! `act`, and stands here with its schemas.
+
+mod cache;
+mod database;
+mod service;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::worker::{Answer, Effect};
+use super::{Bot, Failure, Fault, Refusal};
+use crate::domain::{Line, Message};
+use crate::probe::ProbeError;
+
+pub(super) use cache::about as cache_question;
+pub(super) use database::about as session_question;
+
+/// What an entry is called, takes and gives.
+#[derive(Debug, Clone, Serialize)]
+pub struct Spec {
+    /// Its name, such as `db.summary`.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub summary: &'static str,
+    /// It changes something: it is recorded before it is done, and needs a responder.
+    pub changes: bool,
+    /// JSON Schema of its parameters. `format` is `service` where a service is named.
+    pub params: Value,
+    /// JSON Schema of its result.
+    pub result: Value,
+}
+
+/// What a call came to: for a machine and for people.
+pub(super) struct Called {
+    /// The result, as the schema tells.
+    pub(super) value: Value,
+    /// The same as it is said in chat.
+    pub(super) message: Message,
+}
+
+type Look = Arc<dyn Fn(Bot, Value) -> BoxFuture<'static, Result<Called, Fault>> + Send + Sync>;
+
+struct Entry {
+    spec: Spec,
+    /// `None` for what changes something.
+    look: Option<Look>,
+}
+
+/// An entry that only looks.
+fn probe<P, R, F, Fut>(name: &'static str, summary: &'static str, look: F) -> Entry
+where
+    P: DeserializeOwned + JsonSchema,
+    R: Serialize + JsonSchema,
+    F: Fn(Bot, P) -> Fut + Send + Sync + Copy + 'static,
+    Fut: Future<Output = Result<(R, Message), Fault>> + Send + 'static,
+{
+    let look: Look = Arc::new(move |bot, params| {
+        async move {
+            let params = serde_json::from_value(params).map_err(|error| {
+                Refusal::new(Line::new().code(name).text(format!(": {error}")))
+            })?;
+            let (result, message) = look(bot, params).await?;
+            let value = serde_json::to_value(result)
+                .map_err(|error| Fault::Failure(Failure::new(error)))?;
+            Ok(Called { value, message })
+        }
+        .boxed()
+    });
+    Entry {
+        spec: Spec {
+            name,
+            summary,
+            changes: false,
+            params: schema::<P>(),
+            result: schema::<R>(),
+        },
+        look: Some(look),
+    }
+}
+
+/// An entry that changes something.
+fn action<P: JsonSchema, R: JsonSchema>(name: &'static str, summary: &'static str) -> Entry {
+    Entry {
+        spec: Spec {
+            name,
+            summary,
+            changes: true,
+            params: schema::<P>(),
+            result: schema::<R>(),
+        },
+        look: None,
+    }
+}
+
+/// The schema of a type, without references: a reader needs no second look.
+fn schema<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    settings.into_generator().into_root_schema_for::<T>().into()
+}
+
+static ENTRIES: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
+    [
+        service::entries(),
+        database::entries(),
+        cache::entries(),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|entry| (entry.spec.name, entry))
+    .collect()
+});
+
+/// All entries, by name.
+pub fn specs() -> impl Iterator<Item = &'static Spec> {
+    ENTRIES.values().map(|entry| &entry.spec)
+}
+
+impl Bot {
+    /// Calls an entry that only looks.
+    pub(super) async fn call(&self, name: &str, params: Value) -> Result<Called, Fault> {
+        let look = ENTRIES.get(name).and_then(|entry| entry.look.clone());
+        let look = look.ok_or_else(|| {
+            Refusal::new(Line::new().text("There is no probe ").code(name))
+        })?;
+        look(self.clone(), params).await
+    }
+
+    /// The same, as the answer to a command.
+    pub(super) async fn ask(&self, name: &str, params: Value) -> Result<Effect, Fault> {
+        let called = self.call(name, params).await?;
+        Ok(Effect::Say(Answer::to_all(called.message)))
+    }
+}
+
+impl From<ProbeError> for Fault {
+    fn from(error: ProbeError) -> Self {
+        if error.is_refusal() {
+            Self::Refusal(Refusal::new(error.to_string()))
+        } else {
+            Self::Failure(Failure::new(error))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_has_an_object_of_parameters_and_a_typed_result() {
+        assert!(specs().count() >= 20);
+        for spec in specs() {
+            let (group, verb) = spec.name.split_once('.').unwrap();
+            assert!(!group.is_empty() && !verb.is_empty(), "{}", spec.name);
+            assert_eq!(spec.params["type"], "object", "{}", spec.name);
+            assert_eq!(
+                spec.params["additionalProperties"], false,
+                "{}: an unknown parameter must be an error",
+                spec.name
+            );
+            assert!(
+                spec.result.get("properties").is_some(),
+                "{}: {}",
+                spec.name,
+                spec.result
+            );
+            let text = format!("{}{}", spec.params, spec.result);
+            assert!(!text.contains("$ref"), "{}: {text}", spec.name);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! `service.*`: what is asked of one service's platform.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, action, probe};
+use crate::bot::diagnose::{events_message, logs_message, one_status, stats_message};
+use crate::bot::{Bot, Fault};
+use crate::domain::duration::{self, Human};
+use crate::domain::service::{Event, LogLine, LogQuery, Replica, ReplicaStats, images};
+use crate::domain::Message;
+
+/// Which service.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Of {
+    /// The service.
+    #[schemars(extend("format" = "service"))]
+    service: String,
+}
+
+/// Which log lines.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OfLogs {
+    /// The service.
+    #[schemars(extend("format" = "service"))]
+    service: String,
+    /// How many lines, newest last.
+    #[serde(default = "thirty")]
+    #[schemars(range(min = 1, max = 500))]
+    lines: usize,
+    /// Only lines of this last time.
+    #[serde(default)]
+    since: Option<Human>,
+    /// Only lines that contain this text, in any case.
+    #[serde(default)]
+    grep: Option<String>,
+    /// The lines before the last restart.
+    #[serde(default)]
+    previous: bool,
+}
+
+fn thirty() -> usize {
+    30
+}
+
+/// Which events.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OfEvents {
+    /// The service.
+    #[schemars(extend("format" = "service"))]
+    service: String,
+    /// How far back.
+    #[serde(default = "an_hour")]
+    since: Human,
+}
+
+fn an_hour() -> Human {
+    Human(std::time::Duration::from_secs(3_600))
+}
+
+/// How many replicas.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OfScale {
+    /// The service.
+    #[schemars(extend("format" = "service"))]
+    service: String,
+    /// How many replicas there shall be.
+    replicas: u32,
+}
+
+/// The state of a service.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct State {
+    /// Its name.
+    service: String,
+    /// It has replicas and all are well.
+    well: bool,
+    /// How many replicas are well.
+    well_replicas: usize,
+    /// How many replicas there are.
+    total_replicas: usize,
+    /// How often the platform restarted them by itself.
+    restarts: u64,
+    /// A replica was ended for lack of memory.
+    out_of_memory: bool,
+    /// When the youngest replica started.
+    started_at: Option<Timestamp>,
+    /// The images they run; more than one: a deployment under way or stuck.
+    images: Vec<String>,
+    /// The replicas.
+    replicas: Vec<Replica>,
+}
+
+/// Log lines.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Lines {
+    /// How many.
+    count: usize,
+    /// Lines on standard error.
+    stderr: usize,
+    /// Older matching lines were left out.
+    truncated: bool,
+    /// The lines, oldest first.
+    lines: Vec<LogLine>,
+}
+
+/// Resource use.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Stats {
+    /// When the oldest sample was taken.
+    taken_at: Timestamp,
+    /// Its age, ms.
+    age_ms: u64,
+    /// The replica with the fullest memory.
+    worst: Option<String>,
+    /// Its memory as percent of its limit; `None` without a limit.
+    memory_percent: Option<f64>,
+    /// Memory of all replicas, bytes.
+    memory_bytes: u64,
+    /// CPU of the busiest replica, percent of one core.
+    cpu_percent: f64,
+    /// The replicas.
+    replicas: Vec<ReplicaStats>,
+}
+
+/// What happened.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Events {
+    /// How many.
+    count: usize,
+    /// Events, oldest first, at most 200.
+    events: Vec<Event>,
+}
+
+/// The state after a change.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct After {
+    /// It has replicas and all are well.
+    well: bool,
+    /// How many replicas are well.
+    well_replicas: usize,
+    /// How many replicas there are.
+    total_replicas: usize,
+    /// How long it took, ms.
+    took_ms: u64,
+}
+
+pub(super) fn entries() -> Vec<Entry> {
+    vec![
+        probe("service.status", "The replicas of a service now", status),
+        probe("service.logs", "The last log lines of a service", logs),
+        probe("service.stats", "Resource use of a service", stats),
+        probe("service.events", "What the platform saw happen to a service", events),
+        action::<Of, After>(
+            "service.restart",
+            "Restarts the replicas of a service, one after another",
+        ),
+        action::<OfScale, After>("service.scale", "Changes the number of replicas of a service"),
+    ]
+}
+
+async fn status(bot: Bot, of: Of) -> Result<(State, Message), Fault> {
+    let (service, platform) = bot
+        .catalogue()
+        .find(&of.service, |near| format!("status {near}"))?;
+    let status = platform.status(service).await?;
+    let message = one_status(service, &status, bot.store().now());
+    let state = State {
+        service: service.name.to_string(),
+        well: status.is_well(),
+        well_replicas: status.well(),
+        total_replicas: status.replicas.len(),
+        restarts: status.replicas.iter().map(|r| r.restarts).sum(),
+        out_of_memory: status.replicas.iter().any(|r| r.oom_killed),
+        started_at: status.replicas.iter().filter_map(|r| r.started_at).max(),
+        images: images(&status).into_keys().map(str::to_owned).collect(),
+        replicas: status.replicas,
+    };
+    Ok((state, message))
+}
+
+async fn logs(bot: Bot, of: OfLogs) -> Result<(Lines, Message), Fault> {
+    let (service, platform) = bot
+        .catalogue()
+        .find(&of.service, |near| format!("logs {near}"))?;
+    let query = LogQuery {
+        lines: of.lines.clamp(1, 500),
+        since: of.since.map(|ago| bot.store().now() - ago.0),
+        grep: of.grep,
+        previous: of.previous,
+    };
+    let logs = platform.logs(service, &query).await?;
+    let message = logs_message(service, &query, of.since.map(|since| since.0), &logs);
+    let lines = Lines {
+        count: logs.lines.len(),
+        stderr: logs.lines.iter().filter(|line| line.stderr).count(),
+        truncated: logs.truncated,
+        lines: logs.lines,
+    };
+    Ok((lines, message))
+}
+
+async fn stats(bot: Bot, of: Of) -> Result<(Stats, Message), Fault> {
+    let (service, platform) = bot
+        .catalogue()
+        .find(&of.service, |near| format!("stats {near}"))?;
+    let now = bot.store().now();
+    let stats = platform.stats(service).await?;
+    let message = stats_message(&[(service, Ok(stats.clone()))], now);
+    let fullest = stats.replicas.iter().max_by(|a, b| {
+        let fill = |r: &ReplicaStats| r.memory_percent().unwrap_or(-1.0);
+        fill(a)
+            .total_cmp(&fill(b))
+            .then(a.memory_bytes.cmp(&b.memory_bytes))
+    });
+    let result = Stats {
+        taken_at: stats.taken_at,
+        age_ms: duration::between(stats.taken_at, now).as_millis() as u64,
+        worst: fullest.map(|r| r.replica.clone()),
+        memory_percent: fullest.and_then(ReplicaStats::memory_percent),
+        memory_bytes: stats.replicas.iter().map(|r| r.memory_bytes).sum(),
+        cpu_percent: stats
+            .replicas
+            .iter()
+            .map(|r| r.cpu_percent)
+            .fold(0.0, f64::max),
+        replicas: stats.replicas,
+    };
+    Ok((result, message))
+}
+
+async fn events(bot: Bot, of: OfEvents) -> Result<(Events, Message), Fault> {
+    let (service, platform) = bot
+        .catalogue()
+        .find(&of.service, |near| format!("events {near}"))?;
+    let since = of.since.0;
+    let events = platform.events(service, bot.store().now() - since).await?;
+    let message = events_message(service, since, &events);
+    let result = Events {
+        count: events.len(),
+        events,
+    };
+    Ok((result, message))
+}

@@ -77,10 +77,7 @@ impl Catalogue {
     }
 
     /// The database of this name, or the only one.
-    pub(super) fn database(
-        &self,
-        name: Option<&str>,
-    ) -> Result<&Named<dyn Database>, Refusal> {
+    pub(super) fn database(&self, name: Option<&str>) -> Result<&Named<dyn Database>, Refusal> {
         only(&self.databases, name, "database")
     }
 

@@ -18,9 +18,7 @@ impl Bot {
     pub(super) async fn status(&self, name: Option<&str>) -> Result<Effect, Fault> {
         let now = self.store().now();
         if let Some(name) = name {
-            return self
-                .ask("service.status", json!({ "service": name }))
-                .await;
+            return self.ask("service.status", json!({ "service": name })).await;
         }
         let services = self.catalogue().services();
         // Asked at the same time: one platform that hangs doesn't hold up the others.
@@ -251,7 +249,11 @@ pub(super) fn events_message(service: &Service, since: Duration, events: &[Event
 }
 
 /// One service in full.
-pub(super) fn one_status(service: &Service, status: &ServiceStatus, now: jiff::Timestamp) -> Message {
+pub(super) fn one_status(
+    service: &Service,
+    status: &ServiceStatus,
+    now: jiff::Timestamp,
+) -> Message {
     let tone = if status.is_well() {
         Tone::Good
     } else {

@@ -247,8 +247,8 @@ impl Client {
         length: usize,
         alt: Option<String>,
     ) -> Result<SlackApiFilesGetUploadUrlExternalResponse, ApiError> {
-        let request = SlackApiFilesGetUploadUrlExternalRequest::new(name.to_owned(), length)
-            .opt_alt_txt(alt);
+        let request =
+            SlackApiFilesGetUploadUrlExternalRequest::new(name.to_owned(), length).opt_alt_txt(alt);
         let session = self.session();
         self.bounded(
             "files.getUploadURLExternal",

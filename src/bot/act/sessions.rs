@@ -179,9 +179,7 @@ impl Bot {
                 "was gone already",
             ),
             // Answered above.
-            ActionKind::Restart | ActionKind::Scale(_) => {
-                (String::new(), &record.service, "", "")
-            }
+            ActionKind::Restart | ActionKind::Scale(_) => (String::new(), &record.service, "", ""),
         };
         let what = if there { done } else { gone };
         let title = Line::new()
@@ -190,7 +188,12 @@ impl Bot {
             .text(format!(" {what}"));
         Outcome {
             good: true,
-            text: format!("{} ({}) in {}", title.plain(), record.before_text, duration::text(took)),
+            text: format!(
+                "{} ({}) in {}",
+                title.plain(),
+                record.before_text,
+                duration::text(took)
+            ),
             title,
             after: None,
             cause: None,

@@ -232,10 +232,16 @@ pub(super) fn told(record: &ActionRecord, outcome: &Outcome) -> Message {
         ],
         ActionKind::Session { database, .. } => vec![
             Button::new("Locks", format!("db locks --database {database}")),
-            Button::new("Connections", format!("db connections --database {database}")),
+            Button::new(
+                "Connections",
+                format!("db connections --database {database}"),
+            ),
         ],
         ActionKind::Client { cache, .. } => {
-            vec![Button::new("Clients", format!("cache clients --cache {cache}"))]
+            vec![Button::new(
+                "Clients",
+                format!("cache clients --cache {cache}"),
+            )]
         }
     };
     let again = match record.what {
@@ -251,7 +257,11 @@ pub(super) fn told(record: &ActionRecord, outcome: &Outcome) -> Message {
     message.buttons(buttons)
 }
 
-pub(super) fn outcome_good(record: &ActionRecord, after: ServiceStatus, started: Instant) -> Outcome {
+pub(super) fn outcome_good(
+    record: &ActionRecord,
+    after: ServiceStatus,
+    started: Instant,
+) -> Outcome {
     let took = started.elapsed();
     let (title, text) = match record.what {
         ActionKind::Scale(_) => (

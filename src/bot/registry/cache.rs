@@ -103,10 +103,15 @@ async fn summary(bot: Bot, of: Of) -> Result<(State, Message), Fault> {
     let tail = tail(&bot, &found.name);
     match found.probe.summary().await {
         Ok(summary) => {
-            let title = Line::new().code(&found.name).text(match summary.memory_percent {
-                Some(percent) => format!(" is up, {percent:.0} % of its memory in use"),
-                None => format!(" is up, {} in use", duration::bytes_text(summary.memory_bytes)),
-            });
+            let title = Line::new()
+                .code(&found.name)
+                .text(match summary.memory_percent {
+                    Some(percent) => format!(" is up, {percent:.0} % of its memory in use"),
+                    None => format!(
+                        " is up, {} in use",
+                        duration::bytes_text(summary.memory_bytes)
+                    ),
+                });
             let message = summary_message(title, &summary, bot.store().now(), &tail);
             let state = State {
                 up: true,
@@ -215,9 +220,11 @@ fn summary_message(title: Line, s: &CacheSummary, now: Timestamp, tail: &str) ->
         }
         message = message.code(table);
     }
-    message
-        .buttons(buttons(tail))
-        .footer(format!("Redis {}, up since {}", s.version, ago(s.started_at)))
+    message.buttons(buttons(tail)).footer(format!(
+        "Redis {}, up since {}",
+        s.version,
+        ago(s.started_at)
+    ))
 }
 
 async fn slowlog(bot: Bot, of: Of) -> Result<(SlowLog, Message), Fault> {
@@ -225,8 +232,12 @@ async fn slowlog(bot: Bot, of: Of) -> Result<(SlowLog, Message), Fault> {
     let log = found.probe.slowlog().await?;
     let name = &found.name;
     let title = match log.entries.len() {
-        0 => Line::new().text("No slow command is on record in ").code(name),
-        n => Line::new().text(format!("{n} slowest commands of ")).code(name),
+        0 => Line::new()
+            .text("No slow command is on record in ")
+            .code(name),
+        n => Line::new()
+            .text(format!("{n} slowest commands of "))
+            .code(name),
     };
     let text: String = log
         .entries
@@ -255,9 +266,9 @@ async fn slowlog(bot: Bot, of: Of) -> Result<(SlowLog, Message), Fault> {
 fn key_rows(keys: &[BigKey]) -> String {
     keys.iter()
         .map(|key| {
-            let expires = key
-                .expires_ms
-                .map_or("never expires".into(), |ms| format!("expires in {}", time(ms)));
+            let expires = key.expires_ms.map_or("never expires".into(), |ms| {
+                format!("expires in {}", time(ms))
+            });
             format!(
                 "{:>8} {} {} ({expires})\n",
                 duration::bytes_text(key.bytes),
@@ -314,7 +325,11 @@ async fn clients(bot: Bot, of: Of) -> Result<(Clients, Message), Fault> {
             counts(&clients.by_host, 6).into(),
         )]))
         .code(text)
-        .footer(Line::new().text("Close one: ").code(bot.typed("cache kill NUMBER")));
+        .footer(
+            Line::new()
+                .text("Close one: ")
+                .code(bot.typed("cache kill NUMBER")),
+        );
     Ok((clients, message))
 }
 
@@ -351,7 +366,10 @@ async fn keys(bot: Bot, of: OfKeys) -> Result<(Keys, Message), Fault> {
     let scanned = if keys.complete {
         format!("All {} keys were looked at", keys.scanned)
     } else {
-        format!("Only {} keys were looked at: there may be more", keys.scanned)
+        format!(
+            "Only {} keys were looked at: there may be more",
+            keys.scanned
+        )
     };
     let message = Message::new(Tone::Plain, title)
         .code(key_rows(&keys.keys))

@@ -242,7 +242,9 @@ fn summary_message(
 
 fn replication_text(s: &DatabaseSummary) -> String {
     let lag = match (s.replication_lag_bytes, s.replication_lag_ms) {
-        (Some(bytes), Some(ms)) => format!(", {} ({}) behind", duration::bytes_text(bytes), time(ms)),
+        (Some(bytes), Some(ms)) => {
+            format!(", {} ({}) behind", duration::bytes_text(bytes), time(ms))
+        }
         (Some(bytes), None) => format!(", {} behind", duration::bytes_text(bytes)),
         (None, _) => String::new(),
     };
@@ -281,8 +283,15 @@ async fn connections(bot: Bot, of: Of) -> Result<(Connections, Message), Fault> 
             field("By user", &all.by_user),
         ]))
         .code(table)
-        .buttons(buttons(&tail, &[("Locks", "locks"), ("Summary", "summary")]))
-        .footer(Line::new().text("End one: ").code(bot.typed("db terminate PID")));
+        .buttons(buttons(
+            &tail,
+            &[("Locks", "locks"), ("Summary", "summary")],
+        ))
+        .footer(
+            Line::new()
+                .text("End one: ")
+                .code(bot.typed("db terminate PID")),
+        );
     Ok((all, message))
 }
 
@@ -300,12 +309,12 @@ fn session_row(s: &Session, now: Timestamp) -> String {
         format!("       {}\n", cut(&s.query, 100))
     };
     let own = if s.own { " (the bot)" } else { "" };
-    let state = if s.state.is_empty() { &s.kind } else { &s.state };
-    format!(
-        "{:>6} {} {state}{since}{tx}{own}\n{query}",
-        s.pid,
-        who(s)
-    )
+    let state = if s.state.is_empty() {
+        &s.kind
+    } else {
+        &s.state
+    };
+    format!("{:>6} {} {state}{since}{tx}{own}\n{query}", s.pid, who(s))
 }
 
 /// The application, or the user where it has no name.
@@ -375,8 +384,11 @@ async fn locks(bot: Bot, of: Of) -> Result<(Locks, Message), Fault> {
             ));
         }
         ways.push(
-            Button::new(format!("Terminate {}", s.pid), format!("db terminate {started}"))
-                .style(Style::Danger),
+            Button::new(
+                format!("Terminate {}", s.pid),
+                format!("db terminate {started}"),
+            )
+            .style(Style::Danger),
         );
     }
     Ok((locks, message.buttons(ways)))
@@ -387,9 +399,13 @@ async fn slow(bot: Bot, of: Of) -> Result<(SlowQueries, Message), Fault> {
     let slow = found.probe.slow().await?;
     let name = &found.name;
     let title = match (slow.queries.len(), slow.from_statistics) {
-        (0, true) => Line::new().text("No statistics of queries yet in ").code(name),
+        (0, true) => Line::new()
+            .text("No statistics of queries yet in ")
+            .code(name),
         (0, false) => Line::new().text("No query runs now in ").code(name),
-        (_, true) => Line::new().text("Queries that took the most time in ").code(name),
+        (_, true) => Line::new()
+            .text("Queries that took the most time in ")
+            .code(name),
         (n, false) => Line::new().text(format!("{n} running now in ")).code(name),
     };
     let mut text = String::new();
@@ -410,7 +426,10 @@ async fn slow(bot: Bot, of: Of) -> Result<(SlowQueries, Message), Fault> {
         message = message.footer(hint.as_str());
     }
     let tail = tail(&bot, name);
-    let message = message.buttons(buttons(&tail, &[("Locks", "locks"), ("Summary", "summary")]));
+    let message = message.buttons(buttons(
+        &tail,
+        &[("Locks", "locks"), ("Summary", "summary")],
+    ));
     Ok((slow, message))
 }
 
@@ -433,9 +452,9 @@ async fn replication(bot: Bot, of: Of) -> Result<(Replication, Message), Fault> 
         ));
     }
     for slot in &r.slots {
-        let kept = slot
-            .kept_bytes
-            .map_or(String::new(), |n| format!(", keeps {}", duration::bytes_text(n)));
+        let kept = slot.kept_bytes.map_or(String::new(), |n| {
+            format!(", keeps {}", duration::bytes_text(n))
+        });
         let state = if slot.active { "in use" } else { "NOT IN USE" };
         text.push_str(&format!("slot {} {state}{kept}\n", slot.name));
     }
@@ -473,7 +492,10 @@ async fn size(bot: Bot, of: Of) -> Result<(Sizes, Message), Fault> {
     let mut text = String::from("   SIZE  DEAD  TABLE\n");
     for table in &sizes.tables {
         let vacuum = table.last_vacuum_at.map_or(String::new(), |at| {
-            format!(", vacuum {} ago", duration::text(duration::between(at, now)))
+            format!(
+                ", vacuum {} ago",
+                duration::text(duration::between(at, now))
+            )
         });
         text.push_str(&format!(
             "{:>7} {:>4.0}%  {} (~{} rows{vacuum})\n",
@@ -493,9 +515,10 @@ async fn size(bot: Bot, of: Of) -> Result<(Sizes, Message), Fault> {
     if let Some(wal) = sizes.wal_bytes {
         fields.push(("Write-ahead log".into(), duration::bytes_text(wal).into()));
     }
-    let title = Line::new()
-        .code(&found.name)
-        .text(format!(" takes {} on the disk", duration::bytes_text(total)));
+    let title = Line::new().code(&found.name).text(format!(
+        " takes {} on the disk",
+        duration::bytes_text(total)
+    ));
     let message = Message::new(Tone::Plain, title)
         .part(Part::Fields(fields))
         .code(text);
@@ -519,23 +542,26 @@ pub(in crate::bot) fn about(session: &Session, how: End, now: Timestamp) -> (Mes
     let field = |name: &str, value: &str| (name.to_owned(), Line::from(cut(value, 200)));
     let mut fields = vec![
         field("Application", who(session)),
-        field(
-            "User",
-            &format!("{}@{}", session.user, session.database),
-        ),
+        field("User", &format!("{}@{}", session.user, session.database)),
         field("State", &session.state),
         field(
             "Connected",
-            &format!("{} ago", duration::text(duration::between(session.started_at, now))),
+            &format!(
+                "{} ago",
+                duration::text(duration::between(session.started_at, now))
+            ),
         ),
     ];
     if let Some(ms) = session.transaction_ms {
         fields.push(field("Transaction", &format!("open for {}", time(ms))));
     }
-    let message = Message::new(Tone::Question, Line::new().text(title).bold(session.pid).text("?"))
-        .text(will)
-        .part(Part::Fields(fields))
-        .code(cut(&session.query, database::MAX_QUERY));
+    let message = Message::new(
+        Tone::Question,
+        Line::new().text(title).bold(session.pid).text("?"),
+    )
+    .text(will)
+    .part(Part::Fields(fields))
+    .code(cut(&session.query, database::MAX_QUERY));
     (message, label)
 }
 

@@ -69,9 +69,8 @@ where
 {
     let look: Look = Arc::new(move |bot, params| {
         async move {
-            let params = serde_json::from_value(params).map_err(|error| {
-                Refusal::new(Line::new().code(name).text(format!(": {error}")))
-            })?;
+            let params = serde_json::from_value(params)
+                .map_err(|error| Refusal::new(Line::new().code(name).text(format!(": {error}"))))?;
             let (result, message) = look(bot, params).await?;
             let value = serde_json::to_value(result)
                 .map_err(|error| Fault::Failure(Failure::new(error)))?;
@@ -115,15 +114,11 @@ fn schema<T: JsonSchema>() -> Value {
 }
 
 static ENTRIES: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
-    [
-        service::entries(),
-        database::entries(),
-        cache::entries(),
-    ]
-    .into_iter()
-    .flatten()
-    .map(|entry| (entry.spec.name, entry))
-    .collect()
+    [service::entries(), database::entries(), cache::entries()]
+        .into_iter()
+        .flatten()
+        .map(|entry| (entry.spec.name, entry))
+        .collect()
 });
 
 /// All entries, by name.
@@ -135,9 +130,8 @@ impl Bot {
     /// Calls an entry that only looks.
     pub(super) async fn call(&self, name: &str, params: Value) -> Result<Called, Fault> {
         let look = ENTRIES.get(name).and_then(|entry| entry.look.clone());
-        let look = look.ok_or_else(|| {
-            Refusal::new(Line::new().text("There is no probe ").code(name))
-        })?;
+        let look =
+            look.ok_or_else(|| Refusal::new(Line::new().text("There is no probe ").code(name)))?;
         look(self.clone(), params).await
     }
 

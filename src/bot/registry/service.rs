@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{Entry, action, probe};
 use crate::bot::diagnose::{events_message, logs_message, one_status, stats_message};
 use crate::bot::{Bot, Fault};
+use crate::domain::Message;
 use crate::domain::duration::{self, Human};
 use crate::domain::service::{Event, LogLine, LogQuery, Replica, ReplicaStats, images};
-use crate::domain::Message;
 
 /// Which service.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -155,12 +155,19 @@ pub(super) fn entries() -> Vec<Entry> {
         probe("service.status", "The replicas of a service now", status),
         probe("service.logs", "The last log lines of a service", logs),
         probe("service.stats", "Resource use of a service", stats),
-        probe("service.events", "What the platform saw happen to a service", events),
+        probe(
+            "service.events",
+            "What the platform saw happen to a service",
+            events,
+        ),
         action::<Of, After>(
             "service.restart",
             "Restarts the replicas of a service, one after another",
         ),
-        action::<OfScale, After>("service.scale", "Changes the number of replicas of a service"),
+        action::<OfScale, After>(
+            "service.scale",
+            "Changes the number of replicas of a service",
+        ),
     ]
 }
 

@@ -16,6 +16,7 @@ mod probes;
 mod recover;
 mod refusal;
 pub mod registry;
+mod watch;
 mod worker;
 
 use std::collections::HashMap;
@@ -83,6 +84,7 @@ struct Inner {
     settings: Settings,
     catalogue: Catalogue,
     http: Http,
+    watch: watch::Watch,
     /// This process's name in the store.
     instance: String,
     /// When this process last said in the store that it is alive.
@@ -109,6 +111,7 @@ impl Bot {
                 settings,
                 catalogue,
                 http,
+                watch: watch::Watch::default(),
                 instance: format!("{:016x}", rand::random::<u64>()),
                 heartbeat: std::sync::Mutex::new(std::time::Instant::now()),
                 shutdown,

@@ -118,6 +118,7 @@ impl Bot {
         self.beat();
         self.inner.tasks.spawn(self.clone().keep_alive());
         self.inner.tasks.spawn(self.clone().keep_recovering());
+        self.inner.tasks.spawn(self.clone().keep_watching());
         let shutdown = &self.inner.shutdown;
         let mut pause = Duration::from_millis(100);
         while !shutdown.is_cancelled() {

@@ -3,13 +3,16 @@
 //! Nothing here does I/O, reads a clock, or knows of Slack, SQL or HTTP.
 
 pub mod duration;
+pub mod history;
 pub mod incident;
 pub mod message;
 pub mod outgoing;
 pub mod person;
 pub mod request;
+pub mod series;
 pub mod service;
 pub mod timeline;
+pub mod trend;
 
 pub use incident::{Incident, IncidentId, IncidentRole, Severity, Status};
 pub use message::{Audience, Button, Line, Message, Part, Span, Style, Tone};

@@ -10,6 +10,7 @@ mod incident;
 mod outbox;
 mod people;
 mod question;
+mod sample;
 mod timeline;
 mod writer;
 

@@ -58,14 +58,32 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
             .collect::<Vec<_>>()
             .join(" "),
     };
-    let code = converse(&bot, &store, text, options.yes).await;
+    let mut seen = None;
+    let mut code = converse(&bot, &store, text, options.yes, &mut seen).await;
     bot.end_visit().await?;
+    // What was restarted may have fallen again while it was watched.
+    if let Some((watched, shown)) = seen
+        && let Some((outgoing, version)) = store.outbox_read(&watched).await?
+        && version > shown
+    {
+        print(&outgoing, Paint::stdout());
+        if matches!(&outgoing.content, Content::Message(message) if message.tone == Tone::Bad) {
+            code = Ok(ExitCode::FAILURE);
+        }
+    }
     store.close().await;
     code
 }
 
 /// Says the sentence, shows the answer as it changes, answers its question, says how it ended.
-async fn converse(bot: &Bot, store: &Store, text: String, yes: bool) -> anyhow::Result<ExitCode> {
+/// `seen`: the answer and its newest state that was shown.
+async fn converse(
+    bot: &Bot,
+    store: &Store,
+    text: String,
+    yes: bool,
+    seen: &mut Option<(String, i64)>,
+) -> anyhow::Result<ExitCode> {
     let paint = Paint::stdout();
     let login = std::env::var("USER")
         .or_else(|_| std::env::var("LOGNAME"))
@@ -84,6 +102,7 @@ async fn converse(bot: &Bot, store: &Store, text: String, yes: bool) -> anyhow::
         };
         if version > shown {
             shown = version;
+            *seen = Some((watched.clone(), shown));
             print(&outgoing, paint);
         }
         let Content::Message(message) = &outgoing.content else {

@@ -72,6 +72,8 @@ pub trait Platform: Send + Sync {
 
     /// Restarts the replicas in `only` (all when `None`), one after another, each awaited until it
     /// runs and is healthy. Stops at the first that does not recover. Returns the status after.
+    /// Where nothing checks the health of the last one, it is only seen to run: the caller watches
+    /// whether it stays up.
     async fn restart(
         &self,
         service: &Service,

@@ -1,5 +1,6 @@
 //! Actions: question, intent, work with progress, outcome.
 
+mod relapse;
 mod sessions;
 mod words;
 
@@ -386,7 +387,7 @@ impl Bot {
         let mut pause = Duration::from_millis(200);
         loop {
             match self.finish_once(row, &outcome).await {
-                Ok(true) => return,
+                Ok(true) => return self.watch_over(row, &outcome).await,
                 Ok(false) => {
                     tracing::warn!(
                         action = row.id,

@@ -55,15 +55,19 @@ pub(super) async fn restart(
         let what = format!("the restart of {name}");
         engine.call(&what, limit, call).await?;
         progress.report(done, total, format!("{name}: waiting until healthy"));
-        wait::until_well(engine, &one.id, name, patience.healthy, Duration::ZERO).await?;
+        // Nobody waits behind the last one; whether it stays up is watched by who asked.
+        let last = done + 1 == total;
+        let stable = if last { Duration::ZERO } else { wait::STABLE };
+        let healthy = patience.healthy;
+        wait::until_well(engine, &one.id, name, healthy, stable, Duration::ZERO).await?;
         let took = begun.elapsed().as_secs_f64();
         progress.report(done + 1, total, format!("{name}: back after {took:.1} s"));
     }
     // The others too, and the first ones again: one may have ended since.
-    try_join_all(
-        all.iter()
-            .map(|one| wait::until_well(engine, &one.id, &one.name, patience.healthy, BETWEEN)),
-    )
+    try_join_all(all.iter().map(|one| {
+        let healthy = patience.healthy;
+        wait::until_well(engine, &one.id, &one.name, healthy, Duration::ZERO, BETWEEN)
+    }))
     .await?;
     find::status(engine, service).await
 }

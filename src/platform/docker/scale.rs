@@ -262,7 +262,7 @@ async fn bring_up(
         engine
             .call(&format!("the start of {name}"), ACT, call)
             .await?;
-        wait::until_well(engine, &id, &name, patience, Duration::ZERO).await
+        wait::until_well(engine, &id, &name, patience, wait::STABLE, Duration::ZERO).await
     };
     match started.await {
         Ok(()) => Ok(name),

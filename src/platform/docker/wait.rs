@@ -15,13 +15,14 @@ use crate::platform::PlatformError;
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(150);
 
-/// Without a health check a replica must run for so long before it counts as well.
-const STABLE: Duration = Duration::from_secs(2);
+/// Without a health check a replica must run for so long before the next one is touched.
+pub(super) const STABLE: Duration = Duration::from_secs(2);
 
 /// How many of its last log lines are told of a replica that ended.
 const LAST_LINES: usize = 3;
 
-/// Awaits that a replica is well, until `deadline`.
+/// Awaits that a replica is well: healthy, or, where nothing checks its health, running for
+/// `stable`.
 ///
 /// `ended_for` is how long it may be seen not running: nothing after a start of ours, some seconds
 /// where the engine may be between stop and start.
@@ -30,6 +31,7 @@ pub(super) async fn until_well(
     id: &str,
     name: &str,
     patience: Duration,
+    stable: Duration,
     ended_for: Duration,
 ) -> Result<(), PlatformError> {
     let begun = Instant::now();
@@ -53,8 +55,8 @@ pub(super) async fn until_well(
             ReplicaState::Running => {
                 ended_since = None;
                 let seen = run.map_or(Duration::ZERO, |(_, seen)| seen.elapsed());
-                let stable = seen >= STABLE || age(&now, ahead) >= STABLE;
-                if now.health == Health::Healthy || (now.health == Health::Unchecked && stable) {
+                let steady = seen >= stable || age(&now, ahead) >= stable;
+                if now.health == Health::Healthy || (now.health == Health::Unchecked && steady) {
                     return Ok(());
                 }
             }

@@ -11,10 +11,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::domain::Service;
+use crate::domain::{Service, ServiceName};
 
 mod access;
 mod mask;
+mod probes;
 mod problem;
 mod reader;
 mod secret;
@@ -55,6 +56,14 @@ pub struct Config {
     pub log: LogSection,
     /// `[[service]]`, in the file's order, each name once.
     pub services: Vec<Service>,
+    /// `[[database]]`, in the file's order, each name once.
+    pub databases: Vec<DatabaseSection>,
+    /// `[[cache]]`, in the file's order, each name once.
+    pub caches: Vec<CacheSection>,
+    /// `[prometheus]`, if it is there.
+    pub prometheus: Option<PrometheusSection>,
+    /// `[check]`
+    pub check: CheckSection,
     /// What the bot can start with, though somebody should look at it; in file order.
     pub warnings: Vec<Problem>,
 }
@@ -121,12 +130,69 @@ pub struct PolicySection {
     pub confirm_restart: bool,
     /// `confirm` lists `scale` (default: yes).
     pub confirm_scale: bool,
+    /// `confirm` lists `db` (default: yes): ending sessions of databases and clients of caches.
+    pub confirm_db: bool,
     /// `confirm_within`: how long a question stays open, default 5 minutes.
     pub confirm_within: Duration,
     /// `restart_healthy_within`: until a replica must be healthy again, default 2 minutes.
     pub healthy_within: Duration,
     /// `stop_grace`: between asking a process to stop and killing it, default 10 seconds.
     pub stop_grace: Duration,
+}
+
+/// `[[database]]`: a PostgreSQL server that can be asked.
+#[derive(Debug, Clone)]
+pub struct DatabaseSection {
+    /// `name` in chat; default: the service's, else `database`.
+    pub name: ServiceName,
+    /// `service`: whose database it is.
+    pub service: Option<ServiceName>,
+    /// `url`, with the password from `TREASURY_BOT_DATABASE_PASSWORD` (where there is one
+    /// database), `TREASURY_BOT_DATABASE_<NAME>_PASSWORD` or `password_file` put in.
+    pub url: SecretString,
+    /// `timeout` of a question, 1 to 30 s, default 5 s.
+    pub timeout: Duration,
+}
+
+/// `[[cache]]`: a Redis that can be asked.
+#[derive(Debug, Clone)]
+pub struct CacheSection {
+    /// `name` in chat; default: the service's, else `cache`.
+    pub name: ServiceName,
+    /// `service`: whose cache it is.
+    pub service: Option<ServiceName>,
+    /// `url`: `redis://` or `rediss://`, without a password.
+    pub url: String,
+    /// `TREASURY_BOT_CACHE_PASSWORD` (where there is one cache),
+    /// `TREASURY_BOT_CACHE_<NAME>_PASSWORD` or `password_file`.
+    pub password: Option<SecretString>,
+    /// `sentinel_master`: then `url` is a Sentinel's, and this the master's name.
+    pub sentinel_master: Option<String>,
+    /// `timeout` of a question, 1 to 30 s, default 5 s.
+    pub timeout: Duration,
+}
+
+/// `[prometheus]`: where `graph` finds the metrics that services name.
+#[derive(Debug, Clone)]
+pub struct PrometheusSection {
+    /// `url`, without a slash at its end.
+    pub url: String,
+    /// `TREASURY_BOT_PROMETHEUS_TOKEN` or `token_file`: a bearer token.
+    pub token: Option<SecretString>,
+    /// `timeout` of a question, 1 to 30 s, default 10 s.
+    pub timeout: Duration,
+}
+
+/// `[check]`: what `check` may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckSection {
+    /// `hosts`: `host`, `*.domain`, each with or without `:port`, that may be asked though their
+    /// addresses are private.
+    pub hosts: Vec<String>,
+    /// `ca_file`: further certificate authorities, PEM.
+    pub extra_roots_pem: Option<Vec<u8>>,
+    /// `timeout` of a check, 1 to 30 s, default 10 s.
+    pub timeout: Duration,
 }
 
 /// How log lines are written.

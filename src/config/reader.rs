@@ -169,6 +169,16 @@ impl<'a, 'i> Reader<'a, 'i> {
         Reader::new(key, span, table.map(|at| at.value))
     }
 
+    /// A table within this one whose keys are free to choose.
+    pub(super) fn raw_table(
+        &mut self,
+        report: &mut Report<'_>,
+        key: &'static str,
+    ) -> Option<&'a DeTable<'i>> {
+        self.typed(report, key, "a table", |value| value.as_table())
+            .map(|at| at.value)
+    }
+
     /// Reports the keys that nobody asked for.
     pub(super) fn finish(
         self,

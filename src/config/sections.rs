@@ -10,12 +10,13 @@ use toml::de::{DeTable, DeValue};
 use super::reader::{At, Reader, kind_of};
 use super::source::Report;
 use super::{
-    Config, Env, LogFormat, LogSection, PolicySection, WebSection, access, services, slack, store,
+    Config, Env, LogFormat, LogSection, PolicySection, WebSection, access, probes, services, slack,
+    store,
 };
 use crate::command::nearest;
 
 /// The sections that exist and their keys, to tell where a misplaced key belongs.
-pub(super) const SECTIONS: [(&str, &[&str]); 8] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 12] = [
     ("slack", &slack::KEYS),
     ("store", &["url", "url_file"]),
     ("web", &["listen", "health_listen"]),
@@ -32,7 +33,14 @@ pub(super) const SECTIONS: [(&str, &[&str]); 8] = [
     ),
     ("log", &["level", "format"]),
     ("service", &services::KEYS),
+    ("database", &probes::DATABASE),
+    ("cache", &probes::CACHE),
+    ("prometheus", &probes::PROMETHEUS),
+    ("check", &probes::CHECK),
 ];
+
+/// Those that are lists: `[[service]]`.
+const LISTS: [&str; 3] = ["service", "database", "cache"];
 
 /// Reads the whole text. What comes back counts only if nothing was reported as an error.
 pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Option<Config> {
@@ -59,7 +67,17 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
     let access = access::access(report, access);
     let policy = self::policy(report, policy);
     let log = self::log(report, log);
+    let (prometheus, check) = (section(report, root, "prometheus"), section(report, root, "check"));
     let services = services::services(report, root);
+    let databases = probes::databases(report, root, &services, env);
+    let caches = probes::caches(report, root, &services, env);
+    let prometheus = probes::prometheus(report, prometheus, env);
+    if prometheus.is_none() && services.iter().any(|service| !service.metrics.is_empty()) {
+        let hint = "add [prometheus] with its `url`".to_owned();
+        let message = "services name metrics, but there is no `prometheus` to ask";
+        report.warning(None, message, Some(hint));
+    }
+    let check = probes::check(report, check);
     // Only now: every section's mistakes are told, whatever another one lacks.
     Some(Config {
         slack: slack?,
@@ -70,6 +88,10 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         policy,
         log,
         services,
+        databases,
+        caches,
+        prometheus,
+        check,
         warnings: Vec::new(),
     })
 }
@@ -88,8 +110,7 @@ fn unknown_sections(report: &mut Report<'_>, root: &DeTable<'_>) {
         };
         if tables {
             let hint = match nearest(name, SECTIONS.map(|(section, _)| section)) {
-                Some("service") => "did you mean `[[service]]`?".to_owned(),
-                Some(near) => format!("did you mean `[{near}]`?"),
+                Some(near) => format!("did you mean `{}`?", header(near)),
                 None => format!("there are: {}", SECTIONS.map(|(name, _)| name).join(", ")),
             };
             report.error(key.span(), format!("unknown section `{name}`"), Some(hint));
@@ -112,8 +133,8 @@ pub(super) fn elsewhere(key: &str) -> Option<String> {
 }
 
 fn header(section: &str) -> String {
-    if section == "service" {
-        "[[service]]".to_owned()
+    if LISTS.contains(&section) {
+        format!("[[{section}]]")
     } else {
         format!("[{section}]")
     }
@@ -186,7 +207,11 @@ fn address(report: &mut Report<'_>, what: &str, text: &At<&str>) -> Option<Socke
 /// `[policy]`
 fn policy(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> PolicySection {
     let confirm = section.texts(report, "confirm").map(|entries| {
-        let words = [("restart", Confirm::Restart), ("scale", Confirm::Scale)];
+        let words = [
+            ("restart", Confirm::Restart),
+            ("scale", Confirm::Scale),
+            ("db", Confirm::Db),
+        ];
         entries
             .iter()
             .filter_map(|entry| super::reader::one_of(report, "policy.confirm", entry, &words))
@@ -196,6 +221,7 @@ fn policy(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> PolicySection
     let policy = PolicySection {
         confirm_restart: asks(Confirm::Restart),
         confirm_scale: asks(Confirm::Scale),
+        confirm_db: asks(Confirm::Db),
         confirm_within: section
             .duration(report, "confirm_within")
             .unwrap_or(Duration::from_secs(300)),
@@ -215,6 +241,7 @@ fn policy(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> PolicySection
 enum Confirm {
     Restart,
     Scale,
+    Db,
 }
 
 /// `[log]`

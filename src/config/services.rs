@@ -1,6 +1,6 @@
 //! `[[service]]`: the catalogue.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
@@ -9,10 +9,11 @@ use super::reader::{At, Reader, kind_of};
 use super::sections::elsewhere;
 use super::source::Report;
 use super::urls;
+use crate::domain::series::Metric;
 use crate::domain::{Service, ServiceName, Target};
 
 /// The keys of a service.
-pub(super) const KEYS: [&str; 7] = [
+pub(super) const KEYS: [&str; 9] = [
     "name",
     "platform",
     "compose_project",
@@ -20,7 +21,12 @@ pub(super) const KEYS: [&str; 7] = [
     "container",
     "scale",
     "health",
+    "check",
+    "metrics",
 ];
+
+/// Most addresses and most metrics of a service.
+const MOST_LISTED: usize = 20;
 
 /// The most replicas that may be configured.
 const MOST: u32 = 1_000;
@@ -113,6 +119,8 @@ fn service(
     let health_url = reader.text(report, "health").and_then(|text| {
         urls::http(report, "service.health", &text).map(|_| text.value.to_owned())
     });
+    let check = addresses(report, &mut reader, health_url.as_ref());
+    let metrics = metrics(report, &mut reader);
     reader.finish(report, elsewhere);
     let At { value: name, span } = name?;
     Some((
@@ -123,8 +131,68 @@ fn service(
             min_replicas,
             max_replicas,
             health_url,
+            check,
+            metrics,
         },
     ))
+}
+
+/// What `check` asks: the listed addresses, else the health address.
+fn addresses(
+    report: &mut Report<'_>,
+    reader: &mut Reader<'_, '_>,
+    health: Option<&String>,
+) -> Vec<String> {
+    let at = reader.written("check");
+    let Some(listed) = reader.texts(report, "check") else {
+        return health.cloned().into_iter().collect();
+    };
+    if listed.len() > MOST_LISTED {
+        let message = format!("`service.check` lists more than {MOST_LISTED} addresses");
+        report.error(at, message, None);
+    }
+    listed
+        .iter()
+        .filter_map(|text| urls::http(report, "service.check", text).map(String::from))
+        .collect()
+}
+
+/// Names for `graph`, and what Prometheus is asked for each.
+fn metrics(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> BTreeMap<String, String> {
+    let at = reader.written("metrics");
+    let Some(table) = reader.raw_table(report, "metrics") else {
+        return BTreeMap::new();
+    };
+    let mut metrics = BTreeMap::new();
+    for (key, value) in table {
+        let name = key.get_ref().as_ref();
+        let good = !name.is_empty()
+            && name.len() <= 40
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b));
+        if !good || Metric::parse(name).is_some() {
+            let message = format!("a metric can't be called `{name}`");
+            let hint = "use lower-case letters, digits, `_` and `-`; memory, cpu and connections \
+                        are the bot's own";
+            report.error(key.span(), message, Some(hint.to_owned()));
+            continue;
+        }
+        match value.get_ref().as_str().map(str::trim) {
+            Some(query) if !query.is_empty() => {
+                metrics.insert(name.to_owned(), query.to_owned());
+            }
+            _ => {
+                let message = format!("`metrics.{name}` must be a PromQL text");
+                report.error(key.span(), message, None);
+            }
+        }
+    }
+    if metrics.len() > MOST_LISTED {
+        let message = format!("`service.metrics` names more than {MOST_LISTED}");
+        report.error(at, message, None);
+    }
+    metrics
 }
 
 /// Compose labels or a container's name: one of both.

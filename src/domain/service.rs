@@ -76,6 +76,10 @@ pub struct Service {
     pub max_replicas: u32,
     /// An address that answers 2xx when the service is well, asked after a restart.
     pub health_url: Option<String>,
+    /// The addresses that `check` asks.
+    pub check: Vec<String>,
+    /// Names for `graph`, each with what Prometheus is asked (PromQL).
+    pub metrics: BTreeMap<String, String>,
 }
 
 /// Where a service runs, in the words of its platform.

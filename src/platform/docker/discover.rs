@@ -37,6 +37,8 @@ impl Docker {
                     min_replicas: 1,
                     max_replicas: 10,
                     health_url: None,
+                    check: Vec::new(),
+                    metrics: std::collections::BTreeMap::new(),
                 }),
                 Err(error) => tracing::warn!(%error, "a Compose service is left out"),
             }

@@ -111,6 +111,8 @@ impl Role {
             min_replicas: 1,
             max_replicas,
             health_url: None,
+            check: Vec::new(),
+            metrics: std::collections::BTreeMap::new(),
         })
     }
 }

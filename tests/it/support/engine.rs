@@ -208,6 +208,8 @@ pub fn entry(target: Target) -> Service {
         min_replicas: 1,
         max_replicas: 9,
         health_url: None,
+        check: Vec::new(),
+        metrics: std::collections::BTreeMap::new(),
     }
 }
 

@@ -12,13 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 use secrecy::ExposeSecret;
 
-use crate::bot::{Access, Bot, Catalogue, Settings};
+use crate::bot::{Access, Bot, Catalogue, Named, Settings};
 use crate::config::{Config, SlackMode};
 use crate::domain::Target;
 use crate::domain::service::Patience;
 use crate::platform::Platform;
 use crate::platform::docker::Docker;
-use crate::probe::Http;
+use crate::probe::postgres::{self, Postgres};
+use crate::probe::redis::{self, Redis};
+use crate::probe::{Cache, Database, Http};
 use crate::slack::{Mode, Slack, SlackConfig};
 use crate::store::{Store, Use};
 use crate::web;
@@ -89,7 +91,7 @@ impl Plan {
                 },
                 confirm_restart: policy.confirm_restart,
                 confirm_scale: policy.confirm_scale,
-                confirm_db: true,
+                confirm_db: policy.confirm_db,
                 confirm_within: policy.confirm_within,
                 patience: Patience {
                     stop: policy.stop_grace,
@@ -97,9 +99,44 @@ impl Plan {
                 },
                 incident_channels: slack.incident_channels,
             },
-            catalogue: Catalogue::new(config.services.clone(), docker, None),
+            catalogue: Catalogue::new(config.services.clone(), docker, None)
+                .with_probes(databases(config)?, caches(config)?),
         })
     }
+}
+
+fn databases(config: &Config) -> anyhow::Result<Vec<Named<dyn Database>>> {
+    let databases = config.databases.iter().map(|section| {
+        let probe = Postgres::new(&postgres::Config {
+            name: section.name.to_string(),
+            url: section.url.clone(),
+            timeout: section.timeout,
+        })?;
+        Ok(Named {
+            name: section.name.clone(),
+            service: section.service.clone().unwrap_or(section.name.clone()),
+            probe: Arc::new(probe) as Arc<dyn Database>,
+        })
+    });
+    databases.collect()
+}
+
+fn caches(config: &Config) -> anyhow::Result<Vec<Named<dyn Cache>>> {
+    let caches = config.caches.iter().map(|section| {
+        let probe = Redis::new(redis::Config {
+            name: section.name.to_string(),
+            url: section.url.clone(),
+            password: section.password.clone(),
+            sentinel_master: section.sentinel_master.clone(),
+            timeout: section.timeout,
+        })?;
+        Ok(Named {
+            name: section.name.clone(),
+            service: section.service.clone().unwrap_or(section.name.clone()),
+            probe: Arc::new(probe) as Arc<dyn Cache>,
+        })
+    });
+    caches.collect()
 }
 
 /// A running bot.

@@ -5,6 +5,7 @@ pub mod database;
 mod error;
 mod http;
 pub mod postgres;
+pub mod redis;
 
 pub use cache::Cache;
 pub use database::Database;

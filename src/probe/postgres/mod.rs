@@ -25,7 +25,7 @@ pub use mask::mask;
 
 /// Connections that are kept and used at the same time. One kept from before still answers when
 /// the server has no free one.
-const CONNECTIONS: usize = 2;
+const CONNECTIONS: u32 = 2;
 
 /// What the bot calls itself.
 pub(super) const APPLICATION: &str = "treasury-bot";

@@ -26,8 +26,15 @@ async fn a_standby_that_lags_is_seen_from_both_sides() {
     assert_eq!(caught_up.streams_from, Some(format!("127.0.0.1:{port}")));
     assert_eq!(caught_up.replay_lag_ms, None);
 
-    // The standby receives and does not apply.
+    run(&mut writer, "INSERT INTO payments VALUES (99, 'x')").await;
     let mut reader = root(&standby).await;
+    let applied = async || {
+        let found = sqlx::query("SELECT FROM payments WHERE id = 99");
+        Ok(found.fetch_all(&mut reader).await.unwrap().len())
+    };
+    until(applied, |rows| *rows == 1).await;
+
+    // The standby receives and does not apply.
     run(&mut reader, "SELECT pg_wal_replay_pause()").await;
     run(
         &mut writer,

@@ -1,10 +1,12 @@
 //! Each way of getting no answer is told apart.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnection;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use treasury_bot::probe::postgres::{Config, Postgres};
 use treasury_bot::probe::{Database, ProbeError, ProbeErrorKind as Kind};
 
@@ -229,6 +231,42 @@ async fn a_connection_that_was_cut_is_replaced_and_a_dead_server_told() {
     let gone = until_gone(&probe).await;
     assert_eq!(gone.kind, Kind::Connect);
     assert!(gone.what.contains(&server.port().to_string()));
+}
+
+/// A firewall before the server; when told so it forgets the connections there are, without a word.
+async fn firewall(server: &Server, forget: Arc<Notify>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, inner) = (listener.local_addr().unwrap().port(), server.port());
+    tokio::spawn(async move {
+        while let Ok((mut outside, _)) = listener.accept().await {
+            let forget = forget.clone();
+            tokio::spawn(async move {
+                let mut inside = TcpStream::connect(("127.0.0.1", inner)).await.unwrap();
+                tokio::select! {
+                    _ = copy_bidirectional(&mut outside, &mut inside) => {}
+                    () = forget.notified() => std::future::pending().await,
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn connections_that_a_firewall_forgot_do_not_cost_the_question() {
+    let server = server().await;
+    let forget = Arc::new(Notify::new());
+    let port = firewall(&server, forget.clone()).await;
+    let url = format!("postgres://watcher@127.0.0.1:{port}/postgres");
+    let probe = patient(&url, Duration::from_secs(2));
+    let (first, second) = tokio::join!(probe.summary(), probe.locks());
+    first.unwrap();
+    second.unwrap();
+    forget.notify_waiters();
+    for _ in 0..3 {
+        probe.summary().await.unwrap();
+    }
 }
 
 /// The children of a killed server may answer for a moment.

@@ -112,7 +112,7 @@ async fn sizes_are_told_while_a_table_is_locked() {
     assert!(sizes.databases.iter().any(|one| one.name == "postgres"));
     let payments = table(&sizes.tables, "public.payments").unwrap();
     let exact = table(&before.tables, "public.payments").unwrap();
-    assert_eq!(payments.index_bytes, exact.index_bytes);
+    assert!(payments.index_bytes > 0 && payments.index_bytes <= exact.index_bytes);
     assert!(payments.bytes > payments.index_bytes, "{payments:?}");
     assert!(payments.bytes <= exact.bytes, "{payments:?} {exact:?}");
 }

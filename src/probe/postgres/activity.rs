@@ -268,7 +268,7 @@ enum Ended {
     /// The bot does not see whose it is.
     Hidden,
     /// It is not for the bot to end.
-    Refused(Session),
+    Refused(Box<Session>),
     /// It was told to, and is still there.
     Lingers,
 }
@@ -327,7 +327,7 @@ async fn try_end(
         return Ok(Ended::No);
     }
     if found.own || found.kind != "client backend" {
-        return Ok(Ended::Refused(found));
+        return Ok(Ended::Refused(Box::new(found)));
     }
     let (function, only) = match how {
         End::Cancel => ("pg_cancel_backend", "AND state = 'active'"),

@@ -20,7 +20,7 @@ pub fn mask(query: &str) -> String {
                 // A parameter: `$1`.
                 None => plain(
                     &mut out,
-                    &rest[..1 + rest[1..].bytes().take_while(u8::is_ascii_digit).count()],
+                    &rest[..=rest[1..].bytes().take_while(u8::is_ascii_digit).count()],
                 ),
             },
             '-' if rest.starts_with("--") => {

@@ -126,7 +126,9 @@ async fn fill(server: &Server) -> Vec<PgConnection> {
                 Err(error) => break error,
             }
         };
-        let code = full.as_database_error().and_then(|error| error.code());
+        let code = full
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
         assert_eq!(code.as_deref(), Some("53300"), "{full}");
     }
     taken

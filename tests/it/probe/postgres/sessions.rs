@@ -17,7 +17,9 @@ fn sleep(mut client: PgConnection) -> JoinHandle<(PgConnection, String)> {
             .execute(&mut client)
             .await;
         let error = slept.unwrap_err();
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
         (client, code.unwrap_or_default().into_owned())
     })
 }

@@ -142,8 +142,11 @@ fn all(
                 found.extend(one(report, reader, kind, services, env, alone, &mut names));
             }
             other => {
-                let message =
-                    format!("`{}` must list tables, not {}", kind.section, kind_of(other));
+                let message = format!(
+                    "`{}` must list tables, not {}",
+                    kind.section,
+                    kind_of(other)
+                );
                 report.error(entry.span(), message, write());
             }
         }
@@ -173,12 +176,12 @@ fn one(
                 report.error(text.span.clone(), message, None);
             })
             .ok(),
-        None => service
-            .clone()
-            .or_else(|| ServiceName::parse(section).ok()),
+        None => service.clone().or_else(|| ServiceName::parse(section).ok()),
     };
     if let Some(name) = &name {
-        let at = written.as_ref().map_or(header.clone(), |text| text.span.clone());
+        let at = written
+            .as_ref()
+            .map_or(header.clone(), |text| text.span.clone());
         if let Some(first) = names.get(name) {
             let hint = format!(
                 "the first is in line {}; tell them apart by `name`",
@@ -257,9 +260,8 @@ fn address(report: &mut Report<'_>, kind: &Kind, text: &At<&str>) -> Option<Url>
         }
     };
     if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") {
-        let message = format!(
-            "`{section}.url` holds a password, which doesn't belong in this file"
-        );
+        let message =
+            format!("`{section}.url` holds a password, which doesn't belong in this file");
         let hint = format!(
             "put it in TREASURY_BOT_{}_PASSWORD or password_file",
             kind.variable
@@ -268,7 +270,11 @@ fn address(report: &mut Report<'_>, kind: &Kind, text: &At<&str>) -> Option<Url>
         return None;
     }
     if url.host_str().is_none_or(str::is_empty) {
-        report.error(text.span.clone(), format!("`{section}.url` names no host"), hint());
+        report.error(
+            text.span.clone(),
+            format!("`{section}.url` names no host"),
+            hint(),
+        );
         return None;
     }
     Some(url)
@@ -285,7 +291,10 @@ fn password(
 ) -> Option<SecretString> {
     let own = name.and_then(|name| {
         let name = name.as_str().to_ascii_uppercase().replace(['-', '.'], "_");
-        environment(env, &format!("TREASURY_BOT_{}_{name}_PASSWORD", kind.variable))
+        environment(
+            env,
+            &format!("TREASURY_BOT_{}_{name}_PASSWORD", kind.variable),
+        )
     });
     let only = || {
         alone
@@ -309,7 +318,10 @@ fn timeout(
         return default;
     };
     if timeout > LONGEST {
-        let message = format!("`{section}.timeout` must be from 1s to {}s", LONGEST.as_secs());
+        let message = format!(
+            "`{section}.timeout` must be from 1s to {}s",
+            LONGEST.as_secs()
+        );
         report.error(at, message, None);
         return default;
     }

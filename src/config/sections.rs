@@ -67,7 +67,10 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
     let access = access::access(report, access);
     let policy = self::policy(report, policy);
     let log = self::log(report, log);
-    let (prometheus, check) = (section(report, root, "prometheus"), section(report, root, "check"));
+    let (prometheus, check) = (
+        section(report, root, "prometheus"),
+        section(report, root, "check"),
+    );
     let services = services::services(report, root);
     let databases = probes::databases(report, root, &services, env);
     let caches = probes::caches(report, root, &services, env);

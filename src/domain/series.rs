@@ -55,7 +55,13 @@ pub struct Series {
 
 impl fmt::Display for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.service, self.metric.name(), self.replica)
+        write!(
+            f,
+            "{}/{}/{}",
+            self.service,
+            self.metric.name(),
+            self.replica
+        )
     }
 }
 

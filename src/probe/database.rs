@@ -285,7 +285,8 @@ pub struct Named {
 pub struct TableSize {
     /// `schema.table`.
     pub name: String,
-    /// With indexes and toast.
+    /// With indexes and toast. Of a table that is locked exclusively: as its last vacuum or analyze
+    /// found it, so 0 when there was none.
     pub bytes: u64,
     /// Indexes alone.
     pub index_bytes: u64,

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use jiff::Timestamp;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
@@ -183,9 +182,14 @@ pub(super) async fn slow(
          AND (state = 'active' OR state IS NULL) ORDER BY query_start NULLS LAST LIMIT {MAX_ROWS}",
         session_columns().replace("state_change", "query_start")
     );
-    let running = sessions(server, query).await?;
+    let running = sessions(&mut *server, query).await?;
     let hidden = running.iter().any(|session| session.state == "hidden");
-    let now = Timestamp::now();
+    // By the server's clock: ours may differ.
+    let now = format!("SELECT {}", micros("clock_timestamp()"));
+    let now = sqlx::query_scalar(AssertSqlSafe(now))
+        .fetch_one(server)
+        .await?;
+    let now = moment(now);
     let times: Vec<(Session, f64)> = running
         .into_iter()
         .filter(|session| session.state == "active")
@@ -208,7 +212,7 @@ pub(super) async fn slow(
     Ok(SlowQueries {
         from_statistics: false,
         hint: Some(if hidden {
-            grant(&user)
+            format!("What runs now; no statistics ({missing}). {}", grant(&user))
         } else {
             format!("What runs now; no statistics ({missing})")
         }),
@@ -255,6 +259,20 @@ async fn statistics(
         .collect()
 }
 
+/// What became of ending a session.
+enum Ended {
+    /// Done.
+    Yes,
+    /// That session is not there, or runs nothing that could be cancelled.
+    No,
+    /// The bot does not see whose it is.
+    Hidden,
+    /// It is not for the bot to end.
+    Refused(Box<Session>),
+    /// It was told to, and is still there.
+    Lingers,
+}
+
 /// See [`crate::probe::Database::end`].
 pub(super) async fn end(
     database: &Postgres,
@@ -262,28 +280,54 @@ pub(super) async fn end(
     started_at: Timestamp,
     how: End,
 ) -> Result<bool, ProbeError> {
-    let found = database
-        .ask(move |server| Box::pin(session(server, pid)))
+    // One question, so that one time-out bounds all of it.
+    let ended = database
+        .ask(move |server| Box::pin(try_end(server, pid, started_at, how)))
         .await?;
-    let Some(session_there) = found else {
-        return Ok(false);
-    };
-    if session_there.state == "hidden" {
-        return Err(ProbeError::new(
+    let (kind, what, mend) = match ended {
+        Ended::Yes => return Ok(true),
+        Ended::No => return Ok(false),
+        Ended::Hidden => (
             ProbeErrorKind::Denied,
             format!("the bot may not see session {pid}"),
             format!("GRANT pg_monitor, pg_signal_backend TO {}", database.user),
-        ));
-    }
-    if session_there.started_at != started_at {
-        return Ok(false);
-    }
-    if session_there.own || session_there.kind != "client backend" {
-        return Err(ProbeError::new(
+        ),
+        Ended::Refused(session) => (
             ProbeErrorKind::Unsupported,
-            format!("session {pid} is not a client's ({})", session_there.kind),
-            "only clients' sessions are ended, never the bot's own, replication or the server's",
-        ));
+            if session.own {
+                format!("session {pid} is the bot's own")
+            } else {
+                format!("session {pid} is not a client's but a {}", session.kind)
+            },
+            "only clients' sessions are ended, never the bot's own, replication or the server's"
+                .to_owned(),
+        ),
+        Ended::Lingers => (
+            ProbeErrorKind::Failed,
+            format!("session {pid} was told to end but is still there"),
+            "it ends as soon as it can be interrupted: look again with `db connections`".to_owned(),
+        ),
+    };
+    Err(ProbeError::new(kind, what, mend))
+}
+
+async fn try_end(
+    server: &mut PgConnection,
+    pid: i32,
+    started_at: Timestamp,
+    how: End,
+) -> Result<Ended, sqlx::Error> {
+    let Some(found) = session(server, pid).await? else {
+        return Ok(Ended::No);
+    };
+    if found.state == "hidden" {
+        return Ok(Ended::Hidden);
+    }
+    if found.started_at != started_at {
+        return Ok(Ended::No);
+    }
+    if found.own || found.kind != "client backend" {
+        return Ok(Ended::Refused(Box::new(found)));
     }
     let (function, only) = match how {
         End::Cancel => ("pg_cancel_backend", "AND state = 'active'"),
@@ -296,36 +340,24 @@ pub(super) async fn end(
          AND NOT (application_name = '{APPLICATION}' AND usename = current_user)",
         micros("backend_start")
     );
-    let told: Option<bool> = database
-        .ask(|server| {
-            sqlx::query_scalar(AssertSqlSafe(query.clone()))
-                .bind(pid)
-                .bind(started_at.as_microsecond())
-                .fetch_optional(server)
-                .boxed()
-        })
+    let told: Option<bool> = sqlx::query_scalar(AssertSqlSafe(query))
+        .bind(pid)
+        .bind(started_at.as_microsecond())
+        .fetch_optional(&mut *server)
         .await?;
     if told != Some(true) {
-        return Ok(false);
+        return Ok(Ended::No);
     }
     if how == End::Cancel {
-        return Ok(true);
+        return Ok(Ended::Yes);
     }
     let began = Instant::now();
-    loop {
-        let still = database
-            .ask(move |server| Box::pin(session(server, pid)))
-            .await?;
+    while began.elapsed() < ENDING {
+        let still = session(server, pid).await?;
         if still.is_none_or(|still| still.started_at != started_at) {
-            return Ok(true);
-        }
-        if began.elapsed() > ENDING {
-            return Err(ProbeError::new(
-                ProbeErrorKind::Failed,
-                format!("session {pid} was told to end but is still there"),
-                "it ends as soon as it can be interrupted: look again with `db connections`",
-            ));
+            return Ok(Ended::Yes);
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    Ok(Ended::Lingers)
 }

@@ -12,14 +12,17 @@ use super::{APPLICATION, CONNECTIONS, Postgres, clean};
 use crate::probe::{ProbeError, ProbeErrorKind as Kind};
 
 pub(super) fn prepare(name: &str, url: &str, timeout: Duration) -> Result<Postgres, ProbeError> {
-    let options = PgConnectOptions::from_str(url).map_err(|_| {
-        // sqlx's own words may repeat the URL.
-        ProbeError::new(
-            Kind::Unsupported,
-            format!("the URL of the database `{name}` is not understood"),
-            "write postgres://user@host:port/database",
-        )
-    })?;
+    let options = PgConnectOptions::from_str(url).ok();
+    // sqlx takes any scheme; its own words about the rest may repeat the URL.
+    let options = options
+        .filter(|_| url.starts_with("postgres://") || url.starts_with("postgresql://"))
+        .ok_or_else(|| {
+            ProbeError::new(
+                Kind::Unsupported,
+                format!("the URL of the database `{name}` is not understood"),
+                "write postgres://user@host:port/database",
+            )
+        })?;
     let ms = timeout.as_millis();
     let options = options
         .application_name(APPLICATION)
@@ -43,7 +46,7 @@ pub(super) fn prepare(name: &str, url: &str, timeout: Duration) -> Result<Postgr
         options,
         timeout,
         kept: Mutex::new(Vec::new()),
-        slots: Semaphore::new(CONNECTIONS),
+        slots: Semaphore::new(CONNECTIONS as usize),
     })
 }
 
@@ -58,20 +61,34 @@ impl Postgres {
         question: impl for<'c> Fn(&'c mut PgConnection) -> Answer<'c, T> + Send + Sync,
     ) -> Result<T, ProbeError> {
         let asked = async {
-            let Ok(_slot) = self.slots.acquire().await else {
+            let Ok(slot) = self.slots.acquire().await else {
                 return Err(self.error(&sqlx::Error::PoolClosed));
             };
-            let kept = self.kept.lock().await.pop();
-            if let Some(mut server) = kept {
+            if let Some(mut server) = self.kept().await {
                 match question(&mut server).await {
-                    // It was cut while nobody used it: once more over a new one.
+                    // It was cut at this moment: once more over a new one.
                     Err(error) if is_broken(&error) => {
                         tracing::debug!(server = self.label, %error, "a kept connection was cut");
                     }
                     result => return self.keep(server, result).await,
                 }
             }
-            let mut server = self.connect().await?;
+            let full = match self.connect().await {
+                Ok(mut server) => {
+                    let result = question(&mut server).await;
+                    return self.keep(server, result).await;
+                }
+                Err(error) if error.kind == Kind::Full => error,
+                Err(error) => return Err(error),
+            };
+            // Another question may hold the only connection that we have: after it, over that one.
+            drop(slot);
+            let Ok(_all) = self.slots.acquire_many(CONNECTIONS).await else {
+                return Err(full);
+            };
+            let Some(mut server) = self.kept().await else {
+                return Err(full);
+            };
             let result = question(&mut server).await;
             self.keep(server, result).await
         };
@@ -87,6 +104,21 @@ impl Postgres {
                 "it hangs, is overloaded, or a firewall swallows the packets: look at its \
                  status, stats and logs",
             )),
+        }
+    }
+
+    /// A kept connection that answers. One that a firewall or a failover has silently cut off would
+    /// otherwise cost the whole time-out.
+    async fn kept(&self) -> Option<PgConnection> {
+        loop {
+            let mut server = self.kept.lock().await.pop()?;
+            match tokio::time::timeout(self.timeout / 4, server.ping()).await {
+                Ok(Ok(())) => return Some(server),
+                Ok(Err(error)) => {
+                    tracing::debug!(server = self.label, %error, "a kept connection was cut");
+                }
+                Err(_) => tracing::debug!(server = self.label, "a kept connection hangs"),
+            }
         }
     }
 
@@ -164,6 +196,20 @@ impl Postgres {
         ProbeError::new(kind, what, mend)
     }
 
+    /// Which right is missing; the server's code is the same for all.
+    fn grant(&self, message: &str) -> String {
+        let user = &self.user;
+        if message.contains("for database") {
+            let database = self.options.get_database().unwrap_or(user);
+            format!("GRANT CONNECT ON DATABASE {database} TO {user}")
+        } else if message.to_lowercase().contains("superuser") {
+            // Since 16 in other words: only roles with the SUPERUSER attribute may.
+            "only a superuser may; let one do it in psql".to_owned()
+        } else {
+            format!("GRANT pg_monitor, pg_signal_backend TO {user}")
+        }
+    }
+
     /// By SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
     fn refused(&self, code: &str, message: &str) -> (Kind, String, String) {
         let (label, user) = (&self.label, &self.user);
@@ -196,7 +242,7 @@ impl Postgres {
             "42501" => (
                 Kind::Denied,
                 format!("{label}: {message}"),
-                format!("GRANT pg_monitor, pg_signal_backend TO {user}"),
+                self.grant(message),
             ),
             "57014" => (
                 Kind::Timeout,

@@ -12,7 +12,7 @@ pub fn mask(query: &str) -> String {
             '\'' => literal(&mut out, quoted(rest, false)),
             '"' => {
                 let end = quoted(rest, false);
-                out.push_str(&rest[..end]);
+                out.extend(rest[..end].chars().filter(|c| !c.is_control()));
                 end
             }
             '$' => match dollar(rest) {
@@ -20,12 +20,12 @@ pub fn mask(query: &str) -> String {
                 // A parameter: `$1`.
                 None => plain(
                     &mut out,
-                    &rest[..1 + rest[1..].bytes().take_while(u8::is_ascii_digit).count()],
+                    &rest[..=rest[1..].bytes().take_while(u8::is_ascii_digit).count()],
                 ),
             },
             '-' if rest.starts_with("--") => {
                 space(&mut out);
-                rest.find('\n').unwrap_or(rest.len())
+                rest.find(['\n', '\r']).unwrap_or(rest.len())
             }
             '/' if rest.starts_with("/*") => {
                 space(&mut out);
@@ -34,7 +34,7 @@ pub fn mask(query: &str) -> String {
             c if c.is_ascii_digit() || (c == '.' && digit_at(rest, 1)) => {
                 literal(&mut out, number(rest))
             }
-            c if c.is_alphabetic() || c == '_' => word(&mut out, rest),
+            c if in_name(c) => word(&mut out, rest),
             c if c.is_whitespace() || c.is_control() => {
                 space(&mut out);
                 c.len_utf8()
@@ -50,7 +50,15 @@ pub fn mask(query: &str) -> String {
             break;
         }
     }
-    crate::domain::timeline::cut(out.trim(), MAX_QUERY)
+    cut(out.trim())
+}
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= MAX_QUERY {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(MAX_QUERY - 1).collect();
+    kept + "…"
 }
 
 fn literal(out: &mut String, taken: usize) -> usize {
@@ -73,20 +81,51 @@ fn digit_at(text: &str, at: usize) -> bool {
     text.as_bytes().get(at).is_some_and(u8::is_ascii_digit)
 }
 
+/// As the server has it: every character beyond ASCII, even a space, belongs to a name.
+fn in_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii()
+}
+
 /// A name or keyword; or a literal with a letter in front, such as `E'…'`.
 fn word(out: &mut String, rest: &str) -> usize {
     let end = rest
-        .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
+        .find(|c: char| !(in_name(c) || c == '$'))
         .unwrap_or(rest.len());
     let (name, after) = rest.split_at(end);
     let prefix = matches!(name, "E" | "e" | "B" | "b" | "X" | "x" | "N" | "n");
     if prefix && after.starts_with('\'') {
-        return literal(out, end + quoted(after, matches!(name, "E" | "e")));
+        let backslashes = matches!(name, "E" | "e");
+        return literal(out, end + continued(after, backslashes));
     }
     if matches!(name, "U" | "u") && after.starts_with("&'") {
         return literal(out, end + 1 + quoted(&after[1..], false));
     }
-    plain(out, name)
+    let shown = |c: char| match c {
+        c if c.is_control() || c.is_whitespace() => '_',
+        c => c,
+    };
+    out.extend(name.chars().map(shown));
+    end
+}
+
+/// The end of a text that goes on in the next line: there `'` needs no `E` for its backslashes.
+fn continued(text: &str, backslashes: bool) -> usize {
+    let mut end = quoted(text, backslashes);
+    loop {
+        let mut after = &text[end..];
+        loop {
+            after = after.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '\x0b');
+            if !after.starts_with("--") {
+                break;
+            }
+            after = &after[after.find(['\n', '\r']).unwrap_or(after.len())..];
+        }
+        let gap = text.len() - end - after.len();
+        if !after.starts_with('\'') || !text[end..end + gap].contains(['\n', '\r']) {
+            return end;
+        }
+        end += gap + quoted(after, backslashes);
+    }
 }
 
 /// The end of a text in the quotes it begins with; a doubled quote is part of it.
@@ -115,8 +154,7 @@ fn quoted(text: &str, backslashes: bool) -> usize {
 fn dollar(text: &str) -> Option<usize> {
     let close = text[1..].find('$')? + 1;
     let tag = &text[1..close];
-    let good = tag.chars().all(|c| c.is_alphanumeric() || c == '_')
-        && !tag.starts_with(|c: char| c.is_ascii_digit());
+    let good = tag.chars().all(in_name) && !tag.starts_with(|c: char| c.is_ascii_digit());
     if !good {
         return None;
     }
@@ -203,6 +241,14 @@ mod tests {
                 "insert into t values ('cut off by the ser",
                 "insert into t values (?",
             ),
+            // Where the server sees names, letters and backslashes matter.
+            ("select \u{1f4b3}E'\\', 'hunter'", "select \u{1f4b3}E?, ?"),
+            ("select $\u{1f4b3}$hunter$\u{1f4b3}$, 1", "select ?, ?"),
+            (
+                "select E'a' -- on\n 'b\\'hunter' from \"t\n\x1b[31m\"",
+                "select ? from \"t[31m\"",
+            ),
+            ("select 'a'\r-- x\rfrom t", "select ? from t"),
             ("select 0xdead, 1_000", "select ?, ?"),
             ("select a\tfrom\n\n b", "select a from b"),
         ] {
@@ -216,15 +262,21 @@ mod tests {
         fn nothing_panics_and_masking_twice_is_masking_once(query in ".{0,400}") {
             let once = mask(&query);
             prop_assert!(once.chars().count() <= MAX_QUERY);
-            if once.chars().count() < MAX_QUERY {
-                prop_assert_eq!(mask(&once), once);
-            }
+            prop_assert_eq!(mask(&once), once);
+        }
+
+        #[test]
+        fn nor_do_the_signs_of_the_language_break_it(
+            query in "['\"$Ee\\\\/*\\-\n\r a1.&U_\u{1f4b3}\u{85}\u{a0}]{0,40}",
+        ) {
+            let once = mask(&query);
+            prop_assert_eq!(mask(&once), once);
         }
 
         #[test]
         fn no_literal_gets_through(
             before in "[a-z ,=()]{0,40}",
-            style in 0..5_usize,
+            style in 0..7_usize,
             after in "[a-z ,=()';$]{0,40}",
         ) {
             let secret = "hunter two";
@@ -233,6 +285,8 @@ mod tests {
                 1 => format!("E'a\\'{secret}'"),
                 2 => format!("$${secret}$$"),
                 3 => format!("$a1${secret}$a1$"),
+                4 => format!("e'a'\n'\\'{secret}'"),
+                5 => format!("\u{e9}E'\\','{secret}'"),
                 _ => format!("'{secret}"),
             };
             let masked = mask(&format!("{before} {literal}{after}"));

@@ -25,7 +25,7 @@ pub use mask::mask;
 
 /// Connections that are kept and used at the same time. One kept from before still answers when
 /// the server has no free one.
-const CONNECTIONS: usize = 2;
+const CONNECTIONS: u32 = 2;
 
 /// What the bot calls itself.
 pub(super) const APPLICATION: &str = "treasury-bot";
@@ -79,7 +79,7 @@ fn count(number: Option<i64>) -> u64 {
     number.unwrap_or(0).max(0) as u64
 }
 
-/// Texts that clients choose: without control characters, at most `most` characters.
+/// Texts that clients choose: without control characters, at most `most` bytes.
 fn clean(text: &str, most: usize) -> String {
     let text: String = text.chars().filter(|c| !c.is_control()).collect();
     crate::domain::timeline::cut(&text, most)

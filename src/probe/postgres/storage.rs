@@ -24,12 +24,24 @@ pub(super) async fn sizes(server: &mut PgConnection) -> Result<Sizes, sqlx::Erro
             })
         })
         .collect::<Result<_, sqlx::Error>>()?;
+    // Measuring a table that is locked exclusively would wait for the lock.
     let query = format!(
-        "SELECT schemaname || '.' || relname AS name, pg_total_relation_size(relid)::bigint AS bytes, \
-         pg_indexes_size(relid)::bigint AS indexes, n_live_tup::bigint AS rows, \
+        "WITH locked AS MATERIALIZED (SELECT coalesce(i.indrelid, l.relation) AS relid \
+         FROM pg_locks l LEFT JOIN pg_index i ON i.indexrelid = l.relation \
+         WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' \
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())) \
+         SELECT schemaname || '.' || relname AS name, \
+         CASE WHEN free THEN pg_total_relation_size(relid)::bigint \
+         ELSE {known} + coalesce({indexes}, 0) END AS bytes, \
+         CASE WHEN free THEN pg_indexes_size(relid)::bigint ELSE {indexes} END AS indexes, \
+         n_live_tup::bigint AS rows, \
          coalesce(n_dead_tup * 100.0 / nullif(n_live_tup + n_dead_tup, 0), 0)::float8 AS dead, \
-         {} AS vacuumed FROM pg_stat_user_tables ORDER BY 2 DESC NULLS LAST LIMIT {MAX_ROWS}",
-        micros("greatest(last_vacuum, last_autovacuum)")
+         {vacuumed} AS vacuumed FROM (SELECT *, relid NOT IN (SELECT relid FROM locked) AS free \
+         FROM pg_stat_user_tables) AS t ORDER BY 2 DESC NULLS LAST LIMIT {MAX_ROWS}",
+        // As the last vacuum or analyze found them.
+        known = pages("oid IN (t.relid, (SELECT reltoastrelid FROM pg_class WHERE oid = t.relid))"),
+        indexes = pages("oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = t.relid)"),
+        vacuumed = micros("greatest(last_vacuum, last_autovacuum)")
     );
     let rows = sqlx::query(AssertSqlSafe(query))
         .fetch_all(&mut *server)
@@ -63,4 +75,12 @@ pub(super) async fn sizes(server: &mut PgConnection) -> Result<Sizes, sqlx::Erro
         tables,
         wal_bytes,
     })
+}
+
+/// Bytes of these relations by their recorded pages.
+fn pages(which: &str) -> String {
+    format!(
+        "(SELECT sum(relpages::bigint * current_setting('block_size')::bigint)::bigint \
+         FROM pg_class WHERE {which})"
+    )
 }

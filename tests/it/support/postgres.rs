@@ -1,6 +1,6 @@
 //! A throw-away PostgreSQL cluster on a free port.
 
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{DirBuilderExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,38 +8,67 @@ use std::time::Duration;
 
 use super::free_port;
 
+/// Who owns a cluster's files when the tests run as root; the server refuses to.
+type Owner = Option<(u32, u32)>;
+
 /// A running server; ends and is removed when dropped.
 pub struct Postgres {
     server: Child,
     port: u16,
+    owner: Owner,
     _folder: tempfile::TempDir,
 }
 
 impl Postgres {
     /// Makes a cluster and waits until it answers.
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        std::fs::create_dir(&data).unwrap();
-        // The server refuses to run as root.
-        let user = (current("-u") == 0).then(|| (id("-u"), id("-g")));
-        if let Some((uid, gid)) = user {
-            chown(folder.path(), Some(uid), Some(gid)).unwrap();
-            chown(&data, Some(uid), Some(gid)).unwrap();
-        }
-        let made = command("initdb", user)
+        Self::start_with(&[]).await
+    }
+
+    /// The same with settings such as `max_connections=20`. The user `guarded` needs a password,
+    /// all others come in without.
+    pub async fn start_with(settings: &[&str]) -> Self {
+        let (folder, data, owner) = folder();
+        let made = command("initdb", owner)
             .args(["--auth=trust", "--username=treasury", "--no-sync", "-D"])
             .arg(&data)
             .stdout(Stdio::null())
             .status()
             .unwrap();
         assert!(made.success(), "initdb failed");
-        let port = free_port();
-        let server = command("postgres", user)
-            .arg("-D")
+        let rules = data.join("pg_hba.conf");
+        let trust = std::fs::read_to_string(&rules).unwrap();
+        let guarded = format!("host all guarded all scram-sha-256\n{trust}");
+        std::fs::write(&rules, guarded).unwrap();
+        Self::serve(folder, &data, owner, settings).await
+    }
+
+    /// A standby that streams from this server.
+    pub async fn standby(&self) -> Self {
+        let (folder, data, owner) = folder();
+        let made = command("pg_basebackup", owner)
+            .args(["-h", "127.0.0.1", "-U", "treasury", "--no-sync", "-R"])
+            .args(["-p", &self.port.to_string(), "-c", "fast", "-D"])
             .arg(&data)
+            .status()
+            .unwrap();
+        assert!(made.success(), "pg_basebackup failed");
+        Self::serve(folder, &data, owner, &[]).await
+    }
+
+    async fn serve(
+        folder: tempfile::TempDir,
+        data: &Path,
+        owner: Owner,
+        settings: &[&str],
+    ) -> Self {
+        let port = free_port();
+        let server = command("postgres", owner)
+            .arg("-D")
+            .arg(data)
             .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k"])
             .arg(folder.path())
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -47,6 +76,7 @@ impl Postgres {
         let postgres = Self {
             server,
             port,
+            owner,
             _folder: folder,
         };
         postgres.answers().await;
@@ -55,13 +85,64 @@ impl Postgres {
 
     /// The URL of its default database.
     pub fn url(&self) -> String {
-        format!("postgres://treasury@127.0.0.1:{}/postgres", self.port)
+        self.url_of("treasury", "postgres")
+    }
+
+    /// The URL of a database for a user, who may carry a password (`guarded:secret`).
+    pub fn url_of(&self, user: &str, database: &str) -> String {
+        format!("postgres://{user}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Stops it as a power cut would; it can't be started again.
     pub fn kill(&mut self) {
         self.server.kill().unwrap();
         self.server.wait().unwrap();
+    }
+
+    /// Lets nobody in any more and ends when the last client has gone.
+    pub fn stop_when_empty(&self) {
+        self.signal("-TERM", &[self.server.id()]);
+    }
+
+    /// Halts all its processes: connections stay open, nothing answers.
+    pub fn freeze(&self) {
+        // The father first, so that no child is born meanwhile.
+        self.signal("-STOP", &[self.server.id()]);
+        self.signal("-STOP", &self.children());
+    }
+
+    /// Goes on after [`Self::freeze`].
+    pub fn thaw(&self) {
+        self.signal("-CONT", &self.children());
+        self.signal("-CONT", &[self.server.id()]);
+    }
+
+    fn children(&self) -> Vec<u32> {
+        let father = self.server.id().to_string();
+        let told = Command::new("ps")
+            .args(["-o", "pid=", "--ppid", &father])
+            .output()
+            .unwrap();
+        String::from_utf8(told.stdout)
+            .unwrap()
+            .split_whitespace()
+            .map(|pid| pid.parse().unwrap())
+            .collect()
+    }
+
+    /// As its owner, who can hit nobody else's process.
+    fn signal(&self, signal: &str, pids: &[u32]) {
+        // One of them may have ended by itself.
+        let _ = command("kill", self.owner)
+            .arg(signal)
+            .args(pids.iter().map(u32::to_string))
+            .stderr(Stdio::null())
+            .status();
     }
 
     async fn answers(&self) {
@@ -82,14 +163,31 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         // Immediate shutdown; nothing of it is kept.
-        let _ = Command::new("kill")
-            .args(["-QUIT", &self.server.id().to_string()])
-            .status();
-        let _ = self.server.wait();
+        if let Ok(None) = self.server.try_wait() {
+            self.signal("-QUIT", &[self.server.id()]);
+            self.thaw();
+            let _ = self.server.wait();
+        }
     }
 }
 
-fn command(program: &str, user: Option<(u32, u32)>) -> Command {
+/// A folder for a cluster's data, and who owns it.
+fn folder() -> (tempfile::TempDir, PathBuf, Owner) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&data)
+        .unwrap();
+    let owner = (current("-u") == 0).then(|| (id("-u"), id("-g")));
+    if let Some((uid, gid)) = owner {
+        chown(folder.path(), Some(uid), Some(gid)).unwrap();
+        chown(&data, Some(uid), Some(gid)).unwrap();
+    }
+    (folder, data, owner)
+}
+
+fn command(program: &str, user: Owner) -> Command {
     let mut command = Command::new(find(program));
     // The caller's folder may not be readable for the other user.
     command.current_dir("/");

@@ -1,0 +1,3 @@
+//! The probes against real servers: `cargo test --test it probe -- --ignored`.
+
+mod postgres;

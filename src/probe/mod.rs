@@ -4,6 +4,7 @@ pub mod cache;
 pub mod database;
 mod error;
 mod http;
+pub mod web;
 
 pub use cache::Cache;
 pub use database::Database;

@@ -17,6 +17,7 @@ mod hostile;
 mod image;
 mod layers;
 mod page;
+mod probe;
 mod store;
 mod stories;
 mod support;

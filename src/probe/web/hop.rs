@@ -1,4 +1,4 @@
-//! One request, step by step: name, address, TLS, answer; with the time of each.
+//! One request, step by step (name, address, TLS, answer), with the time of each.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -155,7 +155,7 @@ impl Web {
 /// A refused URL as it may be repeated.
 fn without_credentials(text: &str) -> String {
     let clean = Url::parse(text.trim())
-        .is_ok_and(|url| url.username().is_empty() && url.password().is_none());
+        .is_ok_and(|url| url.has_host() && url.username().is_empty() && url.password().is_none());
     if clean || !text.contains('@') {
         told(text, URL_CHARS)
     } else {
@@ -231,7 +231,7 @@ fn follow(
     let next = from.join(location).map_err(|error| {
         failed(format!(
             "a redirect leads nowhere: `{}` is no address ({error})",
-            told(location, 100)
+            without_credentials(location)
         ))
     })?;
     let next = way.guard.url(next.as_str()).map_err(|error| {
@@ -284,4 +284,83 @@ async fn leads_to_https(mut url: Url, way: Way<'_>) -> Option<bool> {
         url = way.guard.url(next.as_str()).ok()?;
     }
     Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server on a free port that answers once with these bytes.
+    async fn server(head: &'static str) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4_096];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(head.as_bytes()).await.unwrap();
+        });
+        port
+    }
+
+    async fn enforced(port: u16) -> Option<bool> {
+        let web = Web::new(Config {
+            hosts: vec![format!("127.0.0.1:{port}")],
+            ..Config::default()
+        })
+        .unwrap();
+        let way = Way {
+            guard: &web.guard,
+            roots: &web.roots,
+            deadline: Instant::now() + Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
+        };
+        let url = format!("http://127.0.0.1:{port}/");
+        leads_to_https(Url::parse(&url).unwrap(), way).await
+    }
+
+    #[tokio::test]
+    async fn http_leads_to_https_or_does_not() {
+        for (head, told) in [
+            (
+                "HTTP/1.1 301 Moved\r\nLocation: https://x.example/\r\n\r\n",
+                Some(true),
+            ),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Some(false)),
+            (
+                "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+                Some(false),
+            ),
+            (
+                "HTTP/1.1 302 Found\r\nLocation: http://10.0.0.1/\r\n\r\n",
+                None,
+            ),
+            ("garbage\r\n\r\n", None),
+        ] {
+            assert_eq!(enforced(server(head).await).await, told, "{head}");
+        }
+    }
+
+    #[tokio::test]
+    async fn where_nobody_listens_nothing_is_unencrypted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        assert_eq!(enforced(port).await, Some(true));
+    }
+
+    #[test]
+    fn a_refused_url_is_repeated_without_its_password() {
+        for (text, repeated) in [
+            ("ftp://x/@", "ftp://x/@"),
+            ("example.com", "example.com"),
+            ("http://ana:geheim@x/", "(a URL with credentials)"),
+            ("ana:geheim@x", "(a URL with credentials)"),
+        ] {
+            assert_eq!(without_credentials(text), repeated);
+        }
+    }
 }

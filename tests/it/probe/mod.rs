@@ -1,0 +1,3 @@
+//! Probes against real servers.
+
+mod web;

@@ -39,6 +39,7 @@ where
         first: Arc::clone(&first),
     };
     let handshake = hyper::client::conn::http1::Builder::new()
+        .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_HEAD)
         .handshake(TokioIo::new(watched));
     let (mut sender, connection) = within(Step::FirstByte, way, handshake)
@@ -127,7 +128,10 @@ fn broken(error: &hyper::Error) -> Problem {
     let text = if error.is_incomplete_message() {
         "it closed the connection without a whole answer".to_owned()
     } else if error.is_parse_too_large() {
-        format!("its headers are bigger than {} KiB", MAX_HEAD / 1024)
+        format!(
+            "its headers are too big (more than {} KiB, or more than 100)",
+            MAX_HEAD / 1024
+        )
     } else if error.is_parse() {
         "what it answered is no HTTP/1.1".to_owned()
     } else {

@@ -27,8 +27,9 @@ fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     match s {
         // `::` and `::1` are judged as they are.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        [0, 0, 0, 0, 0, 0 | 0xffff, a, b] | [0x64, 0xff9b, 0, 0, 0, 0, a, b] => Some(low(a, b)),
-        [0x2002, a, b, ..] => Some(low(a, b)),
+        [0, 0, 0, 0, 0, 0 | 0xffff, a, b]
+        | [0x64, 0xff9b, 0, 0, 0, 0, a, b]
+        | [0x2002, a, b, ..] => Some(low(a, b)),
         _ => None,
     }
 }

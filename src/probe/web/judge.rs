@@ -195,10 +195,12 @@ fn bad_status(asked: &Asked) -> Option<Problem> {
 
 fn expiry(certificate: &Certificate, warnings: &mut Warnings) {
     let days = certificate.days_left;
-    let weight = match days {
-        ..URGENT_DAYS => Weight::Urgent,
-        ..SOON_DAYS => Weight::Weak,
-        _ => return,
+    let weight = if days < URGENT_DAYS {
+        Weight::Urgent
+    } else if days < SOON_DAYS {
+        Weight::Weak
+    } else {
+        return;
     };
     let unit = if days == 1 { "day" } else { "days" };
     warnings.add(weight, format!("the certificate expires in {days} {unit}"));

@@ -1,11 +1,14 @@
 //! Certificates, good and bad, and what only https has.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::crypto::ring::sign::any_supported_type;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::{ServerConfig, version};
 use treasury_bot::probe::ProbeErrorKind;
 use treasury_bot::probe::web::{Certificate, Config, Web, WebCheck};
 
@@ -171,7 +174,7 @@ async fn a_certificate_of_an_unknown_authority() {
     // An impostor under the same name does not have the key.
     let impostor = Authority::new("Treasury Root");
     let (_, problem) = bad(&ours.trusted(), impostor.signs(&["127.0.0.1"], -1, 90)).await;
-    println!("{problem}");
+    assert!(problem.contains("authority"), "{problem}");
 }
 
 #[tokio::test]
@@ -195,6 +198,39 @@ async fn all_that_is_wrong_is_told_at_once() {
         "the certificate of 127.0.0.1 expired 23 hours ago; is for other names (old.example); \
          is self-signed"
     );
+}
+
+#[tokio::test]
+async fn whoever_shows_a_certificate_has_to_own_its_key() {
+    let authority = Authority::new("Treasury Root");
+    for (version, name) in [(&version::TLS12, "TLSv1.2"), (&version::TLS13, "TLSv1.3")] {
+        let own = KeyPair::generate().unwrap();
+        let stolen = leaf(&["127.0.0.1"], -1, 90)
+            .signed_by(&own, &authority.issuer)
+            .unwrap();
+        let with = |key: &KeyPair| {
+            let der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+            let key = any_supported_type(&der).unwrap();
+            let shown = CertifiedKey::new(vec![stolen.der().clone()], key);
+            ServerConfig::builder_with_provider(default_provider().into())
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)))
+        };
+        let honest = Server::tls(hello(), with(&own)).await;
+        let check = authority.trusted().check(&honest.url("/")).await.unwrap();
+        assert!(check.up, "{check:#?}");
+        let told = check.certificate.unwrap().tls_version;
+        assert_eq!(told, name);
+
+        let thief = Server::tls(hello(), with(&KeyPair::generate().unwrap())).await;
+        let check = authority.trusted().check(&thief.url("/")).await.unwrap();
+        assert!(!check.up);
+        assert_eq!(check.problem_kind, Some(ProbeErrorKind::Tls));
+        assert_eq!(check.status, None);
+        assert!(thief.asked().is_empty(), "nothing was said to it");
+    }
 }
 
 #[tokio::test]

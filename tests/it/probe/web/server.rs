@@ -26,11 +26,9 @@ pub enum Script {
 
 /// An HTTP answer.
 pub fn answer(status: &str, headers: &[&str], body: &str) -> String {
-    let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
-    format!(
-        "HTTP/1.1 {status}\r\nContent-Length: {}\r\n{headers}Connection: close\r\n\r\n{body}",
-        body.len()
-    )
+    let length = format!("Content-Length: {}", body.len());
+    let lines = [&[&length, "Connection: close"], headers].concat();
+    format!("HTTP/1.1 {status}\r\n{}\r\n\r\n{body}", lines.join("\r\n"))
 }
 
 /// Runs until it is dropped.

@@ -74,7 +74,10 @@ impl ProbeError {
     }
 
     /// Adds the cause.
-    pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn because(
+        mut self,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
         self.source = Some(cause.into());
         self
     }

@@ -1,6 +1,6 @@
 //! Web addresses: are they up, how fast, how safe, and did a cache answer?
 //!
-//! The URL can come from chat: see [`guard`] for what is never asked.
+//! The URL can come from chat: the module `guard` says what is never asked.
 
 mod address;
 mod answer;

@@ -6,6 +6,7 @@ mod error;
 mod http;
 pub mod postgres;
 pub mod redis;
+pub mod web;
 
 pub use cache::Cache;
 pub use database::Database;

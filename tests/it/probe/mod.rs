@@ -1,3 +1,4 @@
 //! The probes against real servers: `cargo test --test it probe -- --ignored`.
 
 mod postgres;
+mod web;

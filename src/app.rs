@@ -19,7 +19,9 @@ use crate::domain::service::Patience;
 use crate::platform::Platform;
 use crate::platform::docker::Docker;
 use crate::probe::postgres::{self, Postgres};
+use crate::probe::prometheus::{self, Prometheus};
 use crate::probe::redis::{self, Redis};
+use crate::probe::web::{self as web_probe, Web};
 use crate::probe::{Cache, Database, Http};
 use crate::slack::{Mode, Slack, SlackConfig};
 use crate::store::{Store, Use};
@@ -100,9 +102,38 @@ impl Plan {
                 incident_channels: slack.incident_channels,
             },
             catalogue: Catalogue::new(config.services.clone(), docker, None)
-                .with_probes(databases(config)?, caches(config)?),
+                .with_probes(databases(config)?, caches(config)?)
+                .with_web(web_probe(config)?, prometheus(config)),
         })
     }
+}
+
+/// Who asks web addresses: those of the configured services always, public ones, and the private
+/// ones that are listed.
+fn web_probe(config: &Config) -> anyhow::Result<Web> {
+    let addresses = config.services.iter().flat_map(|service| &service.check);
+    let own = addresses.filter_map(|address| {
+        let url = url::Url::parse(address).ok()?;
+        Some(format!(
+            "{}:{}",
+            url.host_str()?,
+            url.port_or_known_default()?
+        ))
+    });
+    Ok(Web::new(web_probe::Config {
+        timeout: config.check.timeout,
+        extra_roots_pem: config.check.extra_roots_pem.clone(),
+        hosts: own.chain(config.check.hosts.iter().cloned()).collect(),
+    })?)
+}
+
+fn prometheus(config: &Config) -> Option<Prometheus> {
+    let section = config.prometheus.as_ref()?;
+    Some(Prometheus::new(prometheus::Config {
+        url: section.url.clone(),
+        token: section.token.clone(),
+        timeout: section.timeout,
+    }))
 }
 
 fn databases(config: &Config) -> anyhow::Result<Vec<Named<dyn Database>>> {

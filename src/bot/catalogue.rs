@@ -6,6 +6,8 @@ use super::Refusal;
 use crate::command::nearest;
 use crate::domain::{Line, Service, ServiceName, Target};
 use crate::platform::Platform;
+use crate::probe::prometheus::Prometheus;
+use crate::probe::web::Web;
 use crate::probe::{Cache, Database};
 
 /// Something that is probed, under its name in chat.
@@ -37,6 +39,8 @@ pub struct Catalogue {
     simulated: Option<Arc<dyn Platform>>,
     databases: Vec<Named<dyn Database>>,
     caches: Vec<Named<dyn Cache>>,
+    web: Option<Arc<Web>>,
+    prometheus: Option<Arc<Prometheus>>,
 }
 
 impl Catalogue {
@@ -52,6 +56,8 @@ impl Catalogue {
             simulated,
             databases: Vec::new(),
             caches: Vec::new(),
+            web: None,
+            prometheus: None,
         }
     }
 
@@ -64,6 +70,25 @@ impl Catalogue {
         self.databases = databases;
         self.caches = caches;
         self
+    }
+
+    /// Adds who asks web addresses, and Prometheus where there is one.
+    pub fn with_web(mut self, web: Web, prometheus: Option<Prometheus>) -> Self {
+        self.web = Some(Arc::new(web));
+        self.prometheus = prometheus.map(Arc::new);
+        self
+    }
+
+    /// Who asks web addresses.
+    pub(super) fn web(&self) -> Result<&Web, Refusal> {
+        self.web
+            .as_deref()
+            .ok_or_else(|| Refusal::new("Web addresses can't be asked here"))
+    }
+
+    /// Where figures over time are asked for.
+    pub(super) fn prometheus(&self) -> Option<&Prometheus> {
+        self.prometheus.as_deref()
     }
 
     /// The databases.

@@ -8,6 +8,7 @@ mod act;
 mod catalogue;
 mod confirm;
 mod diagnose;
+mod graph;
 mod history;
 mod incidents;
 mod menu;

@@ -386,9 +386,12 @@ impl Bot {
                 let params = json!({"service": service, "since": Human(since)});
                 self.ask("service.events", params).await
             }
-            C::Check { .. } | C::Graph { .. } => {
-                Err(Refusal::new("This is not there yet. Nothing was done").into())
-            }
+            C::Check { what } => self.check(what.as_deref()).await,
+            C::Graph {
+                service,
+                metric,
+                since,
+            } => self.graph(&service, &metric, since).await,
             C::Db { what, database } => self.db(ask, what, database, None).await,
             C::Cache { what, cache } => self.cache(ask, what, cache, None).await,
             C::Restart { service, reason } => {

@@ -5,6 +5,7 @@ mod demo;
 mod exec;
 mod export;
 mod health;
+mod probe;
 mod serve;
 mod show;
 mod tour;
@@ -30,6 +31,8 @@ enum Command {
     Demo(demo::Options),
     /// Carry out one chat command from this terminal, such as `exec "status frontend"`
     Exec(exec::Options),
+    /// Ask one probe and print its result as JSON, such as `probe db.summary`
+    Probe(probe::Options),
     /// Work on the configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
             Command::Serve(file) => serve::run(&file.config).await,
             Command::Demo(options) => demo::run(options).await,
             Command::Exec(options) => exec::run(options).await,
+            Command::Probe(options) => probe::run(options).await,
             Command::Config(ConfigCommand::Check(file)) => Ok(check::run(&file.config)),
             Command::Verify { file } => export::verify(&file),
             Command::Health(options) => health::run(options).await,

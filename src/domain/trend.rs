@@ -199,7 +199,7 @@ mod tests {
                 None,
             ),
             ("noise", noise.to_vec(), 90.0, None),
-            ("stairs", stairs.collect(), 12.0, Some(0.99)),
+            ("stairs", stairs.collect(), 12.0, Some(1.13)),
             (
                 "31 days off",
                 (0..31).map(f64::from).collect(),
@@ -248,8 +248,8 @@ mod tests {
     #[test]
     fn the_steadier_the_more_confident() {
         let steady = |n: i32| trend(&minutely((0..n).map(f64::from))).unwrap().confidence;
-        assert_eq!(steady(5).round(), 59.0);
-        assert_eq!(steady(100).round(), 93.0);
+        assert!((steady(5) - 59.0).abs() < 0.5);
+        assert!((steady(100) - 93.0).abs() < 0.5);
         let flat = trend(&minutely([3.0; 50])).unwrap();
         assert_eq!((flat.confidence, flat.per_hour), (0.0, 0.0));
     }
@@ -316,7 +316,7 @@ mod tests {
         #[test]
         fn a_constant_has_no_time(value in -1e12..1e12_f64, n in 5..400_usize) {
             let trend = trend(&minutely(std::iter::repeat_n(value, n))).unwrap();
-            prop_assert_eq!(trend.per_hour, 0.0);
+            prop_assert!(trend.per_hour.abs() < f64::EPSILON);
             prop_assert_eq!(trend.time_to(value + 1.0), None);
         }
 

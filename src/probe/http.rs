@@ -16,28 +16,31 @@ pub struct Http {
     client: Client<HttpsConnector<HttpConnector>, String>,
 }
 
+/// Connects by `http://` and `https://`, trusting the system's certificate authorities. Without any
+/// (a bare container image) plain `http://` still works and `https://` fails with a clear error.
+pub(super) fn connector() -> HttpsConnector<HttpConnector> {
+    let builder = HttpsConnectorBuilder::new();
+    match builder.with_native_roots() {
+        Ok(builder) => builder.https_or_http().enable_http1().build(),
+        Err(error) => {
+            tracing::warn!(%error, "no certificate authorities found: https:// probes will fail");
+            let config = rustls::ClientConfig::builder()
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth();
+            HttpsConnectorBuilder::new()
+                .with_tls_config(config)
+                .https_or_http()
+                .enable_http1()
+                .build()
+        }
+    }
+}
+
 impl Http {
-    /// A client that trusts the system's certificate authorities. Without any (a bare container
-    /// image) plain `http://` still works and `https://` fails with a clear error.
+    /// A client; see `connector`.
     pub fn new() -> Self {
-        let builder = HttpsConnectorBuilder::new();
-        let connector = match builder.with_native_roots() {
-            Ok(builder) => builder.https_or_http().enable_http1().build(),
-            Err(error) => {
-                tracing::warn!(%error, "no certificate authorities found: https:// probes will fail");
-                HttpsConnectorBuilder::new()
-                    .with_tls_config(
-                        rustls::ClientConfig::builder()
-                            .with_root_certificates(rustls::RootCertStore::empty())
-                            .with_no_client_auth(),
-                    )
-                    .https_or_http()
-                    .enable_http1()
-                    .build()
-            }
-        };
         Self {
-            client: Client::builder(TokioExecutor::new()).build(connector),
+            client: Client::builder(TokioExecutor::new()).build(connector()),
         }
     }
 

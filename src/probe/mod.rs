@@ -5,6 +5,7 @@ pub mod database;
 mod error;
 mod http;
 pub mod postgres;
+pub mod prometheus;
 pub mod redis;
 pub mod web;
 

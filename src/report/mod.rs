@@ -1,5 +1,6 @@
 //! Exports: pure functions from an incident and its timeline to text.
 
+pub mod chart;
 mod csv;
 mod json;
 mod markdown;

@@ -8,6 +8,7 @@
 mod cache;
 mod database;
 mod service;
+mod web;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -114,11 +115,16 @@ fn schema<T: JsonSchema>() -> Value {
 }
 
 static ENTRIES: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
-    [service::entries(), database::entries(), cache::entries()]
-        .into_iter()
-        .flatten()
-        .map(|entry| (entry.spec.name, entry))
-        .collect()
+    [
+        service::entries(),
+        database::entries(),
+        cache::entries(),
+        web::entries(),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|entry| (entry.spec.name, entry))
+    .collect()
 });
 
 /// All entries, by name.
@@ -127,6 +133,11 @@ pub fn specs() -> impl Iterator<Item = &'static Spec> {
 }
 
 impl Bot {
+    /// Asks a probe and returns its result; for who sits at the machine.
+    pub async fn probe(&self, name: &str, params: Value) -> Result<Value, Fault> {
+        Ok(self.call(name, params).await?.value)
+    }
+
     /// Calls an entry that only looks.
     pub(super) async fn call(&self, name: &str, params: Value) -> Result<Called, Fault> {
         let look = ENTRIES.get(name).and_then(|entry| entry.look.clone());

@@ -107,8 +107,7 @@ impl Redis {
             .await
             .map_err(|error| self.error(at, &error))?;
         // Sentinels and narrow users refuse it; then it goes without a name.
-        let named: Result<(), RedisError> =
-            Ask::Introduce.command().query_async(&mut server).await;
+        let named: Result<(), RedisError> = Ask::Introduce.command().query_async(&mut server).await;
         if let Err(error) = named {
             if is_cut(&error) || error.is_timeout() {
                 return Err(self.error(at, &error));

@@ -163,7 +163,8 @@ pub(super) async fn memory(redis: &Redis) -> Result<BigKeys, ProbeError> {
             *group = (group.0 + keys, group.1 + bytes);
         }
     }
-    all.biggest.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.key.cmp(&b.key)));
+    all.biggest
+        .sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.key.cmp(&b.key)));
     all.biggest.truncate(SHOWN);
     all.by_prefix = groups
         .into_iter()
@@ -173,7 +174,8 @@ pub(super) async fn memory(redis: &Redis) -> Result<BigKeys, ProbeError> {
             bytes,
         })
         .collect();
-    all.by_prefix.sort_by_key(|group| std::cmp::Reverse(group.bytes));
+    all.by_prefix
+        .sort_by_key(|group| std::cmp::Reverse(group.bytes));
     all.by_prefix.truncate(SHOWN);
     Ok(all)
 }
@@ -223,4 +225,3 @@ pub(super) async fn keys(redis: &Redis, wanted: &str) -> Result<Keys, ProbeError
     all.keys.truncate(FOUND);
     Ok(all)
 }
-

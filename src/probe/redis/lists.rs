@@ -64,7 +64,9 @@ fn slow_command(row: &Value) -> Option<SlowCommand> {
         at: Timestamp::from_second(number(1)?).ok()?,
         took_us: u64::try_from(number(2)?).ok()?,
         command: told(&words),
-        client: fields.get(4).map_or(String::new(), |value| clean(bytes(value), 64)),
+        client: fields
+            .get(4)
+            .map_or(String::new(), |value| clean(bytes(value), 64)),
     })
 }
 
@@ -191,7 +193,11 @@ pub(super) async fn kill(redis: &Redis, wanted: &ClientId) -> Result<bool, Probe
         return Ok(false);
     };
     if client.own || matches!(client.kind.as_str(), "replica" | "master") {
-        let what = if client.own { "the bot itself" } else { &client.kind };
+        let what = if client.own {
+            "the bot itself"
+        } else {
+            &client.kind
+        };
         return Err(ProbeError::new(
             Kind::Unsupported,
             format!("client {} is {what}", wanted.id),
@@ -208,10 +214,16 @@ mod tests {
 
     #[test]
     fn arguments_are_left_out_but_for_the_key() {
-        assert_eq!(told(&[b"ZRANGE", b"queue:pay", b"0", b"-1"]), "ZRANGE queue:pay +2");
+        assert_eq!(
+            told(&[b"ZRANGE", b"queue:pay", b"0", b"-1"]),
+            "ZRANGE queue:pay +2"
+        );
         assert_eq!(told(&[b"get", b"a\xff"]), "GET a\\xff");
         assert_eq!(told(&[b"AUTH", b"hunter2"]), "AUTH +1");
-        assert_eq!(told(&[b"config", b"set", b"requirepass", b"x"]), "CONFIG +3");
+        assert_eq!(
+            told(&[b"config", b"set", b"requirepass", b"x"]),
+            "CONFIG +3"
+        );
         assert_eq!(told(&[b"PING"]), "PING");
         assert_eq!(told(&[]), "");
     }

@@ -103,7 +103,11 @@ impl Redis {
                 "write redis://host:port/0, or rediss:// with TLS",
             )
         };
-        let mut info = config.url.as_str().into_connection_info().map_err(|_| bad())?;
+        let mut info = config
+            .url
+            .as_str()
+            .into_connection_info()
+            .map_err(|_| bad())?;
         if let Some(password) = &config.password {
             let settings = info
                 .redis_settings()
@@ -112,10 +116,12 @@ impl Redis {
             info = info.set_redis_settings(settings);
         }
         let main = match info.addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Address {
-                host: host.clone(),
-                port: *port,
-            },
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                Address {
+                    host: host.clone(),
+                    port: *port,
+                }
+            }
             _ => return Err(bad()),
         };
         Ok(Self {
@@ -164,8 +170,7 @@ impl Redis {
         let Some(name) = &self.sentinel else {
             return Ok(self.main.clone());
         };
-        let found: Option<(String, u16)> =
-            self.ask(&self.main, &Ask::SentinelMaster(name)).await?;
+        let found: Option<(String, u16)> = self.ask(&self.main, &Ask::SentinelMaster(name)).await?;
         if let Some((host, port)) = found {
             return Ok(Address { host, port });
         }

@@ -11,7 +11,10 @@ pub(super) struct Info(BTreeMap<String, String>);
 
 impl Info {
     pub(super) fn parse(text: &str) -> Self {
-        let lines = text.lines().take(2_000).filter(|line| !line.starts_with('#'));
+        let lines = text
+            .lines()
+            .take(2_000)
+            .filter(|line| !line.starts_with('#'));
         Self(
             lines
                 .filter_map(|line| line.split_once(':'))

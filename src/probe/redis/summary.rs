@@ -167,7 +167,10 @@ fn of(all: &[&Told]) -> CacheSummary {
     let first = all.first().map(|told| &told.info);
     let text = |name| clean(first.map_or("", |info| info.text(name)).as_bytes(), 60);
     let now = Timestamp::now();
-    let uptime = all.iter().filter_map(|t| t.info.number("uptime_in_seconds")).min();
+    let uptime = all
+        .iter()
+        .filter_map(|t| t.info.number("uptime_in_seconds"))
+        .min();
     let (hits, misses) = (sum("keyspace_hits"), sum("keyspace_misses"));
     let hit_percent = (hits + misses > 0).then(|| hits as f64 * 100.0 / (hits + misses) as f64);
     let memory_percent = all
@@ -179,18 +182,20 @@ fn of(all: &[&Told]) -> CacheSummary {
         .max_by(f64::total_cmp);
     let maxima: Vec<u64> = all.iter().filter_map(|told| told.maxmemory).collect();
     let aof = any("aof_enabled", "1");
-    let saved = all.iter().filter_map(|told| told.info.number("rdb_last_save_time")).min();
-    let replicas: Vec<_> = all.iter().flat_map(|told| told.info.replicas()).collect();
-    let lag = all
+    let saved = all
         .iter()
-        .flat_map(|told| {
-            let offset = told.info.count("master_repl_offset");
-            told.info
-                .replicas()
-                .into_iter()
-                .filter_map(move |r| Some(offset.saturating_sub(r.get("offset")?.parse().ok()?)))
-        })
-        .max();
+        .filter_map(|told| told.info.number("rdb_last_save_time"))
+        .min();
+    let replicas: Vec<_> = all.iter().flat_map(|told| told.info.replicas()).collect();
+    let lag =
+        all.iter()
+            .flat_map(|told| {
+                let offset = told.info.count("master_repl_offset");
+                told.info.replicas().into_iter().filter_map(move |r| {
+                    Some(offset.saturating_sub(r.get("offset")?.parse().ok()?))
+                })
+            })
+            .max();
     let replica = any("role", "slave");
     let link_up = !replica || any("master_link_status", "up");
     let online = replicas
@@ -227,8 +232,7 @@ fn of(all: &[&Told]) -> CacheSummary {
         last_save_at: saved
             .and_then(|at| Timestamp::from_second(at as i64).ok())
             .filter(|at| *at > Timestamp::UNIX_EPOCH),
-        save_failed: any("rdb_last_bgsave_status", "err")
-            || any("aof_last_write_status", "err"),
+        save_failed: any("rdb_last_bgsave_status", "err") || any("aof_last_write_status", "err"),
         replicas: replicas.len() as u64,
         replication_ok: link_up && online,
         replication_lag_bytes: lag,

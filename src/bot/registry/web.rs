@@ -1,0 +1,295 @@
+//! `http.*`: what is asked of web addresses.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, probe};
+use crate::bot::{Bot, Fault, Refusal};
+use crate::domain::timeline::cut;
+use crate::domain::{Button, Line, Message, Part, Tone, duration};
+use crate::probe::web::{CacheVerdict, WebCheck, WebSet};
+
+/// Which address.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Of {
+    /// `http://` or `https://`; private addresses only where the configuration allows the host.
+    url: String,
+}
+
+/// Which addresses.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OfService {
+    /// The service whose addresses are meant; all services when left out.
+    #[serde(default)]
+    #[schemars(extend("format" = "service"))]
+    service: Option<String>,
+}
+
+pub(super) fn entries() -> Vec<Entry> {
+    vec![
+        probe(
+            "http.check",
+            "One web address: times, certificate, headers, cache",
+            check,
+        ),
+        probe(
+            "http.check_service",
+            "The web addresses of a service, at the same time",
+            check_service,
+        ),
+    ]
+}
+
+impl Bot {
+    /// `check`
+    pub(in crate::bot) async fn check(
+        &self,
+        what: Option<&str>,
+    ) -> Result<crate::bot::worker::Effect, Fault> {
+        match what {
+            Some(url) if url.contains("://") => {
+                self.ask("http.check", serde_json::json!({ "url": url }))
+                    .await
+            }
+            what => {
+                let params = serde_json::json!({ "service": what });
+                self.ask("http.check_service", params).await
+            }
+        }
+    }
+}
+
+async fn check(bot: Bot, of: Of) -> Result<(WebCheck, Message), Fault> {
+    let found = bot.catalogue().web()?.check(&of.url).await?;
+    let message = one(&found);
+    Ok((found, message))
+}
+
+async fn check_service(bot: Bot, of: OfService) -> Result<(WebSet, Message), Fault> {
+    let catalogue = bot.catalogue();
+    let services = match &of.service {
+        Some(name) => vec![catalogue.find(name, |near| format!("check {near}"))?.0],
+        None => catalogue.services().iter().collect(),
+    };
+    let urls: Vec<String> = services
+        .iter()
+        .flat_map(|service| service.check.clone())
+        .collect();
+    if urls.is_empty() {
+        let title = match &of.service {
+            Some(name) => Line::new().code(name).text(" has no address to be checked"),
+            None => Line::from("No service has an address to be checked"),
+        };
+        return Err(Refusal::new(title)
+            .detail(
+                "Mend: add `check = [\"https://…\"]` (or `health`) to the [[service]] in \
+                 treasury-bot.toml, or give the URL: check https://example.com/",
+            )
+            .into());
+    }
+    let set = catalogue.web()?.check_all(&urls).await;
+    let message = match &set.results[..] {
+        [result] => match &result.check {
+            Some(check) => one(check),
+            None => several(&set),
+        },
+        _ => several(&set),
+    };
+    Ok((set, message))
+}
+
+/// One address in full.
+fn one(c: &WebCheck) -> Message {
+    let tone = match (c.up, c.warnings.is_empty()) {
+        (true, true) => Tone::Good,
+        (true, false) => Tone::Warning,
+        (false, _) => Tone::Bad,
+    };
+    let status = c
+        .status
+        .map_or(String::new(), |status| format!(" {status}"));
+    let title = Line::new()
+        .code(cut(&c.url, 120))
+        .text(match (c.up, c.total_ms) {
+            (true, Some(ms)) => format!(" is up:{status} in {ms:.0} ms"),
+            (true, None) => format!(" is up:{status}"),
+            (false, _) => format!(" is not well:{status}"),
+        });
+    let mut message = Message::new(tone, title);
+    if let Some(problem) = &c.problem {
+        message = message.text(Line::new().bold(cut(problem, 500)));
+    }
+    for warning in c.warnings.iter().take(6) {
+        message = message.text(format!("⚠ {}", cut(warning, 300)));
+    }
+    let mut fields = Vec::new();
+    let mut field = |name: &str, value: String| fields.push((name.to_owned(), Line::from(value)));
+    let times: Vec<String> = [
+        ("DNS", c.dns_ms),
+        ("connect", c.connect_ms),
+        ("TLS", c.tls_ms),
+        ("first byte", c.first_byte_ms),
+        ("total", c.total_ms),
+    ]
+    .into_iter()
+    .filter_map(|(name, ms)| Some(format!("{name} {:.0}", ms?)))
+    .collect();
+    if !times.is_empty() {
+        field("Times (ms)", times.join(", "));
+    }
+    if let Some(certificate) = &c.certificate {
+        let state = match &certificate.problem {
+            Some(problem) => cut(problem, 200),
+            None => format!("valid, {} days left", certificate.days_left),
+        };
+        field(
+            "Certificate",
+            format!("{state}; {} by {}", certificate.subject, certificate.issuer),
+        );
+        field(
+            "Encryption",
+            format!("{}, {}", certificate.tls_version, certificate.cipher),
+        );
+    }
+    if !c.redirects.is_empty() {
+        let hops: Vec<String> = c
+            .redirects
+            .iter()
+            .map(|hop| format!("{} → {}", hop.status, cut(&hop.location, 100)))
+            .collect();
+        field("Redirects", hops.join(", "));
+    }
+    field("Cache", cache_text(c));
+    field(
+        "Body",
+        format!(
+            "{}{}, {}",
+            duration::bytes_text(c.body_bytes),
+            if c.body_complete { "" } else { " and more" },
+            c.compression.as_deref().unwrap_or("not compressed")
+        ),
+    );
+    if let Some(enforced) = c.https_enforced {
+        let told = if enforced {
+            "http:// is closed or leads to https://"
+        } else {
+            "http:// ANSWERS WITHOUT ENCRYPTION"
+        };
+        field("HTTPS", told.to_owned());
+    }
+    if let Some(address) = &c.address {
+        field("Address", address.clone());
+    }
+    if c.status.is_some() {
+        message = message.part(Part::Fields(fields));
+        let bad: Vec<String> = c
+            .security
+            .iter()
+            .filter(|header| !header.good)
+            .map(|header| {
+                let state = if header.present { "weak" } else { "missing" };
+                let advice = header.advice.as_deref().unwrap_or_default();
+                format!("{} {state}: {}\n", header.name, cut(advice, 160))
+            })
+            .collect();
+        if bad.is_empty() {
+            message = message.text("All security headers are there");
+        } else {
+            message = message.text("Security headers").code(bad.concat());
+        }
+    }
+    message.buttons(vec![Button::new(
+        "Check again",
+        format!("check {}", crate::command::words::quote(&c.url)),
+    )])
+}
+
+fn cache_text(c: &WebCheck) -> String {
+    let age = c.cache.age_s.map_or(String::new(), |age| {
+        format!(
+            ", {} old",
+            duration::text(std::time::Duration::from_secs(age))
+        )
+    });
+    match c.cache.verdict {
+        CacheVerdict::Hit => format!("hit ({}){age}", c.cache.by),
+        CacheVerdict::Miss => format!("miss ({})", c.cache.by),
+        CacheVerdict::Bypass => format!("bypassed ({})", c.cache.by),
+        CacheVerdict::Unknown => match &c.cache.cache_control {
+            Some(control) => format!("not told; Cache-Control: {}", cut(control, 80)),
+            None => "not told, no Cache-Control".to_owned(),
+        },
+    }
+}
+
+/// A line each.
+fn several(set: &WebSet) -> Message {
+    let all = set.results.len();
+    let tone = if set.up as usize == all {
+        Tone::Good
+    } else {
+        Tone::Bad
+    };
+    let hits = set.hit_percent.map_or(String::new(), |percent| {
+        format!(", cache hits {percent:.0} %")
+    });
+    let mut message = Message::new(tone, format!("{} of {all} addresses are up{hits}", set.up));
+    for result in &set.results {
+        let line = match (&result.check, &result.refused) {
+            (Some(c), _) => {
+                let light = match (c.up, c.warnings.is_empty()) {
+                    (true, true) => "🟢",
+                    (true, false) => "🟡",
+                    (false, _) => "🔴",
+                };
+                let days = c.certificate.as_ref().map_or(String::new(), |one| {
+                    format!(", certificate {} days", one.days_left)
+                });
+                let told = match (&c.problem, c.total_ms) {
+                    (Some(problem), _) => cut(problem, 160),
+                    (None, Some(ms)) => format!(
+                        "{} in {ms:.0} ms, {}{days}",
+                        c.status.unwrap_or_default(),
+                        match c.cache.verdict {
+                            CacheVerdict::Hit => "hit",
+                            CacheVerdict::Miss => "miss",
+                            CacheVerdict::Bypass => "cache bypassed",
+                            CacheVerdict::Unknown => "cache not told",
+                        }
+                    ),
+                    (None, None) => String::new(),
+                };
+                Line::new()
+                    .text(format!("{light} "))
+                    .code(cut(&result.url, 100))
+                    .text(format!("  {told}"))
+            }
+            (None, why) => Line::new()
+                .text("⚪ ")
+                .code(cut(&result.url, 100))
+                .text(format!(
+                    "  {}",
+                    cut(why.as_deref().unwrap_or_default(), 200)
+                )),
+        };
+        message = message.text(line);
+    }
+    if set.left_out > 0 {
+        message = message.footer(format!("{} addresses were left out", set.left_out));
+    }
+    let again = set
+        .results
+        .iter()
+        .filter(|one| one.check.as_ref().is_some_and(|c| !c.up));
+    message.buttons(
+        again
+            .take(3)
+            .map(|one| {
+                let says = format!("check {}", crate::command::words::quote(&one.url));
+                Button::new(cut(&one.url, 60), says)
+            })
+            .collect(),
+    )
+}

@@ -53,14 +53,6 @@ pub(super) fn needs(command: &Command) -> Role {
     use IncidentCommand as I;
     match command {
         C::Help { .. } | C::Version => Role::Nobody,
-        C::Status { .. }
-        | C::Logs { .. }
-        | C::Stats { .. }
-        | C::Events { .. }
-        | C::Menu { .. }
-        | C::Timeline { .. }
-        | C::Export { .. }
-        | C::Incident(I::List { .. } | I::Show { .. }) => Role::Viewer,
         C::Db {
             what: Some(DbCommand::Cancel { .. } | DbCommand::Terminate { .. }),
             ..
@@ -82,7 +74,18 @@ pub(super) fn needs(command: &Command) -> Role {
         | C::Incident(I::Declare { .. } | I::Severity { .. } | I::Assign { .. } | I::Link { .. }) => {
             Role::Responder
         }
-        C::Check { .. } | C::Db { .. } | C::Cache { .. } | C::Graph { .. } => Role::Viewer,
+        C::Status { .. }
+        | C::Logs { .. }
+        | C::Stats { .. }
+        | C::Events { .. }
+        | C::Check { .. }
+        | C::Db { .. }
+        | C::Cache { .. }
+        | C::Graph { .. }
+        | C::Menu { .. }
+        | C::Timeline { .. }
+        | C::Export { .. }
+        | C::Incident(I::List { .. } | I::Show { .. }) => Role::Viewer,
     }
 }
 

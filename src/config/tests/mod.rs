@@ -200,7 +200,8 @@ scale.max = 1
 fn the_example_loads_and_names_every_key() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/treasury-bot.example.toml");
     let config = Config::load(&path, &all_secrets).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(config.services.len(), 2);
+    assert_eq!(config.services.len(), 3);
+    assert_eq!((config.databases.len(), config.caches.len()), (1, 1));
     assert_eq!(config.warnings, []);
     let text = std::fs::read_to_string(&path).unwrap();
     // With the comments taken from the keys, only the secret files are missing.
@@ -224,15 +225,20 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 29);
+    assert_eq!(keys, 48);
     let problems = bad(&all);
-    assert_eq!(problems.len(), 1, "{problems:?}");
-    assert_eq!(problems[0].message, "`store` has both `url` and `url_file`");
+    let (unreadable, others): (Vec<_>, Vec<_>) = problems
+        .iter()
+        .partition(|problem| problem.message.contains("can't read /"));
+    // The passwords of database and cache, Prometheus' token, the certificate authorities.
+    assert_eq!(unreadable.len(), 4, "{problems:?}");
+    assert_eq!(others.len(), 1, "{problems:?}");
+    assert_eq!(others[0].message, "`store` has both `url` and `url_file`");
     let problems = match Config::parse(&all, "treasury-bot.toml", &|_| None) {
         Ok(config) => panic!("{config:?}"),
         Err(errors) => errors.problems,
     };
-    assert_eq!(problems.len(), 4, "{problems:?}");
+    assert_eq!(problems.len(), 8, "{problems:?}");
 }
 
 /// A file of lines that are nearly right, some with the secret `S3CRET`.

@@ -83,7 +83,7 @@ impl ProbeError {
     pub fn is_refusal(&self) -> bool {
         matches!(
             self.kind,
-            ProbeErrorKind::NotFound | ProbeErrorKind::Unsupported
+            ProbeErrorKind::NotFound | ProbeErrorKind::Unsupported | ProbeErrorKind::Denied
         )
     }
 }

@@ -221,7 +221,7 @@ fn summary_message(title: Line, s: &CacheSummary, now: Timestamp, tail: &str) ->
         message = message.code(table);
     }
     message.buttons(buttons(tail)).footer(format!(
-        "Redis {}, up since {}",
+        "Redis {}, started {}",
         s.version,
         ago(s.started_at)
     ))

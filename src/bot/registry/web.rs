@@ -121,7 +121,8 @@ fn one(c: &WebCheck) -> Message {
     if let Some(problem) = &c.problem {
         message = message.text(Line::new().bold(cut(problem, 500)));
     }
-    for warning in c.warnings.iter().take(6) {
+    let told = |warning: &&String| c.problem.as_ref() != Some(*warning);
+    for warning in c.warnings.iter().filter(told).take(6) {
         message = message.text(format!("⚠ {}", cut(warning, 300)));
     }
     let mut fields = Vec::new();

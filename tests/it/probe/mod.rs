@@ -1,4 +1,5 @@
 //! The probes against real servers: `cargo test --test it probe -- --ignored`.
 
 mod postgres;
+mod redis;
 mod web;

@@ -15,6 +15,7 @@ use crate::app::{App, Plan};
 use crate::bot::{Access, Catalogue, Settings};
 use crate::domain::service::Patience;
 use crate::platform::{Platform, docker::Docker};
+use crate::probe::web::{self, Web};
 use crate::sandbox::page;
 use crate::sandbox::slack::{Sandbox, SandboxConfig};
 use crate::sandbox::stack::{self, Stack, StackConfig};
@@ -92,6 +93,7 @@ impl Demo {
         let simulated: Arc<dyn Platform> = Arc::new(stack.clone());
         let catalogue =
             docker.unwrap_or_else(|| Catalogue::new(stack.services(), None, Some(simulated)));
+        let catalogue = catalogue.with_web(Web::new(web::Config::default())?, None);
         let app = App::start(
             Plan {
                 store_url: format!("sqlite://{}", folder.join("treasury-bot.db").display()),

@@ -17,6 +17,34 @@ async fn a_restart_is_asked_confirmed_done_and_told_in_one_message() {
 }
 
 #[tokio::test]
+async fn a_graph_is_a_picture_with_words_and_a_private_address_is_not_asked() {
+    let stage = Stage::new().await;
+    // The first measurement is taken as soon as the bot is up.
+    while stage.sandbox.files().is_empty() {
+        stage.ana("graph frontend memory --since 10m").await;
+        stage.quiet().await;
+    }
+    let file = &stage.sandbox.files()[0];
+    assert!(file.content.starts_with(b"\x89PNG"), "{}", file.name);
+    assert!(
+        file.alt_txt.starts_with("Line chart: frontend memory.") && file.alt_txt.contains("MiB"),
+        "{}",
+        file.alt_txt
+    );
+    stage.ana("graph frontend memroy").await;
+    stage
+        .said(HOME, "There is no metric memroy of frontend")
+        .await;
+    stage
+        .ana("check http://169.254.169.254/latest/meta-data/")
+        .await;
+    stage.said(HOME, "link-local address").await;
+    stage.ana("db terminate 4711").await;
+    stage.said(HOME, "No database is configured").await;
+    stage.finish().await;
+}
+
+#[tokio::test]
 async fn the_same_by_http() {
     restart_story(
         Stage::set(Scenery {

@@ -11,6 +11,7 @@ use treasury_bot::bot::{Access, Catalogue, Settings};
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, IncidentId, Stream};
 use treasury_bot::platform::Platform;
+use treasury_bot::probe::web::{self, Web};
 use treasury_bot::sandbox::slack::{Delivery, Human, Message, Receipt, Sandbox, SandboxConfig};
 use treasury_bot::sandbox::stack::{Stack, StackConfig};
 use treasury_bot::slack::{Mode, SlackConfig};
@@ -94,7 +95,8 @@ impl Stage {
             .store_url
             .clone()
             .unwrap_or_else(|| format!("sqlite://{}", folder.path().join("bot.db").display()));
-        let catalogue = Catalogue::new(stack.services(), None, Some(platform));
+        let web = Web::new(web::Config::default()).unwrap();
+        let catalogue = Catalogue::new(stack.services(), None, Some(platform)).with_web(web, None);
         let plan = plan(&sandbox, &scenery, listen, store_url, catalogue);
         let app = App::start(plan, CancellationToken::new()).await.unwrap();
         if !scenery.http {

@@ -328,6 +328,44 @@ pub enum ReplicaFate {
     Gone,
 }
 
+/// What a service runs or ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Version {
+    /// What the platform calls it, exact and unchanging: an image id, a revision number.
+    pub id: String,
+    /// Image reference for people, such as `treasury/api:1.4.2`.
+    pub image: String,
+    /// Since when it ran, where the platform knows.
+    pub since: Option<Timestamp>,
+}
+
+/// One join between a replica and the rest of the world, such as its membership of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tie {
+    /// The platform's identifier of the replica.
+    pub id: String,
+    /// Name of the replica.
+    pub replica: String,
+    /// What it is joined to, for people, such as `network treasury_default`.
+    pub to: String,
+    /// What the driver needs to make it again exactly; nobody else reads it.
+    pub detail: serde_json::Value,
+}
+
+/// Something kept of a replica before it is touched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// A file name, such as `treasury-api-1.logs.txt`.
+    pub name: String,
+    /// The text, at most [`Evidence::MAX_BYTES`] bytes; the newest part where it was longer.
+    pub text: String,
+}
+
+impl Evidence {
+    /// Most bytes of one piece.
+    pub const MAX_BYTES: usize = 1024 * 1024;
+}
+
 /// A step of progress that a driver reports while it works.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {

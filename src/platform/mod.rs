@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::domain::service::{
-    Event, LogQuery, Logs, Patience, Progress, ReplicaFate, ReplicaMark, Service, ServiceStats,
-    ServiceStatus,
+    Event, Evidence, LogQuery, Logs, Patience, Progress, ReplicaFate, ReplicaMark, Service,
+    ServiceStats, ServiceStatus, Tie, Version,
 };
 
 /// Where a driver reports progress. Sending never waits: a full or closed channel drops the step,
@@ -104,6 +104,77 @@ pub trait Platform: Send + Sync {
         patience: Patience,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError>;
+
+    /// The versions that the service ran, the present one first, at most 10. A service that was
+    /// never deployed by anybody the platform knows of has only the present one.
+    async fn versions(&self, service: &Service) -> Result<Vec<Version>, PlatformError> {
+        let _ = service;
+        Err(self.cannot("tell former versions"))
+    }
+
+    /// Why this image can't be deployed, if it can't (it is not there, not allowed to be pulled);
+    /// asked before anybody is asked to confirm. Returns what the image is exactly.
+    async fn deployable(&self, service: &Service, image: &str) -> Result<Version, PlatformError> {
+        let _ = (service, image);
+        Err(self.cannot("deploy"))
+    }
+
+    /// Brings all replicas to this version, one after another, each awaited until healthy; the
+    /// same call again changes nothing. The first that does not get well is put back as it was,
+    /// and the rest are left alone: `Unwell`. Returns the status after.
+    async fn deploy(
+        &self,
+        service: &Service,
+        version: &Version,
+        patience: Patience,
+        progress: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        let _ = (service, version, patience, progress);
+        Err(self.cannot("deploy"))
+    }
+
+    /// What joins the replicas to the rest of the world, to be recorded before [`Self::isolate`]
+    /// cuts it. Nothing is joined: an empty list (the service is isolated).
+    async fn ties(&self, service: &Service) -> Result<Vec<Tie>, PlatformError> {
+        let _ = service;
+        Err(self.cannot("isolate"))
+    }
+
+    /// What a later examination needs, gathered without changing anything: logs, the platform's
+    /// description (without the values of environment variables) and processes of each replica.
+    async fn evidence(&self, service: &Service) -> Result<Vec<Evidence>, PlatformError> {
+        let _ = service;
+        Err(self.cannot("gather evidence"))
+    }
+
+    /// Cuts these ties, all that still hold; the processes go on. The same call again changes
+    /// nothing. Returns the status after.
+    async fn isolate(
+        &self,
+        service: &Service,
+        ties: &[Tie],
+        progress: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        let _ = (service, ties, progress);
+        Err(self.cannot("isolate"))
+    }
+
+    /// Joins again exactly what was cut, with the same addresses and aliases; the same call again
+    /// changes nothing. A tie whose replica is gone is left out and told by `progress`.
+    async fn release(
+        &self,
+        service: &Service,
+        ties: &[Tie],
+        progress: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        let _ = (service, ties, progress);
+        Err(self.cannot("release"))
+    }
+
+    /// The answer of a driver that has no such thing.
+    fn cannot(&self, what: &str) -> PlatformError {
+        PlatformError::Unsupported(format!("{} can't {what} in this version", self.name()))
+    }
 }
 
 /// Why a platform did not do what it was asked. Each text names the mend.

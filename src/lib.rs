@@ -21,6 +21,7 @@ pub mod domain;
 pub mod platform;
 pub mod probe;
 pub mod report;
+pub mod runbook;
 pub mod sandbox;
 pub mod slack;
 pub mod store;

@@ -1,6 +1,15 @@
 //! The playbook language: parse, check, render; and the engine's core as pure functions.
 
 pub mod expr;
+pub mod model;
+pub mod read;
 pub mod source;
+pub mod template;
 pub mod types;
+pub mod vocabulary;
 pub mod yaml;
+
+pub use model::Runbook;
+pub use read::read;
+pub use source::{Finding, Severity, Source};
+pub use vocabulary::Vocabulary;

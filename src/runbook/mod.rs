@@ -1,5 +1,6 @@
 //! The playbook language: parse, check, render; and the engine's core as pure functions.
 
+pub mod engine;
 pub mod expr;
 pub mod model;
 pub mod read;

@@ -84,7 +84,7 @@ pub struct CacheSummary {
     pub keys: u64,
     /// What is kept on the disk, such as `snapshots, append-only file` or `nothing`.
     pub persistence: String,
-    /// The newest snapshot.
+    /// The newest snapshot since the start (the oldest such of several); `None`: none was made.
     pub last_save_at: Option<Timestamp>,
     /// The last attempt to save failed: writes may be refused.
     pub save_failed: bool,
@@ -120,10 +120,15 @@ pub struct Node {
 /// The slowest recent commands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SlowLog {
-    /// Commands slower than this are kept by the server; `None`: it keeps none.
+    /// Commands slower than this are kept by the server (the highest of several); `None`: it
+    /// keeps none, or, without `threshold_known`, it does not tell.
     pub threshold_us: Option<u64>,
+    /// The server tells its threshold. A managed one, or one with narrow rights, often does not.
+    pub threshold_known: bool,
     /// The commands, slowest first, at most 20.
     pub entries: Vec<SlowCommand>,
+    /// Servers of a cluster that did not answer, each with why, in a sentence; at most 33.
+    pub missing: Vec<String>,
 }
 
 /// A slow command. Its arguments are left out but for the key: they may be secrets.
@@ -145,7 +150,7 @@ pub struct SlowCommand {
 pub struct BigKeys {
     /// Keys in all.
     pub keys: u64,
-    /// Keys that were looked at.
+    /// Keys whose size was looked at.
     pub sampled: u64,
     /// All keys were looked at.
     pub complete: bool,
@@ -154,6 +159,9 @@ pub struct BigKeys {
     /// Memory by the part of the key before its first `:`, in the sample, biggest first, at most
     /// 20.
     pub by_prefix: Vec<PrefixUse>,
+    /// Servers of a cluster that did not answer, or not all, each with why, in a sentence; at most
+    /// 65. Where there is one, the answer is not `complete`.
+    pub missing: Vec<String>,
 }
 
 /// One key.
@@ -167,6 +175,9 @@ pub struct BigKey {
     pub bytes: u64,
     /// When it expires, in milliseconds from now; `None`: never.
     pub expires_ms: Option<u64>,
+    /// The server told kind, size and expiry. Otherwise (a cluster that is down tells no more than
+    /// names) they are `unknown`, 0 and `None`.
+    pub described: bool,
 }
 
 /// Memory of the keys that begin alike.
@@ -191,6 +202,8 @@ pub struct Clients {
     pub by_host: Vec<super::database::Count>,
     /// Those with the most buffered output, then the longest idle, at most 20.
     pub list: Vec<Client>,
+    /// Servers of a cluster that did not answer, each with why, in a sentence; at most 33.
+    pub missing: Vec<String>,
 }
 
 /// A client.
@@ -240,4 +253,7 @@ pub struct Keys {
     pub matched: u64,
     /// The first of them, at most 50, in alphabetical order.
     pub keys: Vec<BigKey>,
+    /// Servers of a cluster that did not answer, or not all, each with why, in a sentence; at most
+    /// 65. Where there is one, the answer is not `complete`.
+    pub missing: Vec<String>,
 }

@@ -2,6 +2,7 @@
 //! sent.
 
 use ::redis::{Cmd, cmd};
+use secrecy::{ExposeSecret, SecretString};
 
 /// What the bot calls itself.
 pub(super) const NAME: &str = "treasury-bot";
@@ -9,6 +10,13 @@ pub(super) const NAME: &str = "treasury-bot";
 /// A command.
 #[derive(Debug, Clone)]
 pub(super) enum Ask<'a> {
+    /// Logs this connection in; servers before 6 know no user names.
+    Login {
+        user: Option<&'a str>,
+        password: &'a SecretString,
+    },
+    /// Chooses the database of this connection.
+    Select(i64),
     Info,
     ConfigGet(&'static str),
     Slowlog(u32),
@@ -24,6 +32,8 @@ pub(super) enum Ask<'a> {
     Clients,
     /// Names this connection.
     Introduce,
+    /// The number of this connection.
+    OwnId,
     /// Closes another client's connection: the one command that does something.
     Kill(u64),
     ClusterInfo,
@@ -43,6 +53,19 @@ impl Ask<'_> {
             command
         };
         match self {
+            Self::Login { user, password } => {
+                let mut command = cmd("AUTH");
+                if let Some(user) = user {
+                    command.arg(*user);
+                }
+                command.arg(password.expose_secret());
+                command
+            }
+            Self::Select(database) => {
+                let mut command = cmd("SELECT");
+                command.arg(*database);
+                command
+            }
             Self::Info => words(&["INFO"]),
             Self::ConfigGet(name) => words(&["CONFIG", "GET", name]),
             Self::Slowlog(most) => {
@@ -81,6 +104,7 @@ impl Ask<'_> {
             }
             Self::Clients => words(&["CLIENT", "LIST"]),
             Self::Introduce => words(&["CLIENT", "SETNAME", NAME]),
+            Self::OwnId => words(&["CLIENT", "ID"]),
             Self::Kill(id) => {
                 let mut command = words(&["CLIENT", "KILL", "ID"]);
                 command.arg(*id);
@@ -114,7 +138,13 @@ mod tests {
 
     #[test]
     fn only_these_commands_exist_and_none_writes_data() {
+        let password = SecretString::from("hunter2");
         let all = [
+            Ask::Login {
+                user: Some("bot"),
+                password: &password,
+            },
+            Ask::Select(1),
             Ask::Info,
             Ask::ConfigGet("maxmemory"),
             Ask::Slowlog(1),
@@ -129,6 +159,7 @@ mod tests {
             Ask::ExpiresIn(b"k"),
             Ask::Clients,
             Ask::Introduce,
+            Ask::OwnId,
             Ask::Kill(1),
             Ask::ClusterInfo,
             Ask::ClusterNodes,
@@ -138,9 +169,10 @@ mod tests {
         ];
         let reading = [
             "INFO", "CONFIG", "SLOWLOG", "SCAN", "DBSIZE", "MEMORY", "TYPE", "PTTL", "CLIENT",
-            "CLUSTER", "SENTINEL",
+            "CLUSTER", "SENTINEL", "AUTH", "SELECT",
         ];
         for ask in all {
+            assert!(!format!("{ask:?}").contains("hunter2"));
             let packed = ask.command().get_packed_command();
             let text = String::from_utf8_lossy(&packed).to_string();
             let word = text.split("\r\n").nth(2).unwrap().to_owned();

@@ -1,15 +1,13 @@
 //! Looking at keys, within bounds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
-
-use futures_util::future::try_join_all;
 
 use super::ask::{Ask, pattern};
 use super::parse::clean;
 use super::{Address, Redis};
-use crate::probe::ProbeError;
 use crate::probe::cache::{BigKey, BigKeys, Keys, PrefixUse};
+use crate::probe::{ProbeError, ProbeErrorKind as Kind};
 
 /// Keys of a sample, over all servers.
 const SAMPLE: usize = 2_000;
@@ -24,9 +22,13 @@ const LONGEST: usize = 100;
 /// Questions in one go.
 const PIPELINE: usize = 200;
 
+/// Keys and bytes by prefix.
+type Groups = BTreeMap<String, (u64, u64)>;
+
 /// What was found on one server.
 struct Part {
     at: Address,
+    /// Each once.
     keys: Vec<Vec<u8>>,
     /// Keys that were looked at.
     looked: u64,
@@ -64,31 +66,80 @@ async fn scan(
         };
         part.keys.extend(keys);
         cursor = next;
-        if cursor == 0 {
-            part.complete = true;
-            return Ok(part);
+        part.complete = cursor == 0;
+        if part.complete || enough(part.looked, part.keys.len()) || Instant::now() >= until {
+            break;
         }
-        if enough(part.looked, part.keys.len()) || Instant::now() >= until {
-            return Ok(part);
+    }
+    // A table that grows or shrinks meanwhile makes SCAN tell a key twice. The order stays: it is
+    // the server's, which makes the first of them a sample.
+    let mut seen = HashSet::with_capacity(part.keys.len());
+    part.keys.retain(|key| seen.insert(key.clone()));
+    Ok(part)
+}
+
+/// The sizes of a server's keys.
+struct Sizes {
+    /// Without those that are gone meanwhile, or refused.
+    known: Vec<(Vec<u8>, u64)>,
+    /// Those that are refused.
+    refused: Vec<Vec<u8>>,
+    /// Why the first of them is.
+    gap: Option<ProbeError>,
+}
+
+/// The memory of each key. Fails when the bot may not look at any.
+async fn sizes(redis: &Redis, at: &Address, keys: Vec<Vec<u8>>) -> Result<Sizes, ProbeError> {
+    let mut sizes = Sizes {
+        known: Vec::with_capacity(keys.len()),
+        refused: Vec::new(),
+        gap: None,
+    };
+    for chunk in keys.chunks(PIPELINE) {
+        let answers = redis
+            .ask_all::<Option<u64>>(at, chunk.iter().map(|key| Ask::MemoryUsage(key)))
+            .await?;
+        sizes.gap = sizes.gap.or(answers.gap);
+        for (key, size) in chunk.iter().zip(answers.each) {
+            match size {
+                Some(Some(bytes)) => sizes.known.push((key.clone(), bytes)),
+                Some(None) => {}
+                None => sizes.refused.push(key.clone()),
+            }
         }
+    }
+    match sizes.gap {
+        Some(gap) if gap.kind == Kind::Denied && sizes.known.is_empty() => Err(gap),
+        _ => Ok(sizes),
     }
 }
 
-/// Type and expiry of keys, with their sizes.
+/// Type and expiry of keys, with their sizes; and why some are missing.
 async fn describe(
     redis: &Redis,
     at: &Address,
     keys: &[(Vec<u8>, u64)],
-) -> Result<Vec<BigKey>, ProbeError> {
+) -> Result<(Vec<BigKey>, Option<ProbeError>), ProbeError> {
     let mut described = Vec::new();
+    let mut refused = None;
     for chunk in keys.chunks(PIPELINE) {
-        let kinds: Vec<String> = redis
-            .ask_all(at, chunk.iter().map(|(key, _)| Ask::Type(key)))
+        let kinds = redis
+            .ask_all::<String>(at, chunk.iter().map(|(key, _)| Ask::Type(key)))
             .await?;
-        let expires: Vec<i64> = redis
-            .ask_all(at, chunk.iter().map(|(key, _)| Ask::ExpiresIn(key)))
+        let expires = redis
+            .ask_all::<i64>(at, chunk.iter().map(|(key, _)| Ask::ExpiresIn(key)))
             .await?;
-        for (((key, bytes), kind), expires) in chunk.iter().zip(kinds).zip(expires) {
+        match kinds.gap.or(expires.gap) {
+            Some(gap) if gap.kind == Kind::Denied => return Err(gap),
+            gap => refused = refused.or(gap),
+        }
+        let facts = kinds.each.into_iter().zip(expires.each);
+        for ((key, bytes), facts) in chunk.iter().zip(facts) {
+            // Its size was told a moment ago: the cluster has gone down, or the key has moved.
+            let (Some(kind), Some(expires)) = facts else {
+                described.push(name_only(key));
+                continue;
+            };
             // It has expired meanwhile.
             if kind == "none" {
                 continue;
@@ -98,67 +149,92 @@ async fn describe(
                 kind: clean(kind.as_bytes(), 20),
                 bytes: *bytes,
                 expires_ms: u64::try_from(expires).ok(),
+                described: true,
             });
         }
     }
-    Ok(described)
+    Ok((described, refused))
 }
 
-/// The memory of each key; those that are gone meanwhile are left out.
-async fn sizes(
-    redis: &Redis,
-    at: &Address,
-    keys: Vec<Vec<u8>>,
-) -> Result<Vec<(Vec<u8>, u64)>, ProbeError> {
-    let mut sized = Vec::with_capacity(keys.len());
-    for chunk in keys.chunks(PIPELINE) {
-        let sizes: Vec<Option<u64>> = redis
-            .ask_all(at, chunk.iter().map(|key| Ask::MemoryUsage(key)))
-            .await?;
-        let known = chunk.iter().cloned().zip(sizes);
-        sized.extend(known.filter_map(|(key, size)| Some((key, size?))));
+/// A key of which only the name is known.
+fn name_only(key: &[u8]) -> BigKey {
+    BigKey {
+        key: clean(key, LONGEST),
+        kind: "unknown".to_owned(),
+        bytes: 0,
+        expires_ms: None,
+        described: false,
     }
-    Ok(sized)
+}
+
+/// A server's sample.
+struct Sample {
+    keys: u64,
+    sampled: u64,
+    complete: bool,
+    biggest: Vec<BigKey>,
+    groups: Groups,
+    /// Why sizes are missing.
+    gap: Option<String>,
+}
+
+async fn sample(
+    redis: &Redis,
+    at: Address,
+    each: usize,
+    until: Instant,
+) -> Result<Sample, ProbeError> {
+    let keys: u64 = redis.ask(&at, &Ask::Size).await?;
+    let mut part = scan(redis, at, None, 500, |_, found| found >= each, until).await?;
+    if part.keys.len() > each {
+        part.keys.truncate(each);
+        part.complete = false;
+    }
+    let looked = part.keys.len();
+    let sizes = sizes(redis, &part.at, part.keys).await?;
+    let mut known = sizes.known;
+    let mut groups = Groups::new();
+    for (key, bytes) in &known {
+        let group = groups.entry(prefix(key)).or_default();
+        *group = (group.0 + 1, group.1 + bytes);
+    }
+    known.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    known.truncate(SHOWN);
+    let (biggest, gap) = describe(redis, &part.at, &known).await?;
+    let gap = sizes.gap.or(gap);
+    Ok(Sample {
+        keys,
+        sampled: (looked - sizes.refused.len()) as u64,
+        complete: part.complete && gap.is_none(),
+        biggest,
+        groups,
+        gap: gap.map(|gap| gap.what),
+    })
 }
 
 pub(super) async fn memory(redis: &Redis) -> Result<BigKeys, ProbeError> {
-    let masters = redis.masters().await?;
-    let until = Instant::now() + redis.timeout / 3;
-    let each = SAMPLE / masters.len().max(1);
-    let parts = try_join_all(masters.into_iter().map(|at| async move {
-        let keys: u64 = redis.ask(&at, &Ask::Size).await?;
-        let mut part = scan(redis, at, None, 500, |_, found| found >= each, until).await?;
-        if part.keys.len() > each {
-            part.keys.truncate(each);
-            part.complete = false;
-        }
-        let looked = part.keys.len() as u64;
-        let mut sized = sizes(redis, &part.at, part.keys).await?;
-        let mut groups: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        for (key, bytes) in &sized {
-            let group = groups.entry(prefix(key)).or_default();
-            *group = (group.0 + 1, group.1 + bytes);
-        }
-        sized.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        sized.truncate(SHOWN);
-        let biggest = describe(redis, &part.at, &sized).await?;
-        Ok::<_, ProbeError>((keys, looked, part.complete, biggest, groups))
-    }))
-    .await?;
+    let servers = redis.servers().await?;
+    let until = servers.enough.min(Instant::now() + redis.timeout / 3);
+    let each = SAMPLE / servers.addresses().len().max(1);
+    let round = redis
+        .round(&servers, |at| sample(redis, at, each, until))
+        .await?;
     let mut all = BigKeys {
         keys: 0,
         sampled: 0,
-        complete: true,
+        complete: round.missing.is_empty(),
         biggest: Vec::new(),
         by_prefix: Vec::new(),
+        missing: round.missing,
     };
-    let mut groups: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    for (keys, sampled, complete, biggest, part) in parts {
-        all.keys += keys;
-        all.sampled += sampled;
-        all.complete &= complete;
-        all.biggest.extend(biggest);
-        for (prefix, (keys, bytes)) in part {
+    let mut groups = Groups::new();
+    for part in round.told {
+        all.keys += part.keys;
+        all.sampled += part.sampled;
+        all.complete &= part.complete;
+        all.biggest.extend(part.biggest);
+        all.missing.extend(part.gap);
+        for (prefix, (keys, bytes)) in part.groups {
             let group = groups.entry(prefix).or_default();
             *group = (group.0 + keys, group.1 + bytes);
         }
@@ -188,38 +264,65 @@ fn prefix(key: &[u8]) -> String {
     }
 }
 
+/// What a search found on a server.
+struct Found {
+    looked: u64,
+    complete: bool,
+    matched: u64,
+    keys: Vec<BigKey>,
+    /// Why kinds and sizes are missing.
+    gap: Option<String>,
+}
+
+async fn find(
+    redis: &Redis,
+    at: Address,
+    pattern: &[u8],
+    each: u64,
+    until: Instant,
+) -> Result<Found, ProbeError> {
+    let size: u64 = redis.ask(&at, &Ask::Size).await?;
+    let enough = |looked, _| looked >= each;
+    let mut part = scan(redis, at, Some(pattern), 1_000, enough, until).await?;
+    let matched = part.keys.len() as u64;
+    part.keys.sort();
+    part.keys.truncate(FOUND);
+    let sizes = sizes(redis, &part.at, part.keys).await?;
+    let (mut keys, gap) = describe(redis, &part.at, &sizes.known).await?;
+    keys.extend(sizes.refused.iter().map(|key| name_only(key)));
+    let gap = sizes.gap.or(gap);
+    Ok(Found {
+        looked: part.looked.min(size),
+        complete: part.complete && gap.is_none(),
+        matched,
+        keys,
+        gap: gap.map(|gap| gap.what),
+    })
+}
+
 pub(super) async fn keys(redis: &Redis, wanted: &str) -> Result<Keys, ProbeError> {
-    let masters = redis.masters().await?;
-    let until = Instant::now() + redis.timeout / 2;
-    let each = SEARCH / masters.len().max(1) as u64;
+    let servers = redis.servers().await?;
+    let until = servers.enough.min(Instant::now() + redis.timeout / 2);
+    let each = SEARCH / servers.addresses().len().max(1) as u64;
     let pattern = pattern(wanted);
     let pattern = pattern.as_slice();
-    let parts = try_join_all(masters.into_iter().map(|at| async move {
-        let size: u64 = redis.ask(&at, &Ask::Size).await?;
-        let enough = |looked, _| looked >= each;
-        let mut part = scan(redis, at, Some(pattern), 1_000, enough, until).await?;
-        part.looked = part.looked.min(size);
-        part.keys.sort();
-        part.keys.dedup();
-        let matched = part.keys.len() as u64;
-        part.keys.truncate(FOUND);
-        let sized = sizes(redis, &part.at, part.keys).await?;
-        let described = describe(redis, &part.at, &sized).await?;
-        Ok::<_, ProbeError>((part.looked, part.complete, matched, described))
-    }))
-    .await?;
+    let round = redis
+        .round(&servers, |at| find(redis, at, pattern, each, until))
+        .await?;
     let mut all = Keys {
         prefix: clean(wanted.as_bytes(), LONGEST),
         scanned: 0,
-        complete: true,
+        complete: round.missing.is_empty(),
         matched: 0,
         keys: Vec::new(),
+        missing: round.missing,
     };
-    for (looked, complete, matched, keys) in parts {
-        all.scanned += looked;
-        all.complete &= complete;
-        all.matched += matched;
-        all.keys.extend(keys);
+    for part in round.told {
+        all.scanned += part.looked;
+        all.complete &= part.complete;
+        all.matched += part.matched;
+        all.keys.extend(part.keys);
+        all.missing.extend(part.gap);
     }
     all.keys.sort_by(|a, b| a.key.cmp(&b.key));
     all.keys.truncate(FOUND);

@@ -3,29 +3,28 @@
 //! Each server is talked to on its own, over one connection; nothing is ever written.
 
 mod ask;
+mod clients;
 mod connect;
+mod fault;
 mod keys;
-mod lists;
 mod parse;
+mod sentinel;
+mod servers;
+mod slowlog;
 mod summary;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use ::redis::aio::MultiplexedConnection;
 use ::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use async_trait::async_trait;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::sync::Mutex;
 
-use self::ask::Ask;
-use self::parse::{Info, cluster_nodes};
+use self::connect::Kept;
 use super::cache::{BigKeys, Cache, CacheSummary, ClientId, Clients, Keys, SlowLog};
 use super::{ProbeError, ProbeErrorKind as Kind};
-
-/// Most servers of a cluster that are asked.
-const SERVERS: usize = 32;
 
 /// Where and how a cache is asked.
 pub struct Config {
@@ -43,12 +42,18 @@ pub struct Config {
 
 /// A Redis.
 pub struct Redis {
+    /// Where and whether with TLS; whom to log in is below.
     info: ConnectionInfo,
+    user: Option<String>,
+    password: Option<SecretString>,
+    database: i64,
     /// The server, or the Sentinel, of the URL.
     main: Address,
     sentinel: Option<String>,
     timeout: Duration,
-    kept: Mutex<HashMap<Address, MultiplexedConnection>>,
+    kept: Mutex<HashMap<Address, Kept>>,
+    /// Other servers of the cluster, or other Sentinels, as last told.
+    seeds: Mutex<Vec<Address>>,
 }
 
 /// A server.
@@ -86,12 +91,6 @@ impl fmt::Debug for Redis {
     }
 }
 
-/// The servers that hold data.
-enum Servers {
-    One(Address),
-    Cluster(Vec<parse::ClusterNode>),
-}
-
 impl Redis {
     /// Checks the configuration. Nothing is connected yet.
     pub fn new(config: Config) -> Result<Self, ProbeError> {
@@ -103,18 +102,15 @@ impl Redis {
                 "write redis://host:port/0, or rediss:// with TLS",
             )
         };
-        let mut info = config
+        let info = config
             .url
             .as_str()
             .into_connection_info()
             .map_err(|_| bad())?;
-        if let Some(password) = &config.password {
-            let settings = info
-                .redis_settings()
-                .clone()
-                .set_password(password.expose_secret());
-            info = info.set_redis_settings(settings);
-        }
+        let settings = info.redis_settings();
+        let user = settings.username().map(str::to_owned);
+        let in_url = settings.password().map(SecretString::from);
+        let database = settings.db();
         let main = match info.addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                 Address {
@@ -126,10 +122,14 @@ impl Redis {
         };
         Ok(Self {
             info,
+            user,
+            password: config.password.or(in_url),
+            database,
             main,
             sentinel: config.sentinel_master,
             timeout: config.timeout,
             kept: Mutex::new(HashMap::new()),
+            seeds: Mutex::new(Vec::new()),
         })
     }
 
@@ -160,61 +160,6 @@ impl Redis {
             }
         }
     }
-
-    async fn info(&self, at: &Address) -> Result<Info, ProbeError> {
-        Ok(Info::parse(&self.ask::<String>(at, &Ask::Info).await?))
-    }
-
-    /// The server that is asked first: that of the URL, or the Sentinels' master.
-    async fn first(&self) -> Result<Address, ProbeError> {
-        let Some(name) = &self.sentinel else {
-            return Ok(self.main.clone());
-        };
-        let found: Option<(String, u16)> = self.ask(&self.main, &Ask::SentinelMaster(name)).await?;
-        if let Some((host, port)) = found {
-            return Ok(Address { host, port });
-        }
-        let masters: Vec<HashMap<String, String>> =
-            self.ask(&self.main, &Ask::SentinelMasters).await?;
-        let known: Vec<&str> = masters
-            .iter()
-            .filter_map(|master| master.get("name").map(String::as_str))
-            .collect();
-        Err(ProbeError::new(
-            Kind::NotFound,
-            format!("the Sentinel at {} knows no master `{name}`", self.main),
-            format!("set sentinel_master to one of: {}", known.join(", ")),
-        ))
-    }
-
-    /// The servers that hold data, and what the first of them tells of itself.
-    async fn servers(&self) -> Result<(Servers, Info), ProbeError> {
-        let first = self.first().await?;
-        let info = self.info(&first).await?;
-        if info.text("cluster_enabled") != "1" {
-            return Ok((Servers::One(first), info));
-        }
-        let text: String = self.ask(&first, &Ask::ClusterNodes).await?;
-        let mut nodes = cluster_nodes(&text);
-        nodes.retain(|node| node.master);
-        nodes.truncate(SERVERS);
-        if nodes.is_empty() {
-            return Ok((Servers::One(first), info));
-        }
-        Ok((Servers::Cluster(nodes), info))
-    }
-
-    /// Addresses of the servers that hold data and have not failed.
-    async fn masters(&self) -> Result<Vec<Address>, ProbeError> {
-        Ok(match self.servers().await?.0 {
-            Servers::One(address) => vec![address],
-            Servers::Cluster(nodes) => nodes
-                .into_iter()
-                .filter(|node| !node.failed)
-                .map(|node| node.address)
-                .collect(),
-        })
-    }
 }
 
 #[async_trait]
@@ -224,7 +169,7 @@ impl Cache for Redis {
     }
 
     async fn slowlog(&self) -> Result<SlowLog, ProbeError> {
-        self.within(lists::slowlog(self)).await
+        self.within(slowlog::slowlog(self)).await
     }
 
     async fn memory(&self) -> Result<BigKeys, ProbeError> {
@@ -232,7 +177,7 @@ impl Cache for Redis {
     }
 
     async fn clients(&self) -> Result<Clients, ProbeError> {
-        self.within(lists::clients(self)).await
+        self.within(clients::clients(self)).await
     }
 
     async fn keys(&self, prefix: &str) -> Result<Keys, ProbeError> {
@@ -240,6 +185,6 @@ impl Cache for Redis {
     }
 
     async fn kill(&self, client: &ClientId) -> Result<bool, ProbeError> {
-        self.within(lists::kill(self, client)).await
+        self.within(clients::kill(self, client)).await
     }
 }

@@ -78,8 +78,9 @@ pub(super) struct ClusterNode {
 }
 
 /// `<id> <ip:port@cport[,hostname]> <flags> <master> <ping> <pong> <epoch> <link> <slot> …`, see
-/// <https://redis.io/docs/latest/commands/cluster-nodes/>.
-pub(super) fn cluster_nodes(text: &str) -> Vec<ClusterNode> {
+/// <https://redis.io/docs/latest/commands/cluster-nodes/>. `asked` is who told it: a server that has
+/// met no other does not know its own host.
+pub(super) fn cluster_nodes(text: &str, asked: &Address) -> Vec<ClusterNode> {
     text.lines()
         .take(1_000)
         .filter_map(|line| {
@@ -89,14 +90,17 @@ pub(super) fn cluster_nodes(text: &str) -> Vec<ClusterNode> {
             if flags.contains(&"noaddr") || flags.contains(&"handshake") {
                 return None;
             }
-            let address = address.split(['@', ',']).next()?;
+            let address = match address.split(['@', ',']).next()? {
+                hostless if hostless.starts_with(':') && flags.contains(&"myself") => asked.clone(),
+                told => Address::parse(told)?,
+            };
             let slots: Vec<&str> = words
                 .skip(5)
                 .filter(|slot| !slot.starts_with('['))
                 .take(64)
                 .collect();
             Some(ClusterNode {
-                address: Address::parse(address)?,
+                address,
                 master: flags.contains(&"master"),
                 failed: flags.contains(&"fail"),
                 slots: slots.join(" "),
@@ -106,12 +110,10 @@ pub(super) fn cluster_nodes(text: &str) -> Vec<ClusterNode> {
 }
 
 /// `id=3 addr=127.0.0.1:5000 name=api age=10 idle=2 …`, a client a line.
-pub(super) fn clients(text: &str) -> Vec<BTreeMap<&str, &str>> {
+pub(super) fn clients(text: &str) -> impl Iterator<Item = BTreeMap<&str, &str>> {
     text.lines()
-        .take(10_000)
         .map(|line| pairs(line, ' '))
         .filter(|client| client.contains_key("id"))
-        .collect()
 }
 
 /// A text of the server's or of its clients: bytes that are no text as `\xNN`, no control
@@ -159,7 +161,9 @@ mod tests {
             "07c3 127.0.0.1:30004@31004,host4 slave e7d1 0 14 4 connected\n\
              67ed 127.0.0.1:30002@31002 master,fail - 0 14 2 disconnected 5461-10922 [7-<-x]\n\
              e7d1 [::1]:30001@31001 myself,master - 0 0 1 connected 0-5460 16000\n\
-             dead :0@0 master,noaddr - 0 0 1 disconnected\n",
+             dead :0@0 master,noaddr - 0 0 1 disconnected\n\
+             e7d2 :30009@40009 master - 0 0 1 connected\n",
+            &asked(),
         );
         assert_eq!(nodes.len(), 3);
         assert!(!nodes[0].master);
@@ -167,6 +171,16 @@ mod tests {
         assert_eq!(nodes[1].slots, "5461-10922");
         assert_eq!(nodes[2].slots, "0-5460 16000");
         assert_eq!(nodes[2].address.to_string(), "[::1]:30001");
+    }
+
+    fn asked() -> Address {
+        Address::parse("cache.internal:7000").unwrap()
+    }
+
+    #[test]
+    fn a_server_alone_is_named_as_it_was_asked() {
+        let nodes = cluster_nodes("be57 :7001@17001 myself,master - 0 0 0 connected", &asked());
+        assert_eq!(nodes[0].address, asked());
     }
 
     #[test]
@@ -181,8 +195,8 @@ mod tests {
             let info = Info::parse(&text);
             info.keys();
             info.replicas();
-            cluster_nodes(&text);
-            clients(&text);
+            cluster_nodes(&text, &asked());
+            clients(&text).count();
             let shown = clean(&bytes, 30);
             prop_assert!(shown.chars().count() <= 30);
             prop_assert!(!shown.chars().any(char::is_control));

@@ -1,13 +1,12 @@
 //! The state at a glance.
 
-use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use super::ask::Ask;
-use super::parse::{Info, clean};
-use super::{Address, Redis, Servers};
-use crate::probe::ProbeError;
+use super::parse::{ClusterNode, Info, clean};
+use super::{Address, Redis, sentinel};
 use crate::probe::cache::{CacheSummary, Node, Topology};
+use crate::probe::{ProbeError, ProbeErrorKind as Kind};
 
 /// Memory in use beyond this many percent is worth a warning.
 const FULL: f64 = 90.0;
@@ -26,89 +25,126 @@ struct Told {
     info: Info,
     maxmemory: Option<u64>,
     maxclients: u64,
+    /// It is set to make snapshots; `None`: it does not tell.
+    snapshots: Option<bool>,
+}
+
+impl Told {
+    /// When it made its newest snapshot since its start, in Unix seconds. Until then
+    /// `rdb_last_save_time` is the time of the start.
+    fn saved(&self) -> Option<u64> {
+        let at = self.info.number("rdb_last_save_time")?;
+        let made = match self.info.number("rdb_saves") {
+            Some(count) => count > 0,
+            // Before version 7.
+            None => {
+                let now = self.info.number("server_time_usec")? / 1_000_000;
+                at > now.saturating_sub(self.info.count("uptime_in_seconds")) + 2
+            }
+        };
+        made.then_some(at)
+    }
+
+    fn makes_snapshots(&self) -> bool {
+        self.snapshots.unwrap_or_else(|| self.saved().is_some())
+    }
 }
 
 pub(super) async fn summary(redis: &Redis) -> Result<CacheSummary, ProbeError> {
-    let (servers, first) = redis.servers().await?;
-    match servers {
-        Servers::One(address) => {
-            let told = tell(redis, address, first).await;
-            let mut summary = of(&[&told]);
-            if let Some(name) = &redis.sentinel {
-                summary.topology = Topology::Sentinel;
-                sentinels(redis, name, &mut summary).await;
-            }
-            summary.nodes.insert(0, node(&told));
-            Ok(summary)
+    let servers = redis.servers().await?;
+    let Some(nodes) = &servers.cluster else {
+        let told = tell(redis, servers.first.clone(), servers.info).await?;
+        let mut summary = of(&[&told]);
+        summary.nodes.push(node(&told));
+        if let Some(name) = &redis.sentinel {
+            summary.topology = Topology::Sentinel;
+            sentinel::look(redis, &servers.guide, name, &mut summary).await;
         }
-        Servers::Cluster(nodes) => {
-            let asked = nodes.iter().map(|node| async move {
-                let told = match redis.info(&node.address).await {
-                    Ok(info) => Ok(tell(redis, node.address.clone(), info).await),
-                    Err(error) => Err(error),
-                };
-                (node, told)
-            });
-            let asked = join_all(asked).await;
-            let up: Vec<&Told> = asked.iter().filter_map(|(_, t)| t.as_ref().ok()).collect();
-            let mut summary = of(&up);
-            summary.topology = Topology::Cluster;
-            "cluster".clone_into(&mut summary.role);
-            summary.nodes = asked
-                .iter()
-                .map(|(known, told)| Node {
-                    address: known.address.to_string(),
-                    role: "master".to_owned(),
-                    up: told.is_ok(),
-                    memory_bytes: told.as_ref().ok().map(|t| t.info.count("used_memory")),
-                    slots: known.slots.clone(),
-                    problem: match told {
-                        Err(error) => Some(error.what.clone()),
-                        Ok(_) if known.failed => Some("the others say it has failed".to_owned()),
-                        Ok(_) => None,
-                    },
-                })
-                .collect();
-            let mut worst = Vec::new();
-            let text: Result<String, _> = redis.ask(&redis.main, &Ask::ClusterInfo).await;
-            let state = Info::parse(&text.unwrap_or_default());
-            if !matches!(state.text("cluster_state"), "ok" | "") {
-                worst.push(format!(
-                    "The cluster is down: {} of 16384 slots are served",
-                    state.count("cluster_slots_ok")
-                ));
-            }
-            for node in summary.nodes.iter().filter(|node| node.problem.is_some()) {
-                worst.push(format!("{} does not answer", node.address));
-            }
-            worst.append(&mut summary.warnings);
-            summary.warnings = worst;
-            Ok(summary)
+        return Ok(summary);
+    };
+    let asked = redis
+        .every(nodes.iter(), &servers, |at| async move {
+            let info = redis.info(&at).await?;
+            tell(redis, at, info).await
+        })
+        .await;
+    let up: Vec<&Told> = asked.iter().filter_map(|(_, t)| t.as_ref().ok()).collect();
+    let mut summary = of(&up);
+    summary.topology = Topology::Cluster;
+    "cluster".clone_into(&mut summary.role);
+    let state: Result<String, _> = redis.ask(&servers.first, &Ask::ClusterInfo).await;
+    let state = Info::parse(&state.unwrap_or_default());
+    let mut worst = Vec::new();
+    if !matches!(state.text("cluster_state"), "ok" | "") {
+        worst.push(format!(
+            "The cluster is down: {} of 16384 slots are served",
+            state.count("cluster_slots_ok")
+        ));
+    }
+    for (known, told) in &asked {
+        match told {
+            Err(error) => worst.push(format!("{} does not answer: {}", known.address, error.what)),
+            Ok(_) if known.failed => worst.push(format!(
+                "{} answers, but the others say it has failed",
+                known.address
+            )),
+            Ok(_) => {}
         }
+    }
+    worst.append(&mut summary.warnings);
+    summary.warnings = worst;
+    summary.nodes = asked
+        .into_iter()
+        .map(|(known, told)| cluster_node(known, told))
+        .collect();
+    if summary.nodes.iter().any(|node| node.up) {
+        return Ok(summary);
+    }
+    Err(ProbeError::new(
+        Kind::Timeout,
+        format!(
+            "Redis at {} answers, but none of the {} masters it knows",
+            servers.first,
+            summary.nodes.len()
+        ),
+        "is a firewall between the bot and the masters? Look at their status and logs",
+    ))
+}
+
+fn cluster_node(known: &ClusterNode, told: Result<Told, ProbeError>) -> Node {
+    Node {
+        address: known.address.to_string(),
+        role: "master".to_owned(),
+        up: told.is_ok(),
+        memory_bytes: told.as_ref().ok().map(|t| t.info.count("used_memory")),
+        slots: known.slots.clone(),
+        problem: match told {
+            Err(error) => Some(error.what),
+            Ok(_) if known.failed => Some("the others say it has failed".to_owned()),
+            Ok(_) => None,
+        },
     }
 }
 
-/// Settings that are not in INFO; a managed Redis refuses to tell them.
-async fn tell(redis: &Redis, address: Address, info: Info) -> Told {
-    let setting = async |name| {
-        let told: Result<Vec<(String, String)>, _> =
-            redis.ask(&address, &Ask::ConfigGet(name)).await;
-        told.ok()?.into_iter().next()?.1.parse::<u64>().ok()
+/// With the settings that are not in INFO; a managed Redis refuses to tell them.
+async fn tell(redis: &Redis, address: Address, info: Info) -> Result<Told, ProbeError> {
+    let setting = async |name| match info.number(name) {
+        Some(number) => Ok(Some(number)),
+        None => {
+            let told = redis.setting(&address, name).await?;
+            Ok::<_, ProbeError>(told.and_then(|told| told.parse().ok()))
+        }
     };
-    let maxmemory = match info.number("maxmemory") {
-        Some(bytes) => Some(bytes),
-        None => setting("maxmemory").await,
-    };
-    let maxclients = match info.number("maxclients") {
-        Some(count) => Some(count),
-        None => setting("maxclients").await,
-    };
-    Told {
-        maxmemory: maxmemory.filter(|bytes| *bytes > 0),
-        maxclients: maxclients.unwrap_or(0),
+    let maxmemory = setting("maxmemory").await?.filter(|bytes| *bytes > 0);
+    let maxclients = setting("maxclients").await?.unwrap_or(0);
+    let snapshots = redis.setting(&address, "save").await?;
+    Ok(Told {
+        snapshots: snapshots.map(|when| !when.trim().is_empty()),
+        maxmemory,
+        maxclients,
         address,
         info,
-    }
+    })
 }
 
 fn node(told: &Told) -> Node {
@@ -127,37 +163,6 @@ fn role(info: &Info) -> String {
         "slave" => "replica".to_owned(),
         other => clean(other.as_bytes(), 20),
     }
-}
-
-/// How many Sentinels there are, and who replicates.
-async fn sentinels(redis: &Redis, name: &str, summary: &mut CacheSummary) {
-    let masters: Result<Vec<std::collections::HashMap<String, String>>, _> =
-        redis.ask(&redis.main, &Ask::SentinelMasters).await;
-    let mine = masters.ok().and_then(|masters| {
-        masters
-            .into_iter()
-            .find(|master| master.get("name").is_some_and(|one| one == name))
-    });
-    let others: Result<Vec<std::collections::HashMap<String, String>>, _> =
-        redis.ask(&redis.main, &Ask::Sentinels(name)).await;
-    let count = others.map_or(0, |list| list.len() as u64) + 1;
-    let quorum = mine
-        .and_then(|master| master.get("quorum")?.parse::<u64>().ok())
-        .unwrap_or(0);
-    if count < quorum {
-        summary.warnings.insert(
-            0,
-            format!("{count} of the {quorum} Sentinels that a failover needs are there"),
-        );
-    }
-    summary.nodes.push(Node {
-        address: redis.main.to_string(),
-        role: "sentinel".to_owned(),
-        up: true,
-        memory_bytes: None,
-        slots: String::new(),
-        problem: None,
-    });
 }
 
 /// Sums and worst values.
@@ -182,10 +187,8 @@ fn of(all: &[&Told]) -> CacheSummary {
         .max_by(f64::total_cmp);
     let maxima: Vec<u64> = all.iter().filter_map(|told| told.maxmemory).collect();
     let aof = any("aof_enabled", "1");
-    let saved = all
-        .iter()
-        .filter_map(|told| told.info.number("rdb_last_save_time"))
-        .min();
+    let snapshots = all.iter().any(|told| told.makes_snapshots());
+    let saved = all.iter().filter_map(|told| told.saved()).min();
     let replicas: Vec<_> = all.iter().flat_map(|told| told.info.replicas()).collect();
     let lag =
         all.iter()
@@ -222,16 +225,14 @@ fn of(all: &[&Told]) -> CacheSummary {
         clients_blocked: sum("blocked_clients"),
         rejected: sum("rejected_connections"),
         keys: all.iter().map(|told| told.info.keys()).sum(),
-        persistence: match (aof, saved.is_some_and(|at| at > 0)) {
+        persistence: match (aof, snapshots) {
             (true, true) => "append-only file, snapshots",
             (true, false) => "append-only file",
             (false, true) => "snapshots",
             (false, false) => "nothing",
         }
         .to_owned(),
-        last_save_at: saved
-            .and_then(|at| Timestamp::from_second(at as i64).ok())
-            .filter(|at| *at > Timestamp::UNIX_EPOCH),
+        last_save_at: saved.and_then(|at| Timestamp::from_second(at as i64).ok()),
         save_failed: any("rdb_last_bgsave_status", "err") || any("aof_last_write_status", "err"),
         replicas: replicas.len() as u64,
         replication_ok: link_up && online,

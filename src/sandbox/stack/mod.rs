@@ -15,8 +15,11 @@
 #[cfg(test)]
 mod always;
 mod answers;
+mod backend;
 mod changes;
 mod container;
+mod database;
+mod diagnostics;
 mod driver;
 #[cfg(test)]
 mod errands;
@@ -25,15 +28,20 @@ mod journal;
 mod life;
 mod lines;
 mod load;
+mod metrics;
 mod model;
 mod overview;
 mod panel;
 mod platform;
+#[cfg(test)]
+mod queries;
 mod role;
+mod sessions;
 #[cfg(test)]
 mod stories;
 mod usage;
 
+pub use database::SimulatedDatabase;
 pub use driver::{Stack, StackClock, StackConfig};
 pub use fault::{ActiveFault, Fault, FaultRefused};
 pub use model::World;

@@ -1,5 +1,6 @@
 //! What the world remembers only for those who ask it questions: sessions, clients and figures.
 
+use super::clients::Links;
 use super::metrics::History;
 use super::model::World;
 use super::sessions::Backends;
@@ -8,6 +9,7 @@ use super::sessions::Backends;
 #[derive(Debug)]
 pub(super) struct Diagnostics {
     pub(super) backends: Backends,
+    pub(super) links: Links,
     pub(super) history: History,
 }
 
@@ -15,6 +17,7 @@ impl Diagnostics {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             backends: Backends::new(seed),
+            links: Links::default(),
             history: History::default(),
         }
     }
@@ -24,6 +27,7 @@ impl World {
     /// Follows the load of a step of `dt` simulated seconds.
     pub(super) fn observe(&mut self, dt: f64) {
         self.seat();
+        self.link();
         self.remember(dt);
     }
 }

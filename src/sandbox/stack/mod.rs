@@ -16,7 +16,9 @@
 mod always;
 mod answers;
 mod backend;
+mod cache;
 mod changes;
+mod clients;
 mod container;
 mod database;
 mod diagnostics;
@@ -25,6 +27,7 @@ mod driver;
 mod errands;
 mod fault;
 mod journal;
+mod keyspace;
 mod life;
 mod lines;
 mod load;
@@ -41,6 +44,7 @@ mod sessions;
 mod stories;
 mod usage;
 
+pub use cache::SimulatedCache;
 pub use database::SimulatedDatabase;
 pub use driver::{Stack, StackClock, StackConfig};
 pub use fault::{ActiveFault, Fault, FaultRefused};

@@ -10,8 +10,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["domain", "command"]),
     ("slack", &["bot", "store", "domain"]),
     ("web", &["bot", "store", "domain"]),
-    // The simulated stack is a platform driver; otherwise the sandbox knows nothing of the bot.
-    ("sandbox", &["platform", "domain"]),
+    // The simulated stack is a platform driver and probes; otherwise the sandbox knows nothing of
+    // the bot.
+    ("sandbox", &["platform", "probe", "domain"]),
     (
         "bot",
         &[

@@ -4,6 +4,7 @@ use super::clients::Links;
 use super::metrics::History;
 use super::model::World;
 use super::sessions::Backends;
+use super::site::Shares;
 
 /// Kept beside the model, which works without it.
 #[derive(Debug)]
@@ -11,6 +12,7 @@ pub(super) struct Diagnostics {
     pub(super) backends: Backends,
     pub(super) links: Links,
     pub(super) history: History,
+    pub(super) shares: Shares,
 }
 
 impl Diagnostics {
@@ -19,6 +21,7 @@ impl Diagnostics {
             backends: Backends::new(seed),
             links: Links::default(),
             history: History::default(),
+            shares: Shares::default(),
         }
     }
 }

@@ -36,10 +36,12 @@ mod model;
 mod overview;
 mod panel;
 mod platform;
+mod prometheus;
 #[cfg(test)]
 mod queries;
 mod role;
 mod sessions;
+mod site;
 #[cfg(test)]
 mod stories;
 mod usage;

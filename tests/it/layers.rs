@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["domain"]),
     ("report", &["domain"]),
     ("command", &["domain"]),
+    ("runbook", &["domain"]),
     ("domain", &[]),
 ];
 
@@ -38,7 +39,7 @@ const IMPURE: &[&str] = &[
     "Timestamp::now",
 ];
 
-const PURE: &[&str] = &["domain", "command", "report"];
+const PURE: &[&str] = &["domain", "command", "report", "runbook"];
 
 #[test]
 fn no_arrow_runs_upwards() {

@@ -11,6 +11,7 @@
 
 mod cli;
 mod crash;
+mod diagnostics;
 mod docker;
 mod docs;
 mod hostile;

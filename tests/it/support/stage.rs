@@ -1,17 +1,14 @@
 //! A stage for stories: the sandbox Slack, the simulated stack, the bot, and people.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
-use treasury_bot::app::{App, Plan};
+use treasury_bot::app::{App, Plan, simulated};
 use treasury_bot::bot::{Access, Catalogue, Settings};
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, IncidentId, Stream};
-use treasury_bot::platform::Platform;
-use treasury_bot::probe::web::{self, Web};
 use treasury_bot::sandbox::slack::{Delivery, Human, Message, Receipt, Sandbox, SandboxConfig};
 use treasury_bot::sandbox::stack::{Stack, StackConfig};
 use treasury_bot::slack::{Mode, SlackConfig};
@@ -90,13 +87,12 @@ impl Stage {
         } else {
             Sandbox::start(config).await.unwrap()
         };
-        let platform: Arc<dyn Platform> = Arc::new(stack.clone());
         let store_url = scenery
             .store_url
             .clone()
             .unwrap_or_else(|| format!("sqlite://{}", folder.path().join("bot.db").display()));
-        let web = Web::new(web::Config::default()).unwrap();
-        let catalogue = Catalogue::new(stack.services(), None, Some(platform)).with_web(web, None);
+        let pages = scenery.pages.then(|| format!("http://{}", sandbox.addr()));
+        let catalogue = simulated(&stack, pages.as_deref()).unwrap();
         let plan = plan(&sandbox, &scenery, listen, store_url, catalogue);
         let app = App::start(plan, CancellationToken::new()).await.unwrap();
         if !scenery.http {
@@ -227,8 +223,7 @@ impl Stage {
 
 /// A bot on this Slack and stack, with the store of the scenery.
 pub async fn another_bot(sandbox: &Sandbox, stack: &Stack, scenery: &Scenery) -> App {
-    let platform: Arc<dyn Platform> = Arc::new(stack.clone());
-    let catalogue = Catalogue::new(stack.services(), None, Some(platform));
+    let catalogue = simulated(stack, None).unwrap();
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let store_url = scenery
         .store_url

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use secrecy::ExposeSecret;
 
-use crate::bot::{Access, Bot, Catalogue, Named, Settings};
+use crate::bot::{Access, Bot, Catalogue, Named, Settings, Shelf};
 use crate::config::{Config, SlackMode};
 use crate::domain::service::Patience;
 use crate::domain::{ServiceName, Target};
@@ -43,6 +43,8 @@ pub struct Plan {
     pub settings: Settings,
     /// The services and their platforms.
     pub catalogue: Catalogue,
+    /// The runbooks.
+    pub shelf: Shelf,
 }
 
 impl Plan {
@@ -101,8 +103,13 @@ impl Plan {
                     stop: policy.stop_grace,
                     healthy: policy.healthy_within,
                 },
+                hold: config.runbooks.hold,
                 incident_channels: slack.incident_channels,
             },
+            shelf: Shelf::open(
+                config.runbooks.folder.as_deref(),
+                Some(config.services.iter().map(|s| s.name.to_string()).collect()),
+            )?,
             catalogue: Catalogue::new(config.services.clone(), docker, None)
                 .with_probes(databases(config)?, caches(config)?)
                 .with_web(web_probe(config)?, prometheus(config)),
@@ -263,6 +270,7 @@ impl App {
             store.clone(),
             plan.settings,
             plan.catalogue,
+            plan.shelf,
             Http::new(),
             shutdown.clone(),
         );

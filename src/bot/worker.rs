@@ -90,6 +90,10 @@ pub(super) struct Done {
     pub(super) answer: Option<Answer>,
     /// An action whose intent is now recorded and which is to be carried out.
     pub(super) drive: Option<ActionRow>,
+    /// A run that begins.
+    pub(super) run: Option<i64>,
+    /// A run that has been told something.
+    pub(super) wake: Option<i64>,
 }
 
 type Work = Box<dyn for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Done, Fault>> + Send>;
@@ -119,6 +123,7 @@ impl Bot {
         self.inner.tasks.spawn(self.clone().keep_alive());
         self.inner.tasks.spawn(self.clone().keep_recovering());
         self.inner.tasks.spawn(self.clone().keep_watching());
+        self.inner.tasks.spawn(self.clone().keep_telling());
         let shutdown = &self.inner.shutdown;
         let mut pause = Duration::from_millis(100);
         while !shutdown.is_cancelled() {
@@ -178,6 +183,7 @@ impl Bot {
             .await?;
         self.beat();
         self.inner.tasks.spawn(self.clone().keep_alive());
+        self.inner.tasks.spawn(self.clone().keep_telling());
         Ok(())
     }
 
@@ -310,11 +316,18 @@ impl Bot {
             Err(fault) => Err(fault),
         };
         let word = match committed {
-            Ok(Some(row)) => {
-                self.inner.tasks.spawn(self.clone().drive(row));
+            Ok(done) => {
+                if let Some(row) = done.drive {
+                    self.inner.tasks.spawn(self.clone().drive(row));
+                }
+                if let Some(run) = done.run {
+                    self.follow(run);
+                }
+                if let Some(run) = done.wake {
+                    self.wake_run(run);
+                }
                 "done"
             }
-            Ok(None) => "done",
             Err(Fault::Refusal(refusal)) => {
                 self.commit_refusal(claim.id, &ask, refusal).await?;
                 "refused"
@@ -394,6 +407,7 @@ impl Bot {
             } => self.graph(&service, &metric, since).await,
             C::Db { what, database } => self.db(ask, what, database, None).await,
             C::Cache { what, cache } => self.cache(ask, what, cache, None).await,
+            C::Runbook { what } => self.runbook(ask, what).await,
             C::Restart { service, reason } => {
                 self.act_on_service(ask, &service, ServiceChange::Restart, reason, None)
                     .await
@@ -466,12 +480,7 @@ impl Bot {
     }
 
     /// One transaction: the audit, the work, the answer, the end of the request.
-    async fn commit(
-        &self,
-        inbox: i64,
-        ask: &Ask,
-        effect: Effect,
-    ) -> Result<Option<ActionRow>, Fault> {
+    async fn commit(&self, inbox: i64, ask: &Ask, effect: Effect) -> Result<Done, Fault> {
         let asked = audit(ask, EntryKind::Asked, None);
         let answer_as = ask.outgoing(
             Content::Message(Message::new(Tone::Plain, "")),
@@ -481,14 +490,14 @@ impl Bot {
             .write(move |tx| {
                 Box::pin(async move {
                     tx.append(&Stream::Audit, asked).await?;
-                    let done = match effect {
+                    let mut done = match effect {
                         Effect::Say(answer) => Done {
                             answer: Some(answer),
-                            drive: None,
+                            ..Done::default()
                         },
                         Effect::Write(work) => work(tx).await?,
                     };
-                    if let Some(answer) = done.answer {
+                    if let Some(answer) = done.answer.take() {
                         let outgoing = Outgoing {
                             content: answer.content,
                             audience: answer.audience,
@@ -497,7 +506,7 @@ impl Bot {
                         tx.outbox_put(&outgoing).await?;
                     }
                     tx.inbox_done(inbox).await?;
-                    Ok::<_, Fault>(done.drive)
+                    Ok::<_, Fault>(done)
                 })
             })
             .await
@@ -557,6 +566,9 @@ impl Bot {
     /// Questions that nobody answered, and actions that their process left behind.
     async fn keep_recovering(self) {
         loop {
+            if let Err(error) = self.recover_runs().await {
+                tracing::error!(%error, "unfinished runs could not be looked for");
+            }
             if let Err(error) = self.recover().await {
                 tracing::error!(%error, "unfinished work could not be looked for");
             }

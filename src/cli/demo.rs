@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use super::tour;
 use crate::app::{App, Plan};
-use crate::bot::{Access, Catalogue, Settings};
+use crate::bot::{Access, Catalogue, Settings, Shelf};
 use crate::domain::service::Patience;
 use crate::platform::docker::Docker;
 use crate::probe::web::{self, Web};
@@ -122,9 +122,11 @@ impl Demo {
                     confirm_db: true,
                     confirm_within: Duration::from_secs(300),
                     patience: Patience::default(),
+                    hold: Duration::from_secs(900),
                     incident_channels: true,
                 },
                 catalogue,
+                shelf: Shelf::open(None, None)?,
             },
             tokio_util::sync::CancellationToken::new(),
         )

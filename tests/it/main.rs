@@ -19,6 +19,7 @@ mod image;
 mod layers;
 mod page;
 mod probe;
+mod runbooks;
 mod store;
 mod stories;
 mod support;

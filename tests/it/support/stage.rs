@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use treasury_bot::app::{App, Plan, simulated};
-use treasury_bot::bot::{Access, Catalogue, Settings};
+use treasury_bot::bot::{Access, Catalogue, Settings, Shelf};
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, IncidentId, Stream};
 use treasury_bot::sandbox::slack::{Delivery, Human, Message, Receipt, Sandbox, SandboxConfig};
@@ -23,6 +23,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const HOME: &str = "#treasury-incidents";
 
 /// How a stage is set.
+#[derive(Clone)]
 pub struct Scenery {
     /// Slack reaches the bot by HTTP.
     pub http: bool,
@@ -34,6 +35,10 @@ pub struct Scenery {
     pub incident_channels: bool,
     /// How long a question can be answered.
     pub confirm_within: Duration,
+    /// Texts of further runbooks.
+    pub runbooks: Vec<String>,
+    /// How long a failed step of a run waits for somebody.
+    pub hold: Duration,
 }
 
 impl Default for Scenery {
@@ -44,6 +49,8 @@ impl Default for Scenery {
             store_url: None,
             incident_channels: true,
             confirm_within: Duration::from_secs(60),
+            runbooks: Vec::new(),
+            hold: Duration::from_secs(60),
         }
     }
 }
@@ -271,10 +278,28 @@ pub fn plan(
             confirm_db: true,
             confirm_within: scenery.confirm_within,
             patience: Patience::default(),
+            hold: scenery.hold,
             incident_channels: scenery.incident_channels,
         },
         catalogue,
+        shelf: shelf(scenery),
     }
+}
+
+/// The runbooks that come with the bot, and those of the scenery.
+fn shelf(scenery: &Scenery) -> Shelf {
+    let folder = tempfile::tempdir().unwrap();
+    for text in &scenery.runbooks {
+        let name = text.lines().next().unwrap().strip_prefix("name: ").unwrap();
+        std::fs::write(folder.path().join(format!("{name}.yml")), text).unwrap();
+    }
+    let shelf = Shelf::open(Some(folder.path()), None).unwrap();
+    for problem in shelf.problems() {
+        for finding in &problem.findings {
+            panic!("{}", problem.source.explain(finding));
+        }
+    }
+    shelf
 }
 
 /// The words of a message without Slack's marks.

@@ -5,6 +5,7 @@ pub mod engine;
 pub mod expr;
 pub mod model;
 pub mod read;
+pub mod schema;
 pub mod show;
 pub mod source;
 pub mod template;

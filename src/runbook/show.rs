@@ -1,7 +1,168 @@
 //! A runbook as people read it.
 
-use super::model::{OnFailure, Runbook, Step, Use, Work};
+use super::model::{OnFailure, Runbook, Step, Trigger, Use, Work};
 use crate::domain::duration;
+
+/// A procedure that a person can follow without the bot.
+pub fn markdown(runbook: &Runbook) -> String {
+    let mut text = format!("# {}\n\n", runbook.title);
+    if !runbook.summary.is_empty() {
+        text.push_str(&format!("{}\n\n", runbook.summary.trim()));
+    }
+    for trigger in &runbook.triggers {
+        text.push_str(&match trigger {
+            Trigger::Alert(labels) => {
+                let all: Vec<String> = labels
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect();
+                format!("- Offered for alerts with `{}`\n", all.join("`, `"))
+            }
+            Trigger::Keyword(word) => format!("- Offered for incidents about “{word}”\n"),
+        });
+    }
+    if !runbook.triggers.is_empty() {
+        text.push('\n');
+    }
+    if !runbook.params.is_empty() {
+        text.push_str("| Parameter | Takes | Default | For |\n|---|---|---|---|\n");
+        for param in &runbook.params {
+            let default = param.default.as_ref().map(super::expr::text_of);
+            let default = default.unwrap_or_else(|| {
+                let word = if param.optional {
+                    "none"
+                } else {
+                    "has to be given"
+                };
+                word.to_owned()
+            });
+            text.push_str(&format!(
+                "| `{}` | {} | {default} | {} |\n",
+                param.name.value,
+                param.kind.word(),
+                param.summary.replace('|', "\\|")
+            ));
+        }
+        text.push('\n');
+    }
+    text.push_str("## Steps\n\n");
+    numbered(&runbook.steps, 0, &mut text);
+    if !runbook.finally.is_empty() {
+        text.push_str("\n## At the end in any case\n\n");
+        numbered(&runbook.finally, 0, &mut text);
+    }
+    text
+}
+
+fn numbered(steps: &[Step], depth: usize, text: &mut String) {
+    for (n, step) in steps.iter().enumerate() {
+        let line = words(step).replace('\n', " ");
+        text.push_str(&format!("{}{}. {line}\n", "   ".repeat(depth), n + 1));
+        numbered(step.inner(), depth + 1, text);
+    }
+}
+
+/// A Mermaid flow chart.
+pub fn mermaid(runbook: &Runbook) -> String {
+    let mut text = "flowchart TD\n  begin([begin])\n".to_owned();
+    let mut last = vec!["begin".to_owned()];
+    chain(&runbook.steps, &mut last, &mut text);
+    chain(&runbook.finally, &mut last, &mut text);
+    text.push_str("  finish([end])\n");
+    for from in last {
+        text.push_str(&format!("  {from} --> finish\n"));
+    }
+    text
+}
+
+/// Draws a list; `last` are the boxes that lead to what follows.
+fn chain(steps: &[Step], last: &mut Vec<String>, text: &mut String) {
+    for step in steps {
+        let id = format!("s_{}", step.id.value);
+        if step.inner().is_empty() {
+            let (open, close) = match &step.work {
+                Work::Approve { .. } | Work::Ask { .. } => ("{{", "}}"),
+                Work::Manual { .. } => ("[/", "/]"),
+                _ => ("[", "]"),
+            };
+            text.push_str(&format!(
+                "  {id}{open}\"{}\"{close}\n",
+                safe(&step.heading())
+            ));
+        }
+        let enter = if let Some(when) = &step.when {
+            let ask = format!("{id}_if");
+            text.push_str(&format!("  {ask}{{\"{}?\"}}\n", safe(&when.written)));
+            join(last, &ask, text);
+            let arrow = format!("  {ask} -->|yes| ");
+            if step.inner().is_empty() {
+                text.push_str(&format!("{arrow}{id}\n"));
+                *last = vec![id.clone(), ask.clone()];
+            } else {
+                *last = vec![ask.clone()];
+            }
+            Some(ask)
+        } else {
+            if step.inner().is_empty() {
+                join(last, &id, text);
+                *last = vec![id.clone()];
+            }
+            None
+        };
+        match &step.work {
+            Work::Parallel(inner) => {
+                let from = last.clone();
+                let mut ends = Vec::new();
+                text.push_str(&format!("  subgraph {id}[\"{}\"]\n", safe(&step.heading())));
+                for one in inner {
+                    let mut own = from.clone();
+                    chain(std::slice::from_ref(one), &mut own, text);
+                    ends.extend(own);
+                }
+                text.push_str("  end\n");
+                *last = ends;
+            }
+            Work::Block(inner) => {
+                text.push_str(&format!("  subgraph {id}[\"{}\"]\n", safe(&step.heading())));
+                chain(inner, last, text);
+                text.push_str("  end\n");
+            }
+            _ => {}
+        }
+        if let (Some(ask), false) = (&enter, step.inner().is_empty()) {
+            last.push(ask.clone());
+        }
+        if let OnFailure::Goto(to) = &step.on_failure {
+            text.push_str(&format!("  {id} -.->|fails| s_{}\n", to.value));
+        }
+        last.sort();
+        last.dedup();
+    }
+}
+
+fn join(last: &[String], to: &str, text: &mut String) {
+    for from in last {
+        text.push_str(&format!("  {from} --> {to}\n"));
+    }
+}
+
+/// A label that can't end its box.
+fn safe(label: &str) -> String {
+    label
+        .chars()
+        .map(|c| match c {
+            '"' => '\'',
+            '\n' | '\r' => ' ',
+            '[' | '{' => '(',
+            ']' | '}' => ')',
+            '<' => '‹',
+            '>' => '›',
+            '#' | ';' => ' ',
+            c => c,
+        })
+        .take(80)
+        .collect()
+}
 
 /// The steps with their numbers: `1.`, `2.`, `2.1.` …
 pub fn outline(runbook: &Runbook) -> Vec<(String, String)> {

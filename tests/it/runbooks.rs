@@ -263,17 +263,9 @@ async fn taken_over(scenery: &Scenery) {
     let run = stage.said(HOME, "Run 1 of Restart with approval").await;
     stage.becomes(&run, "waits for an answer").await;
     // The process leaves; the question stays, and another process hears the answer.
+    let question = stage.said(HOME, "can approve").await;
     stage.app.stop().await;
     let app = another_bot(&stage.sandbox, &stage.stack, &scenery).await;
-    let question = stage
-        .sandbox
-        .look(|workspace| {
-            let all = workspace.messages();
-            all.filter(|m| words_of(m).contains("can approve"))
-                .last()
-                .cloned()
-        })
-        .unwrap();
     let ben = stage.sandbox.person("ben");
     ben.clicks(HOME, &question.ts, "Approve").await.unwrap();
     stage

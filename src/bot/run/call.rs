@@ -111,8 +111,8 @@ impl Bot {
                 let found = found.map_err(|refusal| refusal.title.plain())?;
                 let what = ActionKind::Client {
                     cache: found.name.clone(),
-                    id: u64::try_from(whole(with, "id")?)
-                        .map_err(|_| "`id` is no client's number".to_owned())?,
+                    id: u64::try_from(whole(with, "client")?)
+                        .map_err(|_| "`client` is no client's number".to_owned())?,
                     server: with
                         .get("server")
                         .and_then(Value::as_str)

@@ -9,10 +9,45 @@ use crate::runbook::vocabulary::{Signature, Vocabulary};
 use crate::runbook::{Finding, Severity, Source, check, read};
 
 /// Those that come with the bot.
-const EMBEDDED: &[(&str, &str)] = &[(
-    "restart-service",
-    include_str!("../../../runbooks/restart-service.yml"),
-)];
+const EMBEDDED: &[(&str, &str)] = &[
+    (
+        "container-wont-start",
+        include_str!("../../../runbooks/container-wont-start.yml"),
+    ),
+    (
+        "database-connection-failed",
+        include_str!("../../../runbooks/database-connection-failed.yml"),
+    ),
+    (
+        "database-issues",
+        include_str!("../../../runbooks/database-issues.yml"),
+    ),
+    ("deploy", include_str!("../../../runbooks/deploy.yml")),
+    (
+        "high-memory",
+        include_str!("../../../runbooks/high-memory.yml"),
+    ),
+    (
+        "high-traffic",
+        include_str!("../../../runbooks/high-traffic.yml"),
+    ),
+    (
+        "memory-leak",
+        include_str!("../../../runbooks/memory-leak.yml"),
+    ),
+    (
+        "restart-service",
+        include_str!("../../../runbooks/restart-service.yml"),
+    ),
+    (
+        "security-incident",
+        include_str!("../../../runbooks/security-incident.yml"),
+    ),
+    (
+        "slow-responses",
+        include_str!("../../../runbooks/slow-responses.yml"),
+    ),
+];
 
 /// Most files of a folder.
 const MAX_FILES: usize = 200;

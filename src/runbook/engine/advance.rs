@@ -499,7 +499,14 @@ impl Walk<'_> {
             |title| {
                 title
                     .text(&self.values(suffix))
-                    .unwrap_or_else(|_| title.written())
+                    // That of a loop may speak of an item, which it has not yet.
+                    .unwrap_or_else(|_| {
+                        Step {
+                            title: None,
+                            ..step.clone()
+                        }
+                        .heading()
+                    })
             },
         );
         let state = StepState {

@@ -165,7 +165,7 @@ impl<'t> Reader<'t> {
             }
             Some(Err(error)) => {
                 let at = self.offset(error.marker().index());
-                let finding = Finding::error(Span::new(at, at + 1), error.info().to_string());
+                let finding = Finding::error(Span::new(at, at + 1), error.info().clone());
                 Err(Stop(hinted(finding)))
             }
             Some(Ok((event, span))) => {

@@ -14,6 +14,7 @@ mod crash;
 mod diagnostics;
 mod docker;
 mod docs;
+mod handbook;
 mod hostile;
 mod image;
 mod layers;

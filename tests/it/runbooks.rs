@@ -265,7 +265,9 @@ async fn taken_over(scenery: &Scenery) {
     // The process leaves; the question stays, and another process hears the answer.
     let question = stage.said(HOME, "can approve").await;
     stage.app.stop().await;
-    let app = another_bot(&stage.sandbox, &stage.stack, &scenery).await;
+    let app = another_bot(&stage.sandbox, &stage.stack, scenery).await;
+    let sockets = stage.sandbox.wait_for_sockets(1, Duration::from_secs(20));
+    sockets.await.unwrap();
     let ben = stage.sandbox.person("ben");
     ben.clicks(HOME, &question.ts, "Approve").await.unwrap();
     stage

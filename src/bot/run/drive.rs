@@ -165,7 +165,8 @@ impl Bot {
                     call.abort();
                 }
             }
-            if !(batch.is_empty() && taken.is_empty() && notes.is_empty())
+            let news = !batch.is_empty() || !taken.is_empty() || !notes.is_empty();
+            if news
                 && !self
                     .commit_run(
                         &teller,

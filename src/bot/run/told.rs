@@ -1,6 +1,8 @@
 //! What is said of a run: one message that is edited, a message for each question, and entries on
 //! the timeline.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::drive::path_of;
@@ -11,7 +13,7 @@ use crate::domain::{
     duration,
 };
 use crate::runbook::Runbook;
-use crate::runbook::engine::{Phase, RunState, Said, StepState, Verdict};
+use crate::runbook::engine::{Phase, RunState, Said, StepState, Verdict, titles};
 use crate::runbook::model::{Step, Work};
 use crate::store::ActionRecord;
 
@@ -294,10 +296,11 @@ pub(super) fn run_message(runbook: &Runbook, state: &RunState) -> Message {
         .bold(&runbook.title)
         .text(format!(" {how}"));
     let mut message = Message::new(tone, title);
+    let titles = titles(runbook, state);
     let mut lines = Vec::new();
-    step_lines(&runbook.steps, state, "", 0, &mut lines);
+    step_lines(&runbook.steps, state, &titles, "", 0, &mut lines);
     if state.verdict.is_some() || state.stop.is_some() {
-        step_lines(&runbook.finally, state, "", 0, &mut lines);
+        step_lines(&runbook.finally, state, &titles, "", 0, &mut lines);
     }
     let left = lines.len().saturating_sub(MAX_LINES);
     let mut text = lines
@@ -337,6 +340,7 @@ pub(super) fn run_message(runbook: &Runbook, state: &RunState) -> Message {
 fn step_lines(
     steps: &[Step],
     state: &RunState,
+    titles: &BTreeMap<String, String>,
     suffix: &str,
     depth: usize,
     lines: &mut Vec<String>,
@@ -354,7 +358,10 @@ fn step_lines(
             Some((Phase::Asking, _)) => "❓",
             Some(_) => "⏳",
         };
-        let title = known.map_or_else(|| step.heading(), |known| known.title.clone());
+        let title = known.map_or_else(
+            || titles.get(&step.id.value).cloned().unwrap_or_default(),
+            |known| known.title.clone(),
+        );
         let said = known
             .filter(|known| !known.line.is_empty() && known.line != title)
             .map(|known| format!(" — {}", first_line(&known.line)))
@@ -371,9 +378,9 @@ fn step_lines(
             "    ".repeat(depth)
         ));
         if known.is_some() {
-            let turn = known
-                .and_then(|known| known.items.as_ref())
-                .map(|items| {
+            let turn = known.and_then(|known| known.items.as_ref()).map_or_else(
+                || suffix.to_owned(),
+                |items| {
                     // The turn that is under way, or the last.
                     (0..items.len())
                         .rev()
@@ -382,9 +389,9 @@ fn step_lines(
                             state.steps.keys().any(|path| path.ends_with(&inner))
                         })
                         .map_or(format!("{suffix}[0]"), |n| format!("{suffix}[{n}]"))
-                })
-                .unwrap_or_else(|| suffix.to_owned());
-            step_lines(step.inner(), state, &turn, depth + 1, lines);
+                },
+            );
+            step_lines(step.inner(), state, titles, &turn, depth + 1, lines);
         }
     }
 }

@@ -14,7 +14,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use advance::{Advance, Said, Wanted, advance, wanted};
+pub use advance::{Advance, Said, Wanted, advance, titles, wanted};
 pub use drive::{Batch, Drive};
 pub use event::{
     Decision, Finished, NotNow, Outcome, decide, finished, interrupted, queued, started, stop, vote,

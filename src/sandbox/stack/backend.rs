@@ -129,7 +129,6 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
         },
         (Seat::Bot, _) => idle("SELECT state, count(*) FROM pg_stat_activity GROUP BY ?"),
         (Seat::Exporter, _) => idle("SELECT * FROM pg_stat_database"),
-        (Seat::Scheduler, _) => idle("COMMIT"),
         (Seat::Reports, Some(began)) => Doing {
             state: "active",
             since: began.max(one.started_at),
@@ -137,7 +136,7 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
             waits_for: Some("IO: DataFileRead"),
             query: RUNAWAY,
         },
-        (Seat::Reports, None) => idle("COMMIT"),
+        (Seat::Scheduler, _) | (Seat::Reports, None) => idle("COMMIT"),
         (Seat::Pool(_), _) => match waiter {
             Some(waiter) => Doing {
                 state: "active",

@@ -258,8 +258,8 @@ fn locks(world: &World) -> Locks {
     let root = world.asked.backends.list.iter();
     let root = root
         .filter(|one| one.seat == Seat::Reports)
-        .map(|one| one.pid);
-    let root = root.filter(|_| !waiting.is_empty()).next();
+        .map(|one| one.pid)
+        .find(|_| !waiting.is_empty());
     let mut tree = Vec::new();
     let mut add = |pid: i32, depth: u32, waiter: Option<(&Waiter, i32)>| {
         let Some(session) = session(pid) else { return };

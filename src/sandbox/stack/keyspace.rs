@@ -53,7 +53,7 @@ pub(super) fn key(number: u64, now: Timestamp) -> BigKey {
         }
     };
     // A few entities have very many accounts.
-    let bytes = if kind == "hash" && dice / 7 % 400 == 0 {
+    let bytes = if kind == "hash" && (dice / 7).is_multiple_of(400) {
         bytes * 60
     } else {
         bytes

@@ -190,6 +190,7 @@ impl Page {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the model's figures are exact")]
 mod tests {
     use std::time::Duration;
 

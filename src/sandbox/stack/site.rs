@@ -113,6 +113,7 @@ async fn health(State(stack): State<Stack>) -> Response {
 }
 
 /// What stands before the frontend finds a replica, or answers itself.
+#[expect(clippy::result_large_err, reason = "a handler's answer either way")]
 fn serves(stack: &Stack) -> Result<(), Response> {
     if stack.world().of(Role::Frontend).any(Container::serves) {
         Ok(())

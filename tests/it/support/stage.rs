@@ -39,6 +39,8 @@ pub struct Scenery {
     pub runbooks: Vec<String>,
     /// How long a failed step of a run waits for somebody.
     pub hold: Duration,
+    /// Simulated seconds in a second.
+    pub speed: f64,
 }
 
 impl Default for Scenery {
@@ -51,6 +53,7 @@ impl Default for Scenery {
             confirm_within: Duration::from_secs(60),
             runbooks: Vec::new(),
             hold: Duration::from_secs(60),
+            speed: 50.0,
         }
     }
 }
@@ -82,7 +85,7 @@ impl Stage {
             Delivery::Socket
         };
         let stack = Stack::start(StackConfig {
-            speed: 50.0,
+            speed: scenery.speed,
             ..StackConfig::default()
         });
         let config = SandboxConfig {
@@ -294,11 +297,17 @@ fn shelf(scenery: &Scenery) -> Shelf {
         std::fs::write(folder.path().join(format!("{name}.yml")), text).unwrap();
     }
     let shelf = Shelf::open(Some(folder.path()), None).unwrap();
-    for problem in shelf.problems() {
-        for finding in &problem.findings {
-            panic!("{}", problem.source.explain(finding));
-        }
-    }
+    let mistakes: Vec<String> = shelf
+        .problems()
+        .iter()
+        .flat_map(|problem| {
+            problem
+                .findings
+                .iter()
+                .map(|f| problem.source.explain(f).to_string())
+        })
+        .collect();
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
     shelf
 }
 

@@ -21,6 +21,7 @@ mod layers;
 mod page;
 mod probe;
 mod runbooks;
+mod shelf;
 mod store;
 mod stories;
 mod support;

@@ -18,6 +18,7 @@ mod handbook;
 mod hostile;
 mod image;
 mod layers;
+mod nasty;
 mod page;
 mod probe;
 mod runbooks;

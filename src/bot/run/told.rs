@@ -284,7 +284,8 @@ pub(super) fn run_message(runbook: &Runbook, state: &RunState) -> Message {
             .values()
             .any(|s| s.phase == Phase::Asking || s.is_held()) =>
         {
-            (Tone::Question, "waits for an answer".to_owned())
+            // Its questions are messages of their own; this one's only button stops it.
+            (Tone::Progress, "waits for an answer".to_owned())
         }
         None => (Tone::Progress, "is running".to_owned()),
         Some(Verdict::Succeeded) => (Tone::Good, "succeeded".to_owned()),

@@ -13,7 +13,7 @@ use crate::domain::duration::Human;
 use crate::domain::timeline::Draft;
 use crate::domain::{
     Audience, Content, Destination, EntryKind, Incident, Line, Message, Outgoing, Request, Role,
-    Stream, Tone,
+    ServiceName, Stream, Tone,
 };
 use crate::store::{ActionRow, Claimed, DEAD_AFTER, StoreError, Tx};
 
@@ -94,6 +94,8 @@ pub(super) struct Done {
     pub(super) run: Option<i64>,
     /// A run that has been told something.
     pub(super) wake: Option<i64>,
+    /// Figures of these services, to be told anew in this message once they are fresh.
+    pub(super) refresh: Option<(Outgoing, Vec<ServiceName>)>,
 }
 
 type Work = Box<dyn for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Done, Fault>> + Send>;
@@ -326,6 +328,12 @@ impl Bot {
                 if let Some(run) = done.wake {
                     self.wake_run(run);
                 }
+                if let Some((outgoing, services)) = done.refresh {
+                    let bot = self.clone();
+                    self.inner
+                        .tasks
+                        .spawn(bot.refresh_stats(outgoing, services));
+                }
                 "done"
             }
             Err(Fault::Refusal(refusal)) => {
@@ -394,7 +402,7 @@ impl Bot {
                 });
                 self.ask("service.logs", params).await
             }
-            C::Stats { service } => self.stats(service.as_deref()).await,
+            C::Stats { service } => self.stats(ask, service.as_deref()).await,
             C::Events { service, since } => {
                 let params = json!({"service": service, "since": Human(since)});
                 self.ask("service.events", params).await

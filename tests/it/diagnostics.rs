@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use treasury_bot::domain::EntryKind;
+use treasury_bot::platform::Platform;
 use treasury_bot::probe::Database;
 use treasury_bot::sandbox::stack::Fault;
 
@@ -83,5 +84,39 @@ async fn errors_are_drawn_from_prometheus_and_the_site_is_checked() {
     assert!(files[0].alt_txt.contains("errors"), "{}", files[0].alt_txt);
     stage.ana("check frontend").await;
     stage.said(HOME, "/stack/site/").await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn old_figures_come_at_once_and_are_told_anew_in_the_same_message() {
+    let stage = Stage::set(Scenery {
+        speed: 1.0,
+        ..Scenery::default()
+    })
+    .await;
+    let frontend = stage.stack.services().remove(0);
+    // Until the newest samples are of some age.
+    loop {
+        let taken_at = stage.stack.stats(&frontend).await.unwrap().taken_at;
+        let age = jiff::Timestamp::now().duration_since(taken_at);
+        if age > jiff::SignedDuration::from_millis(2_300) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stage.ana(&format!("stats {}", frontend.name)).await;
+    let first = stage.said(HOME, "MEMORY").await;
+    let old = words_of(&first);
+    let fresh = stage
+        .sandbox
+        .wait_for(Duration::from_secs(10), |workspace| {
+            let now = workspace.channel(&first.channel)?.message(&first.ts)?;
+            (words_of(now) != old).then(|| words_of(now))
+        })
+        .await
+        .unwrap();
+    assert!(fresh.contains("MEMORY"), "{fresh}");
+    stage.quiet().await;
+    assert_eq!(stage.count("MEMORY"), 1, "one message");
     stage.finish().await;
 }

@@ -89,8 +89,9 @@ async fn errors_are_drawn_from_prometheus_and_the_site_is_checked() {
 
 #[tokio::test]
 async fn old_figures_come_at_once_and_are_told_anew_in_the_same_message() {
+    // Its engine samples once in a simulated second: every three seconds.
     let stage = Stage::set(Scenery {
-        speed: 1.0,
+        speed: 0.33,
         ..Scenery::default()
     })
     .await;

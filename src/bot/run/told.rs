@@ -142,11 +142,11 @@ impl Teller<'_> {
     pub(super) fn question_over(&self, state: &RunState, path: &str) -> Option<Outgoing> {
         let step = state.steps.get(path)?;
         let own = self.step(path)?;
-        let asked = matches!(
+        let asks = matches!(
             own.work,
             Work::Ask { .. } | Work::Approve { .. } | Work::Manual { .. }
         );
-        if !asked {
+        if !asks || !step.asked {
             return None;
         }
         if step.phase == Phase::Asking {
@@ -365,7 +365,13 @@ fn step_lines(
         );
         let said = known
             .filter(|known| !known.line.is_empty() && known.line != title)
-            .map(|known| format!(" — {}", first_line(&known.line)))
+            .map(|known| match known.phase {
+                // The condition is for who reads the run afterwards.
+                Phase::Skipped if known.line.starts_with("not needed") => {
+                    " — not needed".to_owned()
+                }
+                _ => format!(" — {}", first_line(&known.line)),
+            })
             .unwrap_or_default();
         let again = known.map_or(String::new(), |known| {
             if known.attempt > 1 && !matches!(known.phase, Phase::Succeeded) {
@@ -376,7 +382,8 @@ fn step_lines(
         });
         lines.push(format!(
             "{}{mark} {title}{again}{said}",
-            "    ".repeat(depth)
+            // Spaces at the start of a line are lost in a chat; these are not.
+            "\u{2003}".repeat(depth)
         ));
         if known.is_some() {
             let turn = known.and_then(|known| known.items.as_ref()).map_or_else(

@@ -507,6 +507,7 @@ impl Walk<'_> {
             call: None,
             result: Value::Null,
             line: String::new(),
+            asked: false,
             votes: Vec::new(),
             items: None,
             interruptions: 0,
@@ -668,6 +669,7 @@ impl Walk<'_> {
         let until = after(self.now, step.timeout.unwrap_or(ASK_TIMEOUT));
         self.change(path, |state| {
             state.phase = Phase::Asking;
+            state.asked = true;
             state.until = Some(until);
             state.line = text;
         });

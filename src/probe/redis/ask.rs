@@ -24,6 +24,8 @@ pub(super) enum Ask<'a> {
     Clients,
     /// Names this connection.
     Introduce,
+    /// Chooses the database that `keys` looks at.
+    Select(i64),
     /// Closes another client's connection: the one command that does something.
     Kill(u64),
     ClusterInfo,
@@ -81,6 +83,11 @@ impl Ask<'_> {
             }
             Self::Clients => words(&["CLIENT", "LIST"]),
             Self::Introduce => words(&["CLIENT", "SETNAME", NAME]),
+            Self::Select(database) => {
+                let mut command = cmd("SELECT");
+                command.arg(*database);
+                command
+            }
             Self::Kill(id) => {
                 let mut command = words(&["CLIENT", "KILL", "ID"]);
                 command.arg(*id);
@@ -93,6 +100,16 @@ impl Ask<'_> {
             Self::Sentinels(name) => words(&["SENTINEL", "SENTINELS", name]),
         }
     }
+}
+
+/// Says who the bot is. Not an [`Ask`], which can be printed.
+pub(super) fn login(user: Option<&str>, password: &str) -> Cmd {
+    let mut command = cmd("AUTH");
+    if let Some(user) = user {
+        command.arg(user);
+    }
+    command.arg(password);
+    command
 }
 
 /// A prefix as a pattern of `MATCH`: every character stands for itself.
@@ -129,6 +146,7 @@ mod tests {
             Ask::ExpiresIn(b"k"),
             Ask::Clients,
             Ask::Introduce,
+            Ask::Select(1),
             Ask::Kill(1),
             Ask::ClusterInfo,
             Ask::ClusterNodes,
@@ -138,7 +156,7 @@ mod tests {
         ];
         let reading = [
             "INFO", "CONFIG", "SLOWLOG", "SCAN", "DBSIZE", "MEMORY", "TYPE", "PTTL", "CLIENT",
-            "CLUSTER", "SENTINEL",
+            "CLUSTER", "SENTINEL", "SELECT",
         ];
         for ask in all {
             let packed = ask.command().get_packed_command();

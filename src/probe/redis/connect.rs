@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, FromRedisValue, Pipeline, RedisError,
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, FromRedisValue, Pipeline,
+    RedisConnectionInfo, RedisError,
 };
 
-use super::ask::Ask;
+use super::ask::{Ask, login};
 use super::parse::clean;
 use super::{Address, Redis};
 use crate::probe::{ProbeError, ProbeErrorKind as Kind};
@@ -86,11 +87,8 @@ impl Redis {
             },
             _ => ConnectionAddr::Tcp(at.host.clone(), at.port),
         };
-        let mut settings = self.info.redis_settings().clone().set_skip_set_lib_name();
-        if self.sentinel.is_some() && *at == self.main {
-            // A Sentinel has no databases.
-            settings = settings.set_db(0);
-        }
+        // Who it is and which database it wants is said below, so that a refusal keeps its words.
+        let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
         let info = self
             .info
             .clone()
@@ -105,17 +103,71 @@ impl Redis {
         let mut server = client
             .get_multiplexed_async_connection_with_config(&config)
             .await
-            .map_err(|error| self.error(at, &error))?;
-        // Sentinels and narrow users refuse it; then it goes without a name.
-        let named: Result<(), RedisError> = Ask::Introduce.command().query_async(&mut server).await;
-        if let Err(error) = named {
-            if is_cut(&error) || error.is_timeout() {
-                return Err(self.error(at, &error));
-            }
-            tracing::debug!(server = %at, %error, "no name for the connection");
-        }
+            .map_err(|error| self.unconnected(at, &error))?;
+        self.introduce(&mut server, at)
+            .await
+            .map_err(|error| self.unconnected(at, &error))?;
         self.kept.lock().await.insert(at.clone(), server.clone());
         Ok((server, false))
+    }
+
+    /// Says who the bot is, which database it wants, and what it is called.
+    async fn introduce(
+        &self,
+        server: &mut MultiplexedConnection,
+        at: &Address,
+    ) -> Result<(), RedisError> {
+        let own = self.info.redis_settings();
+        let sentinel = self.sentinel.is_some() && *at == self.main;
+        if let Some(password) = own.password() {
+            // A Sentinel often has no password, and then need not learn that of its master.
+            let wanted = if sentinel {
+                let masters: Result<::redis::Value, RedisError> =
+                    Ask::SentinelMasters.command().query_async(server).await;
+                match masters {
+                    Ok(_) => false,
+                    Err(error) if code_is(&error, "NOAUTH") => true,
+                    Err(error) => return Err(error),
+                }
+            } else {
+                true
+            };
+            if wanted {
+                let _: () = login(own.username(), password).query_async(server).await?;
+            }
+        }
+        // A Sentinel has no databases.
+        if !sentinel && own.db() != 0 {
+            let _: () = Ask::Select(own.db()).command().query_async(server).await?;
+        }
+        let named: Result<(), RedisError> = Ask::Introduce.command().query_async(server).await;
+        match named {
+            Err(error)
+                if code_is(&error, "NOPERM")
+                    || code_is(&error, "NOAUTH")
+                    || error.to_string().to_lowercase().contains("unknown") =>
+            {
+                // Sentinels and narrow users refuse it; then it goes without a name.
+                tracing::debug!(server = %at, %error, "no name for the connection");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// The same as [`Self::error`] for a connection that is only being made.
+    fn unconnected(&self, at: &Address, error: &RedisError) -> ProbeError {
+        let tls = matches!(self.info.addr(), ConnectionAddr::TcpTls { .. });
+        if tls && error.is_timeout() {
+            // A server without TLS waits for the end of a command that never comes.
+            return ProbeError::new(
+                Kind::Timeout,
+                format!("Redis at {at} did not answer in time to an encrypted connection"),
+                "write redis:// if it speaks no TLS; else it hangs, or a firewall swallows the \
+                 packets",
+            );
+        }
+        self.error(at, error)
     }
 
     /// What an error means, and what to do about it.
@@ -139,7 +191,11 @@ impl Redis {
                  them, or raise maxclients",
             );
         }
-        if error.kind() == ErrorKind::AuthenticationFailed || has("WRONGPASS") || has("NOAUTH") {
+        if error.kind() == ErrorKind::AuthenticationFailed
+            || has("WRONGPASS")
+            || has("NOAUTH")
+            || has("without any password configured")
+        {
             return ProbeError::new(
                 Kind::Authenticate,
                 format!("{label} does not let the user \"{user}\" in: {told}"),
@@ -153,7 +209,7 @@ impl Redis {
                 format!(
                     "ACL SETUSER {user} +info +ping +config|get +slowlog|get +scan +type +pttl \
                      +memory|usage +dbsize +client|list +client|setname +client|kill \
-                     +cluster|info +cluster|nodes ~*"
+                     +cluster|info +cluster|nodes +select ~*"
                 ),
             );
         }
@@ -194,6 +250,10 @@ impl Redis {
             "see its logs",
         )
     }
+}
+
+fn code_is(error: &RedisError, code: &str) -> bool {
+    error.code() == Some(code) || error.to_string().contains(code)
 }
 
 fn is_cut(error: &RedisError) -> bool {

@@ -26,6 +26,8 @@ struct Told {
     info: Info,
     maxmemory: Option<u64>,
     maxclients: u64,
+    /// It is configured to write snapshots, where it tells.
+    snapshots: Option<bool>,
 }
 
 pub(super) async fn summary(redis: &Redis) -> Result<CacheSummary, ProbeError> {
@@ -103,9 +105,15 @@ async fn tell(redis: &Redis, address: Address, info: Info) -> Told {
         Some(count) => Some(count),
         None => setting("maxclients").await,
     };
+    let save: Result<Vec<(String, String)>, _> = redis.ask(&address, &Ask::ConfigGet("save")).await;
+    let snapshots = save
+        .ok()
+        .and_then(|told| told.into_iter().next())
+        .map(|(_, rules)| !rules.trim().is_empty());
     Told {
         maxmemory: maxmemory.filter(|bytes| *bytes > 0),
         maxclients: maxclients.unwrap_or(0),
+        snapshots,
         address,
         info,
     }
@@ -140,7 +148,16 @@ async fn sentinels(redis: &Redis, name: &str, summary: &mut CacheSummary) {
     });
     let others: Result<Vec<std::collections::HashMap<String, String>>, _> =
         redis.ask(&redis.main, &Ask::Sentinels(name)).await;
-    let count = others.map_or(0, |list| list.len() as u64) + 1;
+    // Those that are known but gone have no vote.
+    let there = |one: &std::collections::HashMap<String, String>| {
+        let flags = one.get("flags").map_or("", String::as_str);
+        !flags
+            .split(',')
+            .any(|flag| matches!(flag, "s_down" | "o_down" | "disconnected"))
+    };
+    let count = others.map_or(0, |list| {
+        list.iter().filter(|one| there(one)).count() as u64
+    }) + 1;
     let quorum = mine
         .and_then(|master| master.get("quorum")?.parse::<u64>().ok())
         .unwrap_or(0);
@@ -182,10 +199,19 @@ fn of(all: &[&Told]) -> CacheSummary {
         .max_by(f64::total_cmp);
     let maxima: Vec<u64> = all.iter().filter_map(|told| told.maxmemory).collect();
     let aof = any("aof_enabled", "1");
+    // A server that never saved tells its start as the time of its last save.
+    let has_saved = |told: &&&Told| match told.info.number("rdb_saves") {
+        Some(count) => count > 0,
+        None => true,
+    };
     let saved = all
         .iter()
+        .filter(has_saved)
         .filter_map(|told| told.info.number("rdb_last_save_time"))
         .min();
+    let snapshots = all
+        .iter()
+        .any(|told| told.snapshots.unwrap_or(saved.is_some()));
     let replicas: Vec<_> = all.iter().flat_map(|told| told.info.replicas()).collect();
     let lag =
         all.iter()
@@ -222,7 +248,7 @@ fn of(all: &[&Told]) -> CacheSummary {
         clients_blocked: sum("blocked_clients"),
         rejected: sum("rejected_connections"),
         keys: all.iter().map(|told| told.info.keys()).sum(),
-        persistence: match (aof, saved.is_some_and(|at| at > 0)) {
+        persistence: match (aof, snapshots) {
             (true, true) => "append-only file, snapshots",
             (true, false) => "append-only file",
             (false, true) => "snapshots",

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::FutureExt;
@@ -12,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use secrecy::ExposeSecret;
 
-use crate::bot::{Access, Bot, Catalogue, Named, Settings};
+use crate::bot::{Access, Bot, Catalogue, Named, Settings, Shelf};
 use crate::config::{Config, SlackMode};
-use crate::domain::Target;
 use crate::domain::service::Patience;
+use crate::domain::{ServiceName, Target};
 use crate::platform::Platform;
 use crate::platform::docker::Docker;
 use crate::probe::postgres::{self, Postgres};
@@ -23,6 +24,7 @@ use crate::probe::prometheus::{self, Prometheus};
 use crate::probe::redis::{self, Redis};
 use crate::probe::web::{self as web_probe, Web};
 use crate::probe::{Cache, Database, Http};
+use crate::sandbox::stack::Stack;
 use crate::slack::{Mode, Slack, SlackConfig};
 use crate::store::{Store, Use};
 use crate::web;
@@ -41,6 +43,8 @@ pub struct Plan {
     pub settings: Settings,
     /// The services and their platforms.
     pub catalogue: Catalogue,
+    /// The runbooks.
+    pub shelf: Shelf,
 }
 
 impl Plan {
@@ -99,13 +103,80 @@ impl Plan {
                     stop: policy.stop_grace,
                     healthy: policy.healthy_within,
                 },
+                hold: config.runbooks.hold,
                 incident_channels: slack.incident_channels,
             },
+            shelf: Shelf::open(
+                config.runbooks.folder.as_deref(),
+                Some(config.services.iter().map(|s| s.name.to_string()).collect()),
+            )?,
             catalogue: Catalogue::new(config.services.clone(), docker, None)
                 .with_probes(databases(config)?, caches(config)?)
                 .with_web(web_probe(config)?, prometheus(config)),
         })
     }
+}
+
+/// The simulated stack and all that can be asked of it; its pages where they are served, at an
+/// address such as `http://127.0.0.1:8900`.
+pub fn simulated(stack: &Stack, pages: Option<&str>) -> anyhow::Result<Catalogue> {
+    let platform: Arc<dyn Platform> = Arc::new(stack.clone());
+    let mut services = stack.services();
+    let mut asked = web_probe::Config::default();
+    let mut figures = None;
+    if let Some(pages) = pages {
+        let url = url::Url::parse(pages)?;
+        asked.hosts.extend(
+            url.host_str()
+                .zip(url.port())
+                .map(|(host, port)| format!("{host}:{port}")),
+        );
+        figures = Some(Prometheus::new(prometheus::Config {
+            url: format!("{pages}/stack/prometheus"),
+            token: None,
+            timeout: Duration::from_secs(5),
+        }));
+        for service in &mut services {
+            let name = service.name.clone();
+            match name.as_str() {
+                "frontend" => {
+                    service.check = vec![
+                        format!("{pages}/stack/site/"),
+                        format!("{pages}/stack/site/assets/app.js"),
+                    ];
+                }
+                "api" => {}
+                _ => continue,
+            }
+            service.metrics = [
+                ("errors", "error_percent"),
+                ("p95", "p95_ms"),
+                ("requests", "requests_per_second"),
+            ]
+            .map(|(metric, series)| {
+                let query = format!("treasury:{series}{{service=\"{name}\"}}");
+                (metric.to_owned(), query)
+            })
+            .into();
+        }
+    }
+    let named = |name: &str| ServiceName::parse(name);
+    let database: Arc<dyn Database> = Arc::new(stack.database());
+    let cache: Arc<dyn Cache> = Arc::new(stack.cache());
+    Ok(Catalogue::new(services, None, Some(platform))
+        .with_probes(
+            vec![Named {
+                name: named("postgres")?,
+                service: named("postgres")?,
+                probe: database,
+            }],
+            vec![Named {
+                name: named("redis")?,
+                service: named("redis")?,
+                probe: cache,
+            }],
+        )
+        .with_web(Web::new(asked)?, figures))
 }
 
 /// Who asks web addresses: those of the configured services always, public ones, and the private
@@ -199,6 +270,7 @@ impl App {
             store.clone(),
             plan.settings,
             plan.catalogue,
+            plan.shelf,
             Http::new(),
             shutdown.clone(),
         );

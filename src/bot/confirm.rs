@@ -79,7 +79,7 @@ impl Bot {
                 };
                 Ok(Done {
                     answer: Some(answer),
-                    drive: None,
+                    ..Done::default()
                 })
             })
         })

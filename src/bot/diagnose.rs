@@ -5,13 +5,15 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::worker::{Answer, Effect};
+use super::worker::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault};
 use crate::domain::service::{
     Event, Health, LogQuery, Logs, Replica, ReplicaState, Service, ServiceStats, ServiceStatus,
     well_text,
 };
-use crate::domain::{Button, Line, Message, Part, Tone, duration};
+use crate::domain::{
+    Audience, Button, Content, Line, Message, Outgoing, Part, ServiceName, Tone, duration,
+};
 use crate::platform::PlatformError;
 
 impl Bot {
@@ -66,24 +68,93 @@ impl Bot {
         Ok(Effect::Say(Answer::to_all(message.buttons(unwell))))
     }
 
-    pub(super) async fn stats(&self, name: Option<&str>) -> Result<Effect, Fault> {
-        if let Some(name) = name {
-            return self.ask("service.stats", json!({ "service": name })).await;
+    /// The newest samples at once, with their age; where that is high, the same message is edited
+    /// as soon as there are fresh ones.
+    pub(super) async fn stats(&self, ask: &Ask, name: Option<&str>) -> Result<Effect, Fault> {
+        let services: Vec<&Service> = match name {
+            Some(name) => {
+                let (service, platform) = self
+                    .catalogue()
+                    .find(name, |near| format!("stats {near}"))?;
+                // What is wrong with the only one is the answer.
+                platform.stats(service).await?;
+                vec![service]
+            }
+            None => self.catalogue().services().iter().collect(),
+        };
+        let rows = self.sampled(&services).await;
+        let now = self.store().now();
+        let message = stats_message(&rows, now);
+        let stale = oldest(&rows).is_some_and(|at| duration::between(at, now) > OLD);
+        if !stale || ask.request.place.is_terminal() {
+            return Ok(Effect::Say(Answer::to_all(message)));
         }
-        let services = self.catalogue().services();
-        let rows = join_all(services.iter().map(|service| async move {
+        let names = services
+            .iter()
+            .map(|service| service.name.clone())
+            .collect();
+        let outgoing = ask.outgoing(Content::Message(message.clone()), Audience::Everyone);
+        Ok(Effect::write(move |_| {
+            Box::pin(async move {
+                Ok(Done {
+                    answer: Some(Answer::to_all(message)),
+                    refresh: Some((outgoing, names)),
+                    ..Done::default()
+                })
+            })
+        }))
+    }
+
+    async fn sampled<'s>(
+        &self,
+        services: &[&'s Service],
+    ) -> Vec<(&'s Service, Result<ServiceStats, PlatformError>)> {
+        join_all(services.iter().map(|service| async move {
             let stats = match self.catalogue().platform(service) {
                 Ok(platform) => platform.stats(service).await,
                 Err(refusal) => Err(PlatformError::Unsupported(refusal.title.plain())),
             };
-            (service, stats)
+            (*service, stats)
         }))
-        .await;
-        Ok(Effect::Say(Answer::to_all(stats_message(
-            &rows,
-            self.store().now(),
-        ))))
+        .await
     }
+
+    /// Edits an answer once there are fresh samples; leaves it where none come.
+    pub(super) async fn refresh_stats(self, outgoing: Outgoing, names: Vec<ServiceName>) {
+        let catalogue = self.catalogue();
+        let services: Vec<&Service> = catalogue
+            .services()
+            .iter()
+            .filter(|service| names.contains(&service.name))
+            .collect();
+        let deadline = std::time::Instant::now() + FRESH_WITHIN;
+        while std::time::Instant::now() < deadline && !self.inner.shutdown.is_cancelled() {
+            tokio::time::sleep(LOOK).await;
+            let rows = self.sampled(&services).await;
+            let now = self.store().now();
+            if oldest(&rows).is_none_or(|at| duration::between(at, now) > OLD) {
+                continue;
+            }
+            let message = stats_message(&rows, now);
+            let edit = crate::bot::with_content(&outgoing, Content::Message(message));
+            if let Err(error) = self.store().outbox_put(edit).await {
+                tracing::warn!(%error, "fresh figures could not be told");
+            }
+            return;
+        }
+    }
+}
+
+/// Samples older than this are told at once, and then told anew.
+const OLD: Duration = Duration::from_secs(2);
+/// How long fresh ones are waited for.
+const FRESH_WITHIN: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(250);
+
+/// When the oldest of these samples was taken.
+fn oldest(rows: &[(&Service, Result<ServiceStats, PlatformError>)]) -> Option<jiff::Timestamp> {
+    let taken = rows.iter().filter_map(|(_, stats)| stats.as_ref().ok());
+    taken.map(|stats| stats.taken_at).min()
 }
 
 pub(super) fn stats_message(

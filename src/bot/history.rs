@@ -106,7 +106,7 @@ impl Bot {
                 };
                 Ok(Done {
                     answer: Some(answer),
-                    drive: None,
+                    ..Done::default()
                 })
             })
         }))

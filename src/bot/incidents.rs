@@ -117,7 +117,7 @@ impl Bot {
                 .text("A place to work on it is being opened; you are invited");
                 Ok(Done {
                     answer: Some(Answer::to_asker(answer)),
-                    drive: None,
+                    ..Done::default()
                 })
             })
         }))
@@ -366,7 +366,7 @@ impl Bot {
                     .text(" are linked");
                 Ok(Done {
                     answer: Some(Answer::to_all(Message::new(Tone::Good, line))),
-                    drive: None,
+                    ..Done::default()
                 })
             })
         }))
@@ -407,7 +407,7 @@ impl Bot {
                 };
                 Ok(Done {
                     answer: Some(answer),
-                    drive: None,
+                    ..Done::default()
                 })
             })
         }))
@@ -456,7 +456,7 @@ impl Bot {
                 }
                 Ok(Done {
                     answer: Some(Answer::to_all(told)),
-                    drive: None,
+                    ..Done::default()
                 })
             })
         }))

@@ -17,6 +17,7 @@ mod probes;
 mod recover;
 mod refusal;
 pub mod registry;
+mod run;
 mod watch;
 mod worker;
 
@@ -37,6 +38,7 @@ use crate::store::{Accepted, Store, StoreError};
 pub use catalogue::{Catalogue, Named};
 pub use policy::Access;
 pub use refusal::{Failure, Fault, Refusal};
+pub use run::Shelf;
 
 /// Whether a request was new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub struct Settings {
     pub confirm_within: Duration,
     /// How long a service may take to stop and to become healthy.
     pub patience: Patience,
+    /// How long a failed step of a run waits for somebody to retry it or leave it out.
+    pub hold: Duration,
     /// Each incident gets a channel of its own; otherwise a thread in the main channel.
     pub incident_channels: bool,
 }
@@ -84,8 +88,11 @@ struct Inner {
     store: Store,
     settings: Settings,
     catalogue: Catalogue,
+    shelf: Shelf,
     http: Http,
     watch: watch::Watch,
+    /// The runs driven by this process, with what wakes them.
+    runs: std::sync::Mutex<HashMap<i64, Arc<tokio::sync::Notify>>>,
     /// This process's name in the store.
     instance: String,
     /// When this process last said in the store that it is alive.
@@ -103,6 +110,7 @@ impl Bot {
         store: Store,
         settings: Settings,
         catalogue: Catalogue,
+        shelf: Shelf,
         http: Http,
         shutdown: CancellationToken,
     ) -> Self {
@@ -111,8 +119,10 @@ impl Bot {
                 store,
                 settings,
                 catalogue,
+                shelf,
                 http,
                 watch: watch::Watch::default(),
+                runs: std::sync::Mutex::default(),
                 instance: format!("{:016x}", rand::random::<u64>()),
                 heartbeat: std::sync::Mutex::new(std::time::Instant::now()),
                 shutdown,

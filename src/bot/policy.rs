@@ -1,6 +1,6 @@
 //! Who may do what.
 
-use crate::command::{CacheCommand, Command, DbCommand, IncidentCommand};
+use crate::command::{CacheCommand, Command, DbCommand, IncidentCommand, RunbookCommand};
 use crate::domain::{Line, Person, Role};
 
 use super::Refusal;
@@ -61,6 +61,16 @@ pub(super) fn needs(command: &Command) -> Role {
             what: Some(CacheCommand::Kill { .. }),
             ..
         }
+        | C::Runbook {
+            what:
+                Some(
+                    RunbookCommand::Run { .. }
+                    | RunbookCommand::Stop { .. }
+                    | RunbookCommand::Retry { .. }
+                    | RunbookCommand::Skip { .. }
+                    | RunbookCommand::Answer { .. },
+                ),
+        }
         | C::Audit { .. }
         | C::Restart { .. }
         | C::Scale { .. }
@@ -81,6 +91,7 @@ pub(super) fn needs(command: &Command) -> Role {
         | C::Check { .. }
         | C::Db { .. }
         | C::Cache { .. }
+        | C::Runbook { .. }
         | C::Graph { .. }
         | C::Menu { .. }
         | C::Timeline { .. }

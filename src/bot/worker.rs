@@ -13,7 +13,7 @@ use crate::domain::duration::Human;
 use crate::domain::timeline::Draft;
 use crate::domain::{
     Audience, Content, Destination, EntryKind, Incident, Line, Message, Outgoing, Request, Role,
-    Stream, Tone,
+    ServiceName, Stream, Tone,
 };
 use crate::store::{ActionRow, Claimed, DEAD_AFTER, StoreError, Tx};
 
@@ -90,6 +90,12 @@ pub(super) struct Done {
     pub(super) answer: Option<Answer>,
     /// An action whose intent is now recorded and which is to be carried out.
     pub(super) drive: Option<ActionRow>,
+    /// A run that begins.
+    pub(super) run: Option<i64>,
+    /// A run that has been told something.
+    pub(super) wake: Option<i64>,
+    /// Figures of these services, to be told anew in this message once they are fresh.
+    pub(super) refresh: Option<(Outgoing, Vec<ServiceName>)>,
 }
 
 type Work = Box<dyn for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Done, Fault>> + Send>;
@@ -119,6 +125,7 @@ impl Bot {
         self.inner.tasks.spawn(self.clone().keep_alive());
         self.inner.tasks.spawn(self.clone().keep_recovering());
         self.inner.tasks.spawn(self.clone().keep_watching());
+        self.inner.tasks.spawn(self.clone().keep_telling());
         let shutdown = &self.inner.shutdown;
         let mut pause = Duration::from_millis(100);
         while !shutdown.is_cancelled() {
@@ -178,6 +185,7 @@ impl Bot {
             .await?;
         self.beat();
         self.inner.tasks.spawn(self.clone().keep_alive());
+        self.inner.tasks.spawn(self.clone().keep_telling());
         Ok(())
     }
 
@@ -310,11 +318,24 @@ impl Bot {
             Err(fault) => Err(fault),
         };
         let word = match committed {
-            Ok(Some(row)) => {
-                self.inner.tasks.spawn(self.clone().drive(row));
+            Ok(done) => {
+                if let Some(row) = done.drive {
+                    self.inner.tasks.spawn(self.clone().drive(row));
+                }
+                if let Some(run) = done.run {
+                    self.follow(run);
+                }
+                if let Some(run) = done.wake {
+                    self.wake_run(run);
+                }
+                if let Some((outgoing, services)) = done.refresh {
+                    let bot = self.clone();
+                    self.inner
+                        .tasks
+                        .spawn(bot.refresh_stats(outgoing, services));
+                }
                 "done"
             }
-            Ok(None) => "done",
             Err(Fault::Refusal(refusal)) => {
                 self.commit_refusal(claim.id, &ask, refusal).await?;
                 "refused"
@@ -381,7 +402,7 @@ impl Bot {
                 });
                 self.ask("service.logs", params).await
             }
-            C::Stats { service } => self.stats(service.as_deref()).await,
+            C::Stats { service } => self.stats(ask, service.as_deref()).await,
             C::Events { service, since } => {
                 let params = json!({"service": service, "since": Human(since)});
                 self.ask("service.events", params).await
@@ -394,6 +415,7 @@ impl Bot {
             } => self.graph(&service, &metric, since).await,
             C::Db { what, database } => self.db(ask, what, database, None).await,
             C::Cache { what, cache } => self.cache(ask, what, cache, None).await,
+            C::Runbook { what } => self.runbook(ask, what).await,
             C::Restart { service, reason } => {
                 self.act_on_service(ask, &service, ServiceChange::Restart, reason, None)
                     .await
@@ -466,12 +488,7 @@ impl Bot {
     }
 
     /// One transaction: the audit, the work, the answer, the end of the request.
-    async fn commit(
-        &self,
-        inbox: i64,
-        ask: &Ask,
-        effect: Effect,
-    ) -> Result<Option<ActionRow>, Fault> {
+    async fn commit(&self, inbox: i64, ask: &Ask, effect: Effect) -> Result<Done, Fault> {
         let asked = audit(ask, EntryKind::Asked, None);
         let answer_as = ask.outgoing(
             Content::Message(Message::new(Tone::Plain, "")),
@@ -481,14 +498,14 @@ impl Bot {
             .write(move |tx| {
                 Box::pin(async move {
                     tx.append(&Stream::Audit, asked).await?;
-                    let done = match effect {
+                    let mut done = match effect {
                         Effect::Say(answer) => Done {
                             answer: Some(answer),
-                            drive: None,
+                            ..Done::default()
                         },
                         Effect::Write(work) => work(tx).await?,
                     };
-                    if let Some(answer) = done.answer {
+                    if let Some(answer) = done.answer.take() {
                         let outgoing = Outgoing {
                             content: answer.content,
                             audience: answer.audience,
@@ -497,7 +514,7 @@ impl Bot {
                         tx.outbox_put(&outgoing).await?;
                     }
                     tx.inbox_done(inbox).await?;
-                    Ok::<_, Fault>(done.drive)
+                    Ok::<_, Fault>(done)
                 })
             })
             .await
@@ -557,6 +574,9 @@ impl Bot {
     /// Questions that nobody answered, and actions that their process left behind.
     async fn keep_recovering(self) {
         loop {
+            if let Err(error) = self.recover_runs().await {
+                tracing::error!(%error, "unfinished runs could not be looked for");
+            }
             if let Err(error) = self.recover().await {
                 tracing::error!(%error, "unfinished work could not be looked for");
             }

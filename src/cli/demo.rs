@@ -12,9 +12,9 @@ use secrecy::SecretString;
 
 use super::tour;
 use crate::app::{App, Plan};
-use crate::bot::{Access, Catalogue, Settings};
+use crate::bot::{Access, Catalogue, Settings, Shelf};
 use crate::domain::service::Patience;
-use crate::platform::{Platform, docker::Docker};
+use crate::platform::docker::Docker;
 use crate::probe::web::{self, Web};
 use crate::sandbox::page;
 use crate::sandbox::slack::{Sandbox, SandboxConfig};
@@ -90,10 +90,11 @@ impl Demo {
             std::env::temp_dir().join(format!("treasury-bot-demo-{:016x}", rand::random::<u64>()));
         std::fs::create_dir(&folder)
             .with_context(|| format!("{} can't be made", folder.display()))?;
-        let simulated: Arc<dyn Platform> = Arc::new(stack.clone());
-        let catalogue =
-            docker.unwrap_or_else(|| Catalogue::new(stack.services(), None, Some(simulated)));
-        let catalogue = catalogue.with_web(Web::new(web::Config::default())?, None);
+        let pages = format!("http://{}", sandbox.addr());
+        let catalogue = match docker {
+            Some(catalogue) => catalogue.with_web(Web::new(web::Config::default())?, None),
+            None => crate::app::simulated(&stack, Some(&pages))?,
+        };
         let app = App::start(
             Plan {
                 store_url: format!("sqlite://{}", folder.join("treasury-bot.db").display()),
@@ -121,9 +122,11 @@ impl Demo {
                     confirm_db: true,
                     confirm_within: Duration::from_secs(300),
                     patience: Patience::default(),
+                    hold: Duration::from_secs(900),
                     incident_channels: true,
                 },
                 catalogue,
+                shelf: Shelf::open(None, None)?,
             },
             tokio_util::sync::CancellationToken::new(),
         )

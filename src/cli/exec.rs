@@ -45,6 +45,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         store.clone(),
         plan.settings,
         plan.catalogue,
+        plan.shelf,
         Http::new(),
         shutdown.clone(),
     );
@@ -60,6 +61,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     };
     let mut seen = None;
     let mut code = converse(&bot, &store, text, options.yes, &mut seen).await;
+    bot.runs_over().await;
     bot.end_visit().await?;
     // What was restarted may have fallen again while it was watched.
     if let Some((watched, shown)) = seen

@@ -6,6 +6,7 @@ mod exec;
 mod export;
 mod health;
 mod probe;
+mod runbook;
 mod serve;
 mod show;
 mod tour;
@@ -33,6 +34,8 @@ enum Command {
     Exec(exec::Options),
     /// Ask one probe and print its result as JSON, such as `probe db.summary`
     Probe(probe::Options),
+    /// Check, show and describe runbooks
+    Runbook(runbook::Options),
     /// Work on the configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
             Command::Demo(options) => demo::run(options).await,
             Command::Exec(options) => exec::run(options).await,
             Command::Probe(options) => probe::run(options).await,
+            Command::Runbook(options) => runbook::run(options),
             Command::Config(ConfigCommand::Check(file)) => Ok(check::run(&file.config)),
             Command::Verify { file } => export::verify(&file),
             Command::Health(options) => health::run(options).await,

@@ -54,6 +54,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         store.clone(),
         plan.settings,
         plan.catalogue,
+        plan.shelf,
         Http::new(),
         shutdown,
     );

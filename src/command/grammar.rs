@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use super::probes::{CacheCommand, DbCommand};
+use super::runbook::RunbookCommand;
 use crate::domain::{IncidentRole, Severity, duration};
 
 #[derive(Debug, Parser)]
@@ -108,6 +109,11 @@ pub enum Command {
         /// How far back: 10m, 2h, 1d …
         #[arg(long, default_value = "1h", value_parser = duration::parse)]
         since: Duration,
+    },
+    /// Show and run runbooks; alone: which there are
+    Runbook {
+        #[command(subcommand)]
+        what: Option<RunbookCommand>,
     },
     /// Declare, list and change incidents
     #[command(subcommand)]

@@ -5,6 +5,7 @@
 
 mod grammar;
 mod probes;
+mod runbook;
 pub mod words;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -13,6 +14,7 @@ use clap::{CommandFactory, FromArgMatches};
 use grammar::Grammar;
 pub use grammar::{Command, ExportFormat, IncidentCommand};
 pub use probes::{CacheCommand, DbCommand};
+pub use runbook::RunbookCommand;
 
 /// Why a sentence is no command. All of it is told to the asker.
 #[derive(Debug, Clone, PartialEq, Eq)]

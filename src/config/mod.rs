@@ -64,6 +64,8 @@ pub struct Config {
     pub prometheus: Option<PrometheusSection>,
     /// `[check]`
     pub check: CheckSection,
+    /// `[runbooks]`
+    pub runbooks: RunbooksSection,
     /// What the bot can start with, though somebody should look at it; in file order.
     pub warnings: Vec<Problem>,
 }
@@ -193,6 +195,17 @@ pub struct CheckSection {
     pub extra_roots_pem: Option<Vec<u8>>,
     /// `timeout` of a check, 1 to 30 s, default 10 s.
     pub timeout: Duration,
+}
+
+/// `[runbooks]`: where more of them are, and how their runs behave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunbooksSection {
+    /// `folder` of `*.yml` files, beside the configuration file; a file takes the place of the
+    /// runbook of the same name that comes with the bot.
+    pub folder: Option<std::path::PathBuf>,
+    /// `hold`: how long a failed step waits for somebody to retry it or leave it out; default
+    /// 15 min.
+    pub hold: Duration,
 }
 
 /// How log lines are written.

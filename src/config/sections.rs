@@ -10,13 +10,13 @@ use toml::de::{DeTable, DeValue};
 use super::reader::{At, Reader, kind_of};
 use super::source::Report;
 use super::{
-    Config, Env, LogFormat, LogSection, PolicySection, WebSection, access, probes, services, slack,
-    store,
+    Config, Env, LogFormat, LogSection, PolicySection, RunbooksSection, WebSection, access, probes,
+    services, slack, store,
 };
 use crate::command::nearest;
 
 /// The sections that exist and their keys, to tell where a misplaced key belongs.
-pub(super) const SECTIONS: [(&str, &[&str]); 12] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 13] = [
     ("slack", &slack::KEYS),
     ("store", &["url", "url_file"]),
     ("web", &["listen", "health_listen"]),
@@ -37,6 +37,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 12] = [
     ("cache", &probes::CACHE),
     ("prometheus", &probes::PROMETHEUS),
     ("check", &probes::CHECK),
+    ("runbooks", &["folder", "hold"]),
 ];
 
 /// Those that are lists: `[[service]]`.
@@ -67,9 +68,10 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
     let access = access::access(report, access);
     let policy = self::policy(report, policy);
     let log = self::log(report, log);
-    let (prometheus, check) = (
+    let (prometheus, check, runbooks) = (
         section(report, root, "prometheus"),
         section(report, root, "check"),
+        section(report, root, "runbooks"),
     );
     let services = services::services(report, root);
     let databases = probes::databases(report, root, &services, env);
@@ -81,6 +83,7 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         report.warning(None, message, Some(hint));
     }
     let check = probes::check(report, check);
+    let runbooks = self::runbooks(report, runbooks);
     // Only now: every section's mistakes are told, whatever another one lacks.
     Some(Config {
         slack: slack?,
@@ -95,6 +98,7 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         caches,
         prometheus,
         check,
+        runbooks,
         warnings: Vec::new(),
     })
 }
@@ -273,5 +277,25 @@ fn log(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> LogSection {
     LogSection {
         level: level.map_or("info", |text| text.value).to_owned(),
         format,
+    }
+}
+
+/// `[runbooks]`
+fn runbooks(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> RunbooksSection {
+    let folder = section.text(report, "folder").and_then(|path| {
+        let found = report.beside(path.value);
+        if found.is_dir() {
+            return Some(found);
+        }
+        let found = found.display();
+        let message = format!("`runbooks.folder`: can't read {found}: there is no such folder");
+        report.error(path.span, message, None);
+        None
+    });
+    let hold = section.duration(report, "hold");
+    section.finish(report, elsewhere);
+    RunbooksSection {
+        folder,
+        hold: hold.unwrap_or(Duration::from_secs(900)),
     }
 }

@@ -78,6 +78,8 @@ pub enum EntryKind {
     Outcome,
     /// An export was made.
     Exported,
+    /// A run of a runbook: its beginning, its steps, its end.
+    Run,
 }
 
 impl EntryKind {
@@ -95,6 +97,7 @@ impl EntryKind {
             Self::Intent => "intent",
             Self::Outcome => "outcome",
             Self::Exported => "exported",
+            Self::Run => "run",
         }
     }
 
@@ -112,6 +115,7 @@ impl EntryKind {
             Self::Intent,
             Self::Outcome,
             Self::Exported,
+            Self::Run,
         ]
         .into_iter()
         .find(|kind| kind.as_str() == text)

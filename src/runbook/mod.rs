@@ -1,15 +1,19 @@
 //! The playbook language: parse, check, render; and the engine's core as pure functions.
 
+pub mod check;
 pub mod engine;
 pub mod expr;
 pub mod model;
 pub mod read;
+pub mod schema;
+pub mod show;
 pub mod source;
 pub mod template;
 pub mod types;
 pub mod vocabulary;
 pub mod yaml;
 
+pub use check::check;
 pub use model::Runbook;
 pub use read::read;
 pub use source::{Finding, Severity, Source};

@@ -307,27 +307,18 @@ impl Step {
             Work::Wait(Wait::Fixed(time)) => {
                 format!("wait {}", crate::domain::duration::text(*time))
             }
-            Work::Ask { text, .. }
-            | Work::Approve { text, .. }
-            | Work::Manual { text, .. }
-            | Work::Note(text)
-            | Work::Notify(text) => first_line(&text.written()),
+            // Their texts are told once they are computed.
+            Work::Ask { .. } => "Question".to_owned(),
+            Work::Approve { .. } => "Approval".to_owned(),
+            Work::Manual { .. } => "By hand".to_owned(),
+            Work::Note(_) => "Note it".to_owned(),
+            Work::Notify(_) => "Tell it".to_owned(),
+            Work::Parallel(_) => "At the same time".to_owned(),
             Work::Assert { condition, .. } => format!("assert {}", condition.written),
             Work::Runbook { name, .. } => format!("runbook {}", name.value),
-            Work::Wait(Wait::Computed(_)) | Work::Parallel(_) | Work::Block(_) => {
-                self.verb().to_owned()
-            }
+            Work::Wait(Wait::Computed(_)) => "wait".to_owned(),
+            Work::Block(_) => "Steps".to_owned(),
         }
-    }
-}
-
-fn first_line(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    let cut: String = line.chars().take(80).collect();
-    if cut.len() < line.len() {
-        format!("{cut}…")
-    } else {
-        cut
     }
 }
 

@@ -167,11 +167,14 @@ impl Type {
     /// A value of the other type can stand where one of this type is wanted.
     pub fn takes(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Any, _) | (_, Self::Any) => true,
-            (Self::Optional(a), Self::Optional(b)) => a.takes(b),
-            (Self::Optional(a), b) => *b == Self::Null || a.takes(b),
-            (Self::List(a), Self::List(b)) | (Self::Map(a), Self::Map(b)) => a.takes(b),
-            (Self::Record(_) | Self::Map(_), Self::Record(_)) => true,
+            (Self::Any, _)
+            | (_, Self::Any)
+            | (Self::Record(_) | Self::Map(_), Self::Record(_))
+            | (Self::Optional(_), Self::Null) => true,
+            (Self::Optional(a), Self::Optional(b))
+            | (Self::List(a), Self::List(b))
+            | (Self::Map(a), Self::Map(b)) => a.takes(b),
+            (Self::Optional(a), b) => a.takes(b),
             (a, b) => a == b,
         }
     }

@@ -165,7 +165,7 @@ impl<'t> Reader<'t> {
             }
             Some(Err(error)) => {
                 let at = self.offset(error.marker().index());
-                let finding = Finding::error(Span::new(at, at + 1), error.info().to_string());
+                let finding = Finding::error(Span::new(at, at + 1), error.info().clone());
                 Err(Stop(hinted(finding)))
             }
             Some(Ok((event, span))) => {
@@ -379,7 +379,7 @@ mod tests {
             ("a: 1\na: 2", "second time"),
             ("a: 1\n---\nb: 2", "second document"),
             ("a: {{ x }}", "single word"),
-            ("\ta: 1", "tab"),
+            ("a:\n\tb: 1", "tab"),
             ("a: [1, 2", ""),
         ] {
             let told = format!("{:?}", read(text).unwrap_err());

@@ -26,6 +26,20 @@ pub struct ActionRecord {
     pub before: Vec<ReplicaMark>,
     /// The state before, for people: `healthy 2/2`.
     pub before_text: String,
+    /// The step of a run that asked for it: the run is told the outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepOf>,
+}
+
+/// A step of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepOf {
+    /// The run's number.
+    pub run: i64,
+    /// The step's path.
+    pub path: String,
+    /// Which attempt.
+    pub attempt: u32,
 }
 
 /// What is done to a service.

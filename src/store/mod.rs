@@ -10,6 +10,7 @@ mod incident;
 mod outbox;
 mod people;
 mod question;
+mod run;
 mod sample;
 mod timeline;
 mod writer;
@@ -24,11 +25,12 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Executor};
 use tokio::sync::Notify;
 
-pub use action::{ActionKind, ActionRecord, ActionRow};
+pub use action::{ActionKind, ActionRecord, ActionRow, StepOf};
 pub use inbox::{Accepted, Claimed};
 pub use incident::NewIncident;
 pub use outbox::{Parcel, Sent};
 pub use question::{Question, QuestionRow, QuestionState};
+pub use run::{NewRun, RunLock, RunRow, RunWrite};
 pub use writer::Tx;
 
 static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations/sqlite");

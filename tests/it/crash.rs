@@ -251,3 +251,84 @@ async fn by_http_the_same_request_five_times_at_once_restarts_a_real_container_o
         sandbox.stop();
     }
 }
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn killed_during_each_step_of_memory_leak_each_replica_is_restarted_once() {
+    let stack = Stack::new("leak").await;
+    let ids = [
+        stack.run("web", 1, OBEYS).await,
+        stack.run("web", 2, OBEYS).await,
+    ];
+    let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();
+    let setup = setup(&stack, false);
+    let since = jiff::Timestamp::now();
+    let mut serve = setup.serve(&sandbox).await;
+    let ana = sandbox.person("ana");
+    // Without a memory limit it is not high, so that it asks: one more thing to survive.
+    ana.types(
+        HOME,
+        "/treasury runbook run memory-leak service=web settle=2s",
+    )
+    .await
+    .unwrap();
+    let find = |words: &'static str| {
+        sandbox.wait_for(Duration::from_secs(60), move |workspace| {
+            let messages = &workspace.channel(HOME)?.messages;
+            messages
+                .iter()
+                .find(|m| words_of(m).contains(words))
+                .map(|m| m.ts.clone())
+        })
+    };
+    let run = find("Run 1 of Memory leak").await.unwrap();
+    let store = Store::open(&setup.store_url(), Use::Visit).await.unwrap();
+    let mut seen_steps = std::collections::BTreeSet::new();
+    let mut kills = 0;
+    loop {
+        // The moment a step is under way that was not before, or the run is over.
+        let now: Vec<String> = eventually("the run goes on", || async {
+            let row = store.run(1).await.unwrap()?;
+            let steps = store.run_steps(1).await.unwrap();
+            let paths: Vec<String> = steps.into_iter().map(|(path, _)| path).collect();
+            let new = paths.iter().any(|path| !seen_steps.contains(path));
+            (new || row.verdict.is_some()).then_some(paths)
+        })
+        .await;
+        let over = store.run(1).await.unwrap().unwrap().verdict.is_some();
+        if over {
+            break;
+        }
+        let asks = now.contains(&"agree".to_owned()) && !seen_steps.contains("agree");
+        seen_steps.extend(now);
+        if asks {
+            find("Restart it all the same?").await.unwrap();
+        }
+        serve.kill();
+        kills += 1;
+        serve = setup.serve(&sandbox).await;
+        if asks {
+            let question = find("can approve").await.unwrap();
+            ana.clicks(HOME, &question, "Approve").await.unwrap();
+        }
+    }
+    becomes(&sandbox, &run, "succeeded").await;
+    // Several steps last less than a look: those are what the simulation of the engine is for.
+    assert!(kills >= 3, "{kills} kills at {seen_steps:?}");
+    for id in &ids {
+        let seen = seen(&stack, id, since).await;
+        assert_eq!(seen.get("restart"), Some(&1), "{kills} kills: {seen:?}");
+    }
+    store.close().await;
+    assert!(serve.end().await.success());
+    let entries = timeline(&setup, &Stream::Audit).await;
+    let told = |words: &str| entries.iter().filter(|e| e.text.contains(words)).count();
+    assert!(told("the bot was interrupted at") > 0, "{entries:#?}");
+    let count = |kind| entries.iter().filter(|e| e.kind == kind).count();
+    assert_eq!(
+        (count(EntryKind::Intent), count(EntryKind::Outcome)),
+        (1, 1)
+    );
+    verify(&Stream::Audit, &entries).unwrap();
+    sandbox.stop();
+}

@@ -10,8 +10,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["domain", "command"]),
     ("slack", &["bot", "store", "domain"]),
     ("web", &["bot", "store", "domain"]),
-    // The simulated stack is a platform driver; otherwise the sandbox knows nothing of the bot.
-    ("sandbox", &["platform", "domain"]),
+    // The simulated stack is a platform driver and probes; otherwise the sandbox knows nothing of
+    // the bot.
+    ("sandbox", &["platform", "probe", "domain"]),
     (
         "bot",
         &[
@@ -23,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["domain"]),
     ("report", &["domain"]),
     ("command", &["domain"]),
+    ("runbook", &["domain"]),
     ("domain", &[]),
 ];
 
@@ -37,7 +39,7 @@ const IMPURE: &[&str] = &[
     "Timestamp::now",
 ];
 
-const PURE: &[&str] = &["domain", "command", "report"];
+const PURE: &[&str] = &["domain", "command", "report", "runbook"];
 
 #[test]
 fn no_arrow_runs_upwards() {

@@ -11,13 +11,18 @@
 
 mod cli;
 mod crash;
+mod diagnostics;
 mod docker;
 mod docs;
+mod handbook;
 mod hostile;
 mod image;
 mod layers;
+mod nasty;
 mod page;
 mod probe;
+mod runbooks;
+mod shelf;
 mod store;
 mod stories;
 mod support;

@@ -410,5 +410,6 @@ fn record() -> ActionRecord {
         messages: vec![outgoing("q", "C9", "Restarting api")],
         before: Vec::new(),
         before_text: "healthy 1/1".into(),
+        step: None,
     }
 }

@@ -40,7 +40,7 @@ async fn a_graph_is_a_picture_with_words_and_a_private_address_is_not_asked() {
         .await;
     stage.said(HOME, "link-local address").await;
     stage.ana("db terminate 4711").await;
-    stage.said(HOME, "No database is configured").await;
+    stage.said(HOME, "4711").await;
     stage.finish().await;
 }
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use self::words::{busy, intent_text, outcome_good, question, told, within_bounds, working};
-pub(super) use self::words::{outcome_failed, state_text, verb};
+use self::words::{busy, outcome_good, question, told, working};
+pub(super) use self::words::{intent_text, outcome_failed, state_text, verb, within_bounds};
 use super::worker::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, confirm, progress, with_content};
 use crate::command::words::quote;
@@ -81,6 +81,8 @@ pub(super) struct Outcome {
     pub(super) cause: Option<String>,
     /// How long it took.
     pub(super) took: Duration,
+    /// What was to be ended was there.
+    pub(super) there: bool,
 }
 
 impl Bot {
@@ -171,6 +173,7 @@ impl Bot {
             messages: Vec::new(),
             before: intent.before,
             before_text: intent.before_text,
+            step: None,
         };
         // The action's key: a question has one action for ever, and so has a request.
         let key = confirmed
@@ -222,6 +225,7 @@ impl Bot {
                 Ok(Done {
                     answer: None,
                     drive: Some(row),
+                    ..Done::default()
                 })
             })
         }))
@@ -421,6 +425,11 @@ impl Bot {
                 "took_ms": outcome.took.as_millis() as u64,
             }));
         let message = told(&record, outcome);
+        let event = record.step.as_ref().map(|step| {
+            let key = format!("run:{}:{}:{}", step.run, step.path, step.attempt);
+            (step.run, key, super::run::ended(&record, outcome))
+        });
+        let wake = event.as_ref().map(|(run, ..)| *run);
         let (id, owner) = (row.id, self.inner.instance.clone());
         self.store()
             .write(move |tx| {
@@ -435,10 +444,18 @@ impl Bot {
                         let content = Content::Message(message.clone());
                         tx.outbox_put(&with_content(outgoing, content)).await?;
                     }
+                    if let Some((run, key, event)) = &event {
+                        tx.run_tell(*run, key, event).await?;
+                    }
                     Ok(true)
                 })
             })
             .await
+            .inspect(|_| {
+                if let Some(run) = wake {
+                    self.wake_run(run);
+                }
+            })
     }
 }
 

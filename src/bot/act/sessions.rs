@@ -198,6 +198,7 @@ impl Bot {
             after: None,
             cause: None,
             took,
+            there,
         }
     }
 }

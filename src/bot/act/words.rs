@@ -70,7 +70,7 @@ fn deed(record: &ActionRecord) -> Line {
     }
 }
 
-pub(super) fn intent_text(record: &ActionRecord) -> String {
+pub(in crate::bot) fn intent_text(record: &ActionRecord) -> String {
     match record.what {
         ActionKind::Scale(n) => format!(
             "scaling {} from {} to {n} replicas ({})",
@@ -98,7 +98,7 @@ pub(in crate::bot) fn state_text(status: &ServiceStatus) -> String {
     text
 }
 
-pub(super) fn within_bounds(service: &Service, wanted: u32) -> Result<(), Refusal> {
+pub(in crate::bot) fn within_bounds(service: &Service, wanted: u32) -> Result<(), Refusal> {
     let (min, max) = (service.min_replicas, service.max_replicas);
     if (min..=max).contains(&wanted) {
         return Ok(());
@@ -301,6 +301,7 @@ pub(super) fn outcome_good(
         after: Some(after),
         cause: None,
         took,
+        there: true,
     }
 }
 
@@ -328,6 +329,7 @@ pub(in crate::bot) fn outcome_failed(
         after,
         cause: Some(cut(cause, 2_000)),
         took: started.elapsed(),
+        there: false,
     }
 }
 

@@ -25,6 +25,8 @@ use super::worker::{Answer, Effect};
 use super::{Bot, Failure, Fault, Refusal};
 use crate::domain::{Line, Message};
 use crate::probe::ProbeError;
+use crate::runbook::types::Type;
+use crate::runbook::vocabulary::Callable;
 
 pub(super) use cache::about as cache_question;
 pub(super) use database::about as session_question;
@@ -130,6 +132,21 @@ static ENTRIES: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
 /// All entries, by name.
 pub fn specs() -> impl Iterator<Item = &'static Spec> {
     ENTRIES.values().map(|entry| &entry.spec)
+}
+
+/// All entries as the language of runbooks needs them.
+pub fn callables() -> BTreeMap<String, Callable> {
+    specs()
+        .map(|spec| {
+            let callable = Callable {
+                summary: spec.summary.to_owned(),
+                changes: spec.changes,
+                params: spec.params.clone(),
+                result: Type::of_schema(&spec.result),
+            };
+            (spec.name.to_owned(), callable)
+        })
+        .collect()
 }
 
 impl Bot {

@@ -225,20 +225,21 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 48);
+    assert_eq!(keys, 50);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()
         .partition(|problem| problem.message.contains("can't read /"));
-    // The passwords of database and cache, Prometheus' token, the certificate authorities.
-    assert_eq!(unreadable.len(), 4, "{problems:?}");
+    // The passwords of database and cache, Prometheus' token, the certificate authorities, the
+    // folder of runbooks.
+    assert_eq!(unreadable.len(), 5, "{problems:?}");
     assert_eq!(others.len(), 1, "{problems:?}");
     assert_eq!(others[0].message, "`store` has both `url` and `url_file`");
     let problems = match Config::parse(&all, "treasury-bot.toml", &|_| None) {
         Ok(config) => panic!("{config:?}"),
         Err(errors) => errors.problems,
     };
-    assert_eq!(problems.len(), 8, "{problems:?}");
+    assert_eq!(problems.len(), 9, "{problems:?}");
 }
 
 /// A file of lines that are nearly right, some with the secret `S3CRET`.

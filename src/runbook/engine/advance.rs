@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::event::after;
 use super::state::{Call, Phase, RunState, StepState, Stop, Verdict};
 use crate::domain::duration;
 use crate::runbook::expr::{self, EvalError, Values};
@@ -148,7 +149,7 @@ impl Walk<'_> {
             self.done.verdict = self.state.verdict;
             return;
         }
-        let deadline = self.after(self.state.start.at, self.runbook.timeout);
+        let deadline = after(self.state.start.at, self.runbook.timeout);
         if self.state.stop.is_none() && deadline <= self.now && !self.state.start.rehearsal {
             self.state.stop = Some(Stop {
                 by: None,
@@ -494,14 +495,7 @@ impl Walk<'_> {
 
     /// Begins a step: it is known from now on.
     fn begin(&mut self, path: &str, step: &Step, suffix: &str) {
-        let title = step.title.as_ref().map_or_else(
-            || step.heading(),
-            |title| {
-                title
-                    .text(&self.values(suffix))
-                    .unwrap_or_else(|_| title.written())
-            },
-        );
+        let title = title_of(step, &self.values(suffix));
         let state = StepState {
             phase: Phase::Running,
             title: crate::domain::timeline::cut(&title, 200),
@@ -513,6 +507,7 @@ impl Walk<'_> {
             call: None,
             result: Value::Null,
             line: String::new(),
+            asked: false,
             votes: Vec::new(),
             items: None,
             interruptions: 0,
@@ -578,7 +573,7 @@ impl Walk<'_> {
                     let line = format!("would wait {}", duration::text(time));
                     self.end(path, Phase::Succeeded, json!({}), line);
                 } else {
-                    let until = self.after(self.now, time);
+                    let until = after(self.now, time);
                     self.change(path, |state| {
                         state.phase = Phase::Waiting;
                         state.until = Some(until);
@@ -649,7 +644,7 @@ impl Walk<'_> {
             return;
         }
         let name = call.name.value.clone();
-        let until = (!changes).then(|| self.after(self.now, probe_timeout(step)));
+        let until = (!changes).then(|| after(self.now, probe_timeout(step)));
         self.change(path, |state| {
             state.phase = if changes {
                 Phase::Scheduled
@@ -671,9 +666,10 @@ impl Walk<'_> {
             self.end(path, Phase::Succeeded, rehearsed, line);
             return;
         }
-        let until = self.after(self.now, step.timeout.unwrap_or(ASK_TIMEOUT));
+        let until = after(self.now, step.timeout.unwrap_or(ASK_TIMEOUT));
         self.change(path, |state| {
             state.phase = Phase::Asking;
+            state.asked = true;
             state.until = Some(until);
             state.line = text;
         });
@@ -703,7 +699,7 @@ impl Walk<'_> {
     fn fail(&mut self, step: &Step, path: &str, why: &str, retry: bool) {
         let now = self.now;
         let hold = hold(self.state, step, self.ending.is_some());
-        let asked = |time: Duration| self.after(now, time);
+        let asked = |time: Duration| after(now, time);
         let hold = hold.map(asked);
         let attempt = self
             .state
@@ -746,13 +742,39 @@ impl Walk<'_> {
         self.done.wake = Some(self.done.wake.map_or(at, |other| other.min(at)));
     }
 
-    fn after(&self, at: Timestamp, time: Duration) -> Timestamp {
-        super::event::after(at, time)
-    }
-
     fn values(&self, suffix: &str) -> Values {
         values(self.runbook, self.state, suffix, self.ending)
     }
+}
+
+/// A step's title; what it does where it has none, or where that of a loop speaks of an item that
+/// is not known yet.
+fn title_of(step: &Step, values: &Values) -> String {
+    let own = step
+        .title
+        .as_ref()
+        .and_then(|title| title.text(values).ok());
+    own.unwrap_or_else(|| {
+        Step {
+            title: None,
+            ..step.clone()
+        }
+        .heading()
+    })
+}
+
+/// The titles of the steps that have not begun, as far as they can be told now, by id.
+pub fn titles(runbook: &Runbook, state: &RunState) -> BTreeMap<String, String> {
+    let values = values(runbook, state, "", None);
+    let all = runbook.all_steps().into_iter();
+    all.map(|step| {
+        let own = step
+            .title
+            .as_ref()
+            .map(|title| title.text(&values).unwrap_or_else(|_| title.written()));
+        (step.id.value.clone(), own.unwrap_or_else(|| step.heading()))
+    })
+    .collect()
 }
 
 /// What expressions see at a place.

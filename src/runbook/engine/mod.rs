@@ -1,6 +1,6 @@
 //! The engine's core: what a run does next, as a pure function of what is known of it.
 //!
-//! [`advance`] brings a run as far as it gets at this moment: it begins steps, lets waits end,
+//! [`advance()`] brings a run as far as it gets at this moment: it begins steps, lets waits end,
 //! evaluates conditions. It touches nothing but the state. Its caller commits the changed steps
 //! and what is to be said (in one transaction), and only then does what [`wanted`] lists. After a
 //! crash the caller loads the state and asks [`wanted`] again: running and recovering are the same
@@ -14,7 +14,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use advance::{Advance, Said, Wanted, advance, wanted};
+pub use advance::{Advance, Said, Wanted, advance, titles, wanted};
 pub use drive::{Batch, Drive};
 pub use event::{
     Decision, Finished, NotNow, Outcome, decide, finished, interrupted, queued, started, stop, vote,

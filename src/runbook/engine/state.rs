@@ -153,6 +153,9 @@ pub struct StepState {
     /// One line for people: what came of it, why it failed, what it waits for.
     #[serde(default)]
     pub line: String,
+    /// People were asked.
+    #[serde(default)]
+    pub asked: bool,
     /// What people answered.
     #[serde(default)]
     pub votes: Vec<Vote>,

@@ -506,7 +506,7 @@ struct Simulation<'r> {
     commits: u32,
 }
 
-impl<'r> Simulation<'r> {
+impl Simulation<'_> {
     fn load(&mut self) {
         let mut state = RunState::new(1, start(30_000));
         for (path, text) in &self.disk.steps {

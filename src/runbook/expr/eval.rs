@@ -146,14 +146,14 @@ impl Evaluation<'_> {
                         Value::Array(list) => {
                             self.burn(list.len(), *at)?;
                             list.into_iter()
-                                .map(|item| self.field(item, field, *at, true))
+                                .map(|item| Self::field(item, field, *at, true))
                                 .collect::<Result<_, _>>()
                                 .map(Value::Array)
                         }
                         other => Ok(other),
                     };
                 }
-                self.field(found, field, *at, lenient)
+                Self::field(found, field, *at, lenient)
             }
             Kind::Index(of, index) => {
                 let found = self.value(of, items, lenient)?;
@@ -209,7 +209,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn field(&self, of: Value, field: &str, at: Span, lenient: bool) -> Result<Value, EvalError> {
+    fn field(of: Value, field: &str, at: Span, lenient: bool) -> Result<Value, EvalError> {
         match of {
             Value::Object(mut fields) => match fields.remove(field) {
                 Some(found) => Ok(found),

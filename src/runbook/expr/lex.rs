@@ -96,13 +96,11 @@ fn number(rest: &str, at: usize) -> Result<(Token, usize), Finding> {
         .unwrap_or(rest.len() - length);
     let unit = &rest[length..length + unit];
     let factor = match unit {
-        "" => 1.0,
-        "ms" => 1.0,
-        "s" => 1_000.0,
+        "" | "ms" => 1.0,
+        "s" | "kB" => 1e3,
         "m" => 60_000.0,
         "h" => 3_600_000.0,
         "d" => 86_400_000.0,
-        "kB" => 1e3,
         "MB" => 1e6,
         "GB" => 1e9,
         "KiB" => 1024.0,

@@ -22,7 +22,7 @@ pub const PARAM_KEYS: [&str; 7] = [
 pub use step::{STEP_KEYS, WORK_KEYS};
 
 /// Reads a runbook. The findings are those of form; what its words mean is checked by
-/// [`super::check`].
+/// [`super::check()`].
 pub fn read(source: &Source) -> Result<Runbook, Vec<Finding>> {
     let node = yaml::read(&source.text)?;
     let mut reader = Reader {

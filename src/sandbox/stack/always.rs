@@ -10,6 +10,7 @@ use super::changes::MAX_REPLICAS;
 use super::container::{MAX_LINES, Phase};
 use super::journal::MAX_EVENTS;
 use super::load::MAX_CONNECTIONS;
+use super::sessions::Backend;
 use super::{Fault, Role, World};
 
 fn noon() -> Timestamp {
@@ -52,6 +53,11 @@ fn deed() -> impl Strategy<Value = Deed> {
     ]
 }
 
+/// Numbers and times of sessions only rise.
+fn pair_rises(a: &Backend, b: &Backend) -> bool {
+    a.pid < b.pid && a.started_at <= b.started_at
+}
+
 /// What always holds; `starts` are the start times seen before.
 fn sound(world: &World, starts: &mut BTreeMap<String, (u64, Timestamp)>) {
     for role in Role::ALL {
@@ -61,6 +67,11 @@ fn sound(world: &World, starts: &mut BTreeMap<String, (u64, Timestamp)>) {
     assert_eq!(world.of(Role::Postgres).count(), 1);
     assert!(world.load().connections <= MAX_CONNECTIONS);
     assert!(world.journal.events.len() <= MAX_EVENTS);
+    let sessions = &world.asked.backends.list;
+    let clients = sessions.iter().filter(|one| one.seat.is_client()).count();
+    assert_eq!(clients as u32, world.load().connections, "one each");
+    let oldest_first = |pair: &[_]| pair_rises(&pair[0], &pair[1]);
+    assert!(sessions.windows(2).all(oldest_first), "{sessions:?}");
     for c in &world.containers {
         assert!(c.now.memory_bytes <= c.role.memory_limit());
         assert!((0.0..=400.0).contains(&c.now.cpu_percent));

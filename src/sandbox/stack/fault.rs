@@ -88,10 +88,10 @@ impl Fault {
                 "Memory passes 90 % in about three minutes, then OOM kills (exit 137); `restart frontend` frees it, the leak goes on until taken out."
             }
             Self::ConnectionsExhausted => {
-                "The api's pool leaks: postgres reaches 100/100 in about 80 s, api errors, frontend 502s; `restart api` frees the connections, the leak goes on until taken out."
+                "The api's pool leaks: postgres reaches 100/100 in about 80 s, api errors, frontend 502s; `restart api` or `db terminate PID` frees connections, the leak goes on until taken out."
             }
             Self::CacheDown => {
-                "Redis exits and stays down: api latency and database load rise; `restart redis` mends it, the cache warms up within a minute."
+                "Redis exits and stays down: api latency and database load rise; `restart redis` mends it, the cache warms up within a minute (`cache`)."
             }
             Self::HighTraffic => {
                 "2.5 times the requests: frontend latency and 503s rise; `scale frontend 4` relieves it."
@@ -100,7 +100,7 @@ impl Fault {
                 "The process exits with code 1 about 2 s after each start; no restart helps: take it out, as a rolled-back configuration would."
             }
             Self::SlowDatabase => {
-                "A runaway query keeps the disk busy: queries and api latency take seconds; `restart postgres` ends it."
+                "A runaway query keeps the disk busy: queries and api latency take seconds; `db locks` shows its session: `db cancel PID` ends it, as `restart postgres` does."
             }
             Self::ApiErrors => {
                 "A third of the api's answers are 500 while its health check passes; `restart api` mends it."

@@ -3,7 +3,7 @@
 /// Postgres refuses connections beyond this many.
 pub const MAX_CONNECTIONS: u32 = 100;
 /// Connections that postgres's own processes and the exporter hold.
-const RESERVED: f64 = 5.0;
+pub const RESERVED: f64 = 5.0;
 /// Connections of one api replica's pool, leaked ones not counted.
 const POOL: f64 = 20.0;
 /// Longest latency told, ms: nginx gives up here.

@@ -15,25 +15,39 @@
 #[cfg(test)]
 mod always;
 mod answers;
+mod backend;
+mod cache;
 mod changes;
+mod clients;
 mod container;
+mod database;
+mod diagnostics;
 mod driver;
 #[cfg(test)]
 mod errands;
 mod fault;
 mod journal;
+mod keyspace;
 mod life;
 mod lines;
 mod load;
+mod metrics;
 mod model;
 mod overview;
 mod panel;
 mod platform;
+mod prometheus;
+#[cfg(test)]
+mod queries;
 mod role;
+mod sessions;
+mod site;
 #[cfg(test)]
 mod stories;
 mod usage;
 
+pub use cache::SimulatedCache;
+pub use database::SimulatedDatabase;
 pub use driver::{Stack, StackClock, StackConfig};
 pub use fault::{ActiveFault, Fault, FaultRefused};
 pub use model::World;

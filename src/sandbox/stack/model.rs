@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::container::{Container, Phase};
+use super::diagnostics::Diagnostics;
 use super::fault::Fault;
 use super::journal::Journal;
 use super::lines::{self, Scene};
@@ -34,13 +35,15 @@ pub struct World {
     pub(super) containers: Vec<Container>,
     pub(super) faults: BTreeMap<(Fault, Option<Role>), Timestamp>,
     pub(super) journal: Journal,
-    load: Load,
+    pub(super) load: Load,
     /// Share of reads that the cache answers.
     warmth: f64,
     /// How far the additional traffic has come, 0 to 1.
     surge: f64,
     sampled_at: Timestamp,
     sampled_age: f64,
+    /// For those who ask about more than the platform tells.
+    pub(super) asked: Diagnostics,
 }
 
 impl World {
@@ -61,6 +64,7 @@ impl World {
             surge: 0.0,
             sampled_at: past,
             sampled_age: 0.0,
+            asked: Diagnostics::new(seed),
         };
         for role in Role::ALL {
             for _ in 0..role.replicas() {
@@ -128,6 +132,7 @@ impl World {
         self.age += dt;
         self.live(dt);
         self.flow(dt);
+        self.observe(dt);
         self.spend(dt);
         self.sweep();
         self.check(dt);

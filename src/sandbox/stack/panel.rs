@@ -14,7 +14,11 @@ use super::driver::Stack;
 use super::fault::{Fault, FaultRefused};
 use super::overview::Overview;
 use super::role::Role;
+use super::{prometheus, site};
 
+/// The panel, the figures for Prometheus (`/stack/metrics`, `/stack/prometheus/api/v1/…`) and the
+/// frontend as clients see it (`/stack/site/`).
+///
 /// `GET /stack` gives the overview and the faults one can put in; `POST /stack/faults` with
 /// `{"fault": "memory-leak", "service": "frontend", "on": true}` puts one in or takes it out and
 /// gives the same. What is wrong with a request is told as `{"error": …}` with 400.
@@ -22,6 +26,8 @@ pub fn router(stack: Stack) -> Router {
     Router::new()
         .route("/stack", get(show))
         .route("/stack/faults", post(set))
+        .merge(prometheus::routes())
+        .merge(site::routes())
         .layer(axum::extract::DefaultBodyLimit::max(4 * 1024))
         .with_state(stack)
 }

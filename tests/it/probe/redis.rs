@@ -205,3 +205,80 @@ async fn a_frozen_server_costs_no_more_than_the_time_out_and_a_gone_one_is_told(
     let nowhere = probe("redis://nowhere.invalid:6379".into(), None);
     assert_eq!(nowhere.summary().await.unwrap_err().kind, Kind::Resolve);
 }
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_server_without_a_free_connection_is_full_with_a_password_and_without() {
+    for password in [None, Some("hunter2")] {
+        let options: Vec<&str> = password
+            .iter()
+            .flat_map(|password| ["--requirepass", password])
+            .collect();
+        let server = Redis::start(&options).await;
+        let bot = probe(server.url(), password);
+        let mut only = server.client(password).await;
+        redis::cmd("CONFIG")
+            .arg(&["SET", "maxclients", "1"])
+            .exec_async(&mut only)
+            .await
+            .unwrap();
+        let error = bot.summary().await.unwrap_err();
+        assert_eq!(error.kind, Kind::Full, "{password:?}: {error}");
+        assert!(!format!("{error:?}").contains("hunter2"));
+        redis::cmd("PING").exec_async(&mut only).await.unwrap();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn what_is_kept_on_disk_is_told_as_it_is() {
+    let server = Redis::start(&[]).await;
+    let summary = probe(server.url(), None).summary().await.unwrap();
+    assert_eq!(
+        (summary.persistence.as_str(), summary.last_save_at),
+        ("nothing", None)
+    );
+    let server = Redis::start(&["--save", "3600 1", "--appendonly", "yes"]).await;
+    let bot = probe(server.url(), None);
+    let summary = bot.summary().await.unwrap();
+    assert_eq!(summary.persistence, "append-only file, snapshots");
+    let mut app = server.client(None).await;
+    redis::cmd("SAVE").exec_async(&mut app).await.unwrap();
+    assert!(bot.summary().await.unwrap().last_save_at.is_some());
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_server_that_speaks_no_tls_is_told_with_the_mend() {
+    let server = Redis::start(&[]).await;
+    let bot = probe(server.url().replace("redis://", "rediss://"), None);
+    let error = bot.summary().await.unwrap_err();
+    assert!(error.mend.contains("redis://"), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_password_that_nobody_wants_and_one_that_is_wrong_are_told() {
+    let open = Redis::start(&[]).await;
+    let error = probe(open.url(), Some("hunter2"))
+        .summary()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, Kind::Authenticate, "{error}");
+    let closed = Redis::start(&["--requirepass", "right"]).await;
+    for wrong in [None, Some("hunter2")] {
+        let error = probe(closed.url(), wrong).summary().await.unwrap_err();
+        assert_eq!(error.kind, Kind::Authenticate, "{wrong:?}: {error}");
+        assert!(!format!("{error:?} {error}").contains("hunter2"));
+    }
+    // Another database than the first is chosen after the login.
+    let mut app = closed.client(Some("right")).await;
+    redis::cmd("SELECT")
+        .arg(1)
+        .exec_async(&mut app)
+        .await
+        .unwrap();
+    set(&mut app, b"only:here", 10).await;
+    let bot = probe(closed.url().replace("/0", "/1"), Some("right"));
+    assert_eq!(bot.keys("only:").await.unwrap().matched, 1);
+}

@@ -1,17 +1,14 @@
 //! A stage for stories: the sandbox Slack, the simulated stack, the bot, and people.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
-use treasury_bot::app::{App, Plan};
-use treasury_bot::bot::{Access, Catalogue, Settings};
+use treasury_bot::app::{App, Plan, simulated};
+use treasury_bot::bot::{Access, Catalogue, Settings, Shelf};
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, IncidentId, Stream};
-use treasury_bot::platform::Platform;
-use treasury_bot::probe::web::{self, Web};
 use treasury_bot::sandbox::slack::{Delivery, Human, Message, Receipt, Sandbox, SandboxConfig};
 use treasury_bot::sandbox::stack::{Stack, StackConfig};
 use treasury_bot::slack::{Mode, SlackConfig};
@@ -26,6 +23,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const HOME: &str = "#treasury-incidents";
 
 /// How a stage is set.
+#[derive(Clone)]
 pub struct Scenery {
     /// Slack reaches the bot by HTTP.
     pub http: bool,
@@ -37,6 +35,12 @@ pub struct Scenery {
     pub incident_channels: bool,
     /// How long a question can be answered.
     pub confirm_within: Duration,
+    /// Texts of further runbooks.
+    pub runbooks: Vec<String>,
+    /// How long a failed step of a run waits for somebody.
+    pub hold: Duration,
+    /// Simulated seconds in a second.
+    pub speed: f64,
 }
 
 impl Default for Scenery {
@@ -47,6 +51,9 @@ impl Default for Scenery {
             store_url: None,
             incident_channels: true,
             confirm_within: Duration::from_secs(60),
+            runbooks: Vec::new(),
+            hold: Duration::from_secs(60),
+            speed: 50.0,
         }
     }
 }
@@ -78,7 +85,7 @@ impl Stage {
             Delivery::Socket
         };
         let stack = Stack::start(StackConfig {
-            speed: 50.0,
+            speed: scenery.speed,
             ..StackConfig::default()
         });
         let config = SandboxConfig {
@@ -90,13 +97,12 @@ impl Stage {
         } else {
             Sandbox::start(config).await.unwrap()
         };
-        let platform: Arc<dyn Platform> = Arc::new(stack.clone());
         let store_url = scenery
             .store_url
             .clone()
             .unwrap_or_else(|| format!("sqlite://{}", folder.path().join("bot.db").display()));
-        let web = Web::new(web::Config::default()).unwrap();
-        let catalogue = Catalogue::new(stack.services(), None, Some(platform)).with_web(web, None);
+        let pages = scenery.pages.then(|| format!("http://{}", sandbox.addr()));
+        let catalogue = simulated(&stack, pages.as_deref()).unwrap();
         let plan = plan(&sandbox, &scenery, listen, store_url, catalogue);
         let app = App::start(plan, CancellationToken::new()).await.unwrap();
         if !scenery.http {
@@ -227,8 +233,7 @@ impl Stage {
 
 /// A bot on this Slack and stack, with the store of the scenery.
 pub async fn another_bot(sandbox: &Sandbox, stack: &Stack, scenery: &Scenery) -> App {
-    let platform: Arc<dyn Platform> = Arc::new(stack.clone());
-    let catalogue = Catalogue::new(stack.services(), None, Some(platform));
+    let catalogue = simulated(stack, None).unwrap();
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let store_url = scenery
         .store_url
@@ -276,10 +281,34 @@ pub fn plan(
             confirm_db: true,
             confirm_within: scenery.confirm_within,
             patience: Patience::default(),
+            hold: scenery.hold,
             incident_channels: scenery.incident_channels,
         },
         catalogue,
+        shelf: shelf(scenery),
     }
+}
+
+/// The runbooks that come with the bot, and those of the scenery.
+fn shelf(scenery: &Scenery) -> Shelf {
+    let folder = tempfile::tempdir().unwrap();
+    for text in &scenery.runbooks {
+        let name = text.lines().next().unwrap().strip_prefix("name: ").unwrap();
+        std::fs::write(folder.path().join(format!("{name}.yml")), text).unwrap();
+    }
+    let shelf = Shelf::open(Some(folder.path()), None).unwrap();
+    let mistakes: Vec<String> = shelf
+        .problems()
+        .iter()
+        .flat_map(|problem| {
+            problem
+                .findings
+                .iter()
+                .map(|f| problem.source.explain(f).to_string())
+        })
+        .collect();
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+    shelf
 }
 
 /// The words of a message without Slack's marks.

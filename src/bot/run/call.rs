@@ -1,0 +1,196 @@
+//! What a step calls: a probe of the registry, or an action with its intent.
+
+use serde_json::{Map, Value, json};
+
+use crate::bot::act::{Outcome as Acted, ServiceChange, state_text, within_bounds};
+use crate::bot::{Bot, Fault};
+use crate::domain::service::{End, ReplicaMark, ServiceStatus};
+use crate::domain::{Person, ServiceName};
+use crate::runbook::engine::{Outcome, Start, Wanted};
+use crate::store::{ActionKind, ActionRecord, StepOf};
+
+/// An action that a step wants.
+pub(super) struct Planned {
+    pub(super) record: ActionRecord,
+}
+
+fn text(with: &Map<String, Value>, key: &str) -> Result<String, String> {
+    match with.get(key) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        _ => Err(format!("`{key}` has to be a text")),
+    }
+}
+
+fn whole(with: &Map<String, Value>, key: &str) -> Result<i64, String> {
+    with.get(key)
+        .and_then(Value::as_i64)
+        .ok_or_else(|| format!("`{key}` has to be a whole number"))
+}
+
+fn told(fault: &Fault) -> String {
+    match fault {
+        Fault::Refusal(refusal) => refusal.title.plain(),
+        Fault::Failure(failure) => failure.short(),
+    }
+}
+
+impl Bot {
+    /// Calls a probe for a step.
+    pub(super) async fn look_for_step(self, wanted: Wanted) -> Outcome {
+        let mut with = wanted.call.with;
+        // What is null is left out: most probes know a default.
+        with.retain(|_, value| !value.is_null());
+        match self.call(&wanted.call.name, Value::Object(with)).await {
+            Ok(called) => Outcome::Good {
+                result: called.value,
+                line: called.message.title.plain(),
+            },
+            Err(fault) => Outcome::Bad {
+                retry: matches!(fault, Fault::Failure(_)),
+                line: told(&fault),
+            },
+        }
+    }
+
+    /// What a changing step would do: checked as a command would be.
+    pub(super) async fn plan_step(
+        &self,
+        run: i64,
+        start: &Start,
+        wanted: &Wanted,
+    ) -> Result<Planned, String> {
+        let with = &wanted.call.with;
+        let (service, what, before, before_text) = match wanted.call.name.as_str() {
+            "service.restart" => {
+                let (name, status) = self
+                    .plan_change(with, ServiceChange::Restart)
+                    .await
+                    .map_err(|fault| told(&fault))?;
+                (
+                    name,
+                    ActionKind::Restart,
+                    marks(&status),
+                    state_text(&status),
+                )
+            }
+            "service.scale" => {
+                let replicas = u32::try_from(whole(with, "replicas")?)
+                    .map_err(|_| "`replicas` is 0 or more".to_owned())?;
+                let (name, status) = self
+                    .plan_change(with, ServiceChange::Scale(replicas))
+                    .await
+                    .map_err(|fault| told(&fault))?;
+                let what = ActionKind::Scale(replicas);
+                (name, what, marks(&status), state_text(&status))
+            }
+            "db.cancel" | "db.terminate" => {
+                let database = with.get("database").and_then(Value::as_str);
+                let found = self.catalogue().database(database);
+                let found = found.map_err(|refusal| refusal.title.plain())?;
+                let pid = i32::try_from(whole(with, "pid")?)
+                    .map_err(|_| "`pid` is no session's number".to_owned())?;
+                let started_at = text(with, "started_at")?
+                    .parse()
+                    .map_err(|_| "`started_at` is no time".to_owned())?;
+                let how = if wanted.call.name == "db.cancel" {
+                    End::Cancel
+                } else {
+                    End::Terminate
+                };
+                let what = ActionKind::Session {
+                    database: found.name.clone(),
+                    pid,
+                    started_at,
+                    how,
+                };
+                (found.service.clone(), what, Vec::new(), String::new())
+            }
+            "cache.kill" => {
+                let cache = with.get("cache").and_then(Value::as_str);
+                let found = self.catalogue().cache(cache);
+                let found = found.map_err(|refusal| refusal.title.plain())?;
+                let what = ActionKind::Client {
+                    cache: found.name.clone(),
+                    id: u64::try_from(whole(with, "client")?)
+                        .map_err(|_| "`client` is no client's number".to_owned())?,
+                    server: with
+                        .get("server")
+                        .and_then(Value::as_str)
+                        .map(str::to_owned),
+                };
+                (found.service.clone(), what, Vec::new(), String::new())
+            }
+            other => return Err(format!("`{other}` can't be done by a runbook")),
+        };
+        let mut incidents: Vec<_> = self
+            .store()
+            .incidents_open()
+            .await
+            .map_err(|error| error.to_string())?
+            .into_iter()
+            .filter(|incident| {
+                incident.services.contains(&service)
+                    || start
+                        .incident
+                        .as_ref()
+                        .is_some_and(|(id, _)| *id == incident.id.0)
+            })
+            .map(|incident| incident.id)
+            .collect();
+        incidents.sort();
+        Ok(Planned {
+            record: ActionRecord {
+                service,
+                what,
+                actor: Person {
+                    id: start.by_id.clone(),
+                    name: start.by.clone(),
+                },
+                reason: Some(format!("run {run}")),
+                incidents,
+                messages: Vec::new(),
+                before,
+                before_text,
+                step: Some(StepOf {
+                    run,
+                    path: wanted.path.clone(),
+                    attempt: wanted.attempt,
+                }),
+            },
+        })
+    }
+
+    async fn plan_change(
+        &self,
+        with: &Map<String, Value>,
+        change: ServiceChange,
+    ) -> Result<(ServiceName, ServiceStatus), Fault> {
+        let name = text(with, "service").map_err(crate::bot::Refusal::new)?;
+        let (service, platform) = self
+            .catalogue()
+            .find(&name, |near| format!("status {near}"))?;
+        if let ServiceChange::Scale(wanted) = change {
+            within_bounds(service, wanted)?;
+            platform.scalable(service, wanted).await?;
+        }
+        Ok((service.name.clone(), platform.status(service).await?))
+    }
+}
+
+fn marks(status: &ServiceStatus) -> Vec<ReplicaMark> {
+    status.replicas.iter().map(ReplicaMark::from).collect()
+}
+
+/// What an action gave, in the shape that the registry tells.
+pub(in crate::bot) fn result_of(record: &ActionRecord, acted: &Acted) -> Value {
+    match &record.what {
+        ActionKind::Restart | ActionKind::Scale(_) => json!({
+            "well": acted.after.as_ref().is_some_and(ServiceStatus::is_well),
+            "well_replicas": acted.after.as_ref().map_or(0, ServiceStatus::well),
+            "total_replicas": acted.after.as_ref().map_or(0, |after| after.replicas.len()),
+            "took_ms": acted.took.as_millis() as u64,
+        }),
+        ActionKind::Session { .. } => json!({"ended": acted.there}),
+        ActionKind::Client { .. } => json!({"closed": acted.there}),
+    }
+}

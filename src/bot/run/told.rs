@@ -1,0 +1,409 @@
+//! What is said of a run: one message that is edited, a message for each question, and entries on
+//! the timeline.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::drive::path_of;
+use crate::bot::act::intent_text;
+use crate::domain::timeline::{Draft, cut};
+use crate::domain::{
+    Audience, Button, Content, EntryKind, Line, Message, Outgoing, Person, Reply, Style, Tone,
+    duration,
+};
+use crate::runbook::Runbook;
+use crate::runbook::engine::{Phase, RunState, Said, StepState, Verdict, titles};
+use crate::runbook::model::{Step, Work};
+use crate::store::ActionRecord;
+
+/// Most steps that a message shows.
+const MAX_LINES: usize = 30;
+/// Most characters of what a step says there.
+const MAX_LINE: usize = 140;
+
+pub(super) struct Teller<'a> {
+    pub(super) runbook: &'a Runbook,
+    pub(super) outgoing: &'a Outgoing,
+    pub(super) command: &'a str,
+}
+
+impl Teller<'_> {
+    /// The run's own message as it stands now.
+    pub(super) fn run(&self, state: &RunState) -> Outgoing {
+        Outgoing {
+            content: Content::Message(run_message(self.runbook, state)),
+            ..self.outgoing.clone()
+        }
+    }
+
+    /// A message of its own: the run's own one is only edited, and an edit rings no phone.
+    fn beside(&self, key: String, message: Message) -> Outgoing {
+        Outgoing {
+            key,
+            to: self.outgoing.to.clone(),
+            audience: Audience::Everyone,
+            asker: None,
+            reply: Reply::default(),
+            content: Content::Message(message),
+        }
+    }
+
+    fn question_key(state: &RunState, path: &str, step: &StepState) -> String {
+        format!("run:{}:ask:{path}:{}", state.id, step.attempt)
+    }
+
+    pub(super) fn message(&self, state: &RunState, said: &Said) -> Option<Outgoing> {
+        let path = path_of(said);
+        let step = state.steps.get(path)?;
+        match said {
+            Said::Notify { text, .. } => Some(
+                self.beside(
+                    format!("run:{}:notify:{path}", state.id),
+                    Message::new(Tone::Plain, Line::new().text(text.clone()))
+                        .footer(format!("run {} of {}", state.id, self.runbook.name.value)),
+                ),
+            ),
+            Said::Step { .. } if step.phase == Phase::Asking => {
+                let message = self.question(state, path, step)?;
+                Some(self.beside(Self::question_key(state, path, step), message))
+            }
+            Said::Step { .. } if step.is_held() => {
+                let message = held(self.runbook, state, path, step);
+                Some(self.beside(Self::question_key(state, path, step), message))
+            }
+            Said::Step { .. } | Said::Note { .. } => None,
+        }
+    }
+
+    fn question(&self, state: &RunState, path: &str, step: &StepState) -> Option<Message> {
+        let own = self.step(path)?;
+        let answer = |label: &str, word: &str| {
+            Button::new(
+                label,
+                format!(
+                    "runbook answer {} {} {}",
+                    state.id,
+                    crate::command::words::quote(path),
+                    crate::command::words::quote(word)
+                ),
+            )
+        };
+        let (buttons, who) = match &own.work {
+            Work::Ask { choices, by, .. } => (
+                choices
+                    .iter()
+                    .map(|choice| answer(&cut(&choice.value, 75), &choice.value))
+                    .collect(),
+                format!("A {by} can answer"),
+            ),
+            Work::Approve {
+                by, count, other, ..
+            } => (
+                vec![
+                    answer("Approve", "approve").style(Style::Primary),
+                    answer("Decline", "decline").style(Style::Danger),
+                ],
+                format!(
+                    "{count} {by}{} can approve{}",
+                    if *count == 1 { "" } else { "s" },
+                    if *other {
+                        format!(", other than {}", state.start.by)
+                    } else {
+                        String::new()
+                    }
+                ),
+            ),
+            Work::Manual { by, .. } => (
+                vec![answer("Done", "done").style(Style::Primary)],
+                format!("A {by} can say that it is done"),
+            ),
+            _ => return None,
+        };
+        let mut message = Message::new(Tone::Question, Line::new().text(step.line.clone()));
+        if !step.votes.is_empty() {
+            let names: Vec<&str> = step.votes.iter().map(|vote| vote.by.as_str()).collect();
+            message = message.text(format!("So far: {}", names.join(", ")));
+        }
+        let within = step.until.map(|until| {
+            let time = duration::between(step.began_at, until);
+            format!(" within {}", duration::text(time))
+        });
+        Some(message.buttons(buttons).footer(format!(
+            "{who}{} · run {} of {} · {}",
+            within.unwrap_or_default(),
+            state.id,
+            self.runbook.name.value,
+            self.command
+        )))
+    }
+
+    /// The question's message, once it is answered or over.
+    pub(super) fn question_over(&self, state: &RunState, path: &str) -> Option<Outgoing> {
+        let step = state.steps.get(path)?;
+        let own = self.step(path)?;
+        let asks = matches!(
+            own.work,
+            Work::Ask { .. } | Work::Approve { .. } | Work::Manual { .. }
+        );
+        if !asks || !step.asked {
+            return None;
+        }
+        if step.phase == Phase::Asking {
+            // One of several has approved.
+            let message = self.question(state, path, step)?;
+            return (!step.votes.is_empty())
+                .then(|| self.beside(Self::question_key(state, path, step), message));
+        }
+        if !step.phase.is_end() || step.is_held() {
+            return None;
+        }
+        let tone = match step.phase {
+            Phase::Succeeded => Tone::Good,
+            Phase::Failed => Tone::Bad,
+            _ => Tone::Plain,
+        };
+        let message = Message::new(
+            tone,
+            Line::new().text(format!("{}: {}", step.title, step.line)),
+        )
+        .footer(format!("run {} of {}", state.id, self.runbook.name.value));
+        Some(self.beside(Self::question_key(state, path, step), message))
+    }
+
+    fn step(&self, path: &str) -> Option<&Step> {
+        self.runbook.step(path.split('[').next().unwrap_or(path))
+    }
+
+    /// What goes on the timeline.
+    pub(super) fn entry(&self, state: &RunState, said: &Said) -> Option<Draft> {
+        let path = path_of(said);
+        let step = state.steps.get(path)?;
+        let (kind, text) = match said {
+            Said::Note { text, .. } => (EntryKind::Note, text.clone()),
+            Said::Notify { text, .. } => (EntryKind::Run, format!("said: {text}")),
+            Said::Step { .. } => {
+                let word = match step.phase {
+                    Phase::Asking => "asks",
+                    Phase::Failed => "failed",
+                    Phase::Pausing => "is tried again",
+                    Phase::Skipped => "left out",
+                    _ => "done",
+                };
+                let text = format!("run {}: {} {word}: {}", state.id, step.title, step.line);
+                (EntryKind::Run, text)
+            }
+        };
+        Some(
+            Draft::new(&Person::bot(), kind, cut(&text, 1_000)).data(json!({
+                "run": state.id,
+                "runbook": self.runbook.name.value,
+                "step": path,
+                "phase": step.phase,
+                "attempt": step.attempt,
+                "votes": step.votes,
+            })),
+        )
+    }
+
+    /// The end of the run, for the timeline.
+    pub(super) fn end(&self, state: &RunState, verdict: Verdict) -> Draft {
+        let why = state
+            .stop
+            .as_ref()
+            .map(|stop| format!(": {}", stop.reason))
+            .unwrap_or_default();
+        let text = format!(
+            "run {} of {} {}{why}",
+            state.id,
+            self.runbook.name.value,
+            verdict.word()
+        );
+        Draft::new(&Person::bot(), EntryKind::Run, text)
+            .data(json!({"run": state.id, "verdict": verdict}))
+    }
+
+    /// The intent of a change, for the timeline.
+    pub(super) fn intent(&self, state: &RunState, path: &str, record: &ActionRecord) -> Draft {
+        let text = format!(
+            "{} (run {} of {})",
+            intent_text(record),
+            state.id,
+            self.runbook.name.value
+        );
+        Draft::new(&record.actor, EntryKind::Intent, text).data(json!({
+            "run": state.id,
+            "step": path,
+            "service": record.service,
+            "what": record.what,
+            "before": record.before,
+        }))
+    }
+}
+
+fn held(runbook: &Runbook, state: &RunState, path: &str, step: &StepState) -> Message {
+    let says = |verb: &str| {
+        format!(
+            "runbook {verb} {} {}",
+            state.id,
+            crate::command::words::quote(path)
+        )
+    };
+    let within = step.until.zip(step.ended_at).map(|(until, ended)| {
+        format!(
+            " within {}, else the run fails",
+            duration::text(duration::between(ended, until))
+        )
+    });
+    Message::new(Tone::Warning, Line::new().bold(&step.title).text(" failed"))
+        .code(step.line.clone())
+        .buttons(vec![
+            Button::new("Try again", says("retry")).style(Style::Primary),
+            Button::new("Leave it out", says("skip")),
+            Button::new("Stop the run", format!("runbook stop {}", state.id)).style(Style::Danger),
+        ])
+        .footer(format!(
+            "A responder can decide{} · run {} of {}",
+            within.unwrap_or_default(),
+            state.id,
+            runbook.name.value
+        ))
+}
+
+/// The run's message: a list of its steps with marks, one line each, a bar, buttons.
+pub(super) fn run_message(runbook: &Runbook, state: &RunState) -> Message {
+    let word = if state.start.rehearsal {
+        "Rehearsal"
+    } else {
+        "Run"
+    };
+    let (tone, how) = match state.verdict {
+        None if state.stop.is_some() => (Tone::Progress, "is being stopped".to_owned()),
+        None if state
+            .steps
+            .values()
+            .any(|s| s.phase == Phase::Asking || s.is_held()) =>
+        {
+            // Its questions are messages of their own; this one's only button stops it.
+            (Tone::Progress, "waits for an answer".to_owned())
+        }
+        None => (Tone::Progress, "is running".to_owned()),
+        Some(Verdict::Succeeded) => (Tone::Good, "succeeded".to_owned()),
+        Some(Verdict::Failed) => (Tone::Bad, "failed".to_owned()),
+        Some(Verdict::Stopped) => (Tone::Warning, "was stopped".to_owned()),
+    };
+    let title = Line::new()
+        .text(format!("{word} {} of ", state.id))
+        .bold(&runbook.title)
+        .text(format!(" {how}"));
+    let mut message = Message::new(tone, title);
+    let titles = titles(runbook, state);
+    let mut lines = Vec::new();
+    step_lines(&runbook.steps, state, &titles, "", 0, &mut lines);
+    if state.verdict.is_some() || state.stop.is_some() {
+        step_lines(&runbook.finally, state, &titles, "", 0, &mut lines);
+    }
+    let left = lines.len().saturating_sub(MAX_LINES);
+    let mut text = lines
+        .iter()
+        .take(MAX_LINES)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("\n");
+    if left > 0 {
+        text.push_str(&format!("\n… and {left} more"));
+    }
+    message = message.text(Line::new().text(text));
+    if let Some(stop) = &state.stop {
+        let by = stop.by.as_deref().unwrap_or("the time-out");
+        message = message.text(format!("Stopped by {by}: {}", stop.reason));
+    }
+    if state.verdict.is_none() {
+        message = message.buttons(vec![
+            Button::new("Stop", format!("runbook stop {}", state.id)).style(Style::Danger),
+        ]);
+    }
+    let ended = |step: &&Step| {
+        let state = state.steps.get(&step.id.value);
+        state.is_some_and(|state| state.phase.is_end())
+    };
+    let done = runbook.steps.iter().filter(ended).count();
+    let total = runbook.steps.len();
+    let bar: String = (0..10)
+        .map(|n| if n * total < done * 10 { '▰' } else { '▱' })
+        .collect();
+    message.footer(format!(
+        "{bar} {done}/{total} · {} · started by {}",
+        runbook.name.value, state.start.by
+    ))
+}
+
+fn step_lines(
+    steps: &[Step],
+    state: &RunState,
+    titles: &BTreeMap<String, String>,
+    suffix: &str,
+    depth: usize,
+    lines: &mut Vec<String>,
+) {
+    for step in steps {
+        let path = format!("{}{suffix}", step.id.value);
+        let known = state.steps.get(&path);
+        let mark = match known.map(|step| (step.phase, step.is_held())) {
+            None => "▫️",
+            Some((_, true)) => "⚠️",
+            Some((Phase::Succeeded, _)) => "✅",
+            Some((Phase::Failed, _)) => "❌",
+            Some((Phase::Skipped, _)) => "➖",
+            Some((Phase::Running, _)) => "▶️",
+            Some((Phase::Asking, _)) => "❓",
+            Some(_) => "⏳",
+        };
+        let title = known.map_or_else(
+            || titles.get(&step.id.value).cloned().unwrap_or_default(),
+            |known| known.title.clone(),
+        );
+        let said = known
+            .filter(|known| !known.line.is_empty() && known.line != title)
+            .map(|known| match known.phase {
+                // The condition is for who reads the run afterwards.
+                Phase::Skipped if known.line.starts_with("not needed") => {
+                    " — not needed".to_owned()
+                }
+                _ => format!(" — {}", first_line(&known.line)),
+            })
+            .unwrap_or_default();
+        let again = known.map_or(String::new(), |known| {
+            if known.attempt > 1 && !matches!(known.phase, Phase::Succeeded) {
+                format!(" (attempt {})", known.attempt)
+            } else {
+                String::new()
+            }
+        });
+        lines.push(format!(
+            "{}{mark} {title}{again}{said}",
+            // Spaces at the start of a line are lost in a chat; these are not.
+            "\u{2003}".repeat(depth)
+        ));
+        if known.is_some() {
+            let turn = known.and_then(|known| known.items.as_ref()).map_or_else(
+                || suffix.to_owned(),
+                |items| {
+                    // The turn that is under way, or the last.
+                    (0..items.len())
+                        .rev()
+                        .find(|n| {
+                            let inner = format!("{suffix}[{n}]");
+                            state.steps.keys().any(|path| path.ends_with(&inner))
+                        })
+                        .map_or(format!("{suffix}[0]"), |n| format!("{suffix}[{n}]"))
+                },
+            );
+            step_lines(step.inner(), state, titles, &turn, depth + 1, lines);
+        }
+    }
+}
+
+fn first_line(text: &str) -> String {
+    cut(text.lines().next().unwrap_or_default(), MAX_LINE)
+}

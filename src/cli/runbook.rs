@@ -1,0 +1,130 @@
+//! `treasury-bot runbook`: checking, showing and describing runbooks, away from any bot.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use super::show::Paint;
+use crate::bot::Shelf;
+use crate::runbook::{Severity, schema, show};
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Check runbooks: exit code 1 if one has a mistake
+    Check {
+        /// Files and folders; `runbooks` if there is such a folder, else those that come with the bot
+        paths: Vec<PathBuf>,
+        /// A configuration, so that the names of services are checked as well
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// One JSON object a finding and line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the language as a JSON Schema, for editors
+    Schema,
+    /// Show a runbook as a procedure in Markdown
+    Show {
+        /// The name of one that comes with the bot, or a file
+        runbook: String,
+        /// As a Mermaid flow chart instead
+        #[arg(long)]
+        mermaid: bool,
+    },
+}
+
+pub(super) fn run(options: Options) -> anyhow::Result<ExitCode> {
+    match options.what {
+        What::Check {
+            paths,
+            config,
+            json,
+        } => check(&paths, config, json),
+        What::Schema => {
+            let shelf = Shelf::open(None, None)?;
+            let schema = schema::schema(shelf.vocabulary());
+            println!("{}", serde_json::to_string_pretty(&schema)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        What::Show { runbook, mermaid } => print(&runbook, mermaid),
+    }
+}
+
+fn check(paths: &[PathBuf], config: Option<PathBuf>, json: bool) -> anyhow::Result<ExitCode> {
+    let services = match config {
+        None => None,
+        Some(path) => match super::check::load(&path) {
+            Ok(config) => Some(config.services.iter().map(|s| s.name.to_string()).collect()),
+            Err(code) => return Ok(code),
+        },
+    };
+    let here = PathBuf::from("runbooks");
+    let shelf = if !paths.is_empty() {
+        Shelf::of_paths(paths, services)?
+    } else if here.is_dir() {
+        Shelf::of_paths(&[here], services)?
+    } else {
+        Shelf::open(None, services)?
+    };
+    let paint = Paint::stdout();
+    let (mut errors, mut warnings) = (0, 0);
+    for problem in shelf.problems() {
+        for finding in &problem.findings {
+            let told = problem.source.explain(finding);
+            let (count, colour) = match finding.severity {
+                Severity::Error => (&mut errors, "1;31"),
+                Severity::Warning => (&mut warnings, "1;33"),
+            };
+            *count += 1;
+            if json {
+                println!("{}", serde_json::to_string(&told)?);
+            } else {
+                let text = told.to_string();
+                let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+                println!("{}\n{rest}\n", paint.style(colour, first));
+            }
+        }
+    }
+    if !json {
+        let good = shelf.runbooks().count();
+        println!("{good} runbooks can be run; {errors} errors, {warnings} warnings");
+    }
+    Ok(if errors > 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn print(name: &str, mermaid: bool) -> anyhow::Result<ExitCode> {
+    let path = PathBuf::from(name);
+    let shelf = if path.is_file() {
+        Shelf::of_paths(&[path], None)?
+    } else {
+        Shelf::open(None, None)?
+    };
+    let stem = name.rsplit('/').next().unwrap_or(name);
+    let stem = stem.split_once(".y").map_or(stem, |(stem, _)| stem);
+    let runbook = shelf.find(stem).with_context(|| {
+        let names: Vec<&str> = shelf.runbooks().map(|r| r.name.value.as_str()).collect();
+        format!(
+            "there is no runbook `{name}` without mistakes; there are {}",
+            names.join(", ")
+        )
+    })?;
+    let text = if mermaid {
+        show::mermaid(runbook)
+    } else {
+        show::markdown(runbook)
+    };
+    print!("{text}");
+    Ok(ExitCode::SUCCESS)
+}

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::ask::Ask;
-use super::fault::words;
+use super::fault::{no_tls, words};
 use super::parse::clean;
 use super::{Address, Redis};
 use crate::probe::{ProbeError, ProbeErrorKind as Kind};
@@ -156,7 +156,7 @@ impl Redis {
             Ok(server) => Ok(server),
             // A plain server waits for the end of the line that it takes the handshake for.
             Err(error) if error.is_timeout() && self.tls() && self.is_plain(at).await => {
-                Err(self.no_tls(at).because(error))
+                Err(no_tls(at).because(error))
             }
             Err(error) => Err(self.error(at, &error)),
         }

@@ -21,27 +21,36 @@ pub(super) fn words(error: &RedisError) -> String {
     clean(text.as_bytes(), 300)
 }
 
+/// It does not answer in time.
+pub(super) fn late(at: &Address) -> ProbeError {
+    ProbeError::new(
+        Kind::Timeout,
+        format!("Redis at {at} did not answer in time"),
+        "it hangs, is busy with a slow command, or a firewall swallows the packets: look at \
+         its status, stats and logs",
+    )
+}
+
+/// A plain answer came where an encrypted one was asked for.
+pub(super) fn no_tls(at: &Address) -> ProbeError {
+    ProbeError::new(
+        Kind::Tls,
+        format!("Redis at {at} speaks no TLS on this port: it answers unencrypted"),
+        "write redis:// in its URL, or the port that speaks TLS (tls-port)",
+    )
+}
+
 impl Redis {
     /// What an error means, and what to do about it.
     pub(super) fn error(&self, at: &Address, error: &RedisError) -> ProbeError {
         let told = words(error);
         if error.is_timeout() {
-            return self.late(at);
+            return late(at);
         }
         if error.is_io_error() {
             return self.cut(at, &told);
         }
         self.answered(at, &told)
-    }
-
-    /// It does not answer in time.
-    pub(super) fn late(&self, at: &Address) -> ProbeError {
-        ProbeError::new(
-            Kind::Timeout,
-            format!("Redis at {at} did not answer in time"),
-            "it hangs, is busy with a slow command, or a firewall swallows the packets: look at \
-             its status, stats and logs",
-        )
     }
 
     /// No connection, or one that broke.
@@ -66,15 +75,6 @@ impl Redis {
             Kind::Connect,
             format!("{label} refuses the connection ({told})"),
             mend,
-        )
-    }
-
-    /// A plain answer came where an encrypted one was asked for.
-    pub(super) fn no_tls(&self, at: &Address) -> ProbeError {
-        ProbeError::new(
-            Kind::Tls,
-            format!("Redis at {at} speaks no TLS on this port: it answers unencrypted"),
-            "write redis:// in its URL, or the port that speaks TLS (tls-port)",
         )
     }
 
@@ -132,6 +132,16 @@ impl Redis {
                 Kind::Failed,
                 format!("{label} tells no more than names of keys: its cluster is down"),
                 "bring back the server that is down; `cache` shows which",
+            );
+        }
+        if ["MOVED", "ASK", "TRYAGAIN"]
+            .iter()
+            .any(|word| told.starts_with(word))
+        {
+            return ProbeError::new(
+                Kind::Failed,
+                format!("{label} does not describe keys that are moving between servers"),
+                "ask again when the slots have moved",
             );
         }
         ProbeError::new(

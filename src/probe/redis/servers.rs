@@ -6,6 +6,7 @@ use std::time::Instant;
 use futures_util::future::{join_all, select_ok};
 
 use super::ask::Ask;
+use super::fault::late;
 use super::parse::{ClusterNode, Info, clean, cluster_nodes};
 use super::{Address, Redis};
 use crate::probe::{ProbeError, ProbeErrorKind as Kind};
@@ -142,7 +143,7 @@ impl Redis {
             Ok(Err(error)) => error,
             Err(_) => {
                 self.forget(&self.main).await;
-                self.late(&self.main)
+                late(&self.main)
             }
         };
         let asked = others.into_iter().map(|at| {
@@ -193,7 +194,7 @@ impl Redis {
             async move {
                 let told = match asked.await {
                     Ok(told) => told,
-                    Err(_) => Err(self.late(&node.address)),
+                    Err(_) => Err(late(&node.address)),
                 };
                 if matches!(&told, Err(error) if error.kind == Kind::Timeout) {
                     self.forget(&node.address).await;

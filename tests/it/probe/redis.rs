@@ -1,5 +1,10 @@
 //! Redis is asked when it is well, full, closed, frozen, and gone.
 
+mod cluster;
+mod doors;
+mod played;
+mod sentinel;
+
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
@@ -7,16 +12,28 @@ use treasury_bot::probe::ProbeErrorKind as Kind;
 use treasury_bot::probe::cache::{Cache, ClientId};
 use treasury_bot::probe::redis::{Config, Redis as Probe};
 
-use crate::support::redis::Redis;
+use crate::support::redis::{Redis, tell, try_tell};
+
+/// The longest that a question may take here.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 fn probe(url: String, password: Option<&str>) -> Probe {
+    probe_of(url, password, None, PATIENCE)
+}
+
+fn probe_of(
+    url: String,
+    password: Option<&str>,
+    sentinel_master: Option<&str>,
+    timeout: Duration,
+) -> Probe {
     let _ = rustls::crypto::ring::default_provider().install_default();
     Probe::new(Config {
         name: "cache".into(),
         url,
         password: password.map(SecretString::from),
-        sentinel_master: None,
-        timeout: Duration::from_secs(2),
+        sentinel_master: sentinel_master.map(str::to_owned),
+        timeout,
     })
     .unwrap()
 }
@@ -208,77 +225,109 @@ async fn a_frozen_server_costs_no_more_than_the_time_out_and_a_gone_one_is_told(
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
-async fn a_server_without_a_free_connection_is_full_with_a_password_and_without() {
-    for password in [None, Some("hunter2")] {
-        let options: Vec<&str> = password
-            .iter()
-            .flat_map(|password| ["--requirepass", password])
-            .collect();
-        let server = Redis::start(&options).await;
-        let bot = probe(server.url(), password);
-        let mut only = server.client(password).await;
-        redis::cmd("CONFIG")
-            .arg(&["SET", "maxclients", "1"])
-            .exec_async(&mut only)
-            .await
-            .unwrap();
-        let error = bot.summary().await.unwrap_err();
-        assert_eq!(error.kind, Kind::Full, "{password:?}: {error}");
-        assert!(!format!("{error:?}").contains("hunter2"));
-        redis::cmd("PING").exec_async(&mut only).await.unwrap();
+async fn keys_that_were_thrown_out_are_told() {
+    let server = Redis::start(&["--maxmemory", "4mb", "--maxmemory-policy", "allkeys-lru"]).await;
+    let bot = probe(server.url(), None);
+    let mut app = server.client(None).await;
+    let calm = bot.summary().await.unwrap();
+    assert_eq!((calm.evicted, calm.warnings.len()), (0, 0), "{calm:?}");
+    for n in 0..400 {
+        set(&mut app, format!("balance:{n}").as_bytes(), 20_000).await;
     }
+    let summary = bot.summary().await.unwrap();
+    assert!(
+        summary.evicted > 100 && summary.keys + summary.evicted == 400,
+        "{summary:?}"
+    );
+    let told = format!(
+        "{} keys were thrown out for lack of memory since the start",
+        summary.evicted
+    );
+    assert!(summary.warnings.contains(&told), "{:?}", summary.warnings);
 }
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
-async fn what_is_kept_on_disk_is_told_as_it_is() {
+async fn what_is_kept_on_the_disk_is_what_is_set_and_a_start_is_no_save() {
     let server = Redis::start(&[]).await;
-    let summary = probe(server.url(), None).summary().await.unwrap();
+    let bot = probe(server.url(), None);
+    let mut app = server.client(None).await;
+    let nothing = bot.summary().await.unwrap();
     assert_eq!(
-        (summary.persistence.as_str(), summary.last_save_at),
+        (nothing.persistence.as_str(), nothing.last_save_at),
         ("nothing", None)
     );
-    let server = Redis::start(&["--save", "3600 1", "--appendonly", "yes"]).await;
-    let bot = probe(server.url(), None);
-    let summary = bot.summary().await.unwrap();
-    assert_eq!(summary.persistence, "append-only file, snapshots");
-    let mut app = server.client(None).await;
-    redis::cmd("SAVE").exec_async(&mut app).await.unwrap();
-    assert!(bot.summary().await.unwrap().last_save_at.is_some());
+    let _: () = tell(&mut app, &["CONFIG", "SET", "save", "3600 1"]).await;
+    let set = bot.summary().await.unwrap();
+    assert_eq!(
+        (set.persistence.as_str(), set.last_save_at),
+        ("snapshots", None)
+    );
+    let before = jiff::Timestamp::now().as_second();
+    let _: () = tell(&mut app, &["SAVE"]).await;
+    let saved = bot.summary().await.unwrap();
+    let at = saved.last_save_at.expect("a snapshot was made").as_second();
+    assert!((before..before + 30).contains(&at), "{at} after {before}");
+    let _: () = tell(&mut app, &["CONFIG", "SET", "appendonly", "yes"]).await;
+    let _: () = tell(&mut app, &["CONFIG", "SET", "save", ""]).await;
+    let file = bot.summary().await.unwrap();
+    assert_eq!(file.persistence, "append-only file");
 }
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
-async fn a_server_that_speaks_no_tls_is_told_with_the_mend() {
+async fn of_200_000_keys_no_more_are_looked_at_than_is_good_for_the_server() {
     let server = Redis::start(&[]).await;
-    let bot = probe(server.url().replace("redis://", "rediss://"), None);
-    let error = bot.summary().await.unwrap_err();
-    assert!(error.mend.contains("redis://"), "{error}");
+    // Long enough that the number ends it, not the time.
+    let bot = probe_of(server.url(), None, None, Duration::from_secs(20));
+    let mut app = server.client(None).await;
+    let fill = "for n = 1, 200000 do redis.call('SET', 'many:' .. n, 'x') end";
+    let _: () = tell(&mut app, &["EVAL", fill, "0"]).await;
+    let sample = bot.memory().await.unwrap();
+    assert_eq!(
+        (sample.keys, sample.sampled, sample.complete),
+        (200_000, 2_000, false)
+    );
+    assert_eq!(
+        (sample.biggest.len(), sample.by_prefix[0].keys),
+        (20, 2_000)
+    );
+    let search = bot.keys("many:").await.unwrap();
+    assert_eq!(
+        (search.scanned, search.complete, search.keys.len()),
+        (100_000, false, 50)
+    );
+    // COUNT is a hint: about as many come back.
+    assert!((90_000..110_000).contains(&search.matched), "{search:?}");
 }
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
-async fn a_password_that_nobody_wants_and_one_that_is_wrong_are_told() {
-    let open = Redis::start(&[]).await;
-    let error = probe(open.url(), Some("hunter2"))
-        .summary()
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind, Kind::Authenticate, "{error}");
-    let closed = Redis::start(&["--requirepass", "right"]).await;
-    for wrong in [None, Some("hunter2")] {
-        let error = probe(closed.url(), wrong).summary().await.unwrap_err();
-        assert_eq!(error.kind, Kind::Authenticate, "{wrong:?}: {error}");
-        assert!(!format!("{error:?} {error}").contains("hunter2"));
+async fn no_secret_of_the_slow_log_is_told() {
+    let server = Redis::start(&["--slowlog-log-slower-than", "0"]).await;
+    let bot = probe(server.url(), None);
+    let mut app = server.client(None).await;
+    for words in [
+        &["AUTH", "hunter2"][..],
+        &["AUTH", "somebody", "hunter2"],
+        &["CONFIG", "SET", "masterauth", "hunter2"],
+        &["ACL", "SETUSER", "bob", ">hunter2"],
+        &["EVAL", "return 'hunter2'", "0"],
+        &["EVAL_RO", "return 'hunter2'", "0"],
+        &["EVALSHA_RO", "hunter2", "0"],
+        &["FCALL_RO", "hunter2", "0"],
+        &["PUBLISH", "hunter2", "m"],
+        &["SPUBLISH", "hunter2", "m"],
+        &["PING", "hunter2"],
+        &["SET", "token", "hunter2"],
+    ] {
+        // Some of these fail; they are kept in the log as well.
+        let _: redis::RedisResult<redis::Value> = try_tell(&mut app, words).await;
     }
-    // Another database than the first is chosen after the login.
-    let mut app = closed.client(Some("right")).await;
-    redis::cmd("SELECT")
-        .arg(1)
-        .exec_async(&mut app)
-        .await
-        .unwrap();
-    set(&mut app, b"only:here", 10).await;
-    let bot = probe(closed.url().replace("/0", "/1"), Some("right"));
-    assert_eq!(bot.keys("only:").await.unwrap().matched, 1);
+    let log = bot.slowlog().await.unwrap();
+    let commands: Vec<&str> = log.entries.iter().map(|e| e.command.as_str()).collect();
+    for told in ["CONFIG +3", "EVALSHA_RO +2", "FCALL_RO +2", "SET token +1"] {
+        assert!(commands.contains(&told), "{told} in {commands:?}");
+    }
+    assert!(!format!("{log:?}").contains("hunter2"), "{log:?}");
 }

@@ -1,7 +1,9 @@
-//! A throw-away Redis on a free port.
+//! Throw-away Redis servers on free ports: one, Sentinels, a cluster.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
 
 use super::free_port;
 
@@ -15,24 +17,76 @@ pub struct Redis {
 impl Redis {
     /// Starts one without persistence, with further options, and waits until it listens.
     pub async fn start(options: &[&str]) -> Self {
+        Self::run("save \"\"\n", options).await
+    }
+
+    /// Starts a Sentinel that watches the master `main`, with further lines of configuration, and
+    /// a quorum of 2.
+    pub async fn sentinel(master: &Self, lines: &str) -> Self {
+        let config = format!(
+            "sentinel monitor main 127.0.0.1 {} 2\n\
+             sentinel down-after-milliseconds main 1000\n{lines}\n",
+            master.port
+        );
+        Self::run(&config, &["--sentinel"]).await
+    }
+
+    /// Starts masters that share all slots evenly, and waits until each sees the whole.
+    pub async fn cluster(masters: usize, node_timeout_ms: u32) -> Vec<Self> {
+        let mut nodes = Vec::new();
+        for _ in 0..masters {
+            let patience = node_timeout_ms.to_string();
+            let options = ["--cluster-enabled", "yes", "--cluster-node-timeout"];
+            nodes.push(Self::start(&[&options[..], &[&patience]].concat()).await);
+        }
+        let share = 16_384_usize.div_ceil(masters);
+        let port = nodes[0].port.to_string();
+        for (n, node) in nodes.iter().enumerate() {
+            let mut client = node.client(None).await;
+            let first = (n * share).to_string();
+            let last = ((n + 1) * share - 1).min(16_383).to_string();
+            let epoch = (n + 1).to_string();
+            for words in [
+                &["CLUSTER", "ADDSLOTSRANGE", &first, &last][..],
+                &["CLUSTER", "SET-CONFIG-EPOCH", &epoch],
+                &["CLUSTER", "MEET", "127.0.0.1", &port],
+            ] {
+                let _: () = tell(&mut client, words).await;
+            }
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        for node in &nodes {
+            let mut client = node.client(None).await;
+            loop {
+                let state: String = tell(&mut client, &["CLUSTER", "INFO"]).await;
+                if state.contains("cluster_state:ok")
+                    && state.contains(&format!("cluster_known_nodes:{masters}\r"))
+                {
+                    break;
+                }
+                assert!(Instant::now() < deadline, "no cluster: {state}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        nodes
+    }
+
+    async fn run(config: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let server = Command::new("redis-server")
+        let port = port();
+        let file = folder.path().join("redis.conf");
+        std::fs::write(&file, format!("port {port}\nbind 127.0.0.1\n{config}")).unwrap();
+        let mut server = Command::new("redis-server")
             .current_dir(folder.path())
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-            ])
+            .arg(&file)
             .args(options)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let ended = server.try_wait().unwrap();
+            assert!(ended.is_none(), "redis-server ended: {ended:?}");
             assert!(Instant::now() < deadline, "Redis does not listen");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -45,7 +99,12 @@ impl Redis {
 
     /// `redis://127.0.0.1:<port>/0`
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/0", self.port)
+        format!("redis://{}/0", self.address())
+    }
+
+    /// `127.0.0.1:<port>`
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// Its port.
@@ -62,7 +121,7 @@ impl Redis {
     }
 
     /// A client of somebody else's.
-    pub async fn client(&self, password: Option<&str>) -> redis::aio::MultiplexedConnection {
+    pub async fn client(&self, password: Option<&str>) -> MultiplexedConnection {
         let login = password.map_or(String::new(), |password| format!(":{password}@"));
         let url = format!("redis://{login}127.0.0.1:{}/0", self.port);
         let client = redis::Client::open(url).unwrap();
@@ -74,5 +133,37 @@ impl Drop for Redis {
     fn drop(&mut self) {
         let _ = self.server.kill();
         let _ = self.server.wait();
+    }
+}
+
+/// A client says a command, such as `["CONFIG", "SET", "maxclients", "1"]`, which must succeed.
+pub async fn tell<T: redis::FromRedisValue>(
+    client: &mut MultiplexedConnection,
+    words: &[&str],
+) -> T {
+    try_tell(client, words)
+        .await
+        .unwrap_or_else(|error| panic!("{words:?}: {error}"))
+}
+
+/// A client says a command.
+pub async fn try_tell<T: redis::FromRedisValue>(
+    client: &mut MultiplexedConnection,
+    words: &[&str],
+) -> redis::RedisResult<T> {
+    let mut command = redis::cmd(words[0]);
+    for word in &words[1..] {
+        command.arg(*word);
+    }
+    command.query_async(client).await
+}
+
+/// A free port that leaves room for the port of the cluster's own traffic, 10,000 above.
+fn port() -> u16 {
+    loop {
+        let port = free_port();
+        if port < 55_000 && std::net::TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+            return port;
+        }
     }
 }

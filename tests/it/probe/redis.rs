@@ -267,7 +267,11 @@ async fn what_is_kept_on_the_disk_is_what_is_set_and_a_start_is_no_save() {
     let _: () = tell(&mut app, &["SAVE"]).await;
     let saved = bot.summary().await.unwrap();
     let at = saved.last_save_at.expect("a snapshot was made").as_second();
-    assert!((before..before + 30).contains(&at), "{at} after {before}");
+    // The server's clock of seconds may lag a little.
+    assert!(
+        (before - 2..before + 30).contains(&at),
+        "{at} after {before}"
+    );
     let _: () = tell(&mut app, &["CONFIG", "SET", "appendonly", "yes"]).await;
     let _: () = tell(&mut app, &["CONFIG", "SET", "save", ""]).await;
     let file = bot.summary().await.unwrap();

@@ -125,7 +125,15 @@ impl Redis {
         let login = password.map_or(String::new(), |password| format!(":{password}@"));
         let url = format!("redis://{login}127.0.0.1:{}/0", self.port);
         let client = redis::Client::open(url).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        // A busy machine is no reason to fail.
+        let patience = Some(Duration::from_secs(20));
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(patience)
+            .set_response_timeout(patience);
+        client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .unwrap()
     }
 }
 

@@ -53,7 +53,7 @@ async fn number(stream: &mut BufReader<TcpStream>) -> Option<usize> {
 #[tokio::test]
 async fn a_key_that_scan_tells_twice_counts_once() {
     let (address, _) = play(|command| match command.split(' ').next() {
-        Some("INFO") => "$15\r\nuptime:1\r\nrole:x\r\n",
+        Some("INFO") => "$16\r\nuptime:1\r\nrole:x\r\n",
         Some("DBSIZE") => ":2\r\n",
         Some("SCAN") if command.starts_with("SCAN 0") => {
             "*2\r\n$1\r\n7\r\n*2\r\n$4\r\nfx:a\r\n$4\r\nfx:b\r\n"
@@ -62,6 +62,7 @@ async fn a_key_that_scan_tells_twice_counts_once() {
         Some("MEMORY") => ":100\r\n",
         Some("TYPE") => "+string\r\n",
         Some("PTTL") => ":-1\r\n",
+        Some("CLIENT") if command == "CLIENT ID" => ":1\r\n",
         _ => "+OK\r\n",
     })
     .await;

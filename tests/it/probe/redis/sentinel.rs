@@ -37,13 +37,16 @@ async fn sentinels_lead_to_the_master_as_long_as_one_is_there() {
         sentinels.push(Redis::sentinel(&master, "sentinel auth-pass main right").await);
     }
     let bot = through(&sentinels[0], "main");
-    let summary = until(&bot, |told| told.nodes.len() == 4).await;
+    // They take a moment to find and to reach each other.
+    let summary = until(&bot, |told| {
+        told.nodes.len() == 4 && told.nodes.iter().all(|node| node.up)
+    })
+    .await;
     assert_eq!(
         (summary.topology, summary.role.as_str()),
         (Topology::Sentinel, "master")
     );
     assert_eq!(summary.nodes[0].address, master.address());
-    assert!(summary.nodes.iter().all(|node| node.up), "{summary:?}");
     assert_eq!(summary.warnings, Vec::<String>::new());
     bot.memory().await.unwrap();
 

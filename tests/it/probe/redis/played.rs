@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use treasury_bot::probe::ProbeErrorKind as Kind;
 use treasury_bot::probe::cache::Cache;
 
 use super::{PATIENCE, probe, probe_of};
@@ -109,4 +110,36 @@ async fn a_server_from_before_users_is_logged_in_to_by_password() {
     bot.summary().await.unwrap();
     let heard = heard.lock().unwrap();
     assert_eq!(heard[..2], ["AUTH bot right", "AUTH right"]);
+}
+
+/// A server that hangs up at once: on the first connection without a word, as it looks when its
+/// words got lost, then with these.
+async fn hang_up(last_words: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        drop(listener.accept().await);
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // The client may be gone already.
+            let _ = stream.write_all(last_words.as_bytes()).await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn words_that_come_before_hanging_up_are_not_lost() {
+    for (words, kind) in [
+        ("-ERR max number of clients reached\r\n", Kind::Full),
+        (
+            "-DENIED Redis is running in protected mode because …\r\n",
+            Kind::Authenticate,
+        ),
+        ("", Kind::Connect),
+    ] {
+        let address = hang_up(words).await;
+        let bot = probe(format!("redis://{address}"), None);
+        let error = bot.summary().await.unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+    }
 }

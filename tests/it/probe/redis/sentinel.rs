@@ -38,10 +38,11 @@ async fn sentinels_lead_to_the_master_as_long_as_one_is_there() {
     }
     let bot = through(&sentinels[0], "main");
     // They take a moment to find and to reach each other.
-    let summary = until(&bot, |told| {
-        told.nodes.len() == 4 && told.nodes.iter().all(|node| node.up)
-    })
-    .await;
+    let whole = |told: &CacheSummary| told.nodes.len() == 4 && told.nodes.iter().all(|n| n.up);
+    let summary = until(&bot, whole).await;
+    for other in &sentinels[1..] {
+        until(&through(other, "main"), whole).await;
+    }
     assert_eq!(
         (summary.topology, summary.role.as_str()),
         (Topology::Sentinel, "master")
@@ -60,7 +61,8 @@ async fn sentinels_lead_to_the_master_as_long_as_one_is_there() {
     let summary = bot.summary().await.unwrap();
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     assert_eq!(summary.nodes[0].address, master.address());
-    let summary = until(&bot, |told| told.nodes.iter().any(|node| !node.up)).await;
+    let down = |told: &CacheSummary| told.nodes.iter().filter(|node| !node.up).count();
+    let summary = until(&bot, |told| down(told) == 1).await;
     assert_eq!(summary.warnings, Vec::<String>::new(), "{summary:?}");
 
     // The last one alone can't do a failover.

@@ -10,8 +10,9 @@ use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use treasury_bot::bot::{Bot, Catalogue, answer_key};
+use treasury_bot::bot::{Bot, Catalogue, Fault, answer_key};
 use treasury_bot::domain::{Content, Door, Message, Person, Place, Reply, Request, Tone};
 use treasury_bot::platform::Platform;
 use treasury_bot::probe::prometheus::{Config, Prometheus};
@@ -191,7 +192,32 @@ async fn values_are_read_with_their_labels_and_bounded() {
     assert_eq!(ask("6 * 7").await[0].value, 42.0);
     assert_eq!(ask("nobody_counts_this").await, []);
     assert_eq!(ask("'a text'").await, []);
-    assert!(ask("many").await.len() < MANY);
+    let many = probe.samples("many", Timestamp::now()).await.unwrap();
+    assert_eq!((many.list.len(), many.truncated), (100, true));
+
+    // The same by its name in the registry, as a runbook asks.
+    let terminal = Terminal::open(&server).await;
+    let asked = json!({"query": "errors_percent"});
+    let told = terminal.bot.probe("prometheus.query", asked).await.unwrap();
+    assert_eq!(
+        (&told["count"], &told["truncated"]),
+        (&json!(2), &json!(false))
+    );
+    let first = &told["result"][0];
+    assert_eq!(
+        (&first["labels"]["replica"], &first["value"]),
+        (&json!("api-1"), &json!(7.5))
+    );
+    let asked = json!({"query": "max(errors_percent > 0)"});
+    let told = terminal.bot.probe("prometheus.query", asked).await.unwrap();
+    assert_eq!(told["value"], json!(7.5), "the only value");
+    let asked = json!({"query": "sum("});
+    let Err(Fault::Refusal(refusal)) = terminal.bot.probe("prometheus.query", asked).await else {
+        panic!("a wrong query was answered");
+    };
+    let told = refusal.title.plain();
+    assert!(told.contains("parse error"), "{told}");
+    terminal.close().await;
 }
 
 #[tokio::test]

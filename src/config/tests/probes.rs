@@ -48,10 +48,6 @@ fn a_section_that_is_no_list_and_a_key_that_is_none_are_told() {
             "1:3 unknown section `databse` (did you mean `[[database]]`?)",
         ),
         (
-            "[[prometheus]]\n".into(),
-            "1:3 `prometheus` must be a section, not a list (write `[prometheus]` once)",
-        ),
-        (
             database("timeuot = '5s'\n"),
             "3:1 unknown key `timeuot` in `database` (did you mean `timeout`?)",
         ),
@@ -73,6 +69,9 @@ fn a_section_that_is_no_list_and_a_key_that_is_none_are_told() {
             "2:1 unknown key `url` in `check` (`url` belongs in `[store]`)",
         ),
     ]);
+    let list = told(&bad("[[prometheus]]\nurl = 'http://127.0.0.1:9090'\n"));
+    let expected = "1:3 `prometheus` must be a section, not a list (write `[prometheus]` once)";
+    assert_eq!(list[0], expected, "{list:?}");
 }
 
 #[test]
@@ -90,6 +89,10 @@ fn an_address_that_is_none_is_told_without_repeating_it() {
         (
             "[[database]]\nurl = 7\n".into(),
             "2:7 `database.url` must be a string, not a whole number",
+        ),
+        (
+            "[prometheus]\nurl = 7\n".into(),
+            "2:7 `prometheus.url` must be a string, not a whole number",
         ),
         (
             "[[database]]\nurl = 'db:5432 S3CRET'\n".into(),
@@ -213,15 +216,20 @@ fn times_hosts_metrics_and_words_out_of_bounds_are_told() {
         ),
         (
             "[policy]\nconfirm = ['restart', 'dB']\n".into(),
-            "2:23 `policy.confirm` can't be `dB` (it can be `restart`, `scale` or `db`)",
+            "2:23 `policy.confirm` can't be `dB` (it can be `restart` or `scale` or `db`)",
         ),
         (
             "[policy]\nconfirm = ['terminate']\n".into(),
-            "2:12 `policy.confirm` can't be `terminate` (it can be `restart`, `scale` or `db`)",
+            "2:12 `policy.confirm` can't be `terminate` (it can be `restart` or `scale` or `db`)",
         ),
         (
             "[[service]]\nname = 'x'\ncontainer = 'x'\nmetrics = { errors = 7 }\n".into(),
-            "4:22 `metrics.errors` must be a PromQL text",
+            "4:13 `metrics.errors` must be a PromQL text",
+        ),
+        (
+            "[[service]]\nname = 'x'\ncontainer = 'x'\nmetrics = { memory = 'up' }\n".into(),
+            "4:13 a metric can't be called `memory` (use lower-case letters, digits, `_` and `-`; \
+             memory, cpu and connections are the bot's own)",
         ),
         (
             "[[service]]\nname = 'x'\ncontainer = 'x'\ncheck = ['ftp://h/']\n".into(),
@@ -258,7 +266,7 @@ fn a_password_in_the_file_is_refused_and_never_shown() {
     for text in [
         database("password = 'S3CRET'\n"),
         cache("password = 'S3CRET'\n"),
-        cache("password_file = 'S3CRET\n"),
+        cache("password = 'S3CRET\n"),
         "[prometheus]\nurl = 'http://127.0.0.1'\ntoken = 'S3CRET'\n".to_owned(),
         "[[database]]\nurl = 'postgres://u:S3CRET@h:x/d'\n".to_owned(),
         "[[cache]]\nurl = 'redis://:S3CRET@'\n".to_owned(),
@@ -276,10 +284,10 @@ fn files_of_secrets_and_certificates_that_do_not_serve_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("treasury-bot.toml");
     let file = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-    file("empty", " \n");
+    file("blank", " \n");
     file("words", "no certificate");
     let text = "[[database]]\nurl = 'postgres://h/d'\npassword_file = 'none'\n\
-                [[cache]]\nurl = 'redis://h'\npassword_file = 'empty'\n\
+                [[cache]]\nurl = 'redis://h'\npassword_file = 'blank'\n\
                 [prometheus]\nurl = 'http://127.0.0.1:9'\ntoken_file = ''\n\
                 [check]\nca_file = 'words'\n";
     fs::write(&path, text).unwrap();
@@ -293,8 +301,8 @@ fn files_of_secrets_and_certificates_that_do_not_serve_are_told() {
     assert_eq!(
         all,
         [
-            "3:17 `database.password_file`: can't read none: No such file or directory",
-            "6:17 `cache.password_file`: empty is empty",
+            "3:17 `database.password_file`: can't read none: No such file or directory (os error 2)",
+            "6:17 `cache.password_file`: blank is empty",
             "9:14 `prometheus.token_file` is empty",
             "11:11 `check.ca_file`: words holds no certificate in PEM",
         ]

@@ -87,8 +87,11 @@ impl Catalogue {
     }
 
     /// Where figures over time are asked for.
-    pub(super) fn prometheus(&self) -> Option<&Prometheus> {
-        self.prometheus.as_deref()
+    pub(super) fn prometheus(&self) -> Result<&Prometheus, Refusal> {
+        self.prometheus.as_deref().ok_or_else(|| {
+            Refusal::new("No Prometheus is configured")
+                .detail("Mend: add [prometheus] with its `url` to treasury-bot.toml")
+        })
     }
 
     /// The databases.

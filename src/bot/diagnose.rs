@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use jiff::SignedDuration;
 use serde_json::json;
 
+use super::graph::trend_words;
 use super::worker::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault};
+use crate::domain::series::Metric;
 use crate::domain::service::{
     Event, Health, LogQuery, Logs, Replica, ReplicaState, Service, ServiceStats, ServiceStatus,
     well_text,
@@ -84,7 +87,7 @@ impl Bot {
         };
         let rows = self.sampled(&services).await;
         let now = self.store().now();
-        let message = stats_message(&rows, now);
+        let message = self.usage(&rows).await;
         let stale = oldest(&rows).is_some_and(|at| duration::between(at, now) > OLD);
         if !stale || ask.request.place.is_terminal() {
             return Ok(Effect::Say(Answer::to_all(message)));
@@ -119,6 +122,32 @@ impl Bot {
         .await
     }
 
+    /// The figures; of one service with where its memory is heading.
+    pub(super) async fn usage(
+        &self,
+        rows: &[(&Service, Result<ServiceStats, PlatformError>)],
+    ) -> Message {
+        let now = self.store().now();
+        let message = stats_message(rows, now);
+        let [(service, Ok(_))] = rows else {
+            return message;
+        };
+        match self.headings(service, Metric::Memory, now - TREND).await {
+            Ok(headings) => headings
+                .iter()
+                .filter_map(|heading| trend_words(heading, Metric::Memory))
+                .take(TRENDS)
+                .fold(message, |message, words| {
+                    message.text(format!("📈 {words}"))
+                }),
+            Err(Fault::Refusal(_)) => message,
+            Err(Fault::Failure(failure)) => {
+                tracing::warn!(cause = %failure.chain(), "figures without their trend");
+                message
+            }
+        }
+    }
+
     /// Edits an answer once there are fresh samples; leaves it where none come.
     pub(super) async fn refresh_stats(self, outgoing: Outgoing, names: Vec<ServiceName>) {
         let catalogue = self.catalogue();
@@ -135,7 +164,7 @@ impl Bot {
             if oldest(&rows).is_none_or(|at| duration::between(at, now) > OLD) {
                 continue;
             }
-            let message = stats_message(&rows, now);
+            let message = self.usage(&rows).await;
             let edit = crate::bot::with_content(&outgoing, Content::Message(message));
             if let Err(error) = self.store().outbox_put(edit).await {
                 tracing::warn!(%error, "fresh figures could not be told");
@@ -150,6 +179,10 @@ const OLD: Duration = Duration::from_secs(2);
 /// How long fresh ones are waited for.
 const FRESH_WITHIN: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(250);
+/// A trend is looked for in this last time.
+const TREND: SignedDuration = SignedDuration::from_hours(6);
+/// Most trends told with figures: those that matter soonest.
+const TRENDS: usize = 3;
 
 /// When the oldest of these samples was taken.
 fn oldest(rows: &[(&Service, Result<ServiceStats, PlatformError>)]) -> Option<jiff::Timestamp> {
@@ -157,7 +190,7 @@ fn oldest(rows: &[(&Service, Result<ServiceStats, PlatformError>)]) -> Option<ji
     taken.map(|stats| stats.taken_at).min()
 }
 
-pub(super) fn stats_message(
+fn stats_message(
     rows: &[(&Service, Result<ServiceStats, PlatformError>)],
     now: jiff::Timestamp,
 ) -> Message {

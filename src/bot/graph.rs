@@ -84,7 +84,7 @@ impl Bot {
         metric: Metric,
         from: Timestamp,
     ) -> Result<Vec<Heading>, Fault> {
-        let told = self.measured(&service.name, metric, from).await?;
+        let told = self.measured(service, metric, from).await?;
         let mut headings: Vec<Heading> = told.into_iter().filter_map(heading).collect();
         headings.sort_by(|a, b| {
             let soon = |h: &Heading| h.time_to_limit.unwrap_or(Duration::MAX);
@@ -198,11 +198,7 @@ impl Bot {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<(Chart, Option<String>), Fault> {
-        let Some(prometheus) = self.catalogue().prometheus() else {
-            return Err(Refusal::new("No Prometheus is configured")
-                .detail("Mend: add [prometheus] with its `url` to treasury-bot.toml")
-                .into());
-        };
+        let prometheus = self.catalogue().prometheus()?;
         let step = (duration::between(from, to) / POINTS).max(Duration::from_secs(1));
         let answer = prometheus.query_range(query, from, to, step).await?;
         let series: Vec<Series> = answer
@@ -330,6 +326,30 @@ pub(super) fn heading_words(heading: &Heading, metric: Metric) -> Option<String>
     ))
 }
 
+/// `memory of api-2 rises 41 MiB/h: at its limit in about 3h`; nothing when there is no trend to
+/// rely on, or the limit is far.
+pub(super) fn trend_words(heading: &Heading, metric: Metric) -> Option<String> {
+    let trend = heading.trend?;
+    let left = heading.time_to_limit?;
+    let rate = match metric {
+        Metric::Memory => format!("{}/h", duration::bytes_text(trend.per_hour as u64)),
+        Metric::Cpu => format!("{:.0} %/h", trend.per_hour),
+        Metric::Connections => format!("{:.0}/h", trend.per_hour),
+    };
+    // A forecast to the minute would promise too much.
+    let text = duration::text(left);
+    let left = match text.split(' ').next() {
+        _ if left < Duration::from_secs(60) => "in less than a minute".to_owned(),
+        Some(first) => format!("in about {first}"),
+        None => return None,
+    };
+    Some(format!(
+        "{} of {} rises {rate}: at its limit {left}",
+        metric.name(),
+        heading.replica
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,6 +378,10 @@ mod tests {
             heading_words(&heading, Metric::Memory).unwrap(),
             "api-1 grows 120 MiB an hour, full in 3h 7m"
         );
+        assert_eq!(
+            trend_words(&heading, Metric::Memory).unwrap(),
+            "memory of api-1 rises 120 MiB/h: at its limit in about 3h"
+        );
     }
 
     #[test]
@@ -367,6 +391,8 @@ mod tests {
             points: line(&[50.0; 30]),
             limit: Some(100.0),
         };
-        assert_eq!(heading_words(&heading(told).unwrap(), Metric::Memory), None);
+        let heading = heading(told).unwrap();
+        assert_eq!(heading_words(&heading, Metric::Memory), None);
+        assert_eq!(trend_words(&heading, Metric::Memory), None);
     }
 }

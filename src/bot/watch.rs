@@ -4,7 +4,7 @@
 //! Memory is bounded: at most [`MOST`] series of [`History::BYTES`] each. A mean a minute goes to
 //! the store, so that a trend survives a restart of the bot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,10 +12,11 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::Bot;
-use crate::domain::ServiceName;
+use super::{Bot, Named};
 use crate::domain::history::History;
 use crate::domain::series::{Metric, Series};
+use crate::domain::service::{Service, ServiceName};
+use crate::probe::Database;
 use crate::store::StoreError;
 
 /// Services are measured so often.
@@ -57,7 +58,8 @@ pub(super) struct Told {
 }
 
 impl Watch {
-    fn record(&self, series: Series, at: Timestamp, value: f64, limit: Option<f64>) {
+    /// Takes a value up.
+    pub(super) fn record(&self, series: Series, at: Timestamp, value: f64, limit: Option<f64>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !all.contains_key(&series) && all.len() >= MOST {
             return;
@@ -76,6 +78,20 @@ impl Watch {
         watched.limit = limit.or(watched.limit);
         watched.last = at;
         watched.pending = (watched.pending.0 + value, watched.pending.1 + 1);
+    }
+
+    /// Takes up what was recorded earlier. A series that is being measured knows it already; it
+    /// would take the old values for a clock that was set back, and forget its newest ones.
+    fn recall(&self, recorded: Vec<(Series, Timestamp, f64)>) {
+        let known: BTreeSet<Series> = {
+            let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.keys().cloned().collect()
+        };
+        for (series, at, value) in recorded {
+            if !known.contains(&series) {
+                self.record(series, at, value, None);
+            }
+        }
     }
 
     /// The series of a service, by replica.
@@ -138,9 +154,7 @@ impl Bot {
 
     /// What was measured before this process began.
     async fn recall(&self) -> Result<(), StoreError> {
-        for (series, at, value) in self.store().samples().await? {
-            self.inner.watch.record(series, at, value, None);
-        }
+        self.inner.watch.recall(self.store().samples().await?);
         // They are recorded already.
         self.inner.watch.means(self.store().now());
         Ok(())
@@ -148,61 +162,72 @@ impl Bot {
 
     async fn measure_services(&self) {
         let services = self.catalogue().services().iter();
-        join_all(services.map(|service| async move {
-            let Ok(platform) = self.catalogue().platform(service) else {
-                return;
+        join_all(services.map(|service| self.measure_service(service))).await;
+    }
+
+    async fn measure_service(&self, service: &Service) {
+        let Ok(platform) = self.catalogue().platform(service) else {
+            return;
+        };
+        // Whoever asks is told why there is no sample; here it is only missing.
+        let Ok(Ok(stats)) = timeout(PATIENCE, platform.stats(service)).await else {
+            return;
+        };
+        for replica in stats.replicas {
+            let series = |metric| Series {
+                service: service.name.clone(),
+                metric,
+                replica: replica.replica.clone(),
             };
-            // Whoever asks is told why there is no sample; here it is only missing.
-            let Ok(Ok(stats)) = timeout(PATIENCE, platform.stats(service)).await else {
-                return;
-            };
-            for replica in stats.replicas {
-                let series = |metric| Series {
-                    service: service.name.clone(),
-                    metric,
-                    replica: replica.replica.clone(),
-                };
-                let limit = replica.memory_limit_bytes.map(|limit| limit as f64);
-                let (memory, cpu) = (replica.memory_bytes as f64, replica.cpu_percent);
-                let watch = &self.inner.watch;
-                watch.record(series(Metric::Memory), stats.taken_at, memory, limit);
-                watch.record(series(Metric::Cpu), stats.taken_at, cpu, None);
-            }
-        }))
-        .await;
+            let limit = replica.memory_limit_bytes.map(|limit| limit as f64);
+            let (memory, cpu) = (replica.memory_bytes as f64, replica.cpu_percent);
+            let watch = &self.inner.watch;
+            watch.record(series(Metric::Memory), stats.taken_at, memory, limit);
+            watch.record(series(Metric::Cpu), stats.taken_at, cpu, None);
+        }
     }
 
     async fn measure_databases(&self) {
         let databases = self.catalogue().databases().iter();
-        join_all(databases.map(|database| async move {
-            let Ok(Ok(seen)) = timeout(PATIENCE, database.probe.connections()).await else {
-                return;
-            };
-            let series = Series {
-                service: database.service.clone(),
-                metric: Metric::Connections,
-                replica: database.name.to_string(),
-            };
-            let (used, max) = (seen.used as f64, seen.max as f64);
-            self.inner
-                .watch
-                .record(series, self.store().now(), used, Some(max));
-        }))
-        .await;
+        join_all(databases.map(|database| self.measure_database(database))).await;
+    }
+
+    async fn measure_database(&self, database: &Named<dyn Database>) {
+        let Ok(Ok(seen)) = timeout(PATIENCE, database.probe.connections()).await else {
+            return;
+        };
+        let series = Series {
+            service: database.service.clone(),
+            metric: Metric::Connections,
+            replica: database.name.to_string(),
+        };
+        let (used, max) = (seen.used as f64, seen.max as f64);
+        let now = self.store().now();
+        self.inner.watch.record(series, now, used, Some(max));
     }
 
     /// What is known of a metric of a service since a moment. A process that does not measure
-    /// itself (`exec`) reads what the serving one has recorded.
+    /// itself (`exec`) reads what the serving one has recorded, and looks once: limits are not
+    /// recorded.
     pub(super) async fn measured(
         &self,
-        service: &ServiceName,
+        service: &Service,
         metric: Metric,
         since: Timestamp,
     ) -> Result<Vec<Told>, StoreError> {
-        let mut told = self.inner.watch.of(service, metric, since);
+        let name = &service.name;
+        let mut told = self.inner.watch.of(name, metric, since);
         if told.is_empty() {
             self.recall().await?;
-            told = self.inner.watch.of(service, metric, since);
+            match metric {
+                Metric::Memory | Metric::Cpu => self.measure_service(service).await,
+                Metric::Connections => {
+                    let databases = self.catalogue().databases().iter();
+                    let own = databases.filter(|database| database.service == *name);
+                    join_all(own.map(|database| self.measure_database(database))).await;
+                }
+            }
+            told = self.inner.watch.of(name, metric, since);
         }
         Ok(told)
     }
@@ -235,6 +260,22 @@ mod tests {
         let told = watch.of(&series("").service, Metric::Memory, at(0));
         assert_eq!(told[0].points, [(at(0), 10.0), (at(5), 40.0)]);
         assert_eq!(told[0].limit, Some(100.0), "a limit stays known");
+    }
+
+    #[test]
+    fn what_was_recorded_earlier_does_not_disturb_what_is_being_measured() {
+        let watch = Watch::default();
+        let newest: Vec<_> = (0..10).map(|n| (at(5_000 + 5 * n), 40.0)).collect();
+        for (at, value) in &newest {
+            watch.record(series("api-1"), *at, *value, Some(100.0));
+        }
+        let earlier = |replica| (0..40).map(move |n| (series(replica), at(60 * n), 7.0));
+        watch.recall(earlier("api-1").chain(earlier("api-2")).collect());
+        let told = watch.of(&series("").service, Metric::Memory, at(4_900));
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].points, newest);
+        let told = watch.of(&series("").service, Metric::Memory, at(0));
+        assert_eq!(told[1].points.len(), 40, "the other one is known again");
     }
 
     #[test]

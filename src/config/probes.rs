@@ -335,17 +335,17 @@ pub(super) fn prometheus(
     env: Env<'_>,
 ) -> Option<PrometheusSection> {
     let header = section.span.clone();
+    let has_url = section.written("url").is_some();
     let written = section.text(report, "url");
     let named = section.text(report, "token_file");
     let timeout = timeout(report, &mut section, "prometheus", Duration::from_secs(10));
     section.finish(report, elsewhere);
     let header = header?;
-    let Some(written) = written else {
+    if !has_url {
         let hint = "such as `url = \"http://127.0.0.1:9090\"`".to_owned();
         report.error(header, "`prometheus` without a `url`", Some(hint));
-        return None;
-    };
-    let url = urls::http(report, "prometheus.url", &written)?;
+    }
+    let url = urls::http(report, "prometheus.url", &written?)?;
     let token = environment(env, PROMETHEUS_TOKEN)
         .or_else(|| named.and_then(|path| file(report, "prometheus.token_file", &path)));
     Some(PrometheusSection {

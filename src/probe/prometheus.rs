@@ -23,6 +23,8 @@ use crate::domain::timeline::cut;
 
 /// The largest answer that is read, bytes.
 const MAX_BYTES: usize = 8 << 20;
+/// Most values that are kept of an answer.
+const MAX_SAMPLES: usize = 100;
 /// Most series that are kept of an answer.
 const MAX_SERIES: usize = 50;
 /// Most points that are kept of a series.
@@ -61,6 +63,15 @@ pub struct Sample {
     pub value: f64,
 }
 
+/// Values at a moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Samples {
+    /// The values, at most 100.
+    pub list: Vec<Sample>,
+    /// Further ones were left out.
+    pub truncated: bool,
+}
+
 /// Values over time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Range {
@@ -88,33 +99,40 @@ impl Prometheus {
         }
     }
 
-    /// The value of an expression at a moment.
+    /// The values of an expression at a moment, at most 100.
     pub async fn query(&self, query: &str, at: Timestamp) -> Result<Vec<Sample>, ProbeError> {
+        Ok(self.samples(query, at).await?.list)
+    }
+
+    /// The same, and whether there were more.
+    pub async fn samples(&self, query: &str, at: Timestamp) -> Result<Samples, ProbeError> {
         let form = [("query", query.to_owned()), ("time", seconds(at))];
         let data = self.ask("query", &form).await?;
         let result = &data["result"];
         if data["resultType"] == "scalar" {
-            let point = point(result).into_iter();
-            return Ok(point
-                .map(|(at, value)| Sample {
-                    labels: BTreeMap::new(),
-                    at,
-                    value,
-                })
-                .collect());
+            let list = point(result).into_iter().map(|(at, value)| Sample {
+                labels: BTreeMap::new(),
+                at,
+                value,
+            });
+            return Ok(Samples {
+                list: list.collect(),
+                truncated: false,
+            });
         }
-        let all = result.as_array().into_iter().flatten();
-        Ok(all
-            .take(MAX_SERIES)
-            .filter_map(|one| {
-                let (at, value) = point(&one["value"])?;
-                Some(Sample {
-                    labels: labels(&one["metric"]),
-                    at,
-                    value,
-                })
+        let all = result.as_array().map_or(&[][..], Vec::as_slice);
+        let list = all.iter().take(MAX_SAMPLES).filter_map(|one| {
+            let (at, value) = point(&one["value"])?;
+            Some(Sample {
+                labels: labels(&one["metric"]),
+                at,
+                value,
             })
-            .collect())
+        });
+        Ok(Samples {
+            list: list.collect(),
+            truncated: all.len() > MAX_SAMPLES,
+        })
     }
 
     /// The values of an expression over time.

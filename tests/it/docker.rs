@@ -2,4 +2,5 @@
 
 mod change;
 mod look;
+mod relapse;
 mod scale;

@@ -22,6 +22,7 @@ mod nasty;
 mod page;
 mod probe;
 mod runbooks;
+mod sessions;
 mod shelf;
 mod store;
 mod stories;

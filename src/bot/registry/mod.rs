@@ -7,7 +7,9 @@
 
 mod cache;
 mod database;
+mod prometheus;
 mod service;
+mod trend;
 mod web;
 
 use std::collections::BTreeMap;
@@ -122,6 +124,8 @@ static ENTRIES: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
         database::entries(),
         cache::entries(),
         web::entries(),
+        prometheus::entries(),
+        trend::entries(),
     ]
     .into_iter()
     .flatten()
@@ -182,7 +186,53 @@ impl From<ProbeError> for Fault {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::bot::{Access, Catalogue, Settings, Shelf};
+    use crate::domain::ServiceName;
+    use crate::domain::service::{Patience, Service, Target};
+    use crate::platform::docker::Docker;
+    use crate::probe::Http;
+    use crate::probe::prometheus::Prometheus;
+    use crate::probe::web::{Config, Web};
+    use crate::store::{Store, Use};
+
+    /// A bot that knows a service `api` on an engine that is not asked, and keeps its store in the
+    /// folder.
+    pub(super) async fn bot(folder: &tempfile::TempDir, prometheus: Option<Prometheus>) -> Bot {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let url = format!("sqlite://{}", folder.path().join("bot.db").display());
+        let api = Service {
+            name: ServiceName::parse("api").unwrap(),
+            target: Target::Container { name: "api".into() },
+            min_replicas: 1,
+            max_replicas: 9,
+            health_url: None,
+            check: Vec::new(),
+            metrics: BTreeMap::new(),
+        };
+        let docker = Arc::new(Docker::new(Some("tcp://127.0.0.1:1")).unwrap());
+        let catalogue = Catalogue::new(vec![api], Some(docker), None)
+            .with_web(Web::new(Config::default()).unwrap(), prometheus);
+        let settings = Settings {
+            command: "/treasury".into(),
+            access: Access::default(),
+            confirm_restart: true,
+            confirm_scale: true,
+            confirm_db: true,
+            confirm_within: Duration::from_secs(60),
+            patience: Patience::default(),
+            hold: Duration::from_secs(60),
+            incident_channels: false,
+        };
+        let store = Store::open(&url, Use::Visit).await.unwrap();
+        let (shelf, shutdown) = (Shelf::open(None, None).unwrap(), CancellationToken::new());
+        Bot::new(store, settings, catalogue, shelf, Http::new(), shutdown)
+    }
 
     #[test]
     fn every_entry_has_an_object_of_parameters_and_a_typed_result() {

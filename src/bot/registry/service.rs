@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, action, probe};
-use crate::bot::diagnose::{events_message, logs_message, one_status, stats_message};
+use crate::bot::diagnose::{events_message, logs_message, one_status};
 use crate::bot::{Bot, Fault};
 use crate::domain::Message;
 use crate::domain::duration::{self, Human};
@@ -218,7 +218,7 @@ async fn stats(bot: Bot, of: Of) -> Result<(Stats, Message), Fault> {
         .find(&of.service, |near| format!("stats {near}"))?;
     let now = bot.store().now();
     let stats = platform.stats(service).await?;
-    let message = stats_message(&[(service, Ok(stats.clone()))], now);
+    let message = bot.usage(&[(service, Ok(stats.clone()))]).await;
     let fullest = stats.replicas.iter().max_by(|a, b| {
         let fill = |r: &ReplicaStats| r.memory_percent().unwrap_or(-1.0);
         fill(a)

@@ -10,6 +10,7 @@ use crate::domain::Target;
 
 mod bad;
 mod mistakes;
+mod probes;
 mod secrets;
 
 const BOT: &str = "TREASURY_BOT_SLACK_BOT_TOKEN";

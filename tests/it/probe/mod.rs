@@ -1,5 +1,6 @@
 //! The probes against real servers: `cargo test --test it probe -- --ignored`.
 
 mod postgres;
+mod prometheus;
 mod redis;
 mod web;

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod engine;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod redis;
 pub mod stage;
 

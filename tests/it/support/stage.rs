@@ -6,9 +6,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use treasury_bot::app::{App, Plan, simulated};
-use treasury_bot::bot::{Access, Catalogue, Settings, Shelf};
+use treasury_bot::bot::{Access, Catalogue, Named, Settings, Shelf};
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, IncidentId, Stream};
+use treasury_bot::probe::Database;
 use treasury_bot::sandbox::slack::{Delivery, Human, Message, Receipt, Sandbox, SandboxConfig};
 use treasury_bot::sandbox::stack::{Stack, StackConfig};
 use treasury_bot::slack::{Mode, SlackConfig};
@@ -41,6 +42,8 @@ pub struct Scenery {
     pub hold: Duration,
     /// Simulated seconds in a second.
     pub speed: f64,
+    /// What `db` asks; the simulated database where this is empty.
+    pub databases: Vec<Named<dyn Database>>,
 }
 
 impl Default for Scenery {
@@ -54,6 +57,7 @@ impl Default for Scenery {
             runbooks: Vec::new(),
             hold: Duration::from_secs(60),
             speed: 50.0,
+            databases: Vec::new(),
         }
     }
 }
@@ -102,7 +106,10 @@ impl Stage {
             .clone()
             .unwrap_or_else(|| format!("sqlite://{}", folder.path().join("bot.db").display()));
         let pages = scenery.pages.then(|| format!("http://{}", sandbox.addr()));
-        let catalogue = simulated(&stack, pages.as_deref()).unwrap();
+        let mut catalogue = simulated(&stack, pages.as_deref()).unwrap();
+        if !scenery.databases.is_empty() {
+            catalogue = catalogue.with_probes(scenery.databases.clone(), Vec::new());
+        }
         let plan = plan(&sandbox, &scenery, listen, store_url, catalogue);
         let app = App::start(plan, CancellationToken::new()).await.unwrap();
         if !scenery.http {

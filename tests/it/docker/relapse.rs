@@ -1,0 +1,92 @@
+//! A container that does not survive its restart: the driver sees it running, the bot sees it end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use treasury_bot::app::App;
+use treasury_bot::bot::Catalogue;
+use treasury_bot::domain::{EntryKind, IncidentId, ServiceName, Stream};
+use treasury_bot::platform::Platform;
+use treasury_bot::platform::docker::Docker;
+use treasury_bot::sandbox::slack::{Message, Sandbox, SandboxConfig};
+
+use crate::support::engine::{OBEYS, Stack};
+use crate::support::stage::{HOME, PATIENCE, Scenery, plan, words_of};
+
+/// Waits until the bot has said these words, and gives the message.
+async fn said(sandbox: &Sandbox, words: &str) -> Message {
+    sandbox
+        .wait_for(PATIENCE, |workspace| {
+            let messages = &workspace.channel(HOME)?.messages;
+            let mut found = messages.iter().rev();
+            found
+                .find(|one| one.by_bot && words_of(one).contains(words))
+                .cloned()
+        })
+        .await
+        .unwrap_or_else(|error| panic!("never “{words}”: {error}\n{}", sandbox.dump(10)))
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_container_that_ends_a_second_after_its_restart_is_told_in_the_same_message() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let stack = Stack::new("relapse").await;
+    // The second start ends by itself, later than the driver looks.
+    let script = format!(
+        "[ -f /b ] && {{ busybox sleep 1; echo no ledger >&2; exit 3; }}; echo > /b; {OBEYS}"
+    );
+    stack.run("web", 1, &script).await;
+    let mut service = stack.service("web");
+    service.name = ServiceName::parse("web").unwrap();
+    let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite://{}", folder.path().join("bot.db").display());
+    let docker: Arc<dyn Platform> = Arc::new(Docker::new(None).unwrap());
+    let catalogue = Catalogue::new(vec![service], Some(docker), None);
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let plan = plan(&sandbox, &Scenery::default(), listen, store, catalogue);
+    let app = App::start(plan, CancellationToken::new()).await.unwrap();
+    sandbox.wait_for_sockets(1, PATIENCE).await.unwrap();
+    let ana = sandbox.person("ana");
+    let type_in = async |line: &str| ana.types(HOME, line).await.unwrap();
+
+    type_in("/treasury incident declare Web is slow --service web").await;
+    said(&sandbox, "INC-1 SEV3: Web is slow").await;
+    type_in("/treasury restart web").await;
+    let question = said(&sandbox, "Restart web?").await;
+    ana.clicks(HOME, &question.ts, "Restart web").await.unwrap();
+
+    // First that it runs again, then, in the same message, that it does not.
+    let told = said(&sandbox, "web was restarted but did not stay up").await;
+    assert_eq!(told.ts, question.ts, "the same message");
+    let words = words_of(&told);
+    assert!(
+        words.contains("ended with exit code 3") && words.contains("> no ledger"),
+        "{words}"
+    );
+    let before: Vec<&str> = told.revisions.iter().map(|one| one.text.as_str()).collect();
+    assert!(
+        before.iter().any(|text| text.contains("restarted in")),
+        "{before:?}"
+    );
+
+    let incident = Stream::Incident(IncidentId(1));
+    let timeline = app.store.entries(&incident).await.unwrap();
+    let kinds: Vec<_> = timeline.iter().map(|entry| entry.kind).collect();
+    let (intent, outcome) = (EntryKind::Intent, EntryKind::Outcome);
+    assert_eq!(kinds, [EntryKind::Declared, intent, outcome, outcome]);
+    assert!(
+        timeline[2].text.contains("restarted web"),
+        "{}",
+        timeline[2].text
+    );
+    assert!(
+        timeline[3].text.contains("ended with exit code 3"),
+        "{}",
+        timeline[3].text
+    );
+    app.stop().await;
+    sandbox.stop();
+}

@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use super::Checker;
-use crate::domain::duration;
-use crate::runbook::expr::{self, Scope};
+use super::{Checker, fixed, order};
+use crate::runbook::expr::Scope;
 use crate::runbook::model::{ParamKind, Use};
 use crate::runbook::read::{allowed, parse_param};
 use crate::runbook::source::{At, Finding, Span};
@@ -55,6 +54,13 @@ impl Checker<'_> {
             let mut scope = scope.clone();
             scope.names.insert("result".into(), callable.result.clone());
             self.condition(&until.condition, &scope, "`until`");
+            if let Some(truth) = order::constant(&until.condition.expr) {
+                let often = if truth { "always" } else { "never" };
+                self.wrong(
+                    Finding::error(until.condition.span, format!("this {often} holds"))
+                        .help("the newest result is `result`"),
+                );
+            }
         }
         callable.result.clone()
     }
@@ -125,48 +131,11 @@ impl Checker<'_> {
         let Some(value) = shape.value.fixed() else {
             return;
         };
-        if let Some(why) = self.fixed(&value, schema) {
+        if let Some(why) = fixed::wrong(&value, schema, self.vocabulary.services.as_ref()) {
             let finding = Finding::error(shape.span, format!("`{}`: {why}", key.value));
             let services = self.vocabulary.services.iter().flatten();
             let text = value.as_str().unwrap_or_default();
             self.wrong(finding.near(text, services.map(String::as_str)));
-        }
-    }
-
-    /// What is wrong with a fixed value.
-    fn fixed(&self, value: &Value, schema: &Value) -> Option<String> {
-        if let Some(number) = value.as_f64() {
-            let bound = |word: &str| schema.get(word).and_then(Value::as_f64);
-            if let Some(least) = bound("minimum").filter(|least| number < *least) {
-                return Some(format!("it is at least {least}"));
-            }
-            if let Some(most) = bound("maximum").filter(|most| number > *most) {
-                return Some(format!("it is at most {most}"));
-            }
-            let whole = schema.get("type").is_some_and(|kind| {
-                kind == "integer"
-                    || kind
-                        .as_array()
-                        .is_some_and(|all| all.contains(&"integer".into()))
-            });
-            if whole && number.fract() != 0.0 {
-                return Some("it is a whole number".into());
-            }
-        }
-        let text = value.as_str()?;
-        if let Some(words) = schema.get("enum").and_then(Value::as_array)
-            && !words.contains(value)
-        {
-            let all: Vec<String> = words.iter().map(expr::text_of).collect();
-            return Some(format!("it is one of {}", all.join(", ")));
-        }
-        match format(schema)? {
-            "service" => {
-                let services = self.vocabulary.services.as_ref()?;
-                (!services.contains(text)).then(|| format!("there is no service `{text}` here"))
-            }
-            "duration-text" => duration::parse(text).err().map(|error| error.to_string()),
-            _ => None,
         }
     }
 
@@ -203,6 +172,23 @@ impl Checker<'_> {
             };
             let fixed = shape.value.fixed();
             let human = matches!(param.kind, ParamKind::Duration | ParamKind::Bytes);
+            let services = self.vocabulary.services.as_ref();
+            let unknown = match (&fixed, services) {
+                (Some(Value::String(text)), Some(services))
+                    if param.kind == ParamKind::Service && !services.contains(text) =>
+                {
+                    Some((text.clone(), services))
+                }
+                _ => None,
+            };
+            if let Some((text, services)) = unknown {
+                let finding = Finding::error(
+                    shape.span,
+                    format!("`{}`: there is no service `{text}` here", key.value),
+                );
+                self.wrong(finding.near(&text, services.iter().map(String::as_str)));
+                continue;
+            }
             let problem = match &fixed {
                 Some(Value::String(text)) => parse_param(param.kind, text)
                     .and_then(|value| allowed(param, &value))
@@ -251,15 +237,4 @@ impl Checker<'_> {
             }
         }
     }
-}
-
-/// `format` of a schema, or of what it may be beside null.
-fn format(schema: &Value) -> Option<&str> {
-    if let Some(format) = schema.get("format").and_then(Value::as_str) {
-        return Some(format);
-    }
-    let options = schema.get("anyOf").and_then(Value::as_array)?;
-    options
-        .iter()
-        .find_map(|option| option.get("format").and_then(Value::as_str))
 }

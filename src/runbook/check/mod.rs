@@ -2,21 +2,22 @@
 //! not exist, steps that can't be reached, loops, missing time-outs.
 
 mod call;
+mod fixed;
+mod order;
+mod patience;
 mod scope;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use self::scope::Seen;
-use super::expr::{self, Scope};
-use super::model::{OnFailure, ParamKind, Retry, Runbook, Step, Wait, Work, walk};
+use super::expr::{Expr, Scope};
+use super::model::{OnFailure, ParamKind, Runbook, Step, Wait, Work};
 use super::source::{Finding, Span};
 use super::template::{Condition, Template};
 use super::types::Type;
 use super::vocabulary::Vocabulary;
-use crate::domain::duration;
 
 /// Most steps of a runbook.
 const MAX_STEPS: usize = 200;
@@ -58,6 +59,13 @@ struct Place {
     unsure: bool,
 }
 
+impl Place {
+    /// The list `finally` itself, not one within it.
+    fn is_finally(&self) -> bool {
+        self.at_end && self.depth == 1
+    }
+}
+
 impl Checker<'_> {
     fn wrong(&mut self, finding: Finding) {
         self.findings.push(finding);
@@ -65,7 +73,10 @@ impl Checker<'_> {
 
     fn runbook(&mut self) {
         let runbook = self.runbook;
-        self.ids();
+        if !self.ids() {
+            // What its steps see of each other would cost too much.
+            return;
+        }
         self.params();
         self.cycle();
         let params = runbook
@@ -121,7 +132,8 @@ impl Checker<'_> {
         }
     }
 
-    fn ids(&mut self) {
+    /// Whether there are few enough steps for the rest of the check.
+    fn ids(&mut self) -> bool {
         let all = self.runbook.all_steps();
         if all.len() > MAX_STEPS {
             self.wrong(
@@ -134,6 +146,7 @@ impl Checker<'_> {
                 )
                 .help("put some into a runbook of their own and call it with `runbook:`"),
             );
+            return false;
         }
         let mut known: BTreeMap<&str, Span> = BTreeMap::new();
         for step in all {
@@ -144,6 +157,7 @@ impl Checker<'_> {
                 ));
             }
         }
+        true
     }
 
     fn params(&mut self) {
@@ -206,21 +220,12 @@ impl Checker<'_> {
             return Vec::new();
         }
         let jumped = self.gotos(steps, &place);
+        self.unreached(steps, &jumped);
         let mut all = Vec::new();
-        let mut dead: Option<&Step> = None;
         for step in steps {
-            if let Some(before) = dead.filter(|_| !jumped.targets.contains(&step.id.value)) {
-                self.wrong(Finding::error(
-                    step.span,
-                    format!(
-                        "this step is never reached: `{}` before it always fails",
-                        before.id.value
-                    ),
-                ));
-                dead = None;
-            }
             let mut own = place.clone();
-            own.unsure |= jumped.over.contains(&step.id.value);
+            // The steps at the end are done though one before them failed.
+            own.unsure |= jumped.over.contains(&step.id.value) || place.is_finally();
             let seen = self.step(step, &own);
             for one in &seen {
                 // In a parallel list nobody sees the others.
@@ -229,54 +234,8 @@ impl Checker<'_> {
                 }
             }
             all.extend(seen);
-            if always_fails(step) && step.on_failure == OnFailure::Stop {
-                dead = Some(step);
-            }
         }
         all
-    }
-
-    fn gotos(&mut self, steps: &[Step], place: &Place) -> Jumps {
-        let mut jumps = Jumps::default();
-        for (from, step) in steps.iter().enumerate() {
-            let OnFailure::Goto(to) = &step.on_failure else {
-                continue;
-            };
-            if place.parallel {
-                self.wrong(Finding::error(
-                    to.span,
-                    "there is no order between parallel steps to go on in",
-                ));
-                continue;
-            }
-            match steps.iter().position(|step| step.id.value == to.value) {
-                Some(at) if at > from => {
-                    jumps.targets.insert(to.value.clone());
-                    jumps
-                        .over
-                        .extend(steps[from + 1..at].iter().map(|s| s.id.value.clone()));
-                }
-                Some(_) => self.wrong(
-                    Finding::error(
-                        to.span,
-                        format!(
-                            "`{}` stands before this step: that would be a loop",
-                            to.value
-                        ),
-                    )
-                    .help("`retry:` tries a step again; `wait: {until: …}` asks again"),
-                ),
-                None => {
-                    let known = steps[from + 1..].iter().map(|s| s.id.value.as_str());
-                    let finding = Finding::error(
-                        to.span,
-                        format!("there is no later step `{}` in this list", to.value),
-                    );
-                    self.wrong(finding.near(&to.value, known));
-                }
-            }
-        }
-        jumps
     }
 
     fn step(&mut self, step: &Step, place: &Place) -> Vec<Seen> {
@@ -284,7 +243,7 @@ impl Checker<'_> {
         let unsure = place.unsure || step.when.is_some() || step.on_failure != OnFailure::Stop;
         if let Some(when) = &step.when {
             self.condition(when, &place.scope, "`when`");
-            self.constant(when);
+            self.decides(when);
             place.scope = place.scope.given(&when.expr);
         }
         self.patience(step, &place);
@@ -294,10 +253,17 @@ impl Checker<'_> {
                 Type::List(item) => *item,
                 Type::Any => Type::Any,
                 other => {
-                    self.wrong(Finding::error(
+                    let finding = Finding::error(
                         list.span,
                         format!("`for_each` goes over a list; this is {other}"),
-                    ));
+                    );
+                    let null =
+                        matches!(&other, Type::Optional(inner) if matches!(**inner, Type::List(_)));
+                    self.wrong(if null {
+                        finding.help("write `default(…, [])` around it")
+                    } else {
+                        finding
+                    });
                     Type::Any
                 }
             };
@@ -308,6 +274,11 @@ impl Checker<'_> {
                     "more than two loops in each other",
                 ));
             }
+            // What is known of the item of a loop around does not hold for this one's.
+            place
+                .scope
+                .present
+                .retain(|path| path != "item" && !path.starts_with("item."));
             place.scope.names.insert("item".to_owned(), item);
             place.scope.names.insert("index".to_owned(), Type::Number);
         }
@@ -327,7 +298,7 @@ impl Checker<'_> {
                 }
                 Type::record([])
             }
-            work => self.work(step, work, &place),
+            work => self.work(work, &place),
         };
         let own = if step.for_each.is_some() {
             let each = match &step.work {
@@ -355,7 +326,7 @@ impl Checker<'_> {
     }
 
     /// What a step does, and the type of what it gives.
-    fn work(&mut self, step: &Step, work: &Work, place: &Place) -> Type {
+    fn work(&mut self, work: &Work, place: &Place) -> Type {
         let scope = &place.scope;
         match work {
             Work::Use(call) => self.used_call(call, scope),
@@ -400,8 +371,13 @@ impl Checker<'_> {
                 if let Some(message) = message {
                     self.template(message, scope);
                 }
-                if !always_fails(step) {
-                    self.constant(condition);
+                // `assert: false` is how a runbook gives up; what follows it is looked at by
+                // `unreached`.
+                if order::constant(&condition.expr) == Some(true) {
+                    self.wrong(Finding::warning(
+                        condition.span,
+                        "this always holds: leave it out",
+                    ));
                 }
                 Type::record([])
             }
@@ -413,85 +389,6 @@ impl Checker<'_> {
         }
     }
 
-    /// Time-outs and attempts.
-    fn patience(&mut self, step: &Step, place: &Place) {
-        let asks = matches!(
-            step.work,
-            Work::Ask { .. } | Work::Approve { .. } | Work::Manual { .. }
-        );
-        let until = matches!(&step.work, Work::Use(call) if call.until.is_some());
-        if (asks || until) && step.timeout.is_none() {
-            let what = if asks { "people are" } else { "it is" };
-            self.wrong(
-                Finding::error(step.span, format!("{what} waited for without a time-out"))
-                    .help("add `timeout: 30m`"),
-            );
-        }
-        if asks && place.at_end {
-            self.wrong(Finding::warning(
-                step.span,
-                "the steps at the end should not wait for people",
-            ));
-        }
-        let waits = match &step.work {
-            Work::Wait(Wait::Fixed(time)) => Some(*time),
-            _ => step.timeout,
-        };
-        if let Some(time) = waits.filter(|time| *time > self.runbook.timeout) {
-            self.wrong(
-                Finding::error(
-                    step.span,
-                    format!(
-                        "this takes up to {}, but the whole run only {}",
-                        duration::text(time),
-                        duration::text(self.runbook.timeout)
-                    ),
-                )
-                .help("raise the runbook's `timeout`"),
-            );
-        }
-        let again = matches!(step.work, Work::Use(_) | Work::Runbook { .. });
-        if step.retry != Retry::ONCE && !again {
-            self.wrong(Finding::error(
-                step.span,
-                format!("`{}` can't be tried again by itself", step.verb()),
-            ));
-        }
-        if step.retry.delay > Duration::from_secs(3_600) {
-            self.wrong(Finding::error(step.span, "`delay` is at most an hour"));
-        }
-    }
-
-    /// Two changes of one service at the same time: the second only waits for the first.
-    fn same_service(&mut self, steps: &[Step]) {
-        let mut known: BTreeMap<String, Span> = BTreeMap::new();
-        for step in walk(steps) {
-            let Work::Use(call) = &step.work else {
-                continue;
-            };
-            let changes = self
-                .vocabulary
-                .callables
-                .get(&call.name.value)
-                .is_some_and(|callable| callable.changes);
-            let service = call
-                .with
-                .iter()
-                .find(|(name, _)| name.value == "service")
-                .and_then(|(_, shape)| shape.value.fixed());
-            if let (true, Some(serde_json::Value::String(service))) = (changes, service)
-                && known.insert(service.clone(), step.span).is_some()
-            {
-                self.wrong(Finding::warning(
-                    call.name.span,
-                    format!(
-                        "another step beside this one changes `{service}` as well: they take turns"
-                    ),
-                ));
-            }
-        }
-    }
-
     fn condition(&mut self, condition: &Condition, scope: &Scope, what: &str) {
         let found = self.typed(condition, scope);
         if !Type::Bool.takes(&found) {
@@ -499,20 +396,6 @@ impl Checker<'_> {
                 condition.span,
                 format!("{what} is true or false; this is {found}"),
             ));
-        }
-    }
-
-    fn constant(&mut self, condition: &Condition) {
-        match condition.expr.kind {
-            expr::Kind::Bool(true) => self.wrong(Finding::warning(
-                condition.span,
-                "this always holds: leave it out",
-            )),
-            expr::Kind::Bool(false) => self.wrong(Finding::error(
-                condition.span,
-                "this never holds: the step is never reached",
-            )),
-            _ => {}
         }
     }
 
@@ -529,23 +412,7 @@ impl Checker<'_> {
     }
 
     /// Remembers the parameters that an expression speaks of.
-    fn mark(&mut self, expr: &expr::Expr) {
+    fn mark(&mut self, expr: &Expr) {
         scope::params_of(expr, &mut self.used);
     }
-}
-
-#[derive(Default)]
-struct Jumps {
-    /// Steps that are gone on at.
-    targets: BTreeSet<String>,
-    /// Steps that may be jumped over.
-    over: BTreeSet<String>,
-}
-
-fn always_fails(step: &Step) -> bool {
-    step.when.is_none()
-        && matches!(
-            &step.work,
-            Work::Assert { condition, .. } if condition.expr.kind == expr::Kind::Bool(false)
-        )
 }

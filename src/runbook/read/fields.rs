@@ -173,27 +173,19 @@ impl Reader<'_> {
 
     /// Where the byte of a scalar's text stands in the source.
     fn place(&self, node: &Node, scalar: &Scalar) -> impl Fn(usize) -> usize + use<> {
-        let written = self.source.slice(node.span);
         let start = node.span.start;
         let text = scalar.text.clone();
-        let written = written.to_owned();
+        let written = self.source.slice(node.span).to_owned();
         // Written as it is read: the offset is the same, behind a quote if there is one.
         let direct = written
             .find(&text)
             .filter(|at| *at <= 1 && !text.contains('\n'));
-        move |offset: usize| match direct {
-            Some(at) => start + at + offset,
-            None => {
-                // A folded or escaped text: the rest of the line is looked for.
-                let line_start = text[..offset].rfind('\n').map_or(0, |at| at + 1);
-                let line = text[line_start..].lines().next().unwrap_or_default();
-                let at = if line.is_empty() {
-                    None
-                } else {
-                    written.find(line)
-                };
-                at.map_or(start, |at| start + at + (offset - line_start))
-            }
+        move |offset: usize| {
+            start
+                + match direct {
+                    Some(at) => at + offset,
+                    None => folded(&text, &written, offset),
+                }
         }
     }
 
@@ -262,6 +254,30 @@ impl Reader<'_> {
     }
 }
 
+/// Where the byte of a folded, escaped or block text stands in what is written: behind as many
+/// `${{` as there are before it in the text, since no way of writing changes those.
+fn folded(text: &str, written: &str, offset: usize) -> usize {
+    let open = "${{";
+    let before = text
+        .match_indices(open)
+        .take_while(|(at, _)| *at <= offset)
+        .enumerate()
+        .last();
+    if let Some((nth, (at, _))) = before
+        && let Some((found, _)) = written.match_indices(open).nth(nth)
+    {
+        return found + (offset - at);
+    }
+    // An expression of its own: the first word behind `>-` or the quote.
+    let head = match written.as_bytes().first() {
+        Some(b'|' | b'>') => written.find('\n').map_or(0, |at| at + 1),
+        Some(b'"' | b'\'') => 1,
+        _ => 0,
+    };
+    let body = &written[head..];
+    head + (body.len() - body.trim_start().len()) + offset.min(body.trim_start().len())
+}
+
 impl<'n> Fields<'n> {
     /// The value of a key, if it is there.
     pub(super) fn take(&mut self, key: &str) -> Option<&'n Node> {
@@ -302,6 +318,11 @@ impl<'n> Fields<'n> {
                 continue;
             }
             let cut: String = key.value.chars().take(60).collect();
+            if known.contains(&key.value.as_str()) {
+                let message = format!("`{cut}` means nothing here");
+                reader.wrong(Finding::error(key.span, message));
+                continue;
+            }
             let finding = Finding::error(key.span, format!("unknown key `{cut}`"));
             let near = finding.clone().near(&key.value, known.iter().copied());
             reader.wrong(if near.help.is_some() {

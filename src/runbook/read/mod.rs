@@ -2,6 +2,8 @@
 
 mod fields;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 
@@ -32,7 +34,10 @@ pub fn read(source: &Source) -> Result<Runbook, Vec<Finding>> {
     let runbook = runbook(&mut reader, &node);
     match runbook {
         Some(runbook) if reader.findings.is_empty() => Ok(runbook),
-        _ => Err(reader.findings),
+        _ => {
+            reader.findings.sort_by_key(|finding| finding.span);
+            Err(reader.findings)
+        }
     }
 }
 
@@ -186,6 +191,14 @@ fn params(reader: &mut Reader<'_>, node: &Node) -> Vec<Param> {
         let min = bound(reader, "min");
         let max = bound(reader, "max");
         fields.end(reader, &PARAM_KEYS);
+        if let (Some(min), Some(max)) = (min, max)
+            && min > max
+        {
+            reader.wrong(Finding::error(
+                name.span,
+                format!("`{}`: `min` is more than `max`", name.value),
+            ));
+        }
         let param = Param {
             name,
             kind,
@@ -246,6 +259,16 @@ fn param_value(reader: &mut Reader<'_>, node: &Node, kind: ParamKind) -> Option<
         return None;
     };
     let value = scalar.value();
+    if value.is_null() {
+        reader.wrong(
+            Finding::error(
+                node.span,
+                format!("a {} is needed; this is null", kind.word()),
+            )
+            .help("leave it out; `optional: true` makes a parameter null where none is given"),
+        );
+        return None;
+    }
     let parsed = match (&value, kind) {
         (Value::Number(_), ParamKind::Number | ParamKind::Bytes)
         | (Value::Bool(_), ParamKind::Bool) => Ok(value),

@@ -68,7 +68,7 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
             },
         ],
     });
-    let asked = |more: Value| {
+    let asked = |more: Value, required: &[&str]| {
         let mut properties = Map::new();
         properties.insert("text".into(), text("What is asked"));
         properties.insert("by".into(), role.clone());
@@ -79,7 +79,7 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
         json!({
             "type": "object",
             "additionalProperties": false,
-            "required": ["text"],
+            "required": required,
             "properties": properties,
         })
     };
@@ -136,16 +136,17 @@ pub fn schema(vocabulary: &Vocabulary) -> Value {
             "wait": wait,
             "ask": asked(json!({"choices": {
                 "type": "array", "minItems": 2, "maxItems": 5, "items": {"type": "string"},
-            }})),
+                "description": "The answers to choose from",
+            }}), &["text", "choices"]),
             "approve": asked(json!({
                 "count": {"type": "integer", "minimum": 1, "maximum": 5},
                 "other": {"type": "boolean", "description": "Who started the run does not count"},
-            })),
+            }), &["text"]),
             "assert": condition("Fails unless this holds"),
             "note": text("Written to the timeline"),
             "notify": text("Said in the incident's room, or where the run was started"),
             "runbook": text("Another runbook that is run and awaited"),
-            "manual": {"oneOf": [text("What a person has to do"), asked(json!({}))]},
+            "manual": {"oneOf": [text("What a person has to do"), asked(json!({}), &["text"])]},
             "parallel": steps,
             "steps": steps,
         },

@@ -12,8 +12,8 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder,
-    ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions,
-    StartContainerOptions,
+    ListImagesOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveImageOptions, StartContainerOptions,
 };
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, MutexGuard};
@@ -51,16 +51,8 @@ impl Stack {
             project,
             _alone: ALONE.lock().await,
         };
-        let options = CreateImageOptionsBuilder::default()
-            .from_src("-")
-            .repo(&stack.project)
-            .tag("1")
-            .build();
-        let body = bollard::body_full(tar().into());
+        stack.import("1", "").await;
         let client = &stack.client;
-        let steps = client.create_image(Some(options), Some(body), None);
-        let steps: Vec<_> = steps.collect().await;
-        assert!(steps.iter().all(Result::is_ok), "{steps:?}");
         for network in ["back", "front"] {
             let request = NetworkCreateRequest {
                 name: stack.network(network),
@@ -70,6 +62,22 @@ impl Stack {
             client.create_network(request).await.unwrap();
         }
         stack
+    }
+
+    /// Makes an image of this project; `change` is a line of a Dockerfile, such as `CMD x`. Returns
+    /// its reference.
+    pub async fn import(&self, tag: &str, change: &str) -> String {
+        let options = CreateImageOptionsBuilder::default()
+            .from_src("-")
+            .repo(&self.project)
+            .tag(tag);
+        let mut options = options.build();
+        options.changes.extend(change.lines().map(str::to_owned));
+        let body = bollard::body_full(tar().into());
+        let steps = self.client.create_image(Some(options), Some(body), None);
+        let steps: Vec<_> = steps.collect().await;
+        assert!(steps.iter().all(Result::is_ok), "{steps:?}");
+        format!("{}:{tag}", self.project)
     }
 
     pub fn network(&self, name: &str) -> String {
@@ -182,9 +190,14 @@ impl Stack {
         for one in client.list_networks(Some(options.build())).await.unwrap() {
             client.remove_network(&one.id.unwrap()).await.ok();
         }
-        let image = format!("{project}:1");
-        let call = client.remove_image(&image, None::<RemoveImageOptions>, None);
-        call.await.ok();
+        let filters = HashMap::from([("reference", vec![project])]);
+        let options = ListImagesOptionsBuilder::default().filters(&filters);
+        for one in client.list_images(Some(options.build())).await.unwrap() {
+            for tag in one.repo_tags {
+                let call = client.remove_image(&tag, None::<RemoveImageOptions>, None);
+                call.await.ok();
+            }
+        }
     }
 }
 

@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use bollard::exec::{StartExecOptions, StartExecResults};
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, NetworkConnectRequest,
-    NetworkCreateRequest, NetworkingConfig,
+    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, ExecConfig, HealthConfig,
+    HostConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkingConfig,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder,
-    ListImagesOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveImageOptions, StartContainerOptions,
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptions,
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptions, RenameContainerOptionsBuilder,
+    StartContainerOptions,
 };
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, MutexGuard};
@@ -163,6 +165,54 @@ impl Stack {
             .connect_network(&network, request)
             .await
             .unwrap();
+    }
+
+    /// Runs a shell script in a container: whether it ended well, and what it wrote.
+    pub async fn exec(&self, id: &str, script: &str) -> (bool, String) {
+        let command = ["/bin/busybox", "sh", "-c", script].map(str::to_owned);
+        let config = ExecConfig {
+            cmd: Some(command.to_vec()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..ExecConfig::default()
+        };
+        let exec = self.client.create_exec(id, config).await.unwrap().id;
+        let options = None::<StartExecOptions>;
+        let started = self.client.start_exec(&exec, options).await.unwrap();
+        let StartExecResults::Attached { mut output, .. } = started else {
+            panic!("detached");
+        };
+        let mut text = String::new();
+        while let Some(chunk) = output.next().await {
+            text.push_str(&chunk.unwrap().to_string());
+        }
+        let ended = self.client.inspect_exec(&exec).await.unwrap();
+        (ended.exit_code == Some(0), text)
+    }
+
+    pub async fn inspect(&self, name: &str) -> ContainerInspectResponse {
+        let options = None::<InspectContainerOptions>;
+        self.client.inspect_container(name, options).await.unwrap()
+    }
+
+    pub async fn rename(&self, id: &str, to: &str) {
+        let options = RenameContainerOptionsBuilder::default().name(to).build();
+        self.client.rename_container(id, options).await.unwrap();
+    }
+
+    /// The names of all containers of this project, in order.
+    pub async fn names(&self) -> Vec<String> {
+        let wanted = format!("com.docker.compose.project={}", self.project);
+        let filters = HashMap::from([("label", vec![wanted])]);
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let all = self.client.list_containers(Some(options)).await.unwrap();
+        let names = all.into_iter().flat_map(|one| one.names.unwrap());
+        let mut names: Vec<String> = names.map(|name| name[1..].to_owned()).collect();
+        names.sort();
+        names
     }
 
     pub async fn remove(&self, id: &str) {

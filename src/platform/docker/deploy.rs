@@ -240,8 +240,7 @@ async fn put_back(
         {
             container::remove(engine, &id, name, true).await?;
         }
-        container::rename(engine, &old.id, &old.name, name).await?;
-        container::start(engine, &old.id, name).await
+        container::rename(engine, &old.id, &old.name, name).await
     };
     if let Err(other) = back.await {
         return wait::unwell(format!(

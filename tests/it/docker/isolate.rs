@@ -103,6 +103,9 @@ async fn a_service_is_cut_off_and_comes_back_with_its_names_and_addresses() {
             body(&stack, "peer", 1, "fixed", None),
         )
         .await;
+    // It goes meanwhile, so that there is a free address before and after the given one.
+    let early = body(&stack, "early", 1, "fixed", None);
+    let early = stack.start(&stack.container("early", 1), early).await;
     // One address was asked for, the other one was given.
     let asked = format!("{subnet}.77");
     let first = body(&stack, "web", 1, "fixed", Some(asked.clone()));
@@ -154,6 +157,7 @@ async fn a_service_is_cut_off_and_comes_back_with_its_names_and_addresses() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("Release it first"), "{error}");
+    stack.remove(&early).await;
     // It is restarted while it is cut off.
     let only = [first.clone()];
     let soon = patience(5, 20);
@@ -172,7 +176,6 @@ async fn a_service_is_cut_off_and_comes_back_with_its_names_and_addresses() {
         network("fixed")
     );
     assert_eq!(told[0], first_told);
-    assert!(told[2].contains("its address is new"), "{told:?}");
     assert_eq!(address(&stack, &first, "fixed").await, Some(asked.clone()));
     assert_eq!(address(&stack, &second, "fixed").await, Some(given.clone()));
     for host in ["web", "web-alias", &asked, &given] {

@@ -3,18 +3,28 @@
 //! - `engine`: the line to the engine, time limits, errors
 //! - `find`: from a service to containers and replicas; `wait`: until they are well
 //! - `restart`, `fate`; `scale`, `recipe`: changes
+//! - `versions`, `deploy`, `successor`: another image; `image`, `container`: what it takes
 //! - `logs`, `stats`, `events`: looking on
+//! - `ties`, `isolate`, `evidence`: a service that is cut off and examined
 
+mod container;
+mod deploy;
 mod discover;
 mod engine;
 mod events;
+mod evidence;
 mod fate;
 mod find;
+mod image;
+mod isolate;
 mod logs;
 mod recipe;
 mod restart;
 mod scale;
 mod stats;
+mod successor;
+mod ties;
+mod versions;
 mod wait;
 
 use std::sync::Arc;
@@ -23,7 +33,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::service::{
-    Event, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service, ServiceStats, ServiceStatus,
+    Event, Evidence, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service, ServiceStats,
+    ServiceStatus, Tie, Version,
 };
 use crate::platform::{Platform, PlatformError, ProgressSink};
 use engine::{ASK, Engine};
@@ -112,5 +123,49 @@ impl Platform for Docker {
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
         scale::scale(&self.engine, service, replicas, patience, progress).await
+    }
+
+    async fn versions(&self, service: &Service) -> Result<Vec<Version>, PlatformError> {
+        versions::versions(&self.engine, service).await
+    }
+
+    async fn deployable(&self, service: &Service, image: &str) -> Result<Version, PlatformError> {
+        versions::deployable(&self.engine, service, image).await
+    }
+
+    async fn deploy(
+        &self,
+        service: &Service,
+        version: &Version,
+        patience: Patience,
+        progress: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        deploy::deploy(&self.engine, service, version, patience, progress).await
+    }
+
+    async fn ties(&self, service: &Service) -> Result<Vec<Tie>, PlatformError> {
+        ties::ties(&self.engine, service).await
+    }
+
+    async fn evidence(&self, service: &Service) -> Result<Vec<Evidence>, PlatformError> {
+        evidence::evidence(&self.engine, service).await
+    }
+
+    async fn isolate(
+        &self,
+        service: &Service,
+        ties: &[Tie],
+        progress: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        isolate::isolate(&self.engine, service, ties, progress).await
+    }
+
+    async fn release(
+        &self,
+        service: &Service,
+        ties: &[Tie],
+        progress: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        isolate::release(&self.engine, service, ties, progress).await
     }
 }

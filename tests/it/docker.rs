@@ -1,6 +1,9 @@
 //! The Docker driver against a real engine: `cargo test --test it docker -- --ignored`.
 
 mod change;
+mod deploy;
+mod evidence;
+mod isolate;
 mod look;
 mod relapse;
 mod scale;

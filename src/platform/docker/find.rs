@@ -25,6 +25,8 @@ pub(super) const SERVICE: &str = "com.docker.compose.service";
 pub(super) const NUMBER: &str = "com.docker.compose.container-number";
 /// Compose's label for the containers of `docker compose run`.
 const ONE_OFF: &str = "com.docker.compose.oneoff";
+/// What the name of a container has at its end while another one takes its place.
+const REPLACED: &str = "-treasury-bot-old";
 /// The most names that an error lists.
 const NAMES: usize = 12;
 
@@ -37,8 +39,33 @@ pub(super) struct Found {
     pub(super) running: bool,
 }
 
+/// The name under which a container waits until the one that takes its place is well.
+pub(super) fn replaced(name: &str) -> String {
+    format!("{name}{REPLACED}")
+}
+
+/// The name that a container had before it was to be replaced; `None` if it is not.
+pub(super) fn before_replaced(name: &str) -> Option<&str> {
+    name.strip_suffix(REPLACED)
+}
+
 /// The containers of a service in the order of their names; none at all is `NotFound`.
+///
+/// A container that another one has replaced is no replica; one that is to be replaced and whose
+/// successor does not exist yet is all there is of its replica.
 pub(super) async fn containers(
+    engine: &Engine,
+    service: &Service,
+) -> Result<Vec<Found>, PlatformError> {
+    let all = with_replaced(engine, service).await?;
+    let succeeded = |one: &Found| {
+        before_replaced(&one.name).is_some_and(|name| all.iter().any(|other| other.name == name))
+    };
+    Ok(all.iter().filter(|one| !succeeded(one)).cloned().collect())
+}
+
+/// Like [`containers`], with those that others have replaced.
+pub(super) async fn with_replaced(
     engine: &Engine,
     service: &Service,
 ) -> Result<Vec<Found>, PlatformError> {
@@ -63,7 +90,10 @@ pub(super) async fn containers(
         .filter(|summary| label(summary, ONE_OFF) != Some("True"))
         .filter_map(found)
         // The engine finds every name that contains the text.
-        .filter(|one| !matches!(&service.target, Target::Container { name } if *name != one.name))
+        .filter(|one| {
+            let own = before_replaced(&one.name).unwrap_or(&one.name);
+            !matches!(&service.target, Target::Container { name } if *name != one.name && name != own)
+        })
         .collect();
     if found.is_empty() {
         return Err(missing(engine, &service.target).await?);
@@ -174,7 +204,7 @@ pub(super) fn by_name(a: &str, b: &str) -> Ordering {
 }
 
 /// A time of the engine; the year 1 is its word for never.
-fn time(text: Option<&str>) -> Option<Timestamp> {
+pub(super) fn time(text: Option<&str>) -> Option<Timestamp> {
     text?
         .parse()
         .ok()

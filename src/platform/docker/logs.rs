@@ -20,9 +20,11 @@ use crate::domain::service::{LogLine, LogQuery, Logs, Service};
 use crate::platform::PlatformError;
 
 mod text;
+mod whole;
 
 pub(super) use text::clean;
 use text::{Entries, fit};
+pub(super) use whole::whole;
 
 /// The first portion where lines are searched.
 const FIRST: usize = 2_000;

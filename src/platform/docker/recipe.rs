@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig, NetworkingConfig,
+    ContainerConfig, ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig,
+    NetworkingConfig,
 };
 
 use super::PLATFORM;
@@ -11,10 +12,10 @@ use super::find::NUMBER;
 use crate::platform::PlatformError;
 
 /// Compose's label for the container that another one replaces.
-const REPLACES: &str = "com.docker.compose.replace";
+pub(super) const REPLACES: &str = "com.docker.compose.replace";
 
 /// Networks that know no aliases.
-const PLAIN: [&str; 2] = ["default", "bridge"];
+pub(super) const PLAIN: [&str; 2] = ["default", "bridge"];
 
 /// What a new replica is made of.
 #[derive(Debug, Clone)]
@@ -80,15 +81,7 @@ pub(super) fn recipe(
 ) -> Result<Recipe, PlatformError> {
     let old_id = facts.id.clone().unwrap_or_default();
     let old_name = bare_name(&facts).to_owned();
-    let config = serde_json::to_value(facts.config);
-    let mut body: ContainerCreateBody =
-        config
-            .and_then(serde_json::from_value)
-            .map_err(|error| PlatformError::Failed {
-                platform: PLATFORM,
-                message: format!("a configuration of {old_name} that can't be copied: {error}"),
-                source: Some(Box::new(error)),
-            })?;
+    let mut body = body(facts.config, &old_name)?;
     body.image = Some(image);
     if body
         .hostname
@@ -104,29 +97,61 @@ pub(super) fn recipe(
     drop_anonymous_volumes(&mut host);
 
     let networks = facts.network_settings.and_then(|all| all.networks);
-    let mut networks: Vec<(String, EndpointSettings)> = networks
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|(network, _)| !PLAIN.contains(&network.as_str()))
-        .map(|(network, old)| (network, endpoint(old, &old_id, &old_name)))
-        .collect();
-    networks.sort_by(|a, b| a.0.cmp(&b.0));
-    let mode = host.network_mode.as_deref().unwrap_or_default();
-    if let Some(at) = networks.iter().position(|(network, _)| network == mode) {
-        let first = HashMap::from([networks.swap_remove(at)]);
-        body.networking_config = Some(NetworkingConfig {
-            endpoints_config: Some(first),
-        });
-    } else if !PLAIN.contains(&mode) {
-        // Host, none, or another container's network: nothing to be connected.
-        networks.clear();
-    }
+    let (first, networks) = joins(networks, &host, |old| endpoint(old, &old_id, &old_name));
+    body.networking_config = first;
     body.host_config = Some(host);
     Ok(Recipe {
         name,
         body,
         networks,
     })
+}
+
+/// What a container was made of, for another one.
+pub(super) fn body(
+    config: Option<ContainerConfig>,
+    name: &str,
+) -> Result<ContainerCreateBody, PlatformError> {
+    serde_json::to_value(config)
+        .and_then(serde_json::from_value)
+        .map_err(|error| PlatformError::Failed {
+            platform: PLATFORM,
+            message: format!("a configuration of {name} that can't be copied: {error}"),
+            source: Some(Box::new(error)),
+        })
+}
+
+/// The network that a container is made in, and those it is joined to afterwards.
+pub(super) fn joins(
+    networks: Option<HashMap<String, EndpointSettings>>,
+    host: &HostConfig,
+    endpoint: impl Fn(EndpointSettings) -> EndpointSettings,
+) -> (Option<NetworkingConfig>, Vec<(String, EndpointSettings)>) {
+    let mut networks: Vec<(String, EndpointSettings)> = networks
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|(network, _)| !PLAIN.contains(&network.as_str()))
+        .collect();
+    networks.sort_by(|a, b| a.0.cmp(&b.0));
+    let mode = host.network_mode.as_deref().unwrap_or_default();
+    // The mode is a name, or an id where somebody wrote that.
+    let at = networks.iter().position(|(network, settings)| {
+        network == mode || (!mode.is_empty() && settings.network_id.as_deref() == Some(mode))
+    });
+    let mut first = None;
+    if let Some(at) = at {
+        let (network, old) = networks.remove(at);
+        first = Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(network, endpoint(old))])),
+        });
+    } else if !PLAIN.contains(&mode) {
+        // Host, none, or another container's network: nothing to be connected.
+        networks.clear();
+    }
+    let rest = networks
+        .into_iter()
+        .map(|(network, old)| (network, endpoint(old)));
+    (first, rest.collect())
 }
 
 /// Its place in a network, without what belongs to the old container alone.
@@ -155,11 +180,12 @@ fn drop_anonymous_volumes(host: &mut HostConfig) {
     }
 }
 
-fn is_id(text: &str, id: &str) -> bool {
+/// The short form of a container's id, as the engine uses it for names.
+pub(super) fn is_id(text: &str, id: &str) -> bool {
     text.len() >= 12 && id.starts_with(text)
 }
 
-fn bare_name(facts: &ContainerInspectResponse) -> &str {
+pub(super) fn bare_name(facts: &ContainerInspectResponse) -> &str {
     let name = facts.name.as_deref().unwrap_or_default();
     name.strip_prefix('/').unwrap_or(name)
 }

@@ -2,19 +2,13 @@
 
 use std::time::Duration;
 
-use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum as State, NetworkConnectRequest,
-};
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
-    StopContainerOptionsBuilder,
-};
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum as State};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, stream};
 
-use super::engine::{ACT, ASK, Engine};
+use super::engine::Engine;
 use super::recipe::{self, Recipe};
-use super::{find, wait};
+use super::{container, find, image, wait};
 use crate::domain::service::{Patience, Service, ServiceStatus, Target};
 use crate::platform::{PlatformError, ProgressSink};
 
@@ -64,19 +58,13 @@ pub(super) async fn scale(
     let mut done = 0;
     for (id, name) in &plan.surplus {
         progress.report(done, total, format!("{name}: stopping"));
-        let limit = patience.stop + ACT;
-        let seconds = patience.stop.as_secs().min(i32::MAX as u64) as i32;
-        let options = StopContainerOptionsBuilder::default().t(seconds).build();
-        let client = engine.patient_client(limit)?;
-        let call = client.stop_container(id, Some(options));
-        let what = format!("the stop of {name}");
-        engine.call_if_there(&what, limit, call).await?;
-        remove(engine, id, name, false).await?;
+        container::stop(engine, id, name, patience.stop).await?;
+        container::remove(engine, id, name, false).await?;
         done += 1;
         progress.report(done, total, format!("{name}: removed"));
     }
     for (id, name) in &plan.leftover {
-        remove(engine, id, name, true).await?;
+        container::remove(engine, id, name, true).await?;
     }
     let fresh = plan
         .fresh
@@ -170,7 +158,7 @@ async fn plan(engine: &Engine, service: &Service, replicas: u32) -> Result<Plan,
         return Ok(plan);
     };
     let stem = recipe::numbered(project, name, &model.name).map_or("", |(stem, _)| stem);
-    let image = image(engine, &model.facts).await?;
+    let image = image::of(engine, &model.facts).await?;
     for number in numbers {
         let facts = model.facts.clone();
         let name = format!("{stem}{number}");
@@ -210,22 +198,6 @@ async fn look(
     Ok(old)
 }
 
-/// The image of a container: as it was named, if the name still means the same image.
-async fn image(engine: &Engine, facts: &ContainerInspectResponse) -> Result<String, PlatformError> {
-    let id = facts.image.clone().unwrap_or_default();
-    let named = facts
-        .config
-        .as_ref()
-        .and_then(|config| config.image.clone());
-    let Some(named) = named else {
-        return Ok(id);
-    };
-    let call = engine.client()?.inspect_image(&named);
-    let now = engine.call_if_there("the image", ASK, call).await?;
-    let same = now.is_some_and(|now| now.id.as_deref() == Some(id.as_str()));
-    Ok(if same { named } else { id })
-}
-
 /// A replica to be brought up.
 enum Task {
     /// One that is there.
@@ -244,68 +216,16 @@ async fn bring_up(
         Task::Wake { id, name } => (id, name, false),
         Task::Make(recipe) => {
             let name = recipe.name.clone();
-            let options = CreateContainerOptionsBuilder::default().name(&name).build();
-            let call = engine
-                .client()?
-                .create_container(Some(options), recipe.body);
-            let made = engine.call(&format!("making {name}"), ACT, call).await?;
-            if let Err(error) = connect(engine, &made.id, recipe.networks).await {
-                return Err(give_up(engine, &made.id, &name, error).await);
-            }
-            (made.id, name, true)
+            (container::make(engine, *recipe).await?, name, true)
         }
     };
     let started = async {
-        let call = engine
-            .client()?
-            .start_container(&id, None::<StartContainerOptions>);
-        engine
-            .call(&format!("the start of {name}"), ACT, call)
-            .await?;
+        container::start(engine, &id, &name).await?;
         wait::until_well(engine, &id, &name, patience, wait::STABLE, Duration::ZERO).await
     };
     match started.await {
         Ok(()) => Ok(name),
-        Err(error) if new => Err(give_up(engine, &id, &name, error).await),
+        Err(error) if new => Err(container::give_up(engine, &id, &name, error).await),
         Err(error) => Err(error),
     }
-}
-
-async fn connect(
-    engine: &Engine,
-    id: &str,
-    networks: Vec<(String, bollard::models::EndpointSettings)>,
-) -> Result<(), PlatformError> {
-    for (network, endpoint) in networks {
-        let request = NetworkConnectRequest {
-            container: id.to_owned(),
-            endpoint_config: Some(endpoint),
-        };
-        let call = engine.client()?.connect_network(&network, request);
-        let what = format!("the connection to {network}");
-        engine.call(&what, ACT, call).await?;
-    }
-    Ok(())
-}
-
-/// Removes a replica that failed; the error tells of it.
-async fn give_up(engine: &Engine, id: &str, name: &str, error: PlatformError) -> PlatformError {
-    match remove(engine, id, name, true).await {
-        Ok(()) => wait::unwell(format!("{error}\n{name} was removed again")),
-        Err(other) => wait::unwell(format!(
-            "{error}\n{name} could not be removed again: {other}. Remove it with \
-             `docker rm -f {name}`"
-        )),
-    }
-}
-
-/// Removes a container; `wholly` also by force and with its nameless volumes.
-async fn remove(engine: &Engine, id: &str, name: &str, wholly: bool) -> Result<(), PlatformError> {
-    let options = RemoveContainerOptionsBuilder::default()
-        .force(wholly)
-        .v(wholly)
-        .build();
-    let call = engine.client()?.remove_container(id, Some(options));
-    let what = format!("the removal of {name}");
-    engine.call_if_there(&what, ACT, call).await.map(drop)
 }

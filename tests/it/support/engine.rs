@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use bollard::exec::{StartExecOptions, StartExecResults};
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, NetworkConnectRequest,
-    NetworkCreateRequest, NetworkingConfig,
+    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, ExecConfig, HealthConfig,
+    HostConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkingConfig,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder,
-    ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions,
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptions,
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptions, RenameContainerOptionsBuilder,
     StartContainerOptions,
 };
 use futures_util::StreamExt;
@@ -51,16 +53,8 @@ impl Stack {
             project,
             _alone: ALONE.lock().await,
         };
-        let options = CreateImageOptionsBuilder::default()
-            .from_src("-")
-            .repo(&stack.project)
-            .tag("1")
-            .build();
-        let body = bollard::body_full(tar().into());
+        stack.import("1", "").await;
         let client = &stack.client;
-        let steps = client.create_image(Some(options), Some(body), None);
-        let steps: Vec<_> = steps.collect().await;
-        assert!(steps.iter().all(Result::is_ok), "{steps:?}");
         for network in ["back", "front"] {
             let request = NetworkCreateRequest {
                 name: stack.network(network),
@@ -70,6 +64,22 @@ impl Stack {
             client.create_network(request).await.unwrap();
         }
         stack
+    }
+
+    /// Makes an image of this project; `change` is a line of a Dockerfile, such as `CMD x`. Returns
+    /// its reference.
+    pub async fn import(&self, tag: &str, change: &str) -> String {
+        let options = CreateImageOptionsBuilder::default()
+            .from_src("-")
+            .repo(&self.project)
+            .tag(tag);
+        let mut options = options.build();
+        options.changes.extend(change.lines().map(str::to_owned));
+        let body = bollard::body_full(tar().into());
+        let steps = self.client.create_image(Some(options), Some(body), None);
+        let steps: Vec<_> = steps.collect().await;
+        assert!(steps.iter().all(Result::is_ok), "{steps:?}");
+        format!("{}:{tag}", self.project)
     }
 
     pub fn network(&self, name: &str) -> String {
@@ -157,6 +167,54 @@ impl Stack {
             .unwrap();
     }
 
+    /// Runs a shell script in a container: whether it ended well, and what it wrote.
+    pub async fn exec(&self, id: &str, script: &str) -> (bool, String) {
+        let command = ["/bin/busybox", "sh", "-c", script].map(str::to_owned);
+        let config = ExecConfig {
+            cmd: Some(command.to_vec()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..ExecConfig::default()
+        };
+        let exec = self.client.create_exec(id, config).await.unwrap().id;
+        let options = None::<StartExecOptions>;
+        let started = self.client.start_exec(&exec, options).await.unwrap();
+        let StartExecResults::Attached { mut output, .. } = started else {
+            panic!("detached");
+        };
+        let mut text = String::new();
+        while let Some(chunk) = output.next().await {
+            text.push_str(&chunk.unwrap().to_string());
+        }
+        let ended = self.client.inspect_exec(&exec).await.unwrap();
+        (ended.exit_code == Some(0), text)
+    }
+
+    pub async fn inspect(&self, name: &str) -> ContainerInspectResponse {
+        let options = None::<InspectContainerOptions>;
+        self.client.inspect_container(name, options).await.unwrap()
+    }
+
+    pub async fn rename(&self, id: &str, to: &str) {
+        let options = RenameContainerOptionsBuilder::default().name(to).build();
+        self.client.rename_container(id, options).await.unwrap();
+    }
+
+    /// The names of all containers of this project, in order.
+    pub async fn names(&self) -> Vec<String> {
+        let wanted = format!("com.docker.compose.project={}", self.project);
+        let filters = HashMap::from([("label", vec![wanted])]);
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let all = self.client.list_containers(Some(options)).await.unwrap();
+        let names = all.into_iter().flat_map(|one| one.names.unwrap());
+        let mut names: Vec<String> = names.map(|name| name[1..].to_owned()).collect();
+        names.sort();
+        names
+    }
+
     pub async fn remove(&self, id: &str) {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true);
         let call = self.client.remove_container(id, Some(options.build()));
@@ -182,9 +240,14 @@ impl Stack {
         for one in client.list_networks(Some(options.build())).await.unwrap() {
             client.remove_network(&one.id.unwrap()).await.ok();
         }
-        let image = format!("{project}:1");
-        let call = client.remove_image(&image, None::<RemoveImageOptions>, None);
-        call.await.ok();
+        let filters = HashMap::from([("reference", vec![project])]);
+        let options = ListImagesOptionsBuilder::default().filters(&filters);
+        for one in client.list_images(Some(options.build())).await.unwrap() {
+            for tag in one.repo_tags {
+                let call = client.remove_image(&tag, None::<RemoveImageOptions>, None);
+                call.await.ok();
+            }
+        }
     }
 }
 

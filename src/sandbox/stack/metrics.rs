@@ -15,6 +15,9 @@ const EVERY: f64 = 5.0;
 /// Points kept: two simulated hours.
 const MAX_POINTS: usize = 1_440;
 
+/// Simulated seconds in which a new stack is put together: no outage worth remembering.
+const BOOT: f64 = 30.0;
+
 /// The figures at a moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Point {
@@ -61,6 +64,9 @@ pub(super) fn failure(world: &World, role: Role) -> u16 {
 impl World {
     /// Counts what `dt` simulated seconds brought and, every few seconds, keeps the figures.
     pub(super) fn remember(&mut self, dt: f64) {
+        if self.age() < BOOT {
+            return;
+        }
         for role in [Role::Frontend, Role::Api] {
             let Figures { rate, errors, .. } = figures(self, role);
             let failed = (role.name(), failure(self, role));
@@ -105,7 +111,7 @@ pub(super) fn page(world: &World) -> String {
         "95 % of the requests are answered within this time.",
     );
     for role in Role::ALL {
-        let labels = format!("{{service=\"{}\",quantile=\"0.95\"}}", role.name());
+        let labels = format!("{{service=\"{}\"}}", role.name());
         page.sample(&labels, figures(world, role).p95 / 1_000.0);
     }
     page.family(
@@ -190,7 +196,6 @@ impl Page {
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "the model's figures are exact")]
 mod tests {
     use std::time::Duration;
 
@@ -245,26 +250,21 @@ mod tests {
             .map(|(_, value)| value)
             .sum();
         let used = seen(&stack, Role::Postgres).connections.unwrap().used;
-        assert_eq!(connections, f64::from(used));
-        assert_eq!(now["treasury_database_connections_max"], 100.0);
-        assert_eq!(
-            (now["treasury_cache_up"], now["treasury_database_up"]),
-            (1.0, 1.0)
-        );
+        assert_eq!(connections as u32, used);
+        assert_eq!(now["treasury_database_connections_max"] as u32, 100);
+        assert!(now["treasury_cache_up"] > 0.5 && now["treasury_database_up"] > 0.5);
         let memory = "container_memory_bytes{service=\"redis\",replica=\"treasury-redis-1\"}";
         let limit = memory.replace("_bytes", "_limit_bytes");
-        let percent = (now[memory] / now[&limit] * 1_000.0).round() / 10.0;
-        assert_eq!(
-            percent,
-            seen(&stack, Role::Redis).replicas[0].memory_percent
-        );
+        let percent = now[memory] / now[&limit] * 100.0;
+        let shown = seen(&stack, Role::Redis).replicas[0].memory_percent;
+        assert!((percent - shown).abs() < 0.051, "{percent} {shown}");
 
         stack.put_in(Fault::CacheDown, None).unwrap();
         stack.advance(Duration::from_mins(1));
         let down = samples(&stack);
-        assert_eq!(down["treasury_cache_up"], 0.0);
+        assert!(down["treasury_cache_up"] < 0.5);
         assert!(down["treasury_cache_hit_ratio"] < 0.01);
-        let p95 = "treasury_request_seconds{service=\"api\",quantile=\"0.95\"}";
+        let p95 = "treasury_request_seconds{service=\"api\"}";
         assert!(down[p95] > 2.0 * now[p95]);
         assert!(!down.contains_key(memory), "it has no process");
     }

@@ -58,8 +58,8 @@ pub(super) fn routes() -> Router<Stack> {
 }
 
 async fn page(State(stack): State<Stack>) -> Response {
-    if let Err(failed) = pass(&stack).await {
-        return failed;
+    if let Err(code) = pass(&stack).await {
+        return failed(code);
     }
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -79,8 +79,8 @@ async fn script(State(stack): State<Stack>, asked: HeaderMap) -> Response {
     } else {
         pass(&stack).await
     };
-    if let Err(failed) = passed {
-        return failed;
+    if let Err(code) = passed {
+        return failed(code);
     }
     let headers = [
         (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
@@ -101,7 +101,7 @@ async fn script(State(stack): State<Stack>, asked: HeaderMap) -> Response {
 /// Errors of the api do not show here: it only says that the frontend is there.
 async fn health(State(stack): State<Stack>) -> Response {
     match serves(&stack) {
-        Err(failed) => failed,
+        Err(code) => failed(code),
         Ok(()) => {
             let headers = [
                 (header::CONTENT_TYPE, "application/json"),
@@ -113,17 +113,16 @@ async fn health(State(stack): State<Stack>) -> Response {
 }
 
 /// What stands before the frontend finds a replica, or answers itself.
-#[expect(clippy::result_large_err, reason = "a handler's answer either way")]
-fn serves(stack: &Stack) -> Result<(), Response> {
+fn serves(stack: &Stack) -> Result<(), StatusCode> {
     if stack.world().of(Role::Frontend).any(Container::serves) {
         Ok(())
     } else {
-        Err(failed(StatusCode::BAD_GATEWAY))
+        Err(StatusCode::BAD_GATEWAY)
     }
 }
 
 /// Takes as long as a request takes now, and fails as often.
-async fn pass(stack: &Stack) -> Result<(), Response> {
+async fn pass(stack: &Stack) -> Result<(), StatusCode> {
     serves(stack)?;
     let (takes, fails) = stack.with(|world| {
         let figures = metrics::figures(world, Role::Frontend);
@@ -135,9 +134,7 @@ async fn pass(stack: &Stack) -> Result<(), Response> {
     tokio::time::sleep(takes.min(SLOWEST)).await;
     match fails {
         None => Ok(()),
-        Some(code) => Err(failed(
-            StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_GATEWAY),
-        )),
+        Some(code) => Err(StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_GATEWAY)),
     }
 }
 

@@ -17,10 +17,12 @@ mod always;
 mod answers;
 mod changes;
 mod container;
+mod deploy;
 mod driver;
 #[cfg(test)]
 mod errands;
 mod fault;
+mod isolate;
 mod journal;
 mod life;
 mod lines;

@@ -140,7 +140,15 @@ impl Platform for Docker {
         patience: Patience,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
-        deploy::deploy(&self.engine, service, version, patience, progress).await
+        // Boxed: its state is 20 KB.
+        Box::pin(deploy::deploy(
+            &self.engine,
+            service,
+            version,
+            patience,
+            progress,
+        ))
+        .await
     }
 
     async fn ties(&self, service: &Service) -> Result<Vec<Tie>, PlatformError> {

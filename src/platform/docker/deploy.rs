@@ -125,11 +125,11 @@ async fn bring(engine: &Engine, mut place: Place, goal: &Goal<'_>) -> Result<(),
                 ..now
             };
             container::rename(engine, &old.id, &name, &old.name).await?;
-            replace(engine, &name, old, recipe, goal).await
+            Box::pin(replace(engine, &name, old, recipe, goal)).await
         }
         (None, Some(old)) => {
             let recipe = recipe(engine, &old, &name, goal).await?;
-            replace(engine, &name, old, recipe, goal).await
+            Box::pin(replace(engine, &name, old, recipe, goal)).await
         }
         // Only what was found has a place, and both at once were parted above.
         (None, None) | (Some(_), Some(_)) => Ok(()),

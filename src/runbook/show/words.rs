@@ -7,7 +7,7 @@ use crate::domain::duration;
 use crate::runbook::expr::text_of;
 use crate::runbook::model::{OnFailure, Step, Wait, Work};
 use crate::runbook::source::At;
-use crate::runbook::template::Shape;
+use crate::runbook::template::{Shape, Template};
 
 /// How names and conditions are set off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +117,7 @@ pub(super) fn deed(step: &Step, style: Style) -> String {
         }
         Work::Manual { text, by } => format!("by hand ({by}): {}", text.written()),
         Work::Assert { condition, message } => {
-            let message = message.as_ref().map(|message| message.written());
+            let message = message.as_ref().map(Template::written);
             // `assert: false` is how a runbook gives up.
             match (condition.written.as_str(), message) {
                 ("false", Some(message)) => format!("give up: {message}"),

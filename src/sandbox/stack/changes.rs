@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rand::RngExt;
 
-use super::container::{By, Container, Phase, Then};
+use super::container::{By, Container, Made, Phase, Then};
 use super::fault::{ActiveFault, Fault, FaultRefused};
 use super::lines;
 use super::model::World;
@@ -45,6 +45,7 @@ impl World {
         self.journal.changes += 1;
         match fault {
             Fault::CacheDown => self.end_cache(),
+            Fault::BadDeploy => self.begin_bad_deploy(),
             Fault::ApiErrors => {
                 for container in self.containers.iter_mut().filter(|c| c.role == Role::Api) {
                     container.poisoned = true;
@@ -63,6 +64,9 @@ impl World {
             return;
         }
         self.journal.changes += 1;
+        if fault == Fault::BadDeploy {
+            self.end_bad_deploy();
+        }
         for container in &mut self.containers {
             match (fault, container.role) {
                 (Fault::CacheDown, Role::Redis)
@@ -72,7 +76,7 @@ impl World {
                         back_in: Some((0.5, By::Policy)),
                     };
                 }
-                (Fault::ApiErrors, Role::Api) => container.poisoned = false,
+                (Fault::ApiErrors, Role::Api) => container.poisoned = container.runs_bad(),
                 (Fault::ConnectionsExhausted, Role::Api) => container.connections = 0.0,
                 _ => {}
             }
@@ -185,17 +189,17 @@ impl World {
 
     pub(super) fn create(&mut self, role: Role) -> String {
         let number = self.of(role).map(|c| c.number).max().unwrap_or(0) + 1;
-        let (high, low) = (
-            self.rng.random_range(0..=u128::MAX),
-            self.rng.random_range(0..=u128::MAX),
-        );
-        let id = format!("{high:032x}{low:032x}");
+        let id = self.fresh_id();
+        let made = Made {
+            id: id.clone(),
+            image: self.deployed.image(role),
+        };
         let pace = self.rng.random_range(0.85..1.15);
         let start_in = self.rng.random_range(0.3..0.8);
         let made = Container::create(
             role,
             number,
-            id.clone(),
+            made,
             pace,
             start_in,
             self.now,

@@ -42,6 +42,15 @@ pub enum Phase {
     Gone,
 }
 
+/// What a container was made as.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// Its id.
+    pub id: String,
+    /// Image reference.
+    pub image: String,
+}
+
 /// A replica of the model.
 #[derive(Debug)]
 pub struct Container {
@@ -49,6 +58,12 @@ pub struct Container {
     pub number: u32,
     pub id: String,
     pub name: String,
+    /// Image reference.
+    pub image: String,
+    /// While it is brought to another image: what it was when it was last well.
+    pub former: Option<Made>,
+    /// Cut off from the network.
+    pub cut: bool,
     pub phase: Phase,
     pub health: Health,
     pub started_at: Option<Timestamp>,
@@ -87,7 +102,7 @@ impl Container {
     pub fn create(
         role: Role,
         number: u32,
-        id: String,
+        made: Made,
         pace: f64,
         start_in: f64,
         at: Timestamp,
@@ -97,7 +112,10 @@ impl Container {
         let mut container = Self {
             role,
             number,
-            id,
+            id: made.id,
+            image: made.image,
+            former: None,
+            cut: false,
             phase: Phase::Down {
                 back_in: Some((start_in, By::Operator)),
             },
@@ -127,7 +145,7 @@ impl Container {
             &container,
             at,
             "create",
-            Some(format!("image {}", role.image())),
+            Some(format!("image {}", container.image)),
         );
         container
     }
@@ -157,7 +175,7 @@ impl Container {
             restarts: self.restarts,
             exit_code: self.exit_code,
             oom_killed: self.oom_killed,
-            image: self.role.image().to_owned(),
+            image: self.image.clone(),
         }
     }
 
@@ -166,10 +184,15 @@ impl Container {
         matches!(self.phase, Phase::Running | Phase::Stopping { .. })
     }
 
-    /// It takes requests: running and past its start period. A failing check alone takes nobody
-    /// out of nginx's upstream list.
-    pub fn serves(&self) -> bool {
+    /// Running and past its start period.
+    pub fn is_up(&self) -> bool {
         self.phase == Phase::Running && self.health != Health::Starting
+    }
+
+    /// It takes requests: up and not cut off. A failing check alone takes nobody out of nginx's
+    /// upstream list.
+    pub fn serves(&self) -> bool {
+        self.is_up() && !self.cut
     }
 
     /// Running, and its health check passes.

@@ -26,6 +26,8 @@ pub enum Fault {
     SlowDatabase,
     /// The api answers a third of the requests with 500.
     ApiErrors,
+    /// The api runs a new image that answers a third of the requests with 500.
+    BadDeploy,
     /// The platform never finishes a restart.
     RestartHangs,
     /// The platform can't be reached.
@@ -36,7 +38,7 @@ pub enum Fault {
 
 impl Fault {
     /// All faults, in the order a control panel shows them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::MemoryLeak,
         Self::ConnectionsExhausted,
         Self::CacheDown,
@@ -44,6 +46,7 @@ impl Fault {
         Self::CrashLoop,
         Self::SlowDatabase,
         Self::ApiErrors,
+        Self::BadDeploy,
         Self::RestartHangs,
         Self::EngineGone,
         Self::PermissionDenied,
@@ -59,6 +62,7 @@ impl Fault {
             Self::CrashLoop => "crash-loop",
             Self::SlowDatabase => "slow-database",
             Self::ApiErrors => "api-errors",
+            Self::BadDeploy => "bad-deploy",
             Self::RestartHangs => "restart-hangs",
             Self::EngineGone => "engine-gone",
             Self::PermissionDenied => "permission-denied",
@@ -75,6 +79,7 @@ impl Fault {
             Self::CrashLoop => "Crash loop",
             Self::SlowDatabase => "Slow database",
             Self::ApiErrors => "API errors",
+            Self::BadDeploy => "Bad deployment",
             Self::RestartHangs => "Restarts hang",
             Self::EngineGone => "Engine gone",
             Self::PermissionDenied => "Permission denied",
@@ -105,6 +110,9 @@ impl Fault {
             Self::ApiErrors => {
                 "A third of the api's answers are 500 while its health check passes; `restart api` mends it."
             }
+            Self::BadDeploy => {
+                "The api runs 1.9.0-rc1: a third of its answers are 500 while its health check passes, whatever is restarted; `rollback api` or `deploy api 1.9.0` mends it."
+            }
             Self::RestartHangs => {
                 "A restart never finishes and ends in a time-out; what hangs goes on when this is taken out."
             }
@@ -121,7 +129,7 @@ impl Fault {
     pub fn services(self) -> &'static [Role] {
         match self {
             Self::MemoryLeak => &[Role::Frontend, Role::Api],
-            Self::ConnectionsExhausted | Self::ApiErrors => &[Role::Api],
+            Self::ConnectionsExhausted | Self::ApiErrors | Self::BadDeploy => &[Role::Api],
             Self::CacheDown => &[Role::Redis],
             Self::HighTraffic => &[Role::Frontend],
             Self::CrashLoop => &[Role::Api, Role::Frontend, Role::Redis, Role::Postgres],

@@ -178,7 +178,7 @@ impl Container {
         self.failing = 0.0;
         self.leaked = 0.0;
         self.connections = 0.0;
-        self.poisoned = false;
+        self.poisoned = self.runs_bad();
         self.now = idle(&self.name, self.role);
     }
 

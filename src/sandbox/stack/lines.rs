@@ -225,7 +225,7 @@ fn heap_warning(memory: f64, at: Timestamp, rng: &mut StdRng) -> Option<String> 
 }
 
 /// What a service writes when it has started.
-pub fn hello(role: Role, at: Timestamp) -> (bool, String) {
+pub fn hello(role: Role, tag: &str, at: Timestamp) -> (bool, String) {
     match role {
         Role::Frontend => (
             true,
@@ -237,7 +237,7 @@ pub fn hello(role: Role, at: Timestamp) -> (bool, String) {
         Role::Api => (
             false,
             format!(
-                "{{\"level\":\"info\",\"time\":\"{}\",\"msg\":\"treasury-api 2.4.1 listening on :3000\"}}",
+                "{{\"level\":\"info\",\"time\":\"{}\",\"msg\":\"treasury-api {tag} listening on :3000\"}}",
                 at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
             ),
         ),

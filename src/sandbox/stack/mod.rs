@@ -21,11 +21,15 @@ mod changes;
 mod clients;
 mod container;
 mod database;
+mod deploy;
+#[cfg(test)]
+mod deployments;
 mod diagnostics;
 mod driver;
 #[cfg(test)]
 mod errands;
 mod fault;
+mod isolate;
 mod journal;
 mod keyspace;
 mod life;

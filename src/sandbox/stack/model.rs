@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::container::{Container, Phase};
+use super::deploy::Deployed;
 use super::diagnostics::Diagnostics;
 use super::fault::Fault;
 use super::journal::Journal;
@@ -14,7 +15,6 @@ use super::lines::{self, Scene};
 use super::load::{self, Load, Situation};
 use super::role::Role;
 use super::usage::{fullness, usage};
-use crate::domain::service::Health;
 
 /// The longest step, simulated seconds: longer ones are cut into several.
 const STEP: f64 = 0.25;
@@ -36,6 +36,7 @@ pub struct World {
     pub(super) faults: BTreeMap<(Fault, Option<Role>), Timestamp>,
     pub(super) journal: Journal,
     pub(super) load: Load,
+    pub(super) deployed: Deployed,
     /// Share of reads that the cache answers.
     warmth: f64,
     /// How far the additional traffic has come, 0 to 1.
@@ -59,6 +60,7 @@ impl World {
             containers: Vec::new(),
             faults: BTreeMap::new(),
             journal: Journal::default(),
+            deployed: Deployed::new(past),
             load: Load::default(),
             warmth: WARM,
             surge: 0.0,
@@ -155,7 +157,7 @@ impl World {
             let c = &mut self.containers[i];
             let role = c.role;
             if let Some(by) = c.pass(dt, hang, at, &mut self.journal) {
-                let (stderr, text) = lines::hello(role, at);
+                let (stderr, text) = lines::hello(role, c.tag(), at);
                 c.write(at, stderr, text);
                 self.cured_by_start(role, by);
             } else if crashes && c.phase == Phase::Running && c.uptime > 2.0 * c.pace {
@@ -239,8 +241,8 @@ impl World {
                 let room = (role.memory_limit() - role.resting_memory()) as f64;
                 c.leaked += room / FILL * c.pace * dt;
             }
-            let serves = c.serves();
-            if usage(c, &scene, self.warmth, peers, serves, noise, dt) {
+            let up = c.is_up();
+            if usage(c, &scene, self.warmth, peers, up, noise, dt) {
                 c.write(at, true, lines::HEAP.to_owned());
                 c.die(137, true, false, at, &mut self.journal);
             }
@@ -251,7 +253,8 @@ impl World {
         let scene = self.scene();
         let exhausted = self.load.exhausted();
         for c in &mut self.containers {
-            let passes = c.role != Role::Api || (scene.database && !exhausted);
+            let reaches = c.role != Role::Api || (scene.database && !exhausted && !c.cut);
+            let passes = reaches && c.can_be_healthy();
             c.check(passes, dt, self.now, &mut self.journal);
         }
     }
@@ -259,7 +262,7 @@ impl World {
     fn speak(&mut self, dt: f64) {
         let scene = self.scene();
         for c in &mut self.containers {
-            if c.phase != Phase::Running || c.health == Health::Starting {
+            if !c.serves() {
                 continue;
             }
             c.due += lines::rate(c.role, &scene) * dt;

@@ -13,9 +13,10 @@ use super::answers::{
 use super::container::Phase;
 use super::driver::Stack;
 use super::role::Role;
+use super::{deploy, isolate};
 use crate::domain::service::{
-    Event, Health, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service, ServiceStats,
-    ServiceStatus,
+    Event, Evidence, Health, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service,
+    ServiceStats, ServiceStatus, Tie, Version,
 };
 use crate::platform::{Platform, PlatformError, ProgressSink};
 
@@ -149,6 +150,50 @@ impl Platform for Stack {
         }
         self.status(service).await
     }
+
+    async fn versions(&self, service: &Service) -> Result<Vec<Version>, PlatformError> {
+        deploy::versions(&self.world(), service)
+    }
+
+    async fn deployable(&self, service: &Service, image: &str) -> Result<Version, PlatformError> {
+        deploy::deployable(&self.world(), service, image)
+    }
+
+    async fn deploy(
+        &self,
+        service: &Service,
+        version: &Version,
+        patience: Patience,
+        progress: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        self.bring_to(service, version, patience, progress).await
+    }
+
+    async fn ties(&self, service: &Service) -> Result<Vec<Tie>, PlatformError> {
+        isolate::ties(&self.world(), service)
+    }
+
+    async fn evidence(&self, service: &Service) -> Result<Vec<Evidence>, PlatformError> {
+        isolate::evidence(&self.world(), service)
+    }
+
+    async fn isolate(
+        &self,
+        service: &Service,
+        ties: &[Tie],
+        progress: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        self.tie(service, ties, true, progress).await
+    }
+
+    async fn release(
+        &self,
+        service: &Service,
+        ties: &[Tie],
+        progress: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        self.tie(service, ties, false, progress).await
+    }
 }
 
 impl Stack {
@@ -164,6 +209,17 @@ impl Stack {
             changeable(world)?;
             world.restart(id, patience.stop).ok_or_else(|| gone(name))
         })?;
+        self.started(id, name, before, patience).await
+    }
+
+    /// Waits until the process has started more than `before` times; returns how often.
+    pub(super) async fn started(
+        &self,
+        id: &str,
+        name: &str,
+        before: u64,
+        patience: Patience,
+    ) -> Result<u64, PlatformError> {
         let after = patience.stop + ENGINE_GRACE;
         let started = self.wait(after, |world| {
             step(world, id, name, |c| {
@@ -182,7 +238,7 @@ impl Stack {
     }
 
     /// Waits until a replica is healthy in this run of its process.
-    async fn well(
+    pub(super) async fn well(
         &self,
         id: &str,
         name: &str,

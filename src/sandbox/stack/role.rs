@@ -39,13 +39,23 @@ impl Role {
         Self::ALL.into_iter().find(|role| role.name() == name)
     }
 
-    /// Image reference.
+    /// Image reference at the beginning.
     pub fn image(self) -> &'static str {
         match self {
             Self::Frontend => "ghcr.io/treasury/frontend:1.8.3",
-            Self::Api => "ghcr.io/treasury/api:2.4.1",
+            Self::Api => "ghcr.io/treasury/api:1.8.3",
             Self::Postgres => "postgres:17.6-alpine",
             Self::Redis => "redis:8.2-alpine",
+        }
+    }
+
+    /// What its first process runs.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Frontend => "nginx -g daemon off;",
+            Self::Api => "node dist/server.js",
+            Self::Postgres => "postgres",
+            Self::Redis => "redis-server *:6379",
         }
     }
 

@@ -15,7 +15,7 @@ pub(super) fn usage(
     scene: &Scene,
     warmth: f64,
     peers: f64,
-    serves: bool,
+    up: bool,
     noise: f64,
     dt: f64,
 ) -> bool {
@@ -32,7 +32,7 @@ pub(super) fn usage(
         }
         Role::Redis => (load.redis, 10.0, 60.0, 6, 9_000.0, 600.0),
     };
-    let share = if serves { 1.0 } else { 0.0 };
+    let share = if up && !c.cut { 1.0 } else { 0.0 };
     let busy = figures.busy.clamp(0.0, 1.3) * share;
     let held = match c.role {
         Role::Postgres => f64::from(load.connections) * 2.4,
@@ -44,9 +44,9 @@ pub(super) fn usage(
     let limit = c.role.memory_limit();
     c.now.memory_bytes = (wanted as u64).min(limit);
     let thrash = (fullness(c) - 0.85).max(0.0) * 400.0;
-    let starting = if serves { 0.0 } else { 35.0 };
+    let starting = if up { 0.0 } else { 35.0 };
     c.now.cpu_percent = ((cpu * busy + thrash + starting + 1.5) * noise).clamp(0.0, 400.0);
-    c.now.pids = if serves { pids } else { 2 };
+    c.now.pids = if up { pids } else { 2 };
     let bytes = figures.rate / peers * share * noise * dt;
     c.now.network_rx_bytes += (bytes * size * 0.3) as u64;
     c.now.network_tx_bytes += (bytes * size) as u64;

@@ -85,9 +85,8 @@ async fn main() -> ExitCode {
     let settings = Settings {
         command: "/treasury".into(),
         access: Access::default(),
-        confirm_restart: true,
-        confirm_scale: true,
-        confirm_db: true,
+        confirm: treasury_bot::domain::Guarded::all(),
+        second_person: std::collections::BTreeSet::new(),
         confirm_within: Duration::from_secs(60),
         patience: Patience::default(),
         hold: Duration::ZERO,

@@ -95,9 +95,8 @@ impl Plan {
                     responders: access.responders.clone(),
                     commanders: access.commanders.clone(),
                 },
-                confirm_restart: policy.confirm_restart,
-                confirm_scale: policy.confirm_scale,
-                confirm_db: policy.confirm_db,
+                confirm: policy.confirm.clone(),
+                second_person: policy.second_person.clone(),
                 confirm_within: policy.confirm_within,
                 patience: Patience {
                     stop: policy.stop_grace,

@@ -1,13 +1,12 @@
 //! Questions with a yes and a no, each answered once.
 
-use super::act::ServiceChange;
 use super::worker::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, with_content};
 use crate::command::{self, Command, Parsed};
 use crate::domain::timeline::Draft;
 use crate::domain::{
-    Audience, Button, Content, EntryKind, Line, Message, Outgoing, Person, Stream, Style, Tone,
-    duration,
+    Audience, Button, Content, EntryKind, Guarded, Line, Message, Outgoing, Person, Stream, Style,
+    Tone, duration,
 };
 use crate::store::{Question, QuestionRow, QuestionState, StoreError};
 
@@ -95,24 +94,44 @@ impl Bot {
         };
         self.authorise(ask, &command)?;
         match command {
-            Command::Restart { service, reason } => {
-                let change = ServiceChange::Restart;
-                self.act_on_service(ask, &service, change, reason, Some(row))
-                    .await
+            Command::Change(change) => {
+                self.second_person(ask, &row, change.guarded())?;
+                self.act_on_service(ask, change, Some(row)).await
             }
-            Command::Scale {
-                service,
-                replicas,
-                reason,
-            } => {
-                let change = ServiceChange::Scale(replicas);
-                self.act_on_service(ask, &service, change, reason, Some(row))
-                    .await
+            Command::Db { what, database } => {
+                self.second_person(ask, &row, Guarded::Db)?;
+                self.db(ask, what, database, Some(row)).await
             }
-            Command::Db { what, database } => self.db(ask, what, database, Some(row)).await,
-            Command::Cache { what, cache } => self.cache(ask, what, cache, Some(row)).await,
+            Command::Cache { what, cache } => {
+                self.second_person(ask, &row, Guarded::Db)?;
+                self.cache(ask, what, cache, Some(row)).await
+            }
             _ => Err(Refusal::new("This question is of an older version: ask again").into()),
         }
+    }
+
+    /// The policy wants a question before this is done.
+    pub(super) fn must_ask(&self, what: Guarded) -> bool {
+        let settings = self.settings();
+        settings.confirm.contains(&what) || settings.second_person.contains(&what)
+    }
+
+    /// What the policy lists needs another person's yes than who asked for it.
+    fn second_person(&self, ask: &Ask, row: &QuestionRow, what: Guarded) -> Result<(), Refusal> {
+        let listed = self.settings().second_person.contains(&what);
+        if !listed || row.question.asker.id != ask.request.person.id {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Line::new()
+                .text("You asked for ")
+                .code(&row.question.sentence)
+                .text(": a second person has to confirm it. Nothing was done yet"),
+        )
+        .detail(
+            "Mend: have somebody else press the button. Which actions need this is listed in \
+             `second_person` under [policy]",
+        ))
     }
 
     /// No.

@@ -21,6 +21,7 @@ mod run;
 mod watch;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::service::Patience;
-use crate::domain::{Outgoing, Place, Request};
+use crate::domain::{Guarded, Outgoing, Place, Request};
 use crate::platform::ProgressSink;
 use crate::probe::Http;
 use crate::store::{Accepted, Store, StoreError};
@@ -56,12 +57,10 @@ pub struct Settings {
     pub command: String,
     /// Who may do what.
     pub access: Access,
-    /// `restart` asks for confirmation.
-    pub confirm_restart: bool,
-    /// `scale` asks for confirmation.
-    pub confirm_scale: bool,
-    /// Ending sessions of databases and clients of caches asks for confirmation.
-    pub confirm_db: bool,
+    /// What is asked about before it is done.
+    pub confirm: BTreeSet<Guarded>,
+    /// What a second person has to confirm; it is asked about in any case.
+    pub second_person: BTreeSet<Guarded>,
     /// How long a question can be answered.
     pub confirm_within: Duration,
     /// How long a service may take to stop and to become healthy.

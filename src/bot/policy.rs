@@ -1,6 +1,6 @@
 //! Who may do what.
 
-use crate::command::{CacheCommand, Command, DbCommand, IncidentCommand, RunbookCommand};
+use crate::command::{CacheCommand, Change, Command, DbCommand, IncidentCommand, RunbookCommand};
 use crate::domain::{Line, Person, Role};
 
 use super::Refusal;
@@ -53,6 +53,7 @@ pub(super) fn needs(command: &Command) -> Role {
     use IncidentCommand as I;
     match command {
         C::Help { .. } | C::Version => Role::Nobody,
+        C::Change(Change::Isolate { .. } | Change::Release { .. }) => Role::Commander,
         C::Db {
             what: Some(DbCommand::Cancel { .. } | DbCommand::Terminate { .. }),
             ..
@@ -72,8 +73,7 @@ pub(super) fn needs(command: &Command) -> Role {
                 ),
         }
         | C::Audit { .. }
-        | C::Restart { .. }
-        | C::Scale { .. }
+        | C::Change(_)
         | C::Note { .. }
         | C::Mitigate { .. }
         | C::Resolve { .. }

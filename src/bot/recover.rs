@@ -6,12 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::act::{NOT_CONFIGURED, Outcome, ServiceChange, outcome_failed};
+use super::act::{NOT_CONFIGURED, Outcome, outcome_failed};
 use super::{Bot, STALE_INTENT, progress};
 use crate::domain::duration;
 use crate::domain::service::{ReplicaFate, Service};
 use crate::platform::{Platform, PlatformError};
-use crate::store::{ActionRow, StoreError};
+use crate::store::{ActionKind, ActionRow, StoreError};
 
 /// How often a platform at work is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -31,30 +31,28 @@ impl Bot {
 
     async fn find_out(self, row: ActionRow) {
         let started = Instant::now();
-        let Some(change) = ServiceChange::of(&row.record.what) else {
+        if !row.record.what.is_on_platform() {
             return self.find_end(row, started).await;
-        };
+        }
         let outcome = match self.catalogue().get(&row.record.service) {
             None => outcome_failed(&row.record, NOT_CONFIGURED, None, started)
                 .after_crash("nothing can be asked about it"),
             Some((service, platform)) => {
                 let (sink, steps) = progress();
+                let platform = platform.as_ref();
                 let work = async {
-                    match change {
-                        ServiceChange::Restart => {
-                            self.find_restart(&row, service, platform.as_ref(), &sink, started)
+                    match row.record.what {
+                        ActionKind::Restart => {
+                            self.find_restart(&row, service, platform, &sink, started)
                                 .await
                         }
-                        ServiceChange::Scale(wanted) => {
-                            self.find_scale(
-                                &row,
-                                service,
-                                platform.as_ref(),
-                                wanted,
-                                &sink,
-                                started,
-                            )
-                            .await
+                        ActionKind::Scale(wanted) => {
+                            self.find_scale(&row, service, platform, wanted, &sink, started)
+                                .await
+                        }
+                        _ => {
+                            self.find_rest(&row, service, platform, &sink, started)
+                                .await
                         }
                     }
                 };
@@ -140,6 +138,34 @@ impl Bot {
         self.judge(row, service, platform, result, started)
             .await
             .after_crash(&found)
+    }
+
+    /// Deployments, isolations and releases name exactly what is to be: asked for again, they are
+    /// brought to their end, and what is done already stays as it is.
+    async fn find_rest(
+        &self,
+        row: &ActionRow,
+        service: &Service,
+        platform: &dyn Platform,
+        sink: &crate::platform::ProgressSink,
+        started: Instant,
+    ) -> Outcome {
+        if let Err(error) = self.insist(|| platform.status(service)).await {
+            return unknown(row, &error, started);
+        }
+        let age = duration::between(row.intended_at, self.store().now());
+        if age > STALE_INTENT {
+            let after = platform.status(service).await.ok();
+            let cause = format!(
+                "the intent was {} old, too old to be carried out; it may have been done in part",
+                duration::text(age)
+            );
+            return outcome_failed(&row.record, &cause, after, started)
+                .after_crash("it was not known how far it had come");
+        }
+        self.perform(row, service, platform, sink, started)
+            .await
+            .after_crash("it was carried on to its end")
     }
 
     async fn find_scale(

@@ -6,7 +6,6 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::act::ServiceChange;
 use super::{Bot, Failure, Fault, Refusal, answer_key, confirm, policy, request_id};
 use crate::command::{self, Command, IncidentCommand, Parsed};
 use crate::domain::duration::Human;
@@ -385,6 +384,7 @@ impl Bot {
         use Command as C;
         use IncidentCommand as I;
         match command {
+            C::Change(change) => self.act_on_service(ask, change, None).await,
             C::Status { service } => self.status(service.as_deref()).await,
             C::Logs {
                 service,
@@ -416,18 +416,6 @@ impl Bot {
             C::Db { what, database } => self.db(ask, what, database, None).await,
             C::Cache { what, cache } => self.cache(ask, what, cache, None).await,
             C::Runbook { what } => self.runbook(ask, what).await,
-            C::Restart { service, reason } => {
-                self.act_on_service(ask, &service, ServiceChange::Restart, reason, None)
-                    .await
-            }
-            C::Scale {
-                service,
-                replicas,
-                reason,
-            } => {
-                self.act_on_service(ask, &service, ServiceChange::Scale(replicas), reason, None)
-                    .await
-            }
             C::Confirm { token } => self.confirm(ask, &token).await,
             C::Cancel { token } => self.cancel(ask, &token).await,
             C::Incident(I::Declare {

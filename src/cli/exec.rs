@@ -32,6 +32,17 @@ pub(super) struct Options {
     text: Vec<String>,
 }
 
+impl Options {
+    /// These words, and no yes to anything.
+    pub(super) fn sentence(config: PathBuf, text: Vec<String>) -> Self {
+        Self {
+            config,
+            yes: false,
+            text,
+        }
+    }
+}
+
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     super::log("warn", false);
     let config = match super::check::load(&options.config) {

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod evidence;
 mod exec;
 mod export;
 mod health;
@@ -36,6 +37,8 @@ enum Command {
     Probe(probe::Options),
     /// Check, show and describe runbooks
     Runbook(runbook::Options),
+    /// List and save what was kept of services before they were cut off
+    Evidence(evidence::Options),
     /// Work on the configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -84,7 +87,8 @@ pub fn main() -> ExitCode {
             Command::Demo(options) => demo::run(options).await,
             Command::Exec(options) => exec::run(options).await,
             Command::Probe(options) => probe::run(options).await,
-            Command::Runbook(options) => runbook::run(options),
+            Command::Runbook(options) => runbook::run(options).await,
+            Command::Evidence(options) => evidence::run(options).await,
             Command::Config(ConfigCommand::Check(file)) => Ok(check::run(&file.config)),
             Command::Verify { file } => export::verify(&file),
             Command::Health(options) => health::run(options).await,

@@ -1,4 +1,5 @@
-//! `treasury-bot runbook`: checking, showing and describing runbooks, away from any bot.
+//! `treasury-bot runbook`: checking, showing and describing runbooks, away from any bot; and running
+//! them on the configured one.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
+use super::exec;
 use super::show::Paint;
 use crate::bot::Shelf;
 use crate::runbook::{Severity, schema, show};
@@ -39,9 +41,32 @@ enum What {
         #[arg(long)]
         mermaid: bool,
     },
+    /// Run a runbook from this terminal, as `exec "runbook run …"` does
+    Run(OnBot),
+    /// Run its questions for real and only say what its changes would do
+    Rehearse(OnBot),
 }
 
-pub(super) fn run(options: Options) -> anyhow::Result<ExitCode> {
+#[derive(Debug, Args)]
+struct OnBot {
+    /// The configuration file
+    #[arg(long, default_value = "treasury-bot.toml", env = "TREASURY_BOT_CONFIG")]
+    config: PathBuf,
+    /// The runbook's name
+    name: String,
+    /// What it is told
+    #[arg(value_name = "KEY=VALUE")]
+    values: Vec<String>,
+}
+
+/// The same road as a sentence in Slack.
+async fn on_bot(verb: &str, what: OnBot) -> anyhow::Result<ExitCode> {
+    let words = ["runbook".to_owned(), verb.to_owned(), what.name];
+    let words = words.into_iter().chain(what.values).collect();
+    exec::run(exec::Options::sentence(what.config, words)).await
+}
+
+pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     match options.what {
         What::Check {
             paths,
@@ -55,6 +80,8 @@ pub(super) fn run(options: Options) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         What::Show { runbook, mermaid } => print(&runbook, mermaid),
+        What::Run(what) => on_bot("run", what).await,
+        What::Rehearse(what) => on_bot("rehearse", what).await,
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use super::change::Change;
 use super::probes::{CacheCommand, DbCommand};
 use super::runbook::RunbookCommand;
 use crate::domain::{IncidentRole, Severity, duration};
@@ -60,24 +61,9 @@ pub enum Command {
         #[arg(long, default_value = "1h", value_parser = duration::parse)]
         since: Duration,
     },
-    /// Restart a service, one replica after another
-    Restart {
-        /// The service
-        service: String,
-        /// Why, for the timeline
-        #[arg(long)]
-        reason: Option<String>,
-    },
-    /// Change the number of replicas of a service
-    Scale {
-        /// The service
-        service: String,
-        /// How many replicas there shall be
-        replicas: u32,
-        /// Why, for the timeline
-        #[arg(long)]
-        reason: Option<String>,
-    },
+    /// See the type.
+    #[command(flatten)]
+    Change(Change),
     /// Ask a web address, or those of a service: answer times, certificate, headers, cache
     Check {
         /// A service or a URL; every service with an address when left out

@@ -3,6 +3,7 @@
 //! One grammar for Slack and for `treasury-bot exec`. It is a clap parser, so that every mistake
 //! gets clap's message and suggestion.
 
+mod change;
 mod grammar;
 mod probes;
 mod runbook;
@@ -11,6 +12,7 @@ pub mod words;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
+pub use change::Change;
 use grammar::Grammar;
 pub use grammar::{Command, ExportFormat, IncidentCommand};
 pub use probes::{CacheCommand, DbCommand};
@@ -189,18 +191,18 @@ mod tests {
         assert_eq!(command(""), Command::Menu { service: None });
         assert_eq!(
             command("restart frontend --reason 'too slow'"),
-            Command::Restart {
+            Command::Change(Change::Restart {
                 service: "frontend".into(),
                 reason: Some("too slow".into())
-            }
+            })
         );
         assert_eq!(
             command("scale api 3"),
-            Command::Scale {
+            Command::Change(Change::Scale {
                 service: "api".into(),
                 replicas: 3,
                 reason: None
-            }
+            })
         );
         assert_eq!(
             command("logs api --lines 20 --since 10m --grep ERROR"),

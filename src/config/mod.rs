@@ -4,6 +4,7 @@
 //! Secrets come from the environment or from files of their own, never from this file, and no
 //! `Debug`, message or excerpt shows one.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::domain::{Service, ServiceName};
+use crate::domain::{Guarded, Service, ServiceName};
 
 mod access;
 mod mask;
@@ -128,12 +129,10 @@ pub struct AccessSection {
 /// `[policy]`: confirmations and patience. Durations are texts such as `90s`, `5m` or `1h30m`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicySection {
-    /// `confirm` lists `restart` (default: yes).
-    pub confirm_restart: bool,
-    /// `confirm` lists `scale` (default: yes).
-    pub confirm_scale: bool,
-    /// `confirm` lists `db` (default: yes): ending sessions of databases and clients of caches.
-    pub confirm_db: bool,
+    /// `confirm`: what is asked about before it is done; default: everything.
+    pub confirm: BTreeSet<Guarded>,
+    /// `second_person`: what somebody else than the asker has to confirm; default: `isolate`.
+    pub second_person: BTreeSet<Guarded>,
     /// `confirm_within`: how long a question stays open, default 5 minutes.
     pub confirm_within: Duration,
     /// `restart_healthy_within`: until a replica must be healthy again, default 2 minutes.

@@ -1,5 +1,6 @@
 //! The sections of the file, each read in turn.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::{
     services, slack, store,
 };
 use crate::command::nearest;
+use crate::domain::Guarded;
 
 /// The sections that exist and their keys, to tell where a misplaced key belongs.
 pub(super) const SECTIONS: [(&str, &[&str]); 13] = [
@@ -27,6 +29,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 13] = [
         &[
             "confirm",
             "confirm_within",
+            "second_person",
             "restart_healthy_within",
             "stop_grace",
         ],
@@ -213,22 +216,11 @@ fn address(report: &mut Report<'_>, what: &str, text: &At<&str>) -> Option<Socke
 
 /// `[policy]`
 fn policy(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> PolicySection {
-    let confirm = section.texts(report, "confirm").map(|entries| {
-        let words = [
-            ("restart", Confirm::Restart),
-            ("scale", Confirm::Scale),
-            ("db", Confirm::Db),
-        ];
-        entries
-            .iter()
-            .filter_map(|entry| super::reader::one_of(report, "policy.confirm", entry, &words))
-            .collect::<Vec<_>>()
-    });
-    let asks = |what| confirm.as_ref().is_none_or(|listed| listed.contains(&what));
+    let confirm = guarded(report, &mut section, "confirm");
+    let second_person = guarded(report, &mut section, "second_person");
     let policy = PolicySection {
-        confirm_restart: asks(Confirm::Restart),
-        confirm_scale: asks(Confirm::Scale),
-        confirm_db: asks(Confirm::Db),
+        confirm: confirm.unwrap_or_else(Guarded::all),
+        second_person: second_person.unwrap_or_else(|| BTreeSet::from([Guarded::Isolate])),
         confirm_within: section
             .duration(report, "confirm_within")
             .unwrap_or(Duration::from_secs(300)),
@@ -243,12 +235,18 @@ fn policy(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> PolicySection
     policy
 }
 
-/// What `policy.confirm` may list.
-#[derive(Clone, Copy, PartialEq)]
-enum Confirm {
-    Restart,
-    Scale,
-    Db,
+/// A list of what the policy watches over.
+fn guarded(
+    report: &mut Report<'_>,
+    section: &mut Reader<'_, '_>,
+    key: &'static str,
+) -> Option<BTreeSet<Guarded>> {
+    let listed = section.texts(report, key)?;
+    let what = format!("policy.{key}");
+    let found = listed
+        .iter()
+        .filter_map(|entry| super::reader::one_of(report, &what, entry, &Guarded::ALL));
+    Some(found.collect())
 }
 
 /// `[log]`

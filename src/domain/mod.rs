@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock, or knows of Slack, SQL or HTTP.
 
 pub mod duration;
+mod guard;
 pub mod history;
 pub mod incident;
 pub mod message;
@@ -14,6 +15,7 @@ pub mod service;
 pub mod timeline;
 pub mod trend;
 
+pub use guard::Guarded;
 pub use incident::{Incident, IncidentId, IncidentRole, Severity, Status};
 pub use message::{Audience, Button, Line, Message, Part, Span, Style, Tone};
 pub use outgoing::{Content, Destination, Outgoing};

@@ -76,6 +76,8 @@ pub enum EntryKind {
     Intent,
     /// What came of an action.
     Outcome,
+    /// What a service was and said was kept before it was touched.
+    Evidence,
     /// An export was made.
     Exported,
     /// A run of a runbook: its beginning, its steps, its end.
@@ -96,6 +98,7 @@ impl EntryKind {
             Self::Refused => "refused",
             Self::Intent => "intent",
             Self::Outcome => "outcome",
+            Self::Evidence => "evidence",
             Self::Exported => "exported",
             Self::Run => "run",
         }
@@ -114,6 +117,7 @@ impl EntryKind {
             Self::Refused,
             Self::Intent,
             Self::Outcome,
+            Self::Evidence,
             Self::Exported,
             Self::Run,
         ]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inbox::{ALIVE, oldest_good_heartbeat};
 use super::{Store, StoreError, Tx, moment};
-use crate::domain::service::{End, ReplicaMark};
+use crate::domain::service::{End, ReplicaMark, Tie, Version};
 use crate::domain::{IncidentId, Outgoing, Person, ServiceName};
 
 /// All that is needed to do an action, to tell of it, and to find out later what became of it.
@@ -50,6 +50,25 @@ pub enum ActionKind {
     Restart,
     /// The number of replicas becomes this.
     Scale(u32),
+    /// All replicas run this version.
+    Deploy {
+        /// Exactly which.
+        version: Version,
+        /// What they ran before, where the platform knows.
+        former: Option<Version>,
+        /// It is the version before the present one.
+        back: bool,
+    },
+    /// The replicas are cut off; what they are and say is kept before.
+    Isolate {
+        /// What is cut.
+        ties: Vec<Tie>,
+    },
+    /// What was cut is joined again.
+    Release {
+        /// What is joined.
+        ties: Vec<Tie>,
+    },
     /// The query of a database's session is cancelled, or the session ended.
     Session {
         /// The database's name.
@@ -70,6 +89,13 @@ pub enum ActionKind {
         /// The server it is connected to, where there are several.
         server: Option<String>,
     },
+}
+
+impl ActionKind {
+    /// Done to the service by its platform, and not by a probe.
+    pub fn is_on_platform(&self) -> bool {
+        !matches!(self, Self::Session { .. } | Self::Client { .. })
+    }
 }
 
 /// An action with its row.
@@ -120,15 +146,21 @@ impl Tx {
 
     /// Records that the action is over and frees the service. `false` when another process has taken
     /// it over or finished it: then nothing may be recorded of it here.
-    pub async fn action_finish(&mut self, id: i64, owner: &str) -> Result<bool, StoreError> {
+    pub async fn action_finish(
+        &mut self,
+        id: i64,
+        owner: &str,
+        good: bool,
+    ) -> Result<bool, StoreError> {
         let now = self.now.as_microsecond();
         let done = sqlx::query(
-            "UPDATE action SET state = 'finished', finished_at = $1 \
+            "UPDATE action SET state = 'finished', finished_at = $1, good = $4 \
              WHERE id = $2 AND owner = $3 AND state = 'intended'",
         )
         .bind(now)
         .bind(id)
         .bind(owner.to_owned())
+        .bind(i64::from(good))
         .execute(self.connection())
         .await?;
         Ok(done.rows_affected() == 1)
@@ -136,6 +168,36 @@ impl Tx {
 }
 
 impl Store {
+    /// What was cut off from a service and not joined again since: the ties of all isolations after
+    /// the last release that went well.
+    pub async fn ties_cut(&self, service: &ServiceName) -> Result<Vec<Tie>, StoreError> {
+        // A quote within a text is escaped in JSON: only the kind itself is found.
+        let rows: Vec<(String, Option<i64>)> = sqlx::query_as(
+            "SELECT record, good FROM action WHERE service = $1 AND \
+             (record LIKE '%\"isolate\":{%' OR record LIKE '%\"release\":{%') \
+             ORDER BY id DESC LIMIT 100",
+        )
+        .bind(service.to_string())
+        .fetch_all(self.readers())
+        .await?;
+        let mut cut: Vec<Tie> = Vec::new();
+        for (record, good) in rows {
+            let record: ActionRecord = serde_json::from_str(&record)?;
+            match record.what {
+                ActionKind::Isolate { ties } => {
+                    for tie in ties {
+                        if !cut.iter().any(|one| one.id == tie.id && one.to == tie.to) {
+                            cut.push(tie);
+                        }
+                    }
+                }
+                ActionKind::Release { .. } if good == Some(1) => break,
+                _ => {}
+            }
+        }
+        Ok(cut)
+    }
+
     /// The unfinished action on a service, if there is one.
     pub async fn action_on(&self, service: &ServiceName) -> Result<Option<ActionRow>, StoreError> {
         let row: Option<Row> = sqlx::query_as(

@@ -5,6 +5,7 @@
 //! few writers take one write each. A write is answered only after its commit.
 
 mod action;
+mod evidence;
 mod inbox;
 mod incident;
 mod outbox;
@@ -26,6 +27,7 @@ use sqlx::{AnyPool, Executor};
 use tokio::sync::Notify;
 
 pub use action::{ActionKind, ActionRecord, ActionRow, StepOf};
+pub use evidence::{Kept, KeptFor};
 pub use inbox::{Accepted, Claimed};
 pub use incident::NewIncident;
 pub use outbox::{Parcel, Sent};

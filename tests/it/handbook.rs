@@ -250,17 +250,12 @@ async fn a_security_incident_needs_a_second_person_and_goes_on_by_hand() {
     run.press("ana", "off from all networks", "Approve").await;
     run.stage.said(HOME, "needs the role commander").await;
     run.press("ben", "off from all networks", "Approve").await;
-    for words in [
-        "docker network disconnect",
-        "Rotate its database",
-        "without the weakness",
-    ] {
+    for words in ["Rotate its database", "without the weakness"] {
         run.press("ana", words, "Done").await;
     }
     run.press("ben", "Is api clean", "Approve").await;
-    run.press("ana", "docker network connect", "Done").await;
     run.ends("succeeded").await;
-    assert_eq!(run.calls(), [""; 0]);
+    assert_eq!(run.calls(), ["isolate api", "release api"]);
     run.finish().await;
 }
 
@@ -269,7 +264,7 @@ async fn a_deployment_does_not_begin_on_a_sick_service() {
     let run = run(
         Some((Fault::CrashLoop, "api")),
         60,
-        "deploy service=api version=1.9.0",
+        "deploy service=api image=1.9.0",
     )
     .await;
     run.press("ana", "is not well before the deployment", "Stop the run")
@@ -279,15 +274,30 @@ async fn a_deployment_does_not_begin_on_a_sick_service() {
 }
 
 #[tokio::test]
-async fn a_deployment_is_a_checklist_that_checks_what_it_can() {
-    let run = run(None, 60, "deploy service=api version=1.9.0").await;
+async fn a_deployment_is_done_checked_and_kept() {
+    let run = run(None, 60, "deploy service=api image=1.9.0").await;
     run.press("ana", "Tests are green", "Done").await;
     run.approve("Deploy 1.9.0 of api now?").await;
-    run.press("ana", "by your usual way", "Done").await;
-    run.press("ana", "Key figures are as usual", "Done").await;
+    run.press("ana", "shall 1.9.0 stay", "It stays").await;
+    run.press("ana", "Monitoring is on again", "Done").await;
     run.ends("succeeded").await;
     run.stage
         .said(HOME, "1.9.0 of api is deployed: 2 of 2 replicas well")
         .await;
+    assert_eq!(run.calls(), ["deploy api 1.9.0"]);
+    run.finish().await;
+}
+
+#[tokio::test]
+async fn a_deployment_that_disappoints_is_rolled_back() {
+    let run = run(None, 60, "deploy service=api image=1.9.0").await;
+    run.press("ana", "Tests are green", "Done").await;
+    run.approve("Deploy 1.9.0 of api now?").await;
+    run.press("ana", "shall 1.9.0 stay", "Roll back").await;
+    run.ends("succeeded").await;
+    run.stage
+        .said(HOME, "was rolled back to ghcr.io/treasury/api:1.8.3")
+        .await;
+    assert_eq!(run.calls(), ["deploy api 1.9.0", "deploy api 1.8.3"]);
     run.finish().await;
 }

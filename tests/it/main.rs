@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod changes;
 mod cli;
 mod crash;
 mod diagnostics;

@@ -188,7 +188,7 @@ async fn a_service_has_one_unfinished_action(store: &Store) {
     };
     let finish = |id: i64, owner: &'static str| async move {
         store
-            .write::<_, StoreError, _>(move |tx| Box::pin(tx.action_finish(id, owner)))
+            .write::<_, StoreError, _>(move |tx| Box::pin(tx.action_finish(id, owner, true)))
             .await
             .unwrap()
     };

@@ -1,5 +1,7 @@
 //! Actions: question, intent, work with progress, outcome.
 
+mod evidence;
+mod plan;
 mod relapse;
 mod sessions;
 mod words;
@@ -8,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use self::words::{busy, outcome_good, question, told, working};
-pub(super) use self::words::{intent_text, outcome_failed, state_text, verb, within_bounds};
-use super::worker::{Answer, Ask, Done, Effect};
+pub(super) use self::plan::Plan;
+pub(super) use self::words::{intent_text, joined_to, outcome_failed, state_text, verb};
+use self::words::{outcome_good, told, working};
+use super::worker::{Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, confirm, progress, with_content};
-use crate::command::words::quote;
 use crate::domain::service::{ReplicaFate, ReplicaMark, Service, ServiceStatus};
 use crate::domain::timeline::Draft;
 use crate::domain::{
@@ -27,35 +29,6 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
 /// Why an intent can't be carried out any more.
 pub(super) const NOT_CONFIGURED: &str = "it is no longer configured";
-
-/// What is done to a service by its platform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ServiceChange {
-    /// See [`ActionKind::Restart`].
-    Restart,
-    /// See [`ActionKind::Scale`].
-    Scale(u32),
-}
-
-impl ServiceChange {
-    /// `None` for what is not done by the platform.
-    pub(super) fn of(kind: &ActionKind) -> Option<Self> {
-        match kind {
-            ActionKind::Restart => Some(Self::Restart),
-            ActionKind::Scale(n) => Some(Self::Scale(*n)),
-            ActionKind::Session { .. } | ActionKind::Client { .. } => None,
-        }
-    }
-}
-
-impl From<ServiceChange> for ActionKind {
-    fn from(change: ServiceChange) -> Self {
-        match change {
-            ServiceChange::Restart => Self::Restart,
-            ServiceChange::Scale(n) => Self::Scale(n),
-        }
-    }
-}
 
 /// What is about to be recorded.
 struct Intent<'a> {
@@ -83,72 +56,11 @@ pub(super) struct Outcome {
     pub(super) took: Duration,
     /// What was to be ended was there.
     pub(super) there: bool,
+    /// The action under which how many pieces of evidence were kept, or why none could be.
+    pub(super) evidence: Option<Result<(i64, usize), String>>,
 }
 
 impl Bot {
-    /// `restart` and `scale`: checks, asks, or records the intent.
-    pub(super) async fn act_on_service(
-        &self,
-        ask: &Ask,
-        name: &str,
-        kind: ServiceChange,
-        reason: Option<String>,
-        confirmed: Option<QuestionRow>,
-    ) -> Result<Effect, Fault> {
-        let tail = match kind {
-            ServiceChange::Restart => String::new(),
-            ServiceChange::Scale(n) => format!(" {n}"),
-        };
-        let verb = match kind {
-            ServiceChange::Restart => "restart",
-            ServiceChange::Scale(_) => "scale",
-        };
-        let (service, platform) = self
-            .catalogue()
-            .find(name, |near| format!("{verb} {near}{tail}"))?;
-        if let ServiceChange::Scale(wanted) = kind {
-            within_bounds(service, wanted)?;
-            platform.scalable(service, wanted).await?;
-        }
-        if let Some(row) = self.store().action_on(&service.name).await? {
-            return Err(busy(&row, self.store().now()).into());
-        }
-        let before = platform.status(service).await?;
-        if let ServiceChange::Scale(wanted) = kind
-            && before.replicas.len() == wanted as usize
-            && before.is_well()
-            && confirmed.is_none()
-        {
-            return Ok(Effect::Say(Answer::to_all(Message::new(
-                Tone::Good,
-                Line::new()
-                    .code(&service.name)
-                    .text(format!(" already has {wanted} replicas: nothing to do")),
-            ))));
-        }
-        let reason_text = reason
-            .as_ref()
-            .map(|r| format!(" --reason {}", quote(r)))
-            .unwrap_or_default();
-        let sentence = format!("{verb} {name}{tail}{reason_text}");
-        let must_ask = match kind {
-            ServiceChange::Restart => self.settings().confirm_restart,
-            ServiceChange::Scale(_) => self.settings().confirm_scale,
-        };
-        if must_ask && confirmed.is_none() {
-            let (about, label) = question(ask, service, kind, &before, reason.as_deref());
-            return Ok(self.question(ask, sentence, &label, about));
-        }
-        let intent = Intent {
-            service: &service.name,
-            kind: kind.into(),
-            reason,
-            before: before.replicas.iter().map(ReplicaMark::from).collect(),
-            before_text: state_text(&before),
-        };
-        self.intend(ask, intent, confirmed).await
-    }
-
     /// Records the intent; the worker carries it out after the commit.
     async fn intend(
         &self,
@@ -254,12 +166,12 @@ impl Bot {
             // Another process may have taken this action over; acting as well could do it twice.
             let cause = "this process was cut off from the store; nothing was done by it";
             outcome_failed(&row.record, cause, None, started)
-        } else if let Some(change) = ServiceChange::of(&row.record.what) {
+        } else if row.record.what.is_on_platform() {
             match self.catalogue().get(&row.record.service) {
                 None => outcome_failed(&row.record, NOT_CONFIGURED, None, started),
                 Some((service, platform)) => {
                     let (sink, steps) = progress();
-                    let work = self.perform(&row, change, service, &*platform, &sink, started);
+                    let work = self.perform(&row, service, &*platform, &sink, started);
                     self.with_progress(&row, work, steps).await
                 }
             }
@@ -269,21 +181,36 @@ impl Bot {
         self.finish(&row, outcome).await;
     }
 
-    async fn perform(
+    /// Has the platform do it. All of it but the restart may be asked for twice: it comes to the
+    /// same.
+    pub(super) async fn perform(
         &self,
         row: &ActionRow,
-        change: ServiceChange,
         service: &Service,
         platform: &dyn Platform,
         sink: &ProgressSink,
         started: Instant,
     ) -> Outcome {
         let patience = self.settings().patience;
-        let result = match change {
-            ServiceChange::Restart => platform.restart(service, None, patience, sink).await,
-            ServiceChange::Scale(n) => platform.scale(service, n, patience, sink).await,
+        let mut evidence = None;
+        let result = match &row.record.what {
+            ActionKind::Restart => platform.restart(service, None, patience, sink).await,
+            ActionKind::Scale(n) => platform.scale(service, *n, patience, sink).await,
+            ActionKind::Deploy { version, .. } => {
+                platform.deploy(service, version, patience, sink).await
+            }
+            ActionKind::Isolate { ties } => {
+                sink.report(0, ties.len() as u32, "keeping evidence");
+                evidence = Some(self.keep_evidence(row, service, platform).await);
+                platform.isolate(service, ties, sink).await
+            }
+            ActionKind::Release { ties } => platform.release(service, ties, sink).await,
+            ActionKind::Session { .. } | ActionKind::Client { .. } => {
+                return outcome_failed(&row.record, "no platform does this", None, started);
+            }
         };
-        self.judge(row, service, platform, result, started).await
+        let outcome = self.judge(row, service, platform, result, started).await;
+        outcome.with_evidence(evidence)
     }
 
     /// Turns a driver's result into an outcome: asks the health address, and after a failure looks
@@ -300,6 +227,7 @@ impl Bot {
         match result {
             Ok(after) => {
                 if let Some(url) = &service.health_url
+                    && !matches!(record.what, ActionKind::Isolate { .. })
                     && let Err(why) = self
                         .inner
                         .http
@@ -424,6 +352,7 @@ impl Bot {
                 }),
                 "took_ms": outcome.took.as_millis() as u64,
             }));
+        let good = outcome.good;
         let message = told(&record, outcome);
         let event = record.step.as_ref().map(|step| {
             let key = format!("run:{}:{}:{}", step.run, step.path, step.attempt);
@@ -434,7 +363,7 @@ impl Bot {
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
-                    if !tx.action_finish(id, &owner).await? {
+                    if !tx.action_finish(id, &owner, good).await? {
                         return Ok(false);
                     }
                     for stream in streams(&record) {

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Outcome, ServiceChange, outcome_failed, streams, told};
+use super::{Outcome, outcome_failed, streams, told};
 use crate::bot::{Bot, with_content};
 use crate::domain::service::{Health, LogQuery, Replica, ServiceStatus};
 use crate::domain::timeline::Draft;
 use crate::domain::{Content, EntryKind, Line, duration};
-use crate::store::{ActionRow, StoreError};
+use crate::store::{ActionKind, ActionRow, StoreError};
 
 /// So long after a restart a replica without a health check is watched.
 const WATCH: Duration = Duration::from_secs(3);
@@ -26,7 +26,7 @@ impl Bot {
     pub(super) async fn watch_over(&self, row: &ActionRow, outcome: &Outcome) {
         let Some(after) = &outcome.after else { return };
         let unchecked = after.replicas.iter().any(|r| r.health == Health::Unchecked);
-        let restarted = ServiceChange::of(&row.record.what) == Some(ServiceChange::Restart);
+        let restarted = row.record.what == ActionKind::Restart;
         if !(outcome.good && restarted && unchecked) {
             return;
         }

@@ -10,7 +10,7 @@ use crate::bot::registry::{cache_question, session_question};
 use crate::bot::worker::{Ask, Effect};
 use crate::bot::{Bot, Fault, Refusal};
 use crate::domain::service::End;
-use crate::domain::{Line, duration};
+use crate::domain::{Guarded, Line, duration};
 use crate::probe::cache::ClientId;
 use crate::store::{ActionKind, ActionRecord, QuestionRow};
 
@@ -42,7 +42,7 @@ impl Bot {
             };
             return Err(Refusal::new(format!("Session {pid} {why}. Nothing was done")).into());
         }
-        if self.settings().confirm_db && confirmed.is_none() {
+        if self.must_ask(Guarded::Db) && confirmed.is_none() {
             let (about, label) = session_question(&session, how, self.store().now());
             let word = match how {
                 End::Cancel => "cancel",
@@ -100,7 +100,7 @@ impl Bot {
             let title = format!("Client {} is the bot itself. Nothing was done", client.id);
             return Err(Refusal::new(title).into());
         }
-        if self.settings().confirm_db && confirmed.is_none() {
+        if self.must_ask(Guarded::Db) && confirmed.is_none() {
             let (about, label) = cache_question(&client, shown);
             let server = client
                 .server
@@ -148,7 +148,7 @@ impl Bot {
                     Err(_) => return outcome_failed(record, NOT_CONFIGURED, None, started),
                 }
             }
-            ActionKind::Restart | ActionKind::Scale(_) => {
+            _ => {
                 return outcome_failed(record, "a platform does this, not a probe", None, started);
             }
         };
@@ -179,7 +179,7 @@ impl Bot {
                 "was gone already",
             ),
             // Answered above.
-            ActionKind::Restart | ActionKind::Scale(_) => (String::new(), &record.service, "", ""),
+            _ => (String::new(), &record.service, "", ""),
         };
         let what = if there { done } else { gone };
         let title = Line::new()
@@ -199,6 +199,7 @@ impl Bot {
             cause: None,
             took,
             there,
+            evidence: None,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The sentences about actions.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::{Outcome, ServiceChange};
+use super::{Outcome, Plan};
 use crate::bot::Refusal;
 use crate::bot::worker::Ask;
-use crate::domain::service::{End, Progress, Service, ServiceStatus, images, well_text};
+use crate::command::words::quote;
+use crate::domain::service::{End, Progress, Service, ServiceStatus, Tie, images, well_text};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Message, Part, Tone, duration};
 use crate::store::{ActionKind, ActionRecord, ActionRow};
@@ -15,6 +17,10 @@ pub(in crate::bot) fn verb(kind: &ActionKind) -> &'static str {
     match kind {
         ActionKind::Restart => "restart",
         ActionKind::Scale(_) => "scale",
+        ActionKind::Deploy { back: false, .. } => "deploy",
+        ActionKind::Deploy { back: true, .. } => "rollback",
+        ActionKind::Isolate { .. } => "isolate",
+        ActionKind::Release { .. } => "release",
         ActionKind::Session { how, .. } => match how {
             End::Cancel => "db cancel",
             End::Terminate => "db terminate",
@@ -32,6 +38,19 @@ fn doing(record: &ActionRecord) -> Line {
             .text("Scaling ")
             .code(&record.service)
             .text(format!(" to {n} replicas")),
+        ActionKind::Deploy { version, back, .. } => {
+            let (word, to) = if *back {
+                ("Rolling ", " back to ")
+            } else {
+                ("Bringing ", " to ")
+            };
+            line.text(word)
+                .code(&record.service)
+                .text(to)
+                .code(cut(&version.image, 120))
+        }
+        ActionKind::Isolate { .. } => line.text("Cutting off ").code(&record.service),
+        ActionKind::Release { .. } => line.text("Joining ").code(&record.service).text(" again"),
         ActionKind::Session {
             database, pid, how, ..
         } => line
@@ -56,6 +75,15 @@ fn deed(record: &ActionRecord) -> Line {
     match &record.what {
         ActionKind::Restart => line.text("The restart of ").code(&record.service),
         ActionKind::Scale(_) => line.text("The scaling of ").code(&record.service),
+        ActionKind::Deploy { version, back, .. } => {
+            let word = if *back { "rollback" } else { "deployment" };
+            line.text(format!("The {word} of "))
+                .code(&record.service)
+                .text(" to ")
+                .code(cut(&version.image, 120))
+        }
+        ActionKind::Isolate { .. } => line.text("The isolation of ").code(&record.service),
+        ActionKind::Release { .. } => line.text("The release of ").code(&record.service),
         ActionKind::Session {
             database, pid, how, ..
         } => line
@@ -115,9 +143,12 @@ pub(in crate::bot) fn within_bounds(service: &Service, wanted: u32) -> Result<()
 
 pub(super) fn busy(row: &ActionRow, now: jiff::Timestamp) -> Refusal {
     let record = &row.record;
-    let doing = match record.what {
+    let doing = match &record.what {
         ActionKind::Restart => "restarted".to_owned(),
         ActionKind::Scale(n) => format!("scaled to {n}"),
+        ActionKind::Deploy { version, .. } => format!("brought to {}", cut(&version.image, 120)),
+        ActionKind::Isolate { .. } => "cut off".to_owned(),
+        ActionKind::Release { .. } => "joined again".to_owned(),
         ActionKind::Session { .. } | ActionKind::Client { .. } => "worked on".to_owned(),
     };
     Refusal::new(
@@ -133,40 +164,81 @@ pub(super) fn busy(row: &ActionRow, now: jiff::Timestamp) -> Refusal {
     .suggest("Status", format!("status {}", record.service))
 }
 
+/// The question, and the label of its button.
 pub(super) fn question(
     ask: &Ask,
     service: &Service,
-    kind: ServiceChange,
-    before: &ServiceStatus,
+    plan: &Plan,
     reason: Option<&str>,
 ) -> (Message, String) {
+    let before = &plan.before;
     let count = before.replicas.len();
-    let (title, label, will) = match kind {
-        ServiceChange::Restart => (
-            Line::new().text("Restart ").code(&service.name).text("?"),
-            format!("Restart {}", service.name),
+    let name = &service.name;
+    let line = Line::new();
+    let (title, label, will) = match &plan.kind {
+        ActionKind::Scale(wanted) => (
+            line.text("Scale ")
+                .code(name)
+                .text(format!(" from {count} to {wanted} replicas?")),
+            format!("Scale to {wanted}"),
+            if (*wanted as usize) < count {
+                format!(
+                    "The newest {} are stopped and removed",
+                    count - *wanted as usize
+                )
+            } else {
+                format!("{} more are made", *wanted as usize - count)
+            },
+        ),
+        ActionKind::Deploy { version, back, .. } => (
+            line.text(if *back { "Roll " } else { "Bring " })
+                .code(name)
+                .text(if *back { " back to " } else { " to " })
+                .code(cut(&version.image, 120))
+                .text("?"),
+            if *back {
+                format!("Roll {name} back")
+            } else {
+                format!("Deploy to {name}")
+            },
+            format!(
+                "{}; what does not get well is put back as it is now",
+                match count {
+                    1 => "Its one replica is replaced".to_owned(),
+                    _ => format!("Its {count} replicas are replaced one after another"),
+                },
+            ),
+        ),
+        ActionKind::Isolate { ties } => (
+            line.text("Cut ").code(name).text(" off?"),
+            format!("Isolate {name}"),
+            format!(
+                "Its logs, description and processes are kept first; then it is cut off from {}. \
+                 Its processes go on; its users will see errors",
+                joined_to(ties),
+            ),
+        ),
+        ActionKind::Release { ties } => (
+            line.text("Join ").code(name).text(" again?"),
+            format!("Release {name}"),
+            format!("It is joined as it was: {}", joined_to(ties)),
+        ),
+        ActionKind::Restart | ActionKind::Session { .. } | ActionKind::Client { .. } => (
+            line.text("Restart ").code(name).text("?"),
+            format!("Restart {name}"),
             match count {
                 1 => "Its one replica is restarted: expect a short interruption".to_owned(),
                 _ => format!("Its {count} replicas are restarted one after another"),
             },
         ),
-        ServiceChange::Scale(wanted) => (
-            Line::new()
-                .text("Scale ")
-                .code(&service.name)
-                .text(format!(" from {count} to {wanted} replicas?")),
-            format!("Scale to {wanted}"),
-            if (wanted as usize) < count {
-                format!(
-                    "The newest {} are stopped and removed",
-                    count - wanted as usize
-                )
-            } else {
-                format!("{} more are made", wanted as usize - count)
-            },
-        ),
     };
     let mut fields = vec![("Now".to_owned(), Line::from(state_text(before)))];
+    if let ActionKind::Deploy { version, .. } = &plan.kind
+        && let Some(since) = version.since
+    {
+        let since = since.strftime("%F %R UTC").to_string();
+        fields.push(("Deployed first".into(), since.into()));
+    }
     fields.push(("Asked by".into(), Line::new().person(&ask.request.person)));
     if let Some(reason) = reason {
         fields.push(("Reason".into(), Line::from(reason)));
@@ -178,6 +250,17 @@ pub(super) fn question(
             .part(Part::Fields(fields)),
         label,
     )
+}
+
+/// What ties lead to, each once: `network treasury_default`.
+pub(in crate::bot) fn joined_to(ties: &[Tie]) -> String {
+    let to: BTreeSet<&str> = ties.iter().map(|tie| tie.to.as_str()).collect();
+    let shown: Vec<String> = to.iter().take(5).map(|to| cut(to, 80)).collect();
+    match to.len().saturating_sub(shown.len()) {
+        0 if to.is_empty() => "nothing".to_owned(),
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// The message while the work goes on.
@@ -219,6 +302,19 @@ pub(super) fn told(record: &ActionRecord, outcome: &Outcome) -> Message {
     if let Some(after) = &outcome.after {
         fields.push(("After".into(), state_text(after).into()));
     }
+    match &outcome.evidence {
+        None => {}
+        Some(Ok((action, count))) => fields.push((
+            "Evidence".into(),
+            Line::new()
+                .text(format!("{count} pieces kept: "))
+                .code(format!("treasury-bot evidence {action}")),
+        )),
+        Some(Err(why)) => fields.push((
+            "Evidence".into(),
+            format!("none could be kept: {}", cut(why, 300)).into(),
+        )),
+    }
     let mut message =
         Message::new(tone, outcome.title.clone()).part(Part::Fields(by(record, fields)));
     if let Some(cause) = &outcome.cause {
@@ -229,6 +325,25 @@ pub(super) fn told(record: &ActionRecord, outcome: &Outcome) -> Message {
         ActionKind::Restart | ActionKind::Scale(_) => vec![
             Button::new("Status", format!("status {name}")),
             Button::new("Logs", format!("logs {name}")),
+        ],
+        ActionKind::Deploy { .. } => {
+            let mut buttons = vec![
+                Button::new("Status", format!("status {name}")),
+                Button::new("Logs", format!("logs {name}")),
+            ];
+            // What failed was put back already.
+            if outcome.good {
+                buttons.push(Button::new("Roll back", format!("rollback {name}")));
+            }
+            buttons
+        }
+        ActionKind::Isolate { .. } => vec![
+            Button::new("Status", format!("status {name}")),
+            Button::new("Release", format!("release {name}")),
+        ],
+        ActionKind::Release { .. } => vec![
+            Button::new("Status", format!("status {name}")),
+            Button::new("Check", format!("check {name}")),
         ],
         ActionKind::Session { database, .. } => vec![
             Button::new("Locks", format!("db locks --database {database}")),
@@ -244,11 +359,20 @@ pub(super) fn told(record: &ActionRecord, outcome: &Outcome) -> Message {
             )]
         }
     };
-    let again = match record.what {
+    let again = match &record.what {
         ActionKind::Restart => Some(format!("restart {name}")),
         ActionKind::Scale(n) => Some(format!("scale {name} {n}")),
-        // Who failed to be ended may be somebody else by now: look first.
-        ActionKind::Session { .. } | ActionKind::Client { .. } => None,
+        ActionKind::Deploy {
+            back: false,
+            version,
+            ..
+        } => Some(format!("deploy {name} {}", quote(&version.image))),
+        ActionKind::Isolate { .. } => Some(format!("isolate {name}")),
+        ActionKind::Release { .. } => Some(format!("release {name}")),
+        // What was the former version, or who failed to be ended, may be another by now: look first.
+        ActionKind::Deploy { back: true, .. }
+        | ActionKind::Session { .. }
+        | ActionKind::Client { .. } => None,
     };
     if let Some(again) = again.filter(|_| !outcome.good) {
         buttons.push(Button::new("Events", format!("events {name}")));
@@ -263,7 +387,36 @@ pub(super) fn outcome_good(
     started: Instant,
 ) -> Outcome {
     let took = started.elapsed();
-    let (title, text) = match record.what {
+    let service = || Line::new().code(&record.service);
+    let in_time = duration::text(took);
+    let (title, text) = match &record.what {
+        ActionKind::Deploy { version, back, .. } => {
+            let image = cut(&version.image, 120);
+            let done = if *back {
+                "rolled back to"
+            } else {
+                "brought to"
+            };
+            (
+                service()
+                    .text(format!(" {done} "))
+                    .code(&image)
+                    .text(format!(" in {in_time}, {}", well_text(&after))),
+                format!("{done} {image}: {}", record.service),
+            )
+        }
+        ActionKind::Isolate { ties } => (
+            service().text(format!(" is cut off from {}", joined_to(ties))),
+            format!("cut {} off from {}", record.service, joined_to(ties)),
+        ),
+        ActionKind::Release { ties } => (
+            service().text(format!(
+                " is joined again to {}, {}",
+                joined_to(ties),
+                well_text(&after)
+            )),
+            format!("joined {} again to {}", record.service, joined_to(ties)),
+        ),
         ActionKind::Scale(_) => (
             Line::new().code(&record.service).text(format!(
                 " scaled from {} to {} replicas in {}, {}",
@@ -302,6 +455,7 @@ pub(super) fn outcome_good(
         cause: None,
         took,
         there: true,
+        evidence: None,
     }
 }
 
@@ -315,9 +469,12 @@ pub(in crate::bot) fn outcome_failed(
     let now = after
         .as_ref()
         .map(|after| format!("; it is now {}", state_text(after)));
-    let now = now.unwrap_or_else(|| match ServiceChange::of(&record.what) {
-        Some(_) => "; its state is not known".to_owned(),
-        None => String::new(),
+    let now = now.unwrap_or_else(|| {
+        if record.what.is_on_platform() {
+            "; its state is not known".to_owned()
+        } else {
+            String::new()
+        }
     });
     Outcome {
         good: false,
@@ -330,10 +487,24 @@ pub(in crate::bot) fn outcome_failed(
         cause: Some(cut(cause, 2_000)),
         took: started.elapsed(),
         there: false,
+        evidence: None,
     }
 }
 
 impl Outcome {
+    /// Says what was kept before.
+    pub(super) fn with_evidence(mut self, evidence: Option<Result<(i64, usize), String>>) -> Self {
+        if let Some(Err(why)) = &evidence {
+            self.text = format!(
+                "{}; no evidence could be kept: {}",
+                self.text,
+                cut(why, 500)
+            );
+        }
+        self.evidence = evidence;
+        self
+    }
+
     /// Says that it was found out after a crash, and how.
     pub(in crate::bot) fn after_crash(mut self, found: &str) -> Self {
         self.text = format!(

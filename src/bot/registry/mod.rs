@@ -221,9 +221,8 @@ mod tests {
         let settings = Settings {
             command: "/treasury".into(),
             access: Access::default(),
-            confirm_restart: true,
-            confirm_scale: true,
-            confirm_db: true,
+            confirm: crate::domain::Guarded::all(),
+            second_person: std::collections::BTreeSet::new(),
             confirm_within: Duration::from_secs(60),
             patience: Patience::default(),
             hold: Duration::from_secs(60),

@@ -5,11 +5,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, action, probe};
+use crate::bot::act::joined_to;
 use crate::bot::diagnose::{events_message, logs_message, one_status};
 use crate::bot::{Bot, Fault};
-use crate::domain::Message;
 use crate::domain::duration::{self, Human};
-use crate::domain::service::{Event, LogLine, LogQuery, Replica, ReplicaStats, images};
+use crate::domain::service::{Event, LogLine, LogQuery, Replica, ReplicaStats, Version, images};
+use crate::domain::{Line, Message, Tone};
 
 /// Which service.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +74,28 @@ struct OfScale {
     replicas: u32,
 }
 
+/// Which image.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OfDeploy {
+    /// The service.
+    #[schemars(extend("format" = "service"))]
+    service: String,
+    /// The image, such as `treasury/api:1.9.0`; the platform has to have it.
+    image: String,
+}
+
+/// What a service runs and ran.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Versions {
+    /// The image it runs.
+    present: Option<String>,
+    /// The image that a rollback brings it to.
+    former: Option<String>,
+    /// All that the platform knows of, the present one first, at most 10.
+    versions: Vec<Version>,
+}
+
 /// The state of a service.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct State {
@@ -88,6 +111,8 @@ struct State {
     restarts: u64,
     /// A replica was ended for lack of memory.
     out_of_memory: bool,
+    /// The bot has cut it off and not joined it again.
+    isolated: bool,
     /// When the youngest replica started.
     started_at: Option<Timestamp>,
     /// The images they run; more than one: a deployment under way or stuck.
@@ -150,6 +175,55 @@ struct After {
     took_ms: u64,
 }
 
+/// The state after a deployment.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Deployed {
+    /// The image it runs now.
+    image: String,
+    /// The image it ran before, where the platform knows.
+    former: Option<String>,
+    /// It has replicas and all are well.
+    well: bool,
+    /// How many replicas are well.
+    well_replicas: usize,
+    /// How many replicas there are.
+    total_replicas: usize,
+    /// How long it took, ms.
+    took_ms: u64,
+}
+
+/// What was cut.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Isolated {
+    /// How many joins were cut.
+    ties: usize,
+    /// How many pieces of evidence were kept before.
+    evidence: usize,
+    /// All replicas go on running.
+    well: bool,
+    /// How many replicas are well.
+    well_replicas: usize,
+    /// How many replicas there are.
+    total_replicas: usize,
+    /// How long it took, ms.
+    took_ms: u64,
+}
+
+/// What was joined again.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Released {
+    /// How many joins were made again.
+    ties: usize,
+    /// It has replicas and all are well.
+    well: bool,
+    /// How many replicas are well.
+    well_replicas: usize,
+    /// How many replicas there are.
+    total_replicas: usize,
+    /// How long it took, ms.
+    took_ms: u64,
+}
+
 pub(super) fn entries() -> Vec<Entry> {
     vec![
         probe("service.status", "The replicas of a service now", status),
@@ -168,6 +242,27 @@ pub(super) fn entries() -> Vec<Entry> {
             "service.scale",
             "Changes the number of replicas of a service",
         ),
+        probe(
+            "service.versions",
+            "The versions that a service runs and ran",
+            versions,
+        ),
+        action::<OfDeploy, Deployed>(
+            "service.deploy",
+            "Brings a service to another image, one replica after another",
+        ),
+        action::<Of, Deployed>(
+            "service.rollback",
+            "Brings a service back to the version before the present one",
+        ),
+        action::<Of, Isolated>(
+            "service.isolate",
+            "Cuts a service off from all networks, after keeping evidence",
+        ),
+        action::<Of, Released>(
+            "service.release",
+            "Joins an isolated service again, exactly as it was",
+        ),
     ]
 }
 
@@ -176,8 +271,17 @@ async fn status(bot: Bot, of: Of) -> Result<(State, Message), Fault> {
         .catalogue()
         .find(&of.service, |near| format!("status {near}"))?;
     let status = platform.status(service).await?;
-    let message = one_status(service, &status, bot.store().now());
+    let mut message = one_status(service, &status, bot.store().now());
+    let cut = bot.store().ties_cut(&service.name).await?;
+    if !cut.is_empty() {
+        let line = Line::new()
+            .text(format!("🚧 Cut off from {}: ", joined_to(&cut)))
+            .code(format!("release {}", service.name))
+            .text(" joins it again");
+        message = message.text(line);
+    }
     let state = State {
+        isolated: !cut.is_empty(),
         service: service.name.to_string(),
         well: status.is_well(),
         well_replicas: status.well(),
@@ -189,6 +293,26 @@ async fn status(bot: Bot, of: Of) -> Result<(State, Message), Fault> {
         replicas: status.replicas,
     };
     Ok((state, message))
+}
+
+async fn versions(bot: Bot, of: Of) -> Result<(Versions, Message), Fault> {
+    let (service, platform) = bot
+        .catalogue()
+        .find(&of.service, |near| format!("status {near}"))?;
+    let versions = platform.versions(service).await?;
+    let image = |at: usize| versions.get(at).map(|one: &Version| one.image.clone());
+    let title = Line::new().code(&service.name).text(format!(
+        " runs {}; before: {}",
+        image(0).as_deref().unwrap_or("nothing known"),
+        image(1).as_deref().unwrap_or("nothing known"),
+    ));
+    let message = Message::new(Tone::Plain, title);
+    let result = Versions {
+        present: image(0),
+        former: image(1),
+        versions,
+    };
+    Ok((result, message))
 }
 
 async fn logs(bot: Bot, of: OfLogs) -> Result<(Lines, Message), Fault> {

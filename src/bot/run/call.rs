@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::bot::act::{Outcome as Acted, ServiceChange, state_text, within_bounds};
+use crate::bot::act::{Outcome as Acted, Plan, state_text};
 use crate::bot::{Bot, Fault};
-use crate::domain::service::{End, ReplicaMark, ServiceStatus};
+use crate::command::Change;
+use crate::domain::service::{End, ServiceStatus};
 use crate::domain::{Person, ServiceName};
 use crate::runbook::engine::{Outcome, Start, Wanted};
 use crate::store::{ActionKind, ActionRecord, StepOf};
@@ -61,27 +62,14 @@ impl Bot {
     ) -> Result<Planned, String> {
         let with = &wanted.call.with;
         let (service, what, before, before_text) = match wanted.call.name.as_str() {
-            "service.restart" => {
-                let (name, status) = self
-                    .plan_change(with, ServiceChange::Restart)
+            name if name.starts_with("service.") => {
+                let change = change(name, with)?;
+                let (name, plan) = self
+                    .plan_change(&change)
                     .await
                     .map_err(|fault| told(&fault))?;
-                (
-                    name,
-                    ActionKind::Restart,
-                    marks(&status),
-                    state_text(&status),
-                )
-            }
-            "service.scale" => {
-                let replicas = u32::try_from(whole(with, "replicas")?)
-                    .map_err(|_| "`replicas` is 0 or more".to_owned())?;
-                let (name, status) = self
-                    .plan_change(with, ServiceChange::Scale(replicas))
-                    .await
-                    .map_err(|fault| told(&fault))?;
-                let what = ActionKind::Scale(replicas);
-                (name, what, marks(&status), state_text(&status))
+                let (before, text) = (plan.marks(), state_text(&plan.before));
+                (name, plan.kind, before, text)
             }
             "db.cancel" | "db.terminate" => {
                 let database = with.get("database").and_then(Value::as_str);
@@ -160,37 +148,68 @@ impl Bot {
         })
     }
 
-    async fn plan_change(
-        &self,
-        with: &Map<String, Value>,
-        change: ServiceChange,
-    ) -> Result<(ServiceName, ServiceStatus), Fault> {
-        let name = text(with, "service").map_err(crate::bot::Refusal::new)?;
+    async fn plan_change(&self, change: &Change) -> Result<(ServiceName, Plan), Fault> {
         let (service, platform) = self
             .catalogue()
-            .find(&name, |near| format!("status {near}"))?;
-        if let ServiceChange::Scale(wanted) = change {
-            within_bounds(service, wanted)?;
-            platform.scalable(service, wanted).await?;
-        }
-        Ok((service.name.clone(), platform.status(service).await?))
+            .find(change.service(), |near| format!("status {near}"))?;
+        let plan = self.plan(service, platform.as_ref(), change).await?;
+        Ok((service.name.clone(), plan))
     }
 }
 
-fn marks(status: &ServiceStatus) -> Vec<ReplicaMark> {
-    status.replicas.iter().map(ReplicaMark::from).collect()
+/// The command that a step stands for.
+fn change(name: &str, with: &Map<String, Value>) -> Result<Change, String> {
+    let (service, reason, exactly) = (text(with, "service")?, None, None);
+    Ok(match name {
+        "service.restart" => Change::Restart { service, reason },
+        "service.scale" => Change::Scale {
+            service,
+            replicas: u32::try_from(whole(with, "replicas")?)
+                .map_err(|_| "`replicas` is 0 or more".to_owned())?,
+            reason,
+        },
+        "service.deploy" => Change::Deploy {
+            service,
+            image: text(with, "image")?,
+            exactly,
+            reason,
+        },
+        "service.rollback" => Change::Rollback {
+            service,
+            exactly,
+            reason,
+        },
+        "service.isolate" => Change::Isolate { service, reason },
+        "service.release" => Change::Release { service, reason },
+        other => return Err(format!("`{other}` can't be done by a runbook")),
+    })
 }
 
 /// What an action gave, in the shape that the registry tells.
 pub(in crate::bot) fn result_of(record: &ActionRecord, acted: &Acted) -> Value {
-    match &record.what {
-        ActionKind::Restart | ActionKind::Scale(_) => json!({
-            "well": acted.after.as_ref().is_some_and(ServiceStatus::is_well),
-            "well_replicas": acted.after.as_ref().map_or(0, ServiceStatus::well),
-            "total_replicas": acted.after.as_ref().map_or(0, |after| after.replicas.len()),
-            "took_ms": acted.took.as_millis() as u64,
+    let after = acted.after.as_ref();
+    let mut result = match &record.what {
+        ActionKind::Session { .. } => return json!({"ended": acted.there}),
+        ActionKind::Client { .. } => return json!({"closed": acted.there}),
+        ActionKind::Restart | ActionKind::Scale(_) => json!({}),
+        ActionKind::Deploy {
+            version, former, ..
+        } => json!({
+            "image": version.image,
+            "former": former.as_ref().map(|former| &former.image),
         }),
-        ActionKind::Session { .. } => json!({"ended": acted.there}),
-        ActionKind::Client { .. } => json!({"closed": acted.there}),
-    }
+        ActionKind::Isolate { ties } => json!({
+            "ties": ties.len(),
+            "evidence": match &acted.evidence {
+                Some(Ok((_, count))) => *count,
+                _ => 0,
+            },
+        }),
+        ActionKind::Release { ties } => json!({"ties": ties.len()}),
+    };
+    result["well"] = after.is_some_and(ServiceStatus::is_well).into();
+    result["well_replicas"] = after.map_or(0, ServiceStatus::well).into();
+    result["total_replicas"] = after.map_or(0, |after| after.replicas.len()).into();
+    result["took_ms"] = (acted.took.as_millis() as u64).into();
+    result
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::domain::Target;
+use crate::domain::{Guarded, Target};
 
 mod bad;
 mod mistakes;
@@ -76,7 +76,8 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(config.web.health_listen, None);
     assert_eq!(config.docker_host, None);
     assert_eq!(config.access, AccessSection::default());
-    assert!(config.policy.confirm_restart && config.policy.confirm_scale);
+    assert_eq!(config.policy.confirm, Guarded::all());
+    assert_eq!(config.policy.second_person, [Guarded::Isolate].into());
     assert_eq!(config.policy.confirm_within, Duration::from_secs(300));
     assert_eq!(config.policy.healthy_within, Duration::from_secs(120));
     assert_eq!(config.policy.stop_grace, Duration::from_secs(10));
@@ -161,7 +162,7 @@ scale.max = 1
     assert_eq!(config.access.viewers, ["*"]);
     assert_eq!(config.access.responders, ["U1", "S2"]);
     assert_eq!(config.access.commanders, ["W3"]);
-    assert!(!config.policy.confirm_restart && config.policy.confirm_scale);
+    assert_eq!(config.policy.confirm, [Guarded::Scale].into());
     assert_eq!(config.policy.confirm_within, Duration::from_secs(5_400));
     assert_eq!(config.policy.healthy_within, Duration::from_secs(180));
     assert_eq!(config.policy.stop_grace, Duration::from_secs(60));
@@ -226,7 +227,7 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 50);
+    assert_eq!(keys, 51);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()

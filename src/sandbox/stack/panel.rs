@@ -131,7 +131,7 @@ mod tests {
         let page: serde_json::Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
         assert_eq!(page["services"][0]["name"], "frontend");
         assert_eq!(page["services"][2]["connections"]["max"], 100);
-        assert_eq!(page["available"].as_array().unwrap().len(), 10);
+        assert_eq!(page["available"].as_array().unwrap().len(), 11);
 
         let on = r#"{"fault": "memory-leak", "service": "api", "on": true}"#;
         let (code, page) = post(&url, on).await;

@@ -1,5 +1,6 @@
 //! A stage for stories: the sandbox Slack, the simulated stack, the bot, and people.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use treasury_bot::app::{App, Plan, simulated};
 use treasury_bot::bot::{Access, Catalogue, Named, Settings, Shelf};
 use treasury_bot::domain::service::Patience;
-use treasury_bot::domain::{Entry, IncidentId, Stream};
+use treasury_bot::domain::{Entry, Guarded, IncidentId, Stream};
 use treasury_bot::probe::Database;
 use treasury_bot::sandbox::slack::{Delivery, Human, Message, Receipt, Sandbox, SandboxConfig};
 use treasury_bot::sandbox::stack::{Stack, StackConfig};
@@ -44,6 +45,10 @@ pub struct Scenery {
     pub speed: f64,
     /// What `db` asks; the simulated database where this is empty.
     pub databases: Vec<Named<dyn Database>>,
+    /// What a second person has to confirm.
+    pub second_person: BTreeSet<Guarded>,
+    /// Further commanders, by id.
+    pub commanders: Vec<String>,
 }
 
 impl Default for Scenery {
@@ -58,6 +63,8 @@ impl Default for Scenery {
             hold: Duration::from_secs(60),
             speed: 50.0,
             databases: Vec::new(),
+            second_person: BTreeSet::new(),
+            commanders: Vec::new(),
         }
     }
 }
@@ -281,11 +288,12 @@ pub fn plan(
             access: Access {
                 viewers: vec!["*".into()],
                 responders: vec!["U0ANA00001".into()],
-                commanders: vec!["U0BEN00001".into()],
+                commanders: std::iter::once("U0BEN00001".to_owned())
+                    .chain(scenery.commanders.clone())
+                    .collect(),
             },
-            confirm_restart: true,
-            confirm_scale: true,
-            confirm_db: true,
+            confirm: Guarded::all(),
+            second_person: scenery.second_person.clone(),
             confirm_within: scenery.confirm_within,
             patience: Patience::default(),
             hold: scenery.hold,

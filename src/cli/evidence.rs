@@ -1,0 +1,98 @@
+//! `treasury-bot evidence`: what was kept of services before they were cut off.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
+use crate::store::{Store, Use};
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The configuration file
+    #[arg(long, default_value = "treasury-bot.toml", env = "TREASURY_BOT_CONFIG")]
+    config: PathBuf,
+    /// The number of the action, as it stands on the timeline; without it: which there are
+    action: Option<i64>,
+    /// Write the pieces into this folder; what is there already is not replaced
+    #[arg(long, value_name = "FOLDER", requires = "action")]
+    out: Option<PathBuf>,
+}
+
+pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
+    super::log("warn", false);
+    let config = match super::check::load(&options.config) {
+        Ok(config) => config,
+        Err(code) => return Ok(code),
+    };
+    let store = Store::open(config.store_url.expose_secret(), Use::Visit).await?;
+    let shown = show(&store, options.action, options.out).await;
+    store.close().await;
+    shown
+}
+
+async fn show(
+    store: &Store,
+    action: Option<i64>,
+    out: Option<PathBuf>,
+) -> anyhow::Result<ExitCode> {
+    let Some(action) = action else {
+        let all = store.evidence_list().await?;
+        if all.is_empty() {
+            println!(
+                "No evidence is kept: `isolate SERVICE` keeps some before it cuts a service off"
+            );
+        }
+        for one in all {
+            println!(
+                "{:>6}  {}  {}  {} pieces",
+                one.action,
+                one.at.strftime("%F %T UTC"),
+                one.service,
+                one.pieces
+            );
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let pieces = store.evidence(action).await?;
+    if pieces.is_empty() {
+        eprintln!(
+            "error: no evidence is kept for action {action}: `treasury-bot evidence` lists what there is"
+        );
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Some(folder) = &out {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("{} can't be made", folder.display()))?;
+    }
+    for piece in pieces {
+        let digest = Sha256::digest(piece.text.as_bytes());
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        if digest != piece.sha256 {
+            bail!(
+                "{} of action {action} was changed in the store: its SHA-256 is {digest}, kept was {}",
+                piece.name,
+                piece.sha256
+            );
+        }
+        println!("{digest}  {}  {} bytes", piece.name, piece.text.len());
+        if let Some(folder) = &out {
+            // The name came from a platform: only its last part may name a file.
+            let name = PathBuf::from(&piece.name);
+            let Some(name) = name.file_name() else {
+                bail!("`{}` is no name of a file", piece.name);
+            };
+            let path = folder.join(name);
+            fs::File::create_new(&path)
+                .and_then(|mut file| file.write_all(piece.text.as_bytes()))
+                .with_context(|| format!("{} can't be written", path.display()))?;
+        }
+    }
+    println!("Compare the digests with the timeline's entry of kind `evidence`");
+    Ok(ExitCode::SUCCESS)
+}

@@ -117,6 +117,7 @@ impl Bot {
                 .text("A place to work on it is being opened; you are invited");
                 Ok(Done {
                     answer: Some(Answer::to_asker(answer)),
+                    declared: Some(id),
                     ..Done::default()
                 })
             })

@@ -11,8 +11,8 @@ use crate::command::{self, Command, IncidentCommand, Parsed};
 use crate::domain::duration::Human;
 use crate::domain::timeline::Draft;
 use crate::domain::{
-    Audience, Content, Destination, EntryKind, Incident, Line, Message, Outgoing, Request, Role,
-    ServiceName, Stream, Tone,
+    Audience, Content, Destination, EntryKind, Incident, IncidentId, Line, Message, Outgoing,
+    Request, Role, ServiceName, Stream, Tone,
 };
 use crate::store::{ActionRow, Claimed, DEAD_AFTER, StoreError, Tx};
 
@@ -73,6 +73,14 @@ impl Answer {
         }
     }
 
+    /// What it says, in one line.
+    pub(super) fn title(&self) -> String {
+        match &self.content {
+            Content::Message(message) => message.title.plain(),
+            _ => String::new(),
+        }
+    }
+
     /// For the asker only.
     pub(super) fn to_asker(message: Message) -> Self {
         Self {
@@ -93,6 +101,8 @@ pub(super) struct Done {
     pub(super) run: Option<i64>,
     /// A run that has been told something.
     pub(super) wake: Option<i64>,
+    /// The incident that was declared.
+    pub(super) declared: Option<IncidentId>,
     /// Figures of these services, to be told anew in this message once they are fresh.
     pub(super) refresh: Option<(Outgoing, Vec<ServiceName>)>,
 }

@@ -283,3 +283,52 @@ async fn taken_over(scenery: &Scenery) {
     app.stop().await;
     stage.sandbox.stop();
 }
+
+/// Declares, worsens and resolves an incident.
+const RECORDS: &str = "name: records
+title: Keeps records
+summary: Declares an incident, notes on it, and resolves it.
+steps:
+  - id: declare
+    uses: incident.declare
+    with: {title: Balances are wrong, severity: SEV2, service: api}
+  - id: worse
+    uses: incident.severity
+    with: {severity: SEV1, incident: '${{ steps.declare.incident }}'}
+  - id: same
+    uses: incident.severity
+    with: {severity: SEV1, incident: '${{ steps.declare.incident }}'}
+  - id: noted
+    uses: incident.note
+    with: {text: 'changed: ${{ steps.worse.changed }}, ${{ steps.same.changed }}'}
+  - id: over
+    uses: incident.resolve
+    with: {text: A feed was late, incident: '${{ steps.declare.incident }}'}
+";
+
+#[tokio::test]
+async fn a_run_keeps_the_records_of_an_incident() {
+    let stage = Stage::set(scenery(&[RECORDS])).await;
+    stage.ana("runbook rehearse records").await;
+    let run = stage.said(HOME, "Rehearsal 1 of").await;
+    stage.becomes(&run, "succeeded").await;
+    assert_eq!(stage.app.store.incidents_open().await.unwrap(), []);
+
+    stage.ana("runbook run records").await;
+    let run = stage.said(HOME, "Run 2 of").await;
+    stage.becomes(&run, "succeeded").await;
+    let told: Vec<(EntryKind, String)> = stage
+        .timeline(1)
+        .await
+        .into_iter()
+        .map(|entry| (entry.kind, entry.text))
+        .collect();
+    let expected = [
+        (EntryKind::Declared, "Balances are wrong"),
+        (EntryKind::Severity, "SEV2 → SEV1"),
+        (EntryKind::Note, "changed: true, false"),
+        (EntryKind::Status, "open → resolved: A feed was late"),
+    ];
+    assert_eq!(told, expected.map(|(kind, text)| (kind, text.to_owned())));
+    stage.finish().await;
+}

@@ -15,7 +15,7 @@ pub(super) use self::words::{intent_text, joined_to, outcome_failed, state_text,
 use self::words::{outcome_good, told, working};
 use super::worker::{Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, confirm, progress, with_content};
-use crate::domain::service::{ReplicaFate, ReplicaMark, Service, ServiceStatus};
+use crate::domain::service::{ReplicaFate, ReplicaMark, Service, ServiceStatus, well_text};
 use crate::domain::timeline::Draft;
 use crate::domain::{
     Audience, Content, Destination, EntryKind, Incident, Line, Message, Outgoing, Reply,
@@ -204,13 +204,35 @@ impl Bot {
                 evidence = Some(self.keep_evidence(row, service, platform).await);
                 platform.isolate(service, ties, sink).await
             }
-            ActionKind::Release { ties } => platform.release(service, ties, sink).await,
+            ActionKind::Release { ties } => match platform.release(service, ties, sink).await {
+                Ok(status) => self.settle(service, platform, status, sink).await,
+                Err(error) => Err(error),
+            },
             ActionKind::Session { .. } | ActionKind::Client { .. } => {
                 return outcome_failed(&row.record, "no platform does this", None, started);
             }
         };
         let outcome = self.judge(row, service, platform, result, started).await;
         outcome.with_evidence(evidence)
+    }
+
+    /// Waits until what was joined again is well, for as long as a restart may take. That it is
+    /// joined is true in any case.
+    async fn settle(
+        &self,
+        service: &Service,
+        platform: &dyn Platform,
+        mut status: ServiceStatus,
+        sink: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        let deadline = Instant::now() + self.settings().patience.healthy;
+        while !status.is_well() && Instant::now() < deadline {
+            let line = format!("joined again, {}: waiting", well_text(&status));
+            sink.report(status.well() as u32, status.replicas.len() as u32, line);
+            tokio::time::sleep(PROGRESS_EVERY).await;
+            status = platform.status(service).await?;
+        }
+        Ok(status)
     }
 
     /// Turns a driver's result into an outcome: asks the health address, and after a failure looks

@@ -297,7 +297,12 @@ fn by(record: &ActionRecord, mut fields: Vec<(String, Line)>) -> Vec<(String, Li
 
 /// The message once it is over.
 pub(super) fn told(record: &ActionRecord, outcome: &Outcome) -> Message {
-    let tone = if outcome.good { Tone::Good } else { Tone::Bad };
+    let unwell = outcome.after.as_ref().is_some_and(|after| !after.is_well());
+    let tone = match (outcome.good, &record.what) {
+        (true, ActionKind::Release { .. }) if unwell => Tone::Warning,
+        (true, _) => Tone::Good,
+        (false, _) => Tone::Bad,
+    };
     let mut fields = vec![("Before".to_owned(), Line::from(record.before_text.as_str()))];
     if let Some(after) = &outcome.after {
         fields.push(("After".into(), state_text(after).into()));

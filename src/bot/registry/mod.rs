@@ -7,6 +7,7 @@
 
 mod cache;
 mod database;
+mod incident;
 mod prometheus;
 mod service;
 mod trend;
@@ -123,6 +124,7 @@ static ENTRIES: LazyLock<BTreeMap<&'static str, Entry>> = LazyLock::new(|| {
         service::entries(),
         database::entries(),
         cache::entries(),
+        incident::entries(),
         web::entries(),
         prometheus::entries(),
         trend::entries(),

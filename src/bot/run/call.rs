@@ -28,7 +28,8 @@ fn whole(with: &Map<String, Value>, key: &str) -> Result<i64, String> {
         .ok_or_else(|| format!("`{key}` has to be a whole number"))
 }
 
-fn told(fault: &Fault) -> String {
+/// Why something can't be done, in one line.
+pub(super) fn told_in_line(fault: &Fault) -> String {
     match fault {
         Fault::Refusal(refusal) => refusal.title.plain(),
         Fault::Failure(failure) => failure.short(),
@@ -48,7 +49,7 @@ impl Bot {
             },
             Err(fault) => Outcome::Bad {
                 retry: matches!(fault, Fault::Failure(_)),
-                line: told(&fault),
+                line: told_in_line(&fault),
             },
         }
     }
@@ -67,7 +68,7 @@ impl Bot {
                 let (name, plan) = self
                     .plan_change(&change)
                     .await
-                    .map_err(|fault| told(&fault))?;
+                    .map_err(|fault| told_in_line(&fault))?;
                 let (before, text) = (plan.marks(), state_text(&plan.before));
                 (name, plan.kind, before, text)
             }

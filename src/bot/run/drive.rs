@@ -14,7 +14,7 @@ use crate::runbook::engine::{Batch, Drive, Outcome, RunState, Said, Verdict, Wan
 use crate::store::{NewRun, RunLock, RunWrite, StoreError};
 
 /// A change that has to wait for somebody else's is tried again after this.
-const QUEUE: Duration = Duration::from_secs(2);
+pub(super) const QUEUE: Duration = Duration::from_secs(2);
 /// Commits are tried again after this, and ever longer.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often runs are looked for that another process has told something.
@@ -326,6 +326,9 @@ impl Bot {
         teller: &told::Teller<'_>,
         wanted: &Wanted,
     ) -> Result<(), ()> {
+        if wanted.call.name.starts_with("incident.") {
+            return self.record_step(drive, wanted).await;
+        }
         let id = drive.state().id;
         let now = self.store().now();
         let planned = match self.plan_step(id, &drive.state().start, wanted).await {

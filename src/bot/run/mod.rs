@@ -11,6 +11,7 @@
 mod call;
 mod command;
 mod drive;
+mod record;
 mod shelf;
 mod told;
 

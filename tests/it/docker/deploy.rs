@@ -212,7 +212,7 @@ async fn what_a_crash_left_is_mended_by_the_next_call() {
     assert_eq!((seen.replicas.len(), &seen.replicas[0].name), (1, &waiting));
     let done = deploy(&stack, &two).await.unwrap();
     assert!(done.is_well() && done.replicas[0].image == two.image);
-    assert_eq!(stack.names().await, [name.clone()]);
+    assert_eq!(stack.names().await, std::slice::from_ref(&name));
 
     // Renamed and stopped, and now the former version is wanted again.
     id.clone_from(&done.replicas[0].id);
@@ -233,7 +233,7 @@ async fn what_a_crash_left_is_mended_by_the_next_call() {
     );
     let done = deploy(&stack, &three).await.unwrap();
     assert!(done.is_well() && done.replicas[0].id == new, "{done:?}");
-    assert_eq!(stack.names().await, [name.clone()]);
+    assert_eq!(stack.names().await, std::slice::from_ref(&name));
 
     // Another version was begun, and is not well: the old one is still the replica.
     stop(&stack, &new).await;
@@ -241,7 +241,7 @@ async fn what_a_crash_left_is_mended_by_the_next_call() {
     stack.make(&name, body(&stack, 1, &one)).await;
     let back = deploy(&stack, &three).await.unwrap();
     assert!(back.is_well() && back.replicas[0].id == new, "{back:?}");
-    assert_eq!(stack.names().await, [name.clone()]);
+    assert_eq!(stack.names().await, std::slice::from_ref(&name));
 
     // The new one is well, only the old one was not removed yet.
     stop(&stack, &new).await;
@@ -249,7 +249,7 @@ async fn what_a_crash_left_is_mended_by_the_next_call() {
     let well = stack.start(&name, body(&stack, 1, &one)).await;
     let done = deploy(&stack, &one).await.unwrap();
     assert!(done.is_well() && done.replicas[0].id == well);
-    assert_eq!(stack.names().await, [name.clone()]);
+    assert_eq!(stack.names().await, std::slice::from_ref(&name));
 
     // A former call was finished but for that, and a third version is wanted.
     let left = stack.make(&waiting, body(&stack, 1, &two)).await;

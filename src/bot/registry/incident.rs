@@ -1,0 +1,84 @@
+//! `incident.*`: what a runbook writes into the records of incidents. Each is one transaction with
+//! the step that wants it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, action};
+
+/// What is wrong, and where.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OfDeclare {
+    /// What is wrong, in one line.
+    title: String,
+    /// How bad: SEV1 (worst) to SEV4.
+    #[serde(default = "sev3")]
+    #[schemars(extend("enum" = ["SEV1", "SEV2", "SEV3", "SEV4"]))]
+    severity: String,
+    /// The service concerned.
+    #[serde(default)]
+    #[schemars(extend("format" = "service"))]
+    service: Option<String>,
+}
+
+fn sev3() -> String {
+    "SEV3".to_owned()
+}
+
+/// How bad.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OfSeverity {
+    /// SEV1 (worst) to SEV4.
+    #[schemars(extend("enum" = ["SEV1", "SEV2", "SEV3", "SEV4"]))]
+    severity: String,
+    /// The incident; that of the run, or the only open one, when left out.
+    #[serde(default)]
+    incident: Option<String>,
+}
+
+/// What helped.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OfStatus {
+    /// What helped, or what it was.
+    #[serde(default)]
+    text: Option<String>,
+    /// The incident; that of the run, or the only open one, when left out.
+    #[serde(default)]
+    incident: Option<String>,
+}
+
+/// What is noted.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OfNote {
+    /// The note.
+    text: String,
+    /// The incident; that of the run, or the only open one, when left out.
+    #[serde(default)]
+    incident: Option<String>,
+}
+
+/// Which incident it was.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct Written {
+    /// Its id, such as `INC-12`.
+    incident: String,
+    /// It was not so before.
+    changed: bool,
+}
+
+pub(super) fn entries() -> Vec<Entry> {
+    vec![
+        action::<OfDeclare, Written>(
+            "incident.declare",
+            "Declares an incident and opens a place to work on it",
+        ),
+        action::<OfSeverity, Written>("incident.severity", "Changes how bad an incident is"),
+        action::<OfStatus, Written>("incident.mitigate", "Says that it no longer hurts"),
+        action::<OfStatus, Written>("incident.resolve", "Says that the cause is gone"),
+        action::<OfNote, Written>("incident.note", "Writes a note on an incident's timeline"),
+    ]
+}

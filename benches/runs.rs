@@ -90,6 +90,7 @@ async fn main() -> ExitCode {
         confirm_within: Duration::from_secs(60),
         patience: Patience::default(),
         hold: Duration::ZERO,
+        alerts: treasury_bot::bot::AlertSettings::default(),
         incident_channels: false,
     };
     let shutdown = tokio_util::sync::CancellationToken::new();

@@ -103,6 +103,7 @@ impl Plan {
                     healthy: policy.healthy_within,
                 },
                 hold: config.runbooks.hold,
+                alerts: crate::bot::AlertSettings::default(),
                 incident_channels: slack.incident_channels,
             },
             shelf: Shelf::open(

@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::worker::{Answer, Ask, Done, Effect};
-use super::{Bot, Fault, Refusal};
+use super::{Bot, Fault, Refusal, Settings};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Audience, Button, Content, Destination, EntryKind, Incident, IncidentId, IncidentRole, Line,
     Message, Outgoing, Part, Person, Reply, Severity, Status, Stream, Tone, duration,
 };
-use crate::store::{NewIncident, Tx};
+use crate::store::{NewIncident, StoreError, Tx};
 
 /// A longer title is cut.
 const MAX_TITLE: usize = 200;
@@ -80,33 +80,11 @@ impl Bot {
             services: names,
             declared_by: person.clone(),
         };
-        let channels = self.settings().incident_channels;
-        let command = self.settings().command.clone();
+        let settings = self.settings().clone();
         Ok(Effect::write(move |tx| {
             Box::pin(async move {
-                let incident = tx.incident_insert(new).await?;
+                let incident = open_incident(tx, new, &settings, vec![person]).await?;
                 let id = incident.id;
-                tx.append(
-                    &Stream::Incident(id),
-                    Draft::new(&person, EntryKind::Declared, incident.title.clone()).data(json!({
-                        "severity": incident.severity,
-                        "services": incident.services,
-                    })),
-                )
-                .await?;
-                tx.outbox_put(&Outgoing {
-                    key: format!("incident:{id}:room"),
-                    content: Content::Room {
-                        incident: id,
-                        name: channels.then(|| channel_name(&incident)),
-                        topic: topic(&incident),
-                        members: vec![person],
-                        announcement: announcement(&incident),
-                    },
-                    ..in_room(id)
-                })
-                .await?;
-                tx.outbox_put(&header(&incident, Some(&command))).await?;
                 let answer = Message::new(
                     Tone::Good,
                     Line::new().bold(id).text(format!(
@@ -464,6 +442,41 @@ impl Bot {
     }
 }
 
+/// Records an incident, begins its timeline, and has a place made to work on it.
+pub(super) async fn open_incident(
+    tx: &mut Tx,
+    new: NewIncident,
+    settings: &Settings,
+    members: Vec<Person>,
+) -> Result<Incident, StoreError> {
+    let person = new.declared_by.clone();
+    let incident = tx.incident_insert(new).await?;
+    let id = incident.id;
+    tx.append(
+        &Stream::Incident(id),
+        Draft::new(&person, EntryKind::Declared, incident.title.clone()).data(json!({
+            "severity": incident.severity,
+            "services": incident.services,
+        })),
+    )
+    .await?;
+    tx.outbox_put(&Outgoing {
+        key: format!("incident:{id}:room"),
+        content: Content::Room {
+            incident: id,
+            name: settings.incident_channels.then(|| channel_name(&incident)),
+            topic: topic(&incident),
+            members,
+            announcement: announcement(&incident),
+        },
+        ..in_room(id)
+    })
+    .await?;
+    tx.outbox_put(&header(&incident, Some(&settings.command)))
+        .await?;
+    Ok(incident)
+}
+
 /// What a change comes to.
 struct Change {
     draft: Draft,
@@ -517,7 +530,7 @@ fn aloud(tx: &Tx, id: IncidentId, message: Message) -> Outgoing {
 }
 
 /// The first message in the incident's place: always how it stands now.
-fn header(incident: &Incident, command: Option<&str>) -> Outgoing {
+pub(super) fn header(incident: &Incident, command: Option<&str>) -> Outgoing {
     let id = incident.id;
     let tone = match incident.status {
         Status::Open => Tone::Bad,

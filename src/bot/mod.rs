@@ -5,6 +5,7 @@
 //! everything the answer tells of. The bot never calls a chat.
 
 mod act;
+mod alert;
 mod catalogue;
 mod confirm;
 mod diagnose;
@@ -36,6 +37,7 @@ use crate::platform::ProgressSink;
 use crate::probe::Http;
 use crate::store::{Accepted, Store, StoreError};
 
+pub use alert::{AlertSettings, Taken};
 pub use catalogue::{Catalogue, Named};
 pub use policy::Access;
 pub use refusal::{Failure, Fault, Refusal};
@@ -67,6 +69,8 @@ pub struct Settings {
     pub patience: Patience,
     /// How long a failed step of a run waits for somebody to retry it or leave it out.
     pub hold: Duration,
+    /// What is done with alerts.
+    pub alerts: AlertSettings,
     /// Each incident gets a channel of its own; otherwise a thread in the main channel.
     pub incident_channels: bool,
 }

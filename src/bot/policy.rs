@@ -75,6 +75,8 @@ pub(super) fn needs(command: &Command) -> Role {
         | C::Audit { .. }
         | C::Change(_)
         | C::Note { .. }
+        | C::Ack { .. }
+        | C::Silence { .. }
         | C::Mitigate { .. }
         | C::Resolve { .. }
         | C::Close { .. }
@@ -94,6 +96,7 @@ pub(super) fn needs(command: &Command) -> Role {
         | C::Runbook { .. }
         | C::Graph { .. }
         | C::Menu { .. }
+        | C::Alerts { .. }
         | C::Timeline { .. }
         | C::Export { .. }
         | C::Incident(I::List { .. } | I::Show { .. }) => Role::Viewer,

@@ -134,6 +134,7 @@ impl Bot {
         self.inner.tasks.spawn(self.clone().keep_alive());
         self.inner.tasks.spawn(self.clone().keep_recovering());
         self.inner.tasks.spawn(self.clone().keep_watching());
+        self.inner.tasks.spawn(self.clone().keep_timers());
         self.inner.tasks.spawn(self.clone().keep_telling());
         let shutdown = &self.inner.shutdown;
         let mut pause = Duration::from_millis(100);
@@ -446,6 +447,13 @@ impl Bot {
             C::Incident(I::Link { other, incident }) => {
                 self.link(ask, incident.as_deref(), &other).await
             }
+            C::Alerts { all } => self.alerts_list(all).await,
+            C::Ack { alert } => self.acknowledge(ask, alert.as_deref()).await,
+            C::Silence {
+                alert,
+                within,
+                reason,
+            } => self.silence(ask, &alert, within, reason).await,
             C::Note { text, incident } => self.note(ask, incident.as_deref(), text.join(" ")).await,
             C::Mitigate { text, incident } => {
                 self.set_status(

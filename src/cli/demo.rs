@@ -122,6 +122,7 @@ impl Demo {
                     confirm_within: Duration::from_secs(300),
                     patience: Patience::default(),
                     hold: Duration::from_secs(900),
+                    alerts: crate::bot::AlertSettings::default(),
                     incident_channels: true,
                 },
                 catalogue,

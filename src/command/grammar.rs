@@ -101,6 +101,30 @@ pub enum Command {
         #[command(subcommand)]
         what: Option<RunbookCommand>,
     },
+    /// List the alerts that fire
+    Alerts {
+        /// Those that are over as well
+        #[arg(long)]
+        all: bool,
+    },
+    /// Say that you have taken an alert up: nobody further is asked
+    Ack {
+        /// An alert, all of a name, or an incident; what is told here when left out
+        #[arg(value_name = "ALERT")]
+        alert: Option<String>,
+    },
+    /// Keep an alert quiet for a while
+    Silence {
+        /// An alert, all of a name, or an incident
+        #[arg(value_name = "ALERT")]
+        alert: String,
+        /// For how long: 30m, 2h, 1d …
+        #[arg(value_name = "TIME", value_parser = duration::parse)]
+        within: Duration,
+        /// Why, for the timeline
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// Declare, list and change incidents
     #[command(subcommand)]
     Incident(IncidentCommand),

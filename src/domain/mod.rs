@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, reads a clock, or knows of Slack, SQL or HTTP.
 
+pub mod alert;
 pub mod duration;
 mod guard;
 pub mod history;

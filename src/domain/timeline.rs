@@ -78,6 +78,8 @@ pub enum EntryKind {
     Outcome,
     /// What a service was and said was kept before it was touched.
     Evidence,
+    /// What became of alerts, and what the bot did about them by itself.
+    Alert,
     /// An export was made.
     Exported,
     /// A run of a runbook: its beginning, its steps, its end.
@@ -99,6 +101,7 @@ impl EntryKind {
             Self::Intent => "intent",
             Self::Outcome => "outcome",
             Self::Evidence => "evidence",
+            Self::Alert => "alert",
             Self::Exported => "exported",
             Self::Run => "run",
         }
@@ -118,6 +121,7 @@ impl EntryKind {
             Self::Intent,
             Self::Outcome,
             Self::Evidence,
+            Self::Alert,
             Self::Exported,
             Self::Run,
         ]

@@ -14,7 +14,7 @@ pub mod vocabulary;
 pub mod yaml;
 
 pub use check::check;
-pub use model::Runbook;
+pub use model::{Runbook, Trigger};
 pub use read::read;
 pub use source::{Finding, Severity, Source};
 pub use vocabulary::Vocabulary;

@@ -81,6 +81,28 @@ impl Tx {
         row.map(incident).transpose()
     }
 
+    /// The newest open or mitigated incident that concerns this service.
+    pub async fn incident_of(
+        &mut self,
+        service: &ServiceName,
+    ) -> Result<Option<IncidentId>, StoreError> {
+        // A service's name needs no escaping, neither in JSON nor in LIKE, but for `_`.
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT id, services FROM incident WHERE status IN ('open', 'mitigated') \
+             AND services LIKE $1 ORDER BY id DESC LIMIT 20",
+        )
+        .bind(format!("%\"{service}\"%"))
+        .fetch_all(self.connection())
+        .await?;
+        for (id, services) in rows {
+            let services: Vec<ServiceName> = serde_json::from_str(&services)?;
+            if services.contains(service) {
+                return Ok(Some(IncidentId(id)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Records how the incident stands now (all but its place).
     pub async fn incident_update(&mut self, incident: &Incident) -> Result<(), StoreError> {
         sqlx::query(

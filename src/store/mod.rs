@@ -5,6 +5,7 @@
 //! few writers take one write each. A write is answered only after its commit.
 
 mod action;
+mod alert;
 mod evidence;
 mod inbox;
 mod incident;
@@ -14,6 +15,7 @@ mod question;
 mod run;
 mod sample;
 mod timeline;
+mod timer;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -27,12 +29,14 @@ use sqlx::{AnyPool, Executor};
 use tokio::sync::Notify;
 
 pub use action::{ActionKind, ActionRecord, ActionRow, StepOf};
+pub use alert::{AlertRecord, Followed};
 pub use evidence::{Kept, KeptFor};
 pub use inbox::{Accepted, Claimed};
 pub use incident::NewIncident;
 pub use outbox::{Parcel, Sent};
 pub use question::{Question, QuestionRow, QuestionState};
 pub use run::{NewRun, RunLock, RunRow, RunWrite};
+pub use timer::TimerRow;
 pub use writer::Tx;
 
 static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations/sqlite");
@@ -109,6 +113,7 @@ struct Inner {
     clock: Clock,
     inbox_changed: Notify,
     outbox_changed: Notify,
+    timers_changed: Notify,
     /// Held by a `serve` on SQLite until it closes the store.
     lock: std::sync::Mutex<Option<std::fs::File>>,
 }
@@ -205,6 +210,7 @@ impl Store {
                 clock,
                 inbox_changed: Notify::new(),
                 outbox_changed: Notify::new(),
+                timers_changed: Notify::new(),
                 lock: std::sync::Mutex::new(lock),
             }),
         }
@@ -234,6 +240,11 @@ impl Store {
     /// Waits until the outbox may have new work. A change between two waits is not missed.
     pub async fn outbox_changed(&self) {
         self.inner.outbox_changed.notified().await;
+    }
+
+    /// Waits until a timer was set. A change between two waits is not missed.
+    pub async fn timers_changed(&self) {
+        self.inner.timers_changed.notified().await;
     }
 
     /// Finishes waiting writes and closes the connections.

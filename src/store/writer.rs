@@ -35,6 +35,7 @@ pub struct Tx {
     pub(super) now: Timestamp,
     pub(super) inbox_changed: bool,
     pub(super) outbox_changed: bool,
+    pub(super) timers_changed: bool,
 }
 
 impl Tx {
@@ -194,6 +195,7 @@ async fn run(dialect: Dialect, writers: &AnyPool, clock: &Clock, jobs: &mut Vec<
             now: clock.now(),
             inbox_changed: false,
             outbox_changed: false,
+            timers_changed: false,
         },
         Err(error) => return refuse(jobs, &error).await,
     };
@@ -288,22 +290,25 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
-        let (sender, receiver) = oneshot::channel::<Result<(T, bool, bool), E>>();
+        let (sender, receiver) = oneshot::channel::<Result<(T, [bool; 3]), E>>();
         let job: Job = Box::new(move |tx| {
             Box::pin(async move {
                 let (result, changed) = match tx {
                     Ok(tx) => {
                         tx.inbox_changed = false;
                         tx.outbox_changed = false;
-                        (work(tx).await, (tx.inbox_changed, tx.outbox_changed))
+                        tx.timers_changed = false;
+                        let result = work(tx).await;
+                        let changed = [tx.inbox_changed, tx.outbox_changed, tx.timers_changed];
+                        (result, changed)
                     }
-                    Err(error) => (Err(E::from(error)), (false, false)),
+                    Err(error) => (Err(E::from(error)), [false; 3]),
                 };
                 Ran {
                     keep: result.is_ok(),
                     tell: Box::new(move |commit| {
                         let told = match (result, commit) {
-                            (Ok(value), Ok(())) => Ok((value, changed.0, changed.1)),
+                            (Ok(value), Ok(())) => Ok((value, changed)),
                             (Ok(_), Err(error)) => Err(E::from(error)),
                             (Err(error), _) => Err(error),
                         };
@@ -314,7 +319,7 @@ impl Store {
             })
         });
         self.inner.queue.push(job, urgent).await.map_err(E::from)?;
-        let (value, inbox, outbox) = receiver
+        let (value, [inbox, outbox, timers]) = receiver
             .await
             .unwrap_or_else(|_| Err(E::from(StoreError::Closed)))?;
         if inbox {
@@ -322,6 +327,9 @@ impl Store {
         }
         if outbox {
             self.inner.outbox_changed.notify_one();
+        }
+        if timers {
+            self.inner.timers_changed.notify_one();
         }
         Ok(value)
     }

@@ -228,6 +228,7 @@ mod tests {
             confirm_within: Duration::from_secs(60),
             patience: Patience::default(),
             hold: Duration::from_secs(60),
+            alerts: crate::bot::AlertSettings::default(),
             incident_channels: false,
         };
         let store = Store::open(&url, Use::Visit).await.unwrap();

@@ -312,6 +312,45 @@ impl Bot {
             .map_err(|error| error.to_string())
     }
 
+    /// A run that the bot begins by itself. What the runbook has to be told is the service, or has a
+    /// default.
+    pub(in crate::bot) fn run_by_itself(
+        &self,
+        name: &str,
+        service: Option<&crate::domain::ServiceName>,
+        incident: Option<(i64, String)>,
+        rehearsal: bool,
+        told: Outgoing,
+    ) -> Result<NewRun, String> {
+        let runbook = self
+            .inner
+            .shelf
+            .find(name)
+            .ok_or_else(|| format!("there is no runbook {name}"))?;
+        let mut params = Map::new();
+        for param in &runbook.params {
+            let value = match (param.kind, service) {
+                (ParamKind::Service, Some(service)) => Value::String(service.to_string()),
+                _ => default_of(param)?,
+            };
+            allowed(param, &value)?;
+            params.insert(param.name.value.clone(), value);
+        }
+        let start = Start {
+            params,
+            by_id: crate::domain::Person::BOT_ID.into(),
+            by: crate::domain::Person::bot().name,
+            incident,
+            rehearsal,
+            at: self.store().now(),
+            hold_ms: self.settings().hold.as_millis() as u64,
+        };
+        new_run(told.key.clone(), runbook, &start, &told).map_err(|fault| match fault {
+            Fault::Refusal(refusal) => refusal.title.plain(),
+            Fault::Failure(failure) => failure.short(),
+        })
+    }
+
     /// The parameters as they are typed: `service=api limit=90`.
     fn params(&self, runbook: &Runbook, given: &[String]) -> Result<Map<String, Value>, Refusal> {
         let name = &runbook.name.value;

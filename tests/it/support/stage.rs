@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use treasury_bot::app::{App, Plan, simulated};
-use treasury_bot::bot::{Access, Catalogue, Named, Settings, Shelf};
+use treasury_bot::bot::{Access, AlertSettings, Catalogue, Named, Settings, Shelf};
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, Guarded, IncidentId, Stream};
 use treasury_bot::probe::Database;
@@ -47,6 +47,8 @@ pub struct Scenery {
     pub databases: Vec<Named<dyn Database>>,
     /// What a second person has to confirm.
     pub second_person: BTreeSet<Guarded>,
+    /// What is done with alerts.
+    pub alerts: AlertSettings,
     /// Further commanders, by id.
     pub commanders: Vec<String>,
 }
@@ -64,6 +66,7 @@ impl Default for Scenery {
             speed: 50.0,
             databases: Vec::new(),
             second_person: BTreeSet::new(),
+            alerts: AlertSettings::default(),
             commanders: Vec::new(),
         }
     }
@@ -297,6 +300,7 @@ pub fn plan(
             confirm_within: scenery.confirm_within,
             patience: Patience::default(),
             hold: scenery.hold,
+            alerts: scenery.alerts.clone(),
             incident_channels: scenery.incident_channels,
         },
         catalogue,

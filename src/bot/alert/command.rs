@@ -1,0 +1,255 @@
+//! `alerts`, `ack`, `silence`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{timers, words};
+use crate::bot::worker::{Answer, Ask, Done, Effect};
+use crate::bot::{Bot, Fault, Refusal};
+use crate::domain::timeline::{Draft, cut};
+use crate::domain::{EntryKind, IncidentId, Line, Message, Person, Stream, Tone, duration};
+use crate::store::{AlertRecord, Followed};
+
+/// Alerts that are listed.
+const LISTED: i64 = 30;
+/// Nothing is silenced for longer.
+const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+
+/// What somebody means by `ALERT`.
+struct Meant {
+    /// The conversations.
+    told: BTreeSet<String>,
+    /// The alerts themselves; `None`: all of the conversations.
+    alerts: Option<Vec<String>>,
+    /// How it is named in the answer.
+    name: String,
+}
+
+impl Bot {
+    pub(in crate::bot) async fn alerts_list(&self, all: bool) -> Result<Effect, Fault> {
+        let (recorded, firing) = self.store().alerts_count().await?;
+        let rows = self.store().alerts_list(all, LISTED).await?;
+        let now = self.store().now();
+        let title = match (firing, all) {
+            (0, _) => "No alert fires".to_owned(),
+            (1, _) => "1 alert fires".to_owned(),
+            (n, _) => format!("{n} alerts fire"),
+        };
+        let tone = if firing == 0 {
+            Tone::Good
+        } else {
+            Tone::Warning
+        };
+        let mut message = Message::new(tone, title);
+        for (told, record) in &rows {
+            message = message.text(line(told, record, now));
+        }
+        let left = if all { recorded } else { firing }.saturating_sub(rows.len() as u64);
+        if left > 0 {
+            message = message.footer(format!("{left} more left out"));
+        }
+        Ok(Effect::Say(Answer::to_all(message)))
+    }
+
+    /// What is meant: an incident, an alert by the beginning of its fingerprint, all of a name; or
+    /// what is told here.
+    async fn alerts_named(&self, ask: &Ask, given: Option<&str>) -> Result<Meant, Fault> {
+        let of_incident = |id: IncidentId| Meant {
+            told: [format!("incident:{}", id.0)].into(),
+            alerts: None,
+            name: id.to_string(),
+        };
+        let Some(given) = given else {
+            let incident = self.meant(ask, None).await?;
+            return Ok(of_incident(incident.id));
+        };
+        if given.len() > 4
+            && given.to_uppercase().starts_with("INC-")
+            && let Some(id) = IncidentId::parse(given)
+        {
+            return Ok(of_incident(id));
+        }
+        let found = self.store().alerts_meant(given).await?;
+        if found.is_empty() {
+            return Err(Refusal::new(
+                Line::new().text("I know no alert ").code(cut(given, 60)),
+            )
+            .detail("Name one by the beginning of its fingerprint, by its name, or by its incident")
+            .suggest("List alerts", "alerts")
+            .into());
+        }
+        let fingerprint =
+            |(_, record): &(String, AlertRecord)| record.tracked.alert.fingerprint.clone();
+        Ok(Meant {
+            told: found
+                .iter()
+                .map(|(told, _)| told.clone())
+                .filter(|told| !told.is_empty())
+                .collect(),
+            alerts: Some(found.iter().map(fingerprint).collect()),
+            name: cut(given, 60),
+        })
+    }
+
+    pub(in crate::bot) async fn acknowledge(
+        &self,
+        ask: &Ask,
+        given: Option<&str>,
+    ) -> Result<Effect, Fault> {
+        let meant = self.alerts_named(ask, given).await?;
+        let person = ask.request.person.clone();
+        Ok(Effect::write(move |tx| {
+            Box::pin(async move {
+                let mut known: Option<Followed> = None;
+                let mut done = Vec::new();
+                for told in &meant.told {
+                    let Some(mut followed) = tx.followed(told).await? else {
+                        continue;
+                    };
+                    if followed.acknowledged.is_some() {
+                        known = Some(followed);
+                        continue;
+                    }
+                    followed.acknowledged = Some((person.clone(), tx.now()));
+                    tx.followed_put(&followed).await?;
+                    tx.timer_unset(&timers::key("escalate", told)).await?;
+                    let now = tx.now();
+                    timers::set(tx, "tell", told, now, &timers::What::Tell).await?;
+                    let after = duration::text(duration::between(followed.began_at, tx.now()));
+                    let text = format!("alerts acknowledged {after} after they began");
+                    append(tx, &followed, &person, text).await?;
+                    done.push(words::target(&followed));
+                }
+                if done.is_empty() {
+                    let line = match known.and_then(|followed| followed.acknowledged) {
+                        Some((by, at)) => Line::new()
+                            .code(&meant.name)
+                            .text(" was already acknowledged by ")
+                            .person(&by)
+                            .text(" at ")
+                            .time(at),
+                        None => Line::new()
+                            .text("There are no alerts of ")
+                            .code(&meant.name),
+                    };
+                    return Err(Refusal::new(line).into());
+                }
+                let line = Line::new()
+                    .person(&person)
+                    .text(" has acknowledged the alerts of ")
+                    .code(done.join(", "));
+                Ok(Done {
+                    answer: Some(Answer::to_all(Message::new(Tone::Good, line))),
+                    ..Done::default()
+                })
+            })
+        }))
+    }
+
+    pub(in crate::bot) async fn silence(
+        &self,
+        ask: &Ask,
+        given: &str,
+        within: Duration,
+        reason: Option<String>,
+    ) -> Result<Effect, Fault> {
+        if within > LONGEST || within.is_zero() {
+            return Err(Refusal::new("Alerts are silenced for 1s to 30d").into());
+        }
+        let meant = self.alerts_named(ask, Some(given)).await?;
+        let mut fingerprints = meant.alerts.clone().unwrap_or_default();
+        if meant.alerts.is_none() {
+            for told in &meant.told {
+                fingerprints.extend(self.store().alerts_of(told).await?);
+            }
+        }
+        if fingerprints.is_empty() {
+            return Err(Refusal::new(
+                Line::new()
+                    .text("There are no alerts of ")
+                    .code(&meant.name),
+            )
+            .into());
+        }
+        let person = ask.request.person.clone();
+        Ok(Effect::write(move |tx| {
+            Box::pin(async move {
+                let now = tx.now();
+                let until = now + within;
+                let known = tx.alerts(&fingerprints).await?;
+                let count = known.len();
+                let mut told = BTreeSet::new();
+                for (place, mut record) in known {
+                    record.tracked.silenced_until = Some(until);
+                    tx.alert_put(&place, &record).await?;
+                    told.insert(place);
+                }
+                let why = reason.map(|why| format!(": {why}")).unwrap_or_default();
+                for place in told.iter().filter(|place| !place.is_empty()) {
+                    timers::set(tx, "tell", place, now, &timers::What::Tell).await?;
+                    // It is told again when the silence ends.
+                    timers::set(tx, "silence-ends", place, until, &timers::What::Tell).await?;
+                    if let Some(followed) = tx.followed(place).await? {
+                        let span = duration::text(within);
+                        let text = format!("{count} alerts silenced for {span}{why}");
+                        append(tx, &followed, &person, text).await?;
+                    }
+                }
+                let line = Line::new()
+                    .text(if count == 1 {
+                        "1 alert of ".to_owned()
+                    } else {
+                        format!("{count} alerts of ")
+                    })
+                    .code(&meant.name)
+                    .text(format!(" silenced for {} by ", duration::text(within)))
+                    .person(&person);
+                let message = Message::new(Tone::Good, line)
+                    .text(Line::new().text("Until ").time(until).text(why));
+                Ok(Done {
+                    answer: Some(Answer::to_all(message)),
+                    ..Done::default()
+                })
+            })
+        }))
+    }
+}
+
+/// Onto the timeline of the conversation's incident, else the audit.
+async fn append(
+    tx: &mut crate::store::Tx,
+    followed: &Followed,
+    person: &Person,
+    text: String,
+) -> Result<(), crate::store::StoreError> {
+    let stream = followed.incident.map_or(Stream::Audit, Stream::Incident);
+    let draft = Draft::new(person, EntryKind::Alert, text).data(json!({"told": followed.told}));
+    tx.append(&stream, draft).await?;
+    Ok(())
+}
+
+fn line(told: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line {
+    let tracked = &record.tracked;
+    let alert = &tracked.alert;
+    let light = match (alert.firing, tracked.is_loud(now)) {
+        (true, true) => "🔥",
+        (true, false) => "🔕",
+        (false, _) => "✅",
+    };
+    let mut line = Line::new()
+        .text(format!("{light} "))
+        .code(alert.short())
+        .text(" ")
+        .bold(cut(alert.name(), 80));
+    if let Some(service) = &record.routed.service {
+        line = line.text(" ").code(service);
+    }
+    let since = duration::text(duration::between(tracked.changed_at, now));
+    line = line.text(format!("  {} ({since})", cut(alert.says(), 150)));
+    match told.strip_prefix("incident:") {
+        Some(number) => line.text(format!("  INC-{number}")),
+        None => line,
+    }
+}

@@ -1,0 +1,196 @@
+//! The bot's own look at what an alert is about: gathered at once, told in one message, and the
+//! runbook that fits started or rehearsed where the policy says so.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::timers::outgoing;
+use super::words;
+use crate::bot::{Bot, Fault};
+use crate::domain::alert::Auto;
+use crate::domain::timeline::Draft;
+use crate::domain::{Entry, EntryKind, Message, Person, ServiceName, Stream, Tone};
+use crate::store::{Followed, StoreError, TimerRow};
+
+/// What can't be told in this time is left out.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How far back the bot looks for what was changed.
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Changes that are told.
+const MOST_CHANGES: usize = 8;
+
+/// What was seen of a service.
+pub(super) struct Seen {
+    /// Each question with its answer, or why there is none.
+    pub(super) answers: Vec<(&'static str, Result<(Value, Message), String>)>,
+    /// What was changed lately, oldest first.
+    pub(super) changes: Vec<Entry>,
+}
+
+impl Bot {
+    pub(super) async fn look_at_alerts(
+        &self,
+        timer: &TimerRow,
+        told: &str,
+    ) -> Result<(), StoreError> {
+        let Some(followed) = self.store().followed(told).await? else {
+            return self.drop_timer(timer).await;
+        };
+        let auto = followed.first.routed.auto;
+        if auto == Auto::Off {
+            return self.drop_timer(timer).await;
+        }
+        let seen = match &followed.service {
+            None => None,
+            Some(service) => Some(self.look_at(service).await?),
+        };
+        let run = self.run_for_alerts(&followed, auto);
+        let owner = self.inner.instance.clone();
+        let (timer, told) = (timer.clone(), told.to_owned());
+        let begun = self
+            .store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    if !tx.timer_take(&timer).await? {
+                        return Ok::<_, StoreError>(None);
+                    }
+                    if let Some(seen) = &seen {
+                        let message = words::seen(&followed, seen, tx.now());
+                        if let Some(id) = followed.incident {
+                            let draft = Draft::new(
+                                &Person::bot(),
+                                EntryKind::Alert,
+                                words::seen_text(seen),
+                            );
+                            tx.append(&Stream::Incident(id), draft).await?;
+                        }
+                        let key = format!("look:{told}");
+                        tx.outbox_put(&outgoing(&followed, key, message)).await?;
+                    }
+                    let Some((new, begins)) = run else {
+                        return Ok(None);
+                    };
+                    let (id, is_new) = tx.run_begin(&new, &owner).await?;
+                    if !is_new {
+                        return Ok(None);
+                    }
+                    let draft = Draft::new(
+                        &Person::bot(),
+                        EntryKind::Run,
+                        format!("{begins} {id} begins"),
+                    )
+                    .data(json!({"run": id, "runbook": new.name}));
+                    tx.append(&Stream::Audit, draft.clone()).await?;
+                    if let Some(incident) = followed.incident {
+                        tx.append(&Stream::Incident(incident), draft).await?;
+                    }
+                    Ok(Some(id))
+                })
+            })
+            .await?;
+        if let Some(id) = begun {
+            self.follow(id);
+        }
+        Ok(())
+    }
+
+    /// Removes a timer for which there is nothing to do.
+    async fn drop_timer(&self, timer: &TimerRow) -> Result<(), StoreError> {
+        let timer = timer.clone();
+        self.store()
+            .write(move |tx| Box::pin(async move { tx.timer_take(&timer).await.map(|_| ()) }))
+            .await
+    }
+
+    /// All questions at the same time.
+    async fn look_at(&self, service: &ServiceName) -> Result<Seen, StoreError> {
+        let of = |more: Value| {
+            let mut params = json!({"service": service});
+            if let (Some(params), Value::Object(more)) = (params.as_object_mut(), more) {
+                params.extend(more);
+            }
+            params
+        };
+        let asked = [
+            ("service.status", of(json!({}))),
+            ("service.stats", of(json!({}))),
+            (
+                "service.logs",
+                of(json!({"lines": 8, "grep": "error", "since": "15m"})),
+            ),
+            ("service.events", of(json!({"since": "1h"}))),
+        ];
+        let answers = join_all(asked.map(|(name, params)| async move {
+            let answer = match tokio::time::timeout(PATIENCE, self.call(name, params)).await {
+                Ok(Ok(called)) => Ok((called.value, called.message)),
+                Ok(Err(Fault::Refusal(refusal))) => Err(refusal.title.plain()),
+                Ok(Err(Fault::Failure(failure))) => Err(failure.short()),
+                Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+            };
+            (name, answer)
+        }))
+        .await;
+        Ok(Seen {
+            answers,
+            changes: self.changes(HOUR).await?,
+        })
+    }
+
+    /// What the bot changed lately, by whomever's wish.
+    async fn changes(&self, within: Duration) -> Result<Vec<Entry>, StoreError> {
+        let since = self.store().now() - within;
+        let (entries, _) = self
+            .store()
+            .entries_since(&Stream::Audit, since, None, 500)
+            .await?;
+        let mut changes: Vec<Entry> = entries
+            .into_iter()
+            .filter(|entry| entry.kind == EntryKind::Outcome)
+            .collect();
+        let surplus = changes.len().saturating_sub(MOST_CHANGES);
+        changes.drain(..surplus);
+        Ok(changes)
+    }
+
+    /// What was changed since a conversation began.
+    pub(super) async fn changes_since(&self, told: &str) -> Result<Vec<Entry>, StoreError> {
+        let Some(followed) = self.store().followed(told).await? else {
+            return Ok(Vec::new());
+        };
+        let began = followed.began_at;
+        let now = self.store().now();
+        self.changes(crate::domain::duration::between(began, now))
+            .await
+    }
+
+    /// The run that the policy wants, with what the timeline says of it.
+    fn run_for_alerts(
+        &self,
+        followed: &Followed,
+        auto: Auto,
+    ) -> Option<(crate::store::NewRun, String)> {
+        let name = followed.runbook.as_deref()?;
+        let rehearsal = auto != Auto::Run;
+        let told = outgoing(
+            followed,
+            format!("alert-run:{}", followed.told),
+            Message::new(Tone::Progress, ""),
+        );
+        let incident = followed.incident.map(|id| {
+            let title = followed.first.tracked.alert.says().to_owned();
+            (id.0, title)
+        });
+        match self.run_by_itself(name, followed.service.as_ref(), incident, rehearsal, told) {
+            Ok(new) => {
+                let word = if rehearsal { "rehearsal" } else { "run" };
+                Some((new, format!("{word} of {name} for an alert:")))
+            }
+            Err(why) => {
+                tracing::info!(runbook = name, %why, "the runbook is not begun by itself");
+                None
+            }
+        }
+    }
+}

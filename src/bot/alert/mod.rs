@@ -1,0 +1,464 @@
+//! Alerts: taken in once each, told in one place each, followed up until they are over.
+//!
+//! A body of alerts is one transaction: what is known of each alert, the incident it belongs to,
+//! the timeline, and the timers of all that follows. Nothing is told within it: messages are
+//! written by timers, at most one each [`PACE`] and conversation, so that a storm is a few edits.
+
+mod command;
+mod look;
+mod timers;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use serde_json::json;
+
+pub use self::timers::What;
+use super::incidents::open_incident;
+use super::{Bot, Settings};
+use crate::domain::alert::{Alert, Auto, News, Routed, Routes, Tracked};
+use crate::domain::timeline::{Draft, cut};
+use crate::domain::{EntryKind, IncidentId, Person, ServiceName, Severity, Stream};
+use crate::store::{AlertRecord, Followed, NewIncident, StoreError, Tx};
+
+/// The message of a conversation is written at most this often while alerts come.
+const PACE: Duration = Duration::from_secs(10);
+/// Alerts that an entry of the timeline lists; it counts all.
+const LISTED: usize = 50;
+
+/// What the bot does with alerts.
+#[derive(Debug, Clone)]
+pub struct AlertSettings {
+    /// Where alerts belong.
+    pub routes: Routes,
+    /// Alerts at least this bad declare an incident by themselves.
+    pub declare_from: Severity,
+    /// Who is asked next when nobody has acknowledged for so long.
+    pub ack_within: Duration,
+    /// Alerts that still fire are followed up after so long, then ever later.
+    pub follow_up: Duration,
+    /// So long nothing may fire until it counts as over.
+    pub quiet: Duration,
+    /// The bot resolves incidents that were quiet; otherwise it proposes to.
+    pub resolves: bool,
+    /// What services stand on.
+    pub depends_on: BTreeMap<ServiceName, Vec<ServiceName>>,
+    /// Whom to ask when somebody does not answer: people by id, in the order of asking.
+    pub on_call: Vec<Person>,
+}
+
+impl Default for AlertSettings {
+    fn default() -> Self {
+        Self {
+            routes: Routes {
+                routes: Vec::new(),
+                auto: Auto::Diagnose,
+            },
+            declare_from: Severity::Sev3,
+            ack_within: Duration::from_secs(300),
+            follow_up: Duration::from_secs(600),
+            quiet: Duration::from_secs(300),
+            resolves: false,
+            depends_on: BTreeMap::new(),
+            on_call: Vec::new(),
+        }
+    }
+}
+
+/// What became of a body of alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// Alerts that began to fire.
+    pub fired: usize,
+    /// Alerts that are over.
+    pub resolved: usize,
+    /// Reports that said nothing new.
+    pub known: usize,
+}
+
+/// The news of one group.
+#[derive(Default)]
+struct Group {
+    /// Where the group was told before.
+    told: Option<String>,
+    /// Alerts that began to fire.
+    fired: Vec<AlertRecord>,
+    /// Alerts that are over, and others that only say something new; with where they are told.
+    others: Vec<(String, AlertRecord, bool)>,
+}
+
+impl Bot {
+    /// Takes alerts in: when it returns, they are durably recorded, and what follows will happen.
+    /// The same reports again change nothing.
+    pub async fn take_alerts(&self, alerts: Vec<Alert>) -> Result<Taken, StoreError> {
+        let settings = self.settings().clone();
+        let known = |name: &str| {
+            let service = self
+                .catalogue()
+                .services()
+                .iter()
+                .find(|s| s.name.as_str() == name);
+            service.map(|service| service.name.clone())
+        };
+        let reports: Vec<(Alert, Routed, String)> = alerts
+            .into_iter()
+            .map(|alert| {
+                let routed = settings.alerts.routes.resolve(&alert, &known);
+                let group = routed.group(&alert);
+                (alert, routed, group)
+            })
+            .collect();
+        let shelf = self.clone();
+        let taken = self
+            .store()
+            .write(move |tx| Box::pin(async move { take(tx, &shelf, &settings, reports).await }))
+            .await?;
+        for (word, count) in [
+            ("fired", taken.fired),
+            ("resolved", taken.resolved),
+            ("known", taken.known),
+        ] {
+            metrics::counter!("treasury_bot_alerts_total", "news" => word).increment(count as u64);
+        }
+        Ok(taken)
+    }
+
+    /// The runbook for an alert: the one that is named, else the first whose trigger fits.
+    fn runbook_for(&self, record: &AlertRecord) -> Option<String> {
+        use crate::runbook::Trigger;
+        let shelf = &self.inner.shelf;
+        let named = record.routed.runbook.as_deref();
+        if let Some(runbook) = named.and_then(|name| shelf.find(name)) {
+            return Some(runbook.name.value.clone());
+        }
+        let labels = &record.tracked.alert.labels;
+        let fits = |trigger: &Trigger| match trigger {
+            Trigger::Alert(wanted) => {
+                !wanted.is_empty()
+                    && wanted
+                        .iter()
+                        .all(|(name, value)| labels.get(name) == Some(value))
+            }
+            Trigger::Keyword(_) => false,
+        };
+        let found = shelf
+            .runbooks()
+            .find(|runbook| runbook.triggers.iter().any(fits));
+        found.map(|runbook| runbook.name.value.clone())
+    }
+}
+
+async fn take(
+    tx: &mut Tx,
+    bot: &Bot,
+    settings: &Settings,
+    reports: Vec<(Alert, Routed, String)>,
+) -> Result<Taken, StoreError> {
+    let now = tx.now();
+    // In the order of their names, so that two bodies can't wait for each other.
+    let names: BTreeSet<&String> = reports.iter().map(|(_, _, group)| group).collect();
+    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+    for name in names {
+        let told = tx.alert_group(name).await?;
+        groups.insert(
+            name.clone(),
+            Group {
+                told,
+                ..Group::default()
+            },
+        );
+    }
+    let fingerprints: BTreeSet<String> = reports
+        .iter()
+        .map(|(alert, ..)| alert.fingerprint.clone())
+        .collect();
+    let fingerprints: Vec<String> = fingerprints.into_iter().collect();
+    let mut known: HashMap<String, (String, AlertRecord)> = tx
+        .alerts(&fingerprints)
+        .await?
+        .into_iter()
+        .map(|(told, record)| (record.tracked.alert.fingerprint.clone(), (told, record)))
+        .collect();
+    let mut taken = Taken::default();
+    for (alert, routed, name) in reports {
+        let fingerprint = alert.fingerprint.clone();
+        let (told, record, news) = match known.remove(&fingerprint) {
+            None => {
+                let (tracked, news) = Tracked::first(alert, now);
+                (String::new(), AlertRecord { tracked, routed }, news)
+            }
+            Some((told, mut record)) => {
+                let before = record.tracked.alert.clone();
+                let news = record.tracked.seen(alert, now);
+                if news == News::Nothing && record.tracked.alert == before {
+                    taken.known += 1;
+                    known.insert(fingerprint, (told, record));
+                    continue;
+                }
+                record.routed = routed;
+                (told, record, news)
+            }
+        };
+        let group = groups.entry(name).or_default();
+        match news {
+            News::Fired => {
+                taken.fired += 1;
+                group.fired.push(record.clone());
+            }
+            News::Resolved => {
+                taken.resolved += 1;
+                group.others.push((told.clone(), record.clone(), true));
+            }
+            News::Nothing => {
+                taken.known += 1;
+                group.others.push((told.clone(), record.clone(), false));
+            }
+        }
+        known.insert(fingerprint, (told, record));
+    }
+    for (name, group) in groups {
+        if !group.fired.is_empty() {
+            fired(tx, bot, settings, &name, &group).await?;
+        }
+        if !group.others.is_empty() {
+            resolved(tx, settings, &group).await?;
+        }
+    }
+    Ok(taken)
+}
+
+/// Alerts of a group that began to fire: they get a conversation, and all that follows.
+async fn fired(
+    tx: &mut Tx,
+    bot: &Bot,
+    settings: &Settings,
+    name: &str,
+    group: &Group,
+) -> Result<(), StoreError> {
+    let now = tx.now();
+    let (mut followed, new) = conversation(tx, bot, settings, name, group).await?;
+    for record in &group.fired {
+        tx.alert_put(&followed.told, record).await?;
+    }
+    let worst = group
+        .fired
+        .iter()
+        .map(|record| record.routed.severity)
+        .min();
+    note(tx, &followed, "fire", &group.fired).await?;
+    if let (Some(id), Some(worst), false) = (followed.incident, worst, new) {
+        worsen(tx, id, worst).await?;
+    }
+    followed.quiet_since = None;
+    tx.followed_put(&followed).await?;
+    tx.timer_unset(&timers::key("quiet", &followed.told))
+        .await?;
+    timers::tell(tx, &followed).await?;
+    if new {
+        timers::set(tx, "look", &followed.told, now, &What::Look).await?;
+        let later = now + settings.alerts.follow_up;
+        timers::set(tx, "follow-up", &followed.told, later, &What::FollowUp).await?;
+        if followed.incident.is_some() {
+            // Nobody is on call: who sees it has some time to come, then all are asked.
+            let due = if settings.alerts.on_call.is_empty() {
+                now + settings.alerts.ack_within
+            } else {
+                now
+            };
+            timers::set(tx, "escalate", &followed.told, due, &What::Escalate).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Alerts that are over, or say something new.
+async fn resolved(tx: &mut Tx, settings: &Settings, group: &Group) -> Result<(), StoreError> {
+    let mut told: BTreeMap<&String, Vec<AlertRecord>> = BTreeMap::new();
+    for (place, record, over) in &group.others {
+        tx.alert_put(place, record).await?;
+        let list = told.entry(place).or_default();
+        if *over {
+            list.push(record.clone());
+        }
+    }
+    for (place, over) in told {
+        let Some(mut followed) = tx.followed(place).await? else {
+            continue;
+        };
+        if !over.is_empty() {
+            note(tx, &followed, "are over", &over).await?;
+        }
+        if followed.over {
+            continue;
+        }
+        if tx.alerts_firing(place).await? == 0 && followed.quiet_since.is_none() {
+            followed.quiet_since = Some(tx.now());
+            tx.followed_put(&followed).await?;
+            let due = tx.now() + settings.alerts.quiet;
+            timers::set(tx, "quiet", place, due, &What::Quiet).await?;
+        }
+        timers::tell(tx, &followed).await?;
+    }
+    Ok(())
+}
+
+/// The conversation that a group's new alerts belong to: the one it has, that of an open incident
+/// of the service, or a new one.
+async fn conversation(
+    tx: &mut Tx,
+    bot: &Bot,
+    settings: &Settings,
+    name: &str,
+    group: &Group,
+) -> Result<(Followed, bool), StoreError> {
+    if let Some(told) = &group.told
+        && let Some(followed) = tx.followed(told).await?
+        && !followed.over
+        && is_open(tx, followed.incident).await?
+    {
+        return Ok((followed, false));
+    }
+    // The worst of them stands for all; of equal ones the first.
+    let first = group
+        .fired
+        .iter()
+        .min_by_key(|record| record.routed.severity)
+        .unwrap_or(&group.fired[0]);
+    let service = first.routed.service.clone();
+    let mut incident = None;
+    if let Some(service) = &service {
+        incident = tx.incident_of(service).await?;
+    }
+    if incident.is_none() && first.routed.severity <= settings.alerts.declare_from {
+        let new = NewIncident {
+            title: title(first),
+            severity: first.routed.severity,
+            services: service.iter().cloned().collect(),
+            declared_by: Person::bot(),
+        };
+        let members = settings.alerts.on_call.iter().take(1).cloned().collect();
+        let opened = open_incident(tx, new, settings, members).await?;
+        incident = Some(opened.id);
+    }
+    let told = match incident {
+        Some(id) => format!("incident:{}", id.0),
+        None => format!("group:{name}:{}", tx.now().as_microsecond()),
+    };
+    tx.alert_group_told(name, &told).await?;
+    if let Some(followed) = tx.followed(&told).await?
+        && !followed.over
+    {
+        return Ok((followed, false));
+    }
+    let followed = Followed {
+        told,
+        incident,
+        service,
+        runbook: bot.runbook_for(first),
+        first: first.clone(),
+        began_at: tx.now(),
+        told_at: None,
+        acknowledged: None,
+        follow_ups: 0,
+        escalated: 0,
+        quiet_since: None,
+        over: false,
+    };
+    Ok((followed, true))
+}
+
+/// There is no incident, or it is open.
+async fn is_open(tx: &mut Tx, incident: Option<IncidentId>) -> Result<bool, StoreError> {
+    let Some(id) = incident else { return Ok(true) };
+    Ok(tx
+        .incident(id)
+        .await?
+        .is_some_and(|one| one.status.is_open()))
+}
+
+/// A worse alert makes the incident worse; a lesser one does not make it better.
+async fn worsen(tx: &mut Tx, id: IncidentId, severity: Severity) -> Result<(), StoreError> {
+    let Some(mut incident) = tx.incident(id).await? else {
+        return Ok(());
+    };
+    // What people declared is theirs to judge.
+    if severity >= incident.severity || incident.declared_by.id != Person::BOT_ID {
+        return Ok(());
+    }
+    let before = std::mem::replace(&mut incident.severity, severity);
+    tx.incident_update(&incident).await?;
+    let draft = Draft::new(
+        &Person::bot(),
+        EntryKind::Severity,
+        format!("{before} → {severity}: a worse alert fires"),
+    );
+    let draft = draft.data(json!({"before": before, "after": severity}));
+    tx.append(&Stream::Incident(id), draft).await?;
+    tx.outbox_put(&super::incidents::header(&incident, None))
+        .await
+}
+
+/// An incident's title, from an alert.
+fn title(record: &AlertRecord) -> String {
+    let alert = &record.tracked.alert;
+    let says = alert.says();
+    let text = match &record.routed.service {
+        Some(service) if !says.contains(service.as_str()) => format!("{service}: {says}"),
+        _ => says.to_owned(),
+    };
+    cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 150)
+}
+
+/// One entry for all alerts of a body.
+async fn note(
+    tx: &mut Tx,
+    followed: &Followed,
+    what: &str,
+    records: &[AlertRecord],
+) -> Result<(), StoreError> {
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for record in records {
+        *names.entry(record.tracked.alert.name()).or_default() += 1;
+    }
+    let listed: Vec<String> = names
+        .iter()
+        .take(10)
+        .map(|(name, count)| match count {
+            1 => cut(name, 80),
+            n => format!("{} ×{n}", cut(name, 80)),
+        })
+        .collect();
+    let more = match names.len().saturating_sub(listed.len()) {
+        0 => String::new(),
+        n => format!(" and {n} further kinds"),
+    };
+    let text = format!(
+        "{} alerts {what}: {}{more}",
+        records.len(),
+        listed.join(", ")
+    );
+    let alerts: Vec<_> = records
+        .iter()
+        .take(LISTED)
+        .map(|record| {
+            let alert = &record.tracked.alert;
+            json!({
+                "fingerprint": alert.fingerprint,
+                "name": alert.name(),
+                "firing": alert.firing,
+                "starts_at": alert.starts_at,
+                "says": cut(alert.says(), 200),
+                "source": alert.source,
+            })
+        })
+        .collect();
+    let draft = Draft::new(&Person::bot(), EntryKind::Alert, text)
+        .data(json!({"alerts": alerts, "count": records.len(), "told": followed.told}));
+    let stream = match followed.incident {
+        Some(id) => Stream::Incident(id),
+        None => Stream::Audit,
+    };
+    tx.append(&stream, draft).await?;
+    Ok(())
+}

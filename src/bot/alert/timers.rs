@@ -1,0 +1,329 @@
+//! What happens later with alerts: telling, looking, following up, escalating, ending.
+//!
+//! Each timer is removed in the transaction that does what it is for, so that it is done once,
+//! whatever dies and however many processes there are.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{PACE, words};
+use crate::bot::Bot;
+use crate::domain::timeline::Draft;
+use crate::domain::{
+    Audience, Content, Destination, EntryKind, Incident, Message, Outgoing, Person, Reply, Status,
+    Stream,
+};
+use crate::store::{Followed, StoreError, TimerRow, Tx};
+
+/// A timer that could not be done is tried again after this.
+const AGAIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
+/// The longest time between two follow-ups.
+const RARELY: Duration = Duration::from_secs(3_600);
+/// Timers that are done at the same time.
+const AT_ONCE: i64 = 8;
+
+/// What a timer is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// The message is written.
+    Tell,
+    /// The bot looks at the service.
+    Look,
+    /// Does it still fire? What has changed?
+    FollowUp,
+    /// Nobody has acknowledged it.
+    Escalate,
+    /// It was quiet for long enough.
+    Quiet,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Stored {
+    told: String,
+    what: What,
+}
+
+/// The key of a conversation's timer.
+pub(super) fn key(kind: &str, told: &str) -> String {
+    format!("{kind}:{told}")
+}
+
+/// Sets a timer of a conversation.
+pub(super) async fn set(
+    tx: &mut Tx,
+    kind: &str,
+    told: &str,
+    due_at: Timestamp,
+    what: &What,
+) -> Result<(), StoreError> {
+    let stored = Stored {
+        told: told.to_owned(),
+        what: what.clone(),
+    };
+    tx.timer_set(&key(kind, told), due_at, &serde_json::to_string(&stored)?)
+        .await
+}
+
+/// Has the message written: now, or as soon as it may be written again.
+pub(super) async fn tell(tx: &mut Tx, followed: &Followed) -> Result<(), StoreError> {
+    let now = tx.now();
+    let due = followed.told_at.map_or(now, |at| (at + PACE).max(now));
+    set(tx, "tell", &followed.told, due, &What::Tell).await
+}
+
+/// The message of a conversation, to be given a key and content.
+pub(super) fn outgoing(followed: &Followed, key: String, message: Message) -> Outgoing {
+    Outgoing {
+        key,
+        to: followed
+            .incident
+            .map_or(Destination::Home, Destination::Incident),
+        audience: Audience::Everyone,
+        asker: None,
+        reply: Reply::default(),
+        content: Content::Message(message),
+    }
+}
+
+impl Bot {
+    /// Does what timers are for, as they go off.
+    pub(in crate::bot) async fn keep_timers(self) {
+        loop {
+            let next = self.store().timer_next().await.ok().flatten();
+            let now = self.store().now();
+            // Another process may set one without this one hearing of it.
+            let pause = next.map_or(Duration::from_secs(2), |at| {
+                crate::domain::duration::between(now, at).min(Duration::from_secs(2))
+            });
+            tokio::select! {
+                () = self.inner.shutdown.cancelled() => return,
+                () = self.store().timers_changed() => {}
+                () = tokio::time::sleep(pause.max(Duration::from_millis(20))) => {}
+            }
+            match self.store().timers_due(AT_ONCE).await {
+                Ok(due) => {
+                    let all = due.into_iter().map(|timer| self.go_off(timer));
+                    futures_util::future::join_all(all).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "timers can't be read");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    async fn go_off(&self, timer: TimerRow) {
+        let done = match serde_json::from_str::<Stored>(&timer.what) {
+            Ok(Stored { told, what }) => self.do_timer(&timer, &told, &what).await,
+            // Another version's: it knows what to do with it.
+            Err(error) => Err(StoreError::from(error)),
+        };
+        if let Err(error) = done {
+            tracing::error!(timer = %timer.key, %error, "a timer could not be done");
+            if let Err(error) = self.store().timer_later(&timer, AGAIN).await {
+                tracing::error!(timer = %timer.key, %error, "nor given back: it is taken later");
+            }
+        }
+    }
+
+    async fn do_timer(&self, timer: &TimerRow, told: &str, what: &What) -> Result<(), StoreError> {
+        match what {
+            What::Tell => self.tell_alerts(timer, told).await,
+            What::Look => self.look_at_alerts(timer, told).await,
+            What::FollowUp => self.follow_up(timer, told).await,
+            What::Escalate => self.escalate(timer, told).await,
+            What::Quiet => self.was_quiet(timer, told).await,
+        }
+    }
+
+    async fn tell_alerts(&self, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
+        let summary = self.store().alert_summary(told).await?;
+        let others = self.store().services_firing().await?;
+        let bot = self.clone();
+        let (timer, told) = (timer.clone(), told.to_owned());
+        self.store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    if !tx.timer_take(&timer).await? {
+                        return Ok::<_, StoreError>(());
+                    }
+                    let Some(mut followed) = tx.followed(&told).await? else {
+                        return Ok(());
+                    };
+                    followed.told_at = Some(tx.now());
+                    tx.followed_put(&followed).await?;
+                    let message = words::alerts(&bot, &followed, &summary, &others, tx.now());
+                    let key = format!("alerts:{told}");
+                    tx.outbox_put(&outgoing(&followed, key, message)).await
+                })
+            })
+            .await
+    }
+
+    async fn follow_up(&self, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
+        let summary = self.store().alert_summary(told).await?;
+        let changes = self.changes_since(told).await?;
+        let interval = self.settings().alerts.follow_up;
+        let (timer, told) = (timer.clone(), told.to_owned());
+        self.store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    let Some((mut followed, _)) = going_on(tx, &timer, &told).await? else {
+                        return Ok::<_, StoreError>(());
+                    };
+                    let n = followed.follow_ups;
+                    followed.follow_ups += 1;
+                    tx.followed_put(&followed).await?;
+                    let next = interval
+                        .saturating_mul(1 << (n + 1).min(10))
+                        .min(RARELY.max(interval));
+                    set(tx, "follow-up", &told, tx.now() + next, &What::FollowUp).await?;
+                    if summary.firing == 0 {
+                        return Ok(());
+                    }
+                    let message = words::follow_up(&followed, &summary, &changes, tx.now());
+                    if let Some(id) = followed.incident {
+                        let draft =
+                            Draft::new(&Person::bot(), EntryKind::Alert, message.title.plain());
+                        tx.append(&Stream::Incident(id), draft).await?;
+                    }
+                    let key = format!("follow-up:{told}:{n}");
+                    tx.outbox_put(&outgoing(&followed, key, message)).await
+                })
+            })
+            .await
+    }
+
+    async fn escalate(&self, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
+        let alerts = self.settings().alerts.clone();
+        let everyone = self.everyone();
+        let summary = self.store().alert_summary(told).await?;
+        let (timer, told) = (timer.clone(), told.to_owned());
+        self.store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    let Some((mut followed, incident)) = going_on(tx, &timer, &told).await? else {
+                        return Ok::<_, StoreError>(());
+                    };
+                    if followed.acknowledged.is_some() || summary.firing <= summary.silenced {
+                        return Ok(());
+                    }
+                    let level = followed.escalated as usize;
+                    followed.escalated += 1;
+                    tx.followed_put(&followed).await?;
+                    let (whom, last) = match alerts.on_call.get(level) {
+                        Some(person) => (vec![person.clone()], false),
+                        None => (everyone, true),
+                    };
+                    if !last {
+                        let due = tx.now() + alerts.ack_within;
+                        set(tx, "escalate", &told, due, &What::Escalate).await?;
+                    }
+                    if whom.is_empty() {
+                        return Ok(());
+                    }
+                    let message = words::escalation(&followed, incident.as_ref(), &whom, tx.now());
+                    let names: Vec<&str> = whom.iter().map(|one| one.name.as_str()).collect();
+                    if let Some(id) = followed.incident {
+                        let text = format!("not acknowledged: asked {}", names.join(", "));
+                        let draft = Draft::new(&Person::bot(), EntryKind::Alert, text)
+                            .data(json!({"level": level, "asked": whom}));
+                        tx.append(&Stream::Incident(id), draft).await?;
+                    }
+                    let key = format!("escalation:{told}:{level}");
+                    tx.outbox_put(&Outgoing {
+                        to: Destination::Home,
+                        ..outgoing(&followed, key, message)
+                    })
+                    .await
+                })
+            })
+            .await
+    }
+
+    async fn was_quiet(&self, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
+        let summary = self.store().alert_summary(told).await?;
+        let settings = self.settings().clone();
+        let (timer, told) = (timer.clone(), told.to_owned());
+        self.store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    let Some((mut followed, incident)) = going_on(tx, &timer, &told).await? else {
+                        return Ok::<_, StoreError>(());
+                    };
+                    if tx.alerts_firing(&told).await? > 0 {
+                        return Ok(());
+                    }
+                    let resolves = settings.alerts.resolves || incident.is_none();
+                    followed.over = resolves;
+                    tx.followed_put(&followed).await?;
+                    tx.timer_unset(&key("follow-up", &told)).await?;
+                    tx.timer_unset(&key("escalate", &told)).await?;
+                    let message =
+                        words::quiet(&followed, incident.as_ref(), &summary, resolves, tx.now());
+                    if let (Some(mut incident), true) = (incident, resolves) {
+                        let before = std::mem::replace(&mut incident.status, Status::Resolved);
+                        incident.resolved_at = Some(tx.now());
+                        tx.incident_update(&incident).await?;
+                        let text = format!("{before} → resolved: {}", message.title.plain());
+                        let draft = Draft::new(&Person::bot(), EntryKind::Status, text)
+                            .data(json!({"before": before, "after": Status::Resolved}));
+                        tx.append(&Stream::Incident(incident.id), draft).await?;
+                        tx.outbox_put(&crate::bot::incidents::header(&incident, None))
+                            .await?;
+                    }
+                    // The message shows the end as well.
+                    tell(tx, &followed).await?;
+                    let key = format!(
+                        "quiet:{told}:{}",
+                        followed.quiet_since.map_or(0, |at| at.as_second())
+                    );
+                    tx.outbox_put(&outgoing(&followed, key, message)).await
+                })
+            })
+            .await
+    }
+
+    /// Everybody who may act and can be mentioned.
+    fn everyone(&self) -> Vec<Person> {
+        let access = &self.settings().access;
+        let mut ids: Vec<&String> = access.responders.iter().chain(&access.commanders).collect();
+        ids.retain(|id| crate::domain::person::is_slack_user_id(id));
+        ids.sort();
+        ids.dedup();
+        ids.into_iter()
+            .take(20)
+            .map(|id| Person {
+                id: id.clone(),
+                name: id.clone(),
+            })
+            .collect()
+    }
+}
+
+/// Takes the timer; the conversation and its incident, unless they are over.
+async fn going_on(
+    tx: &mut Tx,
+    timer: &TimerRow,
+    told: &str,
+) -> Result<Option<(Followed, Option<Incident>)>, StoreError> {
+    if !tx.timer_take(timer).await? {
+        return Ok(None);
+    }
+    let Some(followed) = tx.followed(told).await?.filter(|one| !one.over) else {
+        return Ok(None);
+    };
+    let incident = match followed.incident {
+        None => None,
+        Some(id) => match tx.incident(id).await? {
+            Some(incident) if incident.status.is_open() => Some(incident),
+            _ => return Ok(None),
+        },
+    };
+    Ok(Some((followed, incident)))
+}

@@ -1,0 +1,97 @@
+//! Alerts: what is reported, by whom, and what is known of it.
+
+pub mod alertmanager;
+mod route;
+mod summary;
+mod tracked;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use route::{Auto, Matcher, Route, Routed, Routes};
+pub use summary::{Name, Summary, likely_cause};
+pub use tracked::{Damping, News, Tracked};
+
+/// One report of an alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Names the alert for ever: the same labels have the same fingerprint.
+    pub fingerprint: String,
+    /// It fires; otherwise it is resolved.
+    pub firing: bool,
+    /// Since when it fires (fired).
+    pub starts_at: Timestamp,
+    /// Since when it does not fire any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
+    /// What it is about; `alertname` is its name.
+    pub labels: BTreeMap<String, String>,
+    /// What is said of it, such as `summary`, `description`, `runbook`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Where it comes from: `alertmanager`, `watch`, or the name of a generic source.
+    pub source: String,
+    /// Fields that this version does not know, kept as they came.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Alert {
+    /// Its name: the label `alertname`.
+    pub fn name(&self) -> &str {
+        self.label("alertname").unwrap_or("alert")
+    }
+
+    /// The value of a label, if it is there and not empty.
+    pub fn label(&self, name: &str) -> Option<&str> {
+        self.labels
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The text of an annotation, if it is there and not empty.
+    pub fn annotation(&self, name: &str) -> Option<&str> {
+        self.annotations
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// What people type to name it: the first eight characters of the fingerprint.
+    pub fn short(&self) -> &str {
+        self.fingerprint.get(..8).unwrap_or(&self.fingerprint)
+    }
+
+    /// What it says in one line.
+    pub fn says(&self) -> &str {
+        self.annotation("summary")
+            .or_else(|| self.annotation("description"))
+            .or_else(|| self.annotation("message"))
+            .unwrap_or_else(|| self.name())
+    }
+}
+
+/// Why a report is refused. The text names the place and the mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed {
+    /// Where, such as `alerts[3].startsAt`.
+    pub at: String,
+    /// What is wrong there.
+    pub what: String,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.at.is_empty() {
+            f.write_str(&self.what)
+        } else {
+            write!(f, "{}: {}", self.at, self.what)
+        }
+    }
+}
+
+impl std::error::Error for Malformed {}

@@ -1,0 +1,133 @@
+//! What is to be done later, once, by whichever process is there.
+
+use jiff::Timestamp;
+
+use super::{Store, StoreError, Tx, moment};
+
+/// A timer that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimerRow {
+    /// Its row.
+    pub id: i64,
+    /// Its name.
+    pub key: String,
+    /// When it was due.
+    pub due_at: Timestamp,
+    /// What is to be done, JSON.
+    pub what: String,
+}
+
+/// A process that has claimed a timer has so long to do it, until another may.
+const LEASE: jiff::SignedDuration = jiff::SignedDuration::from_secs(90);
+
+impl Tx {
+    /// Sets a timer. One that is set already under this key goes off at the earlier of both times.
+    pub async fn timer_set(
+        &mut self,
+        key: &str,
+        due_at: Timestamp,
+        what: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO timer (key, due_at, what) VALUES ($1, $2, $3) ON CONFLICT (key) \
+             DO UPDATE SET due_at = CASE WHEN timer.due_at < excluded.due_at \
+             THEN timer.due_at ELSE excluded.due_at END, what = excluded.what",
+        )
+        .bind(key.to_owned())
+        .bind(due_at.as_microsecond())
+        .bind(what.to_owned())
+        .execute(self.connection())
+        .await?;
+        self.timers_changed = true;
+        Ok(())
+    }
+
+    /// Removes a timer, if it is set.
+    pub async fn timer_unset(&mut self, key: &str) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM timer WHERE key = $1")
+            .bind(key.to_owned())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Takes a timer that has gone off, within the transaction that does what it is for. `false`:
+    /// it was done already, or set anew: then nothing may be done.
+    pub async fn timer_take(&mut self, timer: &TimerRow) -> Result<bool, StoreError> {
+        let taken = sqlx::query("DELETE FROM timer WHERE id = $1 AND due_at = $2")
+            .bind(timer.id)
+            .bind(timer.due_at.as_microsecond())
+            .execute(self.connection())
+            .await?;
+        Ok(taken.rows_affected() == 1)
+    }
+}
+
+impl Store {
+    /// Claims timers that are due, for a while; at most `most`.
+    pub async fn timers_due(&self, most: i64) -> Result<Vec<TimerRow>, StoreError> {
+        let now = self.now();
+        let due: Option<(i64,)> =
+            sqlx::query_as("SELECT id FROM timer WHERE due_at <= $1 AND lease_until <= $1 LIMIT 1")
+                .bind(now.as_microsecond())
+                .fetch_optional(self.readers())
+                .await?;
+        if due.is_none() {
+            return Ok(Vec::new());
+        }
+        self.write(move |tx| {
+            Box::pin(async move {
+                let lease = tx.now.checked_add(LEASE).unwrap_or(tx.now);
+                let rows: Vec<(i64, String, i64, String)> = sqlx::query_as(
+                    "UPDATE timer SET lease_until = $2 WHERE id IN (SELECT id FROM timer \
+                     WHERE due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT $3) \
+                     AND lease_until <= $1 RETURNING id, key, due_at, what",
+                )
+                .bind(tx.now.as_microsecond())
+                .bind(lease.as_microsecond())
+                .bind(most)
+                .fetch_all(tx.connection())
+                .await?;
+                let row = |(id, key, due_at, what)| TimerRow {
+                    id,
+                    key,
+                    due_at: moment(due_at),
+                    what,
+                };
+                Ok(rows.into_iter().map(row).collect())
+            })
+        })
+        .await
+    }
+
+    /// Gives a claimed timer back: it is claimed again after `pause`.
+    pub async fn timer_later(
+        &self,
+        timer: &TimerRow,
+        pause: jiff::SignedDuration,
+    ) -> Result<(), StoreError> {
+        let id = timer.id;
+        self.write(move |tx| {
+            Box::pin(async move {
+                let until = tx.now.checked_add(pause).unwrap_or(tx.now);
+                sqlx::query("UPDATE timer SET lease_until = $1 WHERE id = $2")
+                    .bind(until.as_microsecond())
+                    .bind(id)
+                    .execute(tx.connection())
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// When the next timer is due; `None` when none is set.
+    pub async fn timer_next(&self) -> Result<Option<Timestamp>, StoreError> {
+        let (next,): (Option<i64>,) = sqlx::query_as(
+            "SELECT MIN(CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END) FROM timer",
+        )
+        .fetch_one(self.readers())
+        .await?;
+        Ok(next.map(moment))
+    }
+}

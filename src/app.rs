@@ -11,12 +11,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
-use crate::bot::{Access, Bot, Catalogue, Named, Settings, Shelf};
+use crate::bot::{Access, AlertSettings, Bot, Catalogue, Named, Settings, Shelf};
 use crate::config::{Config, SlackMode};
+use crate::domain::alert::Routes;
 use crate::domain::service::Patience;
-use crate::domain::{ServiceName, Target};
+use crate::domain::{Person, ServiceName, Target};
 use crate::platform::Platform;
 use crate::platform::docker::Docker;
 use crate::probe::postgres::{self, Postgres};
@@ -41,6 +42,8 @@ pub struct Plan {
     pub health_listen: Option<SocketAddr>,
     /// What the bot goes by.
     pub settings: Settings,
+    /// What senders of alerts have to show; without it none is taken in.
+    pub alerts_token: Option<SecretString>,
     /// The services and their platforms.
     pub catalogue: Catalogue,
     /// The runbooks.
@@ -87,6 +90,7 @@ impl Plan {
                 groups,
             },
             listen: config.web.listen,
+            alerts_token: config.alerts.token.clone(),
             health_listen: config.web.health_listen,
             settings: Settings {
                 command: slack.command.clone(),
@@ -103,7 +107,7 @@ impl Plan {
                     healthy: policy.healthy_within,
                 },
                 hold: config.runbooks.hold,
-                alerts: crate::bot::AlertSettings::default(),
+                alerts: alerts(config),
                 incident_channels: slack.incident_channels,
             },
             shelf: Shelf::open(
@@ -114,6 +118,30 @@ impl Plan {
                 .with_probes(databases(config)?, caches(config)?)
                 .with_web(web_probe(config)?, prometheus(config)),
         })
+    }
+}
+
+/// What `[alerts]` and `[[route]]` say.
+fn alerts(config: &Config) -> AlertSettings {
+    let section = &config.alerts;
+    AlertSettings {
+        routes: Routes {
+            routes: config.routes.clone(),
+            auto: section.auto,
+        },
+        declare_from: section.declare_from,
+        ack_within: section.ack_within,
+        follow_up: section.follow_up,
+        quiet: section.quiet,
+        resolves: section.resolves,
+        on_call: section
+            .on_call
+            .iter()
+            .map(|id| Person {
+                id: id.clone(),
+                name: id.clone(),
+            })
+            .collect(),
     }
 }
 
@@ -298,7 +326,9 @@ impl App {
                 (health.ready, details)
             }),
         });
-        let mut router = slack.router();
+        let mut router = slack
+            .router()
+            .merge(web::alerts_router(bot.clone(), plan.alerts_token.as_ref()));
         let mut servers = Vec::new();
         match plan.health_listen {
             None => router = router.merge(health),

@@ -110,6 +110,7 @@ impl Demo {
                 },
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
                 health_listen: None,
+                alerts_token: Some(SecretString::from("demo")),
                 settings: Settings {
                     command: "/treasury".into(),
                     access: Access {

@@ -12,9 +12,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::domain::{Guarded, Service, ServiceName};
+use crate::domain::alert::{Auto, Route};
+use crate::domain::{Guarded, Service, ServiceName, Severity};
 
 mod access;
+mod alerts;
 mod mask;
 mod probes;
 mod problem;
@@ -67,6 +69,10 @@ pub struct Config {
     pub check: CheckSection,
     /// `[runbooks]`
     pub runbooks: RunbooksSection,
+    /// `[alerts]`
+    pub alerts: AlertsSection,
+    /// `[[route]]`, in the file's order.
+    pub routes: Vec<Route>,
     /// What the bot can start with, though somebody should look at it; in file order.
     pub warnings: Vec<Problem>,
 }
@@ -124,6 +130,28 @@ pub struct AccessSection {
     pub responders: Vec<String>,
     /// `commanders`: may do what needs a commander.
     pub commanders: Vec<String>,
+}
+
+/// `[alerts]`: what is done with alerts.
+#[derive(Debug, Clone)]
+pub struct AlertsSection {
+    /// `TREASURY_BOT_ALERTS_TOKEN` or `token_file`: what senders have to show as a bearer token;
+    /// without it no alerts are taken in.
+    pub token: Option<SecretString>,
+    /// `auto`: what the bot does by itself: `off`, `diagnose` (default) or `run`.
+    pub auto: Auto,
+    /// `declare_from`: alerts at least this bad declare an incident; default `SEV3`.
+    pub declare_from: Severity,
+    /// `ack_within`: then the next is asked; default 5 minutes.
+    pub ack_within: Duration,
+    /// `follow_up`: the first follow-up; default 10 minutes.
+    pub follow_up: Duration,
+    /// `quiet`: so long nothing may fire until it counts as over; default 5 minutes.
+    pub quiet: Duration,
+    /// `resolve`: `ask` (default) or `auto`.
+    pub resolves: bool,
+    /// `on_call`: user ids in the order in which they are asked.
+    pub on_call: Vec<String>,
 }
 
 /// `[policy]`: confirmations and patience. Durations are texts such as `90s`, `5m` or `1h30m`.

@@ -11,14 +11,14 @@ use toml::de::{DeTable, DeValue};
 use super::reader::{At, Reader, kind_of};
 use super::source::Report;
 use super::{
-    Config, Env, LogFormat, LogSection, PolicySection, RunbooksSection, WebSection, access, probes,
-    services, slack, store,
+    Config, Env, LogFormat, LogSection, PolicySection, RunbooksSection, WebSection, access, alerts,
+    probes, services, slack, store,
 };
 use crate::command::nearest;
 use crate::domain::Guarded;
 
 /// The sections that exist and their keys, to tell where a misplaced key belongs.
-pub(super) const SECTIONS: [(&str, &[&str]); 13] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 15] = [
     ("slack", &slack::KEYS),
     ("store", &["url", "url_file"]),
     ("web", &["listen", "health_listen"]),
@@ -41,10 +41,12 @@ pub(super) const SECTIONS: [(&str, &[&str]); 13] = [
     ("prometheus", &probes::PROMETHEUS),
     ("check", &probes::CHECK),
     ("runbooks", &["folder", "hold"]),
+    ("alerts", &alerts::ALERTS),
+    ("route", &alerts::ROUTE),
 ];
 
 /// Those that are lists: `[[service]]`.
-const LISTS: [&str; 3] = ["service", "database", "cache"];
+const LISTS: [&str; 4] = ["service", "database", "cache", "route"];
 
 /// Reads the whole text. What comes back counts only if nothing was reported as an error.
 pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Option<Config> {
@@ -85,6 +87,9 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         let message = "services name metrics, but there is no `prometheus` to ask";
         report.warning(None, message, Some(hint));
     }
+    let alerts = section(report, root, "alerts");
+    let alerts = alerts::alerts(report, alerts, env);
+    let routes = alerts::routes(report, root, &services);
     let check = probes::check(report, check);
     let runbooks = self::runbooks(report, runbooks);
     // Only now: every section's mistakes are told, whatever another one lacks.
@@ -102,6 +107,8 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         prometheus,
         check,
         runbooks,
+        alerts,
+        routes,
         warnings: Vec::new(),
     })
 }

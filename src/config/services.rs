@@ -9,11 +9,12 @@ use super::reader::{At, Reader, kind_of};
 use super::sections::elsewhere;
 use super::source::Report;
 use super::urls;
+use crate::command::nearest;
 use crate::domain::series::Metric;
 use crate::domain::{Service, ServiceName, Target};
 
 /// The keys of a service.
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 10] = [
     "name",
     "platform",
     "compose_project",
@@ -23,6 +24,7 @@ pub(super) const KEYS: [&str; 9] = [
     "health",
     "check",
     "metrics",
+    "depends_on",
 ];
 
 /// Most addresses and most metrics of a service.
@@ -73,6 +75,7 @@ pub(super) fn services(report: &mut Report<'_>, root: &DeTable<'_>) -> Vec<Servi
         }
         services.push(service);
     }
+    stands_on_nothing(report, &services);
     services
 }
 
@@ -121,6 +124,7 @@ fn service(
     });
     let check = addresses(report, &mut reader, health_url.as_ref());
     let metrics = metrics(report, &mut reader);
+    let depends_on = depends_on(report, &mut reader);
     reader.finish(report, elsewhere);
     let At { value: name, span } = name?;
     Some((
@@ -133,8 +137,38 @@ fn service(
             health_url,
             check,
             metrics,
+            depends_on,
         },
     ))
+}
+
+/// The services that this one stands on. That there are such is told once all are known.
+fn depends_on(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Vec<ServiceName> {
+    let mut names = Vec::new();
+    for entry in reader.texts(report, "depends_on").unwrap_or_default() {
+        match ServiceName::parse(entry.value) {
+            Ok(name) => names.push(name),
+            Err(error) => report.error(entry.span, error.to_string(), None),
+        }
+    }
+    names
+}
+
+/// Services that stand on something that is none.
+fn stands_on_nothing(report: &mut Report<'_>, services: &[Service]) {
+    for service in services {
+        for below in &service.depends_on {
+            if services.iter().all(|other| other.name != *below) {
+                let hint = nearest(below.as_str(), services.iter().map(|s| s.name.as_str()))
+                    .map(|near| format!("did you mean `{near}`?"));
+                let message = format!(
+                    "`{}` depends on `{below}`, which is no service",
+                    service.name
+                );
+                report.error(None, message, hint);
+            }
+        }
+    }
 }
 
 /// What `check` asks: the listed addresses, else the health address.

@@ -78,6 +78,8 @@ pub struct Service {
     pub health_url: Option<String>,
     /// The addresses that `check` asks.
     pub check: Vec<String>,
+    /// The services that it stands on: when they fail, it fails too.
+    pub depends_on: Vec<ServiceName>,
     /// Names for `graph`, each with what Prometheus is asked (PromQL).
     pub metrics: BTreeMap<String, String>,
 }

@@ -1,5 +1,7 @@
 //! The HTTP surface for machines: health, readiness, metrics; Slack's routes are merged in.
 
+mod alerts;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bot::Bot;
 use crate::store::Store;
+
+pub use alerts::alerts_router;
 
 /// The readiness check may take this long.
 const CHECK: Duration = Duration::from_secs(2);

@@ -19,7 +19,7 @@ use super::incidents::open_incident;
 use super::{Bot, Settings};
 use crate::domain::alert::{Alert, Auto, News, Routed, Routes, Tracked};
 use crate::domain::timeline::{Draft, cut};
-use crate::domain::{EntryKind, IncidentId, Person, ServiceName, Severity, Stream};
+use crate::domain::{EntryKind, IncidentId, Person, Severity, Stream};
 use crate::store::{AlertRecord, Followed, NewIncident, StoreError, Tx};
 
 /// The message of a conversation is written at most this often while alerts come.
@@ -42,8 +42,6 @@ pub struct AlertSettings {
     pub quiet: Duration,
     /// The bot resolves incidents that were quiet; otherwise it proposes to.
     pub resolves: bool,
-    /// What services stand on.
-    pub depends_on: BTreeMap<ServiceName, Vec<ServiceName>>,
     /// Whom to ask when somebody does not answer: people by id, in the order of asking.
     pub on_call: Vec<Person>,
 }
@@ -60,7 +58,6 @@ impl Default for AlertSettings {
             follow_up: Duration::from_secs(600),
             quiet: Duration::from_secs(300),
             resolves: false,
-            depends_on: BTreeMap::new(),
             on_call: Vec::new(),
         }
     }

@@ -1,5 +1,7 @@
 //! The sentences about alerts.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -192,14 +194,17 @@ fn cause(
 ) -> Option<Line> {
     let own = followed.service.as_ref().filter(|_| summary.firing > 0)?;
     let all = others.iter().chain([own]).cloned().collect();
-    let order = likely_cause(&all, &bot.settings().alerts.depends_on);
+    let depends = bot.catalogue().services().iter();
+    let depends: BTreeMap<_, _> = depends
+        .map(|service| (service.name.clone(), service.depends_on.clone()))
+        .collect();
+    let order = likely_cause(&all, &depends);
     let rest: Vec<&ServiceName> = order.iter().filter(|one| *one != own).collect();
     if rest.is_empty() {
         return None;
     }
     let names: Vec<String> = rest.iter().take(5).map(ToString::to_string).collect();
     let mut line = Line::new().text("Also firing: ").code(names.join(", "));
-    let depends = &bot.settings().alerts.depends_on;
     if let Some(first) = order.first()
         && depends.values().any(|below| below.contains(first))
     {

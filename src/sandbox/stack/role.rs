@@ -106,6 +106,15 @@ impl Role {
         }
     }
 
+    /// What it stands on.
+    fn below(self) -> &'static [Self] {
+        match self {
+            Self::Frontend => &[Self::Api],
+            Self::Api => &[Self::Postgres, Self::Redis],
+            Self::Postgres | Self::Redis => &[],
+        }
+    }
+
     /// Its catalogue entry, with the bounds that `scale` keeps to.
     pub fn service(self) -> Option<Service> {
         let max_replicas = match self {
@@ -123,6 +132,11 @@ impl Role {
             health_url: None,
             check: Vec::new(),
             metrics: std::collections::BTreeMap::new(),
+            depends_on: self
+                .below()
+                .iter()
+                .filter_map(|role| ServiceName::parse(role.name()).ok())
+                .collect(),
         })
     }
 }

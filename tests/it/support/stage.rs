@@ -285,6 +285,7 @@ pub fn plan(
             groups: Vec::new(),
         },
         listen,
+        alerts_token: Some(SecretString::from("alerts-token")),
         health_listen: None,
         settings: Settings {
             command: "/treasury".into(),

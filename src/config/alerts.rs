@@ -1,0 +1,162 @@
+//! `[alerts]` and `[[route]]`.
+
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use super::reader::{Reader, kind_of};
+use super::sections::elsewhere;
+use super::source::Report;
+use super::{AlertsSection, Env, secret};
+use crate::command::nearest;
+use crate::domain::alert::{Auto, Matcher, Route};
+use crate::domain::{Service, ServiceName, Severity, person};
+
+/// The keys of `[alerts]`.
+pub(super) const ALERTS: [&str; 8] = [
+    "token_file",
+    "auto",
+    "declare_from",
+    "ack_within",
+    "follow_up",
+    "quiet",
+    "resolve",
+    "on_call",
+];
+
+/// The keys of `[[route]]`.
+pub(super) const ROUTE: [&str; 6] = ["match", "service", "severity", "runbook", "team", "auto"];
+
+const TOKEN: &str = "TREASURY_BOT_ALERTS_TOKEN";
+
+const AUTO: [(&str, Auto); 3] = [
+    ("off", Auto::Off),
+    ("diagnose", Auto::Diagnose),
+    ("run", Auto::Run),
+];
+
+const SEVERITIES: [(&str, Severity); 4] = [
+    ("SEV1", Severity::Sev1),
+    ("SEV2", Severity::Sev2),
+    ("SEV3", Severity::Sev3),
+    ("SEV4", Severity::Sev4),
+];
+
+/// `[alerts]`
+pub(super) fn alerts(
+    report: &mut Report<'_>,
+    mut section: Reader<'_, '_>,
+    env: Env<'_>,
+) -> AlertsSection {
+    let named = section.text(report, "token_file");
+    let token = secret::environment(env, TOKEN)
+        .or_else(|| named.and_then(|path| secret::file(report, "alerts.token_file", &path)));
+    let mut span = |report: &mut Report<'_>, key, default| {
+        section
+            .duration(report, key)
+            .unwrap_or(Duration::from_secs(default))
+    };
+    let (ack_within, follow_up, quiet) = (
+        span(report, "ack_within", 300),
+        span(report, "follow_up", 600),
+        span(report, "quiet", 300),
+    );
+    let resolves = section
+        .word(report, "resolve", &[("ask", false), ("auto", true)])
+        .unwrap_or(false);
+    let mut on_call = Vec::new();
+    for entry in section.texts(report, "on_call").unwrap_or_default() {
+        if person::is_slack_user_id(entry.value) {
+            on_call.push(entry.value.to_owned());
+        } else {
+            let message = format!("`{}` in `alerts.on_call` is no user id", entry.value);
+            let hint = "write a user id (`U…`): in Slack, Profile, Copy member ID".to_owned();
+            report.error(entry.span, message, Some(hint));
+        }
+    }
+    let alerts = AlertsSection {
+        token,
+        auto: section
+            .word(report, "auto", &AUTO)
+            .unwrap_or(Auto::Diagnose),
+        declare_from: section
+            .word(report, "declare_from", &SEVERITIES)
+            .unwrap_or(Severity::Sev3),
+        ack_within,
+        follow_up,
+        quiet,
+        resolves,
+        on_call,
+    };
+    section.finish(report, elsewhere);
+    alerts
+}
+
+/// All routes, in the file's order.
+pub(super) fn routes(
+    report: &mut Report<'_>,
+    root: &DeTable<'_>,
+    services: &[Service],
+) -> Vec<Route> {
+    let Some((key, value)) = root.get_key_value("route") else {
+        return Vec::new();
+    };
+    let DeValue::Array(list) = value.get_ref() else {
+        let message = format!(
+            "`route` must be a list of tables, not {}",
+            kind_of(value.get_ref())
+        );
+        report.error(key.span(), message, Some("write `[[route]]`".to_owned()));
+        return Vec::new();
+    };
+    let mut routes = Vec::new();
+    for entry in list {
+        let DeValue::Table(table) = entry.get_ref() else {
+            let message = format!("`route` must list tables, not {}", kind_of(entry.get_ref()));
+            report.error(entry.span(), message, Some("write `[[route]]`".to_owned()));
+            continue;
+        };
+        let reader = Reader::new("route", Some(entry.span()), Some(table));
+        routes.push(route(report, reader, services));
+    }
+    routes
+}
+
+fn route(report: &mut Report<'_>, mut reader: Reader<'_, '_>, services: &[Service]) -> Route {
+    let mut matchers = Vec::new();
+    for entry in reader.texts(report, "match").unwrap_or_default() {
+        match Matcher::parse(entry.value) {
+            Ok(matcher) => matchers.push(matcher),
+            Err(error) => report.error(entry.span, format!("`route.match`: {error}"), None),
+        }
+    }
+    let service = reader.text(report, "service").and_then(|text| {
+        let known = services
+            .iter()
+            .find(|service| service.name.as_str() == text.value);
+        if known.is_none() {
+            let names = services.iter().map(|service| service.name.as_str());
+            let hint = nearest(text.value, names).map(|near| format!("did you mean `{near}`?"));
+            let message = format!("`route.service`: there is no service `{}`", text.value);
+            report.error(text.span, message, hint);
+        }
+        known.map(|service| service.name.clone())
+    });
+    let mut word = |report: &mut Report<'_>, key| {
+        reader
+            .text(report, key)
+            .map(|text| text.value.trim().to_owned())
+            .filter(|text| !text.is_empty())
+    };
+    let (runbook, team) = (word(report, "runbook"), word(report, "team"));
+    let route = Route {
+        matchers,
+        service: service as Option<ServiceName>,
+        severity: reader.word(report, "severity", &SEVERITIES),
+        runbook,
+        team,
+        auto: reader.word(report, "auto", &AUTO),
+    };
+    reader.finish(report, elsewhere);
+    route
+}

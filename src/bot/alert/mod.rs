@@ -243,7 +243,11 @@ async fn fired(
         .iter()
         .map(|record| record.routed.severity)
         .min();
-    note(tx, &followed, "fire", &group.fired).await?;
+    let what = match group.fired.len() {
+        1 => "1 alert fires".to_owned(),
+        n => format!("{n} alerts fire"),
+    };
+    note(tx, &followed, &what, &group.fired).await?;
     if let (Some(id), Some(worst), false) = (followed.incident, worst, new) {
         worsen(tx, id, worst).await?;
     }
@@ -284,7 +288,11 @@ async fn resolved(tx: &mut Tx, settings: &Settings, group: &Group) -> Result<(),
             continue;
         };
         if !over.is_empty() {
-            note(tx, &followed, "are over", &over).await?;
+            let what = match over.len() {
+                1 => "1 alert is over".to_owned(),
+                n => format!("{n} alerts are over"),
+            };
+            note(tx, &followed, &what, &over).await?;
         }
         if followed.over {
             continue;
@@ -430,11 +438,7 @@ async fn note(
         0 => String::new(),
         n => format!(" and {n} further kinds"),
     };
-    let text = format!(
-        "{} alerts {what}: {}{more}",
-        records.len(),
-        listed.join(", ")
-    );
+    let text = format!("{what}: {}{more}", listed.join(", "));
     let alerts: Vec<_> = records
         .iter()
         .take(LISTED)

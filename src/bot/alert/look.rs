@@ -21,10 +21,13 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// Changes that are told.
 const MOST_CHANGES: usize = 8;
 
+/// An answer for machines and for people, or why there is none.
+type Answered = Result<(Value, Message), String>;
+
 /// What was seen of a service.
 pub(super) struct Seen {
-    /// Each question with its answer, or why there is none.
-    pub(super) answers: Vec<(&'static str, Result<(Value, Message), String>)>,
+    /// Each question with its answer.
+    pub(super) answers: Vec<(&'static str, Answered)>,
     /// What was changed lately, oldest first.
     pub(super) changes: Vec<Entry>,
 }

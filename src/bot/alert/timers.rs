@@ -281,7 +281,7 @@ impl Bot {
                     tell(tx, &followed).await?;
                     let key = format!(
                         "quiet:{told}:{}",
-                        followed.quiet_since.map_or(0, |at| at.as_second())
+                        followed.quiet_since.map_or(0, Timestamp::as_second)
                     );
                     tx.outbox_put(&outgoing(&followed, key, message)).await
                 })

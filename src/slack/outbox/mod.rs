@@ -7,6 +7,7 @@
 mod channels;
 mod file;
 mod message;
+mod pace;
 mod room;
 
 use std::collections::{HashMap, HashSet};
@@ -20,6 +21,8 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::channels::Channels;
+use self::pace::{Pace, Turn};
+
 use super::client::{ApiError, Client, backoff, mend};
 use super::directory::People;
 use super::inbound::Reader;
@@ -64,14 +67,6 @@ enum Failure {
     Never(String),
 }
 
-/// A method that Slack has limited.
-struct Pause {
-    lane: String,
-    until: Instant,
-    /// Two lanes were told to wait: the limit is the workspace's, not a channel's.
-    everywhere: bool,
-}
-
 /// The poster. One per process.
 pub struct Outbox {
     store: Store,
@@ -81,7 +76,9 @@ pub struct Outbox {
     /// Knows which addresses for answers are Slack's.
     reader: Reader,
     owner: String,
-    pauses: Mutex<HashMap<&'static str, Pause>>,
+    pace: Pace,
+    /// Incidents whose channels have their topic and members.
+    furnished: Mutex<HashSet<i64>>,
     /// When a message was last posted or edited.
     edited: Mutex<HashMap<i64, Instant>>,
     /// Parcels whose last attempt surely posted nothing.
@@ -100,7 +97,8 @@ impl Outbox {
             people,
             reader,
             owner: format!("slack-{:016x}", rand::random::<u64>()),
-            pauses: Mutex::default(),
+            pace: Pace::default(),
+            furnished: Mutex::default(),
             edited: Mutex::default(),
             unsent: Mutex::default(),
             uses: Mutex::default(),
@@ -250,57 +248,23 @@ impl Outbox {
         self.store.outbox_dead(parcel.id, why).await
     }
 
-    /// Calls a method, unless it is limited for everybody just now; remembers if it gets limited.
+    /// Calls a method when its turn has come; remembers if it gets limited.
     async fn call(
         &self,
         parcel: &Parcel,
         method: &'static str,
         body: &Value,
     ) -> Result<Value, ApiError> {
-        if let Some(after) = self.paused(method) {
-            return Err(ApiError::RateLimited { after });
+        let lane = parcel.outgoing.to.lane();
+        match self.pace.turn(method, &lane, Instant::now()) {
+            Turn::In(wait) => tokio::time::sleep(wait).await,
+            Turn::NotBefore(after) => return Err(ApiError::RateLimited { after }),
         }
         let result = self.client.post(method, body).await;
         if let Err(ApiError::RateLimited { after }) = result {
-            self.pause(method, parcel.outgoing.to.lane(), after);
+            self.pace.refused(method, &lane, after, Instant::now());
         }
         result
-    }
-
-    fn paused(&self, method: &str) -> Option<Duration> {
-        let pauses = lock(&self.pauses);
-        let pause = pauses.get(method).filter(|pause| pause.everywhere)?;
-        let left = pause.until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
-    }
-
-    fn pause(&self, method: &'static str, lane: String, after: Duration) {
-        let until = Instant::now() + after;
-        let mut pauses = lock(&self.pauses);
-        match pauses.get_mut(method) {
-            Some(pause) if pause.until > Instant::now() => {
-                if pause.lane != lane && !pause.everywhere {
-                    pause.everywhere = true;
-                    tracing::warn!(
-                        method,
-                        seconds = after.as_secs(),
-                        "Slack limits this method for the whole workspace"
-                    );
-                }
-                pause.until = pause.until.max(until);
-            }
-            _ => {
-                let everywhere = false;
-                pauses.insert(
-                    method,
-                    Pause {
-                        lane,
-                        until,
-                        everywhere,
-                    },
-                );
-            }
-        }
     }
 }
 

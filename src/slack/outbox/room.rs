@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::channels::find_channel;
-use super::{Failure, Outbox, Outcome};
+use super::{Failure, Outbox, Outcome, lock};
 use crate::domain::{Content, IncidentId, Line, Message, Part, Person, Place};
 use crate::slack::client::ApiError;
 use crate::slack::render::one_line;
@@ -50,7 +50,11 @@ impl Outbox {
                 thread: None,
             }) = &place
         {
-            self.furnish(parcel, channel, topic, members).await?;
+            // Once a process: an announcement that has to wait must not repeat all of this.
+            if !lock(&self.furnished).contains(&incident.0) {
+                self.furnish(parcel, channel, topic, members).await?;
+                lock(&self.furnished).insert(incident.0);
+            }
         }
         let sent = self.announce(parcel, announcement, place.as_ref()).await?;
         if place.is_none()

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::super::{ApiError, Outbox};
 use crate::domain::{Destination, Place, Tone};
 use crate::sandbox::slack::Fault;
@@ -144,20 +146,11 @@ async fn a_limit_met_in_two_channels_is_kept_in_all() {
     let bench = Bench::start().await.by_hand().await;
     let outbox = bench.outbox(PATIENCE);
     let long = Duration::from_secs(40);
-    outbox.pause("chat.postMessage", "a".into(), long);
-    outbox.pause("chat.postMessage", "a".into(), long);
-    assert_eq!(
-        outbox.paused("chat.postMessage"),
-        None,
-        "one channel's own limit"
-    );
-    outbox.pause("chat.postMessage", "b".into(), long);
-    assert!(
+    for lane in ["a", "b"] {
         outbox
-            .paused("chat.postMessage")
-            .is_some_and(|left| left > Duration::from_secs(30))
-    );
-    assert_eq!(outbox.paused("chat.update"), None);
+            .pace
+            .refused("chat.postMessage", lane, long, Instant::now());
+    }
     // A delivery is put off without a call, and is no failure.
     bench
         .put("m", in_channel(CHANNEL), message(Tone::Plain, "later"))

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod alertmanager;
 mod alerts;
 mod changes;
 mod cli;

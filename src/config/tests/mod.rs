@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::domain::{Guarded, Target};
+use crate::domain::alert::Auto;
+use crate::domain::{Guarded, Severity, Target};
 
 mod bad;
 mod mistakes;
@@ -227,21 +228,21 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 51);
+    assert_eq!(keys, 66);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()
         .partition(|problem| problem.message.contains("can't read /"));
-    // The passwords of database and cache, Prometheus' token, the certificate authorities, the
-    // folder of runbooks.
-    assert_eq!(unreadable.len(), 5, "{problems:?}");
+    // The passwords of database and cache, Prometheus' and the alerts' token, the certificate
+    // authorities, the folder of runbooks.
+    assert_eq!(unreadable.len(), 6, "{problems:?}");
     assert_eq!(others.len(), 1, "{problems:?}");
     assert_eq!(others[0].message, "`store` has both `url` and `url_file`");
     let problems = match Config::parse(&all, "treasury-bot.toml", &|_| None) {
         Ok(config) => panic!("{config:?}"),
         Err(errors) => errors.problems,
     };
-    assert_eq!(problems.len(), 9, "{problems:?}");
+    assert_eq!(problems.len(), 10, "{problems:?}");
 }
 
 /// A file of lines that are nearly right, some with the secret `S3CRET`.
@@ -326,4 +327,39 @@ proptest! {
             prop_assert!(!shown.contains("S3CRET"), "{text}\n{errors}");
         }
     }
+}
+
+#[test]
+fn alerts_and_routes_are_read_and_their_mistakes_told() {
+    let service = "[[service]]\nname = 'api'\nplatform = 'docker'\ncontainer = 'api'\n";
+    let config = good(&format!(
+        "[alerts]\nauto = 'run'\ndeclare_from = 'SEV2'\nresolve = 'auto'\non_call = ['U1']\n\
+         [[route]]\nmatch = ['team=\"web\"']\nservice = 'api'\nseverity = 'SEV1'\n{service}"
+    ));
+    assert_eq!(
+        (config.alerts.auto, config.alerts.declare_from),
+        (Auto::Run, Severity::Sev2)
+    );
+    assert!(config.alerts.resolves && config.alerts.token.is_none());
+    assert_eq!(config.routes[0].service.as_ref().unwrap().as_str(), "api");
+    let told: Vec<String> = bad(&format!(
+        "[alerts]\nauto = 'always'\non_call = ['@ana']\n[[route]]\nmatch = ['team=web']\n\
+         service = 'apj'\n{service}depends_on = ['redis']\n"
+    ))
+    .into_iter()
+    .map(|problem| problem.message)
+    .collect();
+    for expected in [
+        "`api` depends on `redis`, which is no service",
+        "`alerts.auto` can't be `always`",
+        "`@ana` in `alerts.on_call` is no user id",
+        "`route.match`: team=web: the value has to be in double quotes",
+        "`route.service`: there is no service `apj`",
+    ] {
+        assert!(
+            told.iter().any(|one| one.starts_with(expected)),
+            "{expected}: {told:?}"
+        );
+    }
+    assert_eq!(told.len(), 5, "{told:?}");
 }

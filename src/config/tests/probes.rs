@@ -216,11 +216,11 @@ fn times_hosts_metrics_and_words_out_of_bounds_are_told() {
         ),
         (
             "[policy]\nconfirm = ['restart', 'dB']\n".into(),
-            "2:23 `policy.confirm` can't be `dB` (it can be `restart` or `scale` or `db`)",
+            "2:23 `policy.confirm` can't be `dB` (it can be `restart` or `scale` or `deploy` or `isolate` or `db`)",
         ),
         (
             "[policy]\nconfirm = ['terminate']\n".into(),
-            "2:12 `policy.confirm` can't be `terminate` (it can be `restart` or `scale` or `db`)",
+            "2:12 `policy.confirm` can't be `terminate` (it can be `restart` or `scale` or `deploy` or `isolate` or `db`)",
         ),
         (
             "[[service]]\nname = 'x'\ncontainer = 'x'\nmetrics = { errors = 7 }\n".into(),

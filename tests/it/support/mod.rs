@@ -1,5 +1,6 @@
 //! What the tests stand on.
 
+pub mod alertmanager;
 pub mod browser;
 pub mod engine;
 pub mod postgres;

@@ -1,0 +1,142 @@
+//! A throw-away Alertmanager, and a Prometheus that evaluates our rules for it, on free ports.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::free_port;
+
+/// A server; ends when dropped.
+struct Server(Child);
+
+impl Server {
+    async fn start(program: &str, folder: &Path, args: &[String], ready: &str) -> Self {
+        let child = Command::new(program)
+            .current_dir(folder)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut server = Self(child);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !reqwest::get(ready)
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
+        {
+            if let Some(status) = server.0.try_wait().unwrap() {
+                panic!("{program} ended: {status}");
+            }
+            assert!(Instant::now() < deadline, "{program} is not ready");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Ended already where the test wanted that.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A running Alertmanager.
+pub struct Alertmanager {
+    _server: Server,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Alertmanager {
+    /// Starts one that sends everything to a bot there, with this token, without waiting.
+    pub async fn start(bot: SocketAddr, token: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let config = format!(
+            "route:\n  receiver: bot\n  group_by: [service]\n  group_wait: 0s\n  group_interval: 1s\n  \
+             repeat_interval: 1h\nreceivers:\n- name: bot\n  webhook_configs:\n  - url: \
+             http://{bot}/alerts/alertmanager\n    send_resolved: true\n    http_config:\n      \
+             authorization:\n        credentials: {token}\n"
+        );
+        std::fs::write(folder.path().join("alertmanager.yml"), config).unwrap();
+        let args = [
+            "--config.file=alertmanager.yml".to_owned(),
+            format!("--web.listen-address=127.0.0.1:{port}"),
+            "--cluster.listen-address=".to_owned(),
+            "--storage.path=data".to_owned(),
+        ];
+        let ready = format!("http://127.0.0.1:{port}/-/ready");
+        let server = Server::start("prometheus-alertmanager", folder.path(), &args, &ready).await;
+        Self {
+            _server: server,
+            port,
+            _folder: folder,
+        }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// How often a notification could not be delivered so far.
+    pub async fn failures(&self) -> f64 {
+        let page = reqwest::get(format!("{}/metrics", self.url()))
+            .await
+            .unwrap();
+        let page = page.text().await.unwrap();
+        page.lines()
+            .filter(|line| {
+                line.starts_with("alertmanager_notification_requests_failed_total")
+                    && line.contains("webhook")
+            })
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+}
+
+/// A Prometheus with the rules that we ship, in a hurry: it scrapes a page and evaluates each 200 ms.
+pub struct Rules {
+    _server: Server,
+    _folder: tempfile::TempDir,
+}
+
+impl Rules {
+    /// Starts it; `page` is `host:port`, `path` where the metrics are.
+    pub async fn start(page: SocketAddr, path: &str, alertmanager: &Alertmanager) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/prometheus/alerts.yml");
+        let rules = std::fs::read_to_string(shipped).unwrap();
+        let hasty = rules
+            .replace("for: 2m", "for: 0s")
+            .replace("for: 5m", "for: 0s")
+            .replace("for: 30s", "for: 0s")
+            .replace("[2m]", "[3s]");
+        std::fs::write(folder.path().join("alerts.yml"), hasty).unwrap();
+        let config = format!(
+            "global:\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\n  evaluation_interval: 200ms\n\
+             rule_files: [alerts.yml]\nalerting:\n  alertmanagers:\n  - static_configs:\n    - targets: \
+             ['127.0.0.1:{}']\nscrape_configs:\n- job_name: treasury\n  honor_labels: true\n  \
+             metrics_path: {path}\n  static_configs:\n  - targets: ['{page}']\n",
+            alertmanager.port
+        );
+        std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
+        let args = [
+            "--config.file=prometheus.yml".to_owned(),
+            format!("--web.listen-address=127.0.0.1:{port}"),
+            "--storage.tsdb.path=data".to_owned(),
+            "--log.level=error".to_owned(),
+        ];
+        let ready = format!("http://127.0.0.1:{port}/-/ready");
+        let server = Server::start("prometheus", folder.path(), &args, &ready).await;
+        Self {
+            _server: server,
+            _folder: folder,
+        }
+    }
+}

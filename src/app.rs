@@ -133,6 +133,7 @@ fn alerts(config: &Config) -> AlertSettings {
         ack_within: section.ack_within,
         follow_up: section.follow_up,
         quiet: section.quiet,
+        watch: config.watch,
         resolves: section.resolves,
         on_call: section
             .on_call

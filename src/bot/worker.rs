@@ -134,6 +134,7 @@ impl Bot {
         self.inner.tasks.spawn(self.clone().keep_alive());
         self.inner.tasks.spawn(self.clone().keep_recovering());
         self.inner.tasks.spawn(self.clone().keep_watching());
+        self.begin_watching().await?;
         self.inner.tasks.spawn(self.clone().keep_timers());
         self.inner.tasks.spawn(self.clone().keep_telling());
         let shutdown = &self.inner.shutdown;

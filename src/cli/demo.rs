@@ -123,7 +123,14 @@ impl Demo {
                     confirm_within: Duration::from_secs(300),
                     patience: Patience::default(),
                     hold: Duration::from_secs(900),
-                    alerts: crate::bot::AlertSettings::default(),
+                    alerts: crate::bot::AlertSettings {
+                        watch: Some(crate::domain::alert::WatchSettings {
+                            every: Duration::from_secs(5),
+                            lasting: Duration::from_secs(10),
+                            ..crate::domain::alert::WatchSettings::default()
+                        }),
+                        ..crate::bot::AlertSettings::default()
+                    },
                     incident_channels: true,
                 },
                 catalogue,

@@ -9,7 +9,7 @@ use super::sections::elsewhere;
 use super::source::Report;
 use super::{AlertsSection, Env, secret};
 use crate::command::nearest;
-use crate::domain::alert::{Auto, Matcher, Route};
+use crate::domain::alert::{Auto, Matcher, Route, WatchSettings};
 use crate::domain::{Service, ServiceName, Severity, person};
 
 /// The keys of `[alerts]`.
@@ -26,6 +26,9 @@ pub(super) const ALERTS: [&str; 8] = [
 
 /// The keys of `[[route]]`.
 pub(super) const ROUTE: [&str; 6] = ["match", "service", "severity", "runbook", "team", "auto"];
+
+/// The keys of `[watch]`.
+pub(super) const WATCH: [&str; 5] = ["enabled", "every", "lasting", "memory", "errors"];
 
 const TOKEN: &str = "TREASURY_BOT_ALERTS_TOKEN";
 
@@ -90,6 +93,34 @@ pub(super) fn alerts(
     };
     section.finish(report, elsewhere);
     alerts
+}
+
+/// `[watch]`: on where there is no Prometheus to do it.
+pub(super) fn watch(
+    report: &mut Report<'_>,
+    mut section: Reader<'_, '_>,
+    prometheus: bool,
+) -> Option<WatchSettings> {
+    let usual = WatchSettings::default();
+    let enabled = section.boolean(report, "enabled").unwrap_or(!prometheus);
+    let mut percent = |report: &mut Report<'_>, key, usual: f64| {
+        section
+            .number(report, key, 100)
+            .map_or(usual, |at| f64::from(at.value))
+    };
+    let memory_percent = percent(report, "memory", usual.memory_percent);
+    let error_percent = percent(report, "errors", usual.error_percent);
+    let watch = WatchSettings {
+        every: section
+            .duration(report, "every")
+            .unwrap_or(usual.every)
+            .max(Duration::from_secs(1)),
+        lasting: section.duration(report, "lasting").unwrap_or(usual.lasting),
+        memory_percent,
+        error_percent,
+    };
+    section.finish(report, elsewhere);
+    enabled.then_some(watch)
 }
 
 /// All routes, in the file's order.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::domain::alert::{Auto, Route};
+use crate::domain::alert::{Auto, Route, WatchSettings};
 use crate::domain::{Guarded, Service, ServiceName, Severity};
 
 mod access;
@@ -71,6 +71,9 @@ pub struct Config {
     pub runbooks: RunbooksSection,
     /// `[alerts]`
     pub alerts: AlertsSection,
+    /// `[watch]`: what the bot watches for by itself; `None` where there is a Prometheus, unless it
+    /// is wanted.
+    pub watch: Option<WatchSettings>,
     /// `[[route]]`, in the file's order.
     pub routes: Vec<Route>,
     /// What the bot can start with, though somebody should look at it; in file order.

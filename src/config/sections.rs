@@ -18,7 +18,7 @@ use crate::command::nearest;
 use crate::domain::Guarded;
 
 /// The sections that exist and their keys, to tell where a misplaced key belongs.
-pub(super) const SECTIONS: [(&str, &[&str]); 15] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 16] = [
     ("slack", &slack::KEYS),
     ("store", &["url", "url_file"]),
     ("web", &["listen", "health_listen"]),
@@ -43,6 +43,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 15] = [
     ("runbooks", &["folder", "hold"]),
     ("alerts", &alerts::ALERTS),
     ("route", &alerts::ROUTE),
+    ("watch", &alerts::WATCH),
 ];
 
 /// Those that are lists: `[[service]]`.
@@ -90,6 +91,8 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
     let alerts = section(report, root, "alerts");
     let alerts = alerts::alerts(report, alerts, env);
     let routes = alerts::routes(report, root, &services);
+    let watch = section(report, root, "watch");
+    let watch = alerts::watch(report, watch, prometheus.is_some());
     let check = probes::check(report, check);
     let runbooks = self::runbooks(report, runbooks);
     // Only now: every section's mistakes are told, whatever another one lacks.
@@ -108,6 +111,7 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         check,
         runbooks,
         alerts,
+        watch,
         routes,
         warnings: Vec::new(),
     })

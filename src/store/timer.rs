@@ -42,6 +42,25 @@ impl Tx {
         Ok(())
     }
 
+    /// Sets a timer, unless one is set already under this key.
+    pub async fn timer_begin(
+        &mut self,
+        key: &str,
+        due_at: Timestamp,
+        what: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO timer (key, due_at, what) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        )
+        .bind(key.to_owned())
+        .bind(due_at.as_microsecond())
+        .bind(what.to_owned())
+        .execute(self.connection())
+        .await?;
+        self.timers_changed = true;
+        Ok(())
+    }
+
     /// Removes a timer, if it is set.
     pub async fn timer_unset(&mut self, key: &str) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM timer WHERE key = $1")

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use treasury_bot::bot::AlertSettings;
-use treasury_bot::domain::alert::Auto;
+use treasury_bot::domain::alert::{Auto, WatchSettings};
 use treasury_bot::domain::{EntryKind, Person, Status};
 use treasury_bot::sandbox::stack::Fault;
 
@@ -386,6 +386,26 @@ async fn two_bots_on_one_store_do_everything_once() {
         (1, 3)
     );
     other.stop().await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn without_prometheus_the_bot_sees_by_itself_what_is_ill_and_when_it_is_over() {
+    let mut alerts = hasty_without_escalation();
+    alerts.resolves = true;
+    alerts.watch = Some(WatchSettings {
+        every: Duration::from_millis(200),
+        lasting: Duration::from_millis(300),
+        ..WatchSettings::default()
+    });
+    let stage = stage(alerts).await;
+    stage.stack.put_in(Fault::CacheDown, None).unwrap();
+    let room = stage.room(1).await;
+    let told = stage.said(&room, "1 alert fires for redis").await;
+    assert!(words_of(&told).contains("CacheDown"), "{}", words_of(&told));
+    stage.stack.take_out(Fault::CacheDown);
+    stage.said(&room, "is resolved").await;
+    assert_eq!(stage.app.store.alerts_count().await.unwrap(), (1, 0));
     stage.finish().await;
 }
 

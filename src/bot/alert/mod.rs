@@ -7,6 +7,7 @@
 mod command;
 mod look;
 mod timers;
+mod watchers;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,7 +18,7 @@ use serde_json::json;
 pub use self::timers::What;
 use super::incidents::open_incident;
 use super::{Bot, Settings};
-use crate::domain::alert::{Alert, Auto, News, Routed, Routes, Tracked};
+use crate::domain::alert::{Alert, Auto, News, Routed, Routes, Tracked, WatchSettings};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, IncidentId, Person, Severity, Stream};
 use crate::store::{AlertRecord, Followed, NewIncident, StoreError, Tx};
@@ -42,6 +43,8 @@ pub struct AlertSettings {
     pub quiet: Duration,
     /// The bot resolves incidents that were quiet; otherwise it proposes to.
     pub resolves: bool,
+    /// What the bot watches for by itself; `None`: nothing.
+    pub watch: Option<WatchSettings>,
     /// Whom to ask when somebody does not answer: people by id, in the order of asking.
     pub on_call: Vec<Person>,
 }
@@ -58,6 +61,7 @@ impl Default for AlertSettings {
             follow_up: Duration::from_secs(600),
             quiet: Duration::from_secs(300),
             resolves: false,
+            watch: None,
             on_call: Vec::new(),
         }
     }

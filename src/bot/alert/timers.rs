@@ -39,6 +39,8 @@ pub enum What {
     Escalate,
     /// It was quiet for long enough.
     Quiet,
+    /// The bot looks around; what it knows so far.
+    Watch(super::watchers::Known),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,6 +67,22 @@ pub(super) async fn set(
         what: what.clone(),
     };
     tx.timer_set(&key(kind, told), due_at, &serde_json::to_string(&stored)?)
+        .await
+}
+
+/// Sets a timer, unless one is set under this key already.
+pub(super) async fn begin(
+    tx: &mut Tx,
+    kind: &str,
+    told: &str,
+    due_at: Timestamp,
+    what: &What,
+) -> Result<(), StoreError> {
+    let stored = Stored {
+        told: told.to_owned(),
+        what: what.clone(),
+    };
+    tx.timer_begin(&key(kind, told), due_at, &serde_json::to_string(&stored)?)
         .await
 }
 
@@ -138,6 +156,7 @@ impl Bot {
             What::FollowUp => self.follow_up(timer, told).await,
             What::Escalate => self.escalate(timer, told).await,
             What::Quiet => self.was_quiet(timer, told).await,
+            What::Watch(known) => self.look_around(timer, known).await,
         }
     }
 

@@ -7,6 +7,7 @@ mod tracked;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,30 @@ impl Alert {
             .or_else(|| self.annotation("description"))
             .or_else(|| self.annotation("message"))
             .unwrap_or_else(|| self.name())
+    }
+}
+
+/// What the bot watches for by itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WatchSettings {
+    /// How often it looks.
+    pub every: Duration,
+    /// For so long something has to be ill until it fires.
+    pub lasting: Duration,
+    /// Memory of a replica, percent of its limit.
+    pub memory_percent: f64,
+    /// Answers 5xx in a service's access log, percent.
+    pub error_percent: f64,
+}
+
+impl Default for WatchSettings {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(15),
+            lasting: Duration::from_secs(60),
+            memory_percent: 90.0,
+            error_percent: 10.0,
+        }
     }
 }
 

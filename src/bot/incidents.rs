@@ -81,10 +81,14 @@ impl Bot {
             declared_by: person.clone(),
         };
         let settings = self.settings().clone();
+        let offered = self.runbooks_about(&new.title);
         Ok(Effect::write(move |tx| {
             Box::pin(async move {
                 let incident = open_incident(tx, new, &settings, vec![person]).await?;
                 let id = incident.id;
+                if !offered.is_empty() {
+                    tx.outbox_put(&offer(&incident, &offered)).await?;
+                }
                 let answer = Message::new(
                     Tone::Good,
                     Line::new().bold(id).text(format!(
@@ -100,6 +104,25 @@ impl Bot {
                 })
             })
         }))
+    }
+
+    /// The runbooks that are offered for incidents about one of the title's words, by name and title.
+    fn runbooks_about(&self, title: &str) -> Vec<(String, String)> {
+        use crate::runbook::Trigger;
+        let title = title.to_lowercase();
+        let has = |word: &str| {
+            title
+                .match_indices(word)
+                .any(|(at, _)| !title[..at].ends_with(char::is_alphanumeric))
+        };
+        let runbooks = self.inner.shelf.runbooks().filter(|runbook| {
+            let mut triggers = runbook.triggers.iter();
+            triggers.any(|trigger| matches!(trigger, Trigger::Keyword(word) if has(word)))
+        });
+        runbooks
+            .take(3)
+            .map(|runbook| (runbook.name.value.clone(), runbook.title.clone()))
+            .collect()
     }
 
     pub(super) async fn incident_list(&self, all: bool) -> Result<Effect, Fault> {
@@ -442,6 +465,36 @@ impl Bot {
     }
 }
 
+/// The runbooks that may help, said in the incident's place.
+fn offer(incident: &Incident, runbooks: &[(String, String)]) -> Outgoing {
+    let service = match incident.services.as_slice() {
+        [only] => format!(" service={only}"),
+        _ => String::new(),
+    };
+    let mut message = Message::new(Tone::Plain, "Runbooks that may help");
+    let mut buttons = Vec::new();
+    for (name, title) in runbooks {
+        message = message.text(
+            Line::new()
+                .bold(name)
+                .text(format!(": {}", cut(title, 200))),
+        );
+        buttons.push(Button::new(
+            cut(&format!("Show {name}"), 70),
+            format!("runbook show {name}"),
+        ));
+        buttons.push(Button::new(
+            cut(&format!("Rehearse {name}"), 70),
+            format!("runbook rehearse {name}{service}"),
+        ));
+    }
+    Outgoing {
+        key: format!("incident:{}:runbooks", incident.id),
+        content: Content::Message(message.buttons(buttons)),
+        ..in_room(incident.id)
+    }
+}
+
 /// Records an incident, begins its timeline, and has a place made to work on it.
 pub(super) async fn open_incident(
     tx: &mut Tx,
@@ -521,7 +574,7 @@ fn in_room(id: IncidentId) -> Outgoing {
 }
 
 /// A message said in the incident's place.
-fn aloud(tx: &Tx, id: IncidentId, message: Message) -> Outgoing {
+pub(super) fn aloud(tx: &Tx, id: IncidentId, message: Message) -> Outgoing {
     Outgoing {
         key: format!("incident:{id}:said:{}", tx.now().as_microsecond()),
         content: Content::Message(message),

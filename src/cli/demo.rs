@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use super::tour;
 use crate::app::{App, Plan};
 use crate::bot::{Access, Catalogue, Settings, Shelf};
+use crate::domain::Person;
 use crate::domain::service::Patience;
 use crate::platform::docker::Docker;
 use crate::probe::web::{self, Web};
@@ -129,6 +130,14 @@ impl Demo {
                             lasting: Duration::from_secs(10),
                             ..crate::domain::alert::WatchSettings::default()
                         }),
+                        on_call: ["ana", "ben"]
+                            .iter()
+                            .filter_map(|name| sandbox.people().iter().find(|p| p.name == *name))
+                            .map(|person| Person {
+                                id: person.id.clone(),
+                                name: person.name.clone(),
+                            })
+                            .collect(),
                         ..crate::bot::AlertSettings::default()
                     },
                     incident_channels: true,

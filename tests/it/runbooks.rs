@@ -301,6 +301,8 @@ steps:
   - id: noted
     uses: incident.note
     with: {text: 'changed: ${{ steps.worse.changed }}, ${{ steps.same.changed }}'}
+  - uses: notify.incident
+    with: {text: 'Balances are being looked at', incident: '${{ steps.declare.incident }}'}
   - id: over
     uses: incident.resolve
     with: {text: A feed was late, incident: '${{ steps.declare.incident }}'}
@@ -317,6 +319,8 @@ async fn a_run_keeps_the_records_of_an_incident() {
     stage.ana("runbook run records").await;
     let run = stage.said(HOME, "Run 2 of").await;
     stage.becomes(&run, "succeeded").await;
+    let room = stage.room(1).await;
+    stage.said(&room, "Balances are being looked at").await;
     let told: Vec<(EntryKind, String)> = stage
         .timeline(1)
         .await
@@ -330,5 +334,23 @@ async fn a_run_keeps_the_records_of_an_incident() {
         (EntryKind::Status, "open → resolved: A feed was late"),
     ];
     assert_eq!(told, expected.map(|(kind, text)| (kind, text.to_owned())));
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn an_incident_is_offered_the_runbooks_that_are_about_it() {
+    let stage = Stage::new().await;
+    stage
+        .ana("incident declare Security: strange logins --service api")
+        .await;
+    let room = stage.room(1).await;
+    let offered = stage.said(&room, "Runbooks that may help").await;
+    assert!(words_of(&offered).contains("security-incident"));
+    stage
+        .person("ana")
+        .clicks(&room, &offered.ts, "Show security-incident")
+        .await
+        .unwrap();
+    stage.said(&room, "Cut it off").await;
     stage.finish().await;
 }

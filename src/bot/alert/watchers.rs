@@ -16,6 +16,7 @@ use crate::bot::{Bot, Named};
 use crate::domain::alert::{Alert, WatchSettings, alertmanager};
 use crate::domain::duration;
 use crate::domain::service::{LogQuery, Service};
+use crate::domain::timeline::cut;
 use crate::platform::Platform;
 use crate::probe::ProbeError;
 use crate::store::{StoreError, TimerRow};
@@ -172,9 +173,9 @@ fn reachable<P: ?Sized>(
             ("severity", "critical"),
         ]),
         ill,
-        says: format!("{what} {name} is down: {why}"),
-        value: "down".into(),
-        threshold: "up".into(),
+        says: format!("{what} {name} is down"),
+        value: cut(&why, 300),
+        threshold: String::new(),
         runbook,
     }
 }

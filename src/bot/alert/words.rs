@@ -82,7 +82,7 @@ pub(super) fn alerts(
     }
     for (label, name) in [("Value", "value"), ("Threshold", "threshold")] {
         if let (Some(value), 1) = (first.tracked.alert.annotation(name), summary.firing) {
-            fields.push((label.into(), cut(value, 60).into()));
+            fields.push((label.into(), cut(value, 300).into()));
         }
     }
     if summary.resolved > 0 && summary.firing > 0 {

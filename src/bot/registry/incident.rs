@@ -1,4 +1,4 @@
-//! `incident.*`: what a runbook writes into the records of incidents. Each is one transaction with
+//! `incident.*` and `notify.*`: what a runbook writes into the records of incidents and says there. Each is one transaction with
 //! the step that wants it.
 
 use schemars::JsonSchema;
@@ -61,6 +61,17 @@ struct OfNote {
     incident: Option<String>,
 }
 
+/// What is said.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OfMessage {
+    /// The text.
+    text: String,
+    /// The incident in whose room it is said; that of the run, or the only open one, when left out.
+    #[serde(default)]
+    incident: Option<String>,
+}
+
 /// Which incident it was.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Written {
@@ -80,5 +91,9 @@ pub(super) fn entries() -> Vec<Entry> {
         action::<OfStatus, Written>("incident.mitigate", "Says that it no longer hurts"),
         action::<OfStatus, Written>("incident.resolve", "Says that the cause is gone"),
         action::<OfNote, Written>("incident.note", "Writes a note on an incident's timeline"),
+        action::<OfMessage, Written>(
+            "notify.incident",
+            "Says something in the room of an incident, without a note on its timeline",
+        ),
     ]
 }

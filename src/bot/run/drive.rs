@@ -326,7 +326,8 @@ impl Bot {
         teller: &told::Teller<'_>,
         wanted: &Wanted,
     ) -> Result<(), ()> {
-        if wanted.call.name.starts_with("incident.") {
+        let name = &wanted.call.name;
+        if name.starts_with("incident.") || name.starts_with("notify.") {
             return self.record_step(drive, wanted).await;
         }
         let id = drive.state().id;

@@ -5,10 +5,12 @@ use serde_json::{Map, Value, json};
 
 use super::Event;
 use super::call::told_in_line;
-use crate::bot::worker::{Ask, Effect};
-use crate::bot::{Bot, Fault, Refusal};
+use crate::bot::worker::{Answer, Ask, Done, Effect};
+use crate::bot::{Bot, Fault, Refusal, incidents};
+use crate::domain::timeline::cut;
 use crate::domain::{
-    Door, Incident, IncidentId, Person, Place, Reply, Request, Role, Severity, Status,
+    Door, Incident, IncidentId, Message, Person, Place, Reply, Request, Role, Severity, Status,
+    Tone,
 };
 use crate::runbook::engine::{Drive, RunState, Wanted};
 use crate::store::{RunWrite, StoreError};
@@ -158,6 +160,7 @@ impl Bot {
                 Some(self.set_status(&ask, Some(&name), wanted, &words).await?)
             }
             "incident.note" => Some(self.note(&ask, Some(&name), words.join(" ")).await?),
+            "notify.incident" => Some(say(incident.id, words.join(" "))),
             other => {
                 return Err(Refusal::new(format!("`{other}` can't be done by a runbook")).into());
             }
@@ -167,6 +170,23 @@ impl Bot {
             incident: Some(incident.id),
         })
     }
+}
+
+/// Says something in an incident's room.
+fn say(id: IncidentId, text: String) -> Effect {
+    Effect::write(move |tx| {
+        Box::pin(async move {
+            let message = Message::new(Tone::Plain, cut(&text, 3_000));
+            tx.outbox_put(&incidents::aloud(tx, id, message)).await?;
+            Ok(Done {
+                answer: Some(Answer::to_all(Message::new(
+                    Tone::Good,
+                    format!("said in {id}"),
+                ))),
+                ..Done::default()
+            })
+        })
+    })
 }
 
 /// It is as good as that already.

@@ -84,6 +84,16 @@ pub enum Fault {
     Failure(Failure),
 }
 
+impl Fault {
+    /// Why not, in one line.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Refusal(refusal) => refusal.title.plain(),
+            Self::Failure(failure) => failure.short(),
+        }
+    }
+}
+
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         Self::Refusal(refusal)

@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::Args;
 use secrecy::ExposeSecret;
-use sha2::{Digest, Sha256};
 
 use crate::store::{Store, Use};
 
@@ -71,16 +70,19 @@ async fn show(
             .with_context(|| format!("{} can't be made", folder.display()))?;
     }
     for piece in pieces {
-        let digest = Sha256::digest(piece.text.as_bytes());
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        if digest != piece.sha256 {
+        if !piece.is_unchanged() {
             bail!(
-                "{} of action {action} was changed in the store: its SHA-256 is {digest}, kept was {}",
+                "{} of action {action} was changed in the store: its SHA-256 was {} when it was kept",
                 piece.name,
                 piece.sha256
             );
         }
-        println!("{digest}  {}  {} bytes", piece.name, piece.text.len());
+        println!(
+            "{}  {}  {} bytes",
+            piece.sha256,
+            piece.name,
+            piece.text.len()
+        );
         if let Some(folder) = &out {
             // The name came from a platform: only its last part may name a file.
             let name = PathBuf::from(&piece.name);

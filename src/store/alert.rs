@@ -46,6 +46,17 @@ pub struct Followed {
 
 type SummaryRow = (String, i64, i64, i64);
 
+/// Where an alert is told, and what is known of it.
+fn alert((told, record): (String, String)) -> Result<(String, AlertRecord), StoreError> {
+    Ok((told, serde_json::from_str(&record)?))
+}
+
+fn conversation(row: Option<(String,)>) -> Result<Option<Followed>, StoreError> {
+    Ok(row
+        .map(|(record,)| serde_json::from_str(&record))
+        .transpose()?)
+}
+
 impl Tx {
     /// Locks a group until the end of the transaction; the conversation it is told in.
     pub async fn alert_group(&mut self, name: &str) -> Result<Option<String>, StoreError> {
@@ -53,10 +64,7 @@ impl Tx {
             .bind(name.to_owned())
             .execute(self.connection())
             .await?;
-        let lock = match self.dialect {
-            super::Dialect::Sqlite => "",
-            super::Dialect::Postgres => " FOR UPDATE",
-        };
+        let lock = self.dialect.for_update();
         let (told,): (Option<String>,) = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT told FROM alert_group WHERE name = $1{lock}"
         )))
@@ -92,8 +100,8 @@ impl Tx {
             for fingerprint in chunk {
                 query = query.bind(fingerprint.clone());
             }
-            for (told, record) in query.fetch_all(self.connection()).await? {
-                found.push((told, serde_json::from_str(&record)?));
+            for row in query.fetch_all(self.connection()).await? {
+                found.push(alert(row)?);
             }
         }
         Ok(found)
@@ -137,19 +145,14 @@ impl Tx {
 
     /// A conversation, locked.
     pub async fn followed(&mut self, told: &str) -> Result<Option<Followed>, StoreError> {
-        let lock = match self.dialect {
-            super::Dialect::Sqlite => "",
-            super::Dialect::Postgres => " FOR UPDATE",
-        };
+        let lock = self.dialect.for_update();
         let row: Option<(String,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT record FROM followed WHERE told = $1{lock}"
         )))
         .bind(told.to_owned())
         .fetch_optional(self.connection())
         .await?;
-        Ok(row
-            .map(|(record,)| serde_json::from_str(&record))
-            .transpose()?)
+        conversation(row)
     }
 
     /// Records how a conversation stands.
@@ -173,9 +176,7 @@ impl Store {
             .bind(told.to_owned())
             .fetch_optional(self.readers())
             .await?;
-        Ok(row
-            .map(|(record,)| serde_json::from_str(&record))
-            .transpose()?)
+        conversation(row)
     }
 
     /// The alerts of a conversation in bounded words.
@@ -256,9 +257,7 @@ impl Store {
         )))
         .fetch_all(self.readers())
         .await?;
-        rows.into_iter()
-            .map(|(told, record)| Ok((told, serde_json::from_str(&record)?)))
-            .collect()
+        rows.into_iter().map(alert).collect()
     }
 
     /// The alerts whose fingerprint begins so, or that have this name; newest first, at most 200.
@@ -277,9 +276,7 @@ impl Store {
         .bind(text.to_owned())
         .fetch_all(self.readers())
         .await?;
-        rows.into_iter()
-            .map(|(told, record)| Ok((told, serde_json::from_str(&record)?)))
-            .collect()
+        rows.into_iter().map(alert).collect()
     }
 
     /// The fingerprints of a conversation's alerts that fire, at most 10,000.

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use super::{Store, StoreError, Tx, moment};
 use crate::domain::ServiceName;
 use crate::domain::service::Evidence;
+use crate::domain::timeline::hex;
 
 /// A piece of evidence as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,13 +20,23 @@ pub struct Kept {
 
 impl From<Evidence> for Kept {
     fn from(piece: Evidence) -> Self {
-        let digest = Sha256::digest(piece.text.as_bytes());
         Self {
             name: piece.name,
-            sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: sha256(&piece.text),
             text: piece.text,
         }
     }
+}
+
+impl Kept {
+    /// The text is the one that was kept.
+    pub fn is_unchanged(&self) -> bool {
+        sha256(&self.text) == self.sha256
+    }
+}
+
+fn sha256(text: &str) -> String {
+    hex(&Sha256::digest(text))
 }
 
 /// For which action evidence is kept.

@@ -68,10 +68,7 @@ impl Tx {
 
     /// The incident, locked against other writes until this one is committed.
     pub async fn incident(&mut self, id: IncidentId) -> Result<Option<Incident>, StoreError> {
-        let lock = match self.dialect {
-            super::Dialect::Sqlite => "",
-            super::Dialect::Postgres => " FOR UPDATE",
-        };
+        let lock = self.dialect.for_update();
         let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM incident WHERE id = $1{lock}"
         )))

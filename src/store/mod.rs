@@ -98,6 +98,15 @@ impl Dialect {
             Self::Postgres => "BEGIN",
         }
     }
+
+    /// Appended to a SELECT within a write: its row is locked until the commit. SQLite has one
+    /// writer anyway.
+    fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE",
+        }
+    }
 }
 
 /// The store. Clones share everything.

@@ -31,10 +31,7 @@ impl Tx {
         .bind(GENESIS)
         .execute(self.connection())
         .await?;
-        let lock = match self.dialect {
-            super::Dialect::Sqlite => "",
-            super::Dialect::Postgres => " FOR UPDATE",
-        };
+        let lock = self.dialect.for_update();
         let (seq, prev, last): (i64, String, i64) = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT seq, hash, at FROM stream WHERE name = $1{lock}"
         )))

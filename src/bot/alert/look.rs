@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::timers::outgoing;
 use super::words;
-use crate::bot::{Bot, Fault};
+use crate::bot::Bot;
 use crate::domain::alert::Auto;
 use crate::domain::timeline::Draft;
 use crate::domain::{Entry, EntryKind, Message, Person, ServiceName, Stream, Tone};
@@ -128,8 +128,7 @@ impl Bot {
         let answers = join_all(asked.map(|(name, params)| async move {
             let answer = match tokio::time::timeout(PATIENCE, self.call(name, params)).await {
                 Ok(Ok(called)) => Ok((called.value, called.message)),
-                Ok(Err(Fault::Refusal(refusal))) => Err(refusal.title.plain()),
-                Ok(Err(Fault::Failure(failure))) => Err(failure.short()),
+                Ok(Err(fault)) => Err(fault.line()),
                 Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
             };
             (name, answer)

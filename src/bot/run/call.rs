@@ -28,14 +28,6 @@ fn whole(with: &Map<String, Value>, key: &str) -> Result<i64, String> {
         .ok_or_else(|| format!("`{key}` has to be a whole number"))
 }
 
-/// Why something can't be done, in one line.
-pub(super) fn told_in_line(fault: &Fault) -> String {
-    match fault {
-        Fault::Refusal(refusal) => refusal.title.plain(),
-        Fault::Failure(failure) => failure.short(),
-    }
-}
-
 impl Bot {
     /// Calls a probe for a step.
     pub(super) async fn look_for_step(self, wanted: Wanted) -> Outcome {
@@ -49,7 +41,7 @@ impl Bot {
             },
             Err(fault) => Outcome::Bad {
                 retry: matches!(fault, Fault::Failure(_)),
-                line: told_in_line(&fault),
+                line: fault.line(),
             },
         }
     }
@@ -68,7 +60,7 @@ impl Bot {
                 let (name, plan) = self
                     .plan_change(&change)
                     .await
-                    .map_err(|fault| told_in_line(&fault))?;
+                    .map_err(|fault| fault.line())?;
                 let (before, text) = (plan.marks(), state_text(&plan.before));
                 (name, plan.kind, before, text)
             }

@@ -275,11 +275,7 @@ impl Bot {
         name: &str,
         with: &Map<String, Value>,
     ) -> Result<(), String> {
-        let runbook = self
-            .inner
-            .shelf
-            .find(name)
-            .ok_or_else(|| format!("there is no runbook {name}"))?;
+        let runbook = self.named_runbook(name)?;
         let mut params = Map::new();
         for param in &runbook.params {
             let key = &param.name.value;
@@ -302,14 +298,16 @@ impl Bot {
             content: Content::Message(Message::new(Tone::Progress, "")),
             ..outgoing.clone()
         };
-        let new = new_run(parent.key(), runbook, &start, &told).map_err(|fault| match fault {
-            Fault::Refusal(refusal) => refusal.title.plain(),
-            Fault::Failure(failure) => failure.short(),
-        })?;
+        let new = new_run(parent.key(), runbook, &start, &told).map_err(|fault| fault.line())?;
         self.begin_run(new)
             .await
             .map(|_| ())
             .map_err(|error| error.to_string())
+    }
+
+    fn named_runbook(&self, name: &str) -> Result<&Runbook, String> {
+        let found = self.inner.shelf.find(name);
+        found.ok_or_else(|| format!("there is no runbook {name}"))
     }
 
     /// A run that the bot begins by itself. What the runbook has to be told is the service, or has a
@@ -322,11 +320,7 @@ impl Bot {
         rehearsal: bool,
         told: Outgoing,
     ) -> Result<NewRun, String> {
-        let runbook = self
-            .inner
-            .shelf
-            .find(name)
-            .ok_or_else(|| format!("there is no runbook {name}"))?;
+        let runbook = self.named_runbook(name)?;
         let mut params = Map::new();
         for param in &runbook.params {
             let value = match (param.kind, service) {
@@ -345,10 +339,7 @@ impl Bot {
             at: self.store().now(),
             hold_ms: self.settings().hold.as_millis() as u64,
         };
-        new_run(told.key.clone(), runbook, &start, &told).map_err(|fault| match fault {
-            Fault::Refusal(refusal) => refusal.title.plain(),
-            Fault::Failure(failure) => failure.short(),
-        })
+        new_run(told.key.clone(), runbook, &start, &told).map_err(|fault| fault.line())
     }
 
     /// The parameters as they are typed: `service=api limit=90`.

@@ -4,7 +4,6 @@
 use serde_json::{Map, Value, json};
 
 use super::Event;
-use super::call::told_in_line;
 use crate::bot::worker::{Answer, Ask, Done, Effect};
 use crate::bot::{Bot, Fault, Refusal, incidents};
 use crate::domain::timeline::cut;
@@ -41,7 +40,7 @@ impl Bot {
         let planned = match self.plan_record(drive.state(), wanted).await {
             Ok(planned) => planned,
             Err(fault) => {
-                drive.refused(&wanted.path, &told_in_line(&fault), now);
+                drive.refused(&wanted.path, &fault.line(), now);
                 return Ok(());
             }
         };

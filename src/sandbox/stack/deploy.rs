@@ -14,6 +14,7 @@ use super::fault::Fault;
 use super::model::World;
 use super::role::Role;
 use crate::domain::service::{Patience, Service, ServiceStatus, Version};
+use crate::domain::timeline::hex;
 use crate::platform::{Platform, PlatformError, ProgressSink};
 
 /// The api of this tag answers a share of 5xx.
@@ -65,10 +66,8 @@ pub(super) fn tag(image: &str) -> &str {
 /// The version of this tag; a real engine's id is a digest too.
 fn version(role: Role, tag: &str, since: Option<Timestamp>) -> Version {
     let image = format!("{}:{tag}", role.images().0);
-    let digest = Sha256::digest(image.as_bytes());
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     Version {
-        id: format!("sha256:{digest}"),
+        id: format!("sha256:{}", hex(&Sha256::digest(&image))),
         image,
         since,
     }

@@ -114,9 +114,9 @@ impl Bot {
                     }
                     followed.acknowledged = Some((person.clone(), tx.now()));
                     tx.followed_put(&followed).await?;
-                    tx.timer_unset(&timers::key("escalate", told)).await?;
+                    timers::unset(tx, told, &timers::What::Escalate).await?;
                     let now = tx.now();
-                    timers::set(tx, "tell", told, now, &timers::What::Tell).await?;
+                    timers::set(tx, told, now, timers::What::Tell).await?;
                     let after = duration::text(duration::between(followed.began_at, tx.now()));
                     let text = format!("alerts acknowledged {after} after they began");
                     append(tx, &followed, &person, text).await?;
@@ -188,9 +188,9 @@ impl Bot {
                 }
                 let why = reason.map(|why| format!(": {why}")).unwrap_or_default();
                 for place in told.iter().filter(|place| !place.is_empty()) {
-                    timers::set(tx, "tell", place, now, &timers::What::Tell).await?;
+                    timers::set(tx, place, now, timers::What::Tell).await?;
                     // It is told again when the silence ends.
-                    timers::set(tx, "silence-ends", place, until, &timers::What::Tell).await?;
+                    timers::set(tx, place, until, timers::What::SilenceEnds).await?;
                     if let Some(followed) = tx.followed(place).await? {
                         let span = duration::text(within);
                         let text = format!("{count} alerts silenced for {span}{why}");

@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-pub use self::timers::What;
+use self::timers::What;
+use super::Bot;
 use super::incidents::open_incident;
-use super::{Bot, Settings};
 use crate::domain::alert::{Alert, Auto, News, Routed, Routes, Tracked, WatchSettings};
 use crate::domain::timeline::{Draft, cut};
-use crate::domain::{EntryKind, IncidentId, Person, Severity, Stream};
+use crate::domain::{EntryKind, IncidentId, Person, ServiceName, Severity, Stream};
 use crate::store::{AlertRecord, Followed, NewIncident, StoreError, Tx};
 
 /// The message of a conversation is written at most this often while alerts come.
@@ -93,27 +93,23 @@ impl Bot {
     /// Takes alerts in: when it returns, they are durably recorded, and what follows will happen.
     /// The same reports again change nothing.
     pub async fn take_alerts(&self, alerts: Vec<Alert>) -> Result<Taken, StoreError> {
-        let settings = self.settings().clone();
         let known = |name: &str| {
-            let service = self
-                .catalogue()
-                .services()
-                .iter()
-                .find(|s| s.name.as_str() == name);
-            service.map(|service| service.name.clone())
+            let name = ServiceName::parse(name).ok()?;
+            self.catalogue().get(&name).map(|_| name)
         };
+        let routes = &self.settings().alerts.routes;
         let reports: Vec<(Alert, Routed, String)> = alerts
             .into_iter()
             .map(|alert| {
-                let routed = settings.alerts.routes.resolve(&alert, &known);
+                let routed = routes.resolve(&alert, &known);
                 let group = routed.group(&alert);
                 (alert, routed, group)
             })
             .collect();
-        let shelf = self.clone();
+        let bot = self.clone();
         let taken = self
             .store()
-            .write(move |tx| Box::pin(async move { take(tx, &shelf, &settings, reports).await }))
+            .write(move |tx| Box::pin(async move { take(tx, &bot, reports).await }))
             .await?;
         for (word, count) in [
             ("fired", taken.fired),
@@ -153,7 +149,6 @@ impl Bot {
 async fn take(
     tx: &mut Tx,
     bot: &Bot,
-    settings: &Settings,
     reports: Vec<(Alert, Routed, String)>,
 ) -> Result<Taken, StoreError> {
     let now = tx.now();
@@ -220,25 +215,19 @@ async fn take(
     }
     for (name, group) in groups {
         if !group.fired.is_empty() {
-            fired(tx, bot, settings, &name, &group).await?;
+            fired(tx, bot, &name, &group).await?;
         }
         if !group.others.is_empty() {
-            resolved(tx, settings, &group).await?;
+            resolved(tx, bot, &group).await?;
         }
     }
     Ok(taken)
 }
 
 /// Alerts of a group that began to fire: they get a conversation, and all that follows.
-async fn fired(
-    tx: &mut Tx,
-    bot: &Bot,
-    settings: &Settings,
-    name: &str,
-    group: &Group,
-) -> Result<(), StoreError> {
-    let now = tx.now();
-    let (mut followed, new) = conversation(tx, bot, settings, name, group).await?;
+async fn fired(tx: &mut Tx, bot: &Bot, name: &str, group: &Group) -> Result<(), StoreError> {
+    let (now, alerts) = (tx.now(), &bot.settings().alerts);
+    let (mut followed, new) = conversation(tx, bot, name, group).await?;
     for record in &group.fired {
         tx.alert_put(&followed.told, record).await?;
     }
@@ -257,28 +246,27 @@ async fn fired(
     }
     followed.quiet_since = None;
     tx.followed_put(&followed).await?;
-    tx.timer_unset(&timers::key("quiet", &followed.told))
-        .await?;
+    timers::unset(tx, &followed.told, &What::Quiet).await?;
     timers::tell(tx, &followed).await?;
     if new {
-        timers::set(tx, "look", &followed.told, now, &What::Look).await?;
-        let later = now + settings.alerts.follow_up;
-        timers::set(tx, "follow-up", &followed.told, later, &What::FollowUp).await?;
+        timers::set(tx, &followed.told, now, What::Look).await?;
+        let later = now + alerts.follow_up;
+        timers::set(tx, &followed.told, later, What::FollowUp).await?;
         if followed.incident.is_some() {
             // Nobody is on call: who sees it has some time to come, then all are asked.
-            let due = if settings.alerts.on_call.is_empty() {
-                now + settings.alerts.ack_within
+            let due = if alerts.on_call.is_empty() {
+                now + alerts.ack_within
             } else {
                 now
             };
-            timers::set(tx, "escalate", &followed.told, due, &What::Escalate).await?;
+            timers::set(tx, &followed.told, due, What::Escalate).await?;
         }
     }
     Ok(())
 }
 
 /// Alerts that are over, or say something new.
-async fn resolved(tx: &mut Tx, settings: &Settings, group: &Group) -> Result<(), StoreError> {
+async fn resolved(tx: &mut Tx, bot: &Bot, group: &Group) -> Result<(), StoreError> {
     let mut told: BTreeMap<&String, Vec<AlertRecord>> = BTreeMap::new();
     for (place, record, over) in &group.others {
         tx.alert_put(place, record).await?;
@@ -304,8 +292,8 @@ async fn resolved(tx: &mut Tx, settings: &Settings, group: &Group) -> Result<(),
         if tx.alerts_firing(place).await? == 0 && followed.quiet_since.is_none() {
             followed.quiet_since = Some(tx.now());
             tx.followed_put(&followed).await?;
-            let due = tx.now() + settings.alerts.quiet;
-            timers::set(tx, "quiet", place, due, &What::Quiet).await?;
+            let due = tx.now() + bot.settings().alerts.quiet;
+            timers::set(tx, place, due, What::Quiet).await?;
         }
         timers::tell(tx, &followed).await?;
     }
@@ -317,7 +305,6 @@ async fn resolved(tx: &mut Tx, settings: &Settings, group: &Group) -> Result<(),
 async fn conversation(
     tx: &mut Tx,
     bot: &Bot,
-    settings: &Settings,
     name: &str,
     group: &Group,
 ) -> Result<(Followed, bool), StoreError> {
@@ -328,6 +315,7 @@ async fn conversation(
     {
         return Ok((followed, false));
     }
+    let alerts = &bot.settings().alerts;
     // The worst of them stands for all; of equal ones the first.
     let first = group
         .fired
@@ -339,15 +327,15 @@ async fn conversation(
     if let Some(service) = &service {
         incident = tx.incident_of(service).await?;
     }
-    if incident.is_none() && first.routed.severity <= settings.alerts.declare_from {
+    if incident.is_none() && first.routed.severity <= alerts.declare_from {
         let new = NewIncident {
             title: title(first),
             severity: first.routed.severity,
             services: service.iter().cloned().collect(),
             declared_by: Person::bot(),
         };
-        let members = settings.alerts.on_call.iter().take(1).cloned().collect();
-        let opened = open_incident(tx, new, settings, members).await?;
+        let members = alerts.on_call.iter().take(1).cloned().collect();
+        let opened = open_incident(tx, new, bot.settings(), members).await?;
         incident = Some(opened.id);
     }
     let told = match incident {

@@ -31,6 +31,8 @@ const AT_ONCE: i64 = 8;
 pub enum What {
     /// The message is written.
     Tell,
+    /// The same, once a silence is over.
+    SilenceEnds,
     /// The bot looks at the service.
     Look,
     /// Does it still fire? What has changed?
@@ -49,48 +51,62 @@ struct Stored {
     what: What,
 }
 
-/// The key of a conversation's timer.
-pub(super) fn key(kind: &str, told: &str) -> String {
-    format!("{kind}:{told}")
+impl What {
+    /// Its word in keys: a conversation has one timer of each.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Tell => "tell",
+            Self::SilenceEnds => "silence-ends",
+            Self::Look => "look",
+            Self::FollowUp => "follow-up",
+            Self::Escalate => "escalate",
+            Self::Quiet => "quiet",
+            Self::Watch(_) => "watch",
+        }
+    }
+
+    fn key(&self, told: &str) -> String {
+        format!("{}:{told}", self.kind())
+    }
+
+    fn stored(self, told: &str) -> Result<String, StoreError> {
+        let told = told.to_owned();
+        Ok(serde_json::to_string(&Stored { told, what: self })?)
+    }
 }
 
 /// Sets a timer of a conversation.
 pub(super) async fn set(
     tx: &mut Tx,
-    kind: &str,
     told: &str,
     due_at: Timestamp,
-    what: &What,
+    what: What,
 ) -> Result<(), StoreError> {
-    let stored = Stored {
-        told: told.to_owned(),
-        what: what.clone(),
-    };
-    tx.timer_set(&key(kind, told), due_at, &serde_json::to_string(&stored)?)
-        .await
+    let key = what.key(told);
+    tx.timer_set(&key, due_at, &what.stored(told)?).await
 }
 
 /// Sets a timer, unless one is set under this key already.
 pub(super) async fn begin(
     tx: &mut Tx,
-    kind: &str,
     told: &str,
     due_at: Timestamp,
-    what: &What,
+    what: What,
 ) -> Result<(), StoreError> {
-    let stored = Stored {
-        told: told.to_owned(),
-        what: what.clone(),
-    };
-    tx.timer_begin(&key(kind, told), due_at, &serde_json::to_string(&stored)?)
-        .await
+    let key = what.key(told);
+    tx.timer_begin(&key, due_at, &what.stored(told)?).await
+}
+
+/// Removes a timer of a conversation, if it is set.
+pub(super) async fn unset(tx: &mut Tx, told: &str, what: &What) -> Result<(), StoreError> {
+    tx.timer_unset(&what.key(told)).await
 }
 
 /// Has the message written: now, or as soon as it may be written again.
 pub(super) async fn tell(tx: &mut Tx, followed: &Followed) -> Result<(), StoreError> {
     let now = tx.now();
     let due = followed.told_at.map_or(now, |at| (at + PACE).max(now));
-    set(tx, "tell", &followed.told, due, &What::Tell).await
+    set(tx, &followed.told, due, What::Tell).await
 }
 
 /// The message of a conversation, to be given a key and content.
@@ -151,7 +167,7 @@ impl Bot {
 
     async fn do_timer(&self, timer: &TimerRow, told: &str, what: &What) -> Result<(), StoreError> {
         match what {
-            What::Tell => self.tell_alerts(timer, told).await,
+            What::Tell | What::SilenceEnds => self.tell_alerts(timer, told).await,
             What::Look => self.look_at_alerts(timer, told).await,
             What::FollowUp => self.follow_up(timer, told).await,
             What::Escalate => self.escalate(timer, told).await,
@@ -201,7 +217,7 @@ impl Bot {
                     let next = interval
                         .saturating_mul(1 << (n + 1).min(10))
                         .min(RARELY.max(interval));
-                    set(tx, "follow-up", &told, tx.now() + next, &What::FollowUp).await?;
+                    set(tx, &told, tx.now() + next, What::FollowUp).await?;
                     if summary.firing == 0 {
                         return Ok(());
                     }
@@ -241,7 +257,7 @@ impl Bot {
                     };
                     if !last {
                         let due = tx.now() + alerts.ack_within;
-                        set(tx, "escalate", &told, due, &What::Escalate).await?;
+                        set(tx, &told, due, What::Escalate).await?;
                     }
                     if whom.is_empty() {
                         return Ok(());
@@ -281,8 +297,8 @@ impl Bot {
                     let resolves = settings.alerts.resolves || incident.is_none();
                     followed.over = resolves;
                     tx.followed_put(&followed).await?;
-                    tx.timer_unset(&key("follow-up", &told)).await?;
-                    tx.timer_unset(&key("escalate", &told)).await?;
+                    unset(tx, &told, &What::FollowUp).await?;
+                    unset(tx, &told, &What::Escalate).await?;
                     let message =
                         words::quiet(&followed, incident.as_ref(), &summary, resolves, tx.now());
                     if let (Some(mut incident), true) = (incident, resolves) {

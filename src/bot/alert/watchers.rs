@@ -66,8 +66,7 @@ impl Bot {
             .write(|tx| {
                 Box::pin(async move {
                     let due = tx.now();
-                    super::timers::begin(tx, "watch", "watch", due, &What::Watch(Known::new()))
-                        .await
+                    super::timers::begin(tx, "watch", due, What::Watch(Known::new())).await
                 })
             })
             .await
@@ -95,7 +94,7 @@ impl Bot {
                         return Ok(());
                     }
                     let due = tx.now() + watch.every;
-                    super::timers::begin(tx, "watch", "watch", due, &What::Watch(known)).await
+                    super::timers::begin(tx, "watch", due, What::Watch(known)).await
                 })
             })
             .await

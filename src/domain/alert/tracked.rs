@@ -4,7 +4,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Alert;
-use crate::domain::Person;
 
 /// When an alert counts as flapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,15 +39,10 @@ pub enum News {
 pub struct Tracked {
     /// The newest report.
     pub alert: Alert,
-    /// When the first report came.
-    pub first_seen: Timestamp,
     /// When it last began to fire, or to be resolved, as this bot saw it.
     pub changed_at: Timestamp,
     /// How often it began to fire.
     pub firings: u64,
-    /// Who has taken it up, and when. Ends with a new firing after the incident was over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub acknowledged: Option<(Person, Timestamp)>,
     /// Nobody is to be told of it until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silenced_until: Option<Timestamp>,
@@ -72,9 +66,7 @@ impl Tracked {
         let tracked = Self {
             firings: u64::from(alert.firing),
             alert,
-            first_seen: at,
             changed_at: at,
-            acknowledged: None,
             silenced_until: None,
             changes: vec![at],
         };

@@ -83,14 +83,8 @@ pub(super) async fn release(
         };
         progress.report(done + 1, total, line);
     }
-    match failed.len() {
-        0 => find::status(engine, service).await,
-        1 => Err(failed.remove(0)),
-        _ => {
-            let texts: Vec<String> = failed.iter().map(ToString::to_string).collect();
-            Err(wait::unwell(texts.join("\n")))
-        }
-    }
+    wait::all_well(failed)?;
+    find::status(engine, service).await
 }
 
 /// Joins a container again and returns what is not as before, to be put behind a sentence.

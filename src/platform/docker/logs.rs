@@ -202,12 +202,9 @@ fn portion_of(
         };
         let mut whole = Entries::default();
         while let Some(output) = stream.next().await {
-            let (stderr, bytes) = match output? {
-                LogOutput::StdErr { message } => (true, message),
-                LogOutput::StdOut { message }
-                | LogOutput::StdIn { message }
-                | LogOutput::Console { message } => (false, message),
-            };
+            let output = output?;
+            let stderr = matches!(output, LogOutput::StdErr { .. });
+            let bytes = output.into_bytes();
             entries += 1;
             if let Some(raw) = whole.take(stderr, &bytes) {
                 keep(raw);

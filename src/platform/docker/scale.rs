@@ -89,14 +89,8 @@ pub(super) async fn scale(
             Err(error) => failed.push(error),
         }
     }
-    match failed.len() {
-        0 => find::status(engine, service).await,
-        1 => Err(failed.remove(0)),
-        _ => {
-            let texts: Vec<String> = failed.iter().map(ToString::to_string).collect();
-            Err(wait::unwell(texts.join("\n")))
-        }
-    }
+    wait::all_well(failed)?;
+    find::status(engine, service).await
 }
 
 /// What there is to do, or why it can't be done.

@@ -165,6 +165,18 @@ async fn last_check(engine: &Engine, id: &str) -> String {
         .unwrap_or_default()
 }
 
+/// What several containers failed with: the one cause, or all of them in one text.
+pub(super) fn all_well(mut failed: Vec<PlatformError>) -> Result<(), PlatformError> {
+    match failed.len() {
+        0 => Ok(()),
+        1 => Err(failed.remove(0)),
+        _ => {
+            let texts: Vec<String> = failed.iter().map(ToString::to_string).collect();
+            Err(unwell(texts.join("\n")))
+        }
+    }
+}
+
 pub(super) fn unwell(what: String) -> PlatformError {
     PlatformError::Unwell { what }
 }

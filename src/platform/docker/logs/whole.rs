@@ -27,12 +27,9 @@ pub(in crate::platform::docker) async fn whole(
         let mut newest = Newest::new(most);
         let mut entries = Entries::default();
         while let Some(output) = stream.next().await {
-            let (stderr, bytes) = match output? {
-                LogOutput::StdErr { message } => (true, message),
-                LogOutput::StdOut { message }
-                | LogOutput::StdIn { message }
-                | LogOutput::Console { message } => (false, message),
-            };
+            let output = output?;
+            let stderr = matches!(output, LogOutput::StdErr { .. });
+            let bytes = output.into_bytes();
             if let Some(raw) = entries.take(stderr, &bytes) {
                 newest.add(&raw);
             }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::reader::{Reader, kind_of};
+use super::probes::known;
+use super::reader::{Reader, tables};
 use super::sections::elsewhere;
 use super::source::Report;
 use super::{AlertsSection, Env, secret};
-use crate::command::nearest;
 use crate::domain::alert::{Auto, Matcher, Route, WatchSettings};
-use crate::domain::{Service, ServiceName, Severity, person};
+use crate::domain::{Service, Severity, person};
 
 /// The keys of `[alerts]`.
 pub(super) const ALERTS: [&str; 8] = [
@@ -129,28 +129,12 @@ pub(super) fn routes(
     root: &DeTable<'_>,
     services: &[Service],
 ) -> Vec<Route> {
-    let Some((key, value)) = root.get_key_value("route") else {
-        return Vec::new();
-    };
-    let DeValue::Array(list) = value.get_ref() else {
-        let message = format!(
-            "`route` must be a list of tables, not {}",
-            kind_of(value.get_ref())
-        );
-        report.error(key.span(), message, Some("write `[[route]]`".to_owned()));
-        return Vec::new();
-    };
-    let mut routes = Vec::new();
-    for entry in list {
-        let DeValue::Table(table) = entry.get_ref() else {
-            let message = format!("`route` must list tables, not {}", kind_of(entry.get_ref()));
-            report.error(entry.span(), message, Some("write `[[route]]`".to_owned()));
-            continue;
-        };
-        let reader = Reader::new("route", Some(entry.span()), Some(table));
-        routes.push(route(report, reader, services));
-    }
-    routes
+    let readers = tables(report, root, "route").map(|(_, readers)| readers);
+    readers
+        .into_iter()
+        .flatten()
+        .map(|reader| route(report, reader, services))
+        .collect()
 }
 
 fn route(report: &mut Report<'_>, mut reader: Reader<'_, '_>, services: &[Service]) -> Route {
@@ -161,18 +145,9 @@ fn route(report: &mut Report<'_>, mut reader: Reader<'_, '_>, services: &[Servic
             Err(error) => report.error(entry.span, format!("`route.match`: {error}"), None),
         }
     }
-    let service = reader.text(report, "service").and_then(|text| {
-        let known = services
-            .iter()
-            .find(|service| service.name.as_str() == text.value);
-        if known.is_none() {
-            let names = services.iter().map(|service| service.name.as_str());
-            let hint = nearest(text.value, names).map(|near| format!("did you mean `{near}`?"));
-            let message = format!("`route.service`: there is no service `{}`", text.value);
-            report.error(text.span, message, hint);
-        }
-        known.map(|service| service.name.clone())
-    });
+    let service = reader
+        .text(report, "service")
+        .and_then(|text| known(report, "route", &text, services));
     let mut word = |report: &mut Report<'_>, key| {
         reader
             .text(report, key)
@@ -182,7 +157,7 @@ fn route(report: &mut Report<'_>, mut reader: Reader<'_, '_>, services: &[Servic
     let (runbook, team) = (word(report, "runbook"), word(report, "team"));
     let route = Route {
         matchers,
-        service: service as Option<ServiceName>,
+        service,
         severity: reader.word(report, "severity", &SEVERITIES),
         runbook,
         team,

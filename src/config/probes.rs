@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 use url::Url;
 
-use super::reader::{At, Reader, kind_of};
+use super::reader::{At, Reader, tables};
 use super::secret::{environment, file};
 use super::sections::elsewhere;
 use super::source::{Report, read_limited};
@@ -119,37 +119,21 @@ fn all(
     services: &[Service],
     env: Env<'_>,
 ) -> Vec<Probed> {
-    let Some((key, value)) = root.get_key_value(kind.section) else {
-        return Vec::new();
-    };
-    let write = || Some(format!("write `[[{}]]`", kind.section));
-    let DeValue::Array(list) = value.get_ref() else {
-        let message = format!(
-            "`{}` must be a list of tables, not {}",
-            kind.section,
-            kind_of(value.get_ref())
-        );
-        report.error(key.span(), message, write());
+    let Some((written, readers)) = tables(report, root, kind.section) else {
         return Vec::new();
     };
     let mut names = HashMap::new();
     let mut found = Vec::new();
-    for entry in list {
-        match entry.get_ref() {
-            DeValue::Table(table) => {
-                let reader = Reader::new(kind.section, Some(entry.span()), Some(table));
-                let alone = list.len() == 1;
-                found.extend(one(report, reader, kind, services, env, alone, &mut names));
-            }
-            other => {
-                let message = format!(
-                    "`{}` must list tables, not {}",
-                    kind.section,
-                    kind_of(other)
-                );
-                report.error(entry.span(), message, write());
-            }
-        }
+    for reader in readers {
+        found.extend(one(
+            report,
+            reader,
+            kind,
+            services,
+            env,
+            written == 1,
+            &mut names,
+        ));
     }
     found
 }
@@ -222,7 +206,7 @@ fn one(
 }
 
 /// The configured service of this name.
-fn known(
+pub(super) fn known(
     report: &mut Report<'_>,
     section: &str,
     text: &At<&str>,

@@ -211,6 +211,36 @@ fn place(key: &Range<usize>, value: &Spanned<DeValue<'_>>) -> Range<usize> {
     if span.is_empty() { key.clone() } else { span }
 }
 
+/// The tables of a list such as `[[service]]`, and how many entries are written; `None` where there
+/// is no such list. Entries that are no tables are reported and left out.
+pub(super) fn tables<'a, 'i>(
+    report: &mut Report<'_>,
+    root: &'a DeTable<'i>,
+    name: &'static str,
+) -> Option<(usize, Vec<Reader<'a, 'i>>)> {
+    let (key, value) = root.get_key_value(name)?;
+    let write = || Some(format!("write `[[{name}]]`"));
+    let DeValue::Array(list) = value.get_ref() else {
+        let found = kind_of(value.get_ref());
+        let message = format!("`{name}` must be a list of tables, not {found}");
+        report.error(key.span(), message, write());
+        return Some((0, Vec::new()));
+    };
+    let mut readers = Vec::new();
+    for entry in list {
+        match entry.get_ref() {
+            DeValue::Table(table) => {
+                readers.push(Reader::new(name, Some(entry.span()), Some(table)));
+            }
+            other => {
+                let message = format!("`{name}` must list tables, not {}", kind_of(other));
+                report.error(entry.span(), message, write());
+            }
+        }
+    }
+    Some((list.len(), readers))
+}
+
 /// The value of one of these words, or an error that names them.
 pub(super) fn one_of<T: Copy>(
     report: &mut Report<'_>,

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::reader::{At, Reader, kind_of};
+use super::reader::{At, Reader, tables};
 use super::sections::elsewhere;
 use super::source::Report;
 use super::urls;
@@ -38,33 +38,12 @@ pub(super) fn services(report: &mut Report<'_>, root: &DeTable<'_>) -> Vec<Servi
     let mut names = HashMap::new();
     let mut targets = HashMap::new();
     let mut services = Vec::new();
-    let Some((key, value)) = root.get_key_value("service") else {
+    let Some((_, readers)) = tables(report, root, "service") else {
         let hint = "add a [[service]] for each service that people ask about".to_owned();
         report.warning(None, "there is no service", Some(hint));
         return services;
     };
-    let DeValue::Array(list) = value.get_ref() else {
-        let message = format!(
-            "`service` must be a list of tables, not {}",
-            kind_of(value.get_ref())
-        );
-        report.error(key.span(), message, Some("write `[[service]]`".to_owned()));
-        return services;
-    };
-    for entry in list {
-        let DeValue::Table(table) = entry.get_ref() else {
-            let message = format!(
-                "`service` must list tables, not {}",
-                kind_of(entry.get_ref())
-            );
-            report.error(
-                entry.span(),
-                message,
-                Some("write `[[service]]`".to_owned()),
-            );
-            continue;
-        };
-        let reader = Reader::new("service", Some(entry.span()), Some(table));
+    for reader in readers {
         let Some((at, service)) = service(report, reader, &mut names) else {
             continue;
         };

@@ -150,7 +150,7 @@ fn print(name: &str, mermaid: bool) -> anyhow::Result<ExitCode> {
     let text = if mermaid {
         show::mermaid(runbook)
     } else {
-        show::markdown(runbook)
+        show::markdown(runbook, shelf.vocabulary())
     };
     print!("{text}");
     Ok(ExitCode::SUCCESS)

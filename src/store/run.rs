@@ -201,6 +201,16 @@ impl Tx {
         })
     }
 
+    /// The run that was begun by this key, while it goes on.
+    pub async fn run_going_on(&mut self, key: &str) -> Result<Option<i64>, StoreError> {
+        let row: Option<(i64,)> =
+            sqlx::query_as("SELECT id FROM run WHERE key = $1 AND state = 'running'")
+                .bind(key.to_owned())
+                .fetch_optional(self.connection())
+                .await?;
+        Ok(row.map(|(id,)| id))
+    }
+
     /// Tells a run something; the same key again tells nothing.
     pub async fn run_tell(&mut self, run: i64, key: &str, event: &str) -> Result<(), StoreError> {
         sqlx::query(

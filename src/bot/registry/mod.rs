@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::worker::{Answer, Effect};
-use super::{Bot, Failure, Fault, Refusal};
+use super::{Bot, Failure, Fault, Refusal, policy};
 use crate::domain::{Line, Message};
 use crate::probe::ProbeError;
 use crate::runbook::types::Type;
@@ -147,6 +147,7 @@ pub fn callables() -> BTreeMap<String, Callable> {
             let callable = Callable {
                 summary: spec.summary.to_owned(),
                 changes: spec.changes,
+                needs: policy::step_needs(spec),
                 params: spec.params.clone(),
                 result: Type::of_schema(&spec.result),
             };

@@ -30,7 +30,7 @@ pub(super) struct Parent {
 
 impl Parent {
     /// What the message of a called run is named by.
-    fn key(&self) -> String {
+    pub(super) fn key(&self) -> String {
         format!("run-of:{}:{}:{}", self.run, self.path, self.attempt)
     }
 
@@ -91,8 +91,8 @@ impl Bot {
                         by: person.name.clone(),
                         answer,
                         note,
+                        role: ask.role,
                     },
-                    role: ask.role,
                 };
                 self.tell(ask, run, event).await
             }
@@ -157,9 +157,10 @@ impl Bot {
 
     fn runbook_show(&self, name: &str) -> Result<Message, Refusal> {
         let runbook = self.find_runbook(name, "runbook show")?;
+        let shelf = &self.inner.shelf;
         let mut message = Message::new(Tone::Plain, Line::new().bold(&runbook.title))
             .text(runbook.summary.clone());
-        let lines: Vec<String> = show::outline(runbook)
+        let lines: Vec<String> = show::outline(runbook, shelf.vocabulary())
             .into_iter()
             .map(|(number, text)| format!("{number} {text}"))
             .collect();
@@ -222,6 +223,9 @@ impl Bot {
             params,
             by_id: person.id.clone(),
             by: person.name.clone(),
+            role: ask.role,
+            callers: Vec::new(),
+            approvals: Vec::new(),
             incident: incident.map(|incident| (incident.id.0, incident.title)),
             rehearsal,
             at: self.store().now(),
@@ -269,7 +273,7 @@ impl Bot {
     /// A run that a step of another calls; once for each attempt.
     pub(super) async fn start_called(
         &self,
-        caller: &RunState,
+        caller: Start,
         outgoing: &Outgoing,
         parent: &Parent,
         name: &str,
@@ -290,7 +294,7 @@ impl Bot {
         let start = Start {
             params,
             at: self.store().now(),
-            ..caller.start.clone()
+            ..caller
         };
         let told = Outgoing {
             key: parent.key(),
@@ -334,6 +338,10 @@ impl Bot {
             params,
             by_id: crate::domain::Person::BOT_ID.into(),
             by: crate::domain::Person::bot().name,
+            // What needs a commander is not done by itself.
+            role: Role::Responder,
+            callers: Vec::new(),
+            approvals: Vec::new(),
             incident,
             rehearsal,
             at: self.store().now(),
@@ -447,8 +455,8 @@ impl Bot {
         }
         let now = self.store().now();
         let tried = match &event {
-            Event::Vote { path, vote, role } => {
-                engine::vote(&runbook, &mut state, path, vote.clone(), *role, now).map(|_| ())
+            Event::Vote { path, vote } => {
+                engine::vote(&runbook, &mut state, path, vote.clone(), now).map(|_| ())
             }
             Event::Decide {
                 path,
@@ -457,7 +465,16 @@ impl Bot {
                 reason,
             } => {
                 let decision = Event::decision(*retry);
-                engine::decide(&mut state, path, &decision, by, reason.as_deref(), now).map(|_| ())
+                engine::decide(
+                    &runbook,
+                    &mut state,
+                    path,
+                    &decision,
+                    by,
+                    reason.as_deref(),
+                    now,
+                )
+                .map(|_| ())
             }
             Event::Stop { by, reason } => engine::stop(&mut state, by, reason, now),
             Event::Ended { .. } => Ok(()),

@@ -9,11 +9,13 @@ use super::drive::path_of;
 use crate::bot::act::intent_text;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
-    Audience, Button, Content, EntryKind, Line, Message, Outgoing, Person, Reply, Style, Tone,
-    duration,
+    Audience, Button, Content, EntryKind, Line, Message, Outgoing, Person, Reply, Role, Style,
+    Tone, duration,
 };
 use crate::runbook::Runbook;
-use crate::runbook::engine::{Phase, RunState, Said, StepState, Verdict, titles};
+use crate::runbook::engine::{
+    Leave, Phase, RunState, Said, StepState, Verdict, can_be_left_out, titles,
+};
 use crate::runbook::model::{Step, Work};
 use crate::store::ActionRecord;
 
@@ -89,6 +91,20 @@ impl Teller<'_> {
                 ),
             )
         };
+        let approval = || {
+            vec![
+                answer("Approve", "approve").style(Style::Primary),
+                answer("Decline", "decline").style(Style::Danger),
+            ]
+        };
+        let can_approve = |count: u32, by: Role, other: bool| {
+            let people = if count == 1 { "" } else { "s" };
+            let other = other.then(|| format!(", other than {}", state.start.by));
+            format!(
+                "{count} {by}{people} can approve{}",
+                other.unwrap_or_default()
+            )
+        };
         let (buttons, who) = match &own.work {
             Work::Ask { choices, by, .. } => (
                 choices
@@ -99,25 +115,15 @@ impl Teller<'_> {
             ),
             Work::Approve {
                 by, count, other, ..
-            } => (
-                vec![
-                    answer("Approve", "approve").style(Style::Primary),
-                    answer("Decline", "decline").style(Style::Danger),
-                ],
-                format!(
-                    "{count} {by}{} can approve{}",
-                    if *count == 1 { "" } else { "s" },
-                    if *other {
-                        format!(", other than {}", state.start.by)
-                    } else {
-                        String::new()
-                    }
-                ),
-            ),
+            } => (approval(), can_approve(*count, *by, *other)),
             Work::Manual { by, .. } => (
                 vec![answer("Done", "done").style(Style::Primary)],
                 format!("A {by} can say that it is done"),
             ),
+            Work::Use(_) => {
+                let leave = step.leave.as_ref()?;
+                (approval(), can_approve(1, leave.by, leave.other))
+            }
             _ => return None,
         };
         let mut message = Message::new(Tone::Question, Line::new().text(step.line.clone()));
@@ -146,6 +152,9 @@ impl Teller<'_> {
             own.work,
             Work::Ask { .. } | Work::Approve { .. } | Work::Manual { .. }
         );
+        if step.leave.is_some() {
+            return self.leave_over(state, path, step);
+        }
         if !asks || !step.asked {
             return None;
         }
@@ -171,6 +180,33 @@ impl Teller<'_> {
         Some(self.beside(Self::question_key(state, path, step), message))
     }
 
+    /// Asks for leave to make a change.
+    pub(super) fn leave_wanted(&self, state: &RunState, path: &str, leave: &Leave) -> String {
+        let title = state.steps.get(path).map_or(path, |step| &step.title);
+        let why = if leave.other {
+            "the policy wants a second person".to_owned()
+        } else {
+            format!("{} is a {}", state.start.by, state.start.role)
+        };
+        format!("{title}: this needs a {} ({why}). Do it?", leave.by)
+    }
+
+    /// The question for leave, once it is given or not.
+    fn leave_over(&self, state: &RunState, path: &str, step: &StepState) -> Option<Outgoing> {
+        let vote = step.votes.last();
+        let (tone, line) = match vote {
+            Some(vote) if vote.answer == "approve" => {
+                (Tone::Good, format!("approved by {}", vote.by))
+            }
+            _ if step.phase == Phase::Failed && !step.is_held() => (Tone::Bad, step.line.clone()),
+            _ if step.phase == Phase::Skipped => (Tone::Plain, step.line.clone()),
+            _ => return None,
+        };
+        let message = Message::new(tone, Line::new().text(format!("{}: {line}", step.title)))
+            .footer(format!("run {} of {}", state.id, self.runbook.name.value));
+        Some(self.beside(Self::question_key(state, path, step), message))
+    }
+
     fn step(&self, path: &str) -> Option<&Step> {
         self.runbook.step(path.split('[').next().unwrap_or(path))
     }
@@ -188,9 +224,10 @@ impl Teller<'_> {
                     Phase::Failed => "failed",
                     Phase::Pausing => "is tried again",
                     Phase::Skipped => "left out",
+                    Phase::Scheduled => "may begin",
                     _ => "done",
                 };
-                let text = format!("run {}: {} {word}: {}", state.id, step.title, step.line);
+                let text = format!("run {}: {} {word}: {}", state.id, step.title, line(step));
                 (EntryKind::Run, text)
             }
         };
@@ -202,6 +239,7 @@ impl Teller<'_> {
                 "phase": step.phase,
                 "attempt": step.attempt,
                 "votes": step.votes,
+                "cut": step.cut,
             })),
         )
     }
@@ -255,13 +293,15 @@ fn held(runbook: &Runbook, state: &RunState, path: &str, step: &StepState) -> Me
             duration::text(duration::between(ended, until))
         )
     });
+    let mut buttons = vec![Button::new("Try again", says("retry")).style(Style::Primary)];
+    if can_be_left_out(runbook, path) {
+        buttons.push(Button::new("Leave it out", says("skip")));
+    }
+    let stop = Button::new("Stop the run", format!("runbook stop {}", state.id));
+    buttons.push(stop.style(Style::Danger));
     Message::new(Tone::Warning, Line::new().bold(&step.title).text(" failed"))
         .code(step.line.clone())
-        .buttons(vec![
-            Button::new("Try again", says("retry")).style(Style::Primary),
-            Button::new("Leave it out", says("skip")),
-            Button::new("Stop the run", format!("runbook stop {}", state.id)).style(Style::Danger),
-        ])
+        .buttons(buttons)
         .footer(format!(
             "A responder can decide{} · run {} of {}",
             within.unwrap_or_default(),
@@ -373,6 +413,8 @@ fn step_lines(
                 _ => format!(" — {}", first_line(&known.line)),
             })
             .unwrap_or_default();
+        let cut = known.and_then(|known| known.cut.as_ref());
+        let cut = cut.map_or(String::new(), |cut| format!(" ✂️ kept {cut}"));
         let again = known.map_or(String::new(), |known| {
             if known.attempt > 1 && !matches!(known.phase, Phase::Succeeded) {
                 format!(" (attempt {})", known.attempt)
@@ -381,9 +423,10 @@ fn step_lines(
             }
         });
         lines.push(format!(
-            "{}{mark} {title}{again}{said}",
+            "{}{mark} {title}{again}{said}{cut}{}",
             // Spaces at the start of a line are lost in a chat; these are not.
-            "\u{2003}".repeat(depth)
+            "\u{2003}".repeat(depth),
+            known.map_or(String::new(), took)
         ));
         if known.is_some() {
             let turn = known.and_then(|known| known.items.as_ref()).map_or_else(
@@ -401,6 +444,28 @@ fn step_lines(
             );
             step_lines(step.inner(), state, titles, &turn, depth + 1, lines);
         }
+    }
+}
+
+/// How long a step took, where that is worth a word.
+fn took(step: &StepState) -> String {
+    let done = matches!(step.phase, Phase::Succeeded | Phase::Failed);
+    match step.ended_at.filter(|_| done) {
+        Some(ended) if duration::between(step.began_at, ended).as_secs() >= 1 => {
+            format!(
+                " · {}",
+                duration::text(duration::between(step.began_at, ended))
+            )
+        }
+        _ => String::new(),
+    }
+}
+
+/// What a step says on the timeline: also that its result is not whole.
+fn line(step: &StepState) -> String {
+    match &step.cut {
+        Some(cut) => format!("{} (its result was too large; kept: {cut})", step.line),
+        None => step.line.clone(),
     }
 }
 

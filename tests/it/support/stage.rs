@@ -320,6 +320,7 @@ fn shelf(scenery: &Scenery) -> Shelf {
     let mistakes: Vec<String> = shelf
         .problems()
         .iter()
+        .filter(|problem| problem.is_error())
         .flat_map(|problem| {
             problem
                 .findings

@@ -311,7 +311,7 @@ async fn slow_responses_restarts_the_cache_and_sees_the_pages_quick_again() {
 
 #[tokio::test]
 async fn slow_responses_scales_out_what_is_too_busy() {
-    let run = with_pages(Fault::HighTraffic, "slow-responses busy=60").await;
+    let run = with_pages(Fault::HighTraffic, "slow-responses busy=60 settle=1s").await;
     run.press("ana", "replica of frontend uses", "Run high-traffic")
         .await;
     run.approve("Add up to 4 more").await;
@@ -348,7 +348,7 @@ async fn slow_responses_ends_a_lock_chain_by_way_of_database_issues() {
 
 #[tokio::test]
 async fn slow_responses_names_the_cause_and_changes_nothing_when_told_so() {
-    let run = with_pages(Fault::CacheDown, "slow-responses quick=1ms").await;
+    let run = with_pages(Fault::CacheDown, "slow-responses quick=1").await;
     run.press("ana", "The cache does not answer", "Leave it")
         .await;
     // Nothing is better, so that the last look would take its three minutes.
@@ -379,7 +379,7 @@ async fn high_memory_scales_out_what_has_its_memory_from_the_load() {
     let run = run(
         Some((Fault::HighTraffic, "")),
         120,
-        "high-memory service=frontend limit=38 busy=60 settle=1s",
+        "high-memory service=frontend limit=40 busy=50 settle=1s",
     )
     .await;
     run.press("ana", "the load, or collecting garbage", "Run high-traffic")

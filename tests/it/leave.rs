@@ -40,7 +40,10 @@ async fn what_needs_a_commander_waits_for_one_when_a_responder_runs_it() {
 
     stage.ana("runbook run cut").await;
     let run = stage.said(HOME, "Run 2 of Cut it off").await;
-    let asks = "Cut the api off: this needs a commander (ana is a responder). Do it?";
+    let asks = "1 commander can approve";
+    let question = words_of(&stage.said(HOME, asks).await);
+    let text = "Cut the api off: this needs a commander (ana is a responder). Do it?";
+    assert!(question.contains(text), "{question}");
     press(&stage, "ana", asks, "Approve").await;
     stage.said(HOME, "this needs the role commander").await;
     assert_eq!(stage.stack.calls(), [""; 0]);
@@ -60,7 +63,7 @@ async fn a_commanders_no_is_a_no_and_a_commander_is_not_asked() {
     let stage = Stage::set(scenery(&[CUT])).await;
     stage.ana("runbook run cut").await;
     let run = stage.said(HOME, "Run 1 of Cut it off").await;
-    press(&stage, "ben", "this needs a commander", "Decline").await;
+    press(&stage, "ben", "1 commander can approve", "Decline").await;
     stage.becomes(&run, "failed").await;
     assert_eq!(stage.stack.calls(), [""; 0]);
     stage.types("ben", HOME, "runbook run cut").await;
@@ -81,7 +84,12 @@ async fn what_the_policy_wants_a_second_person_for_has_one_in_a_runbook_too() {
         .types("ben", HOME, "runbook run restart-service service=api")
         .await;
     let run = stage.said(HOME, "Run 1 of Restart a service").await;
-    let asks = "the policy wants a second person";
+    let asks = "1 responder can approve, other than ben";
+    let question = words_of(&stage.said(HOME, asks).await);
+    assert!(
+        question.contains("the policy wants a second person"),
+        "{question}"
+    );
     press(&stage, "ben", asks, "Approve").await;
     stage.said(HOME, "somebody else has to").await;
     assert_eq!(stage.stack.calls(), [""; 0]);
@@ -107,7 +115,7 @@ steps:
     let stage = Stage::set(scenery(&[CUT, caller])).await;
     stage.ana("runbook run caller").await;
     let run = stage.said(HOME, "Run 1 of caller").await;
-    press(&stage, "ben", "Off with it?", "Approve").await;
+    press(&stage, "ben", "1 commander can approve", "Approve").await;
     // The caller has changed the api itself, and still has it: what it calls needs not wait for it.
     let run = words_of(&stage.becomes(&run, "succeeded").await);
     assert!(run.contains("inner succeeded"), "{run}");

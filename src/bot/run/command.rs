@@ -164,7 +164,9 @@ impl Bot {
             .into_iter()
             .map(|(number, text)| format!("{number} {text}"))
             .collect();
-        message = message.code(cut(&lines.join("\n"), 2_800));
+        for part in parts(&lines) {
+            message = message.code(part);
+        }
         Ok(message
             .buttons(vec![
                 Button::new("Rehearse", format!("runbook rehearse {name}")),
@@ -523,6 +525,25 @@ fn new_run(
         start: serde_json::to_string(start).map_err(json)?,
         told: serde_json::to_string(told).map_err(json)?,
     })
+}
+
+/// Lines in parts that a message takes, at most four.
+fn parts(lines: &[String]) -> Vec<String> {
+    let (mut parts, mut part) = (Vec::new(), String::new());
+    for line in lines {
+        let line = cut(line, 1_000);
+        if part.len() + line.len() > 2_800 {
+            parts.push(std::mem::take(&mut part));
+        }
+        if parts.len() == 4 {
+            part = "… and more: `treasury-bot runbook show` shows all".to_owned();
+            break;
+        }
+        part.push_str(&line);
+        part.push('\n');
+    }
+    parts.push(part);
+    parts
 }
 
 /// The value of a parameter that is not given.

@@ -4,22 +4,31 @@
 //! - `find`, `workload`, `pod`: from a service to its workload and pods; `status`
 //! - `cache`: what the server tells by its watches, for answers from memory
 //! - `edit`: changing an object without overwriting others; `rollout`: following it to its end
-//! - `restart`, `scale`: changes
+//! - `restart`, `scale`: changes; `versions`, `template`, `deploy`: another version
 //! - `logs`, `stats`, `events`: looking on
+//! - `ties`, `isolate`, `evidence`: a service that is cut off and examined
+//! - `rbac`: the rights that all this takes
 
 mod api;
 mod cache;
+mod deploy;
 mod edit;
 mod events;
+mod evidence;
 mod find;
 mod forbidden;
+mod isolate;
 mod logs;
 mod pod;
+pub mod rbac;
 mod restart;
 mod rollout;
 mod scale;
 mod stats;
 mod status;
+mod template;
+mod ties;
+mod versions;
 mod workload;
 
 use std::path::PathBuf;
@@ -30,8 +39,8 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::domain::service::{
-    Event, Intent, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service, ServiceStats,
-    ServiceStatus,
+    Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service,
+    ServiceStats, ServiceStatus, Tie, Version,
 };
 use crate::platform::{Platform, PlatformError, ProgressSink};
 use api::Line;
@@ -186,6 +195,58 @@ impl Platform for Kubernetes {
     ) -> Result<ServiceStatus, PlatformError> {
         let place = find::place(service)?;
         let change = scale::scale(&self.line, place, replicas, patience, progress);
+        self.changed(place, Box::pin(change)).await
+    }
+
+    async fn versions(&self, service: &Service) -> Result<Vec<Version>, PlatformError> {
+        versions::versions(&self.line, find::place(service)?).await
+    }
+
+    async fn deployable(&self, service: &Service, image: &str) -> Result<Version, PlatformError> {
+        versions::deployable(&self.line, find::place(service)?, image).await
+    }
+
+    async fn deploy(
+        &self,
+        service: &Service,
+        version: &Version,
+        patience: Patience,
+        progress: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        let place = find::place(service)?;
+        let change = deploy::deploy(&self.line, place, version, patience, progress);
+        self.changed(place, Box::pin(change)).await
+    }
+
+    async fn ties(&self, service: &Service) -> Result<Vec<Tie>, PlatformError> {
+        ties::ties(&self.line, find::place(service)?).await
+    }
+
+    async fn evidence(&self, service: &Service) -> Result<Vec<Evidence>, PlatformError> {
+        let place = find::place(service)?;
+        let seen = find::look(&self.line, place).await?;
+        evidence::evidence(&self.line, place, &seen).await
+    }
+
+    async fn isolate(
+        &self,
+        service: &Service,
+        ties: &[Tie],
+        progress: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        let place = find::place(service)?;
+        let change = isolate::isolate(&self.line, place, ties, progress);
+        self.changed(place, Box::pin(change)).await
+    }
+
+    async fn release(
+        &self,
+        service: &Service,
+        ties: &[Tie],
+        progress: &ProgressSink,
+    ) -> Result<ServiceStatus, PlatformError> {
+        let place = find::place(service)?;
+        let change = isolate::release(&self.line, place, ties, progress);
         self.changed(place, Box::pin(change)).await
     }
 }

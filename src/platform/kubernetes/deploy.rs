@@ -176,8 +176,7 @@ mod tests {
     #[test]
     fn a_version_that_is_there_is_not_rolled_out_again() {
         let mut restarted = template("web:1");
-        restarted["metadata"] =
-            json!({"annotations": {"kubectl.kubernetes.io/restartedAt": "x"}});
+        restarted["metadata"] = json!({"annotations": {"kubectl.kubernetes.io/restartedAt": "x"}});
         let mut now = object(&restarted);
         replace(&mut now, &template("web:1"));
         assert_eq!(now, object(&restarted));

@@ -32,11 +32,16 @@ pub(super) async fn evidence(
         format!("{}-{}.json", place.kind.word(), place.name),
         description(seen.workload.object.clone())?,
     )];
-    let since = Timestamp::now().saturating_sub(BACK).unwrap_or(Timestamp::UNIX_EPOCH);
+    let since = Timestamp::now()
+        .saturating_sub(BACK)
+        .unwrap_or(Timestamp::UNIX_EPOCH);
     let events = match events::events(line, place, seen, since).await {
         Ok(events) => events.iter().fold(String::new(), |mut text, event| {
             let detail = event.detail.as_deref().unwrap_or_default();
-            text.push_str(&format!("{} {} {} {detail}\n", event.at, event.replica, event.what));
+            text.push_str(&format!(
+                "{} {} {} {detail}\n",
+                event.at, event.replica, event.what
+            ));
             text
         }),
         Err(error) => format!("The events can't be read: {error}\n"),
@@ -119,7 +124,10 @@ mod tests {
                 {"name": "DB_PASSWORD", "value": "hunter2"},
                 {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "web", "key": "k"}}}]}]}}}});
         let text = description(serde_json::from_value(object).unwrap()).unwrap();
-        assert!(!text.contains("hunter2") && !text.contains("managedFields"), "{text}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("managedFields"),
+            "{text}"
+        );
         for kept in ["DB_PASSWORD", HIDDEN, "secretKeyRef", "fx"] {
             assert!(text.contains(kept), "{kept}");
         }

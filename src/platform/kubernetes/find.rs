@@ -174,17 +174,8 @@ pub(super) fn replica_set() -> ApiResource {
     named("apps", "v1", "ReplicaSet", "replicasets")
 }
 
-/// Version 1, which every cluster has.
-pub(super) fn autoscaler() -> ApiResource {
-    named(
-        "autoscaling",
-        "v1",
-        "HorizontalPodAutoscaler",
-        "horizontalpodautoscalers",
-    )
-}
-
-/// Asks for what scales the workload by itself; nothing where the bot may not know.
+/// Asks for what scales the workload by itself, in version 1 of its API, which every cluster has;
+/// nothing where the bot may not know.
 pub(super) async fn scaler(line: &Line, place: Place<'_>) -> Result<Option<Scaler>, PlatformError> {
     let api: Api<HorizontalPodAutoscaler> =
         Api::namespaced(line.client().await?.clone(), place.namespace);

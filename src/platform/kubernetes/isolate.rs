@@ -181,7 +181,8 @@ async fn forbid(
     let params = PatchParams::apply(MANAGER);
     let patch = Patch::Apply(&wanted);
     let call = api.patch(policy, &params, &patch);
-    line.call(&format!("making the policy {policy}"), call).await?;
+    line.call(&format!("making the policy {policy}"), call)
+        .await?;
     Ok(())
 }
 
@@ -193,7 +194,11 @@ async fn allow(line: &Line, place: Place<'_>, policy: &str) -> Result<(), Platfo
         return Ok(());
     };
     let labels = found.metadata.labels.as_ref();
-    if labels.and_then(|labels| labels.get(MANAGED_BY)).map(String::as_str) != Some(MANAGER) {
+    if labels
+        .and_then(|labels| labels.get(MANAGED_BY))
+        .map(String::as_str)
+        != Some(MANAGER)
+    {
         return Err(PlatformError::Unsupported(format!(
             "the network policy {policy} is not the bot's: remove it by hand if the service is to \
              be joined again"
@@ -223,7 +228,10 @@ fn include(policy: &mut Value, had: bool) {
     let Some(selector) = policy.pointer_mut("/spec/podSelector") else {
         return;
     };
-    let Some(all) = selector.get_mut("matchExpressions").and_then(Value::as_array_mut) else {
+    let Some(all) = selector
+        .get_mut("matchExpressions")
+        .and_then(Value::as_array_mut)
+    else {
         return;
     };
     all.retain(|one| *one != exclusion());
@@ -248,7 +256,9 @@ mod tests {
                 {"key": "a", "operator": "Exists"}]}}}),
             json!({"spec": {"podSelector": {"matchExpressions": []}}}),
         ] {
-            let had = before.pointer("/spec/podSelector/matchExpressions").is_some();
+            let had = before
+                .pointer("/spec/podSelector/matchExpressions")
+                .is_some();
             let mut policy = before.clone();
             exclude(&mut policy);
             let cut = policy.clone();

@@ -145,7 +145,10 @@ pub(super) fn changes(now: &Value, then: &Value, names: &[&str]) -> Vec<String> 
         } else {
             String::new()
         };
-        match containers(now).iter().find(|old| old["name"] == new["name"]) {
+        match containers(now)
+            .iter()
+            .find(|old| old["name"] == new["name"])
+        {
             None => all.push(format!("container +{name}")),
             Some(old) => {
                 if old["image"] != new["image"] && Some(&new["name"]) != main.as_ref() {
@@ -157,7 +160,10 @@ pub(super) fn changes(now: &Value, then: &Value, names: &[&str]) -> Vec<String> 
         }
     }
     for old in containers(now) {
-        if !containers(then).iter().any(|new| new["name"] == old["name"]) {
+        if !containers(then)
+            .iter()
+            .any(|new| new["name"] == old["name"])
+        {
             let name = old["name"].as_str().unwrap_or_default();
             all.push(format!("container -{name}"));
         }
@@ -277,6 +283,9 @@ mod tests {
             ]
         );
         let text = changes.join(" ");
-        assert!(!text.contains("hunter2") && !text.contains("geheim"), "{text}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("geheim"),
+            "{text}"
+        );
     }
 }

@@ -73,7 +73,12 @@ pub(super) struct Around {
 }
 
 pub(super) fn network_policy() -> kube::core::ApiResource {
-    named("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
+    named(
+        "networking.k8s.io",
+        "v1",
+        "NetworkPolicy",
+        "networkpolicies",
+    )
 }
 
 pub(super) fn service() -> kube::core::ApiResource {
@@ -126,9 +131,11 @@ pub(super) async fn ties(line: &Line, place: Place<'_>) -> Result<Vec<Tie>, Plat
                 place.name,
                 format!("what the policy {policy} allows"),
             ),
-            Join::Endpoint { service } => {
-                (seen.workload.uid(), place.name, format!("service {service}"))
-            }
+            Join::Endpoint { service } => (
+                seen.workload.uid(),
+                place.name,
+                format!("service {service}"),
+            ),
         };
         let detail = serde_json::to_value(&join).map_err(|error| PlatformError::Failed {
             platform: PLATFORM,
@@ -149,7 +156,10 @@ pub(super) async fn ties(line: &Line, place: Place<'_>) -> Result<Vec<Tie>, Plat
 pub(super) fn read(tie: &Tie) -> Result<Join, PlatformError> {
     serde_json::from_value(tie.detail.clone()).map_err(|error| PlatformError::Failed {
         platform: PLATFORM,
-        message: format!("the recorded join of {} can't be read: {error}", tie.replica),
+        message: format!(
+            "the recorded join of {} can't be read: {error}",
+            tie.replica
+        ),
         source: Some(Box::new(error)),
     })
 }
@@ -193,7 +203,11 @@ pub(super) fn joins(place: Place<'_>, seen: &Seen, around: &Around) -> Vec<Join>
             let all = selector.get("matchExpressions").and_then(Value::as_array);
             all.is_some_and(|all| all.contains(&exclusion()))
         });
-        if name != policy && !excludes && allows(one) && ours.iter().any(|own| selects(selector, own)) {
+        if name != policy
+            && !excludes
+            && allows(one)
+            && ours.iter().any(|own| selects(selector, own))
+        {
             let expressions = selector.and_then(|selector| selector.get("matchExpressions"));
             joins.push(Join::Allowed {
                 policy: name,
@@ -263,7 +277,11 @@ fn leads_to(service: &DynamicObject, pods: &[&Labels]) -> bool {
     let Some(selector) = service_selector(service) else {
         return false;
     };
-    let has = |labels: &&Labels| selector.iter().all(|(key, value)| labels.get(key) == Some(value));
+    let has = |labels: &&Labels| {
+        selector
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+    };
     pods.iter().any(has)
 }
 
@@ -320,10 +338,16 @@ mod tests {
         Around {
             policies: vec![
                 object("default-deny", json!({"podSelector": {}})),
-                object("front", json!({"podSelector": {"matchLabels": {"tier": "front"}},
-                                       "ingress": [{}]})),
-                object("db", json!({"podSelector": {"matchLabels": {"tier": "db"}},
-                                    "ingress": [{}]})),
+                object(
+                    "front",
+                    json!({"podSelector": {"matchLabels": {"tier": "front"}},
+                                       "ingress": [{}]}),
+                ),
+                object(
+                    "db",
+                    json!({"podSelector": {"matchLabels": {"tier": "db"}},
+                                    "ingress": [{}]}),
+                ),
             ],
             services: vec![
                 object("web", json!({"selector": {"app": "web"}})),
@@ -370,8 +394,7 @@ mod tests {
         let seen = seen(vec![pod("web-1", labels)]);
         let mut around = around();
         around.policies.push(object(&policy_name(PLACE), json!({})));
-        around.policies[1].data["spec"]["podSelector"]["matchExpressions"] =
-            json!([exclusion()]);
+        around.policies[1].data["spec"]["podSelector"]["matchExpressions"] = json!([exclusion()]);
         around.services[0].data["spec"]["selector"][NOWHERE] = "true".into();
         assert_eq!(joins(PLACE, &seen, &around), []);
     }

@@ -37,10 +37,7 @@ pub(super) struct Revision {
 }
 
 /// The versions, the present one first.
-pub(super) async fn versions(
-    line: &Line,
-    place: Place<'_>,
-) -> Result<Vec<Version>, PlatformError> {
+pub(super) async fn versions(line: &Line, place: Place<'_>) -> Result<Vec<Version>, PlatformError> {
     let workload = find::workload(line, place).await?;
     let all = revisions(line, place, &workload).await?;
     let names = [place.service, place.name];
@@ -185,8 +182,7 @@ mod tests {
         let mut template = json!({"metadata": {"labels": {"app": "web"}},
             "spec": {"containers": [{"name": "web", "image": image}]}});
         if let Some(at) = restarted {
-            template["metadata"]["annotations"] =
-                json!({"kubectl.kubernetes.io/restartedAt": at});
+            template["metadata"]["annotations"] = json!({"kubectl.kubernetes.io/restartedAt": at});
         }
         template
     }
@@ -202,7 +198,9 @@ mod tests {
     fn images(now: &Value, sets: &[DynamicObject]) -> Vec<String> {
         let kept = sets.iter().filter_map(of_set).collect();
         let all = in_order(now, kept);
-        let images = all.iter().map(|one| template::image(&one.template, &["web"]));
+        let images = all
+            .iter()
+            .map(|one| template::image(&one.template, &["web"]));
         images.map(str::to_owned).collect()
     }
 
@@ -235,12 +233,20 @@ mod tests {
                          "data": {"spec": {"template": data}}});
         let one = of_controller_revision(&serde_json::from_value(one).unwrap()).unwrap();
         assert_eq!(one.number, 4);
-        assert_eq!(one.id, template::id(&template::bare(&template("db:1", None))));
+        assert_eq!(
+            one.id,
+            template::id(&template::bare(&template("db:1", None)))
+        );
     }
 
     #[test]
     fn an_image_has_the_form_of_one() {
-        for good in ["web", "ghcr.io/a/web:1.2", "web@sha256:0af1", "localhost:5000/x"] {
+        for good in [
+            "web",
+            "ghcr.io/a/web:1.2",
+            "web@sha256:0af1",
+            "localhost:5000/x",
+        ] {
             assert!(is_reference(good), "{good}");
         }
         for bad in ["", "-web", "web;rm", "web tag", "web:", &"x".repeat(500)] {

@@ -40,6 +40,8 @@ pub struct Shared {
     state: Mutex<State>,
     /// The newest version, for watches and controllers.
     pub changed: watch::Sender<u64>,
+    /// A test changed something that has no version.
+    pub wake: tokio::sync::Notify,
     /// Counts up when all connections are to be cut.
     pub cut: watch::Sender<u64>,
     /// The server listens.
@@ -109,6 +111,7 @@ impl Cluster {
         let shared = Arc::new(Shared {
             changed: watch::Sender::new(state.store.version()),
             state: Mutex::new(state),
+            wake: tokio::sync::Notify::new(),
             cut: watch::Sender::new(0),
             open: watch::Sender::new(true),
             ended: watch::Sender::new(false),
@@ -142,7 +145,9 @@ impl Cluster {
 
     /// Looks at the state, or changes it; watches and controllers are told.
     pub fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        self.shared.with(act)
+        let done = self.shared.with(act);
+        self.shared.wake.notify_one();
+        done
     }
 
     /// Creates an object as an administrator does; its namespace is made where it is missing.

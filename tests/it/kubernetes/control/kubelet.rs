@@ -104,8 +104,10 @@ impl Kubelet {
             tag if tag.contains("missing") => usual.missing = true,
             tag if tag.contains("crash") => usual.ends = ends(1, false),
             tag if tag.contains("oom") => usual.ends = ends(137, true),
-            tag if tag.contains("never-ready") => usual.ready = None,
             _ => {}
+        }
+        if usual.ends.is_some() || tag.contains("never-ready") {
+            usual.ready = None;
         }
         usual
     }

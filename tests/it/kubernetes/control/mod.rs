@@ -44,6 +44,7 @@ pub async fn run(shared: &Arc<Shared>) {
                 let lag = shared.lock().lag;
                 tokio::time::sleep(lag).await;
             }
+            () = shared.wake.notified() => {}
             () = pause => {}
         }
         changed.borrow_and_update();
@@ -54,8 +55,10 @@ pub async fn run(shared: &Arc<Shared>) {
 /// One round of all controllers over what changed. Returns when something is due.
 fn step(state: &mut State) -> Option<Instant> {
     let now = Instant::now();
+    // What this round itself changes belongs to the next one.
+    let version = state.store.version();
     let mut keys = dirty(state);
-    state.kubelet.seen = state.store.version();
+    state.kubelet.seen = version;
     keys.extend(state.kubelet.take_due(now));
     for key in keys {
         match key.plural {

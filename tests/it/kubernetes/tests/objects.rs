@@ -125,6 +125,7 @@ async fn patches_merge_lists_as_their_kind_says() {
     let sidecar = json!({"name": "side", "image": "side:1"});
     two["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap().push(sidecar);
     cluster.create(&two);
+    cluster.settled("deployments", "shop", "web").await;
     let raw = Raw::new(&cluster);
     let containers = |body: &Value| {
         let all = body["spec"]["template"]["spec"]["containers"].as_array().unwrap();
@@ -264,7 +265,8 @@ async fn faults_hit_what_they_are_for() {
     let slow = raw.request(Method::GET, WEB).timeout(Duration::from_millis(200)).send().await;
     assert!(slow.unwrap_err().is_timeout());
     cluster.close();
-    assert!(raw.request(Method::GET, WEB).send().await.unwrap_err().is_connect());
+    let closed = async || raw.request(Method::GET, WEB).send().await.err();
+    crate::support::engine::eventually("it is closed", closed).await;
     cluster.reopen();
     let open = async || raw.request(Method::GET, WEB).send().await.ok();
     let answer = crate::support::engine::eventually("it listens", open).await;

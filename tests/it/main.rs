@@ -21,6 +21,7 @@ mod handbook;
 mod hostile;
 mod image;
 mod killed;
+mod kubernetes;
 mod layers;
 mod leave;
 mod nasty;

@@ -1,6 +1,5 @@
 //! From a service to its containers, and from a container to a replica.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use super::PLATFORM;
 use super::engine::{ASK, Engine};
 use crate::domain::service::{Health, Replica, ReplicaState, Service, ServiceStatus, Target};
 use crate::platform::PlatformError;
+pub(super) use crate::platform::text::by_name;
 
 /// Compose's label for the name of the project.
 pub(super) const PROJECT: &str = "com.docker.compose.project";
@@ -78,9 +78,9 @@ pub(super) async fn with_replaced(
             ],
         ),
         Target::Container { name } => ("name", vec![name.clone()]),
-        Target::Simulated { name } => {
+        Target::Simulated { name } | Target::Kubernetes { name, .. } => {
             return Err(PlatformError::Unsupported(format!(
-                "{name} is simulated: it does not run on Docker"
+                "{name} does not run on Docker"
             )));
         }
     };
@@ -113,7 +113,10 @@ pub(super) async fn status(
     if replicas.is_empty() {
         return Err(missing(engine, &service.target).await?);
     }
-    Ok(ServiceStatus { replicas })
+    Ok(ServiceStatus {
+        replicas,
+        facts: Vec::new(),
+    })
 }
 
 /// One container now; `None` if it is gone.
@@ -173,6 +176,8 @@ pub(super) fn to_replica(facts: &ContainerInspectResponse) -> Replica {
             .and_then(|config| config.image.clone())
             .or_else(|| facts.image.clone())
             .unwrap_or_default(),
+        node: None,
+        note: None,
     }
 }
 
@@ -192,15 +197,6 @@ pub(super) fn run_began(facts: &ContainerInspectResponse) -> Option<Timestamp> {
     } else {
         Some(started - 2 * LATE)
     }
-}
-
-/// Names in order, with a number at their end in numeric order: `web-2` before `web-10`.
-pub(super) fn by_name(a: &str, b: &str) -> Ordering {
-    let split = |name: &str| {
-        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-        (name[..stem].to_owned(), name[stem..].parse::<u64>().ok())
-    };
-    split(a).cmp(&split(b)).then_with(|| a.cmp(b))
 }
 
 /// A time of the engine; the year 1 is its word for never.
@@ -270,7 +266,9 @@ async fn missing(engine: &Engine, target: &Target) -> Result<PlatformError, Plat
             let labels = format!("{PROJECT}={project} and {SERVICE}={service}");
             (format!("a container with the labels {labels}"), mend)
         }
-        Target::Container { name } | Target::Simulated { name } => {
+        Target::Container { name }
+        | Target::Simulated { name }
+        | Target::Kubernetes { name, .. } => {
             let all: Vec<Found> = list(engine, None)
                 .await?
                 .into_iter()
@@ -306,13 +304,6 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_in_numeric_order() {
-        let mut names = ["b-1", "a-10", "a-2", "a", "a-1"];
-        names.sort_by(|a, b| by_name(a, b));
-        assert_eq!(names, ["a", "a-1", "a-2", "a-10", "b-1"]);
-    }
 
     #[test]
     fn a_run_begins_before_the_engine_notes_it() {

@@ -230,6 +230,7 @@ mod tests {
             patience: Patience::default(),
             hold: Duration::from_secs(60),
             alerts: crate::bot::AlertSettings::default(),
+            mail: None,
             incident_channels: false,
         };
         let store = Store::open(&url, Use::Visit).await.unwrap();

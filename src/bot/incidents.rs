@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::mail::{self, News};
+use super::mail::{self, Bulletin};
 use super::worker::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, Settings};
 use crate::domain::timeline::{Draft, cut};
@@ -438,8 +438,8 @@ impl Bot {
                 if (before, severity) != (incident.status, incident.severity) {
                     let by = Line::new().text(" — by ").person(&person);
                     let title = Line::new().bold(id).line(change.told.clone()).line(by);
-                    let news = News::new(tx, title, change.tone, severity);
-                    mail::tell(tx, &settings, &incident, news).await?;
+                    let bulletin = Bulletin::new(tx, title, change.tone, severity);
+                    mail::tell(tx, &settings, &incident, bulletin).await?;
                 }
                 tx.outbox_put(&header(&incident, None)).await?;
                 tx.outbox_put(&Outgoing {
@@ -538,11 +538,11 @@ pub(super) async fn open_incident(
     let title = Line::new()
         .bold(id)
         .text(format!(" declared as {}", incident.severity));
-    let news = News {
+    let bulletin = Bulletin {
         key: "declared".into(),
-        ..News::new(tx, title, Tone::Bad, incident.severity)
+        ..Bulletin::new(tx, title, Tone::Bad, incident.severity)
     };
-    mail::tell(tx, settings, &incident, news).await?;
+    mail::tell(tx, settings, &incident, bulletin).await?;
     Ok(incident)
 }
 

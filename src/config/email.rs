@@ -70,7 +70,11 @@ pub(super) fn email(
         let mut needed = |there: bool, key: &str, example: &str| {
             if !there {
                 let message = format!("`email` without `{key}`");
-                report.error(header.clone(), message, Some(format!("such as `{example}`")));
+                report.error(
+                    header.clone(),
+                    message,
+                    Some(format!("such as `{example}`")),
+                );
             }
         };
         needed(host_span.is_some(), "host", "host = \"smtp.example.com\"");
@@ -89,7 +93,9 @@ pub(super) fn email(
     let port = port.map_or(usual, |at| at.value as u16);
     let allow_plain = section.boolean(report, "allow_plain").unwrap_or(false);
     let login = login(report, &mut section, env);
-    let here = host.as_ref().is_none_or(|host| urls::is_this_machine(host.value));
+    let here = host
+        .as_ref()
+        .is_none_or(|host| urls::is_this_machine(host.value));
     if security == EmailSecurity::None && !here {
         if login.is_some() {
             let message = "a password would be sent without encryption";
@@ -176,7 +182,10 @@ fn stakeholders(report: &mut Report<'_>, section: &mut Reader<'_, '_>) -> Vec<Ma
         let Some(one) = mailbox(report, "email.stakeholders", &entry) else {
             continue;
         };
-        if found.iter().any(|other| other.address.is_same(&one.address)) {
+        if found
+            .iter()
+            .any(|other| other.address.is_same(&one.address))
+        {
             let message = format!("`email.stakeholders` lists {} twice", one.address);
             report.error(entry.span, message, None);
         } else {

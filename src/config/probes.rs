@@ -292,11 +292,7 @@ fn password(
 }
 
 /// The certificate authorities of a file, PEM.
-pub(super) fn certificates(
-    report: &mut Report<'_>,
-    key: &str,
-    path: &At<&str>,
-) -> Option<Vec<u8>> {
+pub(super) fn certificates(report: &mut Report<'_>, key: &str, path: &At<&str>) -> Option<Vec<u8>> {
     let found = report.beside(path.value);
     let problem = match read_limited(&found, MAX_CA) {
         Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => {

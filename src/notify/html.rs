@@ -124,7 +124,10 @@ mod tests {
                     "Fires since".into(),
                     Line::new().time(Timestamp::from_second(1_764_255_600).unwrap()),
                 ),
-                ("Graph".into(), link("https://prometheus.example/graph?a=1&b=2")),
+                (
+                    "Graph".into(),
+                    link("https://prometheus.example/graph?a=1&b=2"),
+                ),
                 ("Trap".into(), link("javascript:alert(1)")),
             ]))
             .code("a < b\n  & c")

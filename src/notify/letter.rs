@@ -180,7 +180,11 @@ mod tests {
         );
         let count = |name: &str| headers.iter().filter(|l| l.starts_with(name)).count();
         assert_eq!((count("To: "), count("Subject: ")), (1, 1), "{headers:#?}");
-        assert!(headers.iter().any(|l| l == "Reply-To: Ops <ops@example.com>"));
+        assert!(
+            headers
+                .iter()
+                .any(|l| l == "Reply-To: Ops <ops@example.com>")
+        );
         assert!(!letter.contains("<script>\r\n<"), "{letter}");
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Store, StoreError, Tx, moment};
+use crate::domain::IncidentId;
 use crate::domain::mail::{Mail, Purpose};
 use crate::domain::timeline::cut;
-use crate::domain::IncidentId;
 
 /// A mail to send now.
 #[derive(Debug, Clone, PartialEq)]
@@ -214,5 +214,25 @@ impl Store {
         Ok(backlog(
             sqlx::query_as(BACKLOG).fetch_one(self.readers()).await?,
         ))
+    }
+
+    /// Mails that were not sent, oldest first, with their failed attempts and the last error.
+    pub async fn mails_unsent(&self, most: i64) -> Result<Vec<(Mail, u32, String)>, StoreError> {
+        let rows: Vec<(String, i64, Option<String>)> = sqlx::query_as(
+            "SELECT mail, attempts, error FROM mail WHERE state <> 'sent' ORDER BY id LIMIT $1",
+        )
+        .bind(most)
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter()
+            .map(|(mail, attempts, error)| {
+                let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
+                Ok((
+                    serde_json::from_str(&mail)?,
+                    attempts,
+                    error.unwrap_or_default(),
+                ))
+            })
+            .collect()
     }
 }

@@ -21,6 +21,7 @@ mod handbook;
 mod hostile;
 mod image;
 mod layers;
+mod mail;
 mod nasty;
 mod page;
 mod probe;

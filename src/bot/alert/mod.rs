@@ -17,7 +17,7 @@ use serde_json::json;
 
 use self::timers::What;
 use super::incidents::open_incident;
-use super::mail::{self, News};
+use super::mail::{self, Bulletin};
 use super::{Bot, Settings};
 use crate::domain::alert::{Alert, Auto, News, Routed, Routes, Tracked, WatchSettings};
 use crate::domain::timeline::{Draft, cut};
@@ -402,8 +402,8 @@ async fn worsen(
     tx.append(&Stream::Incident(id), draft).await?;
     let title = format!(" is now {severity} (was {before}): a worse alert fires");
     let title = Line::new().bold(id).text(title);
-    let news = News::new(tx, title, Tone::Bad, before);
-    mail::tell(tx, settings, &incident, news).await?;
+    let bulletin = Bulletin::new(tx, title, Tone::Bad, before);
+    mail::tell(tx, settings, &incident, bulletin).await?;
     tx.outbox_put(&super::incidents::header(&incident, None))
         .await
 }

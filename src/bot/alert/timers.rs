@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{PACE, words};
-use crate::bot::mail::{self, News};
 use crate::bot::Bot;
+use crate::bot::mail::{self, Bulletin};
 use crate::domain::timeline::Draft;
 use crate::domain::{
     Audience, Content, Destination, EntryKind, Incident, Line, Message, Outgoing, Person, Reply,
@@ -315,8 +315,8 @@ impl Bot {
                         tx.append(&Stream::Incident(incident.id), draft).await?;
                         let title = Line::new().bold(incident.id).text(" is resolved: ");
                         let title = title.line(message.title.clone());
-                        let news = News::new(tx, title, Tone::Good, incident.severity);
-                        mail::tell(tx, &settings, &incident, news).await?;
+                        let bulletin = Bulletin::new(tx, title, Tone::Good, incident.severity);
+                        mail::tell(tx, &settings, &incident, bulletin).await?;
                         tx.outbox_put(&crate::bot::incidents::header(&incident, None))
                             .await?;
                     }

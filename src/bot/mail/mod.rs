@@ -35,7 +35,7 @@ pub struct MailSettings {
 }
 
 /// What stakeholders are told.
-pub(super) struct News {
+pub(super) struct Bulletin {
     /// Names the news among those of the incident.
     pub(super) key: String,
     /// What it is, in one line.
@@ -49,8 +49,8 @@ pub(super) struct News {
     pub(super) always: bool,
 }
 
-impl News {
-    /// News that the incident is now otherwise.
+impl Bulletin {
+    /// Bulletin that the incident is now otherwise.
     pub(super) fn new(tx: &Tx, title: Line, tone: Tone, before: Severity) -> Self {
         Self {
             key: tx.now().as_microsecond().to_string(),
@@ -69,21 +69,24 @@ pub(super) async fn tell(
     tx: &mut Tx,
     settings: &Settings,
     incident: &Incident,
-    news: News,
+    bulletin: Bulletin,
 ) -> Result<usize, StoreError> {
     let Some(mail) = &settings.mail else {
         return Ok(0);
     };
-    let worst = incident.severity.min(news.before);
-    let concerns = news.always
+    let worst = incident.severity.min(bulletin.before);
+    let concerns = bulletin.always
         || worst <= mail.from_severity
         || tx.mailed(incident.id, Purpose::Stakeholders).await?;
     if !concerns {
         return Ok(0);
     }
-    let message = words::stakeholders(incident, &news);
+    let message = words::stakeholders(incident, &bulletin);
     for to in &mail.stakeholders {
-        let key = format!("stakeholders:{}:{}:{}", incident.id, news.key, to.address);
+        let key = format!(
+            "stakeholders:{}:{}:{}",
+            incident.id, bulletin.key, to.address
+        );
         let mail = about(tx, incident, key, to, Purpose::Stakeholders, &message);
         tx.mail_put(&mail).await?;
     }
@@ -108,7 +111,10 @@ pub(super) async fn ask(
         let Some(to) = mail.people.get(&person.id) else {
             continue;
         };
-        let key = format!("ask:{}:{}:{}", followed.told, followed.escalated, to.address);
+        let key = format!(
+            "ask:{}:{}:{}",
+            followed.told, followed.escalated, to.address
+        );
         let others: Vec<&str> = whom
             .iter()
             .filter(|other| other.id != person.id)
@@ -188,7 +194,10 @@ impl MailSettings {
                 vec![one]
             };
             for one in all {
-                if !found.iter().any(|other| other.address.is_same(&one.address)) {
+                if !found
+                    .iter()
+                    .any(|other| other.address.is_same(&one.address))
+                {
                     found.push(one.clone());
                 }
             }
@@ -220,12 +229,12 @@ impl Bot {
                     return Err(closed(&incident).into());
                 }
                 let by = Line::new().text("Update by ").person(&person);
-                let news = News {
+                let bulletin = Bulletin {
                     text: Some(cut(&text, MAX_TEXT)),
                     always: true,
-                    ..News::new(tx, by, Tone::Plain, incident.severity)
+                    ..Bulletin::new(tx, by, Tone::Plain, incident.severity)
                 };
-                let count = tell(tx, &settings, &incident, news).await?;
+                let count = tell(tx, &settings, &incident, bulletin).await?;
                 let draft = Draft::new(&person, EntryKind::Update, text.clone())
                     .data(json!({"mails": count}));
                 tx.append(&Stream::Incident(id), draft).await?;

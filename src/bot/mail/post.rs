@@ -37,7 +37,10 @@ const GIVE_UP: Duration = Duration::from_hours(24);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
     /// Again after this time. `tell`: it is late by now, and was not at the last attempt.
-    Again { after: Duration, tell: bool },
+    Again {
+        after: Duration,
+        tell: bool,
+    },
     GiveUp,
 }
 

@@ -4,20 +4,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{News, mails};
+use super::{Bulletin, mails};
 use crate::bot::Settings;
 use crate::bot::alert::{alert_link, alert_target};
 use crate::domain::mail::{Mail, Purpose};
 use crate::domain::timeline::cut;
-use crate::domain::{
-    Incident, IncidentRole, Line, Message, Part, Severity, Tone, duration,
-};
+use crate::domain::{Incident, IncidentRole, Line, Message, Part, Severity, Tone, duration};
 use crate::store::{Backlog, Followed};
 
 /// How an incident stands, for those who don't work on it.
-pub(super) fn stakeholders(incident: &Incident, news: &News) -> Message {
-    let mut message = Message::new(news.tone, news.title.clone());
-    if let Some(text) = &news.text {
+pub(super) fn stakeholders(incident: &Incident, bulletin: &Bulletin) -> Message {
+    let mut message = Message::new(bulletin.tone, bulletin.title.clone());
+    if let Some(text) = &bulletin.text {
         message = message.text(text.clone());
     }
     message.part(Part::Fields(standing(incident)))
@@ -25,9 +23,12 @@ pub(super) fn stakeholders(incident: &Incident, news: &News) -> Message {
 
 /// What a runbook wanted said.
 pub(super) fn text(incident: &Incident, text: &str) -> Message {
-    Message::new(Tone::Plain, Line::new().bold(incident.id).text(": a message"))
-        .text(text)
-        .part(Part::Fields(standing(incident)))
+    Message::new(
+        Tone::Plain,
+        Line::new().bold(incident.id).text(": a message"),
+    )
+    .text(text)
+    .part(Part::Fields(standing(incident)))
 }
 
 fn standing(incident: &Incident) -> Vec<(String, Line)> {
@@ -56,7 +57,10 @@ fn standing(incident: &Incident) -> Vec<(String, Line)> {
         fields.push(("Commander".to_owned(), Line::new().person(person)));
     }
     let declared = Line::new().time(incident.declared_at).text(" by ");
-    fields.push(("Declared".to_owned(), declared.person(&incident.declared_by)));
+    fields.push((
+        "Declared".to_owned(),
+        declared.person(&incident.declared_by),
+    ));
     for (label, at) in [
         ("Mitigated", incident.mitigated_at),
         ("Resolved", incident.resolved_at),
@@ -171,9 +175,14 @@ pub(super) fn dead(mail: &Mail, why: &str) -> Message {
 
 /// Mails wait for long, or were given up.
 pub(super) fn trouble(backlog: &Backlog, why: &str, now: Timestamp) -> Message {
-    let oldest = backlog.oldest.map_or(Duration::ZERO, |at| duration::between(at, now));
+    let oldest = backlog
+        .oldest
+        .map_or(Duration::ZERO, |at| duration::between(at, now));
     let title = match backlog.waiting {
-        0 => format!("E-mail does not get out: {} given up", mails(backlog.dead as usize)),
+        0 => format!(
+            "E-mail does not get out: {} given up",
+            mails(backlog.dead as usize)
+        ),
         n => format!(
             "E-mail does not get out: {} waiting, the oldest for {}",
             mails(n as usize),

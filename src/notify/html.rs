@@ -163,6 +163,21 @@ mod tests {
 
     #[test]
     fn the_plain_text_says_the_same() {
-        insta::assert_snapshot!(text::render(&mail(), "small"), @r"");
+        let expected = "INC-1 <script>
+
+Type /treasury ack INC-1
+
+Fires since: 2025-11-27 15:00:00 UTC
+Graph:       https://prometheus.example/graph?a=1&b=2
+Trap:        javascript:alert(1)
+
+    a < b
+      & c
+
+-- 
+run 3
+small
+";
+        assert_eq!(text::render(&mail(), "small"), expected);
     }
 }

@@ -120,8 +120,10 @@ impl Smtp {
         let sent = self
             .step(by, Step::HandOver, connection.send(&envelope, &letter))
             .await;
-        // Nothing hangs on it.
-        let _ = tokio::time::timeout(QUIT, connection.quit()).await;
+        if sent.is_ok() {
+            // Nothing hangs on it: the mail is taken.
+            let _ = tokio::time::timeout(QUIT, connection.quit()).await;
+        }
         sent.map(|_| ())
     }
 

@@ -39,10 +39,11 @@ pub(super) fn render(mail: &Mail, small_print: &str) -> String {
     out
 }
 
-/// A line with the addresses of its links.
+/// A line with the addresses of its links; of one that is nothing else, the address alone.
 fn line(line: &Line) -> String {
+    let alone = line.0.len() == 1;
     let spans = line.0.iter().map(|span| match span {
-        Span::Link { url, text } if url == text => url.clone(),
+        Span::Link { url, text } if alone || url == text => url.clone(),
         Span::Link { url, text } => format!("{text}: {url}"),
         other => Line(vec![other.clone()]).plain(),
     });

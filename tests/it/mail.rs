@@ -267,7 +267,11 @@ async fn one_that_is_put_off_arrives_once_one_that_is_refused_is_told_and_one_th
     let stage = Stage::set(scenery(
         &smtp,
         &[
-            "hangs@example.com",
+            "hangs.a@example.com",
+            "hangs.b@example.com",
+            "hangs.c@example.com",
+            "hangs.d@example.com",
+            "hangs.e@example.com",
             "later@example.com",
             "never@example.com",
             "lost@example.com",
@@ -313,16 +317,16 @@ async fn one_that_is_put_off_arrives_once_one_that_is_refused_is_told_and_one_th
         .collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("an e-mail to never@example.com was not delivered: "));
-    // The one that hangs waits, and only that one.
+    // Those that hang wait, and only those: all at once they did not hold up the others for long.
     let mail = health(&stage).await["mail"].clone();
     assert_eq!(
         (&mail["waiting"], &mail["dead"]),
-        (&json!(1), &json!(1)),
+        (&json!(5), &json!(1)),
         "{mail}"
     );
     let page = reqwest::get(format!("http://{}/metrics", stage.app.address));
     let page = page.await.unwrap().text().await.unwrap();
-    for line in ["treasury_bot_mails_dead 1", "treasury_bot_mails_waiting 1"] {
+    for line in ["treasury_bot_mails_dead 1", "treasury_bot_mails_waiting 5"] {
         assert!(page.contains(line), "{line}");
     }
     let one = |to: &str| counts(&smtp.letters()).get(to).copied();
@@ -497,9 +501,11 @@ async fn killed_again_and_again_while_it_mails_nobody_misses_a_mail_and_doubles_
     assert!(serve.end().await.success());
     let counts = counts(&smtp.letters());
     assert_eq!(counts.len(), everybody.len());
-    for (to, (all, different)) in &counts {
-        assert!(*different == 1 && *all <= 2, "{to}: {all}, {different}");
-    }
+    // Of each kill, those that were being handed over may have come twice: as the same mail.
+    assert!(counts.values().all(|(_, different)| *different == 1));
+    let all = smtp.letters().len();
+    eprintln!("{all} mails of {} arrived over {kills} kills", counts.len());
+    assert!(all <= everybody.len() + 4 * kills, "{all}: {counts:?}");
     sandbox.stop();
 }
 

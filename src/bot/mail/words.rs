@@ -99,7 +99,8 @@ pub(super) fn ask(
     if let Some(incident) = incident {
         title = title.text(" ").bold(incident.id);
     }
-    if age.as_secs() >= 30 {
+    // Somebody else was asked before, or some time was left for whoever sees it.
+    if followed.escalated > 1 || age.as_secs() >= 30 {
         title = title.text(format!(": nobody has for {}", duration::text(age)));
     }
     let mut fields = vec![(

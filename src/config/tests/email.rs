@@ -56,7 +56,9 @@ fn everything_is_read() {
     );
     let warnings = told(&good("[[person]]\nid = 'U1'\nemail = 'ana@example.com'\n").warnings);
     assert!(
-        warnings[0].starts_with("- there are people with addresses, but no `email`"),
+        warnings
+            .iter()
+            .any(|one| one.starts_with("- there are people with addresses, but no `email`")),
         "{warnings:?}"
     );
 }
@@ -107,13 +109,13 @@ fn each_mistake_is_told() {
                 "2:6 `person.id` can't be `@ana`: it is no user id (",
                 "3:9 `person.email`: `ana` is no e-mail address",
                 "4:1 unknown key `phone` in `person` (",
-                "5:3 a person without `email` (",
+                "5:1 a person without `email` (",
             ],
         ),
         (
             "[[person]]\nid = 'U1'\nemail = 'a@x.example'\n[[person]]\nid = 'U1'\nemail = 'b@x.example'\nname = 'a<b'\n"
                 .to_owned(),
-            &["4:3 a second person `U1`", "7:8 `person.name` can't be empty"],
+            &["4:1 a second person `U1`", "7:8 `person.name` can't be empty"],
         ),
     ] {
         let found = told(&bad(&text));

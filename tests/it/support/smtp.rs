@@ -44,7 +44,7 @@ class Handler:
 
     async def handle_DATA(self, server, session, envelope):
         mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        body = lambda kind: mail.get_body((kind,)).get_content()
+        body = lambda kind: mail.get_body((kind,)).get_content().replace('\r\n', '\n')
         told = {
             'from': envelope.mail_from, 'to': envelope.rcpt_tos,
             'tls': bool(session.ssl), 'user': session.auth_data,

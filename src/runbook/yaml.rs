@@ -158,7 +158,9 @@ impl<'t> Reader<'t> {
     }
 
     fn next(&mut self) -> Result<(Event<'t>, Span), Stop> {
-        match self.parser.next() {
+        // Told of, since another dependency of ours wants them.
+        let comment = |event: &_| matches!(event, Ok((Event::Comment(..), _)));
+        match self.parser.by_ref().find(|event| !comment(event)) {
             None => {
                 let finding = Finding::error(self.last, "the text ends too early");
                 Err(Stop(finding))

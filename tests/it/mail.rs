@@ -131,23 +131,23 @@ async fn who_is_on_call_is_asked_by_mail_and_stakeholders_hear_how_it_goes_in_on
     assert_eq!(asked.header("Importance"), "high");
     assert_eq!(asked.header("To"), "Ana Ruiz <ana@example.com>");
     assert_eq!(asked.user.as_deref(), Some("treasury-bot"), "logged in");
-    // Ana sleeps: Ben is asked, in Slack and by mail.
+    // Ana sleeps on: Ben is asked, in Slack and by mail.
     let ben = smtp.letter(BEN, "nobody has for 2s").await;
     assert!(!ben.text.contains("everybody"), "{}", ben.text);
-    stage.types("ben", &room, "ack").await;
-    stage.types("ben", &room, "incident severity SEV1").await;
+    stage.types("ana", &room, "ack").await;
+    stage.types("ana", &room, "incident severity SEV1").await;
     stage
-        .types("ben", &room, "mitigate restarted the api")
+        .types("ana", &room, "mitigate restarted the api")
         .await;
-    stage.types("ben", &room, "resolve a bad deploy").await;
-    stage.types("ben", &room, "close").await;
+    stage.types("ana", &room, "resolve a bad deploy").await;
+    stage.types("ana", &room, "close").await;
 
     let mut told = Vec::new();
     for words in [
         "INC-2 declared as SEV2",
-        "INC-2 is now SEV1 (was SEV2) — by ben",
+        "INC-2 is now SEV1 (was SEV2) — by ana",
         "INC-2 is mitigated, ",
-        "after it was declared: a bad deploy — by ben",
+        "after it was declared: a bad deploy — by ana",
         "INC-2 is closed",
     ] {
         told.push(smtp.letter(CFO, words).await);
@@ -245,8 +245,8 @@ async fn an_update_is_said_written_down_and_mailed_and_runbooks_mail_only_whom_t
     }
     stage.types("ana", &room, "runbook run leak").await;
     stage.said(&room, "No mail goes to eve@example.net").await;
-    stage.types("chloe", &room, "update I may not").await;
-    stage.said(&room, "Only a responder may do this").await;
+    stage.types("chloe", HOME, "update I may not").await;
+    stage.said(HOME, "Only a responder may do this").await;
     all_sent(&stage.app.store).await;
     assert_eq!(
         counts(&smtp.letters()),
@@ -317,7 +317,11 @@ async fn one_that_is_put_off_arrives_once_one_that_is_refused_is_told_and_one_th
         .collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("an e-mail to never@example.com was not delivered: "));
-    // Those that hang wait, and only those: all at once they did not hold up the others for long.
+    // Those that hang wait, and only those; the answer to the lost one may be noted only now.
+    while stage.app.store.mail_backlog().await.unwrap().waiting > 5 {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let mail = health(&stage).await["mail"].clone();
     assert_eq!(
         (&mail["waiting"], &mail["dead"]),

@@ -272,6 +272,8 @@ fn count(outcome: &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Tone;
+    use crate::domain::mail::{Mail, Mailbox, Purpose};
 
     #[test]
     fn attempts_come_ever_later_and_end_after_a_day() {
@@ -292,6 +294,76 @@ mod tests {
             }
         }
         assert_eq!(told, 1);
+    }
+
+    #[tokio::test]
+    async fn mails_that_are_late_are_told_of_once_and_so_is_that_they_go_out_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let bot = crate::bot::registry::tests::bot(&folder, None).await;
+        let store = bot.store().clone();
+        let mut mails = Vec::new();
+        for key in ["a", "b", "c"] {
+            let mail = Mail {
+                key: key.into(),
+                to: Mailbox::parse("ana@example.com").unwrap(),
+                purpose: Purpose::Ask,
+                incident: None,
+                thread: "t".into(),
+                subject: "Down".into(),
+                message: Message::new(Tone::Bad, "Please acknowledge"),
+                at: store.now(),
+            };
+            store
+                .write(move |tx| Box::pin(async move { tx.mail_put(&mail).await }))
+                .await
+                .unwrap();
+            let owner = bot.inner.instance.clone();
+            mails.extend(store.mails_claim(&owner, 1, LATE).await.unwrap());
+        }
+        let said = || async {
+            let key = trouble_key(mails[0].created_at);
+            let said = store.outbox_read(&key).await.unwrap()?;
+            let Content::Message(message) = said.0.content else {
+                panic!("{said:?}");
+            };
+            Some(message.title.plain())
+        };
+        let long_ago = |row: &MailRow| MailRow {
+            created_at: row.created_at - LATE,
+            ..row.clone()
+        };
+        let late = long_ago(&mails[0]);
+        let day = late.created_at.to_zoned(TimeZone::UTC).date();
+        if day != mails[0].created_at.to_zoned(TimeZone::UTC).date() {
+            // Just after midnight these are two days' messages.
+            return;
+        }
+        let why = || "smtp.example.com:587, connecting: refused".to_owned();
+        bot.again_later(late.clone(), why(), LATE, false)
+            .await
+            .unwrap();
+        assert_eq!(said().await, None, "too early");
+        bot.again_later(late.clone(), why(), LATE, true)
+            .await
+            .unwrap();
+        let told = said().await.unwrap();
+        assert!(
+            told.starts_with("E-mail does not get out: 3 e-mails waiting"),
+            "{told}"
+        );
+        bot.is_dead(long_ago(&mails[1]), why(), true).await.unwrap();
+        let told = said().await.unwrap();
+        assert!(told.contains("2 e-mails waiting"), "{told}");
+        let audit = store.entries(&Stream::Audit).await.unwrap();
+        assert_eq!(audit[0].kind, EntryKind::Update);
+        assert!(audit[0].text.contains("connecting: refused"), "{audit:?}");
+        bot.was_sent(mails[2].clone()).await.unwrap();
+        assert!(
+            said().await.unwrap().contains("2 e-mails waiting"),
+            "not late"
+        );
+        bot.was_sent(late).await.unwrap();
+        assert_eq!(said().await.unwrap(), "E-mail goes out again: none waits");
     }
 
     #[test]

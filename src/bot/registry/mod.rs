@@ -187,7 +187,7 @@ impl From<ProbeError> for Fault {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::bot) mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -205,7 +205,10 @@ mod tests {
 
     /// A bot that knows a service `api` on an engine that is not asked, and keeps its store in the
     /// folder.
-    pub(super) async fn bot(folder: &tempfile::TempDir, prometheus: Option<Prometheus>) -> Bot {
+    pub(in crate::bot) async fn bot(
+        folder: &tempfile::TempDir,
+        prometheus: Option<Prometheus>,
+    ) -> Bot {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = format!("sqlite://{}", folder.path().join("bot.db").display());
         let api = Service {

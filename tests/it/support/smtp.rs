@@ -47,7 +47,7 @@ class Handler:
         body = lambda kind: mail.get_body((kind,)).get_content().replace('\r\n', '\n')
         told = {
             'from': envelope.mail_from, 'to': envelope.rcpt_tos,
-            'tls': bool(session.ssl), 'user': session.auth_data,
+            'tls': mode == 'tls' or bool(session.ssl), 'user': session.auth_data,
             'headers': [[name, str(value)] for name, value in mail.items()],
             'defects': [str(defect) for defect in mail.defects],
             'text': body('plain'), 'html': body('html'),

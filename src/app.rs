@@ -14,11 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::bot::{Access, AlertSettings, Bot, Catalogue, Named, Settings, Shelf};
-use crate::config::{ClusterSection, Config, SlackMode};
+use crate::bot::{Access, AlertSettings, Bot, Catalogue, MailSettings, Named, Settings, Shelf};
+use crate::config::{ClusterSection, Config, EmailSection, EmailSecurity, SlackMode};
 use crate::domain::alert::Routes;
 use crate::domain::service::{Patience, PlatformKey};
 use crate::domain::{Person, ServiceName};
+use crate::notify::{Security, Smtp, SmtpConfig};
 use crate::platform::Platform;
 use crate::platform::docker::Docker;
 use crate::platform::kubernetes::{self, Kubernetes};
@@ -44,6 +45,8 @@ pub struct Plan {
     pub health_listen: Option<SocketAddr>,
     /// What the bot goes by.
     pub settings: Settings,
+    /// Where mail is handed over; without it none is sent.
+    pub smtp: Option<SmtpConfig>,
     /// What senders of alerts have to show; without it none is taken in.
     pub alerts_token: Option<SecretString>,
     /// The services and their platforms.
@@ -80,6 +83,7 @@ impl Plan {
                 groups,
             },
             listen: config.web.listen,
+            smtp: config.email.as_ref().map(smtp),
             alerts_token: config.alerts.token.clone(),
             health_listen: config.web.health_listen,
             settings: Settings {
@@ -98,6 +102,15 @@ impl Plan {
                 },
                 hold: config.runbooks.hold,
                 alerts: alerts(config),
+                mail: config.email.as_ref().map(|email| MailSettings {
+                    people: config
+                        .people
+                        .iter()
+                        .map(|person| (person.id.clone(), person.mailbox.clone()))
+                        .collect(),
+                    stakeholders: email.stakeholders.clone(),
+                    from_severity: email.from_severity,
+                }),
                 incident_channels: slack.incident_channels,
             },
             shelf: Shelf::open(
@@ -146,6 +159,24 @@ fn cluster(config: &Config, name: Option<&str>) -> kubernetes::Config {
     kubernetes::Config {
         server,
         timeout: section.timeout,
+    }
+}
+
+/// What `[email]` says of the server.
+fn smtp(email: &EmailSection) -> SmtpConfig {
+    SmtpConfig {
+        host: email.host.clone(),
+        port: email.port,
+        security: match email.security {
+            EmailSecurity::StartTls => Security::StartTls,
+            EmailSecurity::Tls => Security::Tls,
+            EmailSecurity::None => Security::Plain,
+        },
+        login: email.login.clone(),
+        from: email.from.clone(),
+        reply_to: email.reply_to.clone(),
+        extra_roots_pem: email.extra_roots_pem.clone(),
+        timeout: email.timeout,
     }
 }
 
@@ -311,6 +342,7 @@ pub struct App {
     shutdown: CancellationToken,
     slack: Arc<Slack>,
     worker: JoinHandle<()>,
+    post: Option<JoinHandle<()>>,
     servers: Vec<JoinHandle<()>>,
 }
 
@@ -322,6 +354,8 @@ impl App {
             .await
             .with_context(|| format!("can't listen on {}: set [web] listen", plan.listen))?;
         let address = listener.local_addr()?;
+        // A certificate authority that can't be read is told before anything runs.
+        let smtp = plan.smtp.map(Smtp::new).transpose()?;
         let store = Store::open(&plan.store_url, Use::Serve)
             .await
             .context("the store")?;
@@ -377,6 +411,7 @@ impl App {
                 tracing::error!(%error, "the worker ended");
             }
         });
+        let post = smtp.map(|smtp| tokio::spawn(bot.clone().keep_mailing(smtp)));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "treasury-bot serves");
         Ok(Self {
             bot,
@@ -385,6 +420,7 @@ impl App {
             shutdown,
             slack,
             worker,
+            post,
             servers,
         })
     }
@@ -394,6 +430,11 @@ impl App {
         self.shutdown.cancel();
         if let Err(error) = self.worker.await {
             tracing::error!(%error, "the worker ended badly");
+        }
+        if let Some(post) = self.post
+            && let Err(error) = post.await
+        {
+            tracing::error!(%error, "the post ended badly");
         }
         self.slack.ended().await;
         for server in self.servers {

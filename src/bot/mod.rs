@@ -12,6 +12,7 @@ mod diagnose;
 mod graph;
 mod history;
 mod incidents;
+mod mail;
 mod menu;
 mod policy;
 mod probes;
@@ -39,6 +40,7 @@ use crate::store::{Accepted, Store, StoreError};
 
 pub use alert::{AlertSettings, Taken};
 pub use catalogue::{Catalogue, Named};
+pub use mail::MailSettings;
 pub use policy::Access;
 pub use refusal::{Failure, Fault, Refusal};
 pub use run::Shelf;
@@ -71,6 +73,8 @@ pub struct Settings {
     pub hold: Duration,
     /// What is done with alerts.
     pub alerts: AlertSettings,
+    /// Who gets mail; `None`: none is sent.
+    pub mail: Option<MailSettings>,
     /// Each incident gets a channel of its own; otherwise a thread in the main channel.
     pub incident_channels: bool,
 }
@@ -152,6 +156,11 @@ impl Bot {
     /// The services and their platforms.
     pub fn catalogue(&self) -> &Catalogue {
         &self.inner.catalogue
+    }
+
+    /// Mail is configured.
+    pub fn mails(&self) -> bool {
+        self.settings().mail.is_some()
     }
 
     fn store(&self) -> &Store {

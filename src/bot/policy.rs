@@ -76,6 +76,7 @@ pub(super) fn needs(command: &Command) -> Role {
         | C::Audit { .. }
         | C::Change(_)
         | C::Note { .. }
+        | C::Update { .. }
         | C::Ack { .. }
         | C::Silence { .. }
         | C::Mitigate { .. }

@@ -458,6 +458,9 @@ impl Bot {
                 reason,
             } => self.silence(ask, &alert, within, reason).await,
             C::Note { text, incident } => self.note(ask, incident.as_deref(), text.join(" ")).await,
+            C::Update { text, incident } => {
+                self.update(ask, incident.as_deref(), text.join(" ")).await
+            }
             C::Mitigate { text, incident } => {
                 self.set_status(
                     ask,

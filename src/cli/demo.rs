@@ -112,6 +112,7 @@ impl Demo {
                 },
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
                 health_listen: None,
+                smtp: None,
                 alerts_token: Some(SecretString::from("demo")),
                 settings: Settings {
                     command: "/treasury".into(),
@@ -141,6 +142,7 @@ impl Demo {
                             .collect(),
                         ..crate::bot::AlertSettings::default()
                     },
+                    mail: None,
                     incident_channels: true,
                 },
                 catalogue,

@@ -140,6 +140,15 @@ pub enum Command {
         #[arg(long, value_name = "ID")]
         incident: Option<String>,
     },
+    /// Tell stakeholders how it goes: by e-mail, in the incident's channel and on its timeline
+    Update {
+        /// The update, as it is
+        #[arg(required = true)]
+        text: Vec<String>,
+        /// The incident, when it isn't the one of this channel
+        #[arg(long, value_name = "ID")]
+        incident: Option<String>,
+    },
     /// Show the newest entries of an incident's timeline
     Timeline {
         /// The incident, when it isn't the one of this channel

@@ -38,7 +38,7 @@ const AUTO: [(&str, Auto); 3] = [
     ("run", Auto::Run),
 ];
 
-const SEVERITIES: [(&str, Severity); 4] = [
+pub(super) const SEVERITIES: [(&str, Severity); 4] = [
     ("SEV1", Severity::Sev1),
     ("SEV2", Severity::Sev2),
     ("SEV3", Severity::Sev3),

@@ -13,11 +13,13 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::domain::alert::{Auto, Route, WatchSettings};
+use crate::domain::mail::Mailbox;
 use crate::domain::{Guarded, Service, ServiceName, Severity};
 
 mod access;
 mod alerts;
 mod clusters;
+mod email;
 mod mask;
 mod probes;
 mod problem;
@@ -80,6 +82,10 @@ pub struct Config {
     pub watch: Option<WatchSettings>,
     /// `[[route]]`, in the file's order.
     pub routes: Vec<Route>,
+    /// `[email]`, if it is there: without it, no mail is sent.
+    pub email: Option<EmailSection>,
+    /// `[[person]]`, in the file's order, each id once: where people get mail.
+    pub people: Vec<PersonSection>,
     /// What the bot can start with, though somebody should look at it; in file order.
     pub warnings: Vec<Problem>,
 }
@@ -159,6 +165,52 @@ pub struct AlertsSection {
     pub resolves: bool,
     /// `on_call`: user ids in the order in which they are asked.
     pub on_call: Vec<String>,
+}
+
+/// How a connection to the mail server is kept private.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EmailSecurity {
+    /// `starttls`: TLS is begun by STARTTLS.
+    #[default]
+    StartTls,
+    /// `tls`: TLS from the first byte.
+    Tls,
+    /// `none`: not at all; on this machine, or where `allow_plain` says so, and without a login.
+    None,
+}
+
+/// `[email]`: how mail is sent, and who hears how incidents stand.
+#[derive(Debug, Clone)]
+pub struct EmailSection {
+    /// `host`: the mail server's name.
+    pub host: String,
+    /// `port`; default 587, 465 with `tls`, 25 with `none`.
+    pub port: u16,
+    /// `security`: `starttls` (default), `tls` or `none`.
+    pub security: EmailSecurity,
+    /// `username`, with the password from `TREASURY_BOT_EMAIL_PASSWORD` or `password_file`.
+    pub login: Option<(String, SecretString)>,
+    /// `from`: who the mails are from.
+    pub from: Mailbox,
+    /// `reply_to`: who answers go to.
+    pub reply_to: Option<Mailbox>,
+    /// `ca_file`: further certificate authorities, PEM.
+    pub extra_roots_pem: Option<Vec<u8>>,
+    /// `timeout` of handing over a mail, 1 to 30 s, default 20 s.
+    pub timeout: Duration,
+    /// `stakeholders`: who hears how incidents stand; at most 50.
+    pub stakeholders: Vec<Mailbox>,
+    /// `from_severity`: of incidents at least this bad; default `SEV2`.
+    pub from_severity: Severity,
+}
+
+/// `[[person]]`: where somebody gets mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonSection {
+    /// `id`: the user id.
+    pub id: String,
+    /// `email` and `name`.
+    pub mailbox: Mailbox,
 }
 
 /// `[policy]`: confirmations and patience. Durations are texts such as `90s`, `5m` or `1h30m`.

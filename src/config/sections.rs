@@ -12,13 +12,13 @@ use super::reader::{At, Reader, kind_of};
 use super::source::Report;
 use super::{
     Config, Env, LogFormat, LogSection, PolicySection, RunbooksSection, WebSection, access, alerts,
-    clusters, probes, services, slack, store,
+    clusters, email, probes, services, slack, store,
 };
 use crate::command::nearest;
 use crate::domain::Guarded;
 
 /// The sections that exist and their keys, to tell where a misplaced key belongs.
-pub(super) const SECTIONS: [(&str, &[&str]); 17] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 19] = [
     ("slack", &slack::KEYS),
     ("store", &["url", "url_file"]),
     ("web", &["listen", "health_listen"]),
@@ -45,10 +45,12 @@ pub(super) const SECTIONS: [(&str, &[&str]); 17] = [
     ("alerts", &alerts::ALERTS),
     ("route", &alerts::ROUTE),
     ("watch", &alerts::WATCH),
+    ("email", &email::EMAIL),
+    ("person", &email::PERSON),
 ];
 
 /// Those that are lists: `[[service]]`.
-const LISTS: [&str; 5] = ["service", "cluster", "database", "cache", "route"];
+const LISTS: [&str; 6] = ["service", "cluster", "database", "cache", "route", "person"];
 
 /// Reads the whole text. What comes back counts only if nothing was reported as an error.
 pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Option<Config> {
@@ -95,6 +97,10 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
     let routes = alerts::routes(report, root, &services);
     let watch = section(report, root, "watch");
     let watch = alerts::watch(report, watch, prometheus.is_some());
+    let email = section(report, root, "email");
+    let email = email::email(report, email, env);
+    let people = email::people(report, root);
+    email::look_over(report, email.as_ref(), &people, &alerts.on_call);
     let check = probes::check(report, check);
     let runbooks = self::runbooks(report, runbooks);
     // Only now: every section's mistakes are told, whatever another one lacks.
@@ -116,6 +122,8 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         alerts,
         watch,
         routes,
+        email,
+        people,
         warnings: Vec::new(),
     })
 }

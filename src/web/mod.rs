@@ -16,7 +16,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::bot::Bot;
-use crate::store::Store;
+use crate::domain::duration;
+use crate::store::{Backlog, Store};
 
 pub use alerts::alerts_router;
 
@@ -63,11 +64,23 @@ async fn ready(State(health): State<Health>) -> Response {
         };
         platforms.insert(platform.name().to_owned(), word.into());
     }
+    let mail = match health.bot.mails() {
+        false => json!("not configured"),
+        true => match health.store.mail_backlog().await {
+            Ok(backlog) => json!({
+                "waiting": backlog.waiting,
+                "oldest_seconds": oldest(&health.store, &backlog),
+                "dead": backlog.dead,
+            }),
+            Err(error) => json!(error.to_string()),
+        },
+    };
     let good = store.is_ok() && open;
     let body = json!({
         "ready": good,
         "store": store.err().unwrap_or_else(|| "answers".into()),
         "slack": door,
+        "mail": mail,
         "platforms": platforms,
     });
     let status = if good {
@@ -78,6 +91,13 @@ async fn ready(State(health): State<Health>) -> Response {
     (status, Json(body)).into_response()
 }
 
+/// For how many seconds the oldest mail waits.
+fn oldest(store: &Store, backlog: &Backlog) -> u64 {
+    backlog
+        .oldest
+        .map_or(0, |at| duration::between(at, store.now()).as_secs())
+}
+
 async fn metrics_page(State(health): State<Health>) -> Response {
     if let (Ok(inbox), Ok(outbox)) = (
         health.store.inbox_depth().await,
@@ -85,6 +105,12 @@ async fn metrics_page(State(health): State<Health>) -> Response {
     ) {
         metrics::gauge!("treasury_bot_inbox_waiting").set(inbox as f64);
         metrics::gauge!("treasury_bot_outbox_waiting").set(outbox as f64);
+    }
+    if let Ok(backlog) = health.store.mail_backlog().await {
+        let age = oldest(&health.store, &backlog);
+        metrics::gauge!("treasury_bot_mails_waiting").set(backlog.waiting as f64);
+        metrics::gauge!("treasury_bot_mails_oldest_seconds").set(age as f64);
+        metrics::gauge!("treasury_bot_mails_dead").set(backlog.dead as f64);
     }
     match recorder() {
         Some(handle) => {

@@ -38,7 +38,7 @@ async fn stage(alerts: AlertSettings) -> Stage {
 }
 
 /// An alert as Alertmanager sends it.
-fn alert(name: &str, labels: &[(&str, &str)], firing: bool) -> Value {
+pub fn alert(name: &str, labels: &[(&str, &str)], firing: bool) -> Value {
     let mut all = json!({"alertname": name, "severity": "critical"});
     for (key, value) in labels {
         all[*key] = json!(value);
@@ -53,7 +53,7 @@ fn alert(name: &str, labels: &[(&str, &str)], firing: bool) -> Value {
     })
 }
 
-async fn post(stage: &Stage, alerts: &[Value]) -> (u16, String) {
+pub async fn post(stage: &Stage, alerts: &[Value]) -> (u16, String) {
     let body = json!({
         "version": "4",
         "groupKey": "{}",

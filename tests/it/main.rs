@@ -24,6 +24,7 @@ mod killed;
 mod kubernetes;
 mod layers;
 mod leave;
+mod mail;
 mod nasty;
 mod page;
 mod probe;

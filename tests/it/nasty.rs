@@ -107,6 +107,8 @@ const COMMANDS: &[&str] = &[
     "incident link {} --incident 1",
     "note {}",
     "note x --incident {}",
+    "update {}",
+    "update x --incident {}",
     "timeline {}",
     "timeline 1 --lines {}",
     "mitigate {} --incident 1",

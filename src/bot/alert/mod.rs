@@ -16,12 +16,15 @@ use std::time::Duration;
 use serde_json::json;
 
 use self::timers::What;
-use super::Bot;
 use super::incidents::open_incident;
+use super::mail::{self, Bulletin};
+use super::{Bot, Settings};
 use crate::domain::alert::{Alert, Auto, News, Routed, Routes, Tracked, WatchSettings};
 use crate::domain::timeline::{Draft, cut};
-use crate::domain::{EntryKind, IncidentId, Person, ServiceName, Severity, Stream};
+use crate::domain::{EntryKind, IncidentId, Line, Person, ServiceName, Severity, Stream, Tone};
 use crate::store::{AlertRecord, Followed, NewIncident, StoreError, Tx};
+
+pub(super) use words::{link as alert_link, target as alert_target};
 
 /// The message of a conversation is written at most this often while alerts come.
 const PACE: Duration = Duration::from_secs(10);
@@ -242,7 +245,7 @@ async fn fired(tx: &mut Tx, bot: &Bot, name: &str, group: &Group) -> Result<(), 
     };
     note(tx, &followed, &what, &group.fired).await?;
     if let (Some(id), Some(worst), false) = (followed.incident, worst, new) {
-        worsen(tx, id, worst).await?;
+        worsen(tx, bot.settings(), id, worst).await?;
     }
     followed.quiet_since = None;
     tx.followed_put(&followed).await?;
@@ -375,7 +378,12 @@ async fn is_open(tx: &mut Tx, incident: Option<IncidentId>) -> Result<bool, Stor
 }
 
 /// A worse alert makes the incident worse; a lesser one does not make it better.
-async fn worsen(tx: &mut Tx, id: IncidentId, severity: Severity) -> Result<(), StoreError> {
+async fn worsen(
+    tx: &mut Tx,
+    settings: &Settings,
+    id: IncidentId,
+    severity: Severity,
+) -> Result<(), StoreError> {
     let Some(mut incident) = tx.incident(id).await? else {
         return Ok(());
     };
@@ -392,6 +400,10 @@ async fn worsen(tx: &mut Tx, id: IncidentId, severity: Severity) -> Result<(), S
     );
     let draft = draft.data(json!({"before": before, "after": severity}));
     tx.append(&Stream::Incident(id), draft).await?;
+    let title = format!(" is now {severity} (was {before}): a worse alert fires");
+    let title = Line::new().bold(id).text(title);
+    let bulletin = Bulletin::new(tx, title, Tone::Bad, before);
+    mail::tell(tx, settings, &incident, bulletin).await?;
     tx.outbox_put(&super::incidents::header(&incident, None))
         .await
 }

@@ -11,10 +11,11 @@ use serde_json::json;
 
 use super::{PACE, words};
 use crate::bot::Bot;
+use crate::bot::mail::{self, Bulletin};
 use crate::domain::timeline::Draft;
 use crate::domain::{
-    Audience, Content, Destination, EntryKind, Incident, Message, Outgoing, Person, Reply, Status,
-    Stream,
+    Audience, Content, Destination, EntryKind, Incident, Line, Message, Outgoing, Person, Reply,
+    Status, Stream, Tone,
 };
 use crate::store::{Followed, StoreError, TimerRow, Tx};
 
@@ -235,7 +236,7 @@ impl Bot {
     }
 
     async fn escalate(&self, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
-        let alerts = self.settings().alerts.clone();
+        let settings = self.settings().clone();
         let everyone = self.everyone();
         let summary = self.store().alert_summary(told).await?;
         let (timer, told) = (timer.clone(), told.to_owned());
@@ -251,23 +252,26 @@ impl Bot {
                     let level = followed.escalated as usize;
                     followed.escalated += 1;
                     tx.followed_put(&followed).await?;
-                    let (whom, last) = match alerts.on_call.get(level) {
+                    let (whom, last) = match settings.alerts.on_call.get(level) {
                         Some(person) => (vec![person.clone()], false),
                         None => (everyone, true),
                     };
                     if !last {
-                        let due = tx.now() + alerts.ack_within;
+                        let due = tx.now() + settings.alerts.ack_within;
                         set(tx, &told, due, What::Escalate).await?;
                     }
                     if whom.is_empty() {
                         return Ok(());
                     }
                     let message = words::escalation(&followed, incident.as_ref(), &whom, tx.now());
+                    let next = (!last).then_some(settings.alerts.ack_within);
+                    let incident = incident.as_ref();
+                    let mailed = mail::ask(tx, &settings, &followed, incident, &whom, next).await?;
                     let names: Vec<&str> = whom.iter().map(|one| one.name.as_str()).collect();
                     if let Some(id) = followed.incident {
                         let text = format!("not acknowledged: asked {}", names.join(", "));
                         let draft = Draft::new(&Person::bot(), EntryKind::Alert, text)
-                            .data(json!({"level": level, "asked": whom}));
+                            .data(json!({"level": level, "asked": whom, "mailed": mailed}));
                         tx.append(&Stream::Incident(id), draft).await?;
                     }
                     let key = format!("escalation:{told}:{level}");
@@ -309,6 +313,10 @@ impl Bot {
                         let draft = Draft::new(&Person::bot(), EntryKind::Status, text)
                             .data(json!({"before": before, "after": Status::Resolved}));
                         tx.append(&Stream::Incident(incident.id), draft).await?;
+                        let title = Line::new().bold(incident.id).text(" is resolved: ");
+                        let title = title.line(message.title.clone());
+                        let bulletin = Bulletin::new(tx, title, Tone::Good, incident.severity);
+                        mail::tell(tx, &settings, &incident, bulletin).await?;
                         tx.outbox_put(&crate::bot::incidents::header(&incident, None))
                             .await?;
                     }

@@ -115,7 +115,7 @@ fn acknowledged(followed: &Followed) -> Line {
 }
 
 /// Where the alert was made, if that is an address.
-fn link(followed: &Followed) -> Option<Line> {
+pub(in crate::bot) fn link(followed: &Followed) -> Option<Line> {
     let url = followed
         .first
         .tracked
@@ -178,7 +178,7 @@ fn buttons(followed: &Followed, summary: &Summary) -> Vec<Button> {
 }
 
 /// What names all alerts of a conversation in a sentence.
-pub(super) fn target(followed: &Followed) -> String {
+pub(in crate::bot) fn target(followed: &Followed) -> String {
     match followed.incident {
         Some(id) => id.to_string(),
         None => followed.first.tracked.alert.short().to_owned(),

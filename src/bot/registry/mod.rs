@@ -188,7 +188,7 @@ impl From<ProbeError> for Fault {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::bot) mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -207,7 +207,10 @@ mod tests {
 
     /// A bot that knows a service `api` on an engine that is not asked, and keeps its store in the
     /// folder.
-    pub(super) async fn bot(folder: &tempfile::TempDir, prometheus: Option<Prometheus>) -> Bot {
+    pub(in crate::bot) async fn bot(
+        folder: &tempfile::TempDir,
+        prometheus: Option<Prometheus>,
+    ) -> Bot {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = format!("sqlite://{}", folder.path().join("bot.db").display());
         let api = Service {
@@ -233,6 +236,7 @@ mod tests {
             patience: Patience::default(),
             hold: Duration::from_secs(60),
             alerts: crate::bot::AlertSettings::default(),
+            mail: None,
             incident_channels: false,
         };
         let store = Store::open(&url, Use::Visit).await.unwrap();

@@ -7,6 +7,7 @@ pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod redis;
+pub mod smtp;
 pub mod stage;
 
 /// A port that was free a moment ago.

@@ -7,9 +7,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use treasury_bot::app::{App, Plan, simulated};
-use treasury_bot::bot::{Access, AlertSettings, Catalogue, Named, Settings, Shelf};
+use treasury_bot::bot::{Access, AlertSettings, Catalogue, MailSettings, Named, Settings, Shelf};
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, Guarded, IncidentId, Stream};
+use treasury_bot::notify::SmtpConfig;
 use treasury_bot::probe::Database;
 use treasury_bot::sandbox::slack::{Delivery, Human, Message, Receipt, Sandbox, SandboxConfig};
 use treasury_bot::sandbox::stack::{Stack, StackConfig};
@@ -51,6 +52,10 @@ pub struct Scenery {
     pub alerts: AlertSettings,
     /// Further commanders, by id.
     pub commanders: Vec<String>,
+    /// Where mail is handed over.
+    pub smtp: Option<SmtpConfig>,
+    /// Who gets mail.
+    pub mail: Option<MailSettings>,
 }
 
 impl Default for Scenery {
@@ -68,6 +73,8 @@ impl Default for Scenery {
             second_person: BTreeSet::new(),
             alerts: AlertSettings::default(),
             commanders: Vec::new(),
+            smtp: None,
+            mail: None,
         }
     }
 }
@@ -285,6 +292,7 @@ pub fn plan(
             groups: Vec::new(),
         },
         listen,
+        smtp: scenery.smtp.clone(),
         alerts_token: Some(SecretString::from("alerts-token")),
         health_listen: None,
         settings: Settings {
@@ -302,6 +310,7 @@ pub fn plan(
             patience: Patience::default(),
             hold: scenery.hold,
             alerts: scenery.alerts.clone(),
+            mail: scenery.mail.clone(),
             incident_channels: scenery.incident_channels,
         },
         catalogue,

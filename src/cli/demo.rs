@@ -112,6 +112,7 @@ impl Demo {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
                 health_listen: None,
                 alerts_token: Some(SecretString::from("demo")),
+                sources: Vec::new(),
                 settings: Settings {
                     command: "/treasury".into(),
                     access: Access {

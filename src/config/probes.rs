@@ -291,7 +291,8 @@ fn password(
     })
 }
 
-fn timeout(
+/// `timeout` of a section: 1 to 30 s.
+pub(super) fn timeout(
     report: &mut Report<'_>,
     reader: &mut Reader<'_, '_>,
     section: &str,

@@ -14,6 +14,7 @@ mod people;
 mod question;
 mod run;
 mod sample;
+mod silence;
 mod timeline;
 mod timer;
 mod writer;

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bot::Bot;
 use crate::store::Store;
 
-pub use alerts::alerts_router;
+pub use alerts::{AlertSource, alerts_router};
 
 /// The readiness check may take this long.
 const CHECK: Duration = Duration::from_secs(2);

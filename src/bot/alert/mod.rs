@@ -5,7 +5,10 @@
 //! written by timers, at most one each [`PACE`] and conversation, so that a storm is a few edits.
 
 mod command;
+mod figures;
 mod look;
+mod rates;
+mod silence;
 mod timers;
 mod watchers;
 mod words;
@@ -15,6 +18,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+pub(super) use self::rates::Rates;
 use self::timers::What;
 use super::Bot;
 use super::incidents::open_incident;
@@ -45,6 +49,8 @@ pub struct AlertSettings {
     pub resolves: bool,
     /// What the bot watches for by itself; `None`: nothing.
     pub watch: Option<WatchSettings>,
+    /// How often Alertmanager is asked how its silences stand.
+    pub silence_check: Duration,
     /// Whom to ask when somebody does not answer: people by id, in the order of asking.
     pub on_call: Vec<Person>,
 }
@@ -62,6 +68,7 @@ impl Default for AlertSettings {
             quiet: Duration::from_secs(300),
             resolves: false,
             watch: None,
+            silence_check: Duration::from_secs(60),
             on_call: Vec::new(),
         }
     }
@@ -186,7 +193,7 @@ async fn take(
             }
             Some((told, mut record)) => {
                 let before = record.tracked.alert.clone();
-                let news = record.tracked.seen(alert, now);
+                let news = record.tracked.seen(alert.after(&before), now);
                 if news == News::Nothing && record.tracked.alert == before {
                     taken.known += 1;
                     known.insert(fingerprint, (told, record));
@@ -334,8 +341,9 @@ async fn conversation(
             services: service.iter().cloned().collect(),
             declared_by: Person::bot(),
         };
+        let channel = first.routed.channel.clone();
         let members = alerts.on_call.iter().take(1).cloned().collect();
-        let opened = open_incident(tx, new, bot.settings(), members).await?;
+        let opened = open_incident(tx, new, bot.settings(), members, channel).await?;
         incident = Some(opened.id);
     }
     let told = match incident {
@@ -361,6 +369,7 @@ async fn conversation(
         escalated: 0,
         quiet_since: None,
         over: false,
+        stood: BTreeMap::new(),
     };
     Ok((followed, true))
 }

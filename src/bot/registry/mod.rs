@@ -216,6 +216,7 @@ mod tests {
             health_url: None,
             check: Vec::new(),
             metrics: BTreeMap::new(),
+            metrics_page: None,
             depends_on: Vec::new(),
         };
         let docker = Arc::new(Docker::new(Some("tcp://127.0.0.1:1")).unwrap());

@@ -34,7 +34,21 @@ impl Outbox {
             return Ok(Outcome::Sent(Sent::default()));
         }
         if let (Some(channel), Some(ts)) = (&parcel.channel, &parcel.ts) {
+            if let Destination::Channel(wanted) = &parcel.outgoing.to
+                && let Some(code) = self.channels.lost(wanted)
+            {
+                let message = not_there(message, wanted, &code);
+                return self.edit(parcel, &place, &message, channel, ts).await;
+            }
             return self.edit(parcel, &place, message, channel, ts).await;
+        }
+        if let Destination::Channel(wanted) = &parcel.outgoing.to {
+            let (channel, ts) = self.post_routed(parcel, wanted, message).await?;
+            return Ok(Outcome::Sent(Sent {
+                channel: Some(channel),
+                ts: Some(ts),
+                via_response_url: false,
+            }));
         }
         if parcel.via_response_url {
             return self.edit_answer(parcel, &place, message).await;
@@ -58,6 +72,7 @@ impl Outbox {
                 None => Place::channel(self.channels.home()),
             },
             Destination::Home => Place::channel(self.channels.home()),
+            Destination::Channel(wanted) => Place::channel(self.channels.known(wanted)),
         })
     }
 
@@ -158,6 +173,44 @@ impl Outbox {
             }
             other => other,
         }
+    }
+
+    /// Posts in a channel that the configuration names; in the main one, saying so, where it can't
+    /// be posted to.
+    pub(super) async fn post_routed(
+        &self,
+        parcel: &Parcel,
+        wanted: &str,
+        message: &Message,
+    ) -> Result<(String, String), Failure> {
+        let is_uncertain = self.is_uncertain(parcel);
+        let place = Place::channel(self.channels.known(wanted));
+        let code = match self.post(parcel, &place, message).await {
+            Err(Failure::Api(ApiError::Refused(code))) if is_closed(&code) => code,
+            other => {
+                self.channels.regain(wanted);
+                return other;
+            }
+        };
+        tracing::warn!(
+            channel = wanted,
+            code,
+            mend = "invite the bot, or correct `channel` of the [[route]]",
+            "a route's channel can't be posted to; the main one is used"
+        );
+        self.channels.lose(wanted, &code);
+        let message = not_there(message, wanted, &code);
+        let home = Place::channel(self.channels.home());
+        let key = &parcel.outgoing.key;
+        if is_uncertain
+            && let Some((channel, ts)) = self
+                .find_posted(parcel, &home, |posted| has_key(posted, key))
+                .await?
+        {
+            self.update(parcel, &message, &channel, &ts).await?;
+            return Ok((channel, ts));
+        }
+        self.post(parcel, &home, &message).await
     }
 
     async fn post_once(
@@ -415,6 +468,15 @@ fn answered_there() -> Outcome {
         via_response_url: true,
         ..Sent::default()
     })
+}
+
+/// The message with the reason why it is told here.
+fn not_there(message: &Message, wanted: &str, code: &str) -> Message {
+    let line = format!(
+        "Meant for {wanted}, where it can't be posted ({code}): invite the bot there, or correct \
+         `channel` of the route"
+    );
+    message.clone().footer(line)
 }
 
 /// The bot can't post in this channel.

@@ -11,9 +11,11 @@ use treasury_bot::bot::{Access, AlertSettings, Catalogue, Named, Settings, Shelf
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, Guarded, IncidentId, Stream};
 use treasury_bot::probe::Database;
+use treasury_bot::probe::alertmanager::{self, Alertmanager};
 use treasury_bot::sandbox::slack::{Delivery, Human, Message, Receipt, Sandbox, SandboxConfig};
 use treasury_bot::sandbox::stack::{Stack, StackConfig};
 use treasury_bot::slack::{Mode, SlackConfig};
+use treasury_bot::web::AlertSource;
 
 use super::free_port;
 use crate::page::sandbox_with_pages;
@@ -51,6 +53,10 @@ pub struct Scenery {
     pub alerts: AlertSettings,
     /// Further commanders, by id.
     pub commanders: Vec<String>,
+    /// Senders of alerts beside Alertmanager.
+    pub sources: Vec<AlertSource>,
+    /// Where silences are made.
+    pub alertmanager: Option<String>,
 }
 
 impl Default for Scenery {
@@ -68,6 +74,8 @@ impl Default for Scenery {
             second_person: BTreeSet::new(),
             alerts: AlertSettings::default(),
             commanders: Vec::new(),
+            sources: Vec::new(),
+            alertmanager: None,
         }
     }
 }
@@ -120,6 +128,15 @@ impl Stage {
         if !scenery.databases.is_empty() {
             catalogue = catalogue.with_probes(scenery.databases.clone(), Vec::new());
         }
+        let silences = scenery.alertmanager.clone().map(|url| {
+            Alertmanager::new(alertmanager::Config {
+                url,
+                token: None,
+                login: None,
+                timeout: Duration::from_secs(5),
+            })
+        });
+        catalogue = catalogue.with_alertmanager(silences);
         let plan = plan(&sandbox, &scenery, listen, store_url, catalogue);
         let app = App::start(plan, CancellationToken::new()).await.unwrap();
         if !scenery.http {
@@ -286,6 +303,7 @@ pub fn plan(
         },
         listen,
         alerts_token: Some(SecretString::from("alerts-token")),
+        sources: scenery.sources.clone(),
         health_listen: None,
         settings: Settings {
             command: "/treasury".into(),

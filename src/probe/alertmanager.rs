@@ -99,6 +99,19 @@ impl From<Told> for Silence {
     }
 }
 
+/// The question for alerts with these labels.
+fn alerts_with(labels: &BTreeMap<String, String>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in labels {
+        let value = value
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
+        query.append_pair("filter", &format!("{name}=\"{value}\""));
+    }
+    format!("alerts?{}", query.finish())
+}
+
 #[derive(Deserialize)]
 struct Known {
     fingerprint: String,
@@ -165,13 +178,7 @@ impl Alertmanager {
         &self,
         labels: &BTreeMap<String, String>,
     ) -> Result<BTreeSet<String>, ProbeError> {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in labels {
-            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            query.append_pair("filter", &format!("{name}=\"{value}\""));
-        }
-        let what = format!("alerts?{}", query.finish());
-        let known: Vec<Known> = self.ask("GET", &what, None).await?;
+        let known: Vec<Known> = self.ask("GET", &alerts_with(labels), None).await?;
         Ok(known.into_iter().map(|one| one.fingerprint).collect())
     }
 

@@ -40,6 +40,7 @@ pub(super) fn alertmanager(
     let url = urls::http(report, "alertmanager.url", &written?)?;
     let token = environment(env, TOKEN)
         .or_else(|| token_file.and_then(|path| file(report, "alertmanager.token_file", &path)));
+    let has_file = password_file.is_some();
     let password = environment(env, PASSWORD).or_else(|| {
         password_file.and_then(|path| file(report, "alertmanager.password_file", &path))
     });
@@ -52,6 +53,8 @@ pub(super) fn alertmanager(
             }
             Some((user.value.to_owned(), password))
         }
+        // That the file can't be read was told.
+        (Some(_), None) if has_file => None,
         (Some(user), None) => {
             let hint = format!("set {PASSWORD} or `password_file`");
             report.error(user.span, "`alertmanager.user` without a password", Some(hint));

@@ -206,7 +206,9 @@ impl<'a, 'i> Reader<'a, 'i> {
         if text.is_some_and(|value| value.get_ref().is_str()) {
             return (self.text(report, key), Reader::new(key, None, None));
         }
-        (None, self.table(report, key))
+        let table = self.typed(report, key, "a string or a table", |value| value.as_table());
+        let span = table.as_ref().map(|at| at.span.clone());
+        (None, Reader::new(key, span, table.map(|at| at.value)))
     }
 
     /// A table within this one whose keys are free to choose.

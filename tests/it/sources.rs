@@ -12,6 +12,7 @@ use treasury_bot::domain::alert::generic::Preset;
 use treasury_bot::domain::timeline::hex;
 use treasury_bot::web::AlertSource;
 
+use crate::alerts::hasty;
 use crate::support::stage::{Scenery, Stage, words_of};
 
 fn source(name: &str, preset: Preset, token: Option<&str>) -> AlertSource {
@@ -27,6 +28,7 @@ async fn stage(sources: Vec<AlertSource>) -> Stage {
         ack_within: Duration::from_secs(600),
         quiet: Duration::from_secs(1),
         resolves: true,
+        on_call: hasty().on_call,
         ..AlertSettings::default()
     };
     alerts.routes.auto = Auto::Off;

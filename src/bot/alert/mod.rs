@@ -315,13 +315,6 @@ async fn conversation(
     name: &str,
     group: &Group,
 ) -> Result<(Followed, bool), StoreError> {
-    if let Some(told) = &group.told
-        && let Some(followed) = tx.followed(told).await?
-        && !followed.over
-        && is_open(tx, followed.incident).await?
-    {
-        return Ok((followed, false));
-    }
     let alerts = &bot.settings().alerts;
     // The worst of them stands for all; of equal ones the first.
     let first = group
@@ -329,12 +322,22 @@ async fn conversation(
         .iter()
         .min_by_key(|record| record.routed.severity)
         .unwrap_or(&group.fired[0]);
+    let declares = first.routed.severity <= alerts.declare_from;
+    if let Some(told) = &group.told
+        && let Some(followed) = tx.followed(told).await?
+        && !followed.over
+        && is_open(tx, followed.incident).await?
+        // One that declares an incident is not told among lesser ones.
+        && (followed.incident.is_some() || !declares)
+    {
+        return Ok((followed, false));
+    }
     let service = first.routed.service.clone();
     let mut incident = None;
     if let Some(service) = &service {
         incident = tx.incident_of(service).await?;
     }
-    if incident.is_none() && first.routed.severity <= alerts.declare_from {
+    if incident.is_none() && declares {
         let new = NewIncident {
             title: title(first),
             severity: first.routed.severity,

@@ -40,6 +40,8 @@ pub(super) struct Rate {
     vain: u32,
     /// The log was last read then.
     read_at: Option<Timestamp>,
+    /// The page had no answer when it was last asked.
+    pub(super) failing: bool,
 }
 
 impl Rates {
@@ -71,6 +73,7 @@ impl Rate {
             self.count(now, all, failed);
         }
         self.before = Some(counted);
+        self.failing = false;
     }
 
     /// From when the log is to be read; `None`: not now, it holds no accesses.

@@ -28,6 +28,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 const RARELY: Duration = Duration::from_secs(300);
 /// One look may take this long; shorter than the lease of a timer.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Asking which alerts still fire may take this long; with a look, shorter than that lease.
+const SHORT: Duration = Duration::from_secs(20);
 
 impl Bot {
     pub(in crate::bot) async fn silence(
@@ -221,7 +223,11 @@ impl Bot {
             }
         }
         if kept.fault.is_none() {
-            self.take_up_what_ended(there, &mut kept).await?;
+            let asked = self.take_up_what_ended(there, &mut kept);
+            match tokio::time::timeout(SHORT, asked).await {
+                Ok(done) => done?,
+                Err(_) => tracing::debug!(silence = id, "it is not known which alerts still fire"),
+            }
         }
         let check = self.settings().alerts.silence_check;
         let timer = timer.clone();

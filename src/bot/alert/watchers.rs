@@ -146,7 +146,10 @@ impl Bot {
                 Ok(counted) => rates.of(&service.name, |rate| rate.scraped(now, counted)),
                 Err(error) => {
                     metrics::counter!("treasury_bot_metrics_pages_failed_total").increment(1);
-                    tracing::warn!(service = %service.name, %error, "a metrics page has no answer");
+                    let told = rates.of(&service.name, |rate| std::mem::replace(&mut rate.failing, true));
+                    if !told {
+                        tracing::warn!(service = %service.name, %error, "a metrics page has no answer");
+                    }
                     return None;
                 }
             }

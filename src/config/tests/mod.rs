@@ -9,6 +9,7 @@ use super::*;
 use crate::domain::alert::Auto;
 use crate::domain::{Guarded, Severity, Target};
 
+mod alerts;
 mod bad;
 mod mistakes;
 mod probes;
@@ -228,21 +229,21 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 71);
+    assert_eq!(keys, 97);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()
         .partition(|problem| problem.message.contains("can't read /"));
-    // The passwords of database and cache, Prometheus' and the alerts' token, the certificate
-    // authorities, the folder of runbooks.
-    assert_eq!(unreadable.len(), 6, "{problems:?}");
+    // The passwords of database and cache, Prometheus', the alerts' and a source's token,
+    // Alertmanager's token and password, the certificate authorities, the folder of runbooks.
+    assert_eq!(unreadable.len(), 9, "{problems:?}");
     assert_eq!(others.len(), 1, "{problems:?}");
     assert_eq!(others[0].message, "`store` has both `url` and `url_file`");
     let problems = match Config::parse(&all, "treasury-bot.toml", &|_| None) {
         Ok(config) => panic!("{config:?}"),
         Err(errors) => errors.problems,
     };
-    assert_eq!(problems.len(), 10, "{problems:?}");
+    assert_eq!(problems.len(), 13, "{problems:?}");
 }
 
 /// A file of lines that are nearly right, some with the secret `S3CRET`.

@@ -130,6 +130,10 @@ impl Silence {
 
     /// An alert is meant by this piece.
     pub fn means(piece: &Piece, alert: &Alert) -> bool {
+        // Others' alerts may have the same labels.
+        if alert.source != Alert::OWN_SOURCES[0] {
+            return false;
+        }
         match &piece.fingerprint {
             Some(fingerprint) => *fingerprint == alert.fingerprint,
             None => piece.labels.iter().all(|(name, value)| alert.label(name) == Some(value)),

@@ -110,15 +110,15 @@ pub fn parse(
             _ => {}
         }
     }
-    if !root.is_object() && mapping.alerts.is_none() {
+    if !root.is_object() {
         return Err(malformed("", "a JSON object is expected"));
     }
     let list = match &mapping.alerts {
         None => None,
         Some(pointer) => match root.pointer(pointer) {
             Some(Value::Array(list)) => Some((pointer, list)),
-            None if root.is_object() => None,
-            _ => return Err(malformed(pointer, "must be a list")),
+            None => None,
+            Some(_) => return Err(malformed(pointer, "must be a list")),
         },
     };
     let Some((pointer, list)) = list else {

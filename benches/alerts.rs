@@ -82,8 +82,16 @@ fn free_port() -> u16 {
 async fn ready(url: &str) {
     let client = reqwest::Client::new();
     let started = Instant::now();
-    while !client.get(url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-        assert!(started.elapsed() < Duration::from_secs(20), "{url} is not ready");
+    while !client
+        .get(url)
+        .send()
+        .await
+        .is_ok_and(|answer| answer.status().is_success())
+    {
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{url} is not ready"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -122,7 +130,10 @@ impl Bot {
             .arg("serve")
             .env("TREASURY_BOT_CONFIG", &file)
             .env("TREASURY_BOT_SLACK_BOT_TOKEN", sandbox.bot_token())
-            .env("TREASURY_BOT_SLACK_SIGNING_SECRET", sandbox.signing_secret())
+            .env(
+                "TREASURY_BOT_SLACK_SIGNING_SECRET",
+                sandbox.signing_secret(),
+            )
             .env("TREASURY_BOT_ALERTS_TOKEN", TOKEN)
             .stdin(Stdio::null())
             .spawn()
@@ -219,7 +230,11 @@ async fn post(client: &reqwest::Client, url: &str, body: String) {
         .await
         .unwrap();
     let status = answer.status();
-    assert!(status.is_success(), "{url}: {status}: {}", answer.text().await.unwrap());
+    assert!(
+        status.is_success(),
+        "{url}: {status}: {}",
+        answer.text().await.unwrap()
+    );
 }
 
 /// Sends these bodies over so many connections; alerts a second.
@@ -274,14 +289,21 @@ async fn intake() {
             }
         }
         let mean = |rates: &[f64]| rates.iter().sum::<f64>() / rates.len() as f64;
-        print!("intake, bodies of {BODY}, {connections} at a time: {:.0} alerts a second, durable", mean(&ours));
+        print!(
+            "intake, bodies of {BODY}, {connections} at a time: {:.0} alerts a second, durable",
+            mean(&ours)
+        );
         if theirs.is_empty() {
             println!();
         } else {
             println!("; Alertmanager {:.0}, in memory", mean(&theirs));
         }
     }
-    assert_eq!(bot.alerts().await, (sent as u64, sent as u64), "an alert is missing");
+    assert_eq!(
+        bot.alerts().await,
+        (sent as u64, sent as u64),
+        "an alert is missing"
+    );
     println!("intake: all {sent} are in the store");
     bot.sandbox.stop();
 }
@@ -320,12 +342,21 @@ async fn storm(count: usize) {
     let shown = bot
         .sandbox
         .wait_for(PATIENCE, |workspace| {
-            let showing = workspace.messages().filter(|m| m.by_bot && m.shown().contains(&each));
+            let showing = workspace
+                .messages()
+                .filter(|m| m.by_bot && m.shown().contains(&each));
             (showing.count() >= SERVICES.len()).then_some(())
         })
         .await;
-    assert!(shown.is_ok(), "“{each}” is not shown: {}", bot.sandbox.dump(20));
-    println!("storm: Slack shows all after {:.1} s", began.elapsed().as_secs_f64());
+    assert!(
+        shown.is_ok(),
+        "“{each}” is not shown: {}",
+        bot.sandbox.dump(20)
+    );
+    println!(
+        "storm: Slack shows all after {:.1} s",
+        began.elapsed().as_secs_f64()
+    );
     over.store(true, Ordering::Relaxed);
     let mut times = commands.await.unwrap();
     times.sort();
@@ -354,7 +385,10 @@ async fn storm(count: usize) {
                 && (call.method.starts_with("chat.") || call.method.starts_with("conversations."))
         })
         .collect();
-    let taken = calls.iter().filter(|call| call.answer["ok"] == true).count();
+    let taken = calls
+        .iter()
+        .filter(|call| call.answer["ok"] == true)
+        .count();
     println!(
         "storm: {} alerts stored, {} of them fire; {incidents} incidents; {} calls to Slack ({taken} \
          taken), {:.1} an incident",
@@ -367,7 +401,11 @@ async fn storm(count: usize) {
     assert_eq!(incidents, SERVICES.len(), "one incident a service");
     if !cfg!(debug_assertions) {
         assert!(took.as_secs() < MOST_SECONDS, "{took:?}");
-        assert!(calls.len() <= MOST_CALLS * incidents, "{} calls", calls.len());
+        assert!(
+            calls.len() <= MOST_CALLS * incidents,
+            "{} calls",
+            calls.len()
+        );
         assert!(peak < MOST_MIB, "{peak} MiB");
         assert!(at(99) < 100.0, "p99 {} ms", at(99));
     }
@@ -386,7 +424,10 @@ async fn commands(base: String, secret: String, over: Arc<AtomicBool>) -> Vec<Du
              &channel_id=C0000000001&trigger_id=storm.{}",
             times.len()
         );
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let at = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
         mac.update(format!("v0:{at}:{body}").as_bytes());
         let signature = format!("v0={}", hex(&mac.finalize().into_bytes()));
@@ -410,5 +451,10 @@ async fn commands(base: String, secret: String, over: Arc<AtomicBool>) -> Vec<Du
 fn memory(bot: &Bot, line: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", bot.process.0.id())).unwrap();
     let line = status.lines().find(|one| one.starts_with(line)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1_024
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        / 1_024
 }

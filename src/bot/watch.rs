@@ -95,9 +95,7 @@ impl Watch {
     }
 
     /// The series of a service, by replica.
-    pub(super) fn of(
-        &self,
-        service: &ServiceName, metric: Metric, since: Timestamp) -> Vec<Told> {
+    pub(super) fn of(&self, service: &ServiceName, metric: Metric, since: Timestamp) -> Vec<Told> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter()
             .filter(|(series, _)| series.service == *service && series.metric == metric)

@@ -30,7 +30,12 @@ pub(super) fn alertmanager(
     let token_file = section.text(report, "token_file");
     let user = section.text(report, "user");
     let password_file = section.text(report, "password_file");
-    let timeout = timeout(report, &mut section, "alertmanager", Duration::from_secs(10));
+    let timeout = timeout(
+        report,
+        &mut section,
+        "alertmanager",
+        Duration::from_secs(10),
+    );
     section.finish(report, elsewhere);
     let header = header?;
     if !has_url {
@@ -57,7 +62,11 @@ pub(super) fn alertmanager(
         (Some(_), None) if has_file => None,
         (Some(user), None) => {
             let hint = format!("set {PASSWORD} or `password_file`");
-            report.error(user.span, "`alertmanager.user` without a password", Some(hint));
+            report.error(
+                user.span,
+                "`alertmanager.user` without a password",
+                Some(hint),
+            );
             None
         }
         (None, _) => None,

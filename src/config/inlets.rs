@@ -123,9 +123,11 @@ fn source(
         resolved,
         ignored,
     };
-    if let Some(both) = mapping.firing.iter().find(|word| {
-        mapping.resolved.contains(word) || mapping.ignored.contains(word)
-    }) {
+    if let Some(both) = mapping
+        .firing
+        .iter()
+        .find(|word| mapping.resolved.contains(word) || mapping.ignored.contains(word))
+    {
         let message = format!("`{both}` can't mean firing and something else");
         let hint = "take it out of `resolved` or `ignored`".to_owned();
         report.error(reader.span.clone(), message, Some(hint));

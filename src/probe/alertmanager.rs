@@ -200,7 +200,11 @@ impl Alertmanager {
         }
         serde_json::from_slice(&answer).map_err(|error| {
             let what = format!("gave an answer that is not understood ({error})");
-            self.error(Kind::Failed, &what, "is [alertmanager] url really Alertmanager's?")
+            self.error(
+                Kind::Failed,
+                &what,
+                "is [alertmanager] url really Alertmanager's?",
+            )
         })
     }
 
@@ -244,7 +248,11 @@ impl Alertmanager {
         };
         let mut header = HeaderValue::from_str(&text).map_err(|_| {
             let what = "the token holds characters that can't be sent";
-            self.error(Kind::Authenticate, what, "write it again without line breaks")
+            self.error(
+                Kind::Authenticate,
+                what,
+                "write it again without line breaks",
+            )
         })?;
         header.set_sensitive(true);
         Ok(Some(header))

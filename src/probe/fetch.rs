@@ -66,12 +66,14 @@ impl Fetch {
             })?;
             Ok((status, body.to_bytes()))
         };
-        tokio::time::timeout(timeout, asked).await.unwrap_or_else(|_| {
-            Err(NoAnswer {
-                kind: Kind::Timeout,
-                what: format!("did not answer within {} s", timeout.as_secs()),
+        tokio::time::timeout(timeout, asked)
+            .await
+            .unwrap_or_else(|_| {
+                Err(NoAnswer {
+                    kind: Kind::Timeout,
+                    what: format!("did not answer within {} s", timeout.as_secs()),
+                })
             })
-        })
     }
 }
 

@@ -59,9 +59,12 @@ impl Pages {
             .body(String::new())
             .map_err(|_| error(Kind::Unsupported, "is no address", "correct `metrics_page`"))?;
         let (status, body) =
-            self.0.send(request, TIMEOUT).await.map_err(|NoAnswer { kind, what }| {
-                error(kind, &what, "does the service serve its metrics there?")
-            })?;
+            self.0
+                .send(request, TIMEOUT)
+                .await
+                .map_err(|NoAnswer { kind, what }| {
+                    error(kind, &what, "does the service serve its metrics there?")
+                })?;
         if status != 200 {
             let what = format!("answered {status}");
             return Err(error(Kind::Failed, &what, "correct `metrics_page`"));
@@ -81,7 +84,12 @@ impl Pages {
 
 /// The counters of requests on a page.
 fn read(text: &str, page: &MetricsPage) -> Counted {
-    let usual = || COUNTERS.iter().copied().find(|name| samples(text, name).next().is_some());
+    let usual = || {
+        COUNTERS
+            .iter()
+            .copied()
+            .find(|name| samples(text, name).next().is_some())
+    };
     let Some(counter) = page.counter.as_deref().or_else(usual) else {
         return Counted::default();
     };
@@ -93,11 +101,16 @@ fn read(text: &str, page: &MetricsPage) -> Counted {
             None => STATUS.iter().find_map(|label| labels.get(*label)),
         };
         let Some(status) = status else { continue };
-        let own = page.only.iter().all(|(name, value)| labels.get(name.as_str()) == Some(value));
+        let own = page
+            .only
+            .iter()
+            .all(|(name, value)| labels.get(name.as_str()) == Some(value));
         if own && counted.0.len() < MAX_COUNTERS {
             // `502`, and `5xx` as some write it.
             let failed = status.len() == 3 && status.starts_with('5');
-            counted.0.insert(written.to_owned(), Counter { failed, value });
+            counted
+                .0
+                .insert(written.to_owned(), Counter { failed, value });
         }
     }
     counted

@@ -75,12 +75,11 @@ impl Store {
 
     /// The alerts of a conversation that fire, at most 10,000.
     pub async fn alerts_that_fire(&self, told: &str) -> Result<Vec<AlertRecord>, StoreError> {
-        let rows: Vec<(String,)> = sqlx::query_as(
-            "SELECT record FROM alert WHERE told = $1 AND firing = 1 LIMIT 10000",
-        )
-        .bind(told.to_owned())
-        .fetch_all(self.readers())
-        .await?;
+        let rows: Vec<(String,)> =
+            sqlx::query_as("SELECT record FROM alert WHERE told = $1 AND firing = 1 LIMIT 10000")
+                .bind(told.to_owned())
+                .fetch_all(self.readers())
+                .await?;
         rows.into_iter()
             .map(|(record,)| Ok(serde_json::from_str(&record)?))
             .collect()

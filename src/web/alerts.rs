@@ -60,11 +60,7 @@ impl Token {
 }
 
 /// The routes. Without a token every request is refused, with the mend.
-pub fn alerts_router(
-    bot: Bot,
-    token: Option<&SecretString>,
-    sources: Vec<AlertSource>,
-) -> Router {
+pub fn alerts_router(bot: Bot, token: Option<&SecretString>, sources: Vec<AlertSource>) -> Router {
     let token = token.map(Token::new);
     let with_token = |source: AlertSource| {
         let own = source.token.as_ref().map(Token::new);
@@ -152,7 +148,11 @@ impl Intake {
             Ok(body) => body,
             Err(refused) => return refused,
         };
-        let signed = source.mapping.signature.as_deref().map(|name| (name, &body[..]));
+        let signed = source
+            .mapping
+            .signature
+            .as_deref()
+            .map(|name| (name, &body[..]));
         if let Err(why) = allowed(token.as_ref(), headers, signed) {
             return refused("token", StatusCode::UNAUTHORIZED, why);
         }
@@ -166,10 +166,17 @@ impl Intake {
 
     /// Which sources there are.
     fn which(&self) -> String {
-        let names: Vec<&str> = self.sources.iter().map(|(one, _)| one.name.as_str()).collect();
+        let names: Vec<&str> = self
+            .sources
+            .iter()
+            .map(|(one, _)| one.name.as_str())
+            .collect();
         match names.as_slice() {
             [] => "there is no [[source]] in the configuration".to_owned(),
-            names => format!("say which source it is, /alerts/generic/NAME: {}", names.join(", ")),
+            names => format!(
+                "say which source it is, /alerts/generic/NAME: {}",
+                names.join(", ")
+            ),
         }
     }
 
@@ -214,11 +221,14 @@ fn subscription(source: &str, topic: &str, url: Option<String>) -> Response {
     metrics::counter!("treasury_bot_alerts_subscriptions_total").increment(1);
     match url {
         Some(url) => tracing::warn!(
-            source, topic, url,
+            source,
+            topic,
+            url,
             "SNS asks to confirm a subscription: if the topic is yours, open this address once"
         ),
         None => tracing::warn!(
-            source, topic,
+            source,
+            topic,
             "somebody asks to confirm a subscription with an address that is not Amazon's: ignore it"
         ),
     }

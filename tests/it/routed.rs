@@ -34,7 +34,10 @@ async fn a_teams_alerts_are_told_in_its_channel() {
     post(&stage, &[lesser]).await;
     let told = stage.said("#general", "1 alert fires for api").await;
     let words = words_of(&told);
-    assert!(words.contains("payments") && words.contains("Declare incident"), "{words}");
+    assert!(
+        words.contains("payments") && words.contains("Declare incident"),
+        "{words}"
+    );
 
     post(&stage, &[alert("Down", &[("service", "redis")], true)]).await;
     stage.said(HOME, "INC-1 SEV2").await;
@@ -54,7 +57,12 @@ async fn its_incident_is_announced_there_and_its_people_are_asked_there() {
     let told = stage.said("#general", "1 alert fires for api").await;
     assert_eq!(told.thread_ts.as_ref(), Some(&announced.ts));
     stage.quiet().await;
-    assert_eq!(stage.sandbox.look(|w| w.channel(HOME).unwrap().messages.len()), 0);
+    assert_eq!(
+        stage
+            .sandbox
+            .look(|w| w.channel(HOME).unwrap().messages.len()),
+        0
+    );
     stage.finish().await;
 }
 
@@ -70,10 +78,18 @@ async fn a_channel_that_is_not_there_is_said_in_the_main_one() {
     lesser["status"] = "resolved".into();
     post(&stage, &[lesser]).await;
     let told = stage.becomes(&told, "1 alert is over for api").await;
-    assert!(words_of(&told).contains(why), "an edit says it too: {}", words_of(&told));
+    assert!(
+        words_of(&told).contains(why),
+        "an edit says it too: {}",
+        words_of(&told)
+    );
     stage.said(HOME, "Quiet for").await;
     post(&stage, &[alert("Down", &[("service", "api")], true)]).await;
     let announced = stage.said(HOME, "INC-1 SEV2").await;
-    assert!(words_of(&announced).contains(why), "{}", words_of(&announced));
+    assert!(
+        words_of(&announced).contains(why),
+        "{}",
+        words_of(&announced)
+    );
     stage.finish().await;
 }

@@ -63,21 +63,36 @@ async fn a_checker_says_down_and_up_and_that_is_an_incident_with_its_end() {
     let stage = stage(vec![source("uptime", Preset::UptimeKuma, None)]).await;
     let post = async |body: String| {
         // The only source need not be named.
-        sent(to(&stage, "/alerts/generic").bearer_auth("alerts-token").body(body)).await
+        sent(
+            to(&stage, "/alerts/generic")
+                .bearer_auth("alerts-token")
+                .body(body),
+        )
+        .await
     };
     let down = beat(0, "2026-11-24 03:00:00.123");
     let (code, said) = post(down.clone()).await;
-    assert_eq!((code, said.as_str()), (200, "1 fired, 0 are over, 0 were known\n"));
+    assert_eq!(
+        (code, said.as_str()),
+        (200, "1 fired, 0 are over, 0 were known\n")
+    );
     let room = stage.room(1).await;
     let told = stage.said(&room, "1 alert fires for frontend").await;
     for part in ["frontend does not answer", "SEV2", "Source"] {
-        assert!(words_of(&told).contains(part), "{part}: {}", words_of(&told));
+        assert!(
+            words_of(&told).contains(part),
+            "{part}: {}",
+            words_of(&told)
+        );
     }
     // The checker says it again, at first the same, then a minute later.
     for body in [down, beat(0, "2026-11-24 03:01:00")] {
         assert_eq!(post(body).await.1, "0 fired, 0 are over, 1 were known\n");
     }
-    assert_eq!(post(beat(2, "2026-11-24 03:02:00")).await.1, "0 fired, 0 are over, 0 were known, 1 say nothing of it\n");
+    assert_eq!(
+        post(beat(2, "2026-11-24 03:02:00")).await.1,
+        "0 fired, 0 are over, 0 were known, 1 say nothing of it\n"
+    );
     let over = beat(1, "2026-11-24 03:05:00");
     assert_eq!(post(over).await.1, "0 fired, 1 are over, 0 were known\n");
     // What was under way for too long changes nothing any more.
@@ -134,17 +149,31 @@ async fn each_sender_shows_its_own_secret_in_the_way_it_can() {
     assert_eq!(sent(signed(sign("sentry-secret"))).await.0, 200);
     for forged in [sign("another"), "é".into(), "abc".into(), String::new()] {
         let (code, said) = sent(signed(forged)).await;
-        assert_eq!((code, said.as_str()), (401, "this is not the signature of the body\n"));
+        assert_eq!(
+            (code, said.as_str()),
+            (401, "this is not the signature of the body\n")
+        );
     }
     // By a header, and by the query.
-    let plain = json!({"name": "BackupLate", "status": "firing", "service": "postgres"}).to_string();
+    let plain =
+        json!({"name": "BackupLate", "status": "firing", "service": "postgres"}).to_string();
     let named = to(&stage, "/alerts/generic").header("x-alert-source", "other");
-    assert_eq!(sent(named.bearer_auth("alerts-token").body(plain.clone())).await.0, 200);
+    assert_eq!(
+        sent(named.bearer_auth("alerts-token").body(plain.clone()))
+            .await
+            .0,
+        200
+    );
     let asked = to(&stage, "/alerts/generic?source=other").bearer_auth("alerts-token");
-    assert_eq!(sent(asked.body(plain.clone())).await.1, "0 fired, 0 are over, 1 were known\n");
+    assert_eq!(
+        sent(asked.body(plain.clone())).await.1,
+        "0 fired, 0 are over, 1 were known\n"
+    );
     // Neither Alertmanager's token nor another source's opens a source with its own.
     for token in ["alerts-token", "sentry-secret"] {
-        let wrong = to(&stage, "/alerts/generic/aws").bearer_auth(token).body(alarm("OK"));
+        let wrong = to(&stage, "/alerts/generic/aws")
+            .bearer_auth(token)
+            .body(alarm("OK"));
         assert_eq!(sent(wrong).await.0, 401, "{token}");
     }
     assert_eq!(stage.app.store.alerts_count().await.unwrap(), (3, 3));
@@ -161,13 +190,55 @@ async fn what_is_wrong_is_refused_and_a_subscription_is_left_to_a_person() {
     let wrong_word = json!({"name": "x", "status": "burning"}).to_string();
     let huge = format!("{{\"x\": \"{}\"}}", "x".repeat(5 << 20));
     for (path, token, body, code, reason) in [
-        ("/alerts/generic", "alerts-token", "{}".to_owned(), 404, "say which source it is, /alerts/generic/NAME: aws, other"),
-        ("/alerts/generic/none", "alerts-token", "{}".into(), 404, "aws, other"),
-        ("/alerts/generic/none", "wrong", "{}".into(), 401, "this is not the bearer token"),
-        ("/alerts/generic/other", "wrong", "{}".into(), 401, "this is not the bearer token"),
-        ("/alerts/generic/other", "alerts-token", "nonsense".into(), 400, "this is not JSON"),
-        ("/alerts/generic/other", "alerts-token", wrong_word, 400, "`burning` is neither among firing"),
-        ("/alerts/generic/other", "alerts-token", huge, 413, "length limit exceeded"),
+        (
+            "/alerts/generic",
+            "alerts-token",
+            "{}".to_owned(),
+            404,
+            "say which source it is, /alerts/generic/NAME: aws, other",
+        ),
+        (
+            "/alerts/generic/none",
+            "alerts-token",
+            "{}".into(),
+            404,
+            "aws, other",
+        ),
+        (
+            "/alerts/generic/none",
+            "wrong",
+            "{}".into(),
+            401,
+            "this is not the bearer token",
+        ),
+        (
+            "/alerts/generic/other",
+            "wrong",
+            "{}".into(),
+            401,
+            "this is not the bearer token",
+        ),
+        (
+            "/alerts/generic/other",
+            "alerts-token",
+            "nonsense".into(),
+            400,
+            "this is not JSON",
+        ),
+        (
+            "/alerts/generic/other",
+            "alerts-token",
+            wrong_word,
+            400,
+            "`burning` is neither among firing",
+        ),
+        (
+            "/alerts/generic/other",
+            "alerts-token",
+            huge,
+            413,
+            "length limit exceeded",
+        ),
     ] {
         let (answered, said) = sent(to(&stage, path).bearer_auth(token).body(body)).await;
         assert_eq!(answered, code, "{path}: {said}");
@@ -193,7 +264,11 @@ async fn what_is_wrong_is_refused_and_a_subscription_is_left_to_a_person() {
         assert!(page.contains(line), "{line}");
     }
     assert_eq!(stage.app.store.alerts_count().await.unwrap(), (0, 0));
-    assert_eq!(asked.times.load(std::sync::atomic::Ordering::Relaxed), 0, "nobody followed it");
+    assert_eq!(
+        asked.times.load(std::sync::atomic::Ordering::Relaxed),
+        0,
+        "nobody followed it"
+    );
     stage.finish().await;
 }
 
@@ -209,7 +284,11 @@ async fn serve_and_count() -> Asked {
     let times = std::sync::Arc::default();
     let counted = std::sync::Arc::clone(&times);
     let count = move || async move {
-        std::sync::atomic::AtomicUsize::fetch_add(&counted, 1, std::sync::atomic::Ordering::Relaxed);
+        std::sync::atomic::AtomicUsize::fetch_add(
+            &counted,
+            1,
+            std::sync::atomic::Ordering::Relaxed,
+        );
     };
     let app = axum::Router::new().route("/confirm", axum::routing::get(count));
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -222,7 +301,13 @@ async fn unknown_fields_are_kept_with_the_alert() {
     let body = json!({"name": "Odd", "status": "firing", "build": {"commit": "abc"}});
     let post = to(&stage, "/alerts/generic/other").bearer_auth("alerts-token");
     assert_eq!(sent(post.body(body.to_string())).await.0, 200);
-    let (_, record) = stage.app.store.alerts_list(true, 1).await.unwrap().remove(0);
+    let (_, record) = stage
+        .app
+        .store
+        .alerts_list(true, 1)
+        .await
+        .unwrap()
+        .remove(0);
     let alert = &record.tracked.alert;
     assert_eq!(alert.source, "other");
     assert_eq!(alert.other["build"], json!({"commit": "abc"}) as Value);

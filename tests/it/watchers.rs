@@ -32,9 +32,15 @@ async fn a_broken_api_is_seen(pages: bool) {
     let room = stage.room(1).await;
     let told = stage.said(&room, "HighErrorRate").await;
     let words = words_of(&told);
-    assert!(words.contains("of the answers of") && words.contains("are errors"), "{words}");
+    assert!(
+        words.contains("of the answers of") && words.contains("are errors"),
+        "{words}"
+    );
     let entries = stage.timeline(1).await;
-    assert!(entries.iter().any(|one| one.text.contains("HighErrorRate")), "{entries:?}");
+    assert!(
+        entries.iter().any(|one| one.text.contains("HighErrorRate")),
+        "{entries:?}"
+    );
     stage.finish().await;
 }
 
@@ -62,10 +68,18 @@ async fn the_end_says_how_it_was_at_its_worst_how_it_is_now_and_who_did_what() {
     let room = stage.room(1).await;
     stage.said(&room, "A first look at redis").await;
     let alerts = stage.said(&room, "CacheDown").await;
-    stage.person("ana").clicks(&room, &alerts.ts, "Acknowledge").await.unwrap();
+    stage
+        .person("ana")
+        .clicks(&room, &alerts.ts, "Acknowledge")
+        .await
+        .unwrap();
     stage.types("ana", &room, "restart redis").await;
-    let question = stage.said(&room, "Restart").await;
-    stage.person("ana").clicks(&room, &question.ts, "Restart").await.unwrap();
+    let question = stage.said(&room, "Restart redis?").await;
+    stage
+        .person("ana")
+        .clicks(&room, &question.ts, "Restart")
+        .await
+        .unwrap();
     let end = stage.said(&room, "Quiet for").await;
     let words = words_of(&end);
     for part in [
@@ -81,6 +95,9 @@ async fn the_end_says_how_it_was_at_its_worst_how_it_is_now_and_who_did_what() {
     }
     let entries = stage.timeline(1).await;
     let text = "at the worst → now: redis: memory ";
-    assert!(entries.iter().any(|one| one.text.contains(text)), "{entries:?}");
+    assert!(
+        entries.iter().any(|one| one.text.contains(text)),
+        "{entries:?}"
+    );
     stage.finish().await;
 }

@@ -53,7 +53,10 @@ impl Bot {
     /// What is meant: an incident, an alert by the beginning of its fingerprint, all of a name; or
     /// what is told here.
     pub(super) async fn alerts_named(
-        &self, ask: &Ask, given: Option<&str>) -> Result<Meant, Fault> {
+        &self,
+        ask: &Ask,
+        given: Option<&str>,
+    ) -> Result<Meant, Fault> {
         let of_incident = |id: IncidentId| Meant {
             told: [format!("incident:{}", id.0)].into(),
             alerts: None,

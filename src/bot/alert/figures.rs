@@ -45,7 +45,12 @@ impl Bot {
             }
         }
         services.truncate(MOST);
-        let all = join_all(services.iter().map(|service| self.of_service(followed, service))).await;
+        let all = join_all(
+            services
+                .iter()
+                .map(|service| self.of_service(followed, service)),
+        )
+        .await;
         let mut told = Vec::new();
         for (service, figures) in services.iter().zip(all) {
             let figures = figures?;
@@ -92,7 +97,9 @@ fn change(metric: Metric, name: &str, series: &[Told], now: Timestamp) -> Option
         Some(limit) if shares && limit > 0.0 => value * 100.0 / limit,
         _ => value,
     };
-    let values = series.iter().flat_map(|one| one.points.iter().map(|(_, value)| of(one, *value)));
+    let values = series
+        .iter()
+        .flat_map(|one| one.points.iter().map(|(_, value)| of(one, *value)));
     let worst = values.reduce(f64::max)?;
     let last = series.iter().filter_map(|one| {
         let (at, value) = one.points.last()?;
@@ -116,10 +123,17 @@ mod tests {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         let told = |values: [f64; 3], limit| Told {
             replica: "a".into(),
-            points: vec![(at(0), values[0]), (at(60), values[1]), (at(120), values[2])],
+            points: vec![
+                (at(0), values[0]),
+                (at(60), values[1]),
+                (at(120), values[2]),
+            ],
             limit,
         };
-        let both = [told([50.0, 94.0, 20.0], Some(100.0)), told([60.0, 10.0, 52.0], Some(200.0))];
+        let both = [
+            told([50.0, 94.0, 20.0], Some(100.0)),
+            told([60.0, 10.0, 52.0], Some(200.0)),
+        ];
         let now = at(130);
         assert_eq!(
             change(Metric::Memory, "memory", &both, now).unwrap(),
@@ -128,12 +142,27 @@ mod tests {
         let bytes = [told([3e9, 1e9, 5e8], None)];
         let text = change(Metric::Memory, "memory", &bytes, now).unwrap();
         assert!(text.starts_with("memory 2.8 GiB → 477 MiB"), "{text}");
-        assert_eq!(change(Metric::Cpu, "CPU", &both, at(2_000)), None, "too old to be now");
+        assert_eq!(
+            change(Metric::Cpu, "CPU", &both, at(2_000)),
+            None,
+            "too old to be now"
+        );
         assert_eq!(change(Metric::Cpu, "CPU", &[], now), None);
         let (before, after) = (
-            Standing { well: 1, total: 2, restarts: 4 },
-            Standing { well: 2, total: 2, restarts: 7 },
+            Standing {
+                well: 1,
+                total: 2,
+                restarts: 4,
+            },
+            Standing {
+                well: 2,
+                total: 2,
+                restarts: 7,
+            },
         );
-        assert_eq!(before.then(after), "healthy 1/2 → 2/2, restarted by itself 3×");
+        assert_eq!(
+            before.then(after),
+            "healthy 1/2 → 2/2, restarted by itself 3×"
+        );
     }
 }

@@ -50,7 +50,10 @@ impl Bot {
             Some(service) => {
                 let (seen, standing) =
                     futures_util::join!(self.look_at(service), self.standing(service));
-                (Some(seen?), standing.map(|standing| (service.clone(), standing)))
+                (
+                    Some(seen?),
+                    standing.map(|standing| (service.clone(), standing)),
+                )
             }
         };
         let run = self.run_for_alerts(&followed, auto);

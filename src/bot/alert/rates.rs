@@ -93,7 +93,8 @@ impl Rate {
         status: impl Fn(&str) -> Option<u16>,
     ) {
         let known = self.newest;
-        let is_new = |line: &&LogLine| known.is_none_or(|known| line.at.is_none_or(|at| at > known));
+        let is_new =
+            |line: &&LogLine| known.is_none_or(|known| line.at.is_none_or(|at| at > known));
         let new: Vec<&LogLine> = lines.iter().filter(is_new).collect();
         let codes: Vec<u16> = new.iter().filter_map(|line| status(&line.text)).collect();
         let failed = codes.iter().filter(|code| **code >= 500).count();
@@ -109,7 +110,11 @@ impl Rate {
 
     fn count(&mut self, now: Timestamp, all: f64, failed: f64) {
         self.counted.push_back((now, all, failed));
-        while self.counted.front().is_some_and(|(at, ..)| *at + WINDOW <= now) {
+        while self
+            .counted
+            .front()
+            .is_some_and(|(at, ..)| *at + WINDOW <= now)
+        {
             self.counted.pop_front();
         }
     }
@@ -117,7 +122,9 @@ impl Rate {
     /// Percent of the answers of the last minute that are errors; 0 where they are too few.
     pub(super) fn percent(&self, now: Timestamp) -> f64 {
         let of = self.counted.iter().filter(|(at, ..)| *at + WINDOW > now);
-        let (all, failed) = of.fold((0.0, 0.0), |(all, failed), one| (all + one.1, failed + one.2));
+        let (all, failed) = of.fold((0.0, 0.0), |(all, failed), one| {
+            (all + one.1, failed + one.2)
+        });
         if all < FEW { 0.0 } else { failed * 100.0 / all }
     }
 }
@@ -133,23 +140,38 @@ mod tests {
 
     fn page(good: f64, bad: f64) -> Counted {
         let one = |failed, value| Counter { failed, value };
-        Counted([("200".to_owned(), one(false, good)), ("502".to_owned(), one(true, bad))].into())
+        Counted(
+            [
+                ("200".to_owned(), one(false, good)),
+                ("502".to_owned(), one(true, bad)),
+            ]
+            .into(),
+        )
     }
 
     #[test]
     fn what_is_new_between_two_pages_counts_also_after_a_new_start() {
         let mut rate = Rate::default();
         rate.scraped(at(0), page(1_000.0, 900.0));
-        assert!(rate.percent(at(0)) < 0.1, "the first page says nothing of now");
+        assert!(
+            rate.percent(at(0)) < 0.1,
+            "the first page says nothing of now"
+        );
         rate.scraped(at(15), page(1_080.0, 920.0));
         assert!((rate.percent(at(15)) - 20.0).abs() < 0.1);
         // The process began anew: 60 good answers since, no bad one.
         rate.scraped(at(30), page(60.0, 0.0));
         assert!((rate.percent(at(30)) - 20.0 * 100.0 / 160.0).abs() < 0.1);
-        assert!(rate.percent(at(76)) < 0.1, "the bad ones are older than a minute");
+        assert!(
+            rate.percent(at(76)) < 0.1,
+            "the bad ones are older than a minute"
+        );
         // A kind of answer that was never given before.
         let mut first = page(61.0, 0.0);
-        let bad = Counter { failed: true, value: 39.0 };
+        let bad = Counter {
+            failed: true,
+            value: 39.0,
+        };
         first.0.insert("504".into(), bad);
         rate.scraped(at(200), first);
         assert!((rate.percent(at(200)) - 97.5).abs() < 0.1);

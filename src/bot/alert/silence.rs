@@ -58,14 +58,21 @@ impl Bot {
                 let known = tx.alerts(&fingerprints).await?;
                 let count = known.len();
                 let alerts = known.iter().map(|(_, record)| &record.tracked.alert);
-                let pieces = if there { Silence::pieces(alerts) } else { Vec::new() };
+                let pieces = if there {
+                    Silence::pieces(alerts)
+                } else {
+                    Vec::new()
+                };
                 let mut told = BTreeSet::new();
                 for (place, mut record) in known {
                     record.tracked.silenced_until = Some(until);
                     tx.alert_put(&place, &record).await?;
                     told.insert(place);
                 }
-                let why = reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+                let why = reason
+                    .as_ref()
+                    .map(|why| format!(": {why}"))
+                    .unwrap_or_default();
                 let mut incident = None;
                 for place in told.iter().filter(|place| !place.is_empty()) {
                     timers::set(tx, place, now, What::Tell).await?;
@@ -143,7 +150,10 @@ impl Bot {
                     }
                 }
                 if alerts.is_empty() {
-                    let line = Line::new().text("No alert of ").code(&meant.name).text(" is silenced");
+                    let line = Line::new()
+                        .text("No alert of ")
+                        .code(&meant.name)
+                        .text(" is silenced");
                     return Err(Refusal::new(line).into());
                 }
                 for mut silence in tx.silences_open().await? {
@@ -180,7 +190,11 @@ impl Bot {
                 let line = Line::new()
                     .text(format!("{what} of "))
                     .code(&meant.name)
-                    .text(if count == 1 { " is told again" } else { " are told again" });
+                    .text(if count == 1 {
+                        " is told again"
+                    } else {
+                        " are told again"
+                    });
                 Ok(said(Message::new(Tone::Good, line)))
             })
         }))
@@ -195,7 +209,9 @@ impl Bot {
             }
         }
         if fingerprints.is_empty() {
-            let line = Line::new().text("There are no alerts of ").code(&meant.name);
+            let line = Line::new()
+                .text("There are no alerts of ")
+                .code(&meant.name);
             return Err(Refusal::new(line).into());
         }
         Ok(fingerprints)
@@ -213,12 +229,19 @@ impl Bot {
         let now = self.store().now();
         let done = tokio::time::timeout(PATIENCE, bring_about(there, &mut kept, now)).await;
         let done = done.unwrap_or_else(|_| {
-            Err(format!("Alertmanager did not answer within {} s", PATIENCE.as_secs()))
+            Err(format!(
+                "Alertmanager did not answer within {} s",
+                PATIENCE.as_secs()
+            ))
         });
         match done {
             Ok(()) => (kept.fault, kept.attempts) = (None, 0),
             Err(why) => {
-                tracing::warn!(silence = id, why, "a silence could not be kept in Alertmanager");
+                tracing::warn!(
+                    silence = id,
+                    why,
+                    "a silence could not be kept in Alertmanager"
+                );
                 (kept.fault, kept.attempts) = (Some(why), kept.attempts.saturating_add(1));
             }
         }
@@ -254,7 +277,11 @@ impl Bot {
         let mut missing: Vec<Alert> = Vec::new();
         for told in &silence.told {
             let firing = self.store().alerts_that_fire(told).await?;
-            for piece in silence.pieces.iter().filter(|one| one.made.is_some() && !one.over) {
+            for piece in silence
+                .pieces
+                .iter()
+                .filter(|one| one.made.is_some() && !one.over)
+            {
                 let meant: Vec<&Alert> = firing
                     .iter()
                     .map(|record| &record.tracked.alert)
@@ -270,12 +297,17 @@ impl Bot {
                             .filter(|alert| !known.contains(&alert.fingerprint))
                             .cloned(),
                     ),
-                    Err(error) => tracing::debug!(%error, "it is not known which alerts still fire"),
+                    Err(error) => {
+                        tracing::debug!(%error, "it is not known which alerts still fire")
+                    }
                 }
             }
         }
         let before = std::mem::take(&mut silence.missing);
-        silence.missing = missing.iter().map(|alert| alert.fingerprint.clone()).collect();
+        silence.missing = missing
+            .iter()
+            .map(|alert| alert.fingerprint.clone())
+            .collect();
         let over: Vec<Alert> = missing
             .into_iter()
             .filter(|alert| before.contains(&alert.fingerprint))
@@ -308,7 +340,10 @@ async fn bring_about(
 ) -> Result<(), String> {
     let told = |error: ProbeError| error.what;
     if silence.until <= now {
-        silence.pieces.iter_mut().for_each(|piece| piece.over = true);
+        silence
+            .pieces
+            .iter_mut()
+            .for_each(|piece| piece.over = true);
         return Ok(());
     }
     let all = there.silences().await.map_err(told)?;
@@ -415,7 +450,13 @@ async fn told_again(tx: &mut Tx, silence: &Silence) -> Result<(), StoreError> {
 
 /// What the timeline says of a change.
 fn news(before: &Silence, now: &Silence, over: bool) -> Option<String> {
-    let made = |silence: &Silence| silence.pieces.iter().filter(|one| one.made.is_some()).count();
+    let made = |silence: &Silence| {
+        silence
+            .pieces
+            .iter()
+            .filter(|one| one.made.is_some())
+            .count()
+    };
     if over {
         return match &now.ended {
             None => None,
@@ -424,11 +465,22 @@ fn news(before: &Silence, now: &Silence, over: bool) -> Option<String> {
         };
     }
     if made(now) > made(before) {
-        let ids: Vec<&str> = now.pieces.iter().filter_map(|one| one.made.as_deref()).collect();
+        let ids: Vec<&str> = now
+            .pieces
+            .iter()
+            .filter_map(|one| one.made.as_deref())
+            .collect();
         let more = ids.len().saturating_sub(3);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
         let ids: Vec<&str> = ids.into_iter().take(3).collect();
-        return Some(format!("silenced in Alertmanager too: {}{more}", ids.join(", ")));
+        return Some(format!(
+            "silenced in Alertmanager too: {}{more}",
+            ids.join(", ")
+        ));
     }
     match (&before.fault, &now.fault) {
         (None, Some(why)) => Some(format!("not silenced in Alertmanager: {}", cut(why, 200))),
@@ -442,7 +494,11 @@ fn words(silence: &Silence) -> Message {
         return Message::new(Tone::Good, "");
     };
     let open = silence.pieces.iter().filter(|piece| !piece.over).count();
-    let made: Vec<&String> = silence.pieces.iter().filter_map(|one| one.made.as_ref()).collect();
+    let made: Vec<&String> = silence
+        .pieces
+        .iter()
+        .filter_map(|one| one.made.as_ref())
+        .collect();
     let line = if let Some(by) = &silence.ended {
         match by {
             Some(person) => Line::new().text("Ended by ").person(person),
@@ -461,9 +517,14 @@ fn words(silence: &Silence) -> Message {
     } else if made.len() < silence.pieces.len() {
         Line::new().text("Alertmanager is being asked to be quiet too …")
     } else if let [only] = made.as_slice() {
-        Line::new().text("Alertmanager is quiet too: silence ").code(cut(only, 60))
+        Line::new()
+            .text("Alertmanager is quiet too: silence ")
+            .code(cut(only, 60))
     } else {
-        Line::new().text(format!("Alertmanager is quiet too: {} silences", made.len()))
+        Line::new().text(format!(
+            "Alertmanager is quiet too: {} silences",
+            made.len()
+        ))
     };
     message = message.text(line);
     if open > 0 && silence.ended.is_none() {

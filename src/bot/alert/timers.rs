@@ -320,8 +320,7 @@ impl Bot {
                         changes: &changes,
                     };
                     let now = tx.now();
-                    let message =
-                        words::quiet(&followed, incident.as_ref(), &after, resolves, now);
+                    let message = words::quiet(&followed, incident.as_ref(), &after, resolves, now);
                     if let (Some(id), Some(text)) = (followed.incident, after.text()) {
                         let draft = Draft::new(&Person::bot(), EntryKind::Alert, text);
                         tx.append(&Stream::Incident(id), draft).await?;

@@ -146,7 +146,9 @@ impl Bot {
                 Ok(counted) => rates.of(&service.name, |rate| rate.scraped(now, counted)),
                 Err(error) => {
                     metrics::counter!("treasury_bot_metrics_pages_failed_total").increment(1);
-                    let told = rates.of(&service.name, |rate| std::mem::replace(&mut rate.failing, true));
+                    let told = rates.of(&service.name, |rate| {
+                        std::mem::replace(&mut rate.failing, true)
+                    });
                     if !told {
                         tracing::warn!(service = %service.name, %error, "a metrics page has no answer");
                     }
@@ -162,7 +164,9 @@ impl Bot {
             };
             let logs = tokio::time::timeout(PATIENCE, platform.logs(service, &query)).await;
             let logs = logs.ok()?.ok()?;
-            rates.of(&service.name, |rate| rate.read(now, &logs.lines, status_code));
+            rates.of(&service.name, |rate| {
+                rate.read(now, &logs.lines, status_code)
+            });
         }
         let percent = rates.of(&service.name, |rate| rate.percent(now));
         let series = Series {
@@ -178,7 +182,10 @@ impl Bot {
                 ("severity", "critical"),
             ]),
             ill: over(percent, threshold),
-            says: format!("{percent:.0} % of the answers of {} are errors", service.name),
+            says: format!(
+                "{percent:.0} % of the answers of {} are errors",
+                service.name
+            ),
             value: format!("{percent:.1} %"),
             threshold: format!("{threshold:.0} %"),
             runbook: "slow-responses",

@@ -8,7 +8,11 @@ const SERVICE: &str = "[[service]]\nname = 'api'\ncontainer = 'c'\n";
 
 fn tells(cases: &[(&str, &str)]) {
     for (text, expected) in cases {
-        assert_eq!(told(&bad(&format!("{text}{SERVICE}"))), [*expected], "{text}");
+        assert_eq!(
+            told(&bad(&format!("{text}{SERVICE}"))),
+            [*expected],
+            "{text}"
+        );
     }
 }
 
@@ -31,16 +35,25 @@ fn a_source_is_its_preset_with_what_it_says_otherwise() {
     let usual = Preset::CloudWatch.mapping();
     assert!(aws.mapping.sns);
     assert_eq!(aws.mapping.firing, ["alarm"]);
-    assert_eq!(aws.mapping.name.to_string(), "/AlarmName, alarm of {/Region}");
+    assert_eq!(
+        aws.mapping.name.to_string(),
+        "/AlarmName, alarm of {/Region}"
+    );
     assert_eq!(aws.mapping.status, usual.status);
     assert_eq!(aws.mapping.labels.len(), usual.labels.len() + 1);
-    assert_eq!(other.mapping.signature.as_deref(), Some("x-hub-signature-256"));
+    assert_eq!(
+        other.mapping.signature.as_deref(),
+        Some("x-hub-signature-256")
+    );
 }
 
 #[test]
 fn mistakes_in_a_source_are_told() {
     tells(&[
-        ("[[source]]\n", "1:1 a source without a name (add `name`: it sends to /alerts/generic/NAME)"),
+        (
+            "[[source]]\n",
+            "1:1 a source without a name (add `name`: it sends to /alerts/generic/NAME)",
+        ),
         (
             "[[source]]\nname = 'My Source'\n",
             "2:8 a source can't be called `My Source` (use lower-case letters, digits and `-`, at most 40)",
@@ -122,14 +135,23 @@ fn a_route_may_name_a_channel_and_a_service_its_metrics_page() {
     let config = good(&format!(
         "[[route]]\nchannel = '#payments-incidents'\n{SERVICE}metrics_page = 'http://127.0.0.1:1/metrics'\n"
     ));
-    assert_eq!(config.routes[0].channel.as_deref(), Some("#payments-incidents"));
+    assert_eq!(
+        config.routes[0].channel.as_deref(),
+        Some("#payments-incidents")
+    );
     let page = config.services[0].metrics_page.as_ref().unwrap();
-    assert_eq!((page.url.as_str(), &page.counter), ("http://127.0.0.1:1/metrics", &None));
+    assert_eq!(
+        (page.url.as_str(), &page.counter),
+        ("http://127.0.0.1:1/metrics", &None)
+    );
     let config = good(&format!(
         "{SERVICE}metrics_page = {{ url = 'http://127.0.0.1:1/m', counter = 'n', only = {{ app = 'x' }} }}\n"
     ));
     let page = config.services[0].metrics_page.as_ref().unwrap();
-    assert_eq!((page.counter.as_deref(), page.only["app"].as_str()), (Some("n"), "x"));
+    assert_eq!(
+        (page.counter.as_deref(), page.only["app"].as_str()),
+        (Some("n"), "x")
+    );
     tells(&[(
         "[[route]]\nchannel = 'payments'\n",
         "2:11 `route.channel` can't be `payments` (write `#name`, or the channel's id (`C…`))",
@@ -152,6 +174,10 @@ fn a_route_may_name_a_channel_and_a_service_its_metrics_page() {
             "4:46 unknown key `lable` in `metrics_page` (did you mean `label`?)",
         ),
     ] {
-        assert_eq!(told(&bad(&format!("{SERVICE}{line}\n"))), [expected], "{line}");
+        assert_eq!(
+            told(&bad(&format!("{SERVICE}{line}\n"))),
+            [expected],
+            "{line}"
+        );
     }
 }

@@ -99,7 +99,9 @@ impl Silence {
         }
         // The name and the severity alone are said of alerts of all services.
         let narrow = |labels: &BTreeMap<String, String>| {
-            labels.keys().any(|name| name != "alertname" && name != "severity")
+            labels
+                .keys()
+                .any(|name| name != "alertname" && name != "severity")
         };
         if common.len() > Self::MOST || !common.values().all(narrow) {
             return Vec::new();
@@ -124,7 +126,10 @@ impl Silence {
     /// What Alertmanager shows as the reason.
     pub fn comment(&self, piece: usize) -> String {
         let reason = self.reason.as_deref().unwrap_or("no reason given");
-        let incident = self.incident.map(|id| format!(", {id}")).unwrap_or_default();
+        let incident = self
+            .incident
+            .map(|id| format!(", {id}"))
+            .unwrap_or_default();
         format!("{}{incident} {}", cut(reason, 500), self.marker(piece))
     }
 
@@ -136,7 +141,10 @@ impl Silence {
         }
         match &piece.fingerprint {
             Some(fingerprint) => *fingerprint == alert.fingerprint,
-            None => piece.labels.iter().all(|(name, value)| alert.label(name) == Some(value)),
+            None => piece
+                .labels
+                .iter()
+                .all(|(name, value)| alert.label(name) == Some(value)),
         }
     }
 }
@@ -144,7 +152,9 @@ impl Silence {
 /// The labels that say something: in Alertmanager an empty one is none.
 fn named(alert: &Alert) -> BTreeMap<String, String> {
     let labels = alert.labels.iter().filter(|(_, value)| !value.is_empty());
-    labels.map(|(name, value)| (name.clone(), value.clone())).collect()
+    labels
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -186,7 +196,10 @@ mod tests {
         let pieces = Silence::pieces(&few);
         assert_eq!(
             of(&pieces),
-            [["Down", "a", "api", "critical"], ["Down", "b", "api", "critical"]]
+            [
+                ["Down", "a", "api", "critical"],
+                ["Down", "b", "api", "critical"]
+            ]
         );
         assert!(Silence::means(&pieces[0], &few[0]) && !Silence::means(&pieces[0], &few[1]));
 
@@ -194,7 +207,10 @@ mod tests {
             .map(|n| alert(["Down", "Slow"][n % 2], &format!("pod-{n}"), "api"))
             .collect();
         let pieces = Silence::pieces(&many);
-        assert_eq!(of(&pieces), [["Down", "api", "critical"], ["Slow", "api", "critical"]]);
+        assert_eq!(
+            of(&pieces),
+            [["Down", "api", "critical"], ["Slow", "api", "critical"]]
+        );
         assert!(Silence::means(&pieces[1], &many[49]) && !Silence::means(&pieces[1], &many[48]));
     }
 
@@ -204,7 +220,9 @@ mod tests {
             .map(|n| alert("Down", &format!("pod-{n}"), &format!("service-{n}")))
             .collect();
         assert_eq!(Silence::pieces(&wide), []);
-        let kinds: Vec<Alert> = (0..50).map(|n| alert(&format!("Kind{n}"), "a", "api")).collect();
+        let kinds: Vec<Alert> = (0..50)
+            .map(|n| alert(&format!("Kind{n}"), "a", "api"))
+            .collect();
         assert_eq!(Silence::pieces(&kinds), []);
         let mut own = alert("Down", "a", "api");
         own.source = "watch".into();

@@ -28,7 +28,10 @@ impl From<&ServiceStatus> for Standing {
 impl Standing {
     /// `healthy 1/2 → 2/2, restarted by itself 3×`.
     pub fn then(self, now: Self) -> String {
-        let mut text = format!("healthy {}/{} → {}/{}", self.well, self.total, now.well, now.total);
+        let mut text = format!(
+            "healthy {}/{} → {}/{}",
+            self.well, self.total, now.well, now.total
+        );
         // Replicas that were replaced count from nothing again.
         let restarts = now.restarts.saturating_sub(self.restarts);
         if restarts > 0 {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::channels::{EVENT_TYPE, has_key};
+use super::routed::not_there;
 use super::{Failure, Outbox, Outcome, lock};
 use crate::domain::duration::between;
 use crate::domain::{Audience, Destination, Message, Place, Tone};
@@ -173,44 +174,6 @@ impl Outbox {
             }
             other => other,
         }
-    }
-
-    /// Posts in a channel that the configuration names; in the main one, saying so, where it can't
-    /// be posted to.
-    pub(super) async fn post_routed(
-        &self,
-        parcel: &Parcel,
-        wanted: &str,
-        message: &Message,
-    ) -> Result<(String, String), Failure> {
-        let is_uncertain = self.is_uncertain(parcel);
-        let place = Place::channel(self.channels.known(wanted));
-        let code = match self.post(parcel, &place, message).await {
-            Err(Failure::Api(ApiError::Refused(code))) if is_closed(&code) => code,
-            other => {
-                self.channels.regain(wanted);
-                return other;
-            }
-        };
-        tracing::warn!(
-            channel = wanted,
-            code,
-            mend = "invite the bot, or correct `channel` of the [[route]]",
-            "a route's channel can't be posted to; the main one is used"
-        );
-        self.channels.lose(wanted, &code);
-        let message = not_there(message, wanted, &code);
-        let home = Place::channel(self.channels.home());
-        let key = &parcel.outgoing.key;
-        if is_uncertain
-            && let Some((channel, ts)) = self
-                .find_posted(parcel, &home, |posted| has_key(posted, key))
-                .await?
-        {
-            self.update(parcel, &message, &channel, &ts).await?;
-            return Ok((channel, ts));
-        }
-        self.post(parcel, &home, &message).await
     }
 
     async fn post_once(
@@ -468,15 +431,6 @@ fn answered_there() -> Outcome {
         via_response_url: true,
         ..Sent::default()
     })
-}
-
-/// The message with the reason why it is told here.
-fn not_there(message: &Message, wanted: &str, code: &str) -> Message {
-    let line = format!(
-        "Meant for {wanted}, where it can't be posted ({code}): invite the bot there, or correct \
-         `channel` of the route"
-    );
-    message.clone().footer(line)
 }
 
 /// The bot can't post in this channel.

@@ -58,7 +58,12 @@ impl Outbox {
             }
         }
         let sent = self
-            .announce(parcel, announcement, announced_in.as_deref(), place.as_ref())
+            .announce(
+                parcel,
+                announcement,
+                announced_in.as_deref(),
+                place.as_ref(),
+            )
             .await?;
         if place.is_none()
             && let Sent {

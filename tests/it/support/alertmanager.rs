@@ -89,7 +89,8 @@ impl Alertmanager {
 
     /// How often a notification could not be delivered so far.
     pub async fn failures(&self) -> f64 {
-        self.counted("alertmanager_notification_requests_failed_total").await
+        self.counted("alertmanager_notification_requests_failed_total")
+            .await
     }
 
     /// How many notifications were sent so far.
@@ -103,9 +104,7 @@ impl Alertmanager {
             .unwrap();
         let page = page.text().await.unwrap();
         page.lines()
-            .filter(|line| {
-                line.starts_with(counter) && line.contains("integration=\"webhook\"")
-            })
+            .filter(|line| line.starts_with(counter) && line.contains("integration=\"webhook\""))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
     }

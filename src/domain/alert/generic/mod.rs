@@ -104,7 +104,10 @@ pub fn parse(
             }
             (_, Some(message)) => {
                 root = serde_json::from_str(message).map_err(|error| {
-                    malformed("Message", &format!("this is no alarm, but other text: {error}"))
+                    malformed(
+                        "Message",
+                        &format!("this is no alarm, but other text: {error}"),
+                    )
                 })?;
             }
             _ => {}
@@ -149,11 +152,15 @@ fn malformed(at: &str, what: &str) -> Malformed {
 
 /// Only such an address confirms a subscription; any other could be anybody's.
 fn is_amazons(url: &str) -> bool {
-    let host = url.strip_prefix("https://").and_then(|rest| rest.split('/').next());
+    let host = url
+        .strip_prefix("https://")
+        .and_then(|rest| rest.split('/').next());
     host.is_some_and(|host| {
         host.starts_with("sns.")
             && (host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn"))
-            && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
+            && host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
     }) && url.len() < 1_000
         && url.bytes().all(|b| b.is_ascii_graphic())
 }
@@ -189,19 +196,34 @@ fn report(
     };
     let mut labels = texts(&mapping.labels, one, root, LONGEST_LABEL, label_name);
     let named = find(&mapping.name).unwrap_or_else(|| source.to_owned());
-    labels.insert("alertname".to_owned(), cut(one_line(&named).as_str(), LONGEST_LABEL));
+    labels.insert(
+        "alertname".to_owned(),
+        cut(one_line(&named).as_str(), LONGEST_LABEL),
+    );
     labels.insert("source".to_owned(), source.to_owned());
     if let Some(word) = severity(mapping, find(&mapping.severity)) {
         labels.insert("severity".to_owned(), word);
     }
-    let mut annotations =
-        texts(&mapping.annotations, one, root, LONGEST_ANNOTATION, str::to_owned);
+    let mut annotations = texts(
+        &mapping.annotations,
+        one,
+        root,
+        LONGEST_ANNOTATION,
+        str::to_owned,
+    );
     if let Some(summary) = find(&mapping.summary) {
-        annotations.insert("summary".to_owned(), cut(&one_line(&summary), LONGEST_ANNOTATION));
+        annotations.insert(
+            "summary".to_owned(),
+            cut(&one_line(&summary), LONGEST_ANNOTATION),
+        );
     }
     let named = match find(&mapping.fingerprint) {
         // Not the source's own text: two sources may use the same.
-        Some(text) => [("source".to_owned(), source.to_owned()), ("id".to_owned(), text)].into(),
+        Some(text) => [
+            ("source".to_owned(), source.to_owned()),
+            ("id".to_owned(), text),
+        ]
+        .into(),
         None => labels.clone(),
     };
     let mut other = match one {
@@ -209,7 +231,10 @@ fn report(
         _ => Map::new(),
     };
     if let Some(link) = find(&mapping.link) {
-        other.insert("generatorURL".to_owned(), cut(&link, LONGEST_ANNOTATION).into());
+        other.insert(
+            "generatorURL".to_owned(),
+            cut(&link, LONGEST_ANNOTATION).into(),
+        );
     }
     Ok(Some(Alert {
         fingerprint: fingerprint(&named),
@@ -269,9 +294,16 @@ fn time(text: &str) -> Option<Timestamp> {
     if let Ok(at) = text.parse::<DateTime>() {
         return at.to_zoned(TimeZone::UTC).ok().map(|at| at.timestamp());
     }
-    let number: f64 = text.parse().ok().filter(|number: &f64| number.is_finite())?;
+    let number: f64 = text
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite())?;
     // The year 5138 in seconds, 1973 in milliseconds.
-    let milliseconds = if number.abs() < 1e11 { number * 1_000.0 } else { number };
+    let milliseconds = if number.abs() < 1e11 {
+        number * 1_000.0
+    } else {
+        number
+    };
     Timestamp::from_millisecond(milliseconds as i64).ok()
 }
 

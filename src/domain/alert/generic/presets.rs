@@ -47,11 +47,31 @@ fn plain() -> Mapping {
         summary: at(&["/summary", "/message", "/description"]),
         status: at(&["/status", "/state"]),
         firing: words(&[
-            "firing", "alert", "alerting", "alarm", "triggered", "open", "opened", "down", "problem",
-            "critical", "warning", "error", "failed", "failing",
+            "firing",
+            "alert",
+            "alerting",
+            "alarm",
+            "triggered",
+            "open",
+            "opened",
+            "down",
+            "problem",
+            "critical",
+            "warning",
+            "error",
+            "failed",
+            "failing",
         ]),
         resolved: words(&[
-            "resolved", "ok", "up", "closed", "recovered", "recovery", "normal", "success", "passing",
+            "resolved",
+            "ok",
+            "up",
+            "closed",
+            "recovered",
+            "recovery",
+            "normal",
+            "success",
+            "passing",
         ]),
         starts_at: at(&["/starts_at", "/startsAt", "/timestamp", "/time"]),
         severity: at(&["/severity", "/level", "/priority"]),
@@ -84,7 +104,11 @@ fn sentry() -> Mapping {
             "/data/issue/title",
             "/data/event/title",
         ]),
-        summary: at(&["/data/issue/title", "/data/event/title", "/data/description_title"]),
+        summary: at(&[
+            "/data/issue/title",
+            "/data/event/title",
+            "/data/description_title",
+        ]),
         status: at(&["/action"]),
         firing: words(&["created", "unresolved", "triggered", "critical", "warning"]),
         resolved: words(&["resolved"]),
@@ -106,9 +130,14 @@ fn sentry() -> Mapping {
             ("issue", &["/data/issue/shortId"]),
             ("rule", &["/data/triggered_rule"]),
         ]),
-        annotations: named(&[
-            ("description", &["/data/issue/culprit", "/data/event/culprit", "/data/description_text"]),
-        ]),
+        annotations: named(&[(
+            "description",
+            &[
+                "/data/issue/culprit",
+                "/data/event/culprit",
+                "/data/description_text",
+            ],
+        )]),
         link: at(&[
             "/data/issue/web_url",
             "/data/issue/permalink",
@@ -170,7 +199,12 @@ fn uptime_kuma() -> Mapping {
 
 /// A place that is not understood would be left out; a test reads them all.
 fn at(texts: &[&str]) -> Places {
-    Places::new(texts.iter().filter_map(|text| Place::parse(text).ok()).collect())
+    Places::new(
+        texts
+            .iter()
+            .filter_map(|text| Place::parse(text).ok())
+            .collect(),
+    )
 }
 
 fn words(all: &[&str]) -> Vec<String> {

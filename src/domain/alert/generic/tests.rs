@@ -10,7 +10,12 @@ fn noon() -> Timestamp {
 }
 
 fn read(preset: Preset, body: &Value) -> Result<Read, Malformed> {
-    parse(body.to_string().as_bytes(), "some", &preset.mapping(), noon())
+    parse(
+        body.to_string().as_bytes(),
+        "some",
+        &preset.mapping(),
+        noon(),
+    )
 }
 
 fn one(preset: Preset, body: &Value) -> Alert {
@@ -21,7 +26,12 @@ fn one(preset: Preset, body: &Value) -> Alert {
 }
 
 fn at(places: &[&str]) -> Places {
-    Places::new(places.iter().map(|text| Place::parse(text).unwrap()).collect())
+    Places::new(
+        places
+            .iter()
+            .map(|text| Place::parse(text).unwrap())
+            .collect(),
+    )
 }
 
 #[test]
@@ -71,7 +81,10 @@ fn cloudwatch_comes_in_the_envelope_of_sns() {
         assert_eq!(alert.label(label), Some(value), "{label}");
     }
     assert_eq!(alert.annotation("threshold"), Some("90.0"));
-    assert_eq!(alert.other["OldStateValue"], "OK", "what is not mapped is kept");
+    assert_eq!(
+        alert.other["OldStateValue"], "OK",
+        "what is not mapped is kept"
+    );
     let over = one(Preset::CloudWatch, &alarm("OK"));
     assert_eq!((over.firing, over.fingerprint), (false, alert.fingerprint));
     let unsure = read(Preset::CloudWatch, &alarm("INSUFFICIENT_DATA"));
@@ -84,9 +97,18 @@ fn cloudwatch_comes_in_the_envelope_of_sns() {
 #[test]
 fn a_subscription_is_told_and_its_address_only_if_it_is_amazons() {
     for (url, good) in [
-        ("https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=23", true),
-        ("https://sns.cn-north-1.amazonaws.com.cn/?Action=ConfirmSubscription", true),
-        ("http://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription", false),
+        (
+            "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=23",
+            true,
+        ),
+        (
+            "https://sns.cn-north-1.amazonaws.com.cn/?Action=ConfirmSubscription",
+            true,
+        ),
+        (
+            "http://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription",
+            false,
+        ),
         ("https://sns.example.com/?x=.amazonaws.com", false),
         ("https://sns.a@evil.example/.amazonaws.com", false),
         ("https://169.254.169.254/latest/meta-data", false),
@@ -125,9 +147,15 @@ fn sentrys_issues_and_their_alerts_are_one_alert_each() {
         "installation": {"uuid": "a8e5d37a"},
     });
     let alert = one(Preset::Sentry, &issue);
-    assert_eq!((alert.name(), alert.label("service")), ("OperationalError", Some("api")));
+    assert_eq!(
+        (alert.name(), alert.label("service")),
+        ("OperationalError", Some("api"))
+    );
     assert_eq!(alert.label("severity"), Some("warning"));
-    assert_eq!(alert.other["generatorURL"], "https://sentry.example/issues/1170820242/");
+    assert_eq!(
+        alert.other["generatorURL"],
+        "https://sentry.example/issues/1170820242/"
+    );
     let event = json!({
         "action": "triggered",
         "data": {
@@ -143,7 +171,11 @@ fn sentrys_issues_and_their_alerts_are_one_alert_each() {
     let same = one(Preset::Sentry, &event);
     assert_eq!(same.fingerprint, alert.fingerprint);
     assert_eq!(same.label("severity"), Some("critical"));
-    assert_eq!(same.label("os_name"), Some("Linux"), "as routes can name it");
+    assert_eq!(
+        same.label("os_name"),
+        Some("Linux"),
+        "as routes can name it"
+    );
     let metric = |action: &str| {
         json!({
             "action": action,
@@ -182,18 +214,28 @@ fn uptime_kuma_says_down_and_up_by_numbers_and_times_without_a_zone() {
         })
     };
     let down = one(Preset::UptimeKuma, &beat(0, "2026-11-24 03:00:00.123"));
-    assert_eq!((down.firing, down.name(), down.label("service")), (true, "frontend", Some("frontend")));
+    assert_eq!(
+        (down.firing, down.name(), down.label("service")),
+        (true, "frontend", Some("frontend"))
+    );
     assert_eq!(down.starts_at.to_string(), "2026-11-24T03:00:00.123Z");
     let up = one(Preset::UptimeKuma, &beat(1, "2026-11-24 03:05:00"));
     assert_eq!((up.firing, &up.fingerprint), (false, &down.fingerprint));
     // Down for the third time: it is down since the first.
     let again = one(Preset::UptimeKuma, &beat(0, "2026-11-24 03:02:00"));
     assert_eq!(again.after(&down).starts_at, down.starts_at);
-    assert_eq!(up.clone().after(&down).starts_at, up.starts_at, "another state");
+    assert_eq!(
+        up.clone().after(&down).starts_at,
+        up.starts_at,
+        "another state"
+    );
     // Its button “Test” sends no heartbeat.
     let test = json!({"heartbeat": null, "monitor": null, "msg": "Testing"});
     let told = read(Preset::UptimeKuma, &test).unwrap_err().to_string();
-    assert_eq!(told, "status (/heartbeat/status): there is no such thing in the body");
+    assert_eq!(
+        told,
+        "status (/heartbeat/status): there is no such thing in the body"
+    );
 }
 
 #[test]
@@ -212,7 +254,11 @@ fn without_any_mapping_a_plain_shape_is_understood() {
         panic!("{many}");
     };
     assert_eq!(alerts.len(), 2);
-    assert_eq!(alerts[1].label("site"), Some("north"), "looked for in the body too");
+    assert_eq!(
+        alerts[1].label("site"),
+        Some("north"),
+        "looked for in the body too"
+    );
     assert_eq!(alerts[0].starts_at, noon(), "it says no time: now");
     assert_ne!(alerts[0].fingerprint, alerts[1].fingerprint);
 }
@@ -262,8 +308,16 @@ fn a_mapping_of_ones_own_says_where_things_are() {
 fn mistakes_are_told_with_their_place() {
     for (preset, body, expected) in [
         (Preset::Plain, json!([]), "a JSON object is expected"),
-        (Preset::Plain, json!({"alerts": 1}), "/alerts: must be a list"),
-        (Preset::Plain, json!({"name": "x"}), "status (/status, /state): there is no such thing"),
+        (
+            Preset::Plain,
+            json!({"alerts": 1}),
+            "/alerts: must be a list",
+        ),
+        (
+            Preset::Plain,
+            json!({"name": "x"}),
+            "status (/status, /state): there is no such thing",
+        ),
         (
             Preset::Plain,
             json!({"alerts": [{"status": "ok"}, {"status": "burning"}]}),
@@ -299,18 +353,37 @@ fn mistakes_are_told_with_their_place() {
 fn all_places_of_the_presets_are_understood() {
     // What is not understood is left out there: each place that is written is to be found again.
     let source = include_str!("presets.rs");
-    let written = source.split('"').skip(1).step_by(2).filter(|text| text.contains('/')).count();
+    let written = source
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|text| text.contains('/'))
+        .count();
     let read: usize = Preset::ALL
         .iter()
         .map(|(_, preset)| {
             let mapping = preset.mapping();
             let own = [
-                &mapping.fingerprint, &mapping.name, &mapping.summary, &mapping.status,
-                &mapping.starts_at, &mapping.severity, &mapping.link,
+                &mapping.fingerprint,
+                &mapping.name,
+                &mapping.summary,
+                &mapping.status,
+                &mapping.starts_at,
+                &mapping.severity,
+                &mapping.link,
             ];
-            let all = own.into_iter().chain(mapping.labels.values()).chain(mapping.annotations.values());
-            all.map(|places| places.to_string().split(", ").filter(|text| !text.is_empty()).count())
-                .sum::<usize>()
+            let all = own
+                .into_iter()
+                .chain(mapping.labels.values())
+                .chain(mapping.annotations.values());
+            all.map(|places| {
+                places
+                    .to_string()
+                    .split(", ")
+                    .filter(|text| !text.is_empty())
+                    .count()
+            })
+            .sum::<usize>()
                 + usize::from(mapping.alerts.is_some())
         })
         .sum();

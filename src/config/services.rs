@@ -216,6 +216,7 @@ fn metrics(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> BTreeMap<Str
 fn metrics_page(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option<MetricsPage> {
     let at = reader.written("metrics_page");
     let (written, mut table) = reader.text_or_table(report, "metrics_page");
+    let is_table = table.span.is_some();
     let url = written.or_else(|| table.text(report, "url"));
     let mut name = |report: &mut Report<'_>, key| {
         let text = table.text(report, key)?;
@@ -239,7 +240,7 @@ fn metrics_page(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option<
         .collect();
     table.finish(report, |_| None);
     let Some(url) = url else {
-        if let Some(at) = at {
+        if let (Some(at), true) = (at, is_table) {
             let hint = "such as `metrics_page = \"http://127.0.0.1:8080/metrics\"`".to_owned();
             report.error(at, "`metrics_page` without a `url`", Some(hint));
         }

@@ -77,7 +77,7 @@ async fn the_end_says_how_it_was_at_its_worst_how_it_is_now_and_who_did_what() {
     let question = stage.said(&room, "Restart redis?").await;
     stage
         .person("ana")
-        .clicks(&room, &question.ts, "Restart")
+        .clicks(&room, &question.ts, "Restart redis")
         .await
         .unwrap();
     let end = stage.said(&room, "Quiet for").await;

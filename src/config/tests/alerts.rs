@@ -117,7 +117,7 @@ fn alertmanager_takes_a_token_or_a_user() {
     tells(&[
         (
             "[alertmanager]\n",
-            "1:2 `alertmanager` without a `url` (such as `url = \"http://127.0.0.1:9093\"`)",
+            "1:1 `alertmanager` without a `url` (such as `url = \"http://127.0.0.1:9093\"`)",
         ),
         (
             text,

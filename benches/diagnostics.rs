@@ -104,6 +104,7 @@ fn service(target: Target) -> Service {
         max_replicas: 100,
         health_url: None,
         check: Vec::new(),
+        metrics_page: None,
         depends_on: Vec::new(),
         metrics: std::collections::BTreeMap::new(),
     }

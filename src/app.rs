@@ -17,12 +17,13 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::bot::{Access, AlertSettings, Bot, Catalogue, MailSettings, Named, Settings, Shelf};
 use crate::config::{ClusterSection, Config, EmailSection, EmailSecurity, SlackMode};
 use crate::domain::alert::Routes;
-use crate::domain::service::{Patience, PlatformKey};
+use crate::domain::service::{MetricsPage, Patience, PlatformKey};
 use crate::domain::{Person, ServiceName};
 use crate::notify::{Security, Smtp, SmtpConfig};
 use crate::platform::Platform;
 use crate::platform::docker::Docker;
 use crate::platform::kubernetes::{self, Kubernetes};
+use crate::probe::alertmanager::{self, Alertmanager};
 use crate::probe::postgres::{self, Postgres};
 use crate::probe::prometheus::{self, Prometheus};
 use crate::probe::redis::{self, Redis};
@@ -49,6 +50,8 @@ pub struct Plan {
     pub smtp: Option<SmtpConfig>,
     /// What senders of alerts have to show; without it none is taken in.
     pub alerts_token: Option<SecretString>,
+    /// Senders of alerts beside Alertmanager.
+    pub sources: Vec<web::AlertSource>,
     /// The services and their platforms.
     pub catalogue: Catalogue,
     /// The runbooks.
@@ -85,6 +88,7 @@ impl Plan {
             listen: config.web.listen,
             smtp: config.email.as_ref().map(smtp),
             alerts_token: config.alerts.token.clone(),
+            sources: sources(config),
             health_listen: config.web.health_listen,
             settings: Settings {
                 command: slack.command.clone(),
@@ -119,7 +123,8 @@ impl Plan {
             )?,
             catalogue: Catalogue::new(config.services.clone(), platforms(config)?)
                 .with_probes(databases(config)?, caches(config)?)
-                .with_web(web_probe(config)?, prometheus(config)),
+                .with_web(web_probe(config)?, prometheus(config))
+                .with_alertmanager(alertmanager(config)),
         })
     }
 }
@@ -194,6 +199,7 @@ fn alerts(config: &Config) -> AlertSettings {
         quiet: section.quiet,
         watch: config.watch,
         resolves: section.resolves,
+        silence_check: AlertSettings::default().silence_check,
         on_call: section
             .on_call
             .iter()
@@ -236,6 +242,12 @@ pub fn simulated(stack: &Stack, pages: Option<&str>) -> anyhow::Result<Catalogue
                 "api" => {}
                 _ => continue,
             }
+            service.metrics_page = Some(MetricsPage {
+                url: format!("{pages}/stack/metrics"),
+                counter: Some("treasury_http_requests_total".to_owned()),
+                label: Some("code".to_owned()),
+                only: [("service".to_owned(), name.to_string())].into(),
+            });
             service.metrics = [
                 ("errors", "error_percent"),
                 ("p95", "p95_ms"),
@@ -286,6 +298,26 @@ fn web_probe(config: &Config) -> anyhow::Result<Web> {
         extra_roots_pem: config.check.extra_roots_pem.clone(),
         hosts: own.chain(config.check.hosts.iter().cloned()).collect(),
     })?)
+}
+
+/// What `[[source]]` says.
+fn sources(config: &Config) -> Vec<web::AlertSource> {
+    let source = |section: &crate::config::SourceSection| web::AlertSource {
+        name: section.name.clone(),
+        token: section.token.clone(),
+        mapping: section.mapping.clone(),
+    };
+    config.sources.iter().map(source).collect()
+}
+
+fn alertmanager(config: &Config) -> Option<Alertmanager> {
+    let section = config.alertmanager.as_ref()?;
+    Some(Alertmanager::new(alertmanager::Config {
+        url: section.url.clone(),
+        token: section.token.clone(),
+        login: section.login.clone(),
+        timeout: section.timeout,
+    }))
 }
 
 fn prometheus(config: &Config) -> Option<Prometheus> {
@@ -391,9 +423,10 @@ impl App {
                 (health.ready, details)
             }),
         });
+        let token = plan.alerts_token.as_ref();
         let mut router = slack
             .router()
-            .merge(web::alerts_router(bot.clone(), plan.alerts_token.as_ref()));
+            .merge(web::alerts_router(bot.clone(), token, plan.sources));
         let mut servers = Vec::new();
         match plan.health_listen {
             None => router = router.merge(health),

@@ -85,7 +85,7 @@ impl Bot {
         let offered = self.runbooks_about(&new.title);
         Ok(Effect::write(move |tx| {
             Box::pin(async move {
-                let incident = open_incident(tx, new, &settings, vec![person]).await?;
+                let incident = open_incident(tx, new, &settings, vec![person], None).await?;
                 let id = incident.id;
                 if !offered.is_empty() {
                     tx.outbox_put(&offer(&incident, &offered)).await?;
@@ -509,6 +509,7 @@ pub(super) async fn open_incident(
     new: NewIncident,
     settings: &Settings,
     members: Vec<Person>,
+    channel: Option<String>,
 ) -> Result<Incident, StoreError> {
     let person = new.declared_by.clone();
     let incident = tx.incident_insert(new).await?;
@@ -529,6 +530,7 @@ pub(super) async fn open_incident(
             topic: topic(&incident),
             members,
             announcement: announcement(&incident),
+            announced_in: channel,
         },
         ..in_room(id)
     })

@@ -98,6 +98,7 @@ struct Inner {
     shelf: Shelf,
     http: Http,
     watch: watch::Watch,
+    rates: alert::Rates,
     /// The runs driven by this process, with what wakes them.
     runs: std::sync::Mutex<HashMap<i64, Arc<tokio::sync::Notify>>>,
     /// This process's name in the store.
@@ -129,6 +130,7 @@ impl Bot {
                 shelf,
                 http,
                 watch: watch::Watch::default(),
+                rates: alert::Rates::default(),
                 runs: std::sync::Mutex::default(),
                 instance: format!("{:016x}", rand::random::<u64>()),
                 heartbeat: std::sync::Mutex::new(std::time::Instant::now()),
@@ -151,6 +153,11 @@ impl Bot {
     /// This process's name in the store; the outbox leases by it.
     pub fn instance(&self) -> &str {
         &self.inner.instance
+    }
+
+    /// The time, as the store has it.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.store().now()
     }
 
     /// The services and their platforms.

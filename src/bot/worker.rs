@@ -456,7 +456,11 @@ impl Bot {
                 alert,
                 within,
                 reason,
-            } => self.silence(ask, &alert, within, reason).await,
+                end: _,
+            } => match within {
+                Some(within) => self.silence(ask, &alert, within, reason).await,
+                None => self.unsilence(ask, &alert).await,
+            },
             C::Note { text, incident } => self.note(ask, incident.as_deref(), text.join(" ")).await,
             C::Update { text, incident } => {
                 self.update(ask, incident.as_deref(), text.join(" ")).await

@@ -114,6 +114,7 @@ impl Demo {
                 health_listen: None,
                 smtp: None,
                 alerts_token: Some(SecretString::from("demo")),
+                sources: Vec::new(),
                 settings: Settings {
                     command: "/treasury".into(),
                     access: Access {

@@ -122,11 +122,14 @@ pub enum Command {
         #[arg(value_name = "ALERT")]
         alert: String,
         /// For how long: 30m, 2h, 1d …
-        #[arg(value_name = "TIME", value_parser = duration::parse)]
-        within: Duration,
+        #[arg(value_name = "TIME", value_parser = duration::parse, required_unless_present = "end")]
+        within: Option<Duration>,
         /// Why, for the timeline
         #[arg(long)]
         reason: Option<String>,
+        /// End the silence before its time
+        #[arg(long, conflicts_with = "within")]
+        end: bool,
     },
     /// Declare, list and change incidents
     #[command(subcommand)]

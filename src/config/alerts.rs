@@ -8,7 +8,7 @@ use super::probes::known;
 use super::reader::{Reader, tables};
 use super::sections::elsewhere;
 use super::source::Report;
-use super::{AlertsSection, Env, secret};
+use super::{AlertsSection, Env, secret, slack};
 use crate::domain::alert::{Auto, Matcher, Route, WatchSettings};
 use crate::domain::{Service, Severity, person};
 
@@ -25,7 +25,9 @@ pub(super) const ALERTS: [&str; 8] = [
 ];
 
 /// The keys of `[[route]]`.
-pub(super) const ROUTE: [&str; 6] = ["match", "service", "severity", "runbook", "team", "auto"];
+pub(super) const ROUTE: [&str; 7] = [
+    "match", "service", "severity", "runbook", "team", "channel", "auto",
+];
 
 /// The keys of `[watch]`.
 pub(super) const WATCH: [&str; 5] = ["enabled", "every", "lasting", "memory", "errors"];
@@ -155,12 +157,23 @@ fn route(report: &mut Report<'_>, mut reader: Reader<'_, '_>, services: &[Servic
             .filter(|text| !text.is_empty())
     };
     let (runbook, team) = (word(report, "runbook"), word(report, "team"));
+    let channel = reader.text(report, "channel").and_then(|text| {
+        slack::is_channel(text.value)
+            .then(|| text.value.to_owned())
+            .or_else(|| {
+                let message = format!("`route.channel` can't be `{}`", text.value);
+                let hint = "write `#name`, or the channel's id (`C…`)".to_owned();
+                report.error(text.span, message, Some(hint));
+                None
+            })
+    });
     let route = Route {
         matchers,
         service,
         severity: reader.word(report, "severity", &SEVERITIES),
         runbook,
         team,
+        channel,
         auto: reader.word(report, "auto", &AUTO),
     };
     reader.finish(report, elsewhere);

@@ -12,14 +12,17 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::domain::alert::generic::Mapping;
 use crate::domain::alert::{Auto, Route, WatchSettings};
 use crate::domain::mail::Mailbox;
 use crate::domain::{Guarded, Service, ServiceName, Severity};
 
 mod access;
+mod alertmanager;
 mod alerts;
 mod clusters;
 mod email;
+mod inlets;
 mod mask;
 mod probes;
 mod problem;
@@ -77,6 +80,10 @@ pub struct Config {
     pub runbooks: RunbooksSection,
     /// `[alerts]`
     pub alerts: AlertsSection,
+    /// `[[source]]`: senders of alerts beside Alertmanager, in the file's order, each name once.
+    pub sources: Vec<SourceSection>,
+    /// `[alertmanager]`, if it is there: where silences are made.
+    pub alertmanager: Option<AlertmanagerSection>,
     /// `[watch]`: what the bot watches for by itself; `None` where there is a Prometheus, unless it
     /// is wanted.
     pub watch: Option<WatchSettings>,
@@ -211,6 +218,28 @@ pub struct PersonSection {
     pub id: String,
     /// `email` and `name`.
     pub mailbox: Mailbox,
+/// `[[source]]`: a sender of alerts beside Alertmanager.
+#[derive(Debug, Clone)]
+pub struct SourceSection {
+    /// `name`: it sends to `/alerts/generic/NAME`.
+    pub name: String,
+    /// `TREASURY_BOT_ALERTS_<NAME>_TOKEN` or `token_file`; without it, that of `[alerts]`.
+    pub token: Option<SecretString>,
+    /// Where things are in its JSON: those of the `preset`, with what the section says otherwise.
+    pub mapping: Mapping,
+}
+
+/// `[alertmanager]`: where silences are made.
+#[derive(Debug, Clone)]
+pub struct AlertmanagerSection {
+    /// `url`, without a slash at its end.
+    pub url: String,
+    /// `TREASURY_BOT_ALERTMANAGER_TOKEN` or `token_file`: a bearer token.
+    pub token: Option<SecretString>,
+    /// `user`, with `TREASURY_BOT_ALERTMANAGER_PASSWORD` or `password_file`; not beside a token.
+    pub login: Option<(String, SecretString)>,
+    /// `timeout` of a question, 1 to 30 s, default 10 s.
+    pub timeout: Duration,
 }
 
 /// `[policy]`: confirmations and patience. Durations are texts such as `90s`, `5m` or `1h30m`.

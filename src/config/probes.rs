@@ -305,6 +305,7 @@ pub(super) fn certificates(report: &mut Report<'_>, key: &str, path: &At<&str>) 
     None
 }
 
+/// `timeout` of a section: 1 to 30 s.
 pub(super) fn timeout(
     report: &mut Report<'_>,
     reader: &mut Reader<'_, '_>,

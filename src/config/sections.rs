@@ -11,14 +11,14 @@ use toml::de::{DeTable, DeValue};
 use super::reader::{At, Reader, kind_of};
 use super::source::Report;
 use super::{
-    Config, Env, LogFormat, LogSection, PolicySection, RunbooksSection, WebSection, access, alerts,
-    clusters, email, probes, services, slack, store,
+    Config, Env, LogFormat, LogSection, PolicySection, RunbooksSection, WebSection, access,
+    alertmanager, alerts, clusters, email, inlets, probes, services, slack, store,
 };
 use crate::command::nearest;
 use crate::domain::Guarded;
 
 /// The sections that exist and their keys, to tell where a misplaced key belongs.
-pub(super) const SECTIONS: [(&str, &[&str]); 19] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 21] = [
     ("slack", &slack::KEYS),
     ("store", &["url", "url_file"]),
     ("web", &["listen", "health_listen"]),
@@ -44,13 +44,17 @@ pub(super) const SECTIONS: [(&str, &[&str]); 19] = [
     ("runbooks", &["folder", "hold"]),
     ("alerts", &alerts::ALERTS),
     ("route", &alerts::ROUTE),
+    ("source", &inlets::SOURCE),
+    ("alertmanager", &alertmanager::ALERTMANAGER),
     ("watch", &alerts::WATCH),
     ("email", &email::EMAIL),
     ("person", &email::PERSON),
 ];
 
 /// Those that are lists: `[[service]]`.
-const LISTS: [&str; 6] = ["service", "cluster", "database", "cache", "route", "person"];
+const LISTS: [&str; 7] = [
+    "service", "cluster", "database", "cache", "route", "source", "person",
+];
 
 /// Reads the whole text. What comes back counts only if nothing was reported as an error.
 pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Option<Config> {
@@ -95,6 +99,9 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
     let alerts = section(report, root, "alerts");
     let alerts = alerts::alerts(report, alerts, env);
     let routes = alerts::routes(report, root, &services);
+    let sources = inlets::sources(report, root, env);
+    let alertmanager = section(report, root, "alertmanager");
+    let alertmanager = alertmanager::alertmanager(report, alertmanager, env);
     let watch = section(report, root, "watch");
     let watch = alerts::watch(report, watch, prometheus.is_some());
     let email = section(report, root, "email");
@@ -120,6 +127,8 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         check,
         runbooks,
         alerts,
+        sources,
+        alertmanager,
         watch,
         routes,
         email,

@@ -12,11 +12,11 @@ use super::source::Report;
 use super::urls;
 use crate::command::nearest;
 use crate::domain::series::Metric;
-use crate::domain::service::WorkloadKind;
+use crate::domain::service::{MetricsPage, WorkloadKind};
 use crate::domain::{Service, ServiceName, Target};
 
 /// The keys of a service.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "name",
     "platform",
     "compose_project",
@@ -29,6 +29,7 @@ pub(super) const KEYS: [&str; 13] = [
     "health",
     "check",
     "metrics",
+    "metrics_page",
     "depends_on",
 ];
 
@@ -125,6 +126,7 @@ fn service(
     });
     let check = addresses(report, &mut reader, health_url.as_ref());
     let metrics = metrics(report, &mut reader);
+    let metrics_page = metrics_page(report, &mut reader);
     let depends_on = depends_on(report, &mut reader);
     reader.finish(report, elsewhere);
     let At { value: name, span } = name?;
@@ -138,6 +140,7 @@ fn service(
             health_url,
             check,
             metrics,
+            metrics_page,
             depends_on,
         },
     ))
@@ -208,8 +211,8 @@ fn metrics(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> BTreeMap<Str
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b));
         if !good || Metric::parse(name).is_some() {
             let message = format!("a metric can't be called `{name}`");
-            let hint = "use lower-case letters, digits, `_` and `-`; memory, cpu and connections \
-                        are the bot's own";
+            let hint = "use lower-case letters, digits, `_` and `-`; memory, cpu, connections \
+                        and error-rate are the bot's own";
             report.error(key.span(), message, Some(hint.to_owned()));
             continue;
         }
@@ -228,6 +231,48 @@ fn metrics(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> BTreeMap<Str
         report.error(at, message, None);
     }
     metrics
+}
+
+/// Where the service counts its own answers: an address, or a table with names for it.
+fn metrics_page(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option<MetricsPage> {
+    let at = reader.written("metrics_page");
+    let (written, mut table) = reader.text_or_table(report, "metrics_page");
+    let is_table = table.span.is_some();
+    let url = written.or_else(|| table.text(report, "url"));
+    let mut name = |report: &mut Report<'_>, key| {
+        let text = table.text(report, key)?;
+        let good = !text.value.is_empty()
+            && text
+                .value
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':');
+        if !good {
+            let message = format!("`metrics_page.{key}` can't be `{}`", text.value);
+            let hint = "write it as the page does: letters, digits, `_` and `:`".to_owned();
+            report.error(text.span, message, Some(hint));
+        }
+        good.then(|| text.value.to_owned())
+    };
+    let (counter, label) = (name(report, "counter"), name(report, "label"));
+    let only = table.named_texts(report, "only");
+    let only = only
+        .into_iter()
+        .filter_map(|(name, values)| Some((name, values.first()?.value.to_owned())))
+        .collect();
+    table.finish(report, |_| None);
+    let Some(url) = url else {
+        if let (Some(at), true) = (at, is_table) {
+            let hint = "such as `metrics_page = \"http://127.0.0.1:8080/metrics\"`".to_owned();
+            report.error(at, "`metrics_page` without a `url`", Some(hint));
+        }
+        return None;
+    };
+    urls::http(report, "service.metrics_page", &url).map(|url| MetricsPage {
+        url: url.into(),
+        counter,
+        label,
+        only,
+    })
 }
 
 /// Where it runs: the platform is the one that is named, else the one whose keys are there.

@@ -82,6 +82,21 @@ pub struct Service {
     pub depends_on: Vec<ServiceName>,
     /// Names for `graph`, each with what Prometheus is asked (PromQL).
     pub metrics: BTreeMap<String, String>,
+    /// Where it counts its own answers.
+    pub metrics_page: Option<MetricsPage>,
+}
+
+/// A page in Prometheus' text format with a counter of requests by status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsPage {
+    /// Its address.
+    pub url: String,
+    /// The counter; `None`: the first of the usual names that is there.
+    pub counter: Option<String>,
+    /// The label with the status; `None`: the first of the usual names that is there.
+    pub label: Option<String>,
+    /// Labels that counters of this service have, on a page of several services.
+    pub only: BTreeMap<String, String>,
 }
 
 /// Where a service runs, in the words of its platform.

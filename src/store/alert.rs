@@ -1,9 +1,11 @@
 //! Alerts, and the conversations in which they are told.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, Tx, moment};
-use crate::domain::alert::{Name, Routed, Summary, Tracked};
+use crate::domain::alert::{Name, Routed, Standing, Summary, Tracked};
 use crate::domain::{IncidentId, Person, ServiceName};
 
 /// An alert with where it belongs.
@@ -42,6 +44,9 @@ pub struct Followed {
     pub runbook: Option<String>,
     /// It is over.
     pub over: bool,
+    /// How its services stood when the bot first looked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stood: BTreeMap<ServiceName, Standing>,
 }
 
 type SummaryRow = (String, i64, i64, i64);

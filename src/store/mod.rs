@@ -15,6 +15,7 @@ mod people;
 mod question;
 mod run;
 mod sample;
+mod silence;
 mod timeline;
 mod timer;
 mod writer;

@@ -19,7 +19,7 @@ use crate::bot::Bot;
 use crate::domain::duration;
 use crate::store::{Backlog, Store};
 
-pub use alerts::alerts_router;
+pub use alerts::{AlertSource, alerts_router};
 
 /// The readiness check may take this long.
 const CHECK: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use crate::support::postgres::Postgres;
 use crate::support::stage::{HOME, Scenery, Stage, another_bot, words_of};
 
 /// Everything happens within seconds.
-fn hasty() -> AlertSettings {
+pub fn hasty() -> AlertSettings {
     let mut alerts = AlertSettings {
         ack_within: Duration::from_secs(2),
         follow_up: Duration::from_secs(3),
@@ -217,7 +217,7 @@ async fn the_same_alerts_fifty_times_are_one_incident_a_service_and_no_further_m
     stage.finish().await;
 }
 
-fn hasty_without_escalation() -> AlertSettings {
+pub fn hasty_without_escalation() -> AlertSettings {
     AlertSettings {
         ack_within: Duration::from_secs(600),
         follow_up: Duration::from_secs(600),

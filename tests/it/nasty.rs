@@ -44,6 +44,7 @@ const COMMANDS: &[&str] = &[
     "silence {} 1h",
     "silence Down {}",
     "silence Down 1h --reason {}",
+    "silence {} --end",
     "deploy {} 1.9.0",
     "deploy api {}",
     "deploy api 1.9.0 --exactly {}",

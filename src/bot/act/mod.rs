@@ -432,7 +432,7 @@ fn told_in(own: &Outgoing, incidents: &[Incident], key: &str) -> Vec<Outgoing> {
                 .place
                 .as_ref()
                 .is_some_and(|room| room.channel == place.channel),
-            Destination::Home => false,
+            Destination::Home | Destination::Channel(_) => false,
         };
         if !here {
             messages.push(Outgoing {

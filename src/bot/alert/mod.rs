@@ -5,7 +5,10 @@
 //! written by timers, at most one each [`PACE`] and conversation, so that a storm is a few edits.
 
 mod command;
+mod figures;
 mod look;
+mod rates;
+mod silence;
 mod timers;
 mod watchers;
 mod words;
@@ -15,6 +18,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+pub(super) use self::rates::Rates;
 use self::timers::What;
 use super::incidents::open_incident;
 use super::mail::{self, Bulletin};
@@ -48,6 +52,8 @@ pub struct AlertSettings {
     pub resolves: bool,
     /// What the bot watches for by itself; `None`: nothing.
     pub watch: Option<WatchSettings>,
+    /// How often Alertmanager is asked how its silences stand.
+    pub silence_check: Duration,
     /// Whom to ask when somebody does not answer: people by id, in the order of asking.
     pub on_call: Vec<Person>,
 }
@@ -65,6 +71,7 @@ impl Default for AlertSettings {
             quiet: Duration::from_secs(300),
             resolves: false,
             watch: None,
+            silence_check: Duration::from_secs(60),
             on_call: Vec::new(),
         }
     }
@@ -189,7 +196,7 @@ async fn take(
             }
             Some((told, mut record)) => {
                 let before = record.tracked.alert.clone();
-                let news = record.tracked.seen(alert, now);
+                let news = record.tracked.seen(alert.after(&before), now);
                 if news == News::Nothing && record.tracked.alert == before {
                     taken.known += 1;
                     known.insert(fingerprint, (told, record));
@@ -311,13 +318,6 @@ async fn conversation(
     name: &str,
     group: &Group,
 ) -> Result<(Followed, bool), StoreError> {
-    if let Some(told) = &group.told
-        && let Some(followed) = tx.followed(told).await?
-        && !followed.over
-        && is_open(tx, followed.incident).await?
-    {
-        return Ok((followed, false));
-    }
     let alerts = &bot.settings().alerts;
     // The worst of them stands for all; of equal ones the first.
     let first = group
@@ -325,20 +325,31 @@ async fn conversation(
         .iter()
         .min_by_key(|record| record.routed.severity)
         .unwrap_or(&group.fired[0]);
+    let declares = first.routed.severity <= alerts.declare_from;
+    if let Some(told) = &group.told
+        && let Some(followed) = tx.followed(told).await?
+        && !followed.over
+        && is_open(tx, followed.incident).await?
+        // One that declares an incident is not told among lesser ones.
+        && (followed.incident.is_some() || !declares)
+    {
+        return Ok((followed, false));
+    }
     let service = first.routed.service.clone();
     let mut incident = None;
     if let Some(service) = &service {
         incident = tx.incident_of(service).await?;
     }
-    if incident.is_none() && first.routed.severity <= alerts.declare_from {
+    if incident.is_none() && declares {
         let new = NewIncident {
             title: title(first),
             severity: first.routed.severity,
             services: service.iter().cloned().collect(),
             declared_by: Person::bot(),
         };
+        let channel = first.routed.channel.clone();
         let members = alerts.on_call.iter().take(1).cloned().collect();
-        let opened = open_incident(tx, new, bot.settings(), members).await?;
+        let opened = open_incident(tx, new, bot.settings(), members, channel).await?;
         incident = Some(opened.id);
     }
     let told = match incident {
@@ -364,6 +375,7 @@ async fn conversation(
         escalated: 0,
         quiet_since: None,
         over: false,
+        stood: BTreeMap::new(),
     };
     Ok((followed, true))
 }

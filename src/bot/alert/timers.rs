@@ -42,6 +42,8 @@ pub enum What {
     Escalate,
     /// It was quiet for long enough.
     Quiet,
+    /// A silence is made, looked at or ended in Alertmanager; it stands for the conversation.
+    Silence,
     /// The bot looks around; what it knows so far.
     Watch(super::watchers::Known),
 }
@@ -62,6 +64,7 @@ impl What {
             Self::FollowUp => "follow-up",
             Self::Escalate => "escalate",
             Self::Quiet => "quiet",
+            Self::Silence => "silence",
             Self::Watch(_) => "watch",
         }
     }
@@ -110,13 +113,19 @@ pub(super) async fn tell(tx: &mut Tx, followed: &Followed) -> Result<(), StoreEr
     set(tx, &followed.told, due, What::Tell).await
 }
 
+/// The channel that all may read: the route's, else the main one.
+fn home(followed: &Followed) -> Destination {
+    let channel = followed.first.routed.channel.clone();
+    channel.map_or(Destination::Home, Destination::Channel)
+}
+
 /// The message of a conversation, to be given a key and content.
 pub(super) fn outgoing(followed: &Followed, key: String, message: Message) -> Outgoing {
     Outgoing {
         key,
         to: followed
             .incident
-            .map_or(Destination::Home, Destination::Incident),
+            .map_or_else(|| home(followed), Destination::Incident),
         audience: Audience::Everyone,
         asker: None,
         reply: Reply::default(),
@@ -173,6 +182,7 @@ impl Bot {
             What::FollowUp => self.follow_up(timer, told).await,
             What::Escalate => self.escalate(timer, told).await,
             What::Quiet => self.was_quiet(timer, told).await,
+            What::Silence => self.keep_silence(timer, told).await,
             What::Watch(known) => self.look_around(timer, known).await,
         }
     }
@@ -276,7 +286,7 @@ impl Bot {
                     }
                     let key = format!("escalation:{told}:{level}");
                     tx.outbox_put(&Outgoing {
-                        to: Destination::Home,
+                        to: home(&followed),
                         ..outgoing(&followed, key, message)
                     })
                     .await
@@ -287,6 +297,11 @@ impl Bot {
 
     async fn was_quiet(&self, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
         let summary = self.store().alert_summary(told).await?;
+        let figures = match self.store().followed(told).await? {
+            Some(followed) => self.figures(&followed).await?,
+            None => Vec::new(),
+        };
+        let changes = self.changes_since(told).await?;
         let settings = self.settings().clone();
         let (timer, told) = (timer.clone(), told.to_owned());
         self.store()
@@ -303,8 +318,17 @@ impl Bot {
                     tx.followed_put(&followed).await?;
                     unset(tx, &told, &What::FollowUp).await?;
                     unset(tx, &told, &What::Escalate).await?;
-                    let message =
-                        words::quiet(&followed, incident.as_ref(), &summary, resolves, tx.now());
+                    let after = words::After {
+                        summary: &summary,
+                        figures: &figures,
+                        changes: &changes,
+                    };
+                    let now = tx.now();
+                    let message = words::quiet(&followed, incident.as_ref(), &after, resolves, now);
+                    if let (Some(id), Some(text)) = (followed.incident, after.text()) {
+                        let draft = Draft::new(&Person::bot(), EntryKind::Alert, text);
+                        tx.append(&Stream::Incident(id), draft).await?;
+                    }
                     if let (Some(mut incident), true) = (incident, resolves) {
                         let before = std::mem::replace(&mut incident.status, Status::Resolved);
                         incident.resolved_at = Some(tx.now());

@@ -221,6 +221,7 @@ pub(in crate::bot) mod tests {
             health_url: None,
             check: Vec::new(),
             metrics: BTreeMap::new(),
+            metrics_page: None,
             depends_on: Vec::new(),
         };
         let docker = Docker::new(Some("tcp://127.0.0.1:1")).unwrap();

@@ -9,6 +9,7 @@ use super::*;
 use crate::domain::alert::Auto;
 use crate::domain::{Guarded, Severity, Target};
 
+mod alerts;
 mod bad;
 mod email;
 mod mistakes;
@@ -229,21 +230,22 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 93);
+    assert_eq!(keys, 119);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()
         .partition(|problem| problem.message.contains("can't read /"));
-    // The passwords of database, cache and e-mail, Prometheus' and the alerts' token, the certificate
-    // authorities of `check` and e-mail, the folder of runbooks.
-    assert_eq!(unreadable.len(), 8, "{problems:?}");
+    // The passwords of database, cache and e-mail, Prometheus', the alerts' and a source's token,
+    // Alertmanager's token and password, the certificate authorities of `check` and e-mail, the
+    // folder of runbooks.
+    assert_eq!(unreadable.len(), 11, "{problems:?}");
     assert_eq!(others.len(), 1, "{problems:?}");
     assert_eq!(others[0].message, "`store` has both `url` and `url_file`");
     let problems = match Config::parse(&all, "treasury-bot.toml", &|_| None) {
         Ok(config) => panic!("{config:?}"),
         Err(errors) => errors.problems,
     };
-    assert_eq!(problems.len(), 12, "{problems:?}");
+    assert_eq!(problems.len(), 15, "{problems:?}");
 }
 
 /// A file of lines that are nearly right, some with the secret `S3CRET`.

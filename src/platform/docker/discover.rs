@@ -39,6 +39,7 @@ impl Docker {
                     health_url: None,
                     check: Vec::new(),
                     metrics: std::collections::BTreeMap::new(),
+                    metrics_page: None,
                     depends_on: Vec::new(),
                 }),
                 Err(error) => tracing::warn!(%error, "a Compose service is left out"),

@@ -272,6 +272,7 @@ pub fn entry(target: Target) -> Service {
         max_replicas: 9,
         health_url: None,
         check: Vec::new(),
+        metrics_page: None,
         depends_on: Vec::new(),
         metrics: std::collections::BTreeMap::new(),
     }

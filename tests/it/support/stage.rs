@@ -12,9 +12,11 @@ use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, Guarded, IncidentId, Stream};
 use treasury_bot::notify::SmtpConfig;
 use treasury_bot::probe::Database;
+use treasury_bot::probe::alertmanager::{self, Alertmanager};
 use treasury_bot::sandbox::slack::{Delivery, Human, Message, Receipt, Sandbox, SandboxConfig};
 use treasury_bot::sandbox::stack::{Stack, StackConfig};
 use treasury_bot::slack::{Mode, SlackConfig};
+use treasury_bot::web::AlertSource;
 
 use super::free_port;
 use crate::page::sandbox_with_pages;
@@ -56,6 +58,10 @@ pub struct Scenery {
     pub smtp: Option<SmtpConfig>,
     /// Who gets mail.
     pub mail: Option<MailSettings>,
+    /// Senders of alerts beside Alertmanager.
+    pub sources: Vec<AlertSource>,
+    /// Where silences are made.
+    pub alertmanager: Option<String>,
 }
 
 impl Default for Scenery {
@@ -75,6 +81,8 @@ impl Default for Scenery {
             commanders: Vec::new(),
             smtp: None,
             mail: None,
+            sources: Vec::new(),
+            alertmanager: None,
         }
     }
 }
@@ -127,6 +135,15 @@ impl Stage {
         if !scenery.databases.is_empty() {
             catalogue = catalogue.with_probes(scenery.databases.clone(), Vec::new());
         }
+        let silences = scenery.alertmanager.clone().map(|url| {
+            Alertmanager::new(alertmanager::Config {
+                url,
+                token: None,
+                login: None,
+                timeout: Duration::from_secs(5),
+            })
+        });
+        catalogue = catalogue.with_alertmanager(silences);
         let plan = plan(&sandbox, &scenery, listen, store_url, catalogue);
         let app = App::start(plan, CancellationToken::new()).await.unwrap();
         if !scenery.http {
@@ -294,6 +311,7 @@ pub fn plan(
         listen,
         smtp: scenery.smtp.clone(),
         alerts_token: Some(SecretString::from("alerts-token")),
+        sources: scenery.sources.clone(),
         health_listen: None,
         settings: Settings {
             command: "/treasury".into(),

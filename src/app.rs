@@ -109,6 +109,7 @@ impl Plan {
                 hold: config.runbooks.hold,
                 alerts: alerts(config),
                 incident_channels: slack.incident_channels,
+                public_url: Some(config.web.public_url()),
             },
             shelf: Shelf::open(
                 config.runbooks.folder.as_deref(),
@@ -286,12 +287,17 @@ pub struct App {
 
 impl App {
     /// Starts everything. Slack, the platforms and the services may be away; the store may not.
-    pub async fn start(plan: Plan, shutdown: CancellationToken) -> anyhow::Result<Self> {
+    pub async fn start(mut plan: Plan, shutdown: CancellationToken) -> anyhow::Result<Self> {
         web::recorder();
         let listener = TcpListener::bind(plan.listen)
             .await
             .with_context(|| format!("can't listen on {}: set [web] listen", plan.listen))?;
         let address = listener.local_addr()?;
+        let public_url = plan.settings.public_url.get_or_insert_with(|| {
+            // Where no address is set, the one that is served will do: on this machine.
+            format!("http://{address}")
+        });
+        let is_https = public_url.starts_with("https://");
         let store = Store::open(&plan.store_url, Use::Serve)
             .await
             .context("the store")?;
@@ -329,7 +335,8 @@ impl App {
         });
         let mut router = slack
             .router()
-            .merge(web::alerts_router(bot.clone(), plan.alerts_token.as_ref()));
+            .merge(web::alerts_router(bot.clone(), plan.alerts_token.as_ref()))
+            .merge(web::pages_router(bot.clone(), is_https));
         let mut servers = Vec::new();
         match plan.health_listen {
             None => router = router.merge(health),

@@ -13,6 +13,7 @@ mod graph;
 mod history;
 mod incidents;
 mod menu;
+pub mod pages;
 mod policy;
 mod probes;
 mod recover;
@@ -73,6 +74,9 @@ pub struct Settings {
     pub alerts: AlertSettings,
     /// Each incident gets a channel of its own; otherwise a thread in the main channel.
     pub incident_channels: bool,
+    /// How people reach the incident pages: scheme and host, no slash at the end. `None`: at the
+    /// address that is served.
+    pub public_url: Option<String>,
 }
 
 /// An intent older than this is not carried out any more after a crash: the world has moved on.
@@ -152,6 +156,11 @@ impl Bot {
     /// The services and their platforms.
     pub fn catalogue(&self) -> &Catalogue {
         &self.inner.catalogue
+    }
+
+    /// The slash command, such as `/treasury`.
+    pub fn command(&self) -> &str {
+        &self.inner.settings.command
     }
 
     fn store(&self) -> &Store {

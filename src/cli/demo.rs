@@ -141,6 +141,7 @@ impl Demo {
                         ..crate::bot::AlertSettings::default()
                     },
                     incident_channels: true,
+                    public_url: None,
                 },
                 catalogue,
                 shelf: Shelf::open(None, None)?,

@@ -1,6 +1,8 @@
-//! The HTTP surface for machines: health, readiness, metrics; Slack's routes are merged in.
+//! The HTTP surface: health, readiness, metrics and alerts for machines, pages for people; Slack's
+//! routes are merged in.
 
 mod alerts;
+mod pages;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -19,6 +21,7 @@ use crate::bot::Bot;
 use crate::store::Store;
 
 pub use alerts::alerts_router;
+pub use pages::pages_router;
 
 /// The readiness check may take this long.
 const CHECK: Duration = Duration::from_secs(2);

@@ -231,6 +231,7 @@ mod tests {
             hold: Duration::from_secs(60),
             alerts: crate::bot::AlertSettings::default(),
             incident_channels: false,
+            public_url: None,
         };
         let store = Store::open(&url, Use::Visit).await.unwrap();
         let (shelf, shutdown) = (Shelf::open(None, None).unwrap(), CancellationToken::new());

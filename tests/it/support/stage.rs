@@ -51,6 +51,8 @@ pub struct Scenery {
     pub alerts: AlertSettings,
     /// Further commanders, by id.
     pub commanders: Vec<String>,
+    /// Who may read.
+    pub viewers: Vec<String>,
 }
 
 impl Default for Scenery {
@@ -68,6 +70,7 @@ impl Default for Scenery {
             second_person: BTreeSet::new(),
             alerts: AlertSettings::default(),
             commanders: Vec::new(),
+            viewers: vec!["*".into()],
         }
     }
 }
@@ -290,7 +293,7 @@ pub fn plan(
         settings: Settings {
             command: "/treasury".into(),
             access: Access {
-                viewers: vec!["*".into()],
+                viewers: scenery.viewers.clone(),
                 responders: vec!["U0ANA00001".into()],
                 commanders: std::iter::once("U0BEN00001".to_owned())
                     .chain(scenery.commanders.clone())
@@ -303,6 +306,7 @@ pub fn plan(
             hold: scenery.hold,
             alerts: scenery.alerts.clone(),
             incident_channels: scenery.incident_channels,
+            public_url: None,
         },
         catalogue,
         shelf: shelf(scenery),

@@ -23,6 +23,7 @@ mod image;
 mod layers;
 mod nasty;
 mod page;
+mod pages;
 mod probe;
 mod runbooks;
 mod sessions;

@@ -114,6 +114,7 @@ const COMMANDS: &[&str] = &[
     "reopen {}",
     "export {}",
     "export 1 --format {}",
+    "page {}",
     "audit --since {}",
     "audit --actor {}",
     "version {}",

@@ -53,6 +53,8 @@ pub struct Scenery {
     pub commanders: Vec<String>,
     /// Who may read.
     pub viewers: Vec<String>,
+    /// How people reach the incident pages; at the address that is served if none.
+    pub public_url: Option<String>,
 }
 
 impl Default for Scenery {
@@ -71,6 +73,7 @@ impl Default for Scenery {
             alerts: AlertSettings::default(),
             commanders: Vec::new(),
             viewers: vec!["*".into()],
+            public_url: None,
         }
     }
 }
@@ -230,6 +233,14 @@ impl Stage {
         self.app.store.entries(&Stream::Audit).await.unwrap()
     }
 
+    /// The embedded database, by another way than the bot's.
+    pub async fn pool(&self) -> sqlx::SqlitePool {
+        let file = self.folder.path().join("bot.db");
+        sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display()))
+            .await
+            .unwrap()
+    }
+
     /// Waits until everything asked has been answered and every answer is in Slack.
     pub async fn quiet(&self) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -306,7 +317,7 @@ pub fn plan(
             hold: scenery.hold,
             alerts: scenery.alerts.clone(),
             incident_channels: scenery.incident_channels,
-            public_url: None,
+            public_url: scenery.public_url.clone(),
         },
         catalogue,
         shelf: shelf(scenery),

@@ -42,7 +42,7 @@ pub(super) fn export(incident: &Incident, entries: &[Entry], exported_at: Timest
             }
             body {
                 h1 { (incident.id) ": " bdi { (incident.title) } }
-                table {
+                table.facts {
                     caption { "The incident" }
                     @for (name, value) in facts(incident) {
                         tr { th scope="row" { (name) } td { bdi { (value) } } }
@@ -128,7 +128,7 @@ fn timeline(entries: &[Entry]) -> Markup {
     html! {
         @if entries.is_empty() { p { "Nothing is on it." } }
         @else {
-            table {
+            table.timeline {
                 caption { "All entries, the oldest first" }
                 thead {
                     tr {

@@ -158,7 +158,10 @@ fn a_page_that_shows_something_else_than_its_data_does_not_verify() {
     let entries = timeline(&["it's slow", "<script>alert(1)</script>"]);
     let page = export(Format::Html, &incident(), &entries, at(900));
     assert_eq!(verify_export(page.as_bytes()).unwrap().entries, 2);
-    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
+    assert!(
+        page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"),
+        "{page}"
+    );
     let refused = |page: String| verify_export(page.as_bytes()).unwrap_err().to_string();
     let shown = "what the page shows is not what its data tells";
     assert!(refused(page.replace("it's slow", "it's fast")).starts_with(shown));

@@ -181,6 +181,8 @@ async fn a_link_works_once_and_looking_at_it_does_not_use_it_up() {
     let (status, page) = reader.read("/incidents/INC-1").await;
     assert_eq!(status, 200, "{page}");
     assert!(page.contains("The ledger is late") && page.contains("chloe"));
+    // Back by the same link: on to the pages.
+    assert_eq!(reader.get(&link).await.headers()[LOCATION], "/incidents");
 
     let mut second = Reader::of(&stage);
     let (status, page) = second.read(&link).await;
@@ -800,6 +802,7 @@ async fn on_a_phone_and_at_a_desk_by_day_and_by_night() {
     all("link").await;
     browser.press("button", "Open the incident pages").await;
     browser.find("h1", "3 incidents are open").await;
+    browser.find(".fires", "3 alerts fire").await;
     assert_eq!(browser.address().await, format!("{base}/incidents"));
     all("list").await;
     browser.press("h2 a", "INC-1").await;

@@ -15,7 +15,7 @@ const LISTED: u32 = 20;
 /// Entries on a page of a timeline.
 const ENTRIES: i64 = 100;
 /// Alerts that are shown; all are counted.
-const ALERTS: i64 = 30;
+const ALERTS: i64 = 12;
 /// Runs that are shown.
 const RUNS: u32 = 10;
 /// A longer chain is not verified at each view.
@@ -28,6 +28,8 @@ pub struct Listed {
     pub incident: Incident,
     /// The newest entry of its timeline.
     pub last: Option<Entry>,
+    /// How many of its alerts fire.
+    pub firing: u64,
     /// What is being done to its services.
     pub work: Vec<Work>,
 }
@@ -124,6 +126,7 @@ impl Bot {
             let mut last = self.store().entries_before(&stream, i64::MAX, 1).await?;
             listed.push(Listed {
                 last: last.pop(),
+                firing: self.store().alerts_fire(&told(incident.id)).await?,
                 work: self.work_on(&incident).await?,
                 incident,
             });
@@ -144,7 +147,7 @@ impl Bot {
         let stream = Stream::Incident(id);
         let before = before.unwrap_or(i64::MAX);
         let entries = store.entries_before(&stream, before, ENTRIES).await?;
-        let told = format!("incident:{}", id.0);
+        let told = told(id);
         let followed = store.followed(&told).await?;
         let runs = store.runs_of(id, RUNS).await?;
         Ok(Some(Shown {
@@ -200,6 +203,11 @@ impl Bot {
             )),
         })
     }
+}
+
+/// The conversation in which an incident's alerts are told.
+fn told(id: IncidentId) -> String {
+    format!("incident:{}", id.0)
 }
 
 /// `None`: the run is of another incident after all.

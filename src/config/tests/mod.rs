@@ -208,7 +208,9 @@ fn links_to_the_pages_begin_with_a_scheme_and_a_host() {
     assert_eq!(everywhere.web.public_url(), "http://127.0.0.1:8080");
     let warned = told(&everywhere.warnings);
     assert!(
-        warned.iter().any(|w| w.contains("`web.public_url` is not set")),
+        warned
+            .iter()
+            .any(|w| w.contains("`web.public_url` is not set")),
         "{warned:?}"
     );
     let plain = good("[web]\nlisten = '0.0.0.0:8080'\npublic_url = 'http://bot.example.com'\n");

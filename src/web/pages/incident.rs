@@ -41,6 +41,10 @@ pub(super) fn page(asked: &Asked, view: &Shown, visitor: &Visitor, command: &str
                     (lasting(work.since, view.now))
                 }
             }
+            nav.jump aria-label="On this page" {
+                a href="#timeline" { "Timeline" }
+                a href="#exports" { "Exports" }
+            }
             (alerts(view))
             (runs(&view.runs, view.now))
             section aria-labelledby="timeline" {
@@ -196,7 +200,7 @@ fn alerts(view: &Shown) -> Markup {
                                     tr {
                                         th scope="row" { bdi { (cut(tracked.alert.name(), 80)) } }
                                         td { (lasting(tracked.alert.starts_at, view.now)) }
-                                        td {
+                                        td.says {
                                             bdi { (cut(tracked.alert.says(), 300)) }
                                             @if tracked.silenced_until.is_some_and(|until| until > view.now) {
                                                 " (silenced)"

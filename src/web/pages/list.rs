@@ -5,8 +5,8 @@ use maud::{Markup, html};
 
 use super::html::{ago, foot, frame, lasting, refreshing, severity, status};
 use crate::bot::pages::{Listed, Visitor};
-use crate::domain::IncidentRole;
 use crate::domain::timeline::cut;
+use crate::domain::{EntryKind, IncidentRole};
 
 /// How the list is wanted.
 pub(super) struct Asked {
@@ -105,7 +105,7 @@ fn card(one: &Listed, now: Timestamp) -> Markup {
             }
             dl {
                 div {
-                    dt { "Since" }
+                    dt { "Declared" }
                     dd {
                         (ago(incident.declared_at, now))
                         @if let Some(at) = incident.resolved_at {
@@ -134,13 +134,20 @@ fn card(one: &Listed, now: Timestamp) -> Markup {
                     }
                 }
             }
+            @match one.firing {
+                0 => {}
+                1 => p.fires { "1 alert fires" },
+                n => p.fires { (n) " alerts fire" },
+            }
             @for work in &one.work {
                 p.work { "Now: " (work.text) ", for " (lasting(work.since, now)) }
             }
             @if let Some(last) = &one.last {
                 p.last {
                     bdi { (last.actor.name) } ", " (ago(last.at, now)) ": "
-                    bdi { (cut(&last.text, 200)) }
+                    // The declaration says the title, which stands above.
+                    @if last.kind == EntryKind::Declared { "declared it" }
+                    @else { bdi { (cut(&last.text, 200)) } }
                 }
             }
         }

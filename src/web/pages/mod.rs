@@ -16,7 +16,7 @@ use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Form, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::Markup;
 use serde::Deserialize;
@@ -288,9 +288,19 @@ async fn export(
 
 /// The page of a link. Whoever only looks (a chat's preview, a mail's scanner, a browser that is
 /// ahead of its person) does not use it up: that takes the button.
-async fn door(State(pages): State<Pages>, Path(token): Path<String>) -> Response {
+async fn door(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+) -> Response {
     let made = async {
-        let incident = pages.bot.page_link(&token).await?;
+        let incident = match pages.bot.page_link(&token).await {
+            // Who comes back by the same link and is signed in wants to go on.
+            Err(NoEntry::Used | NoEntry::Expired) if pages.visitor(&headers).await.is_ok() => {
+                return Ok(Redirect::to("/incidents").into_response());
+            }
+            other => other?,
+        };
         Ok(shown(sign_in::door(&token, incident)))
     };
     pages.answer(made.await, None)

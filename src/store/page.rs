@@ -10,6 +10,8 @@ use crate::domain::{IncidentId, Outgoing, Person};
 /// Links and sessions are removed when they have been over for so long, µs: until then a link can
 /// be told to be used or too old.
 const KEPT: i64 = 24 * 3_600 * 1_000_000;
+/// For so long the browser that used a link may use it again, µs: a button is pressed twice.
+const AGAIN: i64 = 60 * 1_000_000;
 
 /// A one-time link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,16 @@ pub struct PageLink {
     pub expires_at: Timestamp,
     /// When it was.
     pub used_at: Option<Timestamp>,
+    /// Digest of what tells the browser that used it, if it said.
+    pub used_by: Option<String>,
+}
+
+impl PageLink {
+    /// The browser of this digest used it just before and presses again.
+    pub fn is_pressed_again(&self, browser: Option<&str>, now: Timestamp) -> bool {
+        let just = |at: Timestamp| now.as_microsecond() - at.as_microsecond() < AGAIN;
+        self.used_at.is_some_and(just) && browser.is_some() && self.used_by.as_deref() == browser
+    }
 }
 
 /// Somebody's browser that is signed in.
@@ -46,12 +58,13 @@ type LinkRow = (
     Option<String>,
     i64,
     Option<i64>,
+    Option<String>,
 );
 
-const LINK: &str = "digest, person, incident, message, expires_at, used_at";
+const LINK: &str = "digest, person, incident, message, expires_at, used_at, used_by";
 
 fn link(row: LinkRow) -> Result<PageLink, StoreError> {
-    let (digest, person, incident, message, expires_at, used_at) = row;
+    let (digest, person, incident, message, expires_at, used_at, used_by) = row;
     Ok(PageLink {
         digest,
         person: serde_json::from_str(&person)?,
@@ -59,6 +72,7 @@ fn link(row: LinkRow) -> Result<PageLink, StoreError> {
         message,
         expires_at: moment(expires_at),
         used_at: used_at.map(moment),
+        used_by,
     })
 }
 
@@ -79,14 +93,22 @@ impl Tx {
         Ok(())
     }
 
-    /// Uses a link up. Only one call for each link, within its time, is told `true`.
-    pub async fn page_link_use(&mut self, digest: &str) -> Result<bool, StoreError> {
+    /// Uses a link up. Only one call for each link, within its time, is told `true`, and those of the
+    /// same browser within a minute.
+    pub async fn page_link_use(
+        &mut self,
+        digest: &str,
+        browser: Option<&str>,
+    ) -> Result<bool, StoreError> {
         let used = sqlx::query(
-            "UPDATE page_link SET used_at = $1 \
-             WHERE digest = $2 AND used_at IS NULL AND expires_at > $1",
+            "UPDATE page_link SET used_at = COALESCE(used_at, $1), used_by = COALESCE(used_by, $3) \
+             WHERE digest = $2 AND expires_at > $1 \
+             AND (used_at IS NULL OR (used_by = $3 AND used_at > $4))",
         )
         .bind(self.now.as_microsecond())
         .bind(digest.to_owned())
+        .bind(browser.map(str::to_owned))
+        .bind(self.now.as_microsecond() - AGAIN)
         .execute(self.connection())
         .await?;
         Ok(used.rows_affected() == 1)

@@ -17,7 +17,10 @@ use crate::support::stage::{HOME, PATIENCE, Scenery, Stage};
 struct Reader {
     client: Client,
     base: String,
+    /// Of the session.
     cookie: Option<String>,
+    /// Of the door: who looks at a link's page gets it.
+    door: Option<String>,
 }
 
 impl Reader {
@@ -30,6 +33,7 @@ impl Reader {
             client,
             base: base.into(),
             cookie: None,
+            door: None,
         }
     }
 
@@ -42,9 +46,14 @@ impl Reader {
             .client
             .request(method, format!("{}{path}", self.base))
             .timeout(PATIENCE);
-        match &self.cookie {
-            Some(cookie) => request.header(COOKIE, cookie),
-            None => request,
+        let cookies: Vec<&str> = [&self.door, &self.cookie]
+            .into_iter()
+            .filter_map(Option::as_deref)
+            .collect();
+        if cookies.is_empty() {
+            request
+        } else {
+            request.header(COOKIE, cookies.join("; "))
         }
     }
 
@@ -56,6 +65,15 @@ impl Reader {
     async fn read(&self, path: &str) -> (u16, String) {
         let answer = self.get(path).await;
         (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Looks at a link's page.
+    async fn look(&mut self, link: &str) {
+        let answer = self.get(link).await;
+        assert_eq!(answer.status(), 200);
+        let cookie = answer.headers()[SET_COOKIE].to_str().unwrap();
+        assert!(cookie.starts_with("treasury-bot-door="), "{cookie}");
+        self.door = cookie.split(';').next().map(str::to_owned);
     }
 
     /// Presses the button of a link's page; the status and where it leads.
@@ -165,7 +183,8 @@ async fn a_link_works_once_and_looking_at_it_does_not_use_it_up() {
             .await
             .unwrap();
         assert_eq!(looked.status(), 200);
-        assert!(looked.headers().get(SET_COOKIE).is_none());
+        let given = looked.headers()[SET_COOKIE].to_str().unwrap();
+        assert!(!given.starts_with("treasury-bot="), "{given}");
         let page = looked.text().await.unwrap();
         assert!(
             !page.contains("ledger") && !page.contains("chloe"),
@@ -248,6 +267,31 @@ async fn two_at_the_same_moment_get_one_session() {
     let mut statuses = futures_util::future::join_all(presses).await;
     statuses.sort_unstable();
     assert_eq!(statuses, [303, 410, 410, 410, 410, 410, 410, 410]);
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn impatient_taps_in_one_browser_all_lead_in() {
+    let stage = Stage::new().await;
+    let link = link(&stage, "ana", "page").await;
+    let mut reader = Reader::of(&stage);
+    reader.look(&link).await;
+    let mut other = Reader::of(&stage);
+    other.look(&link).await;
+    // The answer to the first tap is lost: the second counts.
+    assert_eq!(reader.press(&link).await.0, 303);
+    reader.cookie = None;
+    assert_eq!(reader.press(&link).await.0, 303);
+    assert_eq!(reader.read("/incidents").await.0, 200);
+    // For this browser only, and not for long.
+    assert_eq!(other.press(&link).await.0, 410);
+    reader.cookie = None;
+    let pool = stage.pool().await;
+    sqlx::query("UPDATE page_link SET used_at = used_at - 60000000")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_eq!(reader.press(&link).await.0, 410);
     stage.finish().await;
 }
 
@@ -357,6 +401,18 @@ async fn a_session_ends_by_its_time_by_its_button_and_with_the_role() {
         .await
         .unwrap();
     assert_eq!(reader.read("/incidents").await.0, 401);
+
+    // A day later what is over is removed.
+    sqlx::query("UPDATE page_session SET expires_at = expires_at - 86400000000")
+        .execute(&pool)
+        .await
+        .unwrap();
+    link(&stage, "ana", "page").await;
+    let (left,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM page_session")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
     stage.finish().await;
 }
 

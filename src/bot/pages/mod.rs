@@ -90,7 +90,7 @@ pub struct File {
 }
 
 /// 256 random bits as 64 hexadecimal digits.
-fn token() -> String {
+pub fn token() -> String {
     hex(&rand::random::<[u8; 32]>())
 }
 
@@ -119,7 +119,7 @@ impl Bot {
                 text: format!("Open {what}"),
             }]))
             .footer(format!(
-                "It works once, for {}; then your browser stays signed in for {}. Who opens it reads \
+                "It works once, within {}; then your browser stays signed in for {}. Who opens it reads \
                  as you: don't pass it on",
                 duration::text(LINK_FOR),
                 duration::text(SESSION_FOR)
@@ -139,7 +139,9 @@ impl Bot {
                     message: Some(key),
                     expires_at: tx.now() + LINK_FOR,
                     used_at: None,
+                    used_by: None,
                 };
+                tx.pages_tidy().await?;
                 tx.page_link_put(&link).await?;
                 Ok(Done {
                     answer: Some(Answer::to_asker(message)),
@@ -151,17 +153,18 @@ impl Bot {
 
     /// Whether a link would let somebody in now. It is not used up by this.
     pub async fn page_link(&self, token: &str) -> Result<Option<IncidentId>, NoEntry> {
-        let link = self.standing_link(token).await?;
+        let link = self.standing_link(token, None).await?;
         Ok(link.incident)
     }
 
-    async fn standing_link(&self, token: &str) -> Result<PageLink, NoEntry> {
+    async fn standing_link(&self, token: &str, browser: Option<&str>) -> Result<PageLink, NoEntry> {
         let link = self.store().page_link(&digest(token)).await?;
         let link = link.ok_or(NoEntry::NoLink)?;
-        if link.used_at.is_some() {
+        let now = self.store().now();
+        if link.used_at.is_some() && !link.is_pressed_again(browser, now) {
             return Err(NoEntry::Used);
         }
-        if link.expires_at <= self.store().now() {
+        if link.expires_at <= now {
             return Err(NoEntry::Expired);
         }
         self.may_read(&link.person).await?;
@@ -176,10 +179,16 @@ impl Bot {
         Ok(())
     }
 
-    /// Uses a link up and signs its person in. `former`: the token of the browser's session before,
-    /// which ends.
-    pub async fn enter(&self, token: &str, former: Option<&str>) -> Result<Entered, NoEntry> {
-        let link = self.standing_link(token).await?;
+    /// Uses a link up and signs its person in. `browser`: what tells this browser from others; it may
+    /// press twice. `former`: the token of its session before, which ends.
+    pub async fn enter(
+        &self,
+        token: &str,
+        browser: Option<&str>,
+        former: Option<&str>,
+    ) -> Result<Entered, NoEntry> {
+        let browser = browser.map(digest);
+        let link = self.standing_link(token, browser.as_deref()).await?;
         let instead = self.forgotten(&link, "This link was used").await?;
         let entered = Entered {
             token: self::token(),
@@ -191,7 +200,7 @@ impl Bot {
             .store()
             .write(move |tx| {
                 Box::pin(async move {
-                    if !tx.page_link_use(&link.digest).await? {
+                    if !tx.page_link_use(&link.digest, browser.as_deref()).await? {
                         return Ok(false);
                     }
                     let draft = Draft::new(
@@ -301,10 +310,7 @@ pub(super) async fn expire(bot: &Bot) -> Result<(), StoreError> {
         let instead = bot.forgotten(&link, "This link is too old").await?;
         bot.store()
             .write(move |tx| {
-                Box::pin(async move {
-                    tx.page_link_forget(&link.digest, instead.as_ref()).await?;
-                    tx.pages_tidy().await
-                })
+                Box::pin(async move { tx.page_link_forget(&link.digest, instead.as_ref()).await })
             })
             .await?;
     }

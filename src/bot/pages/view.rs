@@ -193,7 +193,12 @@ impl Bot {
         // What is appended between the two reads is left for the next view.
         let mut all = self.store().entries(stream).await?;
         all.truncate(entries as usize);
-        Ok(match timeline::verify(stream, &all) {
+        let stream = stream.clone();
+        // Thousands of hashes: other tasks are not to wait for them.
+        let verified = tokio::task::spawn_blocking(move || timeline::verify(&stream, &all))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        Ok(match verified {
             Err(error) => Chain::Broken(error.to_string()),
             Ok(found) if found == head => Chain::Verified { entries, head },
             Ok(found) => Chain::Broken(format!(

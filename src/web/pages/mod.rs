@@ -28,6 +28,8 @@ use crate::store::StoreError;
 
 /// A form of ours has one field.
 const MAX_BODY: usize = 1_024;
+/// The cookie of a browser at the door.
+const DOOR: &str = "treasury-bot-door";
 /// How long a request may take, its body included.
 const WITHIN: Duration = Duration::from_secs(10);
 
@@ -124,14 +126,7 @@ impl Pages {
 
     /// The session's token, if the browser sent one.
     fn session(&self, headers: &HeaderMap) -> Option<String> {
-        headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(name, _)| *name == self.cookie_name())
-            .map(|(_, token)| token.to_owned())
+        sent(headers, self.cookie_name())
     }
 
     /// Lax, not strict: a link to an incident in a chat or mail is to find who is signed in. Pages
@@ -142,6 +137,13 @@ impl Pages {
             "{}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}",
             self.cookie_name()
         )
+    }
+
+    /// Tells a browser from others while it is at the door, so that it may press twice.
+    fn door_cookie(&self) -> String {
+        let secure = if self.is_https { "; Secure" } else { "" };
+        let token = crate::bot::pages::token();
+        format!("{DOOR}={token}; Path=/incidents/link; Max-Age=600; HttpOnly; SameSite=Lax{secure}")
     }
 
     async fn visitor(&self, headers: &HeaderMap) -> Result<Visitor, NoEntry> {
@@ -184,6 +186,18 @@ impl Pages {
         metrics::counter!("treasury_bot_pages_refused_total", "why" => why).increment(1);
         (status, page).into_response()
     }
+}
+
+/// The value of a cookie, if the browser sent it.
+fn sent(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| value.to_owned())
 }
 
 fn shown(page: Markup) -> Response {
@@ -301,7 +315,11 @@ async fn door(
             }
             other => other?,
         };
-        Ok(shown(sign_in::door(&token, incident)))
+        let page = sign_in::door(&token, incident);
+        Ok(match sent(&headers, DOOR) {
+            Some(_) => shown(page),
+            None => ([(header::SET_COOKIE, pages.door_cookie())], page).into_response(),
+        })
     };
     pages.answer(made.await, None)
 }
@@ -314,7 +332,11 @@ async fn enter(
     let made = async {
         from_here(&headers)?;
         let former = pages.session(&headers);
-        let entered = pages.bot.enter(&token, former.as_deref()).await?;
+        let browser = sent(&headers, DOOR);
+        let bot = &pages.bot;
+        let entered = bot
+            .enter(&token, browser.as_deref(), former.as_deref())
+            .await?;
         let to = match entered.incident {
             Some(id) => format!("/incidents/{id}"),
             None => "/incidents".to_owned(),

@@ -56,11 +56,7 @@ pub(super) fn refused(no: &NoEntry, command: &str, wanted: Option<IncidentId>) -
                         p { a href="/incidents" { "All incidents" } }
                     }
                     NoEntry::Used => {
-                        p {
-                            "Links work once. If you pressed the button twice, perhaps you are signed in: "
-                            a href="/incidents" { "try" }
-                            ". If it was not you who used it, tell your commander."
-                        }
+                        p { "Links work once. If it was not you who used it, tell your commander." }
                         (how(command, wanted))
                     }
                     NoEntry::Expired => {

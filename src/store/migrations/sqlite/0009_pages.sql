@@ -7,7 +7,9 @@ CREATE TABLE page_link (
     -- The message that says the link, until it is forgotten there.
     message    TEXT,
     expires_at BIGINT NOT NULL,
-    used_at    BIGINT
+    used_at    BIGINT,
+    -- Digest of what tells the browser that used it, if it said.
+    used_by    TEXT
 );
 CREATE INDEX page_link_said ON page_link (expires_at) WHERE message IS NOT NULL;
 

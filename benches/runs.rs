@@ -95,6 +95,7 @@ async fn main() -> ExitCode {
         hold: Duration::ZERO,
         alerts: treasury_bot::bot::AlertSettings::default(),
         incident_channels: false,
+        public_url: None,
     };
     let shutdown = tokio_util::sync::CancellationToken::new();
     let bot = Bot::new(

@@ -116,6 +116,7 @@ impl Plan {
                     from_severity: email.from_severity,
                 }),
                 incident_channels: slack.incident_channels,
+                public_url: Some(config.web.public_url()),
             },
             shelf: Shelf::open(
                 config.runbooks.folder.as_deref(),
@@ -380,7 +381,7 @@ pub struct App {
 
 impl App {
     /// Starts everything. Slack, the platforms and the services may be away; the store may not.
-    pub async fn start(plan: Plan, shutdown: CancellationToken) -> anyhow::Result<Self> {
+    pub async fn start(mut plan: Plan, shutdown: CancellationToken) -> anyhow::Result<Self> {
         web::recorder();
         let listener = TcpListener::bind(plan.listen)
             .await
@@ -388,6 +389,11 @@ impl App {
         let address = listener.local_addr()?;
         // A certificate authority that can't be read is told before anything runs.
         let smtp = plan.smtp.map(Smtp::new).transpose()?;
+        let public_url = plan.settings.public_url.get_or_insert_with(|| {
+            // Where no address is set, the one that is served will do: on this machine.
+            format!("http://{address}")
+        });
+        let is_https = public_url.starts_with("https://");
         let store = Store::open(&plan.store_url, Use::Serve)
             .await
             .context("the store")?;
@@ -426,7 +432,8 @@ impl App {
         let token = plan.alerts_token.as_ref();
         let mut router = slack
             .router()
-            .merge(web::alerts_router(bot.clone(), token, plan.sources));
+            .merge(web::alerts_router(bot.clone(), token, plan.sources))
+            .merge(web::pages_router(bot.clone(), is_https));
         let mut servers = Vec::new();
         match plan.health_listen {
             None => router = router.merge(health),

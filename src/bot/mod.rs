@@ -14,6 +14,7 @@ mod history;
 mod incidents;
 mod mail;
 mod menu;
+pub mod pages;
 mod policy;
 mod probes;
 mod recover;
@@ -77,6 +78,9 @@ pub struct Settings {
     pub mail: Option<MailSettings>,
     /// Each incident gets a channel of its own; otherwise a thread in the main channel.
     pub incident_channels: bool,
+    /// How people reach the incident pages: scheme and host, no slash at the end. `None`: at the
+    /// address that is served.
+    pub public_url: Option<String>,
 }
 
 /// An intent older than this is not carried out any more after a crash: the world has moved on.
@@ -168,6 +172,11 @@ impl Bot {
     /// Mail is configured.
     pub fn mails(&self) -> bool {
         self.settings().mail.is_some()
+    }
+
+    /// The slash command, such as `/treasury`.
+    pub fn command(&self) -> &str {
+        &self.inner.settings.command
     }
 
     fn store(&self) -> &Store {

@@ -101,6 +101,7 @@ pub(super) fn needs(command: &Command) -> Role {
         | C::Alerts { .. }
         | C::Timeline { .. }
         | C::Export { .. }
+        | C::Page { .. }
         | C::Incident(I::List { .. } | I::Show { .. }) => Role::Viewer,
     }
 }

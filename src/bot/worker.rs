@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::{Bot, Failure, Fault, Refusal, answer_key, confirm, policy, request_id};
+use super::{Bot, Failure, Fault, Refusal, answer_key, confirm, pages, policy, request_id};
 use crate::command::{self, Command, IncidentCommand, Parsed};
 use crate::domain::duration::Human;
 use crate::domain::timeline::Draft;
@@ -493,6 +493,7 @@ impl Bot {
             }
             C::Timeline { incident, lines } => self.timeline(ask, incident.as_deref(), lines).await,
             C::Export { incident, format } => self.export(ask, incident.as_deref(), format).await,
+            C::Page { incident } => self.page(ask, incident.as_deref()).await,
             C::Audit { since, actor } => self.audit(since, actor.as_deref()).await,
             C::Version => Ok(Effect::Say(Self::version())),
             C::Help { topic } => self.help(&topic).map(Effect::Say).map_err(Fault::from),
@@ -598,6 +599,9 @@ impl Bot {
             }
             if let Err(error) = confirm::expire(&self).await {
                 tracing::error!(%error, "overdue questions could not be closed");
+            }
+            if let Err(error) = pages::expire(&self).await {
+                tracing::error!(%error, "overdue links could not be forgotten");
             }
             tokio::select! {
                 () = self.inner.shutdown.cancelled() => return,

@@ -69,6 +69,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     } else {
         println!("  The services are those of your local Docker Engine: restart is real.");
     }
+    println!("  /treasury page gives you a link to the incident pages.");
     println!("  You are ana, the on-call engineer; chloe may only look. Ctrl-C ends it.");
     super::asked_to_end().await;
     demo.stop().await;
@@ -145,6 +146,7 @@ impl Demo {
                     },
                     mail: None,
                     incident_channels: true,
+                    public_url: None,
                 },
                 catalogue,
                 shelf: Shelf::open(None, None)?,

@@ -194,9 +194,15 @@ pub enum Command {
         /// The incident, when it isn't the one of this channel
         #[arg(value_name = "ID")]
         incident: Option<String>,
-        /// Markdown to read, JSON to verify, CSV to calculate
+        /// Markdown to read, JSON to verify, CSV to calculate, HTML to keep
         #[arg(long, default_value = "md")]
         format: ExportFormat,
+    },
+    /// Get a link to the incident pages, for your browser only
+    Page {
+        /// The incident, when it isn't the one of this channel; the list where there is none
+        #[arg(value_name = "ID")]
+        incident: Option<String>,
     },
     /// Show who asked for what
     Audit {
@@ -301,6 +307,8 @@ pub enum ExportFormat {
     Json,
     /// CSV, to calculate.
     Csv,
+    /// HTML, to keep: a page with the JSON in it.
+    Html,
 }
 
 fn lines(text: &str) -> Result<usize, String> {

@@ -131,13 +131,29 @@ pub struct SlackSection {
 }
 
 /// `[web]`: what the bot serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebSection {
     /// `listen`: address and port, default `127.0.0.1:8080`.
     pub listen: SocketAddr,
     /// `health_listen`: a listener of its own for `/health` and `/metrics`; default: none, they
     /// are served on `listen`.
     pub health_listen: Option<SocketAddr>,
+    /// `public_url`: how people reach the incident pages, scheme and host; default: `listen`.
+    pub public_url: Option<String>,
+}
+
+impl WebSection {
+    /// How people reach the incident pages: scheme and host, no slash at the end.
+    pub fn public_url(&self) -> String {
+        self.public_url.clone().unwrap_or_else(|| {
+            let mut address = self.listen;
+            if address.ip().is_unspecified() {
+                // All addresses of this machine: this one, from here.
+                address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+            }
+            format!("http://{address}")
+        })
+    }
 }
 
 /// `[access]`: user ids (`U…`), user groups (`S…`) or user names (`@ana`); each list is empty by

@@ -21,7 +21,7 @@ use crate::domain::Guarded;
 pub(super) const SECTIONS: [(&str, &[&str]); 21] = [
     ("slack", &slack::KEYS),
     ("store", &["url", "url_file"]),
-    ("web", &["listen", "health_listen"]),
+    ("web", &["listen", "health_listen", "public_url"]),
     ("docker", &["host"]),
     ("access", &["viewers", "responders", "commanders"]),
     (
@@ -217,8 +217,17 @@ fn web(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> WebSection {
     let own = section.text(report, "health_listen");
     let own_span = own.as_ref().map(|text| text.span.clone());
     let health_listen = own.and_then(|text| address(report, "web.health_listen", &text));
+    let public_url = section
+        .text(report, "public_url")
+        .and_then(|text| origin(report, &text));
     section.finish(report, elsewhere);
     let listen = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+    if public_url.is_none() && listen.ip().is_unspecified() {
+        let hint = "set it to how people reach the bot, such as \
+                    `https://treasury-bot.example.com`; until then the links that `page` gives \
+                    work on this machine only";
+        report.warning(None, "`web.public_url` is not set", Some(hint.to_owned()));
+    }
     if health_listen == Some(listen) && listen.port() != 0 {
         let hint = "leave it out to serve /health and /metrics there too".to_owned();
         report.error(
@@ -230,7 +239,20 @@ fn web(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> WebSection {
     WebSection {
         listen,
         health_listen,
+        public_url,
     }
+}
+
+/// Scheme and host of a web address, and nothing else: the pages' own paths follow.
+fn origin(report: &mut Report<'_>, text: &At<&str>) -> Option<String> {
+    let url = super::urls::http(report, "web.public_url", text)?;
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        let hint = format!("write `{}`", url.origin().ascii_serialization());
+        let message = "`web.public_url` can't have a path: the pages are at /incidents";
+        report.error(text.span.clone(), message, Some(hint));
+        return None;
+    }
+    Some(url.origin().ascii_serialization())
 }
 
 fn address(report: &mut Report<'_>, what: &str, text: &At<&str>) -> Option<SocketAddr> {

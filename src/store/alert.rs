@@ -250,6 +250,29 @@ impl Store {
         })
     }
 
+    /// How many alerts of a conversation fire.
+    pub async fn alerts_fire(&self, told: &str) -> Result<u64, StoreError> {
+        let (count,): (i64,) =
+            sqlx::query_as("SELECT COUNT(*) FROM alert WHERE told = $1 AND firing = 1")
+                .bind(told.to_owned())
+                .fetch_one(self.readers())
+                .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// The alerts of a conversation that fire, the newest first; at most `most`.
+    pub async fn alerts_told(&self, told: &str, most: i64) -> Result<Vec<AlertRecord>, StoreError> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT told, record FROM alert WHERE told = $1 AND firing = 1 \
+             ORDER BY changed_at DESC LIMIT $2",
+        )
+        .bind(told.to_owned())
+        .bind(most)
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter().map(|row| Ok(alert(row)?.1)).collect()
+    }
+
     /// The newest alerts, those that fire first; at most `most`.
     pub async fn alerts_list(
         &self,

@@ -1,6 +1,8 @@
-//! The HTTP surface for machines: health, readiness, metrics; Slack's routes are merged in.
+//! The HTTP surface: health, readiness, metrics and alerts for machines, pages for people; Slack's
+//! routes are merged in.
 
 mod alerts;
+mod pages;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use crate::domain::duration;
 use crate::store::{Backlog, Store};
 
 pub use alerts::{AlertSource, alerts_router};
+pub use pages::pages_router;
 
 /// The readiness check may take this long.
 const CHECK: Duration = Duration::from_secs(2);

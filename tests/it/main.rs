@@ -27,6 +27,7 @@ mod leave;
 mod mail;
 mod nasty;
 mod page;
+mod pages;
 mod probe;
 mod routed;
 mod runbooks;

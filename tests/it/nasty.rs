@@ -118,6 +118,7 @@ const COMMANDS: &[&str] = &[
     "reopen {}",
     "export {}",
     "export 1 --format {}",
+    "page {}",
     "audit --since {}",
     "audit --actor {}",
     "version {}",

@@ -239,6 +239,7 @@ pub(in crate::bot) mod tests {
             alerts: crate::bot::AlertSettings::default(),
             mail: None,
             incident_channels: false,
+            public_url: None,
         };
         let store = Store::open(&url, Use::Visit).await.unwrap();
         let (shelf, shutdown) = (Shelf::open(None, None).unwrap(), CancellationToken::new());

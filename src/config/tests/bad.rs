@@ -86,6 +86,14 @@ fn each_mistake_is_found_where_it_is() {
             "3:12 `store` has both `url` and `url_file` (keep one of them)",
         ),
         (
+            "[web]\npublic_url = 'https://bot.example.com/treasury'\n",
+            "2:14 `web.public_url` can't have a path: the pages are at /incidents (write `https://bot.example.com`)",
+        ),
+        (
+            "[web]\npublic_url = 'bot.example.com'\n",
+            "2:14 `web.public_url` can't be `bot.example.com`: relative URL without a base (write an address such as `http://127.0.0.1:8081/health`)",
+        ),
+        (
             "[web]\nhealth_listen = '127.0.0.1:8080'\n",
             "2:17 `web.health_listen` is the same as `web.listen` (leave it out to serve /health and /metrics there too)",
         ),

@@ -77,6 +77,7 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(config.store_url.expose_secret(), "sqlite://treasury-bot.db");
     assert_eq!(config.web.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.web.health_listen, None);
+    assert_eq!(config.web.public_url(), "http://127.0.0.1:8080");
     assert_eq!(config.docker_host, None);
     assert_eq!(config.access, AccessSection::default());
     assert_eq!(config.policy.confirm, Guarded::all());
@@ -116,6 +117,7 @@ url = "postgres://bot@db/treasury"
 [web]
 listen = "[::1]:1"
 health_listen = "0.0.0.0:2"
+public_url = "https://Bot.example.com:8443/"
 [docker]
 host = "tcp://127.0.0.1:2375"
 [access]
@@ -161,6 +163,7 @@ scale.max = 1
     );
     assert_eq!(config.web.listen.to_string(), "[::1]:1");
     assert_eq!(config.web.health_listen.unwrap().to_string(), "0.0.0.0:2");
+    assert_eq!(config.web.public_url(), "https://bot.example.com:8443");
     assert_eq!(config.docker_host.unwrap(), "tcp://127.0.0.1:2375");
     assert_eq!(config.access.viewers, ["*"]);
     assert_eq!(config.access.responders, ["U1", "S2"]);
@@ -202,6 +205,25 @@ scale.max = 1
 }
 
 #[test]
+fn links_to_the_pages_begin_with_a_scheme_and_a_host() {
+    let everywhere = good("[web]\nlisten = '0.0.0.0:8080'\n");
+    assert_eq!(everywhere.web.public_url(), "http://127.0.0.1:8080");
+    let warned = told(&everywhere.warnings);
+    assert!(
+        warned
+            .iter()
+            .any(|w| w.contains("`web.public_url` is not set")),
+        "{warned:?}"
+    );
+    let plain = good("[web]\nlisten = '0.0.0.0:8080'\npublic_url = 'http://bot.example.com'\n");
+    let warned = told(&plain.warnings);
+    assert!(
+        warned.iter().any(|w| w.contains("without encryption")),
+        "{warned:?}"
+    );
+}
+
+#[test]
 fn the_example_loads_and_names_every_key() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/treasury-bot.example.toml");
     let config = Config::load(&path, &all_secrets).unwrap_or_else(|errors| panic!("{errors}"));
@@ -230,7 +252,7 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 119);
+    assert_eq!(keys, 120);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()

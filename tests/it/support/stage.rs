@@ -62,6 +62,10 @@ pub struct Scenery {
     pub sources: Vec<AlertSource>,
     /// Where silences are made.
     pub alertmanager: Option<String>,
+    /// Who may read.
+    pub viewers: Vec<String>,
+    /// How people reach the incident pages; at the address that is served if none.
+    pub public_url: Option<String>,
 }
 
 impl Default for Scenery {
@@ -83,6 +87,8 @@ impl Default for Scenery {
             mail: None,
             sources: Vec::new(),
             alertmanager: None,
+            viewers: vec!["*".into()],
+            public_url: None,
         }
     }
 }
@@ -251,6 +257,14 @@ impl Stage {
         self.app.store.entries(&Stream::Audit).await.unwrap()
     }
 
+    /// The embedded database, by another way than the bot's.
+    pub async fn pool(&self) -> sqlx::SqlitePool {
+        let file = self.folder.path().join("bot.db");
+        sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display()))
+            .await
+            .unwrap()
+    }
+
     /// Waits until everything asked has been answered and every answer is in Slack.
     pub async fn quiet(&self) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -316,7 +330,7 @@ pub fn plan(
         settings: Settings {
             command: "/treasury".into(),
             access: Access {
-                viewers: vec!["*".into()],
+                viewers: scenery.viewers.clone(),
                 responders: vec!["U0ANA00001".into()],
                 commanders: std::iter::once("U0BEN00001".to_owned())
                     .chain(scenery.commanders.clone())
@@ -330,6 +344,7 @@ pub fn plan(
             alerts: scenery.alerts.clone(),
             mail: scenery.mail.clone(),
             incident_channels: scenery.incident_channels,
+            public_url: scenery.public_url.clone(),
         },
         catalogue,
         shelf: shelf(scenery),

@@ -1,12 +1,13 @@
 //! Docker Engine, by bollard: services are containers with Compose labels, or one by its name.
 //!
-//! - `engine`: the line to the engine, time limits, errors
+//! - `engine`: the line to the engine, time limits, errors; `address`, `tls`: where it is, who it is
 //! - `find`: from a service to containers and replicas; `wait`: until they are well
 //! - `restart`, `fate`; `scale`, `recipe`: changes
 //! - `versions`, `deploy`, `successor`: another image; `image`, `container`: what it takes
 //! - `logs`, `stats`, `events`: looking on
 //! - `ties`, `isolate`, `evidence`: a service that is cut off and examined
 
+mod address;
 mod container;
 mod deploy;
 mod discover;
@@ -24,6 +25,7 @@ mod scale;
 mod stats;
 mod successor;
 mod ties;
+mod tls;
 mod versions;
 mod wait;
 
@@ -37,6 +39,7 @@ use crate::domain::service::{
     ServiceStatus, Tie, Version,
 };
 use crate::platform::{Platform, PlatformError, ProgressSink};
+pub use address::{EngineConfig, Identity, Tls};
 use engine::{ASK, Engine};
 use stats::Samplers;
 
@@ -51,11 +54,20 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// An engine at `unix:///path` or `tcp://host:port`; where `None`, at `DOCKER_HOST`, or else
-    /// at `/var/run/docker.sock`. Nothing is asked of it yet: only a malformed address fails.
+    /// An engine at `unix:///path` or `tcp://host:port`; where `None`, the one that the `docker`
+    /// command would talk to. Nothing is asked of it yet: only a malformed address fails.
     pub fn new(host: Option<&str>) -> Result<Self, PlatformError> {
+        Self::with(EngineConfig {
+            host: host.map(str::to_owned),
+            ..EngineConfig::default()
+        })
+    }
+
+    /// Like [`new`](Self::new), for one of several engines, or over TLS. TLS files that can't be
+    /// used fail too.
+    pub fn with(config: EngineConfig) -> Result<Self, PlatformError> {
         Ok(Self {
-            engine: Arc::new(Engine::new(host)?),
+            engine: Arc::new(Engine::new(config)?),
             samplers: Samplers::default(),
         })
     }

@@ -14,7 +14,7 @@
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use treasury_bot::domain::service::{LogQuery, Patience, Service};
+use treasury_bot::domain::service::{Intent, LogQuery, Patience, Service};
 use treasury_bot::domain::{ServiceName, Target};
 use treasury_bot::platform::docker::Docker;
 use treasury_bot::platform::{Platform, ProgressSink};
@@ -137,6 +137,7 @@ async fn main() -> ExitCode {
         since: None,
         grep: None,
         previous: false,
+        container: None,
     };
     for _ in 0..ROUNDS {
         let began = Instant::now();
@@ -158,10 +159,17 @@ async fn main() -> ExitCode {
         docker(&["logs", "--tail", "200", &containers.0[0]]);
         logs.1.push(began.elapsed());
 
+        let intent = Intent::new("1", jiff::Timestamp::now());
         let began = Instant::now();
-        bot.restart(&one, None, Patience::default(), &ProgressSink::none())
-            .await
-            .unwrap();
+        bot.restart(
+            &one,
+            None,
+            &intent,
+            Patience::default(),
+            &ProgressSink::none(),
+        )
+        .await
+        .unwrap();
         restart.0.push(began.elapsed());
         let began = Instant::now();
         docker(&["restart", &containers.0[0]]);

@@ -1,5 +1,6 @@
 //! The composition root: builds the parts and hands them to each other.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +15,13 @@ use tokio_util::sync::CancellationToken;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::bot::{Access, AlertSettings, Bot, Catalogue, Named, Settings, Shelf};
-use crate::config::{Config, SlackMode};
+use crate::config::{ClusterSection, Config, SlackMode};
 use crate::domain::alert::Routes;
-use crate::domain::service::Patience;
-use crate::domain::{Person, ServiceName, Target};
+use crate::domain::service::{Patience, PlatformKey};
+use crate::domain::{Person, ServiceName};
 use crate::platform::Platform;
 use crate::platform::docker::Docker;
+use crate::platform::kubernetes::{self, Kubernetes};
 use crate::probe::postgres::{self, Postgres};
 use crate::probe::prometheus::{self, Prometheus};
 use crate::probe::redis::{self, Redis};
@@ -53,18 +55,6 @@ pub struct Plan {
 impl Plan {
     /// What the configuration asks for. Nothing is connected yet.
     pub fn from_config(config: &Config) -> anyhow::Result<Self> {
-        let docker = config
-            .services
-            .iter()
-            .any(|service| {
-                matches!(
-                    service.target,
-                    Target::Compose { .. } | Target::Container { .. }
-                )
-            })
-            .then(|| Docker::new(config.docker_host.as_deref()))
-            .transpose()?
-            .map(|docker| Arc::new(docker) as Arc<dyn Platform>);
         let slack = &config.slack;
         let access = &config.access;
         let policy = &config.policy;
@@ -114,10 +104,48 @@ impl Plan {
                 config.runbooks.folder.as_deref(),
                 Some(config.services.iter().map(|s| s.name.to_string()).collect()),
             )?,
-            catalogue: Catalogue::new(config.services.clone(), docker, None)
+            catalogue: Catalogue::new(config.services.clone(), platforms(config)?)
                 .with_probes(databases(config)?, caches(config)?)
                 .with_web(web_probe(config)?, prometheus(config)),
         })
+    }
+}
+
+/// A driver for each platform that a service is on.
+fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dyn Platform>>> {
+    let keys = config.services.iter().map(|one| one.target.platform());
+    let drivers = keys.collect::<BTreeSet<_>>().into_iter().map(|key| {
+        let driver: Arc<dyn Platform> = match &key {
+            PlatformKey::Docker => Arc::new(Docker::new(config.docker_host.as_deref())?),
+            PlatformKey::Kubernetes(name) => {
+                Arc::new(Kubernetes::new(cluster(config, name.as_deref())))
+            }
+            PlatformKey::Simulated => anyhow::bail!("the simulated stack is not configured"),
+        };
+        Ok((key, driver))
+    });
+    drivers.collect()
+}
+
+/// What `[[cluster]]` says of the one of this name.
+fn cluster(config: &Config, name: Option<&str>) -> kubernetes::Config {
+    let section = config.clusters.iter().find(|one| Some(&*one.name) == name);
+    let Some(section) = section else {
+        return kubernetes::Config {
+            server: kubernetes::Server::Infer,
+            timeout: ClusterSection::TIMEOUT,
+        };
+    };
+    let server = match (&section.kubeconfig, &section.context) {
+        (None, None) => kubernetes::Server::Infer,
+        (path, context) => kubernetes::Server::Kubeconfig {
+            path: path.clone(),
+            context: context.clone(),
+        },
+    };
+    kubernetes::Config {
+        server,
+        timeout: section.timeout,
     }
 }
 
@@ -192,20 +220,22 @@ pub fn simulated(stack: &Stack, pages: Option<&str>) -> anyhow::Result<Catalogue
     let named = |name: &str| ServiceName::parse(name);
     let database: Arc<dyn Database> = Arc::new(stack.database());
     let cache: Arc<dyn Cache> = Arc::new(stack.cache());
-    Ok(Catalogue::new(services, None, Some(platform))
-        .with_probes(
-            vec![Named {
-                name: named("postgres")?,
-                service: named("postgres")?,
-                probe: database,
-            }],
-            vec![Named {
-                name: named("redis")?,
-                service: named("redis")?,
-                probe: cache,
-            }],
-        )
-        .with_web(Web::new(asked)?, figures))
+    Ok(
+        Catalogue::new(services, [(PlatformKey::Simulated, platform)])
+            .with_probes(
+                vec![Named {
+                    name: named("postgres")?,
+                    service: named("postgres")?,
+                    probe: database,
+                }],
+                vec![Named {
+                    name: named("redis")?,
+                    service: named("redis")?,
+                    probe: cache,
+                }],
+            )
+            .with_web(Web::new(asked)?, figures),
+    )
 }
 
 /// Who asks web addresses: those of the configured services always, public ones, and the private

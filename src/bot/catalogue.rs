@@ -1,10 +1,12 @@
 //! The services and where they run.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Refusal;
 use crate::command::nearest;
-use crate::domain::{Line, Service, ServiceName, Target};
+use crate::domain::service::PlatformKey;
+use crate::domain::{Line, Service, ServiceName};
 use crate::platform::Platform;
 use crate::probe::prometheus::Prometheus;
 use crate::probe::web::Web;
@@ -35,8 +37,7 @@ impl<P: ?Sized> Clone for Named<P> {
 #[derive(Clone, Default)]
 pub struct Catalogue {
     services: Vec<Service>,
-    docker: Option<Arc<dyn Platform>>,
-    simulated: Option<Arc<dyn Platform>>,
+    platforms: BTreeMap<PlatformKey, Arc<dyn Platform>>,
     databases: Vec<Named<dyn Database>>,
     caches: Vec<Named<dyn Cache>>,
     web: Option<Arc<Web>>,
@@ -47,13 +48,11 @@ impl Catalogue {
     /// A catalogue of these services; a platform that no service names may be left out.
     pub fn new(
         services: Vec<Service>,
-        docker: Option<Arc<dyn Platform>>,
-        simulated: Option<Arc<dyn Platform>>,
+        platforms: impl IntoIterator<Item = (PlatformKey, Arc<dyn Platform>)>,
     ) -> Self {
         Self {
             services,
-            docker,
-            simulated,
+            platforms: platforms.into_iter().collect(),
             databases: Vec::new(),
             caches: Vec::new(),
             web: None,
@@ -121,7 +120,7 @@ impl Catalogue {
 
     /// The platforms in use.
     pub fn platforms(&self) -> impl Iterator<Item = &Arc<dyn Platform>> {
-        self.docker.iter().chain(&self.simulated)
+        self.platforms.values()
     }
 
     /// The service of this name, with its platform.
@@ -157,12 +156,8 @@ impl Catalogue {
     }
 
     pub(super) fn platform(&self, service: &Service) -> Result<Arc<dyn Platform>, Refusal> {
-        match service.target {
-            Target::Compose { .. } | Target::Container { .. } => &self.docker,
-            Target::Simulated { .. } => &self.simulated,
-        }
-        .clone()
-        .ok_or_else(|| {
+        let platform = self.platforms.get(&service.target.platform());
+        platform.cloned().ok_or_else(|| {
             Refusal::new(
                 Line::new()
                     .text("No platform is set up for ")

@@ -224,6 +224,10 @@ fn stats_message(
                     {
                         warnings.push(format!("{} uses over 90 % of its memory", replica.replica));
                     }
+                    if replica.pids == 0 {
+                        // The platform does not count these.
+                        continue;
+                    }
                     detail.push_str(&format!(
                         "{name:<12} net {}↓ {}↑  disk {}r {}w  {} pids\n",
                         duration::bytes_text(replica.network_rx_bytes),

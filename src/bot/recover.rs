@@ -84,11 +84,12 @@ impl Bot {
         started: Instant,
     ) -> Outcome {
         let marks = &row.record.before;
+        let intent = row.intent();
         let patience = self.settings().patience;
         let deadline = Instant::now() + patience.stop + patience.healthy;
         let fates = loop {
             let fates = match self
-                .insist(|| platform.restart_fate(service, marks, row.intended_at))
+                .insist(|| platform.restart_fate(service, marks, &intent))
                 .await
             {
                 Ok(fates) => fates,
@@ -130,7 +131,9 @@ impl Bot {
             return outcome_failed(&row.record, &cause, after, started).after_crash(&found);
         }
         // Nothing left: the call then only awaits that all are well.
-        let result = platform.restart(service, Some(&left), patience, sink).await;
+        let result = platform
+            .restart(service, Some(&left), &intent, patience, sink)
+            .await;
         let found = match left.len() {
             0 => found,
             n => format!("{found}, the other {n} were restarted then"),

@@ -14,7 +14,8 @@ use super::tour;
 use crate::app::{App, Plan};
 use crate::bot::{Access, Catalogue, Settings, Shelf};
 use crate::domain::Person;
-use crate::domain::service::Patience;
+use crate::domain::service::{Patience, PlatformKey};
+use crate::platform::Platform;
 use crate::platform::docker::Docker;
 use crate::probe::web::{self, Web};
 use crate::sandbox::page;
@@ -194,5 +195,8 @@ async fn docker_catalogue() -> anyhow::Result<Catalogue> {
         !services.is_empty(),
         "the local Docker Engine has no Compose services: start some, or leave --docker out"
     );
-    Ok(Catalogue::new(services, Some(Arc::new(docker)), None))
+    Ok(Catalogue::new(
+        services,
+        [(PlatformKey::Docker, Arc::new(docker) as Arc<dyn Platform>)],
+    ))
 }

@@ -17,6 +17,7 @@ use crate::domain::{Guarded, Service, ServiceName, Severity};
 
 mod access;
 mod alerts;
+mod clusters;
 mod mask;
 mod probes;
 mod problem;
@@ -32,6 +33,7 @@ mod urls;
 #[cfg(test)]
 mod tests;
 
+pub use clusters::ClusterSection;
 pub use problem::{ConfigErrors, Level, Location, Problem};
 
 /// Looks up an environment variable.
@@ -51,6 +53,8 @@ pub struct Config {
     /// `[docker] host`: `unix:///…` or `tcp://host:port`; default: where the `docker` command
     /// would look.
     pub docker_host: Option<String>,
+    /// `[[cluster]]`, in the file's order, each name once.
+    pub clusters: Vec<ClusterSection>,
     /// `[access]`
     pub access: AccessSection,
     /// `[policy]`

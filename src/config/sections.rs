@@ -12,13 +12,13 @@ use super::reader::{At, Reader, kind_of};
 use super::source::Report;
 use super::{
     Config, Env, LogFormat, LogSection, PolicySection, RunbooksSection, WebSection, access, alerts,
-    probes, services, slack, store,
+    clusters, probes, services, slack, store,
 };
 use crate::command::nearest;
 use crate::domain::Guarded;
 
 /// The sections that exist and their keys, to tell where a misplaced key belongs.
-pub(super) const SECTIONS: [(&str, &[&str]); 16] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 17] = [
     ("slack", &slack::KEYS),
     ("store", &["url", "url_file"]),
     ("web", &["listen", "health_listen"]),
@@ -36,6 +36,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 16] = [
     ),
     ("log", &["level", "format"]),
     ("service", &services::KEYS),
+    ("cluster", &clusters::CLUSTER),
     ("database", &probes::DATABASE),
     ("cache", &probes::CACHE),
     ("prometheus", &probes::PROMETHEUS),
@@ -47,7 +48,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 16] = [
 ];
 
 /// Those that are lists: `[[service]]`.
-const LISTS: [&str; 4] = ["service", "database", "cache", "route"];
+const LISTS: [&str; 5] = ["service", "cluster", "database", "cache", "route"];
 
 /// Reads the whole text. What comes back counts only if nothing was reported as an error.
 pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Option<Config> {
@@ -79,7 +80,8 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         section(report, root, "check"),
         section(report, root, "runbooks"),
     );
-    let services = services::services(report, root);
+    let clusters = clusters::clusters(report, root);
+    let services = services::services(report, root, &clusters);
     let databases = probes::databases(report, root, &services, env);
     let caches = probes::caches(report, root, &services, env);
     let prometheus = probes::prometheus(report, prometheus, env);
@@ -101,6 +103,7 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         store_url: store_url.unwrap_or_else(|| SecretString::from("")),
         web,
         docker_host,
+        clusters,
         access,
         policy,
         log,

@@ -5,21 +5,26 @@ use std::ops::Range;
 
 use toml::de::DeTable;
 
+use super::clusters::{self, ClusterSection};
 use super::reader::{At, Reader, tables};
 use super::sections::elsewhere;
 use super::source::Report;
 use super::urls;
 use crate::command::nearest;
 use crate::domain::series::Metric;
+use crate::domain::service::WorkloadKind;
 use crate::domain::{Service, ServiceName, Target};
 
 /// The keys of a service.
-pub(super) const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 13] = [
     "name",
     "platform",
     "compose_project",
     "compose_service",
     "container",
+    "cluster",
+    "namespace",
+    "workload",
     "scale",
     "health",
     "check",
@@ -34,7 +39,11 @@ const MOST_LISTED: usize = 20;
 const MOST: u32 = 1_000;
 
 /// All services, in the file's order.
-pub(super) fn services(report: &mut Report<'_>, root: &DeTable<'_>) -> Vec<Service> {
+pub(super) fn services(
+    report: &mut Report<'_>,
+    root: &DeTable<'_>,
+    known: &[ClusterSection],
+) -> Vec<Service> {
     let mut names = HashMap::new();
     let mut targets = HashMap::new();
     let mut services = Vec::new();
@@ -44,12 +53,16 @@ pub(super) fn services(report: &mut Report<'_>, root: &DeTable<'_>) -> Vec<Servi
         return services;
     };
     for reader in readers {
-        let Some((at, service)) = service(report, reader, &mut names) else {
+        let Some((at, service)) = service(report, reader, &mut names, known) else {
             continue;
         };
         let target = format!("{:?}", service.target);
         if let Some(other) = targets.insert(target, service.name.clone()) {
-            let message = format!("`{}` and `{other}` are the same containers", service.name);
+            let what = match service.target {
+                Target::Kubernetes { .. } => "workload",
+                _ => "containers",
+            };
+            let message = format!("`{}` and `{other}` are the same {what}", service.name);
             report.warning(at, message, None);
         }
         services.push(service);
@@ -63,6 +76,7 @@ fn service(
     report: &mut Report<'_>,
     mut reader: Reader<'_, '_>,
     names: &mut HashMap<ServiceName, usize>,
+    known: &[ClusterSection],
 ) -> Option<(Range<usize>, Service)> {
     let header = reader.span.clone().unwrap_or_default();
     let has_name = reader.written("name").is_some();
@@ -93,10 +107,18 @@ fn service(
             }
         }
     }
-    reader.word(report, "platform", &[("docker", ())]);
-    let target = target(report, &mut reader);
+    let target = target(report, &mut reader, known);
     let scale = reader.table(report, "scale");
-    let single = matches!(target, Some(Target::Container { .. }));
+    let single = matches!(
+        target,
+        Some(
+            Target::Container { .. }
+                | Target::Kubernetes {
+                    kind: WorkloadKind::DaemonSet,
+                    ..
+                }
+        )
+    );
     let (min_replicas, max_replicas) = replicas(report, scale, single);
     let health_url = reader.text(report, "health").and_then(|text| {
         urls::http(report, "service.health", &text).map(|_| text.value.to_owned())
@@ -208,10 +230,45 @@ fn metrics(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> BTreeMap<Str
     metrics
 }
 
+/// Where it runs: the platform is the one that is named, else the one whose keys are there.
+fn target(
+    report: &mut Report<'_>,
+    reader: &mut Reader<'_, '_>,
+    known: &[ClusterSection],
+) -> Option<Target> {
+    const DOCKER: [&str; 3] = ["compose_project", "compose_service", "container"];
+    const KUBERNETES: [&str; 3] = ["cluster", "namespace", "workload"];
+    let words = [("docker", false), ("kubernetes", true)];
+    let named = reader.word(report, "platform", &words);
+    let kubernetes = named.unwrap_or_else(|| reader.written("workload").is_some());
+    let (strangers, there) = if kubernetes {
+        (DOCKER, "docker")
+    } else {
+        (KUBERNETES, "kubernetes")
+    };
+    for key in strangers {
+        if let Some(at) = reader.written(key) {
+            // Asked for, so that it is not told again as an unknown key.
+            reader.text(report, key);
+            let message = format!("`{key}` is of services on the platform {there}");
+            let hint = "a service runs in one place: leave the other's keys out".to_owned();
+            report.error(at, message, Some(hint));
+        }
+    }
+    if kubernetes {
+        clusters::target(report, reader, known)
+    } else {
+        docker_target(report, reader)
+    }
+}
+
 /// Compose labels or a container's name: one of both.
-fn target(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option<Target> {
-    let hint =
-        || Some("write either `compose_project` and `compose_service`, or `container`".to_owned());
+fn docker_target(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option<Target> {
+    let hint = || {
+        let keys = "write `compose_project` and `compose_service`, or `container`, or `namespace` \
+                    and `workload`";
+        Some(keys.to_owned())
+    };
     let header = reader.span.clone();
     let keys = ["compose_project", "compose_service", "container"];
     let [project_at, service_at, container_at] = keys.map(|key| reader.written(key));
@@ -274,8 +331,9 @@ fn replicas(report: &mut Report<'_>, mut scale: Reader<'_, '_>, single: bool) ->
     };
     let (low, high) = (min.unwrap_or(default.0), max.unwrap_or(default.1));
     if single && (low, high) != default {
-        let hint = "leave `scale` out, or name the Compose service".to_owned();
-        report.error(span, "a single container can't be scaled", Some(hint));
+        let hint = "leave `scale` out, or name a Compose service or another workload".to_owned();
+        let message = "a single container, or one pod a machine, can't be scaled";
+        report.error(span, message, Some(hint));
         return default;
     }
     if low > high {

@@ -100,11 +100,68 @@ pub enum Target {
         /// The container's name without the leading slash.
         name: String,
     },
+    /// A workload of a Kubernetes cluster.
+    Kubernetes {
+        /// Which cluster, by its name in the configuration; the only or inferred one where `None`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cluster: Option<String>,
+        /// Its namespace.
+        namespace: String,
+        /// What it is.
+        kind: WorkloadKind,
+        /// Its name there.
+        name: String,
+    },
     /// A service of the simulated stack.
     Simulated {
         /// Its name there.
         name: String,
     },
+}
+
+/// What keeps the pods of a service on Kubernetes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkloadKind {
+    /// A Deployment.
+    Deployment,
+    /// A StatefulSet.
+    StatefulSet,
+    /// A DaemonSet.
+    DaemonSet,
+}
+
+impl WorkloadKind {
+    /// The word of the configuration and of `kubectl`: `deployment`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployment",
+            Self::StatefulSet => "statefulset",
+            Self::DaemonSet => "daemonset",
+        }
+    }
+}
+
+/// One installation of a platform; the catalogue finds a service's driver by it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlatformKey {
+    /// A Docker engine.
+    Docker,
+    /// A cluster, by its name in the configuration.
+    Kubernetes(Option<String>),
+    /// The simulated stack.
+    Simulated,
+}
+
+impl Target {
+    /// Which installation of a platform this is on.
+    pub fn platform(&self) -> PlatformKey {
+        match self {
+            Self::Compose { .. } | Self::Container { .. } => PlatformKey::Docker,
+            Self::Kubernetes { cluster, .. } => PlatformKey::Kubernetes(cluster.clone()),
+            Self::Simulated { .. } => PlatformKey::Simulated,
+        }
+    }
 }
 
 /// The state of one replica.
@@ -162,6 +219,12 @@ pub struct Replica {
     pub oom_killed: bool,
     /// Image reference it runs.
     pub image: String,
+    /// The machine it is on, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The platform's word for what ails it, such as `CrashLoopBackOff` or `OOMKilled 2 min ago`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl Replica {
@@ -173,10 +236,14 @@ impl Replica {
 }
 
 /// A service as its platform sees it now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStatus {
     /// Its replicas, ordered by name (numbers in numeric order).
     pub replicas: Vec<Replica>,
+    /// What the platform says of the service as a whole, a line each, such as
+    /// `desired 3, ready 2, updated 3, available 2`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<String>,
 }
 
 impl ServiceStatus {
@@ -202,6 +269,8 @@ pub struct LogQuery {
     pub grep: Option<String>,
     /// The run before the last restart, where the platform keeps it.
     pub previous: bool,
+    /// Which container of a replica that has several; the service's own where `None`.
+    pub container: Option<String>,
 }
 
 /// One line of a log.
@@ -242,7 +311,8 @@ pub struct ReplicaStats {
     pub memory_bytes: u64,
     /// Memory limit, bytes; `None` where there is none.
     pub memory_limit_bytes: Option<u64>,
-    /// Received over the network since start, bytes.
+    /// Received over the network since start, bytes; 0 where the platform counts only processor and
+    /// memory, as in those that follow.
     pub network_rx_bytes: u64,
     /// Sent over the network since start, bytes.
     pub network_tx_bytes: u64,
@@ -295,6 +365,30 @@ pub struct Event {
     pub detail: Option<String>,
 }
 
+/// The recorded intent that a change carries out. A driver that can leave a mark at the platform
+/// marks the change with it, and so can tell later whether it was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// Its identity: unique for ever, the same when it is carried out again after a crash. At most
+    /// 63 letters, digits, `-`, `_` and `.`.
+    pub id: String,
+    /// When it was recorded.
+    pub since: Timestamp,
+    /// The run and step that it belongs to, if any: `7/restart-api`.
+    pub step: Option<String>,
+}
+
+impl Intent {
+    /// An intent that belongs to no run.
+    pub fn new(id: impl Into<String>, since: Timestamp) -> Self {
+        Self {
+            id: id.into(),
+            since,
+            step: None,
+        }
+    }
+}
+
 /// What a replica's identity and start time were before an action; the proof of what happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplicaMark {
@@ -339,6 +433,10 @@ pub struct Version {
     pub image: String,
     /// Since when it ran, where the platform knows.
     pub since: Option<Timestamp>,
+    /// In what it differs from the present one besides the image, without values:
+    /// `env LOG_LEVEL`, `resources`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
 }
 
 /// One join between a replica and the rest of the world, such as its membership of a network.

@@ -35,8 +35,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::domain::service::{
-    Event, Evidence, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service, ServiceStats,
-    ServiceStatus, Tie, Version,
+    Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service,
+    ServiceStats, ServiceStatus, Tie, Version,
 };
 use crate::platform::{Platform, PlatformError, ProgressSink};
 pub use address::{EngineConfig, Identity, Tls};
@@ -108,6 +108,7 @@ impl Platform for Docker {
         &self,
         service: &Service,
         only: Option<&[String]>,
+        _intent: &Intent,
         patience: Patience,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
@@ -118,9 +119,9 @@ impl Platform for Docker {
         &self,
         _service: &Service,
         marks: &[ReplicaMark],
-        since: Timestamp,
+        intent: &Intent,
     ) -> Result<Vec<ReplicaFate>, PlatformError> {
-        fate::restart_fate(&self.engine, marks, since).await
+        fate::restart_fate(&self.engine, marks, intent.since).await
     }
 
     async fn scalable(&self, service: &Service, replicas: u32) -> Result<(), PlatformError> {

@@ -1,6 +1,7 @@
 //! The platforms that services run on: one trait, one file a driver.
 
 pub mod docker;
+pub mod kubernetes;
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::domain::service::{
-    Event, Evidence, LogQuery, Logs, Patience, Progress, ReplicaFate, ReplicaMark, Service,
+    Event, Evidence, Intent, LogQuery, Logs, Patience, Progress, ReplicaFate, ReplicaMark, Service,
     ServiceStats, ServiceStatus, Tie, Version,
 };
 
@@ -73,22 +74,24 @@ pub trait Platform: Send + Sync {
     /// Restarts the replicas in `only` (all when `None`), one after another, each awaited until it
     /// runs and is healthy. Stops at the first that does not recover. Returns the status after.
     /// Where nothing checks the health of the last one, it is only seen to run: the caller watches
-    /// whether it stays up.
+    /// whether it stays up. The same intent again does not restart again where the platform keeps
+    /// marks; elsewhere the caller asks [`Self::restart_fate`] first.
     async fn restart(
         &self,
         service: &Service,
         only: Option<&[String]>,
+        intent: &Intent,
         patience: Patience,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError>;
 
-    /// What became of these replicas since the marks were taken; `since` is when the intent to
-    /// restart them was recorded. Used after a crash.
+    /// What became of these replicas since the marks were taken and the intent to restart them was
+    /// recorded. Used after a crash.
     async fn restart_fate(
         &self,
         service: &Service,
         marks: &[ReplicaMark],
-        since: Timestamp,
+        intent: &Intent,
     ) -> Result<Vec<ReplicaFate>, PlatformError>;
 
     /// Why this service can't be scaled to that number, if it can't; asked before anybody is asked

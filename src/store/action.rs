@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inbox::{ALIVE, oldest_good_heartbeat};
 use super::{Store, StoreError, Tx, moment};
-use crate::domain::service::{End, ReplicaMark, Tie, Version};
+use crate::domain::service::{End, Intent, ReplicaMark, Tie, Version};
 use crate::domain::{IncidentId, Outgoing, Person, ServiceName};
 
 /// All that is needed to do an action, to tell of it, and to find out later what became of it.
@@ -107,6 +107,19 @@ pub struct ActionRow {
     pub record: ActionRecord,
     /// When the intent was recorded.
     pub intended_at: jiff::Timestamp,
+}
+
+impl ActionRow {
+    /// The intent in a driver's words. The time makes it differ from the action of the same number
+    /// in another store.
+    pub fn intent(&self) -> Intent {
+        let step = self.record.step.as_ref();
+        Intent {
+            id: format!("{}-{}", self.id, self.intended_at.as_microsecond()),
+            since: self.intended_at,
+            step: step.map(|step| format!("{}/{}", step.run, step.path)),
+        }
+    }
 }
 
 type Row = (i64, String, i64);

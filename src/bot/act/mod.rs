@@ -194,7 +194,12 @@ impl Bot {
         let patience = self.settings().patience;
         let mut evidence = None;
         let result = match &row.record.what {
-            ActionKind::Restart => platform.restart(service, None, patience, sink).await,
+            ActionKind::Restart => {
+                let intent = row.intent();
+                platform
+                    .restart(service, None, &intent, patience, sink)
+                    .await
+            }
             ActionKind::Scale(n) => platform.scale(service, *n, patience, sink).await,
             ActionKind::Deploy { version, .. } => {
                 platform.deploy(service, version, patience, sink).await
@@ -267,7 +272,7 @@ impl Bot {
                 let mut cause = error.to_string();
                 if let (PlatformError::Timeout { .. }, ActionKind::Restart) = (&error, &record.what)
                     && let Ok(fates) = platform
-                        .restart_fate(service, &record.before, row.intended_at)
+                        .restart_fate(service, &record.before, &row.intent())
                         .await
                 {
                     let restarted = fates

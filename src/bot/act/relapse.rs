@@ -64,6 +64,7 @@ impl Bot {
                 since: None,
                 grep: None,
                 previous: false,
+                container: None,
             };
             // Without its last words it is still told.
             if let Ok(logs) = platform.logs(service, &last).await {

@@ -225,6 +225,7 @@ async fn errors(
         since: Some(now - WINDOW),
         grep: None,
         previous: false,
+        container: None,
     };
     let logs = tokio::time::timeout(PATIENCE, platform.logs(service, &query)).await;
     let logs = logs.ok()?.ok()?;

@@ -196,7 +196,8 @@ mod tests {
     use super::*;
     use crate::bot::{Access, Catalogue, Settings, Shelf};
     use crate::domain::ServiceName;
-    use crate::domain::service::{Patience, Service, Target};
+    use crate::domain::service::{Patience, PlatformKey, Service, Target};
+    use crate::platform::Platform;
     use crate::platform::docker::Docker;
     use crate::probe::Http;
     use crate::probe::prometheus::Prometheus;
@@ -218,8 +219,9 @@ mod tests {
             metrics: BTreeMap::new(),
             depends_on: Vec::new(),
         };
-        let docker = Arc::new(Docker::new(Some("tcp://127.0.0.1:1")).unwrap());
-        let catalogue = Catalogue::new(vec![api], Some(docker), None)
+        let docker = Docker::new(Some("tcp://127.0.0.1:1")).unwrap();
+        let docker: Arc<dyn Platform> = Arc::new(docker);
+        let catalogue = Catalogue::new(vec![api], [(PlatformKey::Docker, docker)])
             .with_web(Web::new(Config::default()).unwrap(), prometheus);
         let settings = Settings {
             command: "/treasury".into(),

@@ -324,6 +324,7 @@ async fn logs(bot: Bot, of: OfLogs) -> Result<(Lines, Message), Fault> {
         since: of.since.map(|ago| bot.store().now() - ago.0),
         grep: of.grep,
         previous: of.previous,
+        container: None,
     };
     let logs = platform.logs(service, &query).await?;
     let message = logs_message(service, &query, of.since.map(|since| since.0), &logs);

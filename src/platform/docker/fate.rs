@@ -108,6 +108,8 @@ mod tests {
             exit_code: None,
             oom_killed: false,
             image: "web".into(),
+            node: None,
+            note: None,
         }
     }
 

@@ -78,9 +78,9 @@ pub(super) async fn with_replaced(
             ],
         ),
         Target::Container { name } => ("name", vec![name.clone()]),
-        Target::Simulated { name } => {
+        Target::Simulated { name } | Target::Kubernetes { name, .. } => {
             return Err(PlatformError::Unsupported(format!(
-                "{name} is simulated: it does not run on Docker"
+                "{name} does not run on Docker"
             )));
         }
     };
@@ -113,7 +113,10 @@ pub(super) async fn status(
     if replicas.is_empty() {
         return Err(missing(engine, &service.target).await?);
     }
-    Ok(ServiceStatus { replicas })
+    Ok(ServiceStatus {
+        replicas,
+        facts: Vec::new(),
+    })
 }
 
 /// One container now; `None` if it is gone.
@@ -173,6 +176,8 @@ pub(super) fn to_replica(facts: &ContainerInspectResponse) -> Replica {
             .and_then(|config| config.image.clone())
             .or_else(|| facts.image.clone())
             .unwrap_or_default(),
+        node: None,
+        note: None,
     }
 }
 
@@ -270,7 +275,9 @@ async fn missing(engine: &Engine, target: &Target) -> Result<PlatformError, Plat
             let labels = format!("{PROJECT}={project} and {SERVICE}={service}");
             (format!("a container with the labels {labels}"), mend)
         }
-        Target::Container { name } | Target::Simulated { name } => {
+        Target::Container { name }
+        | Target::Simulated { name }
+        | Target::Kubernetes { name, .. } => {
             let all: Vec<Found> = list(engine, None)
                 .await?
                 .into_iter()

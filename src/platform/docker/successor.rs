@@ -295,6 +295,7 @@ mod tests {
             id: "sha256:new".into(),
             image: "web:2".into(),
             since: None,
+            changes: Vec::new(),
         };
         let made = successor(
             serde_json::from_value(facts).unwrap(),

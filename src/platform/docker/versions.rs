@@ -66,6 +66,7 @@ pub(super) fn present(facts: &ContainerInspectResponse) -> Version {
         image: image.clone(),
         since: find::time(facts.created.as_deref()),
         id,
+        changes: Vec::new(),
     }
 }
 
@@ -92,6 +93,7 @@ fn former(facts: &ContainerInspectResponse) -> Vec<Version> {
                 id: one.id,
                 image: one.image.chars().take(300).collect(),
                 since: one.since,
+                changes: Vec::new(),
             });
         }
     }
@@ -104,7 +106,11 @@ pub(super) fn previous(facts: &ContainerInspectResponse, next: &str) -> String {
     let listed: Vec<Former> = ran
         .filter(|version| version.id != next)
         .take(KEPT)
-        .map(|Version { id, image, since }| Former { id, image, since })
+        .map(
+            |Version {
+                 id, image, since, ..
+             }| Former { id, image, since },
+        )
         .collect();
     // Texts and times can't fail; without a history there is still a service.
     serde_json::to_string(&listed).unwrap_or_else(|_| "[]".to_owned())
@@ -133,6 +139,7 @@ pub(super) async fn deployable(
         id,
         image: named,
         since: None,
+        changes: Vec::new(),
     })
 }
 

@@ -107,6 +107,7 @@ pub(super) fn ended(c: &Container) -> PlatformError {
 pub(super) fn status(world: &World, role: Role) -> ServiceStatus {
     ServiceStatus {
         replicas: world.of(role).map(Container::view).collect(),
+        facts: Vec::new(),
     }
 }
 

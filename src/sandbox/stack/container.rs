@@ -176,6 +176,8 @@ impl Container {
             exit_code: self.exit_code,
             oom_killed: self.oom_killed,
             image: self.image.clone(),
+            node: None,
+            note: None,
         }
     }
 

@@ -70,6 +70,7 @@ fn version(role: Role, tag: &str, since: Option<Timestamp>) -> Version {
         id: format!("sha256:{}", hex(&Sha256::digest(&image))),
         image,
         since,
+        changes: Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::stories::{all_lines, events, noon, restart, scale, service, stack, status};
+use super::stories::{all_lines, events, intent, noon, restart, scale, service, stack, status};
 use super::{Fault, Role, Stack, StackConfig};
 use crate::domain::service::{LogQuery, Patience, ReplicaFate, ReplicaMark, Target};
 use crate::platform::{Platform, PlatformError, ProgressSink};
@@ -18,7 +18,10 @@ async fn given_restarts_hang_then_it_times_out_and_its_fate_is_known_later() {
     let marks: Vec<ReplicaMark> = before.replicas.iter().map(Into::into).collect();
     let fate = async |stack: &Stack| {
         let service = service(Role::Frontend);
-        stack.restart_fate(&service, &marks, noon()).await.unwrap()
+        stack
+            .restart_fate(&service, &marks, &intent())
+            .await
+            .unwrap()
     };
     assert_eq!(fate(&stack).await, [ReplicaFate::Untouched; 2]);
 
@@ -66,7 +69,7 @@ async fn given_the_engine_is_gone_or_rights_are_missing_then_calls_say_so() {
         stack.logs(&api, &all_lines()).await.err(),
         stack.stats(&api).await.err(),
         stack.events(&api, noon()).await.err(),
-        stack.restart_fate(&api, &[], noon()).await.err(),
+        stack.restart_fate(&api, &[], &intent()).await.err(),
         stack.scalable(&api, 2).await.err(),
         restart(&stack, Role::Api).await.err(),
         scale(&stack, Role::Api, 3).await.err(),
@@ -87,6 +90,7 @@ async fn a_restart_goes_from_replica_to_replica_and_can_be_limited_to_some() {
         .restart(
             &service(Role::Frontend),
             Some(&only),
+            &intent(),
             Patience::default(),
             &ProgressSink::none(),
         )
@@ -127,6 +131,7 @@ async fn a_restart_goes_from_replica_to_replica_and_can_be_limited_to_some() {
         .restart(
             &service(Role::Frontend),
             Some(&missing),
+            &intent(),
             Patience::default(),
             &ProgressSink::none(),
         )

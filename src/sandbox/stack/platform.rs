@@ -15,7 +15,7 @@ use super::driver::Stack;
 use super::role::Role;
 use super::{deploy, isolate};
 use crate::domain::service::{
-    Event, Evidence, Health, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service,
+    Event, Evidence, Health, Intent, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service,
     ServiceStats, ServiceStatus, Tie, Version,
 };
 use crate::platform::{Platform, PlatformError, ProgressSink};
@@ -74,6 +74,7 @@ impl Platform for Stack {
         &self,
         service: &Service,
         only: Option<&[String]>,
+        _intent: &Intent,
         patience: Patience,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
@@ -105,13 +106,13 @@ impl Platform for Stack {
         &self,
         service: &Service,
         marks: &[ReplicaMark],
-        since: Timestamp,
+        intent: &Intent,
     ) -> Result<Vec<ReplicaFate>, PlatformError> {
         let world = self.world();
         asked(&world, service)?;
         let fate = |mark: &ReplicaMark| match world.find(&mark.id) {
             None => ReplicaFate::Gone,
-            Some(c) if c.started_since(mark, since) => ReplicaFate::Restarted,
+            Some(c) if c.started_since(mark, intent.since) => ReplicaFate::Restarted,
             Some(c) if c.is_changing() => ReplicaFate::UnderWay,
             Some(_) => ReplicaFate::Untouched,
         };

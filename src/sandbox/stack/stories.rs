@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::domain::service::{
-    Health, LogQuery, Patience, Progress, ReplicaState, Service, ServiceStatus,
+    Health, Intent, LogQuery, Patience, Progress, ReplicaState, Service, ServiceStatus,
 };
 use crate::platform::{Platform, PlatformError, ProgressSink};
 
@@ -40,10 +40,21 @@ pub(super) async fn status(stack: &Stack, role: Role) -> ServiceStatus {
     stack.status(&service(role)).await.unwrap()
 }
 
+/// An intent of noon.
+pub(super) fn intent() -> Intent {
+    Intent::new("1", noon())
+}
+
 pub(super) async fn restart(stack: &Stack, role: Role) -> Result<ServiceStatus, PlatformError> {
     let patience = Patience::default();
     stack
-        .restart(&service(role), None, patience, &ProgressSink::none())
+        .restart(
+            &service(role),
+            None,
+            &intent(),
+            patience,
+            &ProgressSink::none(),
+        )
         .await
 }
 
@@ -64,6 +75,7 @@ pub(super) fn all_lines() -> LogQuery {
         since: None,
         grep: None,
         previous: false,
+        container: None,
     }
 }
 

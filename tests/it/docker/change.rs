@@ -5,11 +5,11 @@ use std::time::Duration;
 use bollard::query_parameters::KillContainerOptions;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use treasury_bot::domain::service::{Patience, ReplicaFate, ReplicaMark, Service};
+use treasury_bot::domain::service::{Intent, Patience, ReplicaFate, ReplicaMark, Service};
 use treasury_bot::platform::docker::Docker;
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
-use crate::support::engine::{IGNORES, OBEYS, Stack, check, eventually};
+use crate::support::engine::{IGNORES, OBEYS, Stack, check, eventually, intent};
 
 pub fn patience(stop: u64, healthy: u64) -> Patience {
     Patience {
@@ -39,7 +39,7 @@ async fn replicas_are_restarted_one_after_another() {
     let sink = ProgressSink::new(sender);
     let status = stack
         .driver
-        .restart(&web, None, patience(5, 20), &sink)
+        .restart(&web, None, &intent(), patience(5, 20), &sink)
         .await
         .unwrap();
     assert!(status.is_well());
@@ -81,21 +81,21 @@ async fn replicas_are_restarted_one_after_another() {
     let quiet = ProgressSink::none();
     let status = stack
         .driver
-        .restart(&web, Some(&only), patience(5, 20), &quiet)
+        .restart(&web, Some(&only), &intent(), patience(5, 20), &quiet)
         .await
         .unwrap();
     assert_eq!(status.replicas[0].started_at, after[0].started_at);
     assert!(status.replicas[1].started_at > after[1].started_at);
     let again = stack
         .driver
-        .restart(&web, Some(&[]), patience(5, 20), &quiet)
+        .restart(&web, Some(&[]), &intent(), patience(5, 20), &quiet)
         .await
         .unwrap();
     assert_eq!(again, status);
     let unknown = ["0".repeat(64)];
     let error = stack
         .driver
-        .restart(&web, Some(&unknown), patience(5, 20), &quiet)
+        .restart(&web, Some(&unknown), &intent(), patience(5, 20), &quiet)
         .await;
     assert!(matches!(error, Err(PlatformError::NotFound { .. })));
     assert_eq!(stack.driver.status(&web).await.unwrap(), status);
@@ -124,7 +124,7 @@ async fn a_replica_that_ends_after_its_restart_is_told_with_its_last_words() {
         let before = marks(&stack.driver, &entry).await;
         let result = stack
             .driver
-            .restart(&entry, None, patience(5, 20), &quiet)
+            .restart(&entry, None, &intent(), patience(5, 20), &quiet)
             .await;
         let Err(PlatformError::Unwell { what }) = result else {
             panic!("{result:?}");
@@ -151,7 +151,7 @@ async fn a_replica_that_does_not_get_healthy_in_time_is_told() {
     let ill = stack.service("ill");
     let result = stack
         .driver
-        .restart(&ill, None, patience(5, 3), &quiet)
+        .restart(&ill, None, &intent(), patience(5, 3), &quiet)
         .await;
     let Err(PlatformError::Unwell { what }) = result else {
         panic!("{result:?}");
@@ -167,7 +167,7 @@ async fn a_replica_that_does_not_get_healthy_in_time_is_told() {
     let slow = stack.service("slow");
     let result = stack
         .driver
-        .restart(&slow, None, patience(5, 2), &quiet)
+        .restart(&slow, None, &intent(), patience(5, 2), &quiet)
         .await;
     assert!(
         matches!(result, Err(PlatformError::Timeout { .. })),
@@ -188,7 +188,7 @@ async fn a_restart_that_the_engine_goes_on_with_is_never_untouched() {
     let fates = async || {
         stack
             .driver
-            .restart_fate(&web, &marks, since)
+            .restart_fate(&web, &marks, &Intent::new("1", since))
             .await
             .unwrap()
     };
@@ -199,7 +199,9 @@ async fn a_restart_that_the_engine_goes_on_with_is_never_untouched() {
     let (driver, entry) = (Docker::new(None).unwrap(), web.clone());
     let bot = tokio::spawn(async move {
         let quiet = ProgressSink::none();
-        driver.restart(&entry, None, patience(60, 20), &quiet).await
+        driver
+            .restart(&entry, None, &intent(), patience(60, 20), &quiet)
+            .await
     });
     eventually("the engine's signal", async || {
         let events = stack.driver.events(&web, since).await.unwrap();

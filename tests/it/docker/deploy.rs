@@ -31,6 +31,7 @@ async fn image(stack: &Stack, tag: &str, script: &str) -> Version {
                 .unwrap(),
             image,
             since: None,
+            changes: Vec::new(),
         },
         Err(error) => panic!("{error}"),
     }

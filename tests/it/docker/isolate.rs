@@ -11,7 +11,7 @@ use treasury_bot::domain::service::Tie;
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
 use super::change::patience;
-use crate::support::engine::{OBEYS, Stack};
+use crate::support::engine::{OBEYS, Stack, intent};
 
 /// A network with a subnet of its own, on which addresses can be asked for. Returns the first
 /// three numbers of its addresses.
@@ -163,7 +163,7 @@ async fn a_service_is_cut_off_and_comes_back_with_its_names_and_addresses() {
     let soon = patience(5, 20);
     stack
         .driver
-        .restart(&web, Some(&only), soon, &quiet)
+        .restart(&web, Some(&only), &intent(), soon, &quiet)
         .await
         .unwrap();
     assert_eq!(stack.driver.ties(&web).await.unwrap(), []);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use treasury_bot::domain::service::{Health, LogQuery, Patience, ReplicaState, Target};
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
-use crate::support::engine::{OBEYS, Stack, check, entry, eventually};
+use crate::support::engine::{OBEYS, Stack, check, entry, eventually, intent};
 
 fn newest(lines: usize) -> LogQuery {
     LogQuery {
@@ -14,6 +14,7 @@ fn newest(lines: usize) -> LogQuery {
         since: None,
         grep: None,
         previous: false,
+        container: None,
     }
 }
 
@@ -152,7 +153,7 @@ async fn the_previous_run_has_its_own_lines() {
     let (patience, quiet) = (Patience::default(), ProgressSink::none());
     stack
         .driver
-        .restart(&web, None, patience, &quiet)
+        .restart(&web, None, &intent(), patience, &quiet)
         .await
         .unwrap();
     let lines = stack.driver.logs(&web, &query).await.unwrap().lines;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use treasury_bot::app::App;
 use treasury_bot::bot::Catalogue;
+use treasury_bot::domain::service::PlatformKey;
 use treasury_bot::domain::{EntryKind, IncidentId, ServiceName, Stream};
 use treasury_bot::platform::Platform;
 use treasury_bot::platform::docker::Docker;
@@ -44,7 +45,7 @@ async fn a_container_that_ends_a_second_after_its_restart_is_told_in_the_same_me
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite://{}", folder.path().join("bot.db").display());
     let docker: Arc<dyn Platform> = Arc::new(Docker::new(None).unwrap());
-    let catalogue = Catalogue::new(vec![service], Some(docker), None);
+    let catalogue = Catalogue::new(vec![service], [(PlatformKey::Docker, docker)]);
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let plan = plan(&sandbox, &Scenery::default(), listen, store, catalogue);
     let app = App::start(plan, CancellationToken::new()).await.unwrap();

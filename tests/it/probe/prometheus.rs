@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use treasury_bot::bot::{Bot, Catalogue, Fault, answer_key};
+use treasury_bot::domain::service::PlatformKey;
 use treasury_bot::domain::{Content, Door, Message, Person, Place, Reply, Request, Tone};
 use treasury_bot::platform::Platform;
 use treasury_bot::probe::prometheus::{Config, Prometheus};
@@ -99,7 +100,7 @@ impl Terminal {
             ]);
         }
         let platform: Arc<dyn Platform> = Arc::new(stack);
-        let catalogue = Catalogue::new(services, None, Some(platform)).with_web(
+        let catalogue = Catalogue::new(services, [(PlatformKey::Simulated, platform)]).with_web(
             Web::new(web::Config::default()).unwrap(),
             Some(probe(server)),
         );

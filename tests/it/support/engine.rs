@@ -19,7 +19,7 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, MutexGuard};
-use treasury_bot::domain::service::{Service, ServiceName, Target};
+use treasury_bot::domain::service::{Intent, Service, ServiceName, Target};
 use treasury_bot::platform::docker::Docker;
 
 /// A process that ends at once when it is told to.
@@ -290,6 +290,11 @@ pub fn check(script: &str, retries: i64) -> HealthConfig {
         retries: Some(retries),
         ..HealthConfig::default()
     }
+}
+
+/// The intent of a restart that nobody recorded.
+pub fn intent() -> Intent {
+    Intent::new("1", jiff::Timestamp::now())
 }
 
 /// Looks until there is something, for at most 20 s.

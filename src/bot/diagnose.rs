@@ -202,6 +202,8 @@ fn stats_message(
         match result {
             Err(error) => warnings.push(format!("{}: {error}", service.name)),
             Ok(stats) => {
+                let note = stats.note.as_ref();
+                warnings.extend(note.map(|note| format!("{}: {note}", service.name)));
                 oldest = Some(oldest.map_or(stats.taken_at, |at| at.min(stats.taken_at)));
                 for replica in &stats.replicas {
                     let memory = match (replica.memory_percent(), replica.memory_limit_bytes) {

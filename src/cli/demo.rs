@@ -197,6 +197,6 @@ async fn docker_catalogue() -> anyhow::Result<Catalogue> {
     );
     Ok(Catalogue::new(
         services,
-        [(PlatformKey::Docker, Arc::new(docker) as Arc<dyn Platform>)],
+        [(PlatformKey::Docker(None), Arc::new(docker) as Arc<dyn Platform>)],
     ))
 }

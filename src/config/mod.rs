@@ -18,6 +18,7 @@ use crate::domain::{Guarded, Service, ServiceName, Severity};
 mod access;
 mod alerts;
 mod clusters;
+mod engines;
 mod mask;
 mod probes;
 mod problem;
@@ -34,6 +35,7 @@ mod urls;
 mod tests;
 
 pub use clusters::ClusterSection;
+pub use engines::EngineSection;
 pub use problem::{ConfigErrors, Level, Location, Problem};
 
 /// Looks up an environment variable.
@@ -50,9 +52,10 @@ pub struct Config {
     pub store_url: SecretString,
     /// `[web]`
     pub web: WebSection,
-    /// `[docker] host`: `unix:///…` or `tcp://host:port`; default: where the `docker` command
-    /// would look.
-    pub docker_host: Option<String>,
+    /// `[docker]`: the default engine.
+    pub docker: EngineSection,
+    /// `[[engine]]`, in the file's order, each name once.
+    pub engines: Vec<EngineSection>,
     /// `[[cluster]]`, in the file's order, each name once.
     pub clusters: Vec<ClusterSection>,
     /// `[access]`

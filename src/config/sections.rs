@@ -12,17 +12,18 @@ use super::reader::{At, Reader, kind_of};
 use super::source::Report;
 use super::{
     Config, Env, LogFormat, LogSection, PolicySection, RunbooksSection, WebSection, access, alerts,
-    clusters, probes, services, slack, store,
+    clusters, engines, probes, services, slack, store,
 };
 use crate::command::nearest;
 use crate::domain::Guarded;
 
 /// The sections that exist and their keys, to tell where a misplaced key belongs.
-pub(super) const SECTIONS: [(&str, &[&str]); 17] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 18] = [
     ("slack", &slack::KEYS),
     ("store", &["url", "url_file"]),
     ("web", &["listen", "health_listen"]),
-    ("docker", &["host"]),
+    ("docker", &engines::DOCKER),
+    ("engine", &engines::ENGINE),
     ("access", &["viewers", "responders", "commanders"]),
     (
         "policy",
@@ -48,7 +49,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 17] = [
 ];
 
 /// Those that are lists: `[[service]]`.
-const LISTS: [&str; 5] = ["service", "cluster", "database", "cache", "route"];
+const LISTS: [&str; 6] = ["service", "engine", "cluster", "database", "cache", "route"];
 
 /// Reads the whole text. What comes back counts only if nothing was reported as an error.
 pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Option<Config> {
@@ -71,7 +72,7 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
     let store_url = store::url(report, store, env);
     let slack = slack::slack(report, slack, env);
     let web = self::web(report, web);
-    let docker_host = store::docker(report, docker);
+    let docker = engines::docker(report, docker);
     let access = access::access(report, access);
     let policy = self::policy(report, policy);
     let log = self::log(report, log);
@@ -81,7 +82,12 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         section(report, root, "runbooks"),
     );
     let clusters = clusters::clusters(report, root);
-    let services = services::services(report, root, &clusters);
+    let engines = engines::engines(report, root);
+    let known = services::Known {
+        clusters: &clusters,
+        engines: &engines,
+    };
+    let services = services::services(report, root, &known);
     let databases = probes::databases(report, root, &services, env);
     let caches = probes::caches(report, root, &services, env);
     let prometheus = probes::prometheus(report, prometheus, env);
@@ -102,7 +108,8 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         slack: slack?,
         store_url: store_url.unwrap_or_else(|| SecretString::from("")),
         web,
-        docker_host,
+        docker,
+        engines,
         clusters,
         access,
         policy,

@@ -6,6 +6,7 @@
 //! - `versions`, `deploy`, `successor`: another image; `image`, `container`: what it takes
 //! - `logs`, `stats`, `events`: looking on
 //! - `ties`, `isolate`, `evidence`: a service that is cut off and examined
+//! - `swarm`: services of a Swarm, whose containers are Swarm's to change
 
 mod address;
 mod container;
@@ -24,6 +25,7 @@ mod restart;
 mod scale;
 mod stats;
 mod successor;
+mod swarm;
 mod ties;
 mod tls;
 mod versions;
@@ -36,12 +38,13 @@ use jiff::Timestamp;
 
 use crate::domain::service::{
     Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service,
-    ServiceStats, ServiceStatus, Tie, Version,
+    ServiceStats, ServiceStatus, Target, Tie, Version,
 };
 use crate::platform::{Platform, PlatformError, ProgressSink};
 pub use address::{EngineConfig, Identity, Tls};
 use engine::{ASK, Engine};
 use stats::Samplers;
+use swarm::Swarm;
 
 /// This platform's name in errors.
 const PLATFORM: &str = "Docker";
@@ -71,6 +74,18 @@ impl Docker {
             samplers: Samplers::default(),
         })
     }
+
+    /// The Swarm service that this is, if it is one.
+    fn swarm<'a>(&'a self, service: &'a Service) -> Option<Swarm<'a>> {
+        let Target::Swarm { service: name, .. } = &service.target else {
+            return None;
+        };
+        Some(Swarm {
+            engine: &self.engine,
+            service,
+            name,
+        })
+    }
 }
 
 #[async_trait]
@@ -85,14 +100,23 @@ impl Platform for Docker {
     }
 
     async fn status(&self, service: &Service) -> Result<ServiceStatus, PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return swarm::status(swarm).await;
+        }
         find::status(&self.engine, service).await
     }
 
     async fn logs(&self, service: &Service, query: &LogQuery) -> Result<Logs, PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return swarm::logs(swarm, query).await;
+        }
         logs::logs(&self.engine, service, query).await
     }
 
     async fn stats(&self, service: &Service) -> Result<ServiceStats, PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return swarm::stats(swarm, &self.engine, &self.samplers).await;
+        }
         self.samplers.stats(&self.engine, service).await
     }
 
@@ -101,6 +125,9 @@ impl Platform for Docker {
         service: &Service,
         since: Timestamp,
     ) -> Result<Vec<Event>, PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return swarm::events(swarm, since).await;
+        }
         events::events(&self.engine, service, since).await
     }
 
@@ -108,23 +135,32 @@ impl Platform for Docker {
         &self,
         service: &Service,
         only: Option<&[String]>,
-        _intent: &Intent,
+        intent: &Intent,
         patience: Patience,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return swarm::restart(swarm, only, intent, patience, progress).await;
+        }
         restart::restart(&self.engine, service, only, patience, progress).await
     }
 
     async fn restart_fate(
         &self,
-        _service: &Service,
+        service: &Service,
         marks: &[ReplicaMark],
         intent: &Intent,
     ) -> Result<Vec<ReplicaFate>, PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return swarm::fate(swarm, marks, intent).await;
+        }
         fate::restart_fate(&self.engine, marks, intent.since).await
     }
 
     async fn scalable(&self, service: &Service, replicas: u32) -> Result<(), PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return swarm::scalable(swarm).await;
+        }
         scale::scalable(&self.engine, service, replicas).await
     }
 
@@ -135,14 +171,23 @@ impl Platform for Docker {
         patience: Patience,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return swarm::scale(swarm, replicas, patience, progress).await;
+        }
         scale::scale(&self.engine, service, replicas, patience, progress).await
     }
 
     async fn versions(&self, service: &Service) -> Result<Vec<Version>, PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return swarm::versions(swarm).await;
+        }
         versions::versions(&self.engine, service).await
     }
 
     async fn deployable(&self, service: &Service, image: &str) -> Result<Version, PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return swarm::deployable(swarm, image).await;
+        }
         versions::deployable(&self.engine, service, image).await
     }
 
@@ -153,6 +198,9 @@ impl Platform for Docker {
         patience: Patience,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return Box::pin(swarm::deploy(swarm, version, patience, progress)).await;
+        }
         // Boxed: its state is 20 KB.
         Box::pin(deploy::deploy(
             &self.engine,
@@ -165,10 +213,16 @@ impl Platform for Docker {
     }
 
     async fn ties(&self, service: &Service) -> Result<Vec<Tie>, PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return Err(swarm::no_isolation(swarm));
+        }
         ties::ties(&self.engine, service).await
     }
 
     async fn evidence(&self, service: &Service) -> Result<Vec<Evidence>, PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return Err(swarm::no_isolation(swarm));
+        }
         evidence::evidence(&self.engine, service).await
     }
 
@@ -178,6 +232,9 @@ impl Platform for Docker {
         ties: &[Tie],
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return Err(swarm::no_isolation(swarm));
+        }
         isolate::isolate(&self.engine, service, ties, progress).await
     }
 
@@ -187,6 +244,9 @@ impl Platform for Docker {
         ties: &[Tie],
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
+        if let Some(swarm) = self.swarm(service) {
+            return Err(swarm::no_isolation(swarm));
+        }
         isolate::release(&self.engine, service, ties, progress).await
     }
 }

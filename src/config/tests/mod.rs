@@ -75,7 +75,7 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(config.store_url.expose_secret(), "sqlite://treasury-bot.db");
     assert_eq!(config.web.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.web.health_listen, None);
-    assert_eq!(config.docker_host, None);
+    assert_eq!(config.docker.host, None);
     assert_eq!(config.access, AccessSection::default());
     assert_eq!(config.policy.confirm, Guarded::all());
     assert_eq!(config.policy.second_person, [Guarded::Isolate].into());
@@ -159,7 +159,7 @@ scale.max = 1
     );
     assert_eq!(config.web.listen.to_string(), "[::1]:1");
     assert_eq!(config.web.health_listen.unwrap().to_string(), "0.0.0.0:2");
-    assert_eq!(config.docker_host.unwrap(), "tcp://127.0.0.1:2375");
+    assert_eq!(config.docker.host.unwrap(), "tcp://127.0.0.1:2375");
     assert_eq!(config.access.viewers, ["*"]);
     assert_eq!(config.access.responders, ["U1", "S2"]);
     assert_eq!(config.access.commanders, ["W3"]);
@@ -173,6 +173,7 @@ scale.max = 1
         panic!("{:?}", config.services)
     };
     let web = Target::Compose {
+        engine: None,
         project: "treasury".to_owned(),
         service: "web".to_owned(),
     };
@@ -192,6 +193,7 @@ scale.max = 1
     assert_eq!(
         db.target,
         Target::Container {
+            engine: None,
             name: "treasury-db".to_owned()
         }
     );

@@ -48,6 +48,11 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Its address, for people.
+    pub(super) fn host(&self) -> &str {
+        &self.address.host
+    }
+
     /// The client. The only cause of failure is a socket file that is not there.
     pub(super) fn client(&self) -> Result<&bollard::Docker, PlatformError> {
         if let Some(client) = self.client.get() {

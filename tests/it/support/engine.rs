@@ -97,6 +97,7 @@ impl Stack {
     /// The catalogue's entry for a service of this project.
     pub fn service(&self, name: &str) -> Service {
         entry(Target::Compose {
+            engine: None,
             project: self.project.clone(),
             service: name.to_owned(),
         })

@@ -29,7 +29,7 @@ impl Bot {
         // Asked at the same time: one platform that hangs doesn't hold up the others.
         let results = join_all(services.iter().map(|service| async {
             match self.catalogue().platform(service) {
-                Ok(platform) => platform.status(service).await,
+                Ok(platform) => soon(platform.name(), platform.status(service)).await,
                 Err(refusal) => Err(PlatformError::Unsupported(refusal.title.plain())),
             }
         }))
@@ -114,6 +114,9 @@ impl Bot {
     ) -> Vec<(&'s Service, Result<ServiceStats, PlatformError>)> {
         join_all(services.iter().map(|service| async move {
             let stats = match self.catalogue().platform(service) {
+                Ok(platform) if services.len() > 1 => {
+                    soon(platform.name(), platform.stats(service)).await
+                }
                 Ok(platform) => platform.stats(service).await,
                 Err(refusal) => Err(PlatformError::Unsupported(refusal.title.plain())),
             };
@@ -172,6 +175,24 @@ impl Bot {
             return;
         }
     }
+}
+
+/// An answer about many services waits no longer for one of them. First samples take this long.
+const SOON: Duration = Duration::from_millis(2_800);
+
+/// What a platform answers soon, or that it does not.
+async fn soon<T>(
+    platform: &'static str,
+    answer: impl Future<Output = Result<T, PlatformError>>,
+) -> Result<T, PlatformError> {
+    let answer = tokio::time::timeout(SOON, answer).await;
+    answer.unwrap_or_else(|_| {
+        Err(PlatformError::Timeout {
+            platform,
+            what: "its answer".to_owned(),
+            after: SOON,
+        })
+    })
 }
 
 /// Samples older than this are told at once, and then told anew.

@@ -10,6 +10,7 @@ use crate::domain::alert::Auto;
 use crate::domain::{Guarded, Severity, Target};
 
 mod bad;
+mod engines;
 mod mistakes;
 mod probes;
 mod secrets;
@@ -205,7 +206,7 @@ scale.max = 1
 fn the_example_loads_and_names_every_key() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/treasury-bot.example.toml");
     let config = Config::load(&path, &all_secrets).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(config.services.len(), 3);
+    assert_eq!(config.services.len(), 4);
     assert_eq!((config.databases.len(), config.caches.len()), (1, 1));
     assert_eq!(config.warnings, []);
     let text = std::fs::read_to_string(&path).unwrap();
@@ -230,21 +231,21 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 71);
+    assert_eq!(keys, 88);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()
         .partition(|problem| problem.message.contains("can't read /"));
     // The passwords of database and cache, Prometheus' and the alerts' token, the certificate
-    // authorities, the folder of runbooks.
-    assert_eq!(unreadable.len(), 6, "{problems:?}");
+    // authorities, the folder of runbooks, an engine's TLS files.
+    assert_eq!(unreadable.len(), 9, "{problems:?}");
     assert_eq!(others.len(), 1, "{problems:?}");
     assert_eq!(others[0].message, "`store` has both `url` and `url_file`");
     let problems = match Config::parse(&all, "treasury-bot.toml", &|_| None) {
         Ok(config) => panic!("{config:?}"),
         Err(errors) => errors.problems,
     };
-    assert_eq!(problems.len(), 10, "{problems:?}");
+    assert_eq!(problems.len(), 13, "{problems:?}");
 }
 
 /// A file of lines that are nearly right, some with the secret `S3CRET`.

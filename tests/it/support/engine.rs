@@ -317,7 +317,7 @@ fn label(name: &str, value: &str) -> (String, String) {
 }
 
 /// A file system with `/bin/busybox` alone.
-fn tar() -> Vec<u8> {
+pub fn tar() -> Vec<u8> {
     let paths = std::env::var_os("PATH").unwrap();
     let found: Option<PathBuf> = std::env::split_paths(&paths)
         .map(|path| path.join("busybox"))

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::versions::PREVIOUS;
 use super::super::{image, wait};
-use super::rollout::{Rollout, follow};
+use super::rollout::follow;
 use super::service::{Seen, change, image_of, label, set_label};
 use super::versions::ASKED;
 use super::Swarm;
@@ -109,10 +109,7 @@ async fn put_back(
              service rollback {name}`"
         ),
         Ok(_) => match follow(swarm, patience, progress).await {
-            Ok(seen) if seen.rollout() == Rollout::Done => {
-                format!("{error}\n{name} was put back to {image} and is well")
-            }
-            Ok(_) => format!("{error}\n{name} was put back to {image}"),
+            Ok(_) => format!("{error}\n{name} was put back to {image} and is well"),
             Err(other) => format!("{error}\n{name} was put back to {image}, but: {other}"),
         },
     };

@@ -206,7 +206,7 @@ scale.max = 1
 fn the_example_loads_and_names_every_key() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/treasury-bot.example.toml");
     let config = Config::load(&path, &all_secrets).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(config.services.len(), 4);
+    assert_eq!(config.services.len(), 5);
     assert_eq!((config.databases.len(), config.caches.len()), (1, 1));
     assert_eq!(config.warnings, []);
     let text = std::fs::read_to_string(&path).unwrap();

@@ -116,9 +116,7 @@ fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dyn Pl
     let keys = config.services.iter().map(|one| one.target.platform());
     let drivers = keys.collect::<BTreeSet<_>>().into_iter().map(|key| {
         let driver: Arc<dyn Platform> = match &key {
-            PlatformKey::Docker(name) => {
-                Arc::new(Docker::with(engine(config, name.as_deref()))?)
-            }
+            PlatformKey::Docker(name) => Arc::new(Docker::with(engine(config, name.as_deref()))?),
             PlatformKey::Kubernetes(name) => {
                 Arc::new(Kubernetes::new(cluster(config, name.as_deref())))
             }

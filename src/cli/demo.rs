@@ -197,6 +197,9 @@ async fn docker_catalogue() -> anyhow::Result<Catalogue> {
     );
     Ok(Catalogue::new(
         services,
-        [(PlatformKey::Docker(None), Arc::new(docker) as Arc<dyn Platform>)],
+        [(
+            PlatformKey::Docker(None),
+            Arc::new(docker) as Arc<dyn Platform>,
+        )],
     ))
 }

@@ -253,7 +253,10 @@ pub(super) fn target(
 }
 
 /// The engine that a service names; the outer `None` after an error.
-#[expect(clippy::option_option, reason = "an error, the default one, or this one")]
+#[expect(
+    clippy::option_option,
+    reason = "an error, the default one, or this one"
+)]
 fn on(
     report: &mut Report<'_>,
     reader: &mut Reader<'_, '_>,

@@ -34,8 +34,16 @@ fn several_engines_are_named_and_found() {
          [[service]]\nname = 'c'\nswarm_service = 'shop_web'\nengine = 'us-1'\nscale.min = 0\n",
     );
     let config = load(&folder).unwrap();
-    assert_eq!(told(&config.warnings), [""; 0], "the same name on two engines is no double");
-    let names: Vec<_> = config.engines.iter().map(|one| one.name.as_deref()).collect();
+    assert_eq!(
+        told(&config.warnings),
+        [""; 0],
+        "the same name on two engines is no double"
+    );
+    let names: Vec<_> = config
+        .engines
+        .iter()
+        .map(|one| one.name.as_deref())
+        .collect();
     assert_eq!(names, [Some("eu"), Some("us-1")]);
     let (certificate, key) = config.engines[0].identity.as_ref().unwrap();
     assert!(certificate.starts_with(b"-----BEGIN CERTIFICATE"));
@@ -52,8 +60,14 @@ fn several_engines_are_named_and_found() {
         engine: engine("us-1"),
         service: "shop_web".to_owned(),
     };
-    assert_eq!(targets, [&container(None), &container(engine("eu")), &swarm]);
-    let keys = config.services.iter().map(|one| one.target.platform().to_string());
+    assert_eq!(
+        targets,
+        [&container(None), &container(engine("eu")), &swarm]
+    );
+    let keys = config
+        .services
+        .iter()
+        .map(|one| one.target.platform().to_string());
     let expected = ["Docker", "Docker engine eu", "Docker engine us-1"];
     assert_eq!(keys.collect::<Vec<_>>(), expected);
 }
@@ -75,7 +89,10 @@ fn each_mistake_of_an_engine_is_found_where_it_is() {
             "[[engine]]\nname = 'A b'\nhost = 'https://a'\n".to_owned(),
             "2:8 an engine can't be called `A b` (use lower-case letters, digits and `-`, at most 63)",
         ),
-        (format!("{eu}{eu}"), "5:8 a second engine `eu` (the first is in line 2)"),
+        (
+            format!("{eu}{eu}"),
+            "5:8 a second engine `eu` (the first is in line 2)",
+        ),
         (
             "[[engine]]\nname = 'a'\nhost = 'ssh://a'\n".to_owned(),
             "3:8 `engine.host` can't be `ssh://a` (write `unix:///var/run/docker.sock`, \
@@ -138,7 +155,10 @@ fn each_mistake_of_an_engine_is_found_where_it_is() {
     let folder = folder(&format!("{eu}ca_file = 'words'\n"));
     let told = told(&load(&folder).unwrap_err().problems);
     assert!(told[0].starts_with("4:11 `engine.ca_file`: "), "{told:?}");
-    assert!(told[0].ends_with("words holds no certificate in PEM"), "{told:?}");
+    assert!(
+        told[0].ends_with("words holds no certificate in PEM"),
+        "{told:?}"
+    );
 }
 
 #[test]

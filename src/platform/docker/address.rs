@@ -187,7 +187,10 @@ fn context(folder: &Path, name: &str) -> Result<(String, Option<Tls>), PlatformE
     } else {
         None
     };
-    Ok((host.to_owned(), tls.filter(|_| !host.starts_with("unix://"))))
+    Ok((
+        host.to_owned(),
+        tls.filter(|_| !host.starts_with("unix://")),
+    ))
 }
 
 /// `ca.pem`, `cert.pem` and `key.pem`, those that are there.
@@ -343,14 +346,23 @@ mod tests {
         assert_eq!(host, "tcp://eu:2376");
         assert_eq!(tls.unwrap().ca.unwrap(), b"eu's");
         assert_eq!(docker(&[], &files[..2]).0, "tcp://eu:2376");
-        assert_eq!(docker(&[("DOCKER_CONTEXT", "default")], &files).0, DEFAULT_HOST);
-        assert_eq!(docker(&[("DOCKER_HOST", "unix:///x")], &files).0, "unix:///x");
+        assert_eq!(
+            docker(&[("DOCKER_CONTEXT", "default")], &files).0,
+            DEFAULT_HOST
+        );
+        assert_eq!(
+            docker(&[("DOCKER_HOST", "unix:///x")], &files).0,
+            "unix:///x"
+        );
         let env = |name: &str| (name == "DOCKER_CONTEXT").then(|| "gone".to_owned());
         let env = |name: &str| match name {
             "HOME" => Some("/nowhere".to_owned()),
             name => env(name),
         };
         let error = local(&env).unwrap_err().to_string();
-        assert!(error.contains("`gone`") && error.contains("docker context ls"), "{error}");
+        assert!(
+            error.contains("`gone`") && error.contains("docker context ls"),
+            "{error}"
+        );
     }
 }

@@ -66,9 +66,7 @@ impl Engine {
                 .map_err(|error| self.error(error))?,
             Way::Plain => bollard::Docker::connect_with_http(host, seconds, version)
                 .map_err(|error| self.error(error))?,
-            Way::Tls { authority, tls } => {
-                tls::client(&self.address, authority, tls, seconds)?
-            }
+            Way::Tls { authority, tls } => tls::client(&self.address, authority, tls, seconds)?,
         };
         Ok(self.client.get_or_init(|| client))
     }

@@ -105,7 +105,10 @@ fn event(
     at: Timestamp,
     names: &HashMap<&str, &str>,
 ) -> Option<(String, Event)> {
-    let of = [EventMessageTypeEnum::CONTAINER, EventMessageTypeEnum::SERVICE];
+    let of = [
+        EventMessageTypeEnum::CONTAINER,
+        EventMessageTypeEnum::SERVICE,
+    ];
     if !message.typ.is_some_and(|typ| of.contains(&typ)) {
         return None;
     }

@@ -97,7 +97,11 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 /// What a failed call over TLS means for the operator, if it is TLS that failed.
-pub(super) fn mend(error: &(dyn StdError + 'static), address: &Address, tls: &Tls) -> Option<String> {
+pub(super) fn mend(
+    error: &(dyn StdError + 'static),
+    address: &Address,
+    tls: &Tls,
+) -> Option<String> {
     let host = &address.host;
     let said = match rustls_error(error) {
         Some(rustls::Error::InvalidCertificate(why)) => refused_by_us(why, tls),
@@ -115,7 +119,10 @@ pub(super) fn mend(error: &(dyn StdError + 'static), address: &Address, tls: &Tl
         }
         None => return None,
     };
-    Some(format!("{said}. The engine is at {host}, see {}", address.place))
+    Some(format!(
+        "{said}. The engine is at {host}, see {}",
+        address.place
+    ))
 }
 
 /// The bot does not believe the engine.
@@ -177,7 +184,10 @@ fn rustls_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::E
         if let Some(found) = error.downcast_ref::<rustls::Error>() {
             return Some(found);
         }
-        if let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        if let Some(inner) = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
             // `io::Error` shows the source of what it holds as its own.
             if let Some(found) = rustls_error(inner) {
                 return Some(found);

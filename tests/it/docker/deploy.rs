@@ -367,7 +367,10 @@ async fn one_container_by_its_name_keeps_what_it_was_given() {
     stack.start(&name, of).await;
     // The reference has moved on since it was looked up: the id counts.
     stack.import("two", "CMD [\"/bin/other\"]").await;
-    let alone = entry(Target::Container { engine: None, name: name.clone() });
+    let alone = entry(Target::Container {
+        engine: None,
+        name: name.clone(),
+    });
     let quiet = ProgressSink::none();
     let patience = patience(5, 20);
     let done = stack.driver.deploy(&alone, &two, patience, &quiet).await;

@@ -101,7 +101,12 @@ async fn a_service_is_looked_at_and_restarted_once_for_five_equal_intents() {
     assert_eq!(names(&before), ["web.1", "web.2"]);
     assert_eq!(images(&before), ["web:1", "web:1"]);
     assert_eq!(before.facts, ["desired 2, running 2"]);
-    assert!(before.replicas.iter().all(|one| one.node.is_some() && one.restarts == 0));
+    assert!(
+        before
+            .replicas
+            .iter()
+            .all(|one| one.node.is_some() && one.restarts == 0)
+    );
     let said = eventually("both have said hello", || async {
         let logs = logs(&driver, false, Some("HELLO")).await;
         (logs.lines.len() == 2).then_some(logs)
@@ -109,7 +114,11 @@ async fn a_service_is_looked_at_and_restarted_once_for_five_equal_intents() {
     .await;
     let hello = [pair("web.1", "hello"), pair("web.2", "hello")];
     assert_eq!(lines(&said), hello);
-    assert_eq!(logs(&driver, true, None).await.lines, [], "there was no task before");
+    assert_eq!(
+        logs(&driver, true, None).await.lines,
+        [],
+        "there was no task before"
+    );
     let stats = driver.stats(&web).await.unwrap();
     assert_eq!((stats.replicas.len(), &stats.note), (2, &None));
     assert_eq!(stats.replicas[1].replica, "web.2");
@@ -129,7 +138,11 @@ async fn a_service_is_looked_at_and_restarted_once_for_five_equal_intents() {
     let after = driver.status(&web).await.unwrap();
     assert_eq!(names(&after), names(&before));
     assert!(
-        before.replicas.iter().zip(&after.replicas).all(|(a, b)| a.started_at < b.started_at),
+        before
+            .replicas
+            .iter()
+            .zip(&after.replicas)
+            .all(|(a, b)| a.started_at < b.started_at),
         "{after:?}"
     );
     let fate = driver.restart_fate(&web, &marks(&before), &intent).await;
@@ -139,7 +152,10 @@ async fn a_service_is_looked_at_and_restarted_once_for_five_equal_intents() {
     while let Some(step) = steps.recv().await {
         told.push(step);
     }
-    assert!(told.iter().any(|step| step.line.starts_with("web.")), "{told:?}");
+    assert!(
+        told.iter().any(|step| step.line.starts_with("web.")),
+        "{told:?}"
+    );
     let last = told.last().unwrap();
     assert_eq!((last.done, last.total), (2, 2), "{told:?}");
 
@@ -150,7 +166,11 @@ async fn a_service_is_looked_at_and_restarted_once_for_five_equal_intents() {
     now.task_template.as_mut().unwrap().force_update = Some(0);
     assert_eq!(now, described);
 
-    assert_eq!(lines(&logs(&driver, true, None).await), hello, "before the restart");
+    assert_eq!(
+        lines(&logs(&driver, true, None).await),
+        hello,
+        "before the restart"
+    );
     let events = driver.events(&web, began).await.unwrap();
     let of = |what: &str| events.iter().filter(|event| event.what == what).count();
     assert!(of("start") >= 4, "{events:?}");
@@ -162,7 +182,10 @@ async fn a_service_is_looked_at_and_restarted_once_for_five_equal_intents() {
     // The other intent is another restart.
     let other = Intent::new("8-1", Timestamp::now());
     let none = ProgressSink::none();
-    driver.restart(&web, None, &other, SOON, &none).await.unwrap();
+    driver
+        .restart(&web, None, &other, SOON, &none)
+        .await
+        .unwrap();
     assert_eq!(engine.forced("web").await, 2);
 }
 
@@ -193,7 +216,14 @@ async fn the_number_of_tasks_is_changed_and_what_can_not_be_is_refused() {
     let error = driver.scalable(&agent, 2).await.unwrap_err();
     assert!(error.is_refusal(), "{error:?}");
     assert!(error.to_string().contains("agent is global"), "{error}");
-    assert_eq!(driver.restart(&agent, None, &intent, SOON, &none).await.unwrap().well(), 1);
+    assert_eq!(
+        driver
+            .restart(&agent, None, &intent, SOON, &none)
+            .await
+            .unwrap()
+            .well(),
+        1
+    );
     let sampled = driver.stats(&agent).await.unwrap();
     assert_eq!(sampled.replicas[0].replica, status.replicas[0].name);
 
@@ -203,18 +233,31 @@ async fn the_number_of_tasks_is_changed_and_what_can_not_be_is_refused() {
         driver.release(&agent, &[], &none).await.map(drop),
     ] {
         let error = error.unwrap_err();
-        assert!(error.is_refusal() && error.to_string().contains("can't be isolated"), "{error}");
+        assert!(
+            error.is_refusal() && error.to_string().contains("can't be isolated"),
+            "{error}"
+        );
     }
     let error = driver.status(&service("wbe")).await.unwrap_err();
-    assert!(error.to_string().contains("there are: agent, web"), "{error}");
+    assert!(
+        error.to_string().contains("there are: agent, web"),
+        "{error}"
+    );
     // Too much: what does not run is told with its reason, and the number that is left.
     let crash = "echo no ledger; exit 3";
     engine.import("bad:1", crash).await;
     engine.serve("bad", "bad:1", Some(0)).await;
-    let error = driver.scale(&service("bad"), 1, SOON, &none).await.unwrap_err();
+    let error = driver
+        .scale(&service("bad"), 1, SOON, &none)
+        .await
+        .unwrap_err();
     let told = error.to_string();
     assert!(matches!(error, PlatformError::Unwell { .. }), "{told}");
-    for part in ["bad.1 failed: task: non-zero exit (3)", "> no ledger", "stays at 1"] {
+    for part in [
+        "bad.1 failed: task: non-zero exit (3)",
+        "> no ledger",
+        "stays at 1",
+    ] {
         assert!(told.contains(part), "{part}: {told}");
     }
     let bad = service("bad");
@@ -233,7 +276,10 @@ async fn another_image_is_rolled_out_and_back_and_a_bad_one_is_put_back() {
     engine.import("web:2", &says("two")).await;
     let versions = driver.versions(&web).await.unwrap();
     assert_eq!(versions.len(), 1);
-    assert!(versions[0].id.starts_with("sha256:"), "exactly: {versions:?}");
+    assert!(
+        versions[0].id.starts_with("sha256:"),
+        "exactly: {versions:?}"
+    );
     let two = driver.deployable(&web, "web:2").await.unwrap();
     let status = driver.deploy(&web, &two, SOON, &none).await.unwrap();
     assert_eq!(images(&status), ["web:2", "web:2"]);
@@ -249,7 +295,10 @@ async fn another_image_is_rolled_out_and_back_and_a_bad_one_is_put_back() {
 
     // A restart in between does not make Swarm's former description ours.
     let intent = Intent::new("1-1", Timestamp::now());
-    driver.restart(&web, None, &intent, SOON, &none).await.unwrap();
+    driver
+        .restart(&web, None, &intent, SOON, &none)
+        .await
+        .unwrap();
     let versions = driver.versions(&web).await.unwrap();
     let listed: Vec<_> = versions.iter().map(|one| one.image.as_str()).collect();
     assert_eq!(listed, ["web:2", "web:1"]);
@@ -277,14 +326,23 @@ async fn another_image_is_rolled_out_and_back_and_a_bad_one_is_put_back() {
     assert_eq!(labels["owner"], "ana", "others' labels stay");
 
     // Rolling back is deploying what was before.
-    let status = driver.deploy(&web, &versions[1], SOON, &none).await.unwrap();
+    let status = driver
+        .deploy(&web, &versions[1], SOON, &none)
+        .await
+        .unwrap();
     assert_eq!(images(&status), ["web:1", "web:1"]);
     let listed = driver.versions(&web).await.unwrap();
     assert_eq!(listed[1].image, "web:2");
 
-    for (image, why) in [("web:4", "is not on the manager"), ("../x", "is not an image")] {
+    for (image, why) in [
+        ("web:4", "is not on the manager"),
+        ("../x", "is not an image"),
+    ] {
         let error = driver.deployable(&web, image).await.unwrap_err();
-        assert!(error.is_refusal() && error.to_string().contains(why), "{error}");
+        assert!(
+            error.is_refusal() && error.to_string().contains(why),
+            "{error}"
+        );
     }
 }
 
@@ -296,20 +354,33 @@ async fn a_restart_that_does_not_get_well_is_told() {
     // The image's name means another one now, and Swarm takes it at the next start.
     engine.import("web:1", "echo no ledger; exit 3").await;
     let intent = Intent::new("1-1", Timestamp::now());
-    let error = driver.restart(&web, None, &intent, SOON, &none).await.unwrap_err();
+    let error = driver
+        .restart(&web, None, &intent, SOON, &none)
+        .await
+        .unwrap_err();
     let told = error.to_string();
-    for part in ["the rollout stopped: update paused", "web.1 failed", "> no ledger"] {
+    for part in [
+        "the rollout stopped: update paused",
+        "web.1 failed",
+        "> no ledger",
+    ] {
         assert!(told.contains(part), "{part}: {told}");
     }
     eventually("the service is seen as it is", || async {
         let status = driver.status(&web).await.ok()?;
-        let paused = status.facts.iter().any(|fact| fact.starts_with("rollout paused"));
+        let paused = status
+            .facts
+            .iter()
+            .any(|fact| fact.starts_with("rollout paused"));
         (paused && !status.is_well()).then_some(())
     })
     .await;
     assert_eq!(engine.forced("web").await, 1);
     let events = driver.events(&web, intent.since).await.unwrap();
-    assert!(events.iter().any(|event| event.what == "task failed"), "{events:?}");
+    assert!(
+        events.iter().any(|event| event.what == "task failed"),
+        "{events:?}"
+    );
 }
 
 #[tokio::test]
@@ -320,7 +391,10 @@ async fn an_engine_that_is_no_manager_is_a_mistake_in_the_configuration() {
     let error = driver.status(&service("web")).await.unwrap_err();
     assert!(error.is_refusal(), "{error:?}");
     let told = error.to_string();
-    assert!(told.contains("is no Swarm manager") && told.contains(&engine.host()), "{told}");
+    assert!(
+        told.contains("is no Swarm manager") && told.contains(&engine.host()),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -371,14 +445,21 @@ async fn killed_in_the_middle_of_a_rollout_there_is_one_rollout_in_all() {
     assert_eq!(engine.forced("web").await, 1, "one rollout in all");
     let after = driver.status(&service("web")).await.unwrap();
     assert!(
-        before.replicas.iter().zip(&after.replicas).all(|(a, b)| a.started_at < b.started_at),
+        before
+            .replicas
+            .iter()
+            .zip(&after.replicas)
+            .all(|(a, b)| a.started_at < b.started_at),
         "{after:?}"
     );
     assert!(serve.end().await.success());
     let store = Store::open(&setup.store_url(), Use::Visit).await.unwrap();
     let audit = store.entries(&Stream::Audit).await.unwrap();
     let count = |kind| audit.iter().filter(|entry| entry.kind == kind).count();
-    assert_eq!((count(EntryKind::Intent), count(EntryKind::Outcome)), (1, 1));
+    assert_eq!(
+        (count(EntryKind::Intent), count(EntryKind::Outcome)),
+        (1, 1)
+    );
     store.close().await;
     sandbox.stop();
 }

@@ -174,7 +174,10 @@ async fn a_proof_that_does_not_hold_is_told_with_its_mend() {
 
     let named = format!("https://localhost:{port}");
     for (told, why) in [
-        (asked(host(), Some(&other), Some(&good)).await, "another authority than that in ca_file"),
+        (
+            asked(host(), Some(&other), Some(&good)).await,
+            "another authority than that in ca_file",
+        ),
         (asked(host(), None, Some(&good)).await, "set ca_file"),
         (asked(host(), ca, None).await, "set cert_file and key_file"),
         (
@@ -185,16 +188,25 @@ async fn a_proof_that_does_not_hold_is_told_with_its_mend() {
             asked(host(), ca, Some(&other.client(false))).await,
             "does not accept the bot's certificate",
         ),
-        (asked(named, ca, Some(&good)).await, "its certificate is for other names"),
+        (
+            asked(named, ca, Some(&good)).await,
+            "its certificate is for other names",
+        ),
         (asked(tcp, None, None).await, "it wants TLS"),
     ] {
         assert!(told.contains(why), "{why}: {told}");
-        assert!(told.contains("[[engine]] vault"), "where to mend it: {told}");
+        assert!(
+            told.contains("[[engine]] vault"),
+            "where to mend it: {told}"
+        );
     }
 
     let (_late, port, _files) = authority.engine(&authority.server(true)).await;
     let told = asked(format!("https://127.0.0.1:{port}"), ca, Some(&good)).await;
-    assert!(told.contains("its certificate has expired: renew it on the engine's host"), "{told}");
+    assert!(
+        told.contains("its certificate has expired: renew it on the engine's host"),
+        "{told}"
+    );
 
     // Something that speaks no TLS.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -264,7 +276,10 @@ async fn an_engine_that_hangs_does_not_keep_back_what_is_known_of_the_other() {
     assert!(answer.status().is_success());
     let ready: serde_json::Value = answer.json().await.unwrap();
     assert_eq!(ready["platforms"]["Docker"], "reachable");
-    assert_eq!(ready["platforms"]["Docker engine far"], "no answer within 2 s");
+    assert_eq!(
+        ready["platforms"]["Docker engine far"],
+        "no answer within 2 s"
+    );
 
     far.signal("CONT");
     ana.types(HOME, "/treasury status till-far").await.unwrap();
@@ -295,15 +310,27 @@ async fn tls_files_that_do_not_fit_are_found_before_anything_is_asked() {
     let trimmed = one.key.trim();
     assert_eq!(with(&authority.pem, &one.certificate, trimmed), Ok(()));
     for (result, why) in [
-        (with("x", &one.certificate, &one.key), "ca_file holds no certificate"),
-        (with(&authority.pem, "x", &one.key), "cert_file holds no certificate"),
-        (with(&authority.pem, &one.certificate, "x"), "key_file holds no private key"),
+        (
+            with("x", &one.certificate, &one.key),
+            "ca_file holds no certificate",
+        ),
+        (
+            with(&authority.pem, "x", &one.key),
+            "cert_file holds no certificate",
+        ),
+        (
+            with(&authority.pem, &one.certificate, "x"),
+            "key_file holds no private key",
+        ),
         (
             with(&authority.pem, &one.certificate, &other.key),
             "cert_file and key_file don't fit together",
         ),
     ] {
         let told = result.unwrap_err();
-        assert!(told.contains(why) && told.contains("[docker] host"), "{told}");
+        assert!(
+            told.contains(why) && told.contains("[docker] host"),
+            "{told}"
+        );
     }
 }

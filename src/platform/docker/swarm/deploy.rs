@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::super::versions::PREVIOUS;
 use super::super::{image, wait};
+use super::Swarm;
 use super::rollout::follow;
 use super::service::{Seen, change, image_of, label, set_label};
 use super::versions::ASKED;
-use super::Swarm;
 use crate::domain::service::{Patience, ServiceStatus, Version};
 use crate::platform::{PlatformError, ProgressSink};
 
@@ -101,7 +101,10 @@ async fn put_back(
         before.put(spec);
         true
     });
-    let image = before.asked.as_deref().filter(|_| image::is_id(&before.image));
+    let image = before
+        .asked
+        .as_deref()
+        .filter(|_| image::is_id(&before.image));
     let image = image.unwrap_or(&before.image);
     let text = match back.await {
         Err(other) => format!(

@@ -8,10 +8,10 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::super::engine::{ASK, Engine};
+use super::super::events as engine_events;
 use super::super::find::{self, Found};
 use super::super::logs::{Of, Wanted, clean, merged, read};
 use super::super::stats::Samplers;
-use super::super::events as engine_events;
 use super::Swarm;
 use super::service::Seen;
 use super::tasks::{exit_code, has_failed, is_running, task_state, words};
@@ -62,8 +62,10 @@ pub(in super::super) async fn logs(
         let of = Of::Task(task.id.as_deref().unwrap_or_default());
         reading.push(read(swarm.engine, of, name, &wanted));
     }
-    let all: Vec<Result<Logs, PlatformError>> =
-        stream::iter(reading).buffer_unordered(AT_ONCE).collect().await;
+    let all: Vec<Result<Logs, PlatformError>> = stream::iter(reading)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
     let (mut found, mut failed) = (Vec::new(), None);
     for one in all {
         match one {
@@ -120,7 +122,10 @@ pub(in super::super) async fn events(
     let mut events: Vec<Event> = told.events.into_iter().map(|(_, event)| event).collect();
     for place in seen.places() {
         for task in place.tasks {
-            let at = task.status.as_ref().and_then(|status| find::time(status.timestamp.as_deref()));
+            let at = task
+                .status
+                .as_ref()
+                .and_then(|status| find::time(status.timestamp.as_deref()));
             let Some(at) = at.filter(|at| *at >= since && has_failed(task)) else {
                 continue;
             };

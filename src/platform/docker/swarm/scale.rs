@@ -71,7 +71,8 @@ pub(in super::super) async fn scale(
             return Ok(seen.status());
         }
         let failed = places.iter().find_map(|place| {
-            let new = |task: &&&bollard::models::Task| has_failed(task) && !known.contains(&&task.id);
+            let new =
+                |task: &&&bollard::models::Task| has_failed(task) && !known.contains(&&task.id);
             place.tasks.iter().find(new).map(|task| (place, *task))
         });
         let overdue = begun.elapsed() > longest;

@@ -228,6 +228,10 @@ mod tests {
         assert_eq!(shown("api:1@sha256:77", &spec), "api:1");
         assert_eq!(shown(&id, &spec), "api:2");
         let other = id.replace("0a", "0b");
-        assert_eq!(shown(&other, &spec), other, "the label tells of the present one only");
+        assert_eq!(
+            shown(&other, &spec),
+            other,
+            "the label tells of the present one only"
+        );
     }
 }

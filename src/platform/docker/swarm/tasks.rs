@@ -51,7 +51,9 @@ impl Seen<'_> {
         }
         for place in &mut places {
             let created = |task: &&Task| find::time(task.created_at.as_deref());
-            place.tasks.sort_by_key(|task| std::cmp::Reverse(created(task)));
+            place
+                .tasks
+                .sort_by_key(|task| std::cmp::Reverse(created(task)));
         }
         places.sort_by(|a, b| find::by_name(&a.name, &b.name));
         places
@@ -107,22 +109,29 @@ impl Seen<'_> {
         let at = find::time(status.timestamp.as_deref());
         let state = state(task);
         let ended = matches!(state, ReplicaState::Exited | ReplicaState::Dead);
-        let spec = task.spec.as_ref().and_then(|spec| spec.container_spec.as_ref());
+        let spec = task
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.container_spec.as_ref());
         let health = match (state, status.state) {
             (ReplicaState::Running, Some(TaskState::STARTING)) => Health::Starting,
             // A task whose check fails is ended by Swarm.
-            (ReplicaState::Running, _)
-                if spec.is_some_and(|spec| spec.health_check.is_some()) =>
-            {
+            (ReplicaState::Running, _) if spec.is_some_and(|spec| spec.health_check.is_some()) => {
                 Health::Healthy
             }
             _ => Health::Unchecked,
         };
         let failed: Vec<&Task> = place.failed().collect();
-        let last = if ended { Some(task) } else { failed.first().copied() };
+        let last = if ended {
+            Some(task)
+        } else {
+            failed.first().copied()
+        };
         let code = last.and_then(exit_code);
         let note = if state == ReplicaState::Running {
-            failed.first().map(|task| format!("before: {}", words(task)))
+            failed
+                .first()
+                .map(|task| format!("before: {}", words(task)))
         } else {
             let before = failed.first().filter(|_| !ended);
             let before = before.map_or(String::new(), |task| format!("; before: {}", words(task)));
@@ -194,7 +203,9 @@ pub(super) fn exit_code(task: &Task) -> Option<i64> {
 /// What a task is and why: `failed: task: non-zero exit (1)`.
 pub(super) fn words(task: &Task) -> String {
     let status = task.status.clone().unwrap_or_default();
-    let state = status.state.map_or("new".to_owned(), |state| state.to_string());
+    let state = status
+        .state
+        .map_or("new".to_owned(), |state| state.to_string());
     let why = status.err.filter(|err| !err.is_empty()).or(status.message);
     match why {
         Some(why) if !why.is_empty() && why != state => {

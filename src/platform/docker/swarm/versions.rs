@@ -154,11 +154,22 @@ pub(in super::super) async fn deployable(
     let client = swarm.engine.client()?;
     let asked = client.inspect_registry_image(wanted, None);
     let limit = super::super::engine::ACT;
-    match swarm.engine.call("the registry's answer", limit, asked).await {
+    match swarm
+        .engine
+        .call("the registry's answer", limit, asked)
+        .await
+    {
         Ok(found) => {
             let digest = found.descriptor.digest.unwrap_or_default();
             let exact = format!("{wanted}@{digest}");
-            Ok(version(if digest.is_empty() { wanted.to_owned() } else { exact }, name.to_owned()))
+            Ok(version(
+                if digest.is_empty() {
+                    wanted.to_owned()
+                } else {
+                    exact
+                },
+                name.to_owned(),
+            ))
         }
         // The machines may have it, or rights of their own to fetch it.
         Err(_) if own.is_some() => Ok(version(wanted.to_owned(), name.to_owned())),

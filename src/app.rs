@@ -15,13 +15,15 @@ use tokio_util::sync::CancellationToken;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::bot::{Access, AlertSettings, Bot, Catalogue, MailSettings, Named, Settings, Shelf};
-use crate::config::{ClusterSection, Config, EmailSection, EmailSecurity, SlackMode};
+use crate::config::{
+    ClusterSection, Config, EmailSection, EmailSecurity, EngineSection, SlackMode,
+};
 use crate::domain::alert::Routes;
 use crate::domain::service::{MetricsPage, Patience, PlatformKey};
 use crate::domain::{Person, ServiceName};
 use crate::notify::{Security, Smtp, SmtpConfig};
 use crate::platform::Platform;
-use crate::platform::docker::Docker;
+use crate::platform::docker::{Docker, EngineConfig, Identity, Tls};
 use crate::platform::kubernetes::{self, Kubernetes};
 use crate::probe::alertmanager::{self, Alertmanager};
 use crate::probe::postgres::{self, Postgres};
@@ -135,7 +137,7 @@ fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dyn Pl
     let keys = config.services.iter().map(|one| one.target.platform());
     let drivers = keys.collect::<BTreeSet<_>>().into_iter().map(|key| {
         let driver: Arc<dyn Platform> = match &key {
-            PlatformKey::Docker => Arc::new(Docker::new(config.docker_host.as_deref())?),
+            PlatformKey::Docker(name) => Arc::new(Docker::with(engine(config, name.as_deref()))?),
             PlatformKey::Kubernetes(name) => {
                 Arc::new(Kubernetes::new(cluster(config, name.as_deref())))
             }
@@ -144,6 +146,25 @@ fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dyn Pl
         Ok((key, driver))
     });
     drivers.collect()
+}
+
+/// What `[docker]`, or the `[[engine]]` of this name, says.
+fn engine(config: &Config, name: Option<&str>) -> EngineConfig {
+    let section = name.map_or(Some(&config.docker), |name| {
+        let named = |one: &&EngineSection| one.name.as_deref() == Some(name);
+        config.engines.iter().find(named)
+    });
+    let section = section.cloned().unwrap_or_default();
+    EngineConfig {
+        name: section.name,
+        host: section.host,
+        tls: Tls {
+            ca: section.ca,
+            identity: section
+                .identity
+                .map(|(certificate, key)| Identity { certificate, key }),
+        },
+    }
 }
 
 /// What `[[cluster]]` says of the one of this name.

@@ -133,8 +133,8 @@ impl Catalogue {
     }
 
     /// The platforms in use.
-    pub fn platforms(&self) -> impl Iterator<Item = &Arc<dyn Platform>> {
-        self.platforms.values()
+    pub fn platforms(&self) -> impl Iterator<Item = (&PlatformKey, &Arc<dyn Platform>)> {
+        self.platforms.iter()
     }
 
     /// The service of this name, with its platform.

@@ -202,6 +202,9 @@ async fn docker_catalogue() -> anyhow::Result<Catalogue> {
     );
     Ok(Catalogue::new(
         services,
-        [(PlatformKey::Docker, Arc::new(docker) as Arc<dyn Platform>)],
+        [(
+            PlatformKey::Docker(None),
+            Arc::new(docker) as Arc<dyn Platform>,
+        )],
     ))
 }

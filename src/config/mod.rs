@@ -22,6 +22,7 @@ mod alertmanager;
 mod alerts;
 mod clusters;
 mod email;
+mod engines;
 mod inlets;
 mod mask;
 mod probes;
@@ -39,6 +40,7 @@ mod urls;
 mod tests;
 
 pub use clusters::ClusterSection;
+pub use engines::EngineSection;
 pub use problem::{ConfigErrors, Level, Location, Problem};
 
 /// Looks up an environment variable.
@@ -55,9 +57,10 @@ pub struct Config {
     pub store_url: SecretString,
     /// `[web]`
     pub web: WebSection,
-    /// `[docker] host`: `unix:///…` or `tcp://host:port`; default: where the `docker` command
-    /// would look.
-    pub docker_host: Option<String>,
+    /// `[docker]`: the default engine.
+    pub docker: EngineSection,
+    /// `[[engine]]`, in the file's order, each name once.
+    pub engines: Vec<EngineSection>,
     /// `[[cluster]]`, in the file's order, each name once.
     pub clusters: Vec<ClusterSection>,
     /// `[access]`

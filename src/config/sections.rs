@@ -12,17 +12,18 @@ use super::reader::{At, Reader, kind_of};
 use super::source::Report;
 use super::{
     Config, Env, LogFormat, LogSection, PolicySection, RunbooksSection, WebSection, access,
-    alertmanager, alerts, clusters, email, inlets, probes, services, slack, store,
+    alertmanager, alerts, clusters, email, engines, inlets, probes, services, slack, store,
 };
 use crate::command::nearest;
 use crate::domain::Guarded;
 
 /// The sections that exist and their keys, to tell where a misplaced key belongs.
-pub(super) const SECTIONS: [(&str, &[&str]); 21] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 22] = [
     ("slack", &slack::KEYS),
     ("store", &["url", "url_file"]),
     ("web", &["listen", "health_listen", "public_url"]),
-    ("docker", &["host"]),
+    ("docker", &engines::DOCKER),
+    ("engine", &engines::ENGINE),
     ("access", &["viewers", "responders", "commanders"]),
     (
         "policy",
@@ -52,8 +53,8 @@ pub(super) const SECTIONS: [(&str, &[&str]); 21] = [
 ];
 
 /// Those that are lists: `[[service]]`.
-const LISTS: [&str; 7] = [
-    "service", "cluster", "database", "cache", "route", "source", "person",
+const LISTS: [&str; 8] = [
+    "service", "engine", "cluster", "database", "cache", "route", "source", "person",
 ];
 
 /// Reads the whole text. What comes back counts only if nothing was reported as an error.
@@ -77,7 +78,7 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
     let store_url = store::url(report, store, env);
     let slack = slack::slack(report, slack, env);
     let web = self::web(report, web);
-    let docker_host = store::docker(report, docker);
+    let docker = engines::docker(report, docker);
     let access = access::access(report, access);
     let policy = self::policy(report, policy);
     let log = self::log(report, log);
@@ -87,7 +88,12 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         section(report, root, "runbooks"),
     );
     let clusters = clusters::clusters(report, root);
-    let services = services::services(report, root, &clusters);
+    let engines = engines::engines(report, root);
+    let known = services::Known {
+        clusters: &clusters,
+        engines: &engines,
+    };
+    let services = services::services(report, root, &known);
     let databases = probes::databases(report, root, &services, env);
     let caches = probes::caches(report, root, &services, env);
     let prometheus = probes::prometheus(report, prometheus, env);
@@ -115,7 +121,8 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         slack: slack?,
         store_url: store_url.unwrap_or_else(|| SecretString::from("")),
         web,
-        docker_host,
+        docker,
+        engines,
         clusters,
         access,
         policy,

@@ -6,6 +6,7 @@ use std::ops::Range;
 use toml::de::DeTable;
 
 use super::clusters::{self, ClusterSection};
+use super::engines::{self, EngineSection};
 use super::reader::{At, Reader, tables};
 use super::sections::elsewhere;
 use super::source::Report;
@@ -16,12 +17,14 @@ use crate::domain::service::{MetricsPage, WorkloadKind};
 use crate::domain::{Service, ServiceName, Target};
 
 /// The keys of a service.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 16] = [
     "name",
     "platform",
     "compose_project",
     "compose_service",
     "container",
+    "swarm_service",
+    "engine",
     "cluster",
     "namespace",
     "workload",
@@ -39,11 +42,17 @@ const MOST_LISTED: usize = 20;
 /// The most replicas that may be configured.
 const MOST: u32 = 1_000;
 
+/// The installations of platforms that services can be on.
+pub(super) struct Known<'a> {
+    pub(super) clusters: &'a [ClusterSection],
+    pub(super) engines: &'a [EngineSection],
+}
+
 /// All services, in the file's order.
 pub(super) fn services(
     report: &mut Report<'_>,
     root: &DeTable<'_>,
-    known: &[ClusterSection],
+    known: &Known<'_>,
 ) -> Vec<Service> {
     let mut names = HashMap::new();
     let mut targets = HashMap::new();
@@ -61,6 +70,7 @@ pub(super) fn services(
         if let Some(other) = targets.insert(target, service.name.clone()) {
             let what = match service.target {
                 Target::Kubernetes { .. } => "workload",
+                Target::Swarm { .. } => "Swarm service",
                 _ => "containers",
             };
             let message = format!("`{}` and `{other}` are the same {what}", service.name);
@@ -77,7 +87,7 @@ fn service(
     report: &mut Report<'_>,
     mut reader: Reader<'_, '_>,
     names: &mut HashMap<ServiceName, usize>,
-    known: &[ClusterSection],
+    known: &Known<'_>,
 ) -> Option<(Range<usize>, Service)> {
     let header = reader.span.clone().unwrap_or_default();
     let has_name = reader.written("name").is_some();
@@ -279,10 +289,16 @@ fn metrics_page(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option<
 fn target(
     report: &mut Report<'_>,
     reader: &mut Reader<'_, '_>,
-    known: &[ClusterSection],
+    known: &Known<'_>,
 ) -> Option<Target> {
-    const DOCKER: [&str; 3] = ["compose_project", "compose_service", "container"];
-    const KUBERNETES: [&str; 3] = ["cluster", "namespace", "workload"];
+    const DOCKER: &[&str] = &[
+        "compose_project",
+        "compose_service",
+        "container",
+        "swarm_service",
+        "engine",
+    ];
+    const KUBERNETES: &[&str] = &["cluster", "namespace", "workload"];
     let words = [("docker", false), ("kubernetes", true)];
     let named = reader.word(report, "platform", &words);
     let kubernetes = named.unwrap_or_else(|| reader.written("workload").is_some());
@@ -291,7 +307,7 @@ fn target(
     } else {
         (KUBERNETES, "kubernetes")
     };
-    for key in strangers {
+    for key in strangers.iter().copied() {
         if let Some(at) = reader.written(key) {
             // Asked for, so that it is not told again as an unknown key.
             reader.text(report, key);
@@ -301,62 +317,9 @@ fn target(
         }
     }
     if kubernetes {
-        clusters::target(report, reader, known)
+        clusters::target(report, reader, known.clusters)
     } else {
-        docker_target(report, reader)
-    }
-}
-
-/// Compose labels or a container's name: one of both.
-fn docker_target(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option<Target> {
-    let hint = || {
-        let keys = "write `compose_project` and `compose_service`, or `container`, or `namespace` \
-                    and `workload`";
-        Some(keys.to_owned())
-    };
-    let header = reader.span.clone();
-    let keys = ["compose_project", "compose_service", "container"];
-    let [project_at, service_at, container_at] = keys.map(|key| reader.written(key));
-    let [project, service, container] = keys.map(|key| {
-        let text = reader.text(report, key)?;
-        let good = !text.value.is_empty()
-            && text
-                .value
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-        if !good {
-            let message = format!("`service.{key}` can't be `{}`", text.value);
-            let hint = "write it as `docker ps` shows it: letters, digits, `_`, `.` and `-`";
-            report.error(text.span, message, Some(hint.to_owned()));
-        }
-        good.then(|| text.value.to_owned())
-    });
-    match (project_at, service_at, container_at) {
-        (Some(_), Some(_), None) => Some(Target::Compose {
-            project: project?,
-            service: service?,
-        }),
-        (None, None, Some(_)) => Some(Target::Container { name: container? }),
-        (None, None, None) => {
-            report.error(header, "a service without a place where it runs", hint());
-            None
-        }
-        (Some(at), None, None) => {
-            report.error(at, "`compose_project` without `compose_service`", hint());
-            None
-        }
-        (None, Some(at), None) => {
-            report.error(at, "`compose_service` without `compose_project`", hint());
-            None
-        }
-        (_, _, Some(at)) => {
-            report.error(
-                at,
-                "a service has both `container` and Compose labels",
-                hint(),
-            );
-            None
-        }
+        engines::target(report, reader, known.engines)
     }
 }
 

@@ -12,6 +12,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use futures_util::future::join_all;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -58,15 +59,16 @@ async fn ready(State(health): State<Health>) -> Response {
         Err(_) => Err(format!("no answer within {} s", CHECK.as_secs())),
     };
     let (open, door) = (health.door)();
-    let mut platforms = serde_json::Map::new();
-    for platform in health.bot.catalogue().platforms() {
-        let word = match tokio::time::timeout(CHECK, platform.ping()).await {
+    // All at once: one that hangs doesn't hold up the others.
+    let asked = health.bot.catalogue().platforms().map(async |(key, one)| {
+        let word = match tokio::time::timeout(CHECK, one.ping()).await {
             Ok(Ok(())) => "reachable".to_owned(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", CHECK.as_secs()),
         };
-        platforms.insert(platform.name().to_owned(), word.into());
-    }
+        (key.to_string(), word.into())
+    });
+    let platforms: serde_json::Map<String, Value> = join_all(asked).await.into_iter().collect();
     let mail = match health.bot.mails() {
         false => json!("not configured"),
         true => match health.store.mail_backlog().await {

@@ -215,7 +215,10 @@ pub(in crate::bot) mod tests {
         let url = format!("sqlite://{}", folder.path().join("bot.db").display());
         let api = Service {
             name: ServiceName::parse("api").unwrap(),
-            target: Target::Container { name: "api".into() },
+            target: Target::Container {
+                engine: None,
+                name: "api".into(),
+            },
             min_replicas: 1,
             max_replicas: 9,
             health_url: None,
@@ -226,7 +229,7 @@ pub(in crate::bot) mod tests {
         };
         let docker = Docker::new(Some("tcp://127.0.0.1:1")).unwrap();
         let docker: Arc<dyn Platform> = Arc::new(docker);
-        let catalogue = Catalogue::new(vec![api], [(PlatformKey::Docker, docker)])
+        let catalogue = Catalogue::new(vec![api], [(PlatformKey::Docker(None), docker)])
             .with_web(Web::new(Config::default()).unwrap(), prometheus);
         let settings = Settings {
             command: "/treasury".into(),

@@ -99,7 +99,7 @@ fn each_mistake_is_found_where_it_is() {
         ),
         (
             "[docker]\nhost = 'tcp://x'\n",
-            "2:8 `docker.host` can't be `tcp://x` (write `unix:///var/run/docker.sock` or `tcp://<host>:<port>`)",
+            "2:8 `docker.host` can't be `tcp://x` (write `unix:///var/run/docker.sock`, `tcp://<host>:<port>` or `https://<host>:<port>`)",
         ),
         (
             "[access]\ncommanders = ['U1', '*']\n",

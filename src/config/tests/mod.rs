@@ -12,6 +12,7 @@ use crate::domain::{Guarded, Severity, Target};
 mod alerts;
 mod bad;
 mod email;
+mod engines;
 mod mistakes;
 mod probes;
 mod secrets;
@@ -78,7 +79,7 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(config.web.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.web.health_listen, None);
     assert_eq!(config.web.public_url(), "http://127.0.0.1:8080");
-    assert_eq!(config.docker_host, None);
+    assert_eq!(config.docker.host, None);
     assert_eq!(config.access, AccessSection::default());
     assert_eq!(config.policy.confirm, Guarded::all());
     assert_eq!(config.policy.second_person, [Guarded::Isolate].into());
@@ -164,7 +165,7 @@ scale.max = 1
     assert_eq!(config.web.listen.to_string(), "[::1]:1");
     assert_eq!(config.web.health_listen.unwrap().to_string(), "0.0.0.0:2");
     assert_eq!(config.web.public_url(), "https://bot.example.com:8443");
-    assert_eq!(config.docker_host.unwrap(), "tcp://127.0.0.1:2375");
+    assert_eq!(config.docker.host.unwrap(), "tcp://127.0.0.1:2375");
     assert_eq!(config.access.viewers, ["*"]);
     assert_eq!(config.access.responders, ["U1", "S2"]);
     assert_eq!(config.access.commanders, ["W3"]);
@@ -178,6 +179,7 @@ scale.max = 1
         panic!("{:?}", config.services)
     };
     let web = Target::Compose {
+        engine: None,
         project: "treasury".to_owned(),
         service: "web".to_owned(),
     };
@@ -197,6 +199,7 @@ scale.max = 1
     assert_eq!(
         db.target,
         Target::Container {
+            engine: None,
             name: "treasury-db".to_owned()
         }
     );
@@ -227,7 +230,7 @@ fn links_to_the_pages_begin_with_a_scheme_and_a_host() {
 fn the_example_loads_and_names_every_key() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/treasury-bot.example.toml");
     let config = Config::load(&path, &all_secrets).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(config.services.len(), 4);
+    assert_eq!(config.services.len(), 5);
     assert_eq!((config.databases.len(), config.caches.len()), (1, 1));
     assert_eq!(config.warnings, []);
     let text = std::fs::read_to_string(&path).unwrap();
@@ -252,22 +255,22 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 120);
+    assert_eq!(keys, 130);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()
         .partition(|problem| problem.message.contains("can't read /"));
     // The passwords of database, cache and e-mail, Prometheus', the alerts' and a source's token,
     // Alertmanager's token and password, the certificate authorities of `check` and e-mail, the
-    // folder of runbooks.
-    assert_eq!(unreadable.len(), 11, "{problems:?}");
+    // folder of runbooks, an engine's TLS files.
+    assert_eq!(unreadable.len(), 14, "{problems:?}");
     assert_eq!(others.len(), 1, "{problems:?}");
     assert_eq!(others[0].message, "`store` has both `url` and `url_file`");
     let problems = match Config::parse(&all, "treasury-bot.toml", &|_| None) {
         Ok(config) => panic!("{config:?}"),
         Err(errors) => errors.problems,
     };
-    assert_eq!(problems.len(), 15, "{problems:?}");
+    assert_eq!(problems.len(), 18, "{problems:?}");
 }
 
 /// A file of lines that are nearly right, some with the secret `S3CRET`.

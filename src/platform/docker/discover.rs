@@ -33,7 +33,11 @@ impl Docker {
             match name {
                 Ok(name) => services.push(Service {
                     name,
-                    target: Target::Compose { project, service },
+                    target: Target::Compose {
+                        engine: None,
+                        project,
+                        service,
+                    },
                     min_replicas: 1,
                     max_replicas: 10,
                     health_url: None,

@@ -237,6 +237,8 @@ pub struct PersonSection {
     pub id: String,
     /// `email` and `name`.
     pub mailbox: Mailbox,
+}
+
 /// `[[source]]`: a sender of alerts beside Alertmanager.
 #[derive(Debug, Clone)]
 pub struct SourceSection {

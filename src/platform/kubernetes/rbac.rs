@@ -194,6 +194,7 @@ mod tests {
             check: Vec::new(),
             depends_on: Vec::new(),
             metrics: BTreeMap::new(),
+            metrics_page: None,
         }
     }
 

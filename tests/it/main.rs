@@ -13,6 +13,7 @@ mod alertmanager;
 mod alerts;
 mod changes;
 mod cli;
+mod contract;
 mod crash;
 mod diagnostics;
 mod docker;

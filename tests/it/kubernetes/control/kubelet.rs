@@ -82,6 +82,8 @@ pub struct Kubelet {
     /// CPU in nanocores and memory in bytes by the uid of the pod.
     pub used: HashMap<String, (u64, u64)>,
     placed: usize,
+    /// How many processes have started in all.
+    pub started: usize,
 }
 
 impl Kubelet {

@@ -40,3 +40,4 @@ mod store;
 mod stories;
 mod support;
 mod watchers;
+mod workloads;

@@ -79,7 +79,11 @@ impl Teller<'_> {
                 let message = self.question(state, path, step)?;
                 Some(self.beside(Self::question_key(state, path, step), message))
             }
-            Said::Step { .. } if step.phase == Phase::Scheduled => {
+            // Leave has just been given: not a further attempt with it.
+            Said::Step { .. }
+                if step.phase == Phase::Scheduled
+                    && step.leave.as_ref().map(|leave| leave.attempt) == Some(step.attempt) =>
+            {
                 Some(self.answered(state, path, step, Tone::Good))
             }
             Said::Step { .. } if step.is_held() => {

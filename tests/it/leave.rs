@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use treasury_bot::domain::Guarded;
+use treasury_bot::sandbox::stack::Fault;
 
 use crate::support::stage::{HOME, Scenery, Stage, words_of};
 
@@ -96,6 +97,28 @@ async fn what_the_policy_wants_a_second_person_for_has_one_in_a_runbook_too() {
     press(&stage, "ana", asks, "Approve").await;
     stage.becomes(&run, "succeeded").await;
     assert_eq!(stage.stack.calls(), ["restart api"]);
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_change_that_fails_after_its_leave_is_held_like_any_other() {
+    let stage = Stage::set(scenery(&[CUT])).await;
+    stage.ana("runbook run cut").await;
+    let run = stage.said(HOME, "Run 1 of Cut it off").await;
+    stage.said(HOME, "1 commander can approve").await;
+    stage.stack.put_in(Fault::PermissionDenied, None).unwrap();
+    press(&stage, "ben", "1 commander can approve", "Approve").await;
+    stage.said(HOME, "Cut the api off failed").await;
+    stage.stack.take_out(Fault::PermissionDenied);
+    press(&stage, "ana", "Cut the api off failed", "Try again").await;
+    stage.becomes(&run, "succeeded").await;
+    stage.quiet().await;
+    assert_eq!(stage.count("Cut the api off: approved by ben"), 1);
+    assert_eq!(
+        stage.count("can approve"),
+        0,
+        "the leave holds for the next attempt too"
+    );
     stage.finish().await;
 }
 

@@ -536,7 +536,7 @@ fn parts(lines: &[String]) -> Vec<String> {
             parts.push(std::mem::take(&mut part));
         }
         if parts.len() == 4 {
-            part = "… and more: `treasury-bot runbook show` shows all".to_owned();
+            part.push_str("… and more: `treasury-bot runbook show` shows all");
             break;
         }
         part.push_str(&line);

@@ -344,7 +344,7 @@ impl Bot {
         let name = &wanted.call.name;
         let leave = self.leave_needed(name);
         if !drive.state().may(teller.runbook, &wanted.path, &leave) {
-            let text = teller.leave_wanted(drive.state(), &wanted.path, &leave);
+            let text = told::leave_wanted(drive.state(), &wanted.path, &leave);
             let now = self.store().now();
             let until = now.checked_add(LEAVE_TIMEOUT).unwrap_or(now);
             drive.leave_asked(&wanted.path, leave, &text, until);
@@ -436,6 +436,7 @@ impl Bot {
         Leave {
             by: callable.map_or(Role::Commander, |callable| callable.needs),
             other: watched.is_some_and(|one| self.settings().second_person.contains(&one)),
+            attempt: 0,
         }
     }
 

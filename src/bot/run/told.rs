@@ -51,8 +51,17 @@ impl Teller<'_> {
         }
     }
 
-    fn question_key(state: &RunState, path: &str, step: &StepState) -> String {
+    /// A question that fails becomes the message about its failure.
+    fn held_key(state: &RunState, path: &str, step: &StepState) -> String {
         format!("run:{}:ask:{path}:{}", state.id, step.attempt)
+    }
+
+    fn question_key(state: &RunState, path: &str, step: &StepState) -> String {
+        match &step.leave {
+            // A change that fails later has a message of its own.
+            Some(leave) => format!("run:{}:leave:{path}:{}", state.id, leave.attempt),
+            None => Self::held_key(state, path, step),
+        }
     }
 
     pub(super) fn message(&self, state: &RunState, said: &Said) -> Option<Outgoing> {
@@ -70,9 +79,16 @@ impl Teller<'_> {
                 let message = self.question(state, path, step)?;
                 Some(self.beside(Self::question_key(state, path, step), message))
             }
+            // Leave has just been given: not a further attempt with it.
+            Said::Step { .. }
+                if step.phase == Phase::Scheduled
+                    && step.leave.as_ref().map(|leave| leave.attempt) == Some(step.attempt) =>
+            {
+                Some(self.answered(state, path, step, Tone::Good))
+            }
             Said::Step { .. } if step.is_held() => {
                 let message = held(self.runbook, state, path, step);
-                Some(self.beside(Self::question_key(state, path, step), message))
+                Some(self.beside(Self::held_key(state, path, step), message))
             }
             Said::Step { .. } | Said::Note { .. } => None,
         }
@@ -153,7 +169,9 @@ impl Teller<'_> {
             Work::Ask { .. } | Work::Approve { .. } | Work::Manual { .. }
         );
         if step.leave.is_some() {
-            return self.leave_over(state, path, step);
+            let given = step.votes.iter().any(|vote| vote.answer == "approve");
+            let over = !given && matches!(step.phase, Phase::Failed | Phase::Skipped);
+            return over.then(|| self.answered(state, path, step, Tone::Bad));
         }
         if !asks || !step.asked {
             return None;
@@ -172,39 +190,15 @@ impl Teller<'_> {
             Phase::Failed => Tone::Bad,
             _ => Tone::Plain,
         };
-        let message = Message::new(
-            tone,
-            Line::new().text(format!("{}: {}", step.title, step.line)),
-        )
-        .footer(format!("run {} of {}", state.id, self.runbook.name.value));
-        Some(self.beside(Self::question_key(state, path, step), message))
+        Some(self.answered(state, path, step, tone))
     }
 
-    /// Asks for leave to make a change.
-    pub(super) fn leave_wanted(&self, state: &RunState, path: &str, leave: &Leave) -> String {
-        let title = state.steps.get(path).map_or(path, |step| &step.title);
-        let why = if leave.other {
-            "the policy wants a second person".to_owned()
-        } else {
-            format!("{} is a {}", state.start.by, state.start.role)
-        };
-        format!("{title}: this needs a {} ({why}). Do it?", leave.by)
-    }
-
-    /// The question for leave, once it is given or not.
-    fn leave_over(&self, state: &RunState, path: &str, step: &StepState) -> Option<Outgoing> {
-        let vote = step.votes.last();
-        let (tone, line) = match vote {
-            Some(vote) if vote.answer == "approve" => {
-                (Tone::Good, format!("approved by {}", vote.by))
-            }
-            _ if step.phase == Phase::Failed && !step.is_held() => (Tone::Bad, step.line.clone()),
-            _ if step.phase == Phase::Skipped => (Tone::Plain, step.line.clone()),
-            _ => return None,
-        };
-        let message = Message::new(tone, Line::new().text(format!("{}: {line}", step.title)))
+    /// A question's message once it has been answered, or can't be any more.
+    fn answered(&self, state: &RunState, path: &str, step: &StepState, tone: Tone) -> Outgoing {
+        let text = format!("{}: {}", step.title, step.line);
+        let message = Message::new(tone, Line::new().text(text))
             .footer(format!("run {} of {}", state.id, self.runbook.name.value));
-        Some(self.beside(Self::question_key(state, path, step), message))
+        self.beside(Self::question_key(state, path, step), message)
     }
 
     fn step(&self, path: &str) -> Option<&Step> {
@@ -277,6 +271,17 @@ impl Teller<'_> {
             "before": record.before,
         }))
     }
+}
+
+/// Asks for leave to make a change.
+pub(super) fn leave_wanted(state: &RunState, path: &str, leave: &Leave) -> String {
+    let title = state.steps.get(path).map_or(path, |step| &step.title);
+    let why = if leave.other {
+        "the policy wants a second person".to_owned()
+    } else {
+        format!("{} is a {}", state.start.by, state.start.role)
+    };
+    format!("{title}: this needs a {} ({why}). Do it?", leave.by)
 }
 
 fn held(runbook: &Runbook, state: &RunState, path: &str, step: &StepState) -> Message {

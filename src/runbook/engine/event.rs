@@ -314,7 +314,10 @@ pub fn leave_asked(
     }
     step.phase = Phase::Asking;
     step.asked = true;
-    step.leave = Some(leave);
+    step.leave = Some(Leave {
+        attempt: step.attempt,
+        ..leave
+    });
     step.votes.clear();
     step.until = Some(until);
     step.line = crate::domain::timeline::cut(text, 500);

@@ -154,6 +154,9 @@ pub struct Leave {
     pub by: Role,
     /// Who started the run does not count.
     pub other: bool,
+    /// The attempt at which it was asked for.
+    #[serde(default)]
+    pub attempt: u32,
 }
 
 impl Leave {

@@ -443,6 +443,7 @@ fn a_change_that_is_not_the_starters_waits_for_leave() {
     let leave = |other| Leave {
         by: Role::Commander,
         other,
+        attempt: 0,
     };
     let mut hand = Hand::with(&runbook, &vocabulary, start(60_000));
     let may =

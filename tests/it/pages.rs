@@ -6,7 +6,7 @@ use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use treasury_bot::report;
-use treasury_bot::sandbox::slack::{Human, Sandbox, SandboxConfig};
+use treasury_bot::sandbox::slack::{Human, Message, Sandbox, SandboxConfig};
 
 use crate::support::browser::Browser;
 use crate::support::postgres::Postgres;
@@ -484,7 +484,7 @@ async fn link_url(stage: &Stage, who: &str) -> String {
     let path = link(stage, who, "page").await;
     let person = stage.person(who);
     let said = person.sees(HOME);
-    let text = said.iter().map(|m| m.shown()).find(|t| t.contains(&path));
+    let text = said.iter().map(Message::shown).find(|t| t.contains(&path));
     let text = text.unwrap();
     let end = text.find(&path).unwrap() + path.len();
     let start = text[..end].rfind('<').unwrap() + 1;

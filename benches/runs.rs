@@ -91,6 +91,7 @@ async fn main() -> ExitCode {
         patience: Patience::default(),
         hold: Duration::ZERO,
         alerts: treasury_bot::bot::AlertSettings::default(),
+        mail: None,
         incident_channels: false,
     };
     let shutdown = tokio_util::sync::CancellationToken::new();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Store, StoreError, Tx, moment};
+use super::{Dialect, Store, StoreError, Tx, moment};
 use crate::domain::IncidentId;
 use crate::domain::mail::{Mail, Purpose};
 use crate::domain::timeline::cut;
@@ -146,6 +146,23 @@ fn backlog((waiting, oldest, dead): (Option<i64>, Option<i64>, Option<i64>)) -> 
 }
 
 impl Store {
+    /// What a former process had leased is due at once, where this one is sure to be alone (SQLite);
+    /// elsewhere the lease has to run out.
+    pub async fn mails_inherit(&self) -> Result<(), StoreError> {
+        if self.dialect() != Dialect::Sqlite {
+            return Ok(());
+        }
+        self.write(|tx| {
+            Box::pin(async move {
+                sqlx::query("UPDATE mail SET lease_until = 0 WHERE state = 'waiting'")
+                    .execute(tx.connection())
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Leases mails that are due, urgent ones first, at most `limit`. Whoever does not say within
     /// `lease` what became of one loses it to another process.
     pub async fn mails_claim(

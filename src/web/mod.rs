@@ -69,17 +69,7 @@ async fn ready(State(health): State<Health>) -> Response {
         (key.to_string(), word.into())
     });
     let platforms: serde_json::Map<String, Value> = join_all(asked).await.into_iter().collect();
-    let mail = match health.bot.mails() {
-        false => json!("not configured"),
-        true => match health.store.mail_backlog().await {
-            Ok(backlog) => json!({
-                "waiting": backlog.waiting,
-                "oldest_seconds": oldest(&health.store, &backlog),
-                "dead": backlog.dead,
-            }),
-            Err(error) => json!(error.to_string()),
-        },
-    };
+    let mail = mail(&health).await;
     let good = store.is_ok() && open;
     let body = json!({
         "ready": good,
@@ -94,6 +84,22 @@ async fn ready(State(health): State<Health>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, Json(body)).into_response()
+}
+
+/// How mail stands. That it does not get out doesn't make the bot unready, either.
+async fn mail(health: &Health) -> Value {
+    if !health.bot.mails() {
+        return json!("not configured");
+    }
+    match tokio::time::timeout(CHECK, health.store.mail_backlog()).await {
+        Ok(Ok(backlog)) => json!({
+            "waiting": backlog.waiting,
+            "oldest_seconds": oldest(&health.store, &backlog),
+            "dead": backlog.dead,
+        }),
+        Ok(Err(error)) => json!(error.to_string()),
+        Err(_) => json!(format!("no answer within {} s", CHECK.as_secs())),
+    }
 }
 
 /// For how many seconds the oldest mail waits.

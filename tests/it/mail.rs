@@ -122,7 +122,7 @@ async fn who_is_on_call_is_asked_by_mail_and_stakeholders_hear_how_it_goes_in_on
         "Severity:    SEV2",
         "Fires since: 2026-11-24 03:00:00 UTC",
         "12.5 %",
-        "In Slack: /treasury ack INC-2",
+        "Acknowledge in Slack: /treasury ack INC-2",
         "treasury-bot exec ack INC-2",
         "If nobody does within 2s, the next is asked.",
     ] {
@@ -132,8 +132,7 @@ async fn who_is_on_call_is_asked_by_mail_and_stakeholders_hear_how_it_goes_in_on
     assert_eq!(asked.header("To"), "Ana Ruiz <ana@example.com>");
     assert_eq!(asked.user.as_deref(), Some("treasury-bot"), "logged in");
     // Ana sleeps on: Ben is asked, in Slack and by mail.
-    let ben = smtp.letter(BEN, "nobody has for 2s").await;
-    assert!(!ben.text.contains("everybody"), "{}", ben.text);
+    smtp.letter(BEN, "nobody has for 2s").await;
     stage.types("ana", &room, "ack").await;
     stage.types("ana", &room, "incident severity SEV1").await;
     stage

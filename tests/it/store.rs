@@ -396,9 +396,10 @@ async fn a_mail_is_one_process_s_at_a_time_and_sent_once(store: &Store) {
     let ended = |id: i64, owner: &'static str, dead: bool| {
         store.write(move |tx| {
             Box::pin(async move {
-                match dead {
-                    true => tx.mail_dead(id, owner, "no such mailbox").await,
-                    false => tx.mail_sent(id, owner).await,
+                if dead {
+                    tx.mail_dead(id, owner, "no such mailbox").await
+                } else {
+                    tx.mail_sent(id, owner).await
                 }
             })
         })

@@ -12,9 +12,7 @@ use super::worker::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, Settings};
 use crate::domain::mail::{Mail, Mailbox, Purpose};
 use crate::domain::timeline::{Draft, cut};
-use crate::domain::{
-    EntryKind, Incident, IncidentId, Line, Message, Person, Severity, Status, Stream, Tone,
-};
+use crate::domain::{EntryKind, Incident, Line, Message, Person, Severity, Status, Stream, Tone};
 use crate::store::{Followed, StoreError, Tx};
 
 /// What a stakeholder's mail says at most, bytes.
@@ -274,7 +272,7 @@ impl Bot {
         let message = words::text(&incident, &cut(text, MAX_TEXT));
         Ok(Effect::write(move |tx| {
             Box::pin(async move {
-                let id: IncidentId = incident.id;
+                let id = incident.id;
                 for to in &whom {
                     let key = format!("runbook:{key}:{}", to.address);
                     let mail = about(tx, &incident, key, to, Purpose::Runbook, &message);

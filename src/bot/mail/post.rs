@@ -15,7 +15,8 @@ use crate::bot::Bot;
 use crate::domain::duration::between;
 use crate::domain::timeline::Draft;
 use crate::domain::{
-    Audience, Content, Destination, EntryKind, Message, Outgoing, Person, Reply, Status, Stream,
+    Audience, Content, Destination, EntryKind, IncidentId, Message, Outgoing, Person, Reply,
+    Status, Stream,
 };
 use crate::notify::{SendError, Smtp};
 use crate::store::{MailRow, StoreError, Tx};
@@ -66,6 +67,9 @@ impl Bot {
     pub async fn keep_mailing(self, smtp: Smtp) {
         let smtp = Arc::new(smtp);
         let mut under_way = JoinSet::new();
+        if let Err(error) = self.store().mails_inherit().await {
+            tracing::error!(%error, "mails of a former process wait until its lease is over");
+        }
         loop {
             while under_way.try_join_next().is_some() {}
             let wait = match self.send_due(&smtp, &mut under_way).await {
@@ -230,10 +234,7 @@ impl Bot {
 }
 
 /// The incident's timeline, or the audit's once nothing more is added to that.
-async fn stream_of(
-    tx: &mut Tx,
-    id: Option<crate::domain::IncidentId>,
-) -> Result<Stream, StoreError> {
+async fn stream_of(tx: &mut Tx, id: Option<IncidentId>) -> Result<Stream, StoreError> {
     let Some(id) = id else {
         return Ok(Stream::Audit);
     };

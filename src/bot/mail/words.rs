@@ -133,7 +133,7 @@ pub(super) fn ask(
         .part(Part::Fields(fields))
         .text(
             Line::new()
-                .text("In Slack: ")
+                .text("Acknowledge in Slack: ")
                 .code(format!("{} {sentence}", settings.command)),
         )
         .text(

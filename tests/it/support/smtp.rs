@@ -20,7 +20,7 @@ const LOGIN: (&str, &str) = ("treasury-bot", "smtp-hunter2-secret");
 /// Recipients by the first word of their address: `later` is refused once and taken the next time,
 /// `never` is refused for good, `hangs` gets no answer, and of the first mail to `lost` the connection
 /// is cut after it was taken. All that is taken is written into the folder.
-const SERVER: &str = r#"
+const SERVER: &str = r"
 import asyncio, email, email.policy, json, os, ssl, sys
 from aiosmtpd.smtp import SMTP, AuthResult
 
@@ -87,7 +87,7 @@ async def serve():
     await server.serve_forever()
 
 asyncio.run(serve())
-"#;
+";
 
 /// A mail as it arrived.
 #[derive(Debug, Clone, Deserialize)]

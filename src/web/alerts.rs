@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -84,15 +85,15 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// The body, or why it was not read to its end (too large, cut off).
-type Body = Result<Bytes, axum::extract::rejection::BytesRejection>;
+type Body = Result<Bytes, BytesRejection>;
 
 async fn alertmanager(State(intake): State<Intake>, headers: HeaderMap, body: Body) -> Response {
     if let Err(why) = allowed(intake.token.as_ref(), &headers, None) {
         return refused("token", StatusCode::UNAUTHORIZED, why);
     }
-    let body = match whole(body) {
+    let body = match body {
         Ok(body) => body,
-        Err(refused) => return refused,
+        Err(error) => return unread(&error),
     };
     match alertmanager::parse(&body) {
         Ok(alerts) => intake.take(alerts, 0).await,
@@ -144,9 +145,9 @@ impl Intake {
             }
             return refused("source", StatusCode::NOT_FOUND, &self.which());
         };
-        let body = match whole(body) {
+        let body = match body {
             Ok(body) => body,
-            Err(refused) => return refused,
+            Err(error) => return unread(&error),
         };
         let signed = source
             .mapping
@@ -207,8 +208,8 @@ impl Intake {
     }
 }
 
-fn whole(body: Body) -> Result<Bytes, Response> {
-    body.map_err(|error| refused("body", error.status(), &error.body_text()))
+fn unread(error: &BytesRejection) -> Response {
+    refused("body", error.status(), &error.body_text())
 }
 
 fn malformed(error: &Malformed) -> Response {

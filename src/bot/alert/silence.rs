@@ -298,7 +298,7 @@ impl Bot {
                             .cloned(),
                     ),
                     Err(error) => {
-                        tracing::debug!(%error, "it is not known which alerts still fire")
+                        tracing::debug!(%error, "it is not known which alerts still fire");
                     }
                 }
             }

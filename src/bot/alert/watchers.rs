@@ -166,7 +166,7 @@ impl Bot {
             let logs = tokio::time::timeout(PATIENCE, platform.logs(service, &query)).await;
             let logs = logs.ok()?.ok()?;
             rates.of(&service.name, |rate| {
-                rate.read(now, &logs.lines, status_code)
+                rate.read(now, &logs.lines, status_code);
             });
         }
         let percent = rates.of(&service.name, |rate| rate.percent(now));

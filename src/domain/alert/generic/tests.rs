@@ -124,7 +124,7 @@ fn a_subscription_is_told_and_its_address_only_if_it_is_amazons() {
                 assert_eq!(topic, "arn:aws:sns:eu-west-1:1:alarms");
                 assert_eq!(told.as_deref(), good.then_some(url), "{url}");
             }
-            other => panic!("{other:?}"),
+            other @ Read::Alerts { .. } => panic!("{other:?}"),
         }
     }
 }
@@ -242,7 +242,7 @@ fn uptime_kuma_says_down_and_up_by_numbers_and_times_without_a_zone() {
 fn without_any_mapping_a_plain_shape_is_understood() {
     let alert = one(
         Preset::Plain,
-        &json!({"name": "BackupLate", "state": "OK", "severity": "low", "labels": {"disk": 3}, "time": 1795489200}),
+        &json!({"name": "BackupLate", "state": "OK", "severity": "low", "labels": {"disk": 3}, "time": 1_795_489_200}),
     );
     assert_eq!((alert.firing, alert.label("disk")), (false, Some("3")));
     assert_eq!(alert.starts_at.as_second(), 1_795_489_200);

@@ -31,3 +31,4 @@ mod shelf;
 mod store;
 mod stories;
 mod support;
+mod workloads;

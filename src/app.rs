@@ -132,8 +132,9 @@ impl Plan {
     }
 }
 
-/// A driver for each platform that a service is on.
-fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dyn Platform>>> {
+/// A driver for each platform that a service is on. Nothing is asked of them yet: only what the
+/// configuration, or its files, say of them can be wrong.
+pub fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dyn Platform>>> {
     let keys = config.services.iter().map(|one| one.target.platform());
     let drivers = keys.collect::<BTreeSet<_>>().into_iter().map(|key| {
         let driver: Arc<dyn Platform> = match &key {

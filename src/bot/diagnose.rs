@@ -219,14 +219,14 @@ fn stats_message(
 ) -> Message {
     let mut table = String::from("              CPU   MEMORY\n");
     let mut detail = String::new();
-    let mut warnings = Vec::new();
+    let (mut warnings, mut notes) = (Vec::new(), Vec::new());
     let mut oldest: Option<jiff::Timestamp> = None;
     for (service, result) in rows {
         match result {
             Err(error) => warnings.push(format!("{}: {error}", service.name)),
             Ok(stats) => {
                 let note = stats.note.as_ref();
-                warnings.extend(note.map(|note| format!("{}: {note}", service.name)));
+                notes.extend(note.map(|note| format!("{}: {note}", service.name)));
                 oldest = Some(oldest.map_or(stats.taken_at, |at| at.min(stats.taken_at)));
                 for replica in &stats.replicas {
                     let memory = match (replica.memory_percent(), replica.memory_limit_bytes) {
@@ -275,8 +275,8 @@ fn stats_message(
         Tone::Warning
     };
     let mut message = Message::new(tone, title).code(table).code(detail);
-    for warning in warnings {
-        message = message.text(warning);
+    for line in warnings.into_iter().chain(notes) {
+        message = message.text(line);
     }
     match oldest {
         Some(at) => message.footer(format!(

@@ -1,6 +1,7 @@
 //! The driver for Kubernetes against the emulated cluster: what only this platform has.
 
 mod change;
+mod files;
 mod isolate;
 mod look;
 mod rights;

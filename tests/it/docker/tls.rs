@@ -1,5 +1,6 @@
 //! Engines over TLS, and several of them.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rcgen::{
@@ -333,4 +334,32 @@ async fn tls_files_that_do_not_fit_are_found_before_anything_is_asked() {
             "{told}"
         );
     }
+
+    // Nor does `config check` take them.
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    put("cert.pem", &one.certificate);
+    put("ca.pem", &authority.pem);
+    put(
+        "treasury-bot.toml",
+        "[docker]\nhost = \"https://127.0.0.1:1\"\nca_file = \"ca.pem\"\n\
+         cert_file = \"cert.pem\"\nkey_file = \"key.pem\"\n\
+         [access]\nresponders = [\"U1\"]\n\
+         [[service]]\nname = \"a\"\ncontainer = \"a\"\n",
+    );
+    let check = |key: &str| {
+        put("key.pem", key);
+        let checked = Command::new(env!("CARGO_BIN_EXE_treasury-bot"))
+            .args(["config", "check"])
+            .env("TREASURY_BOT_CONFIG", folder.path().join("treasury-bot.toml"))
+            .env("TREASURY_BOT_SLACK_BOT_TOKEN", "xoxb-bot")
+            .env("TREASURY_BOT_SLACK_APP_TOKEN", "xapp-app")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&checked.stderr).into_owned();
+        (checked.status.code(), told)
+    };
+    assert_eq!(check(&one.key), (Some(0), String::new()));
+    let (code, told) = check(&other.key);
+    assert!(code == Some(2) && told.contains("don't fit together"), "{told}");
 }

@@ -1,7 +1,9 @@
 //! Restart, scale, deploy.
 
 use serde_json::{Value, json};
-use treasury_bot::domain::service::{Intent, ReplicaFate, ReplicaMark, Service, WorkloadKind};
+use treasury_bot::domain::service::{
+    Bounds, Intent, ReplicaFate, ReplicaMark, Service, WorkloadKind,
+};
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
 use super::{SOON, driver, entry, now, web, workload};
@@ -266,6 +268,25 @@ async fn what_scales_itself_is_refused_with_its_bounds() {
     }));
     let error = driver.scalable(&service, 3).await.unwrap_err().to_string();
     assert!(error.contains("web-hpa between 2 and 6"), "{error}");
+    let wanted = Bounds { min: 3, max: 4 };
+    let usual = Bounds { min: 2, max: 6 };
+    assert_eq!(driver.bounds(&service).await.unwrap(), usual);
+    driver.set_bounds(&service, wanted).await.unwrap();
+    assert_eq!(driver.bounds(&service).await.unwrap(), wanted);
+    cluster.clear_access();
+    driver.set_bounds(&service, wanted).await.unwrap();
+    assert_eq!(
+        cluster.writes("").len(),
+        0,
+        "the same again changes nothing"
+    );
+    cluster
+        .eventually("the autoscaler obeys", |store| {
+            let pods = store.list("pods", "shop").count();
+            (pods == 3).then_some(())
+        })
+        .await;
+    driver.set_bounds(&service, usual).await.unwrap();
     let status = driver.status(&service).await.unwrap();
     assert!(
         status

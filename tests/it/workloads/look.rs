@@ -130,7 +130,6 @@ async fn the_memory_survives_a_restart_of_the_server_and_forgotten_versions() {
 
     cluster.compact();
     cluster.reopen();
-    cluster.with(|state| drop(state.store.version()));
     cluster.merge(
         "deployments",
         "shop",

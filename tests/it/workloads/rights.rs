@@ -1,7 +1,7 @@
 //! The rights that `rbac` prints are enough for everything, and none is too much.
 
 use serde_json::json;
-use treasury_bot::domain::service::{Intent, LogQuery, Service, WorkloadKind};
+use treasury_bot::domain::service::{Bounds, Intent, LogQuery, Service, WorkloadKind};
 use treasury_bot::platform::kubernetes::rbac;
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
@@ -21,7 +21,7 @@ fn grants(services: &[Service]) -> Vec<Grant> {
 }
 
 /// Everything that can be asked of the driver.
-async fn everything(driver: &dyn Platform, service: &Service, scales: bool) {
+async fn everything(cluster: &Cluster, driver: &dyn Platform, service: &Service, kind: &str) {
     let quiet = ProgressSink::none();
     driver.ping().await.unwrap();
     let status = driver.status(service).await.unwrap();
@@ -47,9 +47,17 @@ async fn everything(driver: &dyn Platform, service: &Service, scales: bool) {
         .await
         .unwrap();
     driver.restart_fate(service, &[], &intent).await.unwrap();
-    if scales {
+    if kind != "DaemonSet" {
         driver.scalable(service, 3).await.unwrap();
         driver.scale(service, 3, SOON, &quiet).await.unwrap();
+        cluster.create(&json!({
+            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+            "metadata": {"namespace": "shop", "name": "web"},
+            "spec": {"minReplicas": 1, "maxReplicas": 6, "scaleTargetRef": {
+                "apiVersion": "apps/v1", "kind": kind, "name": "web"}},
+        }));
+        let bounds = Bounds { min: 2, max: 5 };
+        driver.set_bounds(service, bounds).await.unwrap();
     }
     let version = driver.deployable(service, "web:2").await.unwrap();
     driver
@@ -80,7 +88,7 @@ async fn the_printed_rights_are_enough_and_each_is_used() {
         let services = [service.clone()];
         cluster.allow_only(grants(&services));
         let driver = driver(&cluster).await;
-        everything(&driver, &service, kind != WorkloadKind::DaemonSet).await;
+        everything(&cluster, &driver, &service, name).await;
         let asked = cluster.access();
         let refused: Vec<_> = asked.iter().filter(|one| one.code == 403).collect();
         assert!(refused.is_empty(), "{refused:?}");

@@ -26,6 +26,7 @@ mod layers;
 mod nasty;
 mod page;
 mod probe;
+mod rollout;
 mod runbooks;
 mod sessions;
 mod shelf;

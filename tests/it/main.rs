@@ -31,6 +31,7 @@ mod page;
 mod pages;
 mod probe;
 mod routed;
+mod rollout;
 mod runbooks;
 mod sessions;
 mod shelf;

@@ -17,6 +17,8 @@ use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
 use crate::support::process::root;
 
+pub use worlds::{driver as kubernetes_driver, named as kubernetes_service};
+
 /// A platform with a service of two replicas that are well, and what an outsider can do to them.
 ///
 /// What a world does not have panics: its case is exempt there.
@@ -140,16 +142,30 @@ pub async fn within<T>(seconds: u64, what: impl Future<Output = T>) -> T {
 
 /// Makes the tests of one world: a module with one test for each case.
 macro_rules! world {
-    ($module:ident: $world:ty, $(#[$attribute:meta])* [$($area:ident :: $case:ident,)*]) => {
+    ($module:ident: $world:ty, [$($area:ident :: $case:ident,)*]) => {
         mod $module {
             $(
                 #[tokio::test]
-                $(#[$attribute])*
                 async fn $case() {
-                    super::cases::$area::$case::<$world>().await;
+                    crate::contract::cases::$area::$case::<$world>().await;
                 }
             )*
         }
+        world!($world, [$($case,)*]);
+    };
+    ($module:ident: $world:ty, $needs:literal, [$($area:ident :: $case:ident,)*]) => {
+        mod $module {
+            $(
+                #[tokio::test]
+                #[ignore = $needs]
+                async fn $case() {
+                    crate::contract::cases::$area::$case::<$world>().await;
+                }
+            )*
+        }
+        world!($world, [$($case,)*]);
+    };
+    ($world:ty, [$($case:ident,)*]) => {
         impl Cases for $world {
             const ALL: &'static [&'static str] = &[$(stringify!($case)),*];
         }
@@ -290,7 +306,7 @@ world!(simulated: crate::contract::worlds::Simulated, [
     isolate::a_denied_isolation_cuts_nothing,
 ]);
 
-world!(docker: crate::contract::worlds::Engine, #[ignore = "needs Docker"] [
+world!(docker: crate::contract::worlds::Engine, "needs Docker", [
     look::the_platform_answers,
     look::a_service_shows_its_replicas_by_name,
     look::a_service_that_is_not_there_is_told_with_a_mend,

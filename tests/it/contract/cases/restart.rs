@@ -26,14 +26,16 @@ pub async fn one_replica_after_another_so_that_the_service_goes_on<W: World>() {
     let (sender, mut steps) = mpsc::channel(999);
     let sink = ProgressSink::new(sender);
     let (service, patience, intent) = (world.service(), world.patience(), intent());
-    let restarting = world.driver().restart(&service, None, &intent, patience, &sink);
-    let mut restarting = std::pin::pin!(restarting);
-    let after = loop {
-        tokio::select! {
-            done = &mut restarting => break done.unwrap(),
-            () = tokio::time::sleep(Duration::from_millis(20)) => {
-                let now = status(&world).await;
-                assert!(now.well() >= 1, "nobody serves: {now:?}");
+    let after = {
+        let restarting = world.driver().restart(&service, None, &intent, patience, &sink);
+        let mut restarting = std::pin::pin!(restarting);
+        loop {
+            tokio::select! {
+                done = &mut restarting => break done.unwrap(),
+                () = tokio::time::sleep(Duration::from_millis(20)) => {
+                    let now = status(&world).await;
+                    assert!(now.well() >= 1, "nobody serves: {now:?}");
+                }
             }
         }
     };
@@ -62,8 +64,8 @@ pub async fn only_the_replica_asked_for_is_restarted<W: World>() {
     let (before, starts) = (marks(&world).await, world.starts().await);
     let (service, patience) = (world.service(), world.patience());
     let only = [before[1].id.clone()];
-    let driver = world.driver();
-    let done = driver.restart(&service, Some(&only), &intent(), patience, &quiet());
+    let (intent, sink) = (intent(), quiet());
+    let done = world.driver().restart(&service, Some(&only), &intent, patience, &sink);
     let done = within(60, done).await.unwrap();
     assert!(done.is_well() && done.replicas.len() == 2, "{done:?}");
     assert_eq!(world.starts().await, starts + 1);

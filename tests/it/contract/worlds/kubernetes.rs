@@ -33,13 +33,18 @@ pub async fn driver(cluster: &Cluster) -> Kubernetes {
 }
 
 /// A workload in the namespace.
-pub fn workload(kind: WorkloadKind, name: &str) -> Service {
+fn workload(kind: WorkloadKind, name: &str) -> Service {
     entry(Target::Kubernetes {
         cluster: None,
         namespace: SPACE.to_owned(),
         kind,
         name: name.to_owned(),
     })
+}
+
+/// A Deployment of the namespace.
+pub fn named(name: &str) -> Service {
+    workload(WorkloadKind::Deployment, name)
 }
 
 fn object(kind: &str, name: &str, replicas: Value) -> Value {
@@ -110,11 +115,11 @@ impl World for Emulated {
     }
 
     fn service(&self) -> Service {
-        workload(WorkloadKind::Deployment, "web")
+        named("web")
     }
 
     fn absent(&self) -> Service {
-        workload(WorkloadKind::Deployment, "nowhere")
+        named("nowhere")
     }
 
     async fn starts(&self) -> usize {

@@ -6,5 +6,5 @@ mod kubernetes;
 mod simulated;
 
 pub use docker::Engine;
-pub use kubernetes::Emulated;
+pub use kubernetes::{Emulated, driver, named};
 pub use simulated::Simulated;

@@ -150,19 +150,6 @@ impl Kubelet {
         true
     }
 
-    /// The process of a pod stops or begins to pass its readiness probe now.
-    pub fn probe(&mut self, uid: &str, passes: bool) {
-        let Some(life) = self.lives.get_mut(uid) else {
-            return;
-        };
-        for container in &mut life.containers {
-            container.ready_at = None;
-            container.ready = passes;
-        }
-        let key = life.key.clone();
-        self.due(Instant::now(), key);
-    }
-
     /// An object is to be looked at again at this time.
     pub fn due(&mut self, at: Instant, key: Key) {
         self.timers.insert((at, key));

@@ -135,6 +135,8 @@ fn alerts(config: &Config) -> AlertSettings {
         quiet: section.quiet,
         watch: config.watch,
         resolves: section.resolves,
+        damping: section.damping,
+        rotations: config.rotations.clone(),
         on_call: section
             .on_call
             .iter()

@@ -13,6 +13,7 @@ mod graph;
 mod history;
 mod incidents;
 mod menu;
+mod oncall;
 mod policy;
 mod probes;
 mod recover;
@@ -31,6 +32,7 @@ use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::oncall::OnCall;
 use crate::domain::service::Patience;
 use crate::domain::{Guarded, Outgoing, Place, Request};
 use crate::platform::ProgressSink;
@@ -93,6 +95,7 @@ struct Inner {
     catalogue: Catalogue,
     shelf: Shelf,
     http: Http,
+    on_call: OnCall,
     watch: watch::Watch,
     /// The runs driven by this process, with what wakes them.
     runs: std::sync::Mutex<HashMap<i64, Arc<tokio::sync::Notify>>>,
@@ -117,6 +120,8 @@ impl Bot {
         http: Http,
         shutdown: CancellationToken,
     ) -> Self {
+        let alerts = &settings.alerts;
+        let on_call = OnCall::new(alerts.rotations.clone(), &alerts.on_call);
         Self {
             inner: Arc::new(Inner {
                 store,
@@ -124,6 +129,7 @@ impl Bot {
                 catalogue,
                 shelf,
                 http,
+                on_call,
                 watch: watch::Watch::default(),
                 runs: std::sync::Mutex::default(),
                 instance: format!("{:016x}", rand::random::<u64>()),

@@ -1,6 +1,8 @@
 //! Who may do what.
 
-use crate::command::{CacheCommand, Change, Command, DbCommand, IncidentCommand, RunbookCommand};
+use crate::command::{
+    CacheCommand, Change, Command, DbCommand, IncidentCommand, OncallCommand, RunbookCommand,
+};
 use crate::domain::{Line, Person, Role};
 
 use super::Refusal;
@@ -72,6 +74,15 @@ pub(super) fn needs(command: &Command) -> Role {
                     | RunbookCommand::Answer { .. },
                 ),
         }
+        | C::Oncall {
+            what:
+                Some(
+                    OncallCommand::Set { .. }
+                    | OncallCommand::Override { .. }
+                    | OncallCommand::Clear { .. },
+                ),
+            ..
+        }
         | C::Audit { .. }
         | C::Change(_)
         | C::Note { .. }
@@ -97,6 +108,7 @@ pub(super) fn needs(command: &Command) -> Role {
         | C::Graph { .. }
         | C::Menu { .. }
         | C::Alerts { .. }
+        | C::Oncall { .. }
         | C::Timeline { .. }
         | C::Export { .. }
         | C::Incident(I::List { .. } | I::Show { .. }) => Role::Viewer,

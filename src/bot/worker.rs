@@ -135,6 +135,7 @@ impl Bot {
         self.inner.tasks.spawn(self.clone().keep_recovering());
         self.inner.tasks.spawn(self.clone().keep_watching());
         self.begin_watching().await?;
+        self.begin_handovers().await?;
         self.inner.tasks.spawn(self.clone().keep_timers());
         self.inner.tasks.spawn(self.clone().keep_telling());
         let shutdown = &self.inner.shutdown;
@@ -455,6 +456,7 @@ impl Bot {
                 within,
                 reason,
             } => self.silence(ask, &alert, within, reason).await,
+            C::Oncall { what, rotation } => self.oncall(ask, what, rotation).await,
             C::Note { text, incident } => self.note(ask, incident.as_deref(), text.join(" ")).await,
             C::Mitigate { text, incident } => {
                 self.set_status(

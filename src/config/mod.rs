@@ -12,7 +12,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::domain::alert::{Auto, Route, WatchSettings};
+use crate::domain::alert::{Auto, Damping, Route, WatchSettings};
+use crate::domain::oncall::Rotation;
 use crate::domain::{Guarded, Service, ServiceName, Severity};
 
 mod access;
@@ -21,6 +22,7 @@ mod mask;
 mod probes;
 mod problem;
 mod reader;
+mod rotations;
 mod secret;
 mod sections;
 mod services;
@@ -76,6 +78,8 @@ pub struct Config {
     pub watch: Option<WatchSettings>,
     /// `[[route]]`, in the file's order.
     pub routes: Vec<Route>,
+    /// `[[rotation]]`, in the file's order, each name once.
+    pub rotations: Vec<Rotation>,
     /// What the bot can start with, though somebody should look at it; in file order.
     pub warnings: Vec<Problem>,
 }
@@ -153,8 +157,10 @@ pub struct AlertsSection {
     pub quiet: Duration,
     /// `resolve`: `ask` (default) or `auto`.
     pub resolves: bool,
-    /// `on_call`: user ids in the order in which they are asked.
+    /// `on_call`: user ids in the order in which they are asked, for what no rotation serves.
     pub on_call: Vec<String>,
+    /// `flapping`: more than 6 changes within 30 minutes, until it is calm for 10 minutes.
+    pub damping: Damping,
 }
 
 /// `[policy]`: confirmations and patience. Durations are texts such as `90s`, `5m` or `1h30m`.

@@ -12,13 +12,13 @@ use super::reader::{At, Reader, kind_of};
 use super::source::Report;
 use super::{
     Config, Env, LogFormat, LogSection, PolicySection, RunbooksSection, WebSection, access, alerts,
-    probes, services, slack, store,
+    probes, rotations, services, slack, store,
 };
 use crate::command::nearest;
 use crate::domain::Guarded;
 
 /// The sections that exist and their keys, to tell where a misplaced key belongs.
-pub(super) const SECTIONS: [(&str, &[&str]); 16] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 17] = [
     ("slack", &slack::KEYS),
     ("store", &["url", "url_file"]),
     ("web", &["listen", "health_listen"]),
@@ -43,11 +43,12 @@ pub(super) const SECTIONS: [(&str, &[&str]); 16] = [
     ("runbooks", &["folder", "hold"]),
     ("alerts", &alerts::ALERTS),
     ("route", &alerts::ROUTE),
+    ("rotation", &rotations::ROTATION),
     ("watch", &alerts::WATCH),
 ];
 
 /// Those that are lists: `[[service]]`.
-const LISTS: [&str; 4] = ["service", "database", "cache", "route"];
+const LISTS: [&str; 5] = ["service", "database", "cache", "route", "rotation"];
 
 /// Reads the whole text. What comes back counts only if nothing was reported as an error.
 pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Option<Config> {
@@ -91,6 +92,8 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
     let alerts = section(report, root, "alerts");
     let alerts = alerts::alerts(report, alerts, env);
     let routes = alerts::routes(report, root, &services);
+    let fixed = !alerts.on_call.is_empty();
+    let rotations = rotations::rotations(report, root, &services, fixed);
     let watch = section(report, root, "watch");
     let watch = alerts::watch(report, watch, prometheus.is_some());
     let check = probes::check(report, check);
@@ -113,6 +116,7 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         alerts,
         watch,
         routes,
+        rotations,
         warnings: Vec::new(),
     })
 }

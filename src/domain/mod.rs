@@ -8,6 +8,7 @@ mod guard;
 pub mod history;
 pub mod incident;
 pub mod message;
+pub mod oncall;
 pub mod outgoing;
 pub mod person;
 pub mod request;

@@ -9,6 +9,7 @@ mod alert;
 mod evidence;
 mod inbox;
 mod incident;
+mod oncall;
 mod outbox;
 mod people;
 mod question;

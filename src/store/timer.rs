@@ -61,6 +61,29 @@ impl Tx {
         Ok(())
     }
 
+    /// Has a timer go off now, if it is set; what it is for stays.
+    pub async fn timer_hasten(&mut self, key: &str) -> Result<(), StoreError> {
+        let now = self.now.as_microsecond();
+        sqlx::query("UPDATE timer SET due_at = $2 WHERE key = $1 AND due_at > $2")
+            .bind(key.to_owned())
+            .bind(now)
+            .execute(self.connection())
+            .await?;
+        self.timers_changed = true;
+        Ok(())
+    }
+
+    /// Locks a timer, if it is set: until the end of the transaction it does not go off.
+    pub async fn timer_lock(&mut self, key: &str) -> Result<(), StoreError> {
+        let lock = self.dialect.for_update();
+        let text = format!("SELECT id FROM timer WHERE key = $1{lock}");
+        sqlx::query(sqlx::AssertSqlSafe(text))
+            .bind(key.to_owned())
+            .fetch_optional(self.connection())
+            .await?;
+        Ok(())
+    }
+
     /// Removes a timer, if it is set.
     pub async fn timer_unset(&mut self, key: &str) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM timer WHERE key = $1")

@@ -22,6 +22,7 @@ mod hostile;
 mod image;
 mod layers;
 mod nasty;
+mod oncall;
 mod page;
 mod probe;
 mod runbooks;

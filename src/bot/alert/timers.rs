@@ -41,6 +41,13 @@ pub enum What {
     Escalate,
     /// It was quiet for long enough.
     Quiet,
+    /// Alerts that flapped may have calmed down.
+    Calm,
+    /// Somebody else may be on call by the rotation that is named in place of a conversation.
+    Handover {
+        /// The id of who was, when this was last looked at.
+        was: String,
+    },
     /// The bot looks around; what it knows so far.
     Watch(super::watchers::Known),
 }
@@ -61,11 +68,14 @@ impl What {
             Self::FollowUp => "follow-up",
             Self::Escalate => "escalate",
             Self::Quiet => "quiet",
+            Self::Calm => "calm",
+            Self::Handover { .. } => "handover",
             Self::Watch(_) => "watch",
         }
     }
 
-    fn key(&self, told: &str) -> String {
+    /// Its key in the store.
+    pub(in crate::bot) fn key(&self, told: &str) -> String {
         format!("{}:{told}", self.kind())
     }
 
@@ -76,7 +86,7 @@ impl What {
 }
 
 /// Sets a timer of a conversation.
-pub(super) async fn set(
+pub(in crate::bot) async fn set(
     tx: &mut Tx,
     told: &str,
     due_at: Timestamp,
@@ -87,7 +97,7 @@ pub(super) async fn set(
 }
 
 /// Sets a timer, unless one is set under this key already.
-pub(super) async fn begin(
+pub(in crate::bot) async fn begin(
     tx: &mut Tx,
     told: &str,
     due_at: Timestamp,
@@ -172,6 +182,8 @@ impl Bot {
             What::FollowUp => self.follow_up(timer, told).await,
             What::Escalate => self.escalate(timer, told).await,
             What::Quiet => self.was_quiet(timer, told).await,
+            What::Calm => self.calm_down(timer, told).await,
+            What::Handover { was } => self.hand_over(timer, told, was).await,
             What::Watch(known) => self.look_around(timer, known).await,
         }
     }
@@ -235,8 +247,7 @@ impl Bot {
     }
 
     async fn escalate(&self, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
-        let alerts = self.settings().alerts.clone();
-        let everyone = self.everyone();
+        let bot = self.clone();
         let summary = self.store().alert_summary(told).await?;
         let (timer, told) = (timer.clone(), told.to_owned());
         self.store()
@@ -248,15 +259,13 @@ impl Bot {
                     if followed.acknowledged.is_some() || summary.firing <= summary.silenced {
                         return Ok(());
                     }
-                    let level = followed.escalated as usize;
+                    let (whom, last) = bot.asked(tx, &followed).await?;
+                    let level = followed.escalated;
                     followed.escalated += 1;
+                    followed.asked.extend(whom.iter().map(|one| one.id.clone()));
                     tx.followed_put(&followed).await?;
-                    let (whom, last) = match alerts.on_call.get(level) {
-                        Some(person) => (vec![person.clone()], false),
-                        None => (everyone, true),
-                    };
                     if !last {
-                        let due = tx.now() + alerts.ack_within;
+                        let due = tx.now() + bot.settings().alerts.ack_within;
                         set(tx, &told, due, What::Escalate).await?;
                     }
                     if whom.is_empty() {
@@ -322,22 +331,6 @@ impl Bot {
                 })
             })
             .await
-    }
-
-    /// Everybody who may act and can be mentioned.
-    fn everyone(&self) -> Vec<Person> {
-        let access = &self.settings().access;
-        let mut ids: Vec<&String> = access.responders.iter().chain(&access.commanders).collect();
-        ids.retain(|id| crate::domain::person::is_slack_user_id(id));
-        ids.sort();
-        ids.dedup();
-        ids.into_iter()
-            .take(20)
-            .map(|id| Person {
-                id: id.clone(),
-                name: id.clone(),
-            })
-            .collect()
     }
 }
 

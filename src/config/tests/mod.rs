@@ -12,6 +12,7 @@ use crate::domain::{Guarded, Severity, Target};
 mod bad;
 mod mistakes;
 mod probes;
+mod rotations;
 mod secrets;
 
 const BOT: &str = "TREASURY_BOT_SLACK_BOT_TOKEN";

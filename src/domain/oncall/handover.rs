@@ -102,7 +102,11 @@ impl Handover {
 
     /// When turn `n` begins. Turns are counted from the first one in both directions.
     pub fn begins(&self, n: i64) -> Timestamp {
-        let extreme = if n < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        let extreme = if n < 0 {
+            Timestamp::MIN
+        } else {
+            Timestamp::MAX
+        };
         let day = n
             .checked_mul(self.days)
             .and_then(|days| Span::new().try_days(days).ok())

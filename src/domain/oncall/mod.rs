@@ -87,11 +87,7 @@ impl OnCall {
     }
 
     /// The rotation that serves a service, else that of the team, else the default.
-    pub fn serving(
-        &self,
-        service: Option<&ServiceName>,
-        team: Option<&str>,
-    ) -> Option<&Rotation> {
+    pub fn serving(&self, service: Option<&ServiceName>, team: Option<&str>) -> Option<&Rotation> {
         let all = || self.rotations.iter();
         let by_service =
             service.and_then(|service| all().find(|one| one.services.contains(service)));

@@ -80,9 +80,21 @@ fn handovers_are_read_and_what_is_wrong_with_them_is_said() {
         ("monday 9:5", None, "a time of day"),
         ("every 2 weeks 09:00", None, "needs `starts`"),
         ("every 0 days 09:00", day("2026-11-02"), "from 1 day"),
-        ("every 99999999999999999 weeks 09:00", day("2026-11-02"), "from 1 day"),
-        ("every 2 months 09:00", day("2026-11-02"), "write `monday 09:00`"),
-        ("monday 09:00", day("2026-11-04"), "2026-11-04 is a wednesday"),
+        (
+            "every 99999999999999999 weeks 09:00",
+            day("2026-11-02"),
+            "from 1 day",
+        ),
+        (
+            "every 2 months 09:00",
+            day("2026-11-02"),
+            "write `monday 09:00`",
+        ),
+        (
+            "monday 09:00",
+            day("2026-11-04"),
+            "2026-11-04 is a wednesday",
+        ),
     ] {
         let error = Handover::parse(text, starts, paris()).unwrap_err();
         assert!(error.what.contains(why), "{text}: {error}");
@@ -228,7 +240,11 @@ fn a_service_s_rotation_comes_before_the_team_s_and_the_default() {
     let on_call = OnCall::new(vec![api, web], &fixed);
     let serving = |service: Option<&str>, team| {
         let service = service.map(name);
-        on_call.serving(service.as_ref(), team).unwrap().name.clone()
+        on_call
+            .serving(service.as_ref(), team)
+            .unwrap()
+            .name
+            .clone()
     };
     assert_eq!(serving(Some("api"), Some("web")), "api");
     assert_eq!(serving(Some("redis"), Some("web")), "web");
@@ -278,9 +294,20 @@ const ZONES: [&str; 9] = [
 ];
 
 fn handovers() -> impl Strategy<Value = (String, &'static str)> {
-    let words = prop::sample::select(vec!["monday", "sunday", "daily", "every 2 weeks", "every 5 days"]);
+    let words = prop::sample::select(vec![
+        "monday",
+        "sunday",
+        "daily",
+        "every 2 weeks",
+        "every 5 days",
+    ]);
     let zones = prop::sample::select(ZONES.to_vec());
-    (words, 0..24_u8, prop::sample::select(vec![0_u8, 30, 59]), zones)
+    (
+        words,
+        0..24_u8,
+        prop::sample::select(vec![0_u8, 30, 59]),
+        zones,
+    )
         .prop_map(|(words, hour, minute, zone)| (format!("{words} {hour:02}:{minute:02}"), zone))
 }
 
@@ -292,9 +319,15 @@ fn moments() -> impl Strategy<Value = Timestamp> {
 fn of_many(handover: &str, zone: &str) -> Rotation {
     let starts = handover.starts_with("every").then_some("2026-11-02");
     let mut rotation = rotation(handover, starts, TimeZone::get(zone).unwrap());
-    rotation.holidays = ["2011-12-30", "2025-12-25", "2026-03-29", "2026-12-25", "2026-12-26"]
-        .map(|day| day.parse().unwrap())
-        .into();
+    rotation.holidays = [
+        "2011-12-30",
+        "2025-12-25",
+        "2026-03-29",
+        "2026-12-25",
+        "2026-12-26",
+    ]
+    .map(|day| day.parse().unwrap())
+    .into();
     rotation.substitutes = ["dan", "eva"].map(person).into();
     rotation
 }

@@ -85,6 +85,11 @@ impl What {
     }
 }
 
+/// What a timer is for, as the store has it.
+pub(in crate::bot) fn read(stored: &str) -> Result<What, StoreError> {
+    Ok(serde_json::from_str::<Stored>(stored)?.what)
+}
+
 /// Sets a timer of a conversation.
 pub(in crate::bot) async fn set(
     tx: &mut Tx,
@@ -183,7 +188,7 @@ impl Bot {
             What::Escalate => self.escalate(timer, told).await,
             What::Quiet => self.was_quiet(timer, told).await,
             What::Calm => self.calm_down(timer, told).await,
-            What::Handover { was } => self.hand_over(timer, told, was).await,
+            What::Handover { .. } => self.hand_over(timer, told).await,
             What::Watch(known) => self.look_around(timer, known).await,
         }
     }

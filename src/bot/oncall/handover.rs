@@ -97,19 +97,22 @@ impl Bot {
         &self,
         timer: &TimerRow,
         name: &str,
-        was: &str,
     ) -> Result<(), StoreError> {
         let Some(rotation) = self.on_call().rotation(name).cloned() else {
             return self.drop_timer(timer).await;
         };
         let open = self.served(&rotation).await?;
-        let (bot, timer, was) = (self.clone(), timer.clone(), was.to_owned());
+        let (bot, timer) = (self.clone(), timer.clone());
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
-                    if !tx.timer_take(&timer).await? {
+                    // Somebody may have been put on call, and told, since this timer was claimed.
+                    let Some(stored) = tx.timer_taken(&timer).await? else {
                         return Ok(());
-                    }
+                    };
+                    let What::Handover { was } = timers::read(&stored)? else {
+                        return Ok(());
+                    };
                     let overrides = tx.overrides().await?;
                     look_later(tx, &rotation, &overrides).await?;
                     let mut duty = rotation.duty(&overrides, tx.now());

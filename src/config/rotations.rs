@@ -145,7 +145,7 @@ fn rotation<'a>(
         substitutes.is_empty() && !holidays.is_empty(),
     ) {
         let hint = "add `holiday_members`: they take the holidays in turn".to_owned();
-        report.error(place, "nobody takes the holidays".to_owned(), Some(hint));
+        report.error(place, "nobody takes the holidays", Some(hint));
     }
     reader.finish(report, elsewhere);
     let mut lacks = |what: &str, example: &str| {

@@ -223,6 +223,8 @@ fn alerts(config: &Config) -> AlertSettings {
         watch: config.watch,
         resolves: section.resolves,
         silence_check: AlertSettings::default().silence_check,
+        damping: section.damping,
+        rotations: config.rotations.clone(),
         on_call: section
             .on_call
             .iter()

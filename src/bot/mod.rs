@@ -14,6 +14,7 @@ mod history;
 mod incidents;
 mod mail;
 mod menu;
+mod oncall;
 pub mod pages;
 mod policy;
 mod probes;
@@ -33,6 +34,7 @@ use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::oncall::OnCall;
 use crate::domain::service::Patience;
 use crate::domain::{Guarded, Outgoing, Place, Request};
 use crate::platform::ProgressSink;
@@ -101,6 +103,7 @@ struct Inner {
     catalogue: Catalogue,
     shelf: Shelf,
     http: Http,
+    on_call: OnCall,
     watch: watch::Watch,
     rates: alert::Rates,
     /// The runs driven by this process, with what wakes them.
@@ -126,6 +129,8 @@ impl Bot {
         http: Http,
         shutdown: CancellationToken,
     ) -> Self {
+        let alerts = &settings.alerts;
+        let on_call = OnCall::new(alerts.rotations.clone(), &alerts.on_call);
         Self {
             inner: Arc::new(Inner {
                 store,
@@ -133,6 +138,7 @@ impl Bot {
                 catalogue,
                 shelf,
                 http,
+                on_call,
                 watch: watch::Watch::default(),
                 rates: alert::Rates::default(),
                 runs: std::sync::Mutex::default(),

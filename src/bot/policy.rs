@@ -1,6 +1,8 @@
 //! Who may do what.
 
-use crate::command::{CacheCommand, Change, Command, DbCommand, IncidentCommand, RunbookCommand};
+use crate::command::{
+    CacheCommand, Change, Command, DbCommand, IncidentCommand, OncallCommand, RunbookCommand,
+};
 use crate::domain::{Guarded, Line, Person, Role};
 
 use super::Refusal;
@@ -73,6 +75,15 @@ pub(super) fn needs(command: &Command) -> Role {
                     | RunbookCommand::Answer { .. },
                 ),
         }
+        | C::Oncall {
+            what:
+                Some(
+                    OncallCommand::Set { .. }
+                    | OncallCommand::Override { .. }
+                    | OncallCommand::Clear { .. },
+                ),
+            ..
+        }
         | C::Audit { .. }
         | C::Change(_)
         | C::Note { .. }
@@ -99,6 +110,7 @@ pub(super) fn needs(command: &Command) -> Role {
         | C::Graph { .. }
         | C::Menu { .. }
         | C::Alerts { .. }
+        | C::Oncall { .. }
         | C::Timeline { .. }
         | C::Export { .. }
         | C::Page { .. }

@@ -135,6 +135,7 @@ impl Bot {
         self.inner.tasks.spawn(self.clone().keep_recovering());
         self.inner.tasks.spawn(self.clone().keep_watching());
         self.begin_watching().await?;
+        self.begin_handovers().await?;
         self.inner.tasks.spawn(self.clone().keep_timers());
         self.inner.tasks.spawn(self.clone().keep_telling());
         let shutdown = &self.inner.shutdown;
@@ -461,6 +462,7 @@ impl Bot {
                 Some(within) => self.silence(ask, &alert, within, reason).await,
                 None => self.unsilence(ask, &alert).await,
             },
+            C::Oncall { what, rotation } => self.oncall(ask, what, rotation).await,
             C::Note { text, incident } => self.note(ask, incident.as_deref(), text.join(" ")).await,
             C::Update { text, incident } => {
                 self.update(ask, incident.as_deref(), text.join(" ")).await

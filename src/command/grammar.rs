@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use super::change::Change;
+use super::oncall::OncallCommand;
 use super::probes::{CacheCommand, DbCommand};
 use super::runbook::RunbookCommand;
 use crate::domain::{IncidentRole, Severity, duration};
@@ -130,6 +131,14 @@ pub enum Command {
         /// End the silence before its time
         #[arg(long, conflicts_with = "within")]
         end: bool,
+    },
+    /// Show and change who is on call; alone: who it is
+    Oncall {
+        #[command(subcommand)]
+        what: Option<OncallCommand>,
+        /// Which rotation, where there are several
+        #[arg(long, global = true, value_name = "NAME")]
+        rotation: Option<String>,
     },
     /// Declare, list and change incidents
     #[command(subcommand)]

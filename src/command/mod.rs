@@ -5,6 +5,7 @@
 
 mod change;
 mod grammar;
+mod oncall;
 mod probes;
 mod runbook;
 pub mod words;
@@ -15,6 +16,7 @@ use clap::{CommandFactory, FromArgMatches};
 pub use change::Change;
 use grammar::Grammar;
 pub use grammar::{Command, ExportFormat, IncidentCommand};
+pub use oncall::OncallCommand;
 pub use probes::{CacheCommand, DbCommand};
 pub use runbook::RunbookCommand;
 

@@ -1,5 +1,6 @@
 //! `[email]` and `[[person]]`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use toml::de::DeTable;
@@ -263,7 +264,7 @@ pub(super) fn look_over(
     report: &mut Report<'_>,
     email: Option<&EmailSection>,
     people: &[PersonSection],
-    on_call: &[String],
+    on_call: &BTreeSet<&str>,
 ) {
     match email {
         None if !people.is_empty() => {
@@ -275,7 +276,7 @@ pub(super) fn look_over(
         Some(_) => {
             for id in on_call {
                 if !people.iter().any(|person| person.id == *id) {
-                    let message = format!("`{id}` in `alerts.on_call` is asked in Slack only");
+                    let message = format!("`{id}` is on call, but is asked in Slack only");
                     let hint = format!("add a [[person]] with `id = \"{id}\"` and `email`");
                     report.warning(None, message, Some(hint));
                 }

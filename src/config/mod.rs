@@ -13,8 +13,9 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::domain::alert::generic::Mapping;
-use crate::domain::alert::{Auto, Route, WatchSettings};
+use crate::domain::alert::{Auto, Damping, Route, WatchSettings};
 use crate::domain::mail::Mailbox;
+use crate::domain::oncall::Rotation;
 use crate::domain::{Guarded, Service, ServiceName, Severity};
 
 mod access;
@@ -28,6 +29,7 @@ mod mask;
 mod probes;
 mod problem;
 mod reader;
+mod rotations;
 mod secret;
 mod sections;
 mod services;
@@ -96,6 +98,8 @@ pub struct Config {
     pub email: Option<EmailSection>,
     /// `[[person]]`, in the file's order, each id once: where people get mail.
     pub people: Vec<PersonSection>,
+    /// `[[rotation]]`, in the file's order, each name once.
+    pub rotations: Vec<Rotation>,
     /// What the bot can start with, though somebody should look at it; in file order.
     pub warnings: Vec<Problem>,
 }
@@ -189,8 +193,10 @@ pub struct AlertsSection {
     pub quiet: Duration,
     /// `resolve`: `ask` (default) or `auto`.
     pub resolves: bool,
-    /// `on_call`: user ids in the order in which they are asked.
+    /// `on_call`: user ids in the order in which they are asked, for what no rotation serves.
     pub on_call: Vec<String>,
+    /// `flapping`: more than 6 changes within 30 minutes, until it is calm for 10 minutes.
+    pub damping: Damping,
 }
 
 /// How a connection to the mail server is kept private.

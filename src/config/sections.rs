@@ -12,13 +12,14 @@ use super::reader::{At, Reader, kind_of};
 use super::source::Report;
 use super::{
     Config, Env, LogFormat, LogSection, PolicySection, RunbooksSection, WebSection, access,
-    alertmanager, alerts, clusters, email, engines, inlets, probes, services, slack, store,
+    alertmanager, alerts, clusters, email, engines, inlets, probes, rotations, services, slack,
+    store,
 };
 use crate::command::nearest;
 use crate::domain::Guarded;
 
 /// The sections that exist and their keys, to tell where a misplaced key belongs.
-pub(super) const SECTIONS: [(&str, &[&str]); 22] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 23] = [
     ("slack", &slack::KEYS),
     ("store", &["url", "url_file"]),
     ("web", &["listen", "health_listen", "public_url"]),
@@ -47,14 +48,15 @@ pub(super) const SECTIONS: [(&str, &[&str]); 22] = [
     ("route", &alerts::ROUTE),
     ("source", &inlets::SOURCE),
     ("alertmanager", &alertmanager::ALERTMANAGER),
+    ("rotation", &rotations::ROTATION),
     ("watch", &alerts::WATCH),
     ("email", &email::EMAIL),
     ("person", &email::PERSON),
 ];
 
 /// Those that are lists: `[[service]]`.
-const LISTS: [&str; 8] = [
-    "service", "engine", "cluster", "database", "cache", "route", "source", "person",
+const LISTS: [&str; 9] = [
+    "service", "engine", "cluster", "database", "cache", "route", "source", "rotation", "person",
 ];
 
 /// Reads the whole text. What comes back counts only if nothing was reported as an error.
@@ -108,12 +110,17 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
     let sources = inlets::sources(report, root, env);
     let alertmanager = section(report, root, "alertmanager");
     let alertmanager = alertmanager::alertmanager(report, alertmanager, env);
+    let fixed = !alerts.on_call.is_empty();
+    let rotations = rotations::rotations(report, root, &services, fixed);
     let watch = section(report, root, "watch");
     let watch = alerts::watch(report, watch, prometheus.is_some());
     let email = section(report, root, "email");
     let email = email::email(report, email, env);
     let people = email::people(report, root);
-    email::look_over(report, email.as_ref(), &people, &alerts.on_call);
+    let members = rotations.iter().flat_map(|rotation| &rotation.members);
+    let on_call = members.map(|person| person.id.as_str());
+    let on_call = on_call.chain(alerts.on_call.iter().map(String::as_str));
+    email::look_over(report, email.as_ref(), &people, &on_call.collect());
     let check = probes::check(report, check);
     let runbooks = self::runbooks(report, runbooks);
     // Only now: every section's mistakes are told, whatever another one lacks.
@@ -140,6 +147,7 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         routes,
         email,
         people,
+        rotations,
         warnings: Vec::new(),
     })
 }

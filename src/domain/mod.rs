@@ -9,6 +9,7 @@ pub mod history;
 pub mod incident;
 pub mod mail;
 pub mod message;
+pub mod oncall;
 pub mod outgoing;
 pub mod person;
 pub mod request;

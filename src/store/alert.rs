@@ -38,6 +38,9 @@ pub struct Followed {
     pub follow_ups: u32,
     /// How far it was escalated.
     pub escalated: u32,
+    /// Who was asked to acknowledge, by id.
+    #[serde(default)]
+    pub asked: Vec<String>,
     /// Nothing fires since then.
     pub quiet_since: Option<jiff::Timestamp>,
     /// The runbook that fits.
@@ -118,24 +121,45 @@ impl Tx {
         let alert = &tracked.alert;
         sqlx::query(
             "INSERT INTO alert (fingerprint, told, name, service, firing, silenced_until, \
-             starts_at, changed_at, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             starts_at, changed_at, flaps, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
              ON CONFLICT (fingerprint) DO UPDATE SET told = excluded.told, name = excluded.name, \
              service = excluded.service, firing = excluded.firing, \
              silenced_until = excluded.silenced_until, starts_at = excluded.starts_at, \
-             changed_at = excluded.changed_at, record = excluded.record",
+             changed_at = excluded.changed_at, flaps = excluded.flaps, \
+             record = excluded.record",
         )
         .bind(alert.fingerprint.clone())
         .bind(told.to_owned())
         .bind(alert.name().to_owned())
         .bind(routed.service.as_ref().map(ToString::to_string))
-        .bind(i64::from(alert.firing))
+        .bind(i64::from(tracked.counts()))
         .bind(tracked.silenced_until.map(jiff::Timestamp::as_microsecond))
         .bind(alert.starts_at.as_microsecond())
         .bind(tracked.changed_at.as_microsecond())
+        .bind(i64::from(tracked.flapping.is_some()))
         .bind(serde_json::to_string(record)?)
         .execute(self.connection())
         .await?;
         Ok(())
+    }
+
+    /// Alerts of a conversation that flap, locked; at most `most`.
+    pub async fn alerts_flapping(
+        &mut self,
+        told: &str,
+        most: i64,
+    ) -> Result<Vec<AlertRecord>, StoreError> {
+        let lock = self.dialect.for_update();
+        let rows: Vec<(String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT told, record FROM alert WHERE told = $1 AND flaps = 1 \
+             ORDER BY fingerprint LIMIT {most}{lock}"
+        )))
+        .bind(told.to_owned())
+        .fetch_all(self.connection())
+        .await?;
+        rows.into_iter()
+            .map(|row| alert(row).map(|(_, record)| record))
+            .collect()
     }
 
     /// How many alerts of a conversation fire.
@@ -234,10 +258,7 @@ impl Store {
                 short: newest
                     .as_ref()
                     .map_or(String::new(), |one| one.tracked.alert.short().to_owned()),
-                flaps: newest.as_ref().is_some_and(|one| {
-                    let damping = crate::domain::alert::Damping::default();
-                    one.tracked.flaps(damping, self.now())
-                }),
+                flaps: newest.as_ref().and_then(|one| one.tracked.flaps()),
             });
         }
         Ok(Summary {

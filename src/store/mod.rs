@@ -10,6 +10,7 @@ mod evidence;
 mod inbox;
 mod incident;
 mod mail;
+mod oncall;
 mod outbox;
 mod page;
 mod people;

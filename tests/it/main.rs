@@ -27,6 +27,7 @@ mod layers;
 mod leave;
 mod mail;
 mod nasty;
+mod oncall;
 mod page;
 mod pages;
 mod probe;

@@ -166,7 +166,7 @@ pub(super) async fn append(
 fn line(told: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line {
     let tracked = &record.tracked;
     let alert = &tracked.alert;
-    let light = match (alert.firing, tracked.is_loud(now)) {
+    let light = match (tracked.counts(), tracked.is_loud(now)) {
         (true, true) => "🔥",
         (true, false) => "🔕",
         (false, _) => "✅",
@@ -181,6 +181,9 @@ fn line(told: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line {
     }
     let since = duration::text(duration::between(tracked.changed_at, now));
     line = line.text(format!("  {} ({since})", cut(alert.says(), 150)));
+    if let Some(flaps) = tracked.flaps() {
+        line = line.text(format!("  {flaps}"));
+    }
     match told.strip_prefix("incident:") {
         Some(number) => line.text(format!("  INC-{number}")),
         None => line,

@@ -113,7 +113,7 @@ impl Bot {
     }
 
     /// Removes a timer for which there is nothing to do.
-    pub(super) async fn drop_timer(&self, timer: &TimerRow) -> Result<(), StoreError> {
+    pub(in crate::bot) async fn drop_timer(&self, timer: &TimerRow) -> Result<(), StoreError> {
         let timer = timer.clone();
         self.store()
             .write(move |tx| Box::pin(async move { tx.timer_take(&timer).await.map(|_| ()) }))

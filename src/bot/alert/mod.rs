@@ -5,11 +5,12 @@
 //! written by timers, at most one each [`PACE`] and conversation, so that a storm is a few edits.
 
 mod command;
+mod damp;
 mod figures;
 mod look;
 mod rates;
 mod silence;
-mod timers;
+pub(in crate::bot) mod timers;
 mod watchers;
 mod words;
 
@@ -23,7 +24,8 @@ use self::timers::What;
 use super::incidents::open_incident;
 use super::mail::{self, Bulletin};
 use super::{Bot, Settings};
-use crate::domain::alert::{Alert, Auto, News, Routed, Routes, Tracked, WatchSettings};
+use crate::domain::alert::{Alert, Auto, Damping, News, Routed, Routes, Tracked, WatchSettings};
+use crate::domain::oncall::Rotation;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, IncidentId, Line, Person, ServiceName, Severity, Stream, Tone};
 use crate::store::{AlertRecord, Followed, NewIncident, StoreError, Tx};
@@ -54,7 +56,11 @@ pub struct AlertSettings {
     pub watch: Option<WatchSettings>,
     /// How often Alertmanager is asked how its silences stand.
     pub silence_check: Duration,
-    /// Whom to ask when somebody does not answer: people by id, in the order of asking.
+    /// Alerts that flap count as firing until they are calm.
+    pub damping: Damping,
+    /// Who is on call in turn, and for what.
+    pub rotations: Vec<Rotation>,
+    /// Who is asked for what no rotation serves: people by id, in the order of asking.
     pub on_call: Vec<Person>,
 }
 
@@ -72,6 +78,8 @@ impl Default for AlertSettings {
             resolves: false,
             watch: None,
             silence_check: Duration::from_secs(60),
+            damping: Damping::default(),
+            rotations: Vec::new(),
             on_call: Vec::new(),
         }
     }
@@ -97,6 +105,8 @@ struct Group {
     fired: Vec<AlertRecord>,
     /// Alerts that are over, and others that only say something new; with where they are told.
     others: Vec<(String, AlertRecord, bool)>,
+    /// Alerts that changed but flap, with where they are told and whether they begin to.
+    damped: Vec<(String, AlertRecord, bool)>,
 }
 
 impl Bot {
@@ -196,7 +206,8 @@ async fn take(
             }
             Some((told, mut record)) => {
                 let before = record.tracked.alert.clone();
-                let news = record.tracked.seen(alert.after(&before), now);
+                let damping = bot.settings().alerts.damping;
+                let news = record.tracked.seen(alert.after(&before), damping, now);
                 if news == News::Nothing && record.tracked.alert == before {
                     taken.known += 1;
                     known.insert(fingerprint, (told, record));
@@ -220,10 +231,15 @@ async fn take(
                 taken.known += 1;
                 group.others.push((told.clone(), record.clone(), false));
             }
+            News::Damped { begins } => {
+                taken.known += 1;
+                group.damped.push((told.clone(), record.clone(), begins));
+            }
         }
         known.insert(fingerprint, (told, record));
     }
-    for (name, group) in groups {
+    for (name, mut group) in groups {
+        damp::take(tx, bot, &mut group).await?;
         if !group.fired.is_empty() {
             fired(tx, bot, &name, &group).await?;
         }
@@ -258,16 +274,16 @@ async fn fired(tx: &mut Tx, bot: &Bot, name: &str, group: &Group) -> Result<(), 
     tx.followed_put(&followed).await?;
     timers::unset(tx, &followed.told, &What::Quiet).await?;
     timers::tell(tx, &followed).await?;
+    damp::begun(tx, bot, &followed, &group.fired).await?;
     if new {
         timers::set(tx, &followed.told, now, What::Look).await?;
         let later = now + alerts.follow_up;
         timers::set(tx, &followed.told, later, What::FollowUp).await?;
         if followed.incident.is_some() {
             // Nobody is on call: who sees it has some time to come, then all are asked.
-            let due = if alerts.on_call.is_empty() {
-                now + alerts.ack_within
-            } else {
-                now
+            let due = match bot.rotation_of(&followed.first.routed) {
+                None => now + alerts.ack_within,
+                Some(_) => now,
             };
             timers::set(tx, &followed.told, due, What::Escalate).await?;
         }
@@ -348,7 +364,7 @@ async fn conversation(
             declared_by: Person::bot(),
         };
         let channel = first.routed.channel.clone();
-        let members = alerts.on_call.iter().take(1).cloned().collect();
+        let members = bot.on_call_now(tx, &first.routed).await?;
         let opened = open_incident(tx, new, bot.settings(), members, channel).await?;
         incident = Some(opened.id);
     }
@@ -373,6 +389,7 @@ async fn conversation(
         acknowledged: None,
         follow_ups: 0,
         escalated: 0,
+        asked: Vec::new(),
         quiet_since: None,
         over: false,
         stood: BTreeMap::new(),

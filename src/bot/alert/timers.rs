@@ -44,6 +44,13 @@ pub enum What {
     Quiet,
     /// A silence is made, looked at or ended in Alertmanager; it stands for the conversation.
     Silence,
+    /// Alerts that flapped may have calmed down.
+    Calm,
+    /// Somebody else may be on call by the rotation that is named in place of a conversation.
+    Handover {
+        /// The id of who was, when this was last looked at.
+        was: String,
+    },
     /// The bot looks around; what it knows so far.
     Watch(super::watchers::Known),
 }
@@ -65,11 +72,14 @@ impl What {
             Self::Escalate => "escalate",
             Self::Quiet => "quiet",
             Self::Silence => "silence",
+            Self::Calm => "calm",
+            Self::Handover { .. } => "handover",
             Self::Watch(_) => "watch",
         }
     }
 
-    fn key(&self, told: &str) -> String {
+    /// Its key in the store.
+    pub(in crate::bot) fn key(&self, told: &str) -> String {
         format!("{}:{told}", self.kind())
     }
 
@@ -79,8 +89,13 @@ impl What {
     }
 }
 
+/// What a timer is for, as the store has it.
+pub(in crate::bot) fn read(stored: &str) -> Result<What, StoreError> {
+    Ok(serde_json::from_str::<Stored>(stored)?.what)
+}
+
 /// Sets a timer of a conversation.
-pub(super) async fn set(
+pub(in crate::bot) async fn set(
     tx: &mut Tx,
     told: &str,
     due_at: Timestamp,
@@ -91,7 +106,7 @@ pub(super) async fn set(
 }
 
 /// Sets a timer, unless one is set under this key already.
-pub(super) async fn begin(
+pub(in crate::bot) async fn begin(
     tx: &mut Tx,
     told: &str,
     due_at: Timestamp,
@@ -183,6 +198,8 @@ impl Bot {
             What::Escalate => self.escalate(timer, told).await,
             What::Quiet => self.was_quiet(timer, told).await,
             What::Silence => self.keep_silence(timer, told).await,
+            What::Calm => self.calm_down(timer, told).await,
+            What::Handover { .. } => self.hand_over(timer, told).await,
             What::Watch(known) => self.look_around(timer, known).await,
         }
     }
@@ -246,8 +263,7 @@ impl Bot {
     }
 
     async fn escalate(&self, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
-        let settings = self.settings().clone();
-        let everyone = self.everyone();
+        let bot = self.clone();
         let summary = self.store().alert_summary(told).await?;
         let (timer, told) = (timer.clone(), told.to_owned());
         self.store()
@@ -259,24 +275,23 @@ impl Bot {
                     if followed.acknowledged.is_some() || summary.firing <= summary.silenced {
                         return Ok(());
                     }
-                    let level = followed.escalated as usize;
+                    let (whom, last) = bot.asked(tx, &followed).await?;
+                    let level = followed.escalated;
                     followed.escalated += 1;
+                    followed.asked.extend(whom.iter().map(|one| one.id.clone()));
                     tx.followed_put(&followed).await?;
-                    let (whom, last) = match settings.alerts.on_call.get(level) {
-                        Some(person) => (vec![person.clone()], false),
-                        None => (everyone, true),
-                    };
                     if !last {
-                        let due = tx.now() + settings.alerts.ack_within;
+                        let due = tx.now() + bot.settings().alerts.ack_within;
                         set(tx, &told, due, What::Escalate).await?;
                     }
                     if whom.is_empty() {
                         return Ok(());
                     }
                     let message = words::escalation(&followed, incident.as_ref(), &whom, tx.now());
+                    let settings = bot.settings();
                     let next = (!last).then_some(settings.alerts.ack_within);
                     let incident = incident.as_ref();
-                    let mailed = mail::ask(tx, &settings, &followed, incident, &whom, next).await?;
+                    let mailed = mail::ask(tx, settings, &followed, incident, &whom, next).await?;
                     let names: Vec<&str> = whom.iter().map(|one| one.name.as_str()).collect();
                     if let Some(id) = followed.incident {
                         let text = format!("not acknowledged: asked {}", names.join(", "));
@@ -354,22 +369,6 @@ impl Bot {
                 })
             })
             .await
-    }
-
-    /// Everybody who may act and can be mentioned.
-    fn everyone(&self) -> Vec<Person> {
-        let access = &self.settings().access;
-        let mut ids: Vec<&String> = access.responders.iter().chain(&access.commanders).collect();
-        ids.retain(|id| crate::domain::person::is_slack_user_id(id));
-        ids.sort();
-        ids.dedup();
-        ids.into_iter()
-            .take(20)
-            .map(|id| Person {
-                id: id.clone(),
-                name: id.clone(),
-            })
-            .collect()
     }
 }
 

@@ -56,8 +56,8 @@ pub(super) fn alerts(
         line = line
             .text(format!("  {}  ", cut(&name.says, 200)))
             .code(&name.short);
-        if name.flaps {
-            line = line.text("  flapping");
+        if let Some(flaps) = &name.flaps {
+            line = line.text(format!("  {flaps}"));
         }
         message = message.text(line);
     }

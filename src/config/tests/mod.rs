@@ -15,6 +15,7 @@ mod email;
 mod engines;
 mod mistakes;
 mod probes;
+mod rotations;
 mod secrets;
 
 const BOT: &str = "TREASURY_BOT_SLACK_BOT_TOKEN";
@@ -255,7 +256,7 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 130);
+    assert_eq!(keys, 142);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()

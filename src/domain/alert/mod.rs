@@ -19,7 +19,7 @@ pub use route::{Auto, Matcher, Route, Routed, Routes};
 pub use silence::{Piece as SilencePiece, Silence};
 pub use standing::Standing;
 pub use summary::{Name, Summary, likely_cause};
-pub use tracked::{Damping, News, Tracked};
+pub use tracked::{Damping, Flapping, News, Tracked};
 
 /// One report of an alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

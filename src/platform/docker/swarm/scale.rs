@@ -22,9 +22,10 @@ pub(in super::super) async fn scalable(swarm: Swarm<'_>) -> Result<(), PlatformE
 
 fn refuse(seen: &Seen<'_>) -> Result<(), PlatformError> {
     let (mode, name) = (&seen.spec["Mode"], seen.swarm.name);
-    let why = if seen.wanted().is_some() {
+    if seen.wanted().is_some() {
         return Ok(());
-    } else if mode["Global"].is_object() {
+    }
+    let why = if mode["Global"].is_object() {
         "is global: Swarm keeps one task of it on each node. Add or drain nodes, or make it \
          anew with `--mode replicated`"
     } else {

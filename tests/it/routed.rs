@@ -19,8 +19,8 @@ fn to_channel(channel: &str, alerts: AlertSettings) -> AlertSettings {
 
 async fn stage(alerts: AlertSettings, incident_channels: bool) -> Stage {
     Stage::set(Scenery {
-        alerts,
         incident_channels,
+        alerts,
         ..Scenery::default()
     })
     .await

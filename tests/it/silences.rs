@@ -210,10 +210,12 @@ impl Fake {
         tokio::spawn(async move { axum::serve(listener, app).await });
     }
 
+    #[expect(clippy::unused_async, reason = "axum's handlers are")]
     async fn all(State(fake): State<Self>) -> Json<Value> {
         Json(json!(*fake.made.lock().unwrap()))
     }
 
+    #[expect(clippy::unused_async, reason = "axum's handlers are")]
     async fn make(State(fake): State<Self>, Json(mut silence): Json<Value>) -> Response {
         let mut made = fake.made.lock().unwrap();
         let id = format!("silence-{}", made.len() + 1);

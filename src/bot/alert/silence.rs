@@ -499,7 +499,7 @@ fn words(silence: &Silence) -> Message {
         .iter()
         .filter_map(|one| one.made.as_ref())
         .collect();
-    let line = if let Some(by) = &silence.ended {
+    let line = if let (Some(by), 0) = (&silence.ended, open) {
         match by {
             Some(person) => Line::new().text("Ended by ").person(person),
             None => Line::new().text("Ended in Alertmanager: it is told again"),
@@ -514,6 +514,8 @@ fn words(silence: &Silence) -> Message {
         } else {
             line.text("It is asked again")
         }
+    } else if silence.ended.is_some() {
+        Line::new().text("Alertmanager is being asked to end it …")
     } else if made.len() < silence.pieces.len() {
         Line::new().text("Alertmanager is being asked to be quiet too …")
     } else if let [only] = made.as_slice() {

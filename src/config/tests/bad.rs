@@ -128,8 +128,9 @@ fn each_mistake_is_found_where_it_is() {
 
 #[test]
 fn each_mistake_in_a_service_is_found_where_it_is() {
-    let either =
-        "(write either `compose_project` and `compose_service`, or `container`)".to_owned();
+    let either = "(write `compose_project` and `compose_service`, or `container`, or \
+                  `swarm_service`, or `namespace` and `workload`)"
+        .to_owned();
     for (text, expected, hint) in [
         (
             "container = 'a'",
@@ -169,12 +170,12 @@ fn each_mistake_in_a_service_is_found_where_it_is() {
         (
             "name = 'a'\ncontainer = 'c'\nplatform = 'ecs'",
             "4:12 `service.platform` can't be `ecs` ",
-            "(it can be `docker`)",
+            "(it can be `docker` or `kubernetes`)",
         ),
         (
             "name = 'a'\ncontainer = 'c'\nscale = { max = 2 }",
-            "4:9 a single container can't be scaled ",
-            "(leave `scale` out, or name the Compose service)",
+            "4:9 a single container, or one pod a machine, can't be scaled ",
+            "(leave `scale` out, or name a Compose service or another workload)",
         ),
         (
             "name = 'a'\ncompose_project = 'p'\ncompose_service = 's'\nscale = { min = 11 }",

@@ -25,7 +25,7 @@ fn load(folder: &tempfile::TempDir) -> Result<Config, ConfigErrors> {
 #[test]
 fn several_engines_are_named_and_found() {
     let folder = folder(
-        "[docker]\nhost = 'unix:///run/docker.sock'\n\
+        "[access]\nresponders = ['U1']\n[docker]\nhost = 'unix:///run/docker.sock'\n\
          [[engine]]\nname = 'eu'\nhost = 'https://eu.example'\n\
          ca_file = 'ca.pem'\ncert_file = 'cert.pem'\nkey_file = 'key.pem'\n\
          [[engine]]\nname = 'us-1'\nhost = 'tcp://us.example:2376'\nca_file = 'ca.pem'\n\
@@ -121,8 +121,8 @@ fn each_mistake_of_an_engine_is_found_where_it_is() {
             "2:1 `docker` has TLS files, but no `host` (add `host = \"https://<host>:2376\"`)",
         ),
         (
-            format!("{eu}{service}engine = 'ue'\n"),
-            "7:10 there is no engine `ue` (did you mean `eu`?)",
+            format!("{eu}{service}engine = 'eu1'\n"),
+            "7:10 there is no engine `eu1` (did you mean `eu`?)",
         ),
         (
             format!("{service}engine = 'eu'\n"),

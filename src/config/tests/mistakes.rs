@@ -77,7 +77,7 @@ error: a service has both `container` and Compose labels
     |
  14 | container = "a"
     | ^^^^^^^^^
-    = help: write either `compose_project` and `compose_service`, or `container`
+    = help: write `compose_project` and `compose_service`, or `container`, or `swarm_service`, or `namespace` and `workload`
 
 error: a second service `frontend`
    --> treasury-bot.toml:17:8

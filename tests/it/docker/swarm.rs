@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use treasury_bot::domain::service::{
@@ -130,8 +131,7 @@ async fn a_service_is_looked_at_and_restarted_once_for_five_equal_intents() {
     let (sender, mut steps) = mpsc::channel(999);
     let sink = ProgressSink::new(sender);
     let once = || driver.restart(&web, None, &intent, SOON, &sink);
-    let (a, b, c, d, e) = tokio::join!(once(), once(), once(), once(), once());
-    for status in [a, b, c, d, e] {
+    for status in join_all([once(), once(), once(), once(), once()]).await {
         assert!(status.unwrap().is_well());
     }
     assert_eq!(engine.forced("web").await, 1, "five times the same is once");

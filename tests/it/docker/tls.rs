@@ -351,7 +351,10 @@ async fn tls_files_that_do_not_fit_are_found_before_anything_is_asked() {
         put("key.pem", key);
         let checked = Command::new(env!("CARGO_BIN_EXE_treasury-bot"))
             .args(["config", "check"])
-            .env("TREASURY_BOT_CONFIG", folder.path().join("treasury-bot.toml"))
+            .env(
+                "TREASURY_BOT_CONFIG",
+                folder.path().join("treasury-bot.toml"),
+            )
             .env("TREASURY_BOT_SLACK_BOT_TOKEN", "xoxb-bot")
             .env("TREASURY_BOT_SLACK_APP_TOKEN", "xapp-app")
             .output()
@@ -361,5 +364,8 @@ async fn tls_files_that_do_not_fit_are_found_before_anything_is_asked() {
     };
     assert_eq!(check(&one.key), (Some(0), String::new()));
     let (code, told) = check(&other.key);
-    assert!(code == Some(2) && told.contains("don't fit together"), "{told}");
+    assert!(
+        code == Some(2) && told.contains("don't fit together"),
+        "{told}"
+    );
 }

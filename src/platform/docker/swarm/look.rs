@@ -129,7 +129,9 @@ pub(in super::super) async fn events(
             let Some(at) = at.filter(|at| *at >= since && has_failed(task)) else {
                 continue;
             };
-            let state = task_state(task).map_or_else(String::new, |state| state.to_string());
+            let state = task_state(task)
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string);
             let mut detail = words(task);
             if let Some(node) = task.node_id.as_ref().and_then(|id| seen.nodes.get(id)) {
                 detail.push_str(&format!(" on {node}"));

@@ -22,9 +22,10 @@ pub(in super::super) async fn scalable(swarm: Swarm<'_>) -> Result<(), PlatformE
 
 fn refuse(seen: &Seen<'_>) -> Result<(), PlatformError> {
     let (mode, name) = (&seen.spec["Mode"], seen.swarm.name);
-    let why = if seen.wanted().is_some() {
+    if seen.wanted().is_some() {
         return Ok(());
-    } else if mode["Global"].is_object() {
+    }
+    let why = if mode["Global"].is_object() {
         "is global: Swarm keeps one task of it on each node. Add or drain nodes, or make it \
          anew with `--mode replicated`"
     } else {
@@ -55,6 +56,7 @@ pub(in super::super) async fn scale(
     let known: Vec<&Option<String>> = before.tasks.iter().map(|task| &task.id).collect();
     let begun = Instant::now();
     let longest = patience.stop + patience.healthy;
+    let mut steady = None;
     loop {
         let seen = Seen::now(swarm).await?;
         let places = seen.standing();
@@ -67,8 +69,16 @@ pub(in super::super) async fn scale(
             place.current().is_none() && place.tasks.first().is_some_and(|task| is_running(task))
         });
         if running == replicas as usize && places.len() == running && !leaving {
-            progress.report(replicas, replicas, "all tasks run");
-            return Ok(seen.status());
+            // A new task that ends at once has run, too.
+            let is_new = |task: &bollard::models::Task| !known.contains(&&task.id);
+            let new = places.iter().any(|place| place.current().is_some_and(is_new));
+            let since = *steady.get_or_insert_with(Instant::now);
+            if !new || since.elapsed() >= wait::STABLE {
+                progress.report(replicas, replicas, "all tasks run");
+                return Ok(seen.status());
+            }
+        } else {
+            steady = None;
         }
         let failed = places.iter().find_map(|place| {
             let new =

@@ -205,7 +205,8 @@ pub(super) fn words(task: &Task) -> String {
     let status = task.status.clone().unwrap_or_default();
     let state = status
         .state
-        .map_or("new".to_owned(), |state| state.to_string());
+        .as_ref()
+        .map_or_else(|| "new".to_owned(), ToString::to_string);
     let why = status.err.filter(|err| !err.is_empty()).or(status.message);
     match why {
         Some(why) if !why.is_empty() && why != state => {

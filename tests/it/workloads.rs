@@ -49,6 +49,7 @@ fn entry(kind: WorkloadKind, name: &str) -> Service {
         check: Vec::new(),
         depends_on: Vec::new(),
         metrics: std::collections::BTreeMap::new(),
+        metrics_page: None,
     }
 }
 

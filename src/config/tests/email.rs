@@ -51,7 +51,7 @@ fn everything_is_read() {
     let warnings = told(&config.warnings);
     assert!(
         warnings.iter().any(|one| one
-            .starts_with("- `U2` in `alerts.on_call` is asked in Slack only (add a [[person]]")),
+            .starts_with("- `U2` is on call, but is asked in Slack only (add a [[person]]")),
         "{warnings:?}"
     );
     let warnings = told(&good("[[person]]\nid = 'U1'\nemail = 'ana@example.com'\n").warnings);

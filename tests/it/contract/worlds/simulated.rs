@@ -100,7 +100,7 @@ impl World for Simulated {
     }
 
     async fn images(&self) -> [String; 2] {
-        ["1.8.3", "1.9.1-broken"].map(str::to_owned)
+        ["1.9.0", "1.9.1-broken"].map(str::to_owned)
     }
 
     async fn unscalable(&self) -> (Service, u32) {

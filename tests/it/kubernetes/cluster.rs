@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 use super::control::{self, Kubelet};
 use super::fault::{Access, Fault, Faults, Grant, Rights, Rule};
-use super::json::{seconds, text};
+use super::json::{list, seconds, text};
 use super::resource::Kind;
+use super::select::Labels;
 use super::serve;
 use super::store::{Key, Store};
 use super::write;
@@ -315,6 +316,25 @@ impl Cluster {
             let container = text(object, "/spec/containers/0/name").to_owned();
             state.kubelet.log(&uid, &container, lines);
         });
+    }
+
+    /// Others reach the service: one of its endpoints is a pod that network policies let be reached.
+    /// Of the rules it only counts whether there are any.
+    pub fn reaches(&self, namespace: &str, service: &str) -> bool {
+        let endpoints = self.get("endpoints", namespace, service).unwrap_or_default();
+        let policies = self.list("networkpolicies", namespace);
+        list(&endpoints, "/subsets/0/addresses").iter().any(|one| {
+            let name = text(one, "/targetRef/name");
+            let pod = self.get("pods", namespace, name).unwrap_or_default();
+            let mut concern = policies.iter().filter(|policy| {
+                let types = list(policy, "/spec/policyTypes");
+                let selector = Labels::of(&policy["spec"]["podSelector"]);
+                types.contains(&json!("Ingress")) && selector.matches(&pod)
+            });
+            let mut rules = concern.clone();
+            concern.next().is_none()
+                || rules.any(|policy| !list(policy, "/spec/ingress").is_empty())
+        })
     }
 
     /// An event of a pod or a workload, as its kubelet or controller writes it.

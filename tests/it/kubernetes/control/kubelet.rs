@@ -82,6 +82,8 @@ pub struct Kubelet {
     /// CPU in nanocores and memory in bytes by the uid of the pod.
     pub used: HashMap<String, (u64, u64)>,
     placed: usize,
+    /// How many processes have started in all.
+    pub started: usize,
 }
 
 impl Kubelet {
@@ -146,19 +148,6 @@ impl Kubelet {
         let key = life.key.clone();
         self.due(at, key);
         true
-    }
-
-    /// The process of a pod stops or begins to pass its readiness probe now.
-    pub fn probe(&mut self, uid: &str, passes: bool) {
-        let Some(life) = self.lives.get_mut(uid) else {
-            return;
-        };
-        for container in &mut life.containers {
-            container.ready_at = None;
-            container.ready = passes;
-        }
-        let key = life.key.clone();
-        self.due(Instant::now(), key);
     }
 
     /// An object is to be looked at again at this time.

@@ -209,6 +209,7 @@ impl Container {
         told.push(("Normal", "Pulled", message));
         told.push(("Normal", "Created", format!("Created container: {name}")));
         told.push(("Normal", "Started", format!("Started container {name}")));
+        kubelet.started += 1;
         self.stage = Stage::Running;
         self.id = format!("containerd://{}", uid().replace('-', ""));
         self.started = Some(Timestamp::now());

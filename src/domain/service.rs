@@ -258,6 +258,21 @@ impl ServiceStatus {
     }
 }
 
+/// Between which numbers of replicas a platform scales a service by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Fewest.
+    pub min: u32,
+    /// Most.
+    pub max: u32,
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.min, self.max)
+    }
+}
+
 /// Which log lines are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogQuery {

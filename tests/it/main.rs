@@ -33,3 +33,4 @@ mod shelf;
 mod store;
 mod stories;
 mod support;
+mod workloads;

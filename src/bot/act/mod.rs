@@ -201,6 +201,7 @@ impl Bot {
                     .await
             }
             ActionKind::Scale(n) => platform.scale(service, *n, patience, sink).await,
+            ActionKind::Bounds { wanted, .. } => platform.set_bounds(service, *wanted).await,
             ActionKind::Deploy { version, .. } => {
                 platform.deploy(service, version, patience, sink).await
             }

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use k8s_openapi::api::autoscaling::v1::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::DynamicObject;
 use kube::runtime::watcher::{self, watcher};
@@ -129,8 +128,8 @@ impl<K: Resource> State<K> {
 
     /// How long the server has not answered; the outer `None` where this can't be relied upon.
     #[expect(clippy::option_option, reason = "unusable, good, or good so far")]
-    fn good(&self) -> Option<Option<Duration>> {
-        let age = self.broken.map(|since| since.elapsed());
+    fn good(&self, now: Instant) -> Option<Option<Duration>> {
+        let age = self.broken.map(|since| now.duration_since(since));
         (self.complete && age.is_none_or(|age| age < GRACE)).then_some(age)
     }
 }
@@ -215,14 +214,14 @@ impl Drop for Tasks {
     }
 }
 
-type Key = (String, &'static str);
+/// Namespace and resource.
+type Key = (String, String);
 
 /// All that is watched of a cluster.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     objects: Mutex<HashMap<Key, Arc<Watched<DynamicObject>>>>,
     pods: Mutex<HashMap<String, Arc<Watched<Pod>>>>,
-    scalers: Mutex<HashMap<String, Arc<Watched<HorizontalPodAutoscaler>>>>,
     touched: Mutex<HashMap<(String, WorkloadKind, String), Instant>>,
     tasks: Tasks,
 }
@@ -268,12 +267,8 @@ impl Cache {
                 )
             })
             .clone();
-        let scalers = locked(&self.scalers)
-            .entry(space.to_owned())
-            .or_insert_with(|| {
-                Watched::begin(Api::namespaced(client.clone(), space), lean, &self.tasks)
-            })
-            .clone();
+        let autoscaler = find::autoscaler(line, place).await?;
+        let scalers = self.objects(client, space, &autoscaler, lean);
         let settled = async {
             workloads.settle().await;
             pods.settle().await;
@@ -287,10 +282,11 @@ impl Cache {
         }
         let (workloads, pods, scalers) = (workloads.read(), pods.read(), scalers.read());
         let sets = sets.as_ref().map(|sets| sets.read());
+        let now = Instant::now();
         let ages = [
-            workloads.good(),
-            pods.good(),
-            sets.as_ref().map_or(Some(None), |sets| sets.good()),
+            workloads.good(now),
+            pods.good(now),
+            sets.as_ref().map_or(Some(None), |sets| sets.good(now)),
         ];
         let mut oldest = None;
         for age in ages {
@@ -332,14 +328,8 @@ impl Cache {
         resource: &kube::core::ApiResource,
         lean: fn(&mut DynamicObject),
     ) -> Arc<Watched<DynamicObject>> {
-        let plural = match resource.plural.as_str() {
-            "deployments" => "deployments",
-            "statefulsets" => "statefulsets",
-            "daemonsets" => "daemonsets",
-            _ => "replicasets",
-        };
         locked(&self.objects)
-            .entry((space.to_owned(), plural))
+            .entry((space.to_owned(), resource.plural.clone()))
             .or_insert_with(|| {
                 let api = Api::namespaced_with(client.clone(), space, resource);
                 Watched::begin(api, lean, &self.tasks)
@@ -419,12 +409,12 @@ mod tests {
     #[test]
     fn a_new_list_takes_the_place_of_the_old_one_only_when_it_is_complete() {
         let mut state = State::default();
-        assert_eq!(state.good(), None);
+        assert_eq!(state.good(Instant::now()), None);
         state.take(watcher::Event::Init);
         state.take(watcher::Event::InitApply(pod("a", "x")));
-        assert_eq!(state.good(), None, "the list is not complete");
+        assert_eq!(state.good(Instant::now()), None, "the list is not complete");
         state.take(watcher::Event::InitDone);
-        assert_eq!(state.good(), Some(None));
+        assert_eq!(state.good(Instant::now()), Some(None));
         assert_eq!(of(&state, "x"), ["a"]);
 
         state.take(watcher::Event::Init);
@@ -448,17 +438,17 @@ mod tests {
         assert!(of(&state, "y").is_empty() && state.owned.len() == 1);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn memory_is_good_for_a_while_when_the_server_is_away() {
+    #[test]
+    fn memory_is_good_for_a_while_when_the_server_is_away() {
         let mut state: State<Pod> = State::default();
         state.take(watcher::Event::Init);
         state.take(watcher::Event::InitDone);
-        state.broken = Some(Instant::now());
-        tokio::time::advance(Duration::from_secs(8)).await;
-        assert_eq!(state.good(), Some(Some(Duration::from_secs(8))));
-        tokio::time::advance(GRACE).await;
-        assert_eq!(state.good(), None);
+        let now = Instant::now();
+        state.broken = Some(now);
+        let later = Duration::from_secs(8);
+        assert_eq!(state.good(now + later), Some(Some(later)));
+        assert_eq!(state.good(now + GRACE), None);
         state.take(watcher::Event::Apply(pod("a", "x")));
-        assert_eq!(state.good(), Some(None), "it is back");
+        assert_eq!(state.good(now + GRACE), Some(None), "it is back");
     }
 }

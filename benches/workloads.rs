@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use kubernetes::json::ready;
 use kubernetes::{Cluster, Store, TOKEN};
 use serde_json::{Value, json};
-use treasury_bot::domain::service::{Service, Target, WorkloadKind};
 use treasury_bot::domain::ServiceName;
+use treasury_bot::domain::service::{Service, Target, WorkloadKind};
 use treasury_bot::platform::Platform;
 use treasury_bot::platform::kubernetes::{Config, Kubernetes, Server};
 
@@ -81,12 +81,17 @@ fn main() -> ExitCode {
 
 async fn run() -> ExitCode {
     let cluster = Cluster::start();
-    let names: Vec<String> = (0..DEPLOYMENTS).map(|number| format!("web-{number}")).collect();
+    let names: Vec<String> = (0..DEPLOYMENTS)
+        .map(|number| format!("web-{number}"))
+        .collect();
     for name in &names {
         cluster.create(&deployment(name));
     }
     let all = |store: &Store| {
-        let well = store.list("pods", "shop").filter(|(_, pod)| ready(pod)).count();
+        let well = store
+            .list("pods", "shop")
+            .filter(|(_, pod)| ready(pod))
+            .count();
         (well == DEPLOYMENTS * REPLICAS).then_some(())
     };
     cluster.eventually("all pods are ready", all).await;
@@ -99,7 +104,10 @@ async fn run() -> ExitCode {
     };
     let driver = Kubernetes::connect(config).await.unwrap();
     let services: Vec<Service> = names.iter().map(|name| service(name)).collect();
-    println!("first, while memory fills: {:.1} ms", millis(ask(&driver, &services).await));
+    println!(
+        "first, while memory fills: {:.1} ms",
+        millis(ask(&driver, &services).await)
+    );
     tokio::time::sleep(Duration::from_secs(1)).await;
 
     cluster.clear_access();
@@ -109,11 +117,17 @@ async fn run() -> ExitCode {
     }
     rounds.sort();
     let (median, asked) = (rounds[ROUNDS / 2], cluster.access().len());
-    println!("{DEPLOYMENTS} statuses from memory: {:.1} ms, {asked} requests", millis(median));
+    println!(
+        "{DEPLOYMENTS} statuses from memory: {:.1} ms, {asked} requests",
+        millis(median)
+    );
 
     cluster.restart_api();
     let after = ask(&driver, &services).await;
-    println!("just after the API server restarted: {:.1} ms", millis(after));
+    println!(
+        "just after the API server restarted: {:.1} ms",
+        millis(after)
+    );
     if median > LIMIT || asked > 0 {
         println!("slower than {} ms, or not from memory", LIMIT.as_millis());
         return ExitCode::FAILURE;

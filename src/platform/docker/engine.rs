@@ -143,6 +143,8 @@ impl Engine {
         } = &error
         {
             let message: String = message.chars().take(WORDS).collect();
+            // An old engine answers 500 for what is being removed just now.
+            let going = message.contains("marked for removal");
             return match status_code {
                 400 if message.contains("HTTP request to an HTTPS server") => {
                     PlatformError::Unreachable {
@@ -163,7 +165,7 @@ impl Engine {
                         self.address.host
                     ),
                 },
-                404 => PlatformError::NotFound {
+                code if *code == 404 || going => PlatformError::NotFound {
                     platform: PLATFORM,
                     what: message,
                     mend: "it may just have been removed or replaced; ask for the status".into(),

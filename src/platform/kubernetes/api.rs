@@ -22,6 +22,8 @@ const WORDS: usize = 500;
 pub(super) struct Line {
     config: Config,
     client: OnceCell<Client>,
+    /// The version of the group `autoscaling` that the server has.
+    pub(super) autoscaling: OnceCell<&'static str>,
 }
 
 impl Line {
@@ -29,6 +31,7 @@ impl Line {
         Self {
             config,
             client: OnceCell::new(),
+            autoscaling: OnceCell::new(),
         }
     }
 

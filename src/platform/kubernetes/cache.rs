@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use k8s_openapi::api::autoscaling::v1::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::DynamicObject;
 use kube::runtime::watcher::{self, watcher};
@@ -215,14 +214,14 @@ impl Drop for Tasks {
     }
 }
 
-type Key = (String, &'static str);
+/// Namespace and resource.
+type Key = (String, String);
 
 /// All that is watched of a cluster.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     objects: Mutex<HashMap<Key, Arc<Watched<DynamicObject>>>>,
     pods: Mutex<HashMap<String, Arc<Watched<Pod>>>>,
-    scalers: Mutex<HashMap<String, Arc<Watched<HorizontalPodAutoscaler>>>>,
     touched: Mutex<HashMap<(String, WorkloadKind, String), Instant>>,
     tasks: Tasks,
 }
@@ -268,12 +267,8 @@ impl Cache {
                 )
             })
             .clone();
-        let scalers = locked(&self.scalers)
-            .entry(space.to_owned())
-            .or_insert_with(|| {
-                Watched::begin(Api::namespaced(client.clone(), space), lean, &self.tasks)
-            })
-            .clone();
+        let autoscaler = find::autoscaler(line, place).await?;
+        let scalers = self.objects(client, space, &autoscaler, lean);
         let settled = async {
             workloads.settle().await;
             pods.settle().await;
@@ -333,14 +328,8 @@ impl Cache {
         resource: &kube::core::ApiResource,
         lean: fn(&mut DynamicObject),
     ) -> Arc<Watched<DynamicObject>> {
-        let plural = match resource.plural.as_str() {
-            "deployments" => "deployments",
-            "statefulsets" => "statefulsets",
-            "daemonsets" => "daemonsets",
-            _ => "replicasets",
-        };
         locked(&self.objects)
-            .entry((space.to_owned(), plural))
+            .entry((space.to_owned(), resource.plural.clone()))
             .or_insert_with(|| {
                 let api = Api::namespaced_with(client.clone(), space, resource);
                 Watched::begin(api, lean, &self.tasks)

@@ -9,7 +9,7 @@ use super::edit::{edit, member};
 use super::find::{self, Place, Scaler, Seen};
 use super::pod;
 use super::rollout::{self, Goal};
-use super::workload::{named, resource};
+use super::workload::resource;
 use crate::domain::service::{Bounds, Patience, WorkloadKind};
 use crate::platform::{PlatformError, ProgressSink};
 
@@ -70,13 +70,7 @@ pub(super) async fn set_bounds(
         ));
     }
     let scaler = scaler(line, place).await?;
-    let resource = named(
-        "autoscaling",
-        "v1",
-        "HorizontalPodAutoscaler",
-        "horizontalpodautoscalers",
-    );
-    let api = find::objects(line, place, &resource).await?;
+    let api = find::objects(line, place, &find::autoscaler(line, place).await?).await?;
     edit(line, &api, &scaler.name, |object| {
         *member(object, &["spec", "minReplicas"]) = bounds.min.into();
         *member(object, &["spec", "maxReplicas"]) = bounds.max.into();

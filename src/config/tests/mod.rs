@@ -11,6 +11,7 @@ use crate::domain::{Guarded, Severity, Target};
 
 mod alerts;
 mod bad;
+mod clusters;
 mod email;
 mod engines;
 mod mistakes;

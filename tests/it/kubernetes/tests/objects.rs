@@ -343,7 +343,10 @@ async fn faults_hit_what_they_are_for() {
     assert_eq!(answer.status(), 200);
     let writes = cluster.writes("deployments");
     assert_eq!(writes.len(), 1);
-    assert_eq!((writes[0].verb, &writes[0].body), ("patch", &up));
+    let one = &writes[0];
+    assert_eq!((one.verb, &one.body), ("patch", &up));
+    assert_eq!((&*one.namespace, &*one.name), ("shop", "web"));
+    assert_eq!(one.content_type, "application/merge-patch+json");
 }
 
 #[tokio::test]

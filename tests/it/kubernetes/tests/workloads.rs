@@ -328,6 +328,10 @@ async fn logs_events_scale_and_eviction_are_there() {
     let path = format!("/api/v1/namespaces/shop/pods/{name}/eviction");
     let (code, body) = raw.send(reqwest::Method::POST, &path, &eviction).await;
     assert_eq!(code, 429, "{body}");
+    let mut other = eviction.clone();
+    other["deleteOptions"] = json!({"preconditions": {"uid": "another"}});
+    let (code, body) = raw.send(reqwest::Method::POST, &path, &other).await;
+    assert_eq!(code, 409, "{body}");
     cluster.delete("poddisruptionbudgets", "shop", "web");
     assert_eq!(
         raw.send(reqwest::Method::POST, &path, &eviction).await.0,

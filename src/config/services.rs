@@ -109,16 +109,13 @@ fn service(
     }
     let target = target(report, &mut reader, known);
     let scale = reader.table(report, "scale");
-    let single = matches!(
-        target,
-        Some(
-            Target::Container { .. }
-                | Target::Kubernetes {
-                    kind: WorkloadKind::DaemonSet,
-                    ..
-                }
-        )
-    );
+    let single = match &target {
+        Some(Target::Container { .. }) => Some("a single container can't be scaled"),
+        Some(Target::Kubernetes { kind, .. }) if *kind == WorkloadKind::DaemonSet => {
+            Some("a DaemonSet has one pod on each machine: it can't be scaled")
+        }
+        _ => None,
+    };
     let (min_replicas, max_replicas) = replicas(report, scale, single);
     let health_url = reader.text(report, "health").and_then(|text| {
         urls::http(report, "service.health", &text).map(|_| text.value.to_owned())
@@ -264,11 +261,8 @@ fn target(
 
 /// Compose labels or a container's name: one of both.
 fn docker_target(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option<Target> {
-    let hint = || {
-        let keys = "write `compose_project` and `compose_service`, or `container`, or `namespace` \
-                    and `workload`";
-        Some(keys.to_owned())
-    };
+    let hint =
+        || Some("write either `compose_project` and `compose_service`, or `container`".to_owned());
     let header = reader.span.clone();
     let keys = ["compose_project", "compose_service", "container"];
     let [project_at, service_at, container_at] = keys.map(|key| reader.written(key));
@@ -293,7 +287,10 @@ fn docker_target(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option
         }),
         (None, None, Some(_)) => Some(Target::Container { name: container? }),
         (None, None, None) => {
-            report.error(header, "a service without a place where it runs", hint());
+            let hint = "write `compose_project` and `compose_service`, or `container`, or \
+                        `namespace` and `workload`";
+            let message = "a service without a place where it runs";
+            report.error(header, message, Some(hint.to_owned()));
             None
         }
         (Some(at), None, None) => {
@@ -316,8 +313,12 @@ fn docker_target(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option
 }
 
 /// Fewest and most replicas.
-fn replicas(report: &mut Report<'_>, mut scale: Reader<'_, '_>, single: bool) -> (u32, u32) {
-    let default = if single { (1, 1) } else { (1, 10) };
+fn replicas(
+    report: &mut Report<'_>,
+    mut scale: Reader<'_, '_>,
+    single: Option<&str>,
+) -> (u32, u32) {
+    let default = if single.is_some() { (1, 1) } else { (1, 10) };
     let span = scale.span.clone();
     let min = scale.number(report, "min", MOST).map(|at| at.value);
     let max = scale.number(report, "max", MOST).map(|at| at.value);
@@ -330,10 +331,11 @@ fn replicas(report: &mut Report<'_>, mut scale: Reader<'_, '_>, single: bool) ->
         }
     };
     let (low, high) = (min.unwrap_or(default.0), max.unwrap_or(default.1));
-    if single && (low, high) != default {
+    if let Some(why) = single
+        && (low, high) != default
+    {
         let hint = "leave `scale` out, or name a Compose service or another workload".to_owned();
-        let message = "a single container, or one pod a machine, can't be scaled";
-        report.error(span, message, Some(hint));
+        report.error(span, why, Some(hint));
         return default;
     }
     if low > high {

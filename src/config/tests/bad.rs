@@ -136,7 +136,7 @@ fn each_mistake_in_a_service_is_found_where_it_is() {
         (
             "name = 'a'",
             "1:1 a service without a place where it runs ",
-            &either,
+            "(write `compose_project` and `compose_service`, or `container`, or `namespace` and `workload`)",
         ),
         (
             "name = 'a'\ncompose_project = 'p'",
@@ -161,12 +161,12 @@ fn each_mistake_in_a_service_is_found_where_it_is() {
         (
             "name = 'a'\ncontainer = 'c'\nplatform = 'ecs'",
             "4:12 `service.platform` can't be `ecs` ",
-            "(it can be `docker`)",
+            "(it can be `docker` or `kubernetes`)",
         ),
         (
             "name = 'a'\ncontainer = 'c'\nscale = { max = 2 }",
             "4:9 a single container can't be scaled ",
-            "(leave `scale` out, or name the Compose service)",
+            "(leave `scale` out, or name a Compose service or another workload)",
         ),
         (
             "name = 'a'\ncompose_project = 'p'\ncompose_service = 's'\nscale = { min = 11 }",

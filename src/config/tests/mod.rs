@@ -10,6 +10,7 @@ use crate::domain::alert::Auto;
 use crate::domain::{Guarded, Severity, Target};
 
 mod bad;
+mod clusters;
 mod mistakes;
 mod probes;
 mod secrets;

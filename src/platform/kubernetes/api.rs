@@ -248,7 +248,7 @@ fn unusable(mend: &str, error: impl StdError + Send + Sync + 'static) -> Platfor
 }
 
 /// The connection was not made or broke.
-fn is_cut(error: &Error) -> bool {
+pub(super) fn is_cut(error: &Error) -> bool {
     match error {
         Error::HyperError(_) | Error::Service(_) | Error::ReadEvents(_) => true,
         other => {

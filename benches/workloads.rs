@@ -88,17 +88,12 @@ fn main() -> ExitCode {
 
 async fn run() -> ExitCode {
     let cluster = Cluster::start();
-    let names: Vec<String> = (0..DEPLOYMENTS)
-        .map(|number| format!("web-{number}"))
-        .collect();
-    for name in &names {
-        cluster.create(&deployment(name));
+    let places: Vec<(String, String)> = (0..DEPLOYMENTS).map(place).collect();
+    for (namespace, name) in &places {
+        cluster.create(&deployment(namespace, name));
     }
     let all = |store: &Store| {
-        let well = store
-            .list("pods", "shop")
-            .filter(|(_, pod)| ready(pod))
-            .count();
+        let well = store.list("pods", "").filter(|(_, pod)| ready(pod)).count();
         (well == DEPLOYMENTS * REPLICAS).then_some(())
     };
     cluster.eventually("all pods are ready", all).await;
@@ -110,7 +105,10 @@ async fn run() -> ExitCode {
         timeout: Duration::from_secs(5),
     };
     let driver = Kubernetes::connect(config).await.unwrap();
-    let services: Vec<Service> = places.iter().map(|(space, name)| service(space, name)).collect();
+    let services: Vec<Service> = places
+        .iter()
+        .map(|(space, name)| service(space, name))
+        .collect();
     println!(
         "first, while memory fills: {:.1} ms",
         millis(ask(&driver, &services).await)

@@ -57,7 +57,9 @@ pub fn tell(
     let namespace = text(about, "/namespace").to_owned();
     let uid = text(about, "/uid");
     let now = jiff::Timestamp::now();
-    let told = state.store.named("events", &namespace, &format!("{}.", text(about, "/name")));
+    let told = state
+        .store
+        .named("events", &namespace, &format!("{}.", text(about, "/name")));
     let same = told.into_iter().find(|(_, event)| {
         text(event, "/involvedObject/uid") == uid
             && text(event, "/reason") == reason

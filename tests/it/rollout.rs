@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use treasury_bot::sandbox::slack::{Sandbox, SandboxConfig};
 
 use crate::kubernetes::json::{number, ready};
@@ -200,6 +200,4 @@ async fn a_status_from_memory_survives_old_versions_and_a_restart_of_the_api_ser
         (cluster.access().len() == before).then_some(())
     };
     crate::support::engine::eventually("it answers from memory", quiet).await;
-    let now: Value = cluster.get("deployments", "shop", "web").unwrap();
-    assert_eq!(number(&now, "/status/replicas"), Some(1));
 }

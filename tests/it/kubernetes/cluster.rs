@@ -312,6 +312,17 @@ impl Cluster {
         looked.unwrap_or_else(|_| panic!("never: {what}"))
     }
 
+    /// Waits until the controllers have nothing to do with what was written so far.
+    pub async fn idle(&self) {
+        let looking = async {
+            while self.with(|state| state.kubelet.seen != state.store.version()) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let looked = tokio::time::timeout(Duration::from_secs(20), looking).await;
+        assert!(looked.is_ok(), "the controllers never rest");
+    }
+
     /// Waits until a workload's controller has done all: what is wanted is there, new and ready.
     pub async fn settled(&self, plural: &str, namespace: &str, name: &str) -> Value {
         let key = Key::new(plural, namespace, name);

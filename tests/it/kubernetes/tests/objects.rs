@@ -274,6 +274,8 @@ async fn lists_are_selected_and_come_in_parts() {
         ("?labelSelector=odd%3Dtrue", vec!["c1", "c3"]),
         ("?labelSelector=odd!=true,n+notin+(0)", vec!["c2", "c4"]),
         ("?labelSelector=n+in+(1,2),!x", vec!["c1", "c2"]),
+        // What lacks the label does not have that value.
+        ("?labelSelector=x!=1,n+notin+(0,1,2)", vec!["c3", "c4"]),
         ("?fieldSelector=metadata.name%3Dc3", vec!["c3"]),
     ] {
         assert_eq!(

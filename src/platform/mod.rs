@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::domain::service::{
-    Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, Progress, ReplicaFate, ReplicaMark, Service,
-    ServiceStats, ServiceStatus, Tie, Version,
+    Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, Progress, ReplicaFate, ReplicaMark,
+    Service, ServiceStats, ServiceStatus, Tie, Version,
 };
 
 /// Where a driver reports progress. Sending never waits: a full or closed channel drops the step,

@@ -64,7 +64,9 @@ async fn ask(sandbox: &Sandbox) -> String {
     sandbox
         .wait_for(PATIENCE, |workspace| {
             let messages = &workspace.channel(HOME)?.messages;
-            let asked = messages.iter().find(|m| words_of(m).contains("Restart frontend?"));
+            let asked = messages
+                .iter()
+                .find(|m| words_of(m).contains("Restart frontend?"));
             asked.map(|m| m.ts.clone())
         })
         .await
@@ -76,7 +78,8 @@ async fn becomes(sandbox: &Sandbox, ts: &str, words: &str) -> String {
         let text = words_of(workspace.channel(HOME)?.message(ts)?);
         text.contains(words).then_some(text)
     });
-    said.await.unwrap_or_else(|error| panic!("never “{words}”: {error}"))
+    said.await
+        .unwrap_or_else(|error| panic!("never “{words}”: {error}"))
 }
 
 /// How often the template was changed and how many replica sets there are: 2 and 2 after one
@@ -106,7 +109,10 @@ async fn five_clicks_on_a_restart_are_one_rollout_and_it_is_told() {
     assert!(told.contains("2/2"), "{told}");
     assert_eq!(rollouts(&cluster), (2, 2));
     let pods = cluster.list("pods", "shop");
-    assert!(pods.iter().filter(|pod| ready(pod)).count() == 2, "{pods:?}");
+    assert!(
+        pods.iter().filter(|pod| ready(pod)).count() == 2,
+        "{pods:?}"
+    );
     assert!(serve.end().await.success());
     sandbox.stop();
 }
@@ -118,7 +124,11 @@ async fn killed_during_a_rollout_there_is_one_rollout_in_all() {
     let setup = setup(&cluster);
     let serve = setup.serve(&sandbox).await;
     let ts = ask(&sandbox).await;
-    sandbox.person("ana").clicks(HOME, &ts, "Restart frontend").await.unwrap();
+    sandbox
+        .person("ana")
+        .clicks(HOME, &ts, "Restart frontend")
+        .await
+        .unwrap();
     let begun = |store: &Store| (generation(store)? > 1).then_some(());
     cluster.eventually("the rollout begins", begun).await;
     serve.kill();
@@ -142,10 +152,17 @@ async fn what_the_bot_may_not_do_is_told_with_verb_and_resource() {
     let setup = setup(&cluster);
     let serve = setup.serve(&sandbox).await;
     let ts = ask(&sandbox).await;
-    sandbox.person("ana").clicks(HOME, &ts, "Restart frontend").await.unwrap();
+    sandbox
+        .person("ana")
+        .clicks(HOME, &ts, "Restart frontend")
+        .await
+        .unwrap();
     let told = becomes(&sandbox, &ts, "denied").await;
     let verb = told.contains("patch") || told.contains("update");
-    assert!(verb && told.contains("deployments") && told.contains("shop"), "{told}");
+    assert!(
+        verb && told.contains("deployments") && told.contains("shop"),
+        "{told}"
+    );
     assert_eq!(rollouts(&cluster), (1, 1));
     assert!(serve.end().await.success());
     sandbox.stop();

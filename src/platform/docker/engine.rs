@@ -149,6 +149,8 @@ impl Engine {
         } = &error
         {
             let message: String = message.chars().take(WORDS).collect();
+            // An old engine answers 500 for what is being removed just now.
+            let going = message.contains("marked for removal");
             return match status_code {
                 401 | 403 => PlatformError::Denied {
                     platform: PLATFORM,
@@ -158,7 +160,7 @@ impl Engine {
                         self.host
                     ),
                 },
-                404 => PlatformError::NotFound {
+                code if *code == 404 || going => PlatformError::NotFound {
                     platform: PLATFORM,
                     what: message,
                     mend: "it may just have been removed or replaced; ask for the status".into(),

@@ -130,7 +130,10 @@ pub async fn version<W: World>(world: &W, image: &str) -> Version {
 
 pub async fn deploy<W: World>(world: &W, to: &Version) -> Result<ServiceStatus, PlatformError> {
     let (service, patience) = (world.service(), world.patience());
-    world.driver().deploy(&service, to, patience, &quiet()).await
+    world
+        .driver()
+        .deploy(&service, to, patience, &quiet())
+        .await
 }
 
 /// Fails unless it ends within this time.
@@ -244,11 +247,15 @@ fn every_world_runs_every_case_or_says_why_not_and_the_readme_tells_it() {
         (worlds::Engine::NAME, worlds::Engine::ALL),
         (worlds::Emulated::NAME, worlds::Emulated::ALL),
     ];
-    let every: std::collections::BTreeSet<&str> =
-        ran.iter().flat_map(|(_, cases)| cases.iter().copied()).collect();
+    let every: std::collections::BTreeSet<&str> = ran
+        .iter()
+        .flat_map(|(_, cases)| cases.iter().copied())
+        .collect();
     for (name, cases) in ran {
         for case in &every {
-            let exempt = EXEMPT.iter().any(|(world, exempt, _)| *world == name && exempt == case);
+            let exempt = EXEMPT
+                .iter()
+                .any(|(world, exempt, _)| *world == name && exempt == case);
             assert_ne!(cases.contains(case), exempt, "{name}: {case}");
         }
     }
@@ -257,7 +264,10 @@ fn every_world_runs_every_case_or_says_why_not_and_the_readme_tells_it() {
         format!("| {} | {world} | {why} |", case.replace('_', " "))
     });
     let table = rows.collect::<Vec<_>>().join("\n");
-    assert!(readme.contains(&table), "README.md lacks this table:\n\n{table}");
+    assert!(
+        readme.contains(&table),
+        "README.md lacks this table:\n\n{table}"
+    );
 }
 
 world!(simulated: crate::contract::worlds::Simulated, [

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::path::Ask;
@@ -72,7 +71,11 @@ impl Grant {
     /// Of a rule of a Role as it is written in YAML or JSON.
     pub fn of(namespace: Option<&str>, rule: &Value) -> Self {
         let words = |key: &str| {
-            let all = rule.get(key).and_then(Value::as_array).into_iter().flatten();
+            let all = rule
+                .get(key)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
             all.filter_map(Value::as_str).map(str::to_owned).collect()
         };
         Self {
@@ -131,19 +134,24 @@ impl Rights {
         let resource = ask.resource();
         let (namespace, name) = (&ask.namespace, &ask.name);
         // A request for a namespace by its name is authorised within that namespace.
-        let within = if ask.kind.plural == "namespaces" { name } else { namespace };
+        let within = if ask.kind.plural == "namespaces" {
+            name
+        } else {
+            namespace
+        };
         if self.allow(verb, ask.kind.group, &resource, within, name) {
             return Ok(());
         }
         let user = &self.user;
-        Err(Status::forbidden(ask.kind, name, user, verb, &resource, within))
+        Err(Status::forbidden(
+            ask.kind, name, user, verb, &resource, within,
+        ))
     }
 }
 
 /// A request that was made.
 #[derive(Debug, Clone)]
 pub struct Access {
-    pub at: Timestamp,
     pub verb: &'static str,
     /// As RBAC names it, such as `deployments/scale`.
     pub resource: String,
@@ -151,7 +159,6 @@ pub struct Access {
     pub name: String,
     pub query: String,
     pub content_type: String,
-    pub user_agent: String,
     /// `Null` where there was none.
     pub body: Value,
     /// 0 while there is no answer.

@@ -64,6 +64,15 @@ impl Status {
         Self::conflict(kind, name, why)
     }
 
+    /// Another object has this name by now.
+    pub fn other_uid(kind: &Kind, name: &str, asked: &str, own: &str) -> Self {
+        let why = format!(
+            "the UID in the precondition ({asked}) does not match the UID in record ({own}). The \
+             object might have been deleted and then recreated"
+        );
+        Self::conflict(kind, name, &why)
+    }
+
     /// `problems` are field, reason (`FieldValueInvalid` …) and what is told of it.
     pub fn invalid(kind: &Kind, name: &str, problems: &[(&str, &'static str, String)]) -> Self {
         let told: Vec<String> = problems
@@ -81,9 +90,9 @@ impl Status {
         let message = format!("{what} \"{name}\" is invalid: {told}");
         let mut status = Self::about(kind, name, 422, "Invalid", message);
         status.details["kind"] = json!(kind.kind);
-        let causes = problems.iter().map(|(field, reason, what)| {
-            json!({"reason": reason, "message": what, "field": field})
-        });
+        let causes = problems.iter().map(
+            |(field, reason, what)| json!({"reason": reason, "message": what, "field": field}),
+        );
         status.details["causes"] = causes.collect();
         status
     }
@@ -165,11 +174,7 @@ impl Status {
                     "Too many requests, please try again later.",
                 )
             },
-            503 => Self::plain(
-                503,
-                "ServiceUnavailable",
-                "apiserver is shutting down",
-            ),
+            503 => Self::plain(503, "ServiceUnavailable", "apiserver is shutting down"),
             504 => Self::plain(
                 504,
                 "Timeout",

@@ -16,7 +16,11 @@ async fn ties<W: World>(world: &W) -> Vec<Tie> {
 
 async fn isolate<W: World>(world: &W, ties: &[Tie]) {
     let service = world.service();
-    let cut = world.driver().isolate(&service, ties, &quiet()).await.unwrap();
+    let cut = world
+        .driver()
+        .isolate(&service, ties, &quiet())
+        .await
+        .unwrap();
     assert_eq!(cut.replicas.len(), 2);
 }
 
@@ -25,7 +29,9 @@ async fn release<W: World>(world: &W, ties: &[Tie]) -> Vec<String> {
     let (sender, mut steps) = mpsc::channel(99);
     let sink = ProgressSink::new(sender);
     let service = world.service();
-    within(60, world.driver().release(&service, ties, &sink)).await.unwrap();
+    within(60, world.driver().release(&service, ties, &sink))
+        .await
+        .unwrap();
     drop(sink);
     let mut told = Vec::new();
     while let Some(step) = steps.recv().await {
@@ -42,17 +48,30 @@ async fn until_reached<W: World>(world: &W, wanted: bool) {
 pub async fn evidence_is_of_each_replica_and_without_secrets<W: World>() {
     let world = W::new().await;
     let (before, starts) = (marks(&world).await, world.starts().await);
-    let pieces = within(60, world.driver().evidence(&world.service())).await.unwrap();
+    let pieces = within(60, world.driver().evidence(&world.service()))
+        .await
+        .unwrap();
     for mark in &before {
         let of = |piece: &&Evidence| piece.name.contains(&mark.name);
-        assert!(pieces.iter().filter(of).count() >= 2, "{}: {pieces:?}", mark.name);
+        assert!(
+            pieces.iter().filter(of).count() >= 2,
+            "{}: {pieces:?}",
+            mark.name
+        );
     }
     for piece in &pieces {
         assert!(!piece.text.contains("hunter2"), "{}", piece.name);
         assert!(piece.text.len() <= Evidence::MAX_BYTES);
-        assert!(!piece.name.contains(['/', '\\']) && piece.name.contains('.'), "{}", piece.name);
+        assert!(
+            !piece.name.contains(['/', '\\']) && piece.name.contains('.'),
+            "{}",
+            piece.name
+        );
     }
-    assert_eq!((marks(&world).await, world.starts().await), (before, starts));
+    assert_eq!(
+        (marks(&world).await, world.starts().await),
+        (before, starts)
+    );
 }
 
 pub async fn nobody_reaches_what_is_cut_off_and_its_processes_go_on<W: World>() {
@@ -62,8 +81,15 @@ pub async fn nobody_reaches_what_is_cut_off_and_its_processes_go_on<W: World>() 
     let ties = ties(&world).await;
     isolate(&world, &ties).await;
     until_reached(&world, false).await;
-    assert_eq!(world.driver().ties(&world.service()).await.unwrap(), [], "nothing is joined");
-    assert_eq!((marks(&world).await, world.starts().await), (before, starts));
+    assert_eq!(
+        world.driver().ties(&world.service()).await.unwrap(),
+        [],
+        "nothing is joined"
+    );
+    assert_eq!(
+        (marks(&world).await, world.starts().await),
+        (before, starts)
+    );
 }
 
 pub async fn isolating_again_changes_nothing<W: World>() {
@@ -99,10 +125,17 @@ pub async fn a_replica_that_is_gone_is_left_out_of_the_release<W: World>() {
     let ties = ties(&world).await;
     isolate(&world, &ties).await;
     let gone = world.remove_one().await;
-    let name = ties.iter().find(|tie| tie.id == gone).map(|tie| tie.replica.clone());
+    let name = ties
+        .iter()
+        .find(|tie| tie.id == gone)
+        .map(|tie| tie.replica.clone());
     let name = name.unwrap_or_else(|| panic!("no tie of {gone}: {ties:?}"));
     let told = release(&world, &ties).await;
-    assert!(told.iter().any(|line| line.contains(&name) && line.contains("gone")), "{told:?}");
+    assert!(
+        told.iter()
+            .any(|line| line.contains(&name) && line.contains("gone")),
+        "{told:?}"
+    );
     until_reached(&world, true).await;
     assert!(status(&world).await.well() >= 1);
 }
@@ -113,8 +146,14 @@ pub async fn a_denied_isolation_cuts_nothing<W: World>() {
     let (ties, bonds) = (ties(&world).await, world.bonds().await);
     world.forbid().await;
     let service = world.service();
-    let error = world.driver().isolate(&service, &ties, &ProgressSink::none()).await;
-    assert!(matches!(error, Err(PlatformError::Denied { .. })), "{error:?}");
+    let error = world
+        .driver()
+        .isolate(&service, &ties, &ProgressSink::none())
+        .await;
+    assert!(
+        matches!(error, Err(PlatformError::Denied { .. })),
+        "{error:?}"
+    );
     assert!(world.reached().await);
     assert_eq!(world.bonds().await, bonds);
 }

@@ -35,16 +35,30 @@ async fn both<W: World>(world: &W) -> Vec<LogLine> {
 pub async fn lines_of_all_replicas_are_merged_in_time_order<W: World>() {
     let world = W::new().await;
     let lines = both(&world).await;
-    assert!(lines.windows(2).all(|pair| pair[0].at <= pair[1].at), "{lines:?}");
+    assert!(
+        lines.windows(2).all(|pair| pair[0].at <= pair[1].at),
+        "{lines:?}"
+    );
     assert!(lines.iter().all(|line| line.at.is_some()));
-    let names: BTreeSet<String> = status(&world).await.replicas.into_iter().map(|one| one.name).collect();
-    assert!(lines.iter().all(|line| names.contains(&line.replica)), "{lines:?}");
+    let names: BTreeSet<String> = status(&world)
+        .await
+        .replicas
+        .into_iter()
+        .map(|one| one.name)
+        .collect();
+    assert!(
+        lines.iter().all(|line| names.contains(&line.replica)),
+        "{lines:?}"
+    );
 }
 
 pub async fn the_newest_lines_are_kept_and_more_is_told<W: World>() {
     let world = W::new().await;
     let all = both(&world).await;
-    let one = LogQuery { lines: 1, ..query() };
+    let one = LogQuery {
+        lines: 1,
+        ..query()
+    };
     let newest = read(&world, &one).await;
     assert!(newest.truncated, "there are older ones");
     assert_eq!(newest.lines.len(), 1);
@@ -55,11 +69,20 @@ pub async fn lines_since_a_time_are_those_after_it<W: World>() {
     let world = W::new().await;
     let all = both(&world).await;
     let last = all.last().unwrap().at;
-    let since = LogQuery { since: last, ..query() };
+    let since = LogQuery {
+        since: last,
+        ..query()
+    };
     let some = read(&world, &since).await;
-    assert!(!some.lines.is_empty() && some.lines.iter().all(|line| line.at >= last), "{some:?}");
+    assert!(
+        !some.lines.is_empty() && some.lines.iter().all(|line| line.at >= last),
+        "{some:?}"
+    );
     let future = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(100);
-    let since = LogQuery { since: Some(future), ..query() };
+    let since = LogQuery {
+        since: Some(future),
+        ..query()
+    };
     assert_eq!(read(&world, &since).await.lines, []);
 }
 
@@ -71,14 +94,25 @@ pub async fn lines_are_found_by_text_in_any_case<W: World>() {
     let grep = Some(word.to_uppercase());
     let found = read(&world, &LogQuery { grep, ..query() }).await;
     let has = |line: &LogLine| line.text.to_lowercase().contains(&word.to_lowercase());
-    assert!(!found.lines.is_empty() && found.lines.iter().all(has), "{word}: {found:?}");
+    assert!(
+        !found.lines.is_empty() && found.lines.iter().all(has),
+        "{word}: {found:?}"
+    );
     let grep = Some("no process ever wrote this".to_owned());
-    assert_eq!(read(&world, &LogQuery { grep, ..query() }).await, Logs::default());
+    assert_eq!(
+        read(&world, &LogQuery { grep, ..query() }).await,
+        Logs::default()
+    );
 }
 
 pub async fn lines_put_in_are_found_by_text_and_never_by_pattern<W: World>() {
     let world = W::new().await;
-    let names: Vec<String> = status(&world).await.replicas.into_iter().map(|one| one.name).collect();
+    let names: Vec<String> = status(&world)
+        .await
+        .replicas
+        .into_iter()
+        .map(|one| one.name)
+        .collect();
     world.say(&names[0], &["payment 17 failed", "a.b*c"]).await;
     world.say(&names[1], &["payment 18 failed"]).await;
     let find = async |text: &str| {
@@ -97,17 +131,29 @@ pub async fn long_lines_are_cut_and_control_characters_left_out<W: World>() {
     let world = W::new().await;
     let name = status(&world).await.replicas[0].name.clone();
     let long = format!("begin {} end", "ä".repeat(3_000));
-    world.say(&name, &[&long, "red \u{1b}[31malert\u{7}\u{0}\tdone"]).await;
+    world
+        .say(&name, &[&long, "red \u{1b}[31malert\u{7}\u{0}\tdone"])
+        .await;
     let done = async || {
         let lines = read(&world, &query()).await.lines;
         let done = lines.iter().any(|line| line.text.contains("done"));
         done.then_some(lines)
     };
     let lines = eventually("the lines", done).await;
-    let cut = lines.iter().find(|line| line.text.starts_with("begin")).unwrap();
-    assert!(cut.text.len() <= LogLine::MAX_BYTES && cut.text.ends_with('…'), "{}", cut.text.len());
+    let cut = lines
+        .iter()
+        .find(|line| line.text.starts_with("begin"))
+        .unwrap();
+    assert!(
+        cut.text.len() <= LogLine::MAX_BYTES && cut.text.ends_with('…'),
+        "{}",
+        cut.text.len()
+    );
     assert!(cut.text.len() > LogLine::MAX_BYTES - 10);
-    let red = lines.iter().find(|line| line.text.contains("done")).unwrap();
+    let red = lines
+        .iter()
+        .find(|line| line.text.contains("done"))
+        .unwrap();
     assert!(red.text.contains("alert"), "{red:?}");
     assert!(red.text.chars().all(|c| !c.is_control()), "{red:?}");
 }
@@ -116,7 +162,10 @@ pub async fn the_run_before_is_read_apart<W: World>() {
     let world = W::new().await;
     both(&world).await;
     world.end_one().await;
-    let previous = LogQuery { previous: true, ..query() };
+    let previous = LogQuery {
+        previous: true,
+        ..query()
+    };
     let before = async || {
         let lines = read(&world, &previous).await.lines;
         (!lines.is_empty()).then_some(lines)
@@ -125,8 +174,15 @@ pub async fn the_run_before_is_read_apart<W: World>() {
     let ended: BTreeSet<&str> = before.iter().map(|line| line.replica.as_str()).collect();
     let ended = *ended.first().unwrap();
     let status = status(&world).await;
-    let one = status.replicas.iter().find(|one| one.name == ended).unwrap();
+    let one = status
+        .replicas
+        .iter()
+        .find(|one| one.name == ended)
+        .unwrap();
     // Up to a second: some platforms have whole ones.
     let began = one.started_at.unwrap() + jiff::SignedDuration::from_secs(1);
-    assert!(before.iter().all(|line| line.at < Some(began)), "{before:?} {began}");
+    assert!(
+        before.iter().all(|line| line.at < Some(began)),
+        "{before:?} {began}"
+    );
 }

@@ -16,12 +16,19 @@ pub async fn a_service_shows_its_replicas_by_name<W: World>() {
     let world = W::new().await;
     let status = status(&world).await;
     assert!(status.is_well() && status.replicas.len() == 2, "{status:?}");
-    let names: Vec<&str> = status.replicas.iter().map(|one| one.name.as_str()).collect();
+    let names: Vec<&str> = status
+        .replicas
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
     let mut sorted = names.clone();
     sorted.sort_unstable();
     assert_eq!(names, sorted);
     for one in &status.replicas {
-        assert!(one.started_at.is_some() && !one.image.is_empty() && !one.id.is_empty(), "{one:?}");
+        assert!(
+            one.started_at.is_some() && !one.image.is_empty() && !one.id.is_empty(),
+            "{one:?}"
+        );
     }
     assert_ne!(status.replicas[0].id, status.replicas[1].id);
 }
@@ -36,7 +43,10 @@ pub async fn a_service_that_is_not_there_is_told_with_a_mend<W: World>() {
         driver.status(&absent).await.err(),
         driver.logs(&absent, &query).await.err(),
         driver.events(&absent, now).await.err(),
-        driver.restart(&absent, None, &intent(), patience, &quiet()).await.err(),
+        driver
+            .restart(&absent, None, &intent(), patience, &quiet())
+            .await
+            .err(),
         driver.scalable(&absent, 2).await.err(),
         driver.scale(&absent, 2, patience, &quiet()).await.err(),
         driver.versions(&absent).await.err(),
@@ -45,8 +55,14 @@ pub async fn a_service_that_is_not_there_is_told_with_a_mend<W: World>() {
     ];
     for (place, error) in all.into_iter().enumerate() {
         let error = error.unwrap_or_else(|| panic!("{place} found it"));
-        assert!(matches!(error, PlatformError::NotFound { .. }), "{place}: {error:?}");
-        assert!(error.is_refusal() && error.to_string().contains(": "), "{place}: {error}");
+        assert!(
+            matches!(error, PlatformError::NotFound { .. }),
+            "{place}: {error:?}"
+        );
+        assert!(
+            error.is_refusal() && error.to_string().contains(": "),
+            "{place}: {error}"
+        );
     }
 }
 
@@ -59,7 +75,11 @@ pub async fn a_process_that_ended_is_shown_with_how_it_ended<W: World>() {
         (now.is_well() && restarted).then_some(now)
     };
     let now = eventually("it is counted", seen).await;
-    assert!(now.replicas.iter().all(|one| one.state == ReplicaState::Running));
+    assert!(
+        now.replicas
+            .iter()
+            .all(|one| one.state == ReplicaState::Running)
+    );
 }
 
 pub async fn a_platform_out_of_reach_is_told_and_found_again<W: World>() {
@@ -73,7 +93,10 @@ pub async fn a_platform_out_of_reach_is_told_and_found_again<W: World>() {
         within(40, world.driver().evidence(&service)).await.err(),
     ] {
         let error = error.expect("it is out of reach");
-        assert!(matches!(error, PlatformError::Unreachable { .. }), "{error:?}");
+        assert!(
+            matches!(error, PlatformError::Unreachable { .. }),
+            "{error:?}"
+        );
         assert!(!error.is_refusal());
     }
     world.reach(true).await;
@@ -90,12 +113,19 @@ pub async fn use_is_told_of_each_running_replica<W: World>() {
         (stats.replicas.len() == 2).then_some(stats)
     };
     let stats = eventually("both are measured", measured).await;
-    let names: Vec<String> = status(&world).await.replicas.into_iter().map(|one| one.name).collect();
+    let names: Vec<String> = status(&world)
+        .await
+        .replicas
+        .into_iter()
+        .map(|one| one.name)
+        .collect();
     for one in &stats.replicas {
         assert!(names.contains(&one.replica), "{one:?}");
         assert!(one.cpu_percent >= 0.0 && one.memory_bytes > 0, "{one:?}");
     }
-    let age = jiff::Timestamp::now().duration_since(stats.taken_at).as_secs();
+    let age = jiff::Timestamp::now()
+        .duration_since(stats.taken_at)
+        .as_secs();
     assert!((-2..60).contains(&age), "{age}");
 }
 
@@ -119,9 +149,17 @@ pub async fn events_come_oldest_first_and_bounded<W: World>() {
     };
     let events = eventually("the restart is told", told).await;
     assert!(events.len() <= 200);
-    assert!(events.windows(2).all(|pair| pair[0].at <= pair[1].at), "{events:?}");
+    assert!(
+        events.windows(2).all(|pair| pair[0].at <= pair[1].at),
+        "{events:?}"
+    );
     // Some platforms have whole seconds.
-    assert!(events.iter().all(|one| one.at.as_second() >= since.as_second()), "{events:?}");
+    assert!(
+        events
+            .iter()
+            .all(|one| one.at.as_second() >= since.as_second()),
+        "{events:?}"
+    );
     assert!(events.iter().all(|one| !one.what.is_empty()));
     let later = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(60);
     assert_eq!(world.driver().events(&service, later).await.unwrap(), []);

@@ -11,7 +11,10 @@ pub async fn more_replicas_are_made_and_get_well<W: World>() {
     let three = within(60, scale(&world, 3)).await.unwrap();
     assert!(three.is_well() && three.replicas.len() == 3, "{three:?}");
     let after = marks(&world).await;
-    assert!(before.iter().all(|mark| after.contains(mark)), "the others are left alone");
+    assert!(
+        before.iter().all(|mark| after.contains(mark)),
+        "the others are left alone"
+    );
     assert_eq!(status(&world).await.replicas.len(), 3);
 }
 
@@ -32,7 +35,10 @@ pub async fn the_same_number_changes_nothing<W: World>() {
     let (before, starts) = (marks(&world).await, world.starts().await);
     let same = within(20, scale(&world, 2)).await.unwrap();
     assert_eq!(same.replicas.len(), 2);
-    assert_eq!((marks(&world).await, world.starts().await), (before, starts));
+    assert_eq!(
+        (marks(&world).await, world.starts().await),
+        (before, starts)
+    );
 }
 
 pub async fn a_number_that_can_not_be_is_refused<W: World>() {
@@ -40,10 +46,15 @@ pub async fn a_number_that_can_not_be_is_refused<W: World>() {
     let (service, replicas) = world.unscalable().await;
     let driver = world.driver();
     let asked = driver.scalable(&service, replicas).await.unwrap_err();
-    let done = driver.scale(&service, replicas, world.patience(), &quiet()).await;
+    let done = driver
+        .scale(&service, replicas, world.patience(), &quiet())
+        .await;
     for error in [asked, done.unwrap_err()] {
         assert!(matches!(error, PlatformError::Unsupported(_)), "{error:?}");
-        assert!(error.is_refusal() && error.to_string().len() > 20, "{error}");
+        assert!(
+            error.is_refusal() && error.to_string().len() > 20,
+            "{error}"
+        );
     }
 }
 
@@ -54,7 +65,10 @@ pub async fn new_replicas_that_fail_leave_the_others_well<W: World>() {
     let error = within(60, scale(&world, 3)).await.unwrap_err();
     assert!(matches!(error, PlatformError::Unwell { .. }), "{error:?}");
     let after = marks(&world).await;
-    assert!(before.iter().all(|mark| after.contains(mark)), "{before:?} {after:?}");
+    assert!(
+        before.iter().all(|mark| after.contains(mark)),
+        "{before:?} {after:?}"
+    );
     assert_eq!(status(&world).await.well(), 2);
 }
 

@@ -154,14 +154,18 @@ impl World for Engine {
     }
 
     async fn reach(&self, open: bool) {
-        self.gate.set(if open { Mode::Open } else { Mode::Closed }).await;
+        self.gate
+            .set(if open { Mode::Open } else { Mode::Closed })
+            .await;
     }
 
     async fn say(&self, replica: &str, lines: &[&str]) {
         for line in lines {
             let file = self.shared.path().join("line");
             std::fs::write(&file, format!("{line}\n")).unwrap();
-            self.stack.exec(replica, "busybox cat /s/line > /proc/1/fd/1").await;
+            self.stack
+                .exec(replica, "busybox cat /s/line > /proc/1/fd/1")
+                .await;
         }
     }
 
@@ -181,7 +185,10 @@ impl World for Engine {
     }
 
     async fn reached(&self) -> bool {
-        self.stack.exec(&self.peer, "busybox ping -c1 -W1 web").await.0
+        self.stack
+            .exec(&self.peer, "busybox ping -c1 -W1 web")
+            .await
+            .0
     }
 
     async fn bonds(&self) -> Value {

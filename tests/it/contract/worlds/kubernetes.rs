@@ -162,7 +162,8 @@ impl World for Emulated {
 
     async fn remove_one(&self) -> String {
         let pod = self.pods()[1].clone();
-        self.cluster.delete("pods", SPACE, text(&pod, "/metadata/name"));
+        self.cluster
+            .delete("pods", SPACE, text(&pod, "/metadata/name"));
         text(&pod, "/metadata/uid").to_owned()
     }
 
@@ -178,7 +179,8 @@ impl World for Emulated {
 
     async fn hang(&self) {
         let slow = Fault::Slow(Duration::from_secs(600));
-        self.cluster.fault(slow, &["create", "update", "patch", "delete"], &[], None);
+        self.cluster
+            .fault(slow, &["create", "update", "patch", "delete"], &[], None);
     }
 
     async fn reach(&self, open: bool) {
@@ -204,7 +206,10 @@ impl World for Emulated {
         // The driver shows short names: the whole one ends so.
         let pods = self.pods();
         let named = |pod: &&Value| text(pod, "/metadata/name").ends_with(replica);
-        let pod = pods.iter().find(named).unwrap_or_else(|| panic!("no pod {replica}"));
+        let pod = pods
+            .iter()
+            .find(named)
+            .unwrap_or_else(|| panic!("no pod {replica}"));
         let now = jiff::Timestamp::now();
         let lines: Vec<_> = lines.iter().map(|line| (now, *line)).collect();
         self.cluster.log(SPACE, text(pod, "/metadata/name"), &lines);
@@ -219,7 +224,8 @@ impl World for Emulated {
     }
 
     async fn unscalable(&self) -> (Service, u32) {
-        self.cluster.create(&object("DaemonSet", "agent", Value::Null));
+        self.cluster
+            .create(&object("DaemonSet", "agent", Value::Null));
         self.cluster.settled("daemonsets", SPACE, "agent").await;
         (workload(WorkloadKind::DaemonSet, "agent"), 3)
     }
@@ -238,7 +244,10 @@ impl World for Emulated {
             let all = all.map(|one| json!([one["metadata"]["name"], one["spec"]]));
             all.collect::<Vec<_>>()
         };
-        let endpoints = self.cluster.get("endpoints", SPACE, "web").unwrap_or_default();
+        let endpoints = self
+            .cluster
+            .get("endpoints", SPACE, "web")
+            .unwrap_or_default();
         let addresses = list(&endpoints, "/subsets/0/addresses").iter();
         let mut addresses: Vec<&str> = addresses.map(|one| text(one, "/ip")).collect();
         addresses.sort_unstable();

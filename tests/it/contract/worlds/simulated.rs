@@ -52,7 +52,11 @@ impl World for Simulated {
     }
 
     async fn starts(&self) -> usize {
-        let events = self.stack.events(&self.service(), self.began).await.unwrap();
+        let events = self
+            .stack
+            .events(&self.service(), self.began)
+            .await
+            .unwrap();
         events.iter().filter(|event| event.what == "start").count()
     }
 
@@ -64,7 +68,11 @@ impl World for Simulated {
         self.stack.put_in(Fault::CrashLoop, Some(SERVICE)).unwrap();
         let ended = async || {
             let status = self.stack.status(&self.service()).await.unwrap();
-            status.replicas.iter().any(|one| one.restarts > 0).then_some(())
+            status
+                .replicas
+                .iter()
+                .any(|one| one.restarts > 0)
+                .then_some(())
         };
         eventually("one ended", ended).await;
         self.stack.take_out(Fault::CrashLoop);
@@ -79,7 +87,10 @@ impl World for Simulated {
         let service = self.service();
         let before = self.stack.status(&service).await.unwrap();
         let patience = self.patience();
-        self.stack.scale(&service, 1, patience, &quiet()).await.unwrap();
+        self.stack
+            .scale(&service, 1, patience, &quiet())
+            .await
+            .unwrap();
         before.replicas[1].id.clone()
     }
 
@@ -100,7 +111,7 @@ impl World for Simulated {
     }
 
     async fn images(&self) -> [String; 2] {
-        ["1.8.3", "1.9.1-broken"].map(str::to_owned)
+        ["1.9.0", "1.9.1-broken"].map(str::to_owned)
     }
 
     async fn unscalable(&self) -> (Service, u32) {

@@ -31,14 +31,13 @@ pub fn claim(state: &mut State, plural: &str, object: &Value) -> Vec<Arc<Value>>
     let mut own = Vec::new();
     let mut claims: Vec<(Key, bool)> = Vec::new();
     for (key, pod) in state.store.list("pods", namespace) {
-        let matches = selector.matches(pod);
         if owner_uid(pod) == uid {
-            if matches {
+            if selector.matches(pod) {
                 own.push(Arc::clone(pod));
             } else {
                 claims.push((key.clone(), false));
             }
-        } else if matches && owner(pod).is_none() && !going(pod) {
+        } else if owner(pod).is_none() && !going(pod) && selector.matches(pod) {
             own.push(Arc::clone(pod));
             claims.push((key.clone(), true));
         }
@@ -51,7 +50,11 @@ pub fn claim(state: &mut State, plural: &str, object: &Value) -> Vec<Arc<Value>>
             if adopt {
                 owners.push(reference.clone());
             }
-            let owners = if owners.is_empty() { Value::Null } else { json!(owners) };
+            let owners = if owners.is_empty() {
+                Value::Null
+            } else {
+                json!(owners)
+            };
             set(pod, &["metadata", "ownerReferences"], owners);
         });
     }
@@ -94,7 +97,14 @@ pub fn make(
     }
     super::super::patch::merge(&mut pod, extra);
     let kind = Kind::kept("pods");
-    match create(state, kind, &namespace, pod, "kube-controller-manager", false) {
+    match create(
+        state,
+        kind,
+        &namespace,
+        pod,
+        "kube-controller-manager",
+        false,
+    ) {
         Ok(made) => {
             let name = text(&made, "/metadata/name").to_owned();
             tell(

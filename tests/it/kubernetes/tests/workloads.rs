@@ -87,7 +87,8 @@ async fn a_deployment_rolls_within_its_bounds_and_back() {
 async fn a_rollout_that_gets_nowhere_is_told() {
     let cluster = Cluster::start();
     let mut hasty = web(2, "web:1");
-    hasty["spec"]["progressDeadlineSeconds"] = json!(1);
+    // Times have whole seconds: of one second little may be left.
+    hasty["spec"]["progressDeadlineSeconds"] = json!(2);
     cluster.create(&hasty);
     cluster.settled("deployments", "shop", "web").await;
     patch(&cluster, image("web:crash")).await;

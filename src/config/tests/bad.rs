@@ -145,7 +145,7 @@ fn each_mistake_in_a_service_is_found_where_it_is() {
         (
             "name = 'a'",
             "1:1 a service without a place where it runs ",
-            "(write `compose_project` and `compose_service`, or `container`, or `namespace` and `workload`)",
+            "(write `compose_project` and `compose_service`, or `container`, or `swarm_service`, or `namespace` and `workload`)",
         ),
         (
             "name = 'a'\ncompose_project = 'p'",

@@ -173,7 +173,7 @@ impl Line {
                 what: clipped(&status.message),
                 mend: "it may just have been removed or replaced; ask for the status".into(),
             },
-            502 | 503 | 504 => PlatformError::Unreachable {
+            502..=504 => PlatformError::Unreachable {
                 platform: PLATFORM,
                 mend: format!(
                     "the API server {} answers {}: {}",

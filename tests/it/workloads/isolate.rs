@@ -164,9 +164,7 @@ async fn the_evidence_has_logs_and_descriptions_and_no_values() {
     let pieces = driver.evidence(&service).await.unwrap();
     let piece = |name: &str| {
         let found = pieces.iter().find(|one| one.name == name);
-        found
-            .map(|one| one.text.as_str())
-            .unwrap_or_else(|| panic!("no {name}"))
+        found.map_or_else(|| panic!("no {name}"), |one| one.text.as_str())
     };
     assert!(piece(&format!("{pod}.web.logs.txt")).contains("paid 5 EUR"));
     assert!(piece(&format!("{pod}.json")).contains("TOKEN"));

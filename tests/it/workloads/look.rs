@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::json;
-use treasury_bot::domain::service::{LogQuery, WorkloadKind};
+use treasury_bot::domain::service::{LogQuery, ServiceStatus, WorkloadKind};
 use treasury_bot::platform::{Platform, PlatformError};
 
 use super::{driver, entry, now, web, workload};
@@ -94,7 +94,7 @@ async fn many_statuses_come_from_memory() {
     let all = futures_util::future::join_all(all).await;
     let well = all
         .iter()
-        .filter(|one| one.as_ref().is_ok_and(|one| one.is_well()));
+        .filter(|one| one.as_ref().is_ok_and(ServiceStatus::is_well));
     assert_eq!(well.count(), MANY);
     let asked: Vec<_> = cluster
         .access()

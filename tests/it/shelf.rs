@@ -13,7 +13,9 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn services() -> BTreeSet<String> {
-    ["api", "frontend", "postgres"].map(str::to_owned).into()
+    ["api", "frontend", "postgres", "redis"]
+        .map(str::to_owned)
+        .into()
 }
 
 #[test]

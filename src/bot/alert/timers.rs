@@ -3,11 +3,13 @@
 //! Each timer is removed in the transaction that does what it is for, so that it is done once,
 //! whatever dies and however many processes there are.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::{PACE, words};
 use crate::bot::Bot;
@@ -24,7 +26,7 @@ const AGAIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 /// The longest time between two follow-ups.
 const RARELY: Duration = Duration::from_secs(3_600);
 /// Timers that are done at the same time.
-const AT_ONCE: i64 = 8;
+const AT_ONCE: usize = 16;
 
 /// What a timer is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,6 +153,9 @@ pub(super) fn outgoing(followed: &Followed, key: String, message: Message) -> Ou
 impl Bot {
     /// Does what timers are for, as they go off.
     pub(in crate::bot) async fn keep_timers(self) {
+        // One that takes its time, such as a look at a service that does not answer, keeps none of
+        // the others waiting.
+        let turns = Arc::new(Semaphore::new(AT_ONCE));
         loop {
             let next = self.store().timer_next().await.ok().flatten();
             let now = self.store().now();
@@ -163,10 +168,24 @@ impl Bot {
                 () = self.store().timers_changed() => {}
                 () = tokio::time::sleep(pause.max(Duration::from_millis(20))) => {}
             }
-            match self.store().timers_due(AT_ONCE).await {
+            let free = turns.available_permits();
+            if free == 0 {
+                // Somebody will finish; the permit itself is taken below.
+                drop(turns.acquire().await);
+                continue;
+            }
+            match self.store().timers_due(free as i64).await {
                 Ok(due) => {
-                    let all = due.into_iter().map(|timer| self.go_off(timer));
-                    futures_util::future::join_all(all).await;
+                    for timer in due {
+                        let Ok(turn) = turns.clone().acquire_owned().await else {
+                            return;
+                        };
+                        let bot = self.clone();
+                        self.inner.tasks.spawn(async move {
+                            bot.go_off(timer).await;
+                            drop(turn);
+                        });
+                    }
                 }
                 Err(error) => {
                     tracing::error!(%error, "timers can't be read");

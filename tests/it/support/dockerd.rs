@@ -32,7 +32,8 @@ pub struct Dockerd {
 }
 
 impl Dockerd {
-    /// Starts one without a network of its own, with these further options; waits until it answers.
+    /// Starts one with these further options; waits until it answers. It shares the bridge of the
+    /// machine's own engine: one that has none removes that.
     pub async fn start(options: &[String]) -> Self {
         let folder = tempfile::Builder::new().prefix("tbd").tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
@@ -46,7 +47,7 @@ impl Dockerd {
                 format!("--pidfile={}", at("pid")),
                 format!("--host=unix://{}", at("docker.sock")),
             ])
-            .args(["--bridge=none", "--iptables=false", "--ip-masq=false"])
+            .args(["--bridge=docker0", "--iptables=false", "--ip-masq=false"])
             .args(options)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

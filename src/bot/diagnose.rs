@@ -181,6 +181,8 @@ const FRESH_WITHIN: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(250);
 /// A trend is looked for in this last time.
 const TREND: SignedDuration = SignedDuration::from_hours(6);
+/// Most facts told with a status.
+const FACTS: usize = 8;
 /// Most trends told with figures: those that matter soonest.
 const TRENDS: usize = 3;
 
@@ -381,6 +383,9 @@ pub(super) fn one_status(
                 .text(format!("  {}", replica_text(replica, now))),
         );
     }
+    for fact in status.facts.iter().take(FACTS) {
+        message = message.text(fact.as_str());
+    }
     let images: Vec<_> = crate::domain::service::images(status).into_keys().collect();
     message = message.part(Part::Fields(vec![(
         if images.len() == 1 {
@@ -430,6 +435,12 @@ fn replica_text(replica: &Replica, now: jiff::Timestamp) -> String {
     if replica.restarts > 0 {
         text.push_str(&format!(", {} restarts", replica.restarts));
     }
+    if let Some(node) = &replica.node {
+        text.push_str(&format!(", on {node}"));
+    }
+    if let Some(note) = &replica.note {
+        text.push_str(&format!("; {note}"));
+    }
     text
 }
 
@@ -467,10 +478,45 @@ fn up_text(status: &ServiceStatus, now: jiff::Timestamp) -> String {
     text
 }
 
-/// `frontend-1` of `treasury-frontend-1`: a phone's line is short.
+/// `frontend-1` of `treasury-frontend-1`, `x2x4z` of `frontend-7d9f8b6c5d-x2x4z`: a phone's line is
+/// short.
 fn short_name(replica: &str) -> &str {
+    if let Some(pod) = pod_suffix(replica) {
+        return pod;
+    }
     match replica.match_indices('-').count() {
         n if n >= 2 => replica.split_once('-').map_or(replica, |(_, rest)| rest),
         _ => replica,
+    }
+}
+
+/// The end that Kubernetes gives a pod of a Deployment, behind the name of its ReplicaSet.
+fn pod_suffix(replica: &str) -> Option<&str> {
+    // The letters and digits that it draws from: no vowels, and none that look alike.
+    let drawn = |text: &str| {
+        text.bytes()
+            .all(|b| b"bcdfghjklmnpqrstvwxz2456789".contains(&b))
+    };
+    let (stem, pod) = replica.rsplit_once('-')?;
+    let (_, set) = stem.rsplit_once('-')?;
+    let fits = pod.len() == 5 && (6..=10).contains(&set.len()) && drawn(pod) && drawn(set);
+    fits.then_some(pod)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shortened_to_what_tells_them_apart() {
+        for (name, short) in [
+            ("treasury-frontend-1", "frontend-1"),
+            ("frontend-7d9f8b6c5d-x2x4z", "x2x4z"),
+            ("treasury-api-7d9f8b6c5d-x2x4z", "x2x4z"),
+            ("redis-0", "redis-0"),
+            ("treasury-worker-blue", "worker-blue"),
+        ] {
+            assert_eq!(short_name(name), short);
+        }
     }
 }

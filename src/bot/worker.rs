@@ -404,6 +404,7 @@ impl Bot {
                 since,
                 grep,
                 previous,
+                container,
             } => {
                 let params = json!({
                     "service": service,
@@ -411,6 +412,7 @@ impl Bot {
                     "since": since.map(Human),
                     "grep": grep,
                     "previous": previous,
+                    "container": container,
                 });
                 self.ask("service.logs", params).await
             }

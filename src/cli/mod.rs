@@ -7,6 +7,7 @@ mod exec;
 mod export;
 mod health;
 mod probe;
+mod rbac;
 mod runbook;
 mod serve;
 mod show;
@@ -39,6 +40,8 @@ enum Command {
     Runbook(runbook::Options),
     /// List and save what was kept of services before they were cut off
     Evidence(evidence::Options),
+    /// Print the Role and RoleBinding that the configured services take on Kubernetes
+    Rbac(rbac::Options),
     /// Work on the configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
             Command::Runbook(options) => runbook::run(options).await,
             Command::Evidence(options) => evidence::run(options).await,
             Command::Config(ConfigCommand::Check(file)) => Ok(check::run(&file.config)),
+            Command::Rbac(options) => Ok(rbac::run(&options)),
             Command::Verify { file } => export::verify(&file),
             Command::Health(options) => health::run(options).await,
         }

@@ -47,6 +47,9 @@ pub enum Command {
         /// The lines before the last restart
         #[arg(long)]
         previous: bool,
+        /// Which container of a pod that has several
+        #[arg(long, value_name = "NAME")]
+        container: Option<String>,
     },
     /// Show CPU, memory, network and disk use of all services, or of one
     Stats {

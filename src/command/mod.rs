@@ -212,6 +212,7 @@ mod tests {
                 since: Some(Duration::from_secs(600)),
                 grep: Some("ERROR".into()),
                 previous: false,
+                container: None,
             }
         );
         assert_eq!(

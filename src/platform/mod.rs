@@ -2,6 +2,7 @@
 
 pub mod docker;
 pub mod kubernetes;
+mod text;
 
 use std::time::Duration;
 

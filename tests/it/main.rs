@@ -20,6 +20,7 @@ mod docs;
 mod handbook;
 mod hostile;
 mod image;
+mod kubernetes;
 mod layers;
 mod nasty;
 mod page;

@@ -30,6 +30,7 @@ const COMMANDS: &[&str] = &[
     "logs api --lines {}",
     "logs api --since {}",
     "logs api --grep {}",
+    "logs api --container {}",
     "stats {}",
     "events {}",
     "events api --since {}",

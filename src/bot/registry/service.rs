@@ -41,6 +41,9 @@ struct OfLogs {
     /// The lines before the last restart.
     #[serde(default)]
     previous: bool,
+    /// Which container of a pod that has several.
+    #[serde(default)]
+    container: Option<String>,
 }
 
 fn thirty() -> usize {
@@ -324,7 +327,7 @@ async fn logs(bot: Bot, of: OfLogs) -> Result<(Lines, Message), Fault> {
         since: of.since.map(|ago| bot.store().now() - ago.0),
         grep: of.grep,
         previous: of.previous,
-        container: None,
+        container: of.container,
     };
     let logs = platform.logs(service, &query).await?;
     let message = logs_message(service, &query, of.since.map(|since| since.0), &logs);

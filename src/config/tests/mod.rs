@@ -203,7 +203,7 @@ scale.max = 1
 fn the_example_loads_and_names_every_key() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/treasury-bot.example.toml");
     let config = Config::load(&path, &all_secrets).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(config.services.len(), 3);
+    assert_eq!(config.services.len(), 4);
     assert_eq!((config.databases.len(), config.caches.len()), (1, 1));
     assert_eq!(config.warnings, []);
     let text = std::fs::read_to_string(&path).unwrap();
@@ -228,7 +228,7 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 71);
+    assert_eq!(keys, 78);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()

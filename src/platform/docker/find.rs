@@ -1,6 +1,5 @@
 //! From a service to its containers, and from a container to a replica.
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use super::PLATFORM;
 use super::engine::{ASK, Engine};
 use crate::domain::service::{Health, Replica, ReplicaState, Service, ServiceStatus, Target};
 use crate::platform::PlatformError;
+pub(super) use crate::platform::text::by_name;
 
 /// Compose's label for the name of the project.
 pub(super) const PROJECT: &str = "com.docker.compose.project";
@@ -199,15 +199,6 @@ pub(super) fn run_began(facts: &ContainerInspectResponse) -> Option<Timestamp> {
     }
 }
 
-/// Names in order, with a number at their end in numeric order: `web-2` before `web-10`.
-pub(super) fn by_name(a: &str, b: &str) -> Ordering {
-    let split = |name: &str| {
-        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-        (name[..stem].to_owned(), name[stem..].parse::<u64>().ok())
-    };
-    split(a).cmp(&split(b)).then_with(|| a.cmp(b))
-}
-
 /// A time of the engine; the year 1 is its word for never.
 pub(super) fn time(text: Option<&str>) -> Option<Timestamp> {
     text?
@@ -313,13 +304,6 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_in_numeric_order() {
-        let mut names = ["b-1", "a-10", "a-2", "a", "a-1"];
-        names.sort_by(|a, b| by_name(a, b));
-        assert_eq!(names, ["a", "a-1", "a-2", "a-10", "b-1"]);
-    }
 
     #[test]
     fn a_run_begins_before_the_engine_notes_it() {

@@ -214,6 +214,19 @@ pub(super) fn status_of(error: &Error) -> Option<&Status> {
     }
 }
 
+/// The code of the server's answer that this error came of.
+pub(super) fn code_of(error: &PlatformError) -> Option<u16> {
+    let PlatformError::Failed {
+        source: Some(source),
+        ..
+    } = error
+    else {
+        return None;
+    };
+    let status = source.downcast_ref::<Error>().and_then(status_of)?;
+    Some(status.code)
+}
+
 /// No such thing is no error but nothing.
 pub(super) fn if_there<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {

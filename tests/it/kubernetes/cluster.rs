@@ -1,0 +1,357 @@
+//! A cluster: the state, the server in a thread of its own, and what tests do to it.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::control::{self, Kubelet};
+use super::fault::{Access, Fault, Faults, Grant, Rights, Rule};
+use super::json::{seconds, text};
+use super::resource::Kind;
+use super::serve;
+use super::store::{Key, Store};
+use super::write;
+
+/// The token that the server takes.
+pub const TOKEN: &str = "emulated-token";
+
+/// Everything behind the server's one lock.
+#[derive(Debug)]
+pub struct State {
+    pub store: Store,
+    pub faults: Faults,
+    pub rights: Rights,
+    pub access: Vec<Access>,
+    pub kubelet: Kubelet,
+    /// Between a write and what the controllers make of it.
+    pub lag: Duration,
+    /// Between bookmarks of a watch that asked for them.
+    pub bookmarks: Duration,
+    /// metrics.k8s.io is served.
+    pub metrics: bool,
+}
+
+/// What server, controllers and tests share.
+#[derive(Debug)]
+pub struct Shared {
+    state: Mutex<State>,
+    /// The newest version, for watches and controllers.
+    pub changed: watch::Sender<u64>,
+    /// A test changed something that has no version.
+    pub wake: tokio::sync::Notify,
+    /// Counts up when all connections are to be cut.
+    pub cut: watch::Sender<u64>,
+    /// The server listens.
+    pub open: watch::Sender<bool>,
+    /// The server's thread is to end.
+    pub ended: watch::Sender<bool>,
+}
+
+impl Shared {
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        // A test that panicked elsewhere must be told by its own words.
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Does something with the state and tells watches and controllers.
+    pub fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let done = act(&mut state);
+        let version = state.store.version();
+        drop(state);
+        self.changed.send_if_modified(|seen| std::mem::replace(seen, version) != version);
+        done
+    }
+}
+
+/// A running cluster; it ends when it is dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    shared: Arc<Shared>,
+    port: u16,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Cluster {
+    /// A cluster of two nodes with the namespaces `default` and `kube-system`.
+    pub fn start() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let rights = Rights {
+            user: "system:serviceaccount:treasury:treasury-bot".to_owned(),
+            grants: None,
+            forbidden: Vec::new(),
+        };
+        let mut state = State {
+            store: Store::default(),
+            faults: Faults::default(),
+            rights,
+            access: Vec::new(),
+            kubelet: Kubelet::default(),
+            lag: Duration::from_millis(20),
+            bookmarks: Duration::from_secs(60),
+            metrics: true,
+        };
+        for namespace in ["default", "kube-system"] {
+            create(&mut state, &json!({
+                "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}
+            }));
+        }
+        for node in ["node-1", "node-2"] {
+            create(&mut state, &json!({
+                "apiVersion": "v1", "kind": "Node",
+                "metadata": {"name": node, "labels": {"kubernetes.io/hostname": node}},
+            }));
+        }
+        let shared = Arc::new(Shared {
+            changed: watch::Sender::new(state.store.version()),
+            state: Mutex::new(state),
+            wake: tokio::sync::Notify::new(),
+            cut: watch::Sender::new(0),
+            open: watch::Sender::new(true),
+            ended: watch::Sender::new(false),
+        });
+        let inner = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let mut ended = inner.ended.subscribe();
+                tokio::select! {
+                    () = serve::serve(&inner, listener) => {}
+                    () = control::run(&inner) => {}
+                    _ = ended.wait_for(|ended| *ended) => {}
+                }
+            });
+        });
+        Self {
+            shared,
+            port,
+            thread: Some(thread),
+        }
+    }
+
+    /// The address of the API server.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Looks at the state, or changes it; watches and controllers are told.
+    pub fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let done = self.shared.with(act);
+        self.shared.wake.notify_one();
+        done
+    }
+
+    /// Creates an object as an administrator does; its namespace is made where it is missing.
+    pub fn create(&self, object: &Value) -> Value {
+        self.with(|state| {
+            let namespace = text(object, "/metadata/namespace");
+            let key = Key::new("namespaces", "", namespace);
+            if !namespace.is_empty() && state.store.get(&key).is_none() {
+                create(state, &json!({
+                    "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}
+                }));
+            }
+            create(state, object)
+        })
+    }
+
+    /// The object as it is now.
+    pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+        let state = self.shared.lock();
+        let found = state.store.get(&Key::new(plural, namespace, name));
+        found.map(|object| (**object).clone())
+    }
+
+    /// All objects of a plural in a namespace (of all where it is empty), ordered by name.
+    pub fn list(&self, plural: &str, namespace: &str) -> Vec<Value> {
+        let state = self.shared.lock();
+        let all = state.store.list(plural, namespace);
+        all.map(|(_, object)| (**object).clone()).collect()
+    }
+
+    /// Merges a patch into an object as an administrator does.
+    pub fn merge(&self, plural: &str, namespace: &str, name: &str, patch: &Value) {
+        let key = Key::new(plural, namespace, name);
+        let found = self.with(|state| {
+            let present = state.store.get(&key).is_some();
+            state.store.modify(&key, |object| super::patch::merge(object, patch));
+            present
+        });
+        assert!(found, "{key:?} is not there");
+    }
+
+    /// Deletes an object, at once and with all that it owns.
+    pub fn delete(&self, plural: &str, namespace: &str, name: &str) {
+        let key = Key::new(plural, namespace, name);
+        self.with(|state| state.store.remove(&key));
+    }
+
+    /// Puts a fault in for the next `times` requests (all where `None`) of these verbs and
+    /// resources (all where empty).
+    pub fn fault(&self, fault: Fault, verbs: &[&str], resources: &[&str], times: Option<u32>) {
+        let words = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+        let rule = Rule {
+            fault,
+            verbs: words(verbs),
+            resources: words(resources),
+            left: times,
+        };
+        self.shared.lock().faults.0.push(rule);
+    }
+
+    /// The next writes find that somebody else wrote in between.
+    pub fn conflicts(&self, times: u32) {
+        self.fault(Fault::Code(409), &["update", "patch"], &[], Some(times));
+    }
+
+    /// Takes out all faults and gives back all rights.
+    pub fn mend(&self) {
+        let mut state = self.shared.lock();
+        state.faults.0.clear();
+        state.rights.forbidden.clear();
+        state.rights.grants = None;
+    }
+
+    /// Takes a verb on a resource (such as `deployments/scale`) away; `*` for all.
+    pub fn forbid(&self, verb: &str, resource: &str) {
+        let pair = (verb.to_owned(), resource.to_owned());
+        self.shared.lock().rights.forbidden.push(pair);
+    }
+
+    /// Allows only this.
+    pub fn allow_only(&self, grants: Vec<Grant>) {
+        self.shared.lock().rights.grants = Some(grants);
+    }
+
+    /// Cuts all connections and forgets old versions, as a restart of the API server does.
+    pub fn restart_api(&self) {
+        self.with(|state| state.store.forget());
+        self.shared.cut.send_modify(|count| *count += 1);
+    }
+
+    /// Cuts all connections, nothing else.
+    pub fn cut(&self) {
+        self.shared.cut.send_modify(|count| *count += 1);
+    }
+
+    /// Forgets old versions, as etcd does after five minutes.
+    pub fn compact(&self) {
+        self.with(|state| state.store.forget());
+    }
+
+    /// Closes the port; [`Cluster::reopen`] opens it again.
+    pub fn close(&self) {
+        self.shared.open.send_replace(false);
+        self.shared.cut.send_modify(|count| *count += 1);
+    }
+
+    pub fn reopen(&self) {
+        self.shared.open.send_replace(true);
+    }
+
+    /// What was asked so far.
+    pub fn access(&self) -> Vec<Access> {
+        self.shared.lock().access.clone()
+    }
+
+    /// The writes so far that were not refused, of one resource (all where empty).
+    pub fn writes(&self, resource: &str) -> Vec<Access> {
+        let mut all = self.access();
+        all.retain(|one| {
+            one.is_write()
+                && one.code < 400
+                && (resource.is_empty() || one.resource == resource)
+        });
+        all
+    }
+
+    /// Forgets what was asked.
+    pub fn clear_access(&self) {
+        self.shared.lock().access.clear();
+    }
+
+    /// Waits until a look at the state finds something, for at most 20 s.
+    pub async fn eventually<T>(&self, what: &str, look: impl Fn(&Store) -> Option<T>) -> T {
+        let looking = async {
+            let mut changed = self.shared.changed.subscribe();
+            loop {
+                if let Some(found) = look(&self.shared.lock().store) {
+                    return found;
+                }
+                // Times pass without a change too.
+                let wait = Duration::from_millis(50);
+                tokio::time::timeout(wait, changed.changed()).await.ok();
+            }
+        };
+        let looked = tokio::time::timeout(Duration::from_secs(20), looking).await;
+        looked.unwrap_or_else(|_| panic!("never: {what}"))
+    }
+
+    /// Waits until a workload's controller has done all: what is wanted is there, new and ready.
+    pub async fn settled(&self, plural: &str, namespace: &str, name: &str) -> Value {
+        let key = Key::new(plural, namespace, name);
+        let look = |store: &Store| {
+            let object = store.get(&key)?;
+            control::is_settled(store, object).then(|| (**object).clone())
+        };
+        self.eventually(&format!("{name} settles"), look).await
+    }
+
+    /// Puts lines into the log of a container, each at its time.
+    pub fn log(&self, namespace: &str, pod: &str, lines: &[(jiff::Timestamp, &str)]) {
+        self.with(|state| {
+            let key = Key::new("pods", namespace, pod);
+            let object = state.store.get(&key).unwrap_or_else(|| panic!("no pod {pod}"));
+            let uid = text(object, "/metadata/uid").to_owned();
+            let container = text(object, "/spec/containers/0/name").to_owned();
+            state.kubelet.log(&uid, &container, lines);
+        });
+    }
+
+    /// An event of a pod or a workload, as its kubelet or controller writes it.
+    pub fn event(&self, plural: &str, namespace: &str, name: &str, event: &Value) {
+        let key = Key::new(plural, namespace, name);
+        self.with(|state| {
+            let about = state.store.get(&key).unwrap_or_else(|| panic!("no {name}"));
+            let about = control::reference(Kind::kept(plural), about);
+            let mut whole = json!({
+                "apiVersion": "v1", "kind": "Event", "type": "Normal",
+                "metadata": {"namespace": namespace,
+                    "name": format!("{name}.{}", super::store::suffix(16))},
+                "involvedObject": about, "count": 1, "source": {"component": "test"},
+                "firstTimestamp": seconds(jiff::Timestamp::now()),
+                "lastTimestamp": seconds(jiff::Timestamp::now()),
+            });
+            super::patch::merge(&mut whole, event);
+            create(state, &whole);
+        });
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.shared.ended.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+/// Creates an object without asking who may.
+fn create(state: &mut State, object: &Value) -> Value {
+    let kind = Kind::named(text(object, "/apiVersion"), text(object, "/kind"));
+    let kind = kind.unwrap_or_else(|| panic!("unknown kind: {object}"));
+    let namespace = text(object, "/metadata/namespace").to_owned();
+    let made = write::create(state, kind, &namespace, object.clone(), "kubectl-create", false);
+    let made = made.unwrap_or_else(|status| panic!("{}", status.message));
+    (*made).clone()
+}

@@ -1,0 +1,201 @@
+//! Controllers and kubelets. They lag behind the writes, as real ones do.
+
+mod autoscaler;
+mod daemonset;
+mod deployment;
+mod endpoints;
+mod garbage;
+mod kubelet;
+mod pods;
+mod progress;
+mod replicaset;
+mod revision;
+mod rollout;
+mod statefulset;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::cluster::{Shared, State};
+use super::json::{going, number, owner, text};
+use super::resource::Kind;
+use super::store::{Key, Store, What};
+
+pub use garbage::orphan;
+pub use kubelet::{Behaviour, End, Kubelet};
+
+/// Works for ever: after each write, and when something is due.
+pub async fn run(shared: &Arc<Shared>) {
+    let mut changed = shared.changed.subscribe();
+    changed.mark_changed();
+    let mut due = None;
+    loop {
+        let pause = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = changed.changed() => {
+                let lag = shared.lock().lag;
+                tokio::time::sleep(lag).await;
+            }
+            () = shared.wake.notified() => {}
+            () = pause => {}
+        }
+        changed.borrow_and_update();
+        due = shared.with(step);
+    }
+}
+
+/// One round of all controllers over what changed. Returns when something is due.
+fn step(state: &mut State) -> Option<Instant> {
+    let now = Instant::now();
+    // What this round itself changes belongs to the next one.
+    let version = state.store.version();
+    let mut keys = dirty(state);
+    state.kubelet.seen = version;
+    keys.extend(state.kubelet.take_due(now));
+    for key in keys {
+        match key.plural {
+            "deployments" => deployment::sync(state, &key, now),
+            "replicasets" => replicaset::sync(state, &key),
+            "statefulsets" => statefulset::sync(state, &key),
+            "daemonsets" => daemonset::sync(state, &key),
+            "pods" => kubelet::sync(state, &key, now),
+            "services" => endpoints::sync(state, &key),
+            "horizontalpodautoscalers" => autoscaler::sync(state, &key),
+            _ => {}
+        }
+        garbage::foreground(state, &key);
+    }
+    state.kubelet.next_due()
+}
+
+/// The objects that the changes since the last round concern.
+fn dirty(state: &mut State) -> BTreeSet<Key> {
+    let seen = state.kubelet.seen;
+    let mut keys = BTreeSet::new();
+    let mut ended: Vec<Arc<Value>> = Vec::new();
+    let store = &state.store;
+    if seen < store.forgotten() {
+        for plural in [
+            "deployments",
+            "replicasets",
+            "statefulsets",
+            "daemonsets",
+            "pods",
+            "services",
+            "horizontalpodautoscalers",
+        ] {
+            keys.extend(store.list(plural, "").map(|(key, _)| key.clone()));
+        }
+        return keys;
+    }
+    let mut whole = BTreeSet::new();
+    for change in store.changes_after(seen) {
+        let namespace = change.key.namespace.as_str();
+        keys.insert(change.key.clone());
+        if change.what == What::Deleted {
+            ended.push(Arc::clone(&change.object));
+        }
+        let before = change.before.as_deref();
+        let owners = [Some(&*change.object), before].into_iter().flatten();
+        for owner in owners.filter_map(owner) {
+            let kind = Kind::named(text(owner, "/apiVersion"), text(owner, "/kind"));
+            if let Some(kind) = kind {
+                keys.insert(Key::new(kind.plural, namespace, text(owner, "/name")));
+            }
+        }
+        match change.key.plural {
+            "pods" => {
+                whole.insert(("services", namespace.to_owned()));
+                if owner(&change.object).is_none() {
+                    whole.insert(("replicasets", namespace.to_owned()));
+                    whole.insert(("statefulsets", namespace.to_owned()));
+                    whole.insert(("daemonsets", namespace.to_owned()));
+                }
+            }
+            "nodes" => drop(whole.insert(("daemonsets", String::new()))),
+            "deployments" | "statefulsets" => {
+                whole.insert(("horizontalpodautoscalers", namespace.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    for (plural, namespace) in whole {
+        keys.extend(store.list(plural, &namespace).map(|(key, _)| key.clone()));
+    }
+    for object in ended {
+        garbage::collect(state, &object);
+    }
+    keys
+}
+
+/// An `ObjectReference` to an object.
+pub fn reference(kind: &Kind, object: &Value) -> Value {
+    let own = |field: &str| object["metadata"][field].clone();
+    json!({
+        "kind": kind.kind, "apiVersion": kind.api_version(), "name": own("name"),
+        "namespace": own("namespace"), "uid": own("uid"),
+        "resourceVersion": own("resourceVersion"),
+    })
+}
+
+/// A controller's event about an object.
+fn tell(state: &mut State, plural: &str, about: &Value, reason: &str, message: &str) {
+    let component = match plural {
+        "deployments" => "deployment-controller",
+        "replicasets" => "replicaset-controller",
+        "statefulsets" => "statefulset-controller",
+        _ => "daemonset-controller",
+    };
+    let about = reference(Kind::kept(plural), about);
+    super::event::tell(state, &about, "Normal", reason, message, component);
+}
+
+/// The status with what is not there or 0 left out.
+fn set_status(state: &mut State, key: &Key, status: Value) {
+    let status = super::json::dense(status);
+    state
+        .store
+        .modify(key, |object| super::json::set(object, &["status"], status));
+}
+
+/// All that a workload wants is there, new and ready, and nothing else is.
+pub fn is_settled(store: &Store, object: &Value) -> bool {
+    let status = |field: &str| number(object, &format!("/status/{field}")).unwrap_or(0);
+    let seen = status("observedGeneration") == number(object, "/metadata/generation").unwrap_or(0);
+    let (wanted, there, new, well) = if text(object, "/kind") == "DaemonSet" {
+        (
+            status("desiredNumberScheduled"),
+            status("currentNumberScheduled"),
+            status("updatedNumberScheduled"),
+            status("numberAvailable"),
+        )
+    } else {
+        let wanted = number(object, "/spec/replicas").unwrap_or(1);
+        let new = status("updatedReplicas");
+        (wanted, status("replicas"), new, status("availableReplicas"))
+    };
+    let selector = super::select::Labels::of(&object["spec"]["selector"]);
+    let namespace = text(object, "/metadata/namespace");
+    let leaving = store
+        .list("pods", namespace)
+        .any(|(_, pod)| going(pod) && selector.matches(pod));
+    seen && wanted == there && wanted == new && wanted == well && !leaving
+}
+
+/// How many pods these replica sets still have, those on their way out too.
+fn pods_of(state: &State, sets: &[Arc<Value>]) -> usize {
+    let pods = sets.iter().map(|set| {
+        let namespace = text(set, "/metadata/namespace");
+        let uid = text(set, "/metadata/uid");
+        state.store.owned("pods", namespace, uid).len()
+    });
+    pods.sum()
+}

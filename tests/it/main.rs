@@ -25,6 +25,8 @@ mod layers;
 mod nasty;
 mod page;
 mod probe;
+#[cfg(feature = "real-cluster")]
+mod real_cluster;
 mod runbooks;
 mod sessions;
 mod shelf;

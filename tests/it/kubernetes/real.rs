@@ -43,8 +43,9 @@ pub fn kubeconfig() -> std::path::PathBuf {
 /// A client with all rights.
 pub async fn client() -> Client {
     let read = Kubeconfig::read_from(kubeconfig()).unwrap();
-    let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default());
-    Client::try_from(config.await.unwrap()).unwrap()
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(read, &options).await.unwrap();
+    Client::try_from(config).unwrap()
 }
 
 /// The nodes of the control plane. One for all tests: its behaviours are by image, its logs by pod.

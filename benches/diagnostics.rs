@@ -104,6 +104,7 @@ fn service(target: Target) -> Service {
         max_replicas: 100,
         health_url: None,
         check: Vec::new(),
+        metrics_page: None,
         depends_on: Vec::new(),
         metrics: std::collections::BTreeMap::new(),
     }
@@ -118,10 +119,12 @@ fn median(mut times: Vec<Duration>) -> f64 {
 async fn main() -> ExitCode {
     let containers = start();
     let all = service(Target::Compose {
+        engine: None,
         project: PROJECT.into(),
         service: "web".into(),
     });
     let one = service(Target::Container {
+        engine: None,
         name: containers.0[0].clone(),
     });
     let bot = Docker::new(None).unwrap();

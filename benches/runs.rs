@@ -38,6 +38,9 @@ fn engine(shelf: &Shelf, rounds: usize) -> f64 {
             params: serde_json::Map::new(),
             by_id: "U1".into(),
             by: "ana".into(),
+            role: treasury_bot::domain::Role::Responder,
+            callers: Vec::new(),
+            approvals: Vec::new(),
             incident: None,
             rehearsal: false,
             at: now,
@@ -91,7 +94,9 @@ async fn main() -> ExitCode {
         patience: Patience::default(),
         hold: Duration::ZERO,
         alerts: treasury_bot::bot::AlertSettings::default(),
+        mail: None,
         incident_channels: false,
+        public_url: None,
     };
     let shutdown = tokio_util::sync::CancellationToken::new();
     let bot = Bot::new(

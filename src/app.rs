@@ -14,14 +14,18 @@ use tokio_util::sync::CancellationToken;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::bot::{Access, AlertSettings, Bot, Catalogue, Named, Settings, Shelf};
-use crate::config::{ClusterSection, Config, SlackMode};
+use crate::bot::{Access, AlertSettings, Bot, Catalogue, MailSettings, Named, Settings, Shelf};
+use crate::config::{
+    ClusterSection, Config, EmailSection, EmailSecurity, EngineSection, SlackMode,
+};
 use crate::domain::alert::Routes;
-use crate::domain::service::{Patience, PlatformKey};
+use crate::domain::service::{MetricsPage, Patience, PlatformKey};
 use crate::domain::{Person, ServiceName};
+use crate::notify::{Security, Smtp, SmtpConfig};
 use crate::platform::Platform;
-use crate::platform::docker::Docker;
+use crate::platform::docker::{Docker, EngineConfig, Identity, Tls};
 use crate::platform::kubernetes::{self, Kubernetes};
+use crate::probe::alertmanager::{self, Alertmanager};
 use crate::probe::postgres::{self, Postgres};
 use crate::probe::prometheus::{self, Prometheus};
 use crate::probe::redis::{self, Redis};
@@ -44,8 +48,12 @@ pub struct Plan {
     pub health_listen: Option<SocketAddr>,
     /// What the bot goes by.
     pub settings: Settings,
+    /// Where mail is handed over; without it none is sent.
+    pub smtp: Option<SmtpConfig>,
     /// What senders of alerts have to show; without it none is taken in.
     pub alerts_token: Option<SecretString>,
+    /// Senders of alerts beside Alertmanager.
+    pub sources: Vec<web::AlertSource>,
     /// The services and their platforms.
     pub catalogue: Catalogue,
     /// The runbooks.
@@ -80,7 +88,9 @@ impl Plan {
                 groups,
             },
             listen: config.web.listen,
+            smtp: config.email.as_ref().map(smtp),
             alerts_token: config.alerts.token.clone(),
+            sources: sources(config),
             health_listen: config.web.health_listen,
             settings: Settings {
                 command: slack.command.clone(),
@@ -98,7 +108,17 @@ impl Plan {
                 },
                 hold: config.runbooks.hold,
                 alerts: alerts(config),
+                mail: config.email.as_ref().map(|email| MailSettings {
+                    people: config
+                        .people
+                        .iter()
+                        .map(|person| (person.id.clone(), person.mailbox.clone()))
+                        .collect(),
+                    stakeholders: email.stakeholders.clone(),
+                    from_severity: email.from_severity,
+                }),
                 incident_channels: slack.incident_channels,
+                public_url: Some(config.web.public_url()),
             },
             shelf: Shelf::open(
                 config.runbooks.folder.as_deref(),
@@ -106,17 +126,19 @@ impl Plan {
             )?,
             catalogue: Catalogue::new(config.services.clone(), platforms(config)?)
                 .with_probes(databases(config)?, caches(config)?)
-                .with_web(web_probe(config)?, prometheus(config)),
+                .with_web(web_probe(config)?, prometheus(config))
+                .with_alertmanager(alertmanager(config)),
         })
     }
 }
 
-/// A driver for each platform that a service is on.
-fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dyn Platform>>> {
+/// A driver for each platform that a service is on. Nothing is asked of them yet: only what the
+/// configuration, or its files, say of them can be wrong.
+pub fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dyn Platform>>> {
     let keys = config.services.iter().map(|one| one.target.platform());
     let drivers = keys.collect::<BTreeSet<_>>().into_iter().map(|key| {
         let driver: Arc<dyn Platform> = match &key {
-            PlatformKey::Docker => Arc::new(Docker::new(config.docker_host.as_deref())?),
+            PlatformKey::Docker(name) => Arc::new(Docker::with(engine(config, name.as_deref()))?),
             PlatformKey::Kubernetes(name) => {
                 Arc::new(Kubernetes::new(cluster(config, name.as_deref())))
             }
@@ -125,6 +147,25 @@ fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dyn Pl
         Ok((key, driver))
     });
     drivers.collect()
+}
+
+/// What `[docker]`, or the `[[engine]]` of this name, says.
+fn engine(config: &Config, name: Option<&str>) -> EngineConfig {
+    let section = name.map_or(Some(&config.docker), |name| {
+        let named = |one: &&EngineSection| one.name.as_deref() == Some(name);
+        config.engines.iter().find(named)
+    });
+    let section = section.cloned().unwrap_or_default();
+    EngineConfig {
+        name: section.name,
+        host: section.host,
+        tls: Tls {
+            ca: section.ca,
+            identity: section
+                .identity
+                .map(|(certificate, key)| Identity { certificate, key }),
+        },
+    }
 }
 
 /// What `[[cluster]]` says of the one of this name.
@@ -149,6 +190,24 @@ fn cluster(config: &Config, name: Option<&str>) -> kubernetes::Config {
     }
 }
 
+/// What `[email]` says of the server.
+fn smtp(email: &EmailSection) -> SmtpConfig {
+    SmtpConfig {
+        host: email.host.clone(),
+        port: email.port,
+        security: match email.security {
+            EmailSecurity::StartTls => Security::StartTls,
+            EmailSecurity::Tls => Security::Tls,
+            EmailSecurity::None => Security::Plain,
+        },
+        login: email.login.clone(),
+        from: email.from.clone(),
+        reply_to: email.reply_to.clone(),
+        extra_roots_pem: email.extra_roots_pem.clone(),
+        timeout: email.timeout,
+    }
+}
+
 /// What `[alerts]` and `[[route]]` say.
 fn alerts(config: &Config) -> AlertSettings {
     let section = &config.alerts;
@@ -163,6 +222,9 @@ fn alerts(config: &Config) -> AlertSettings {
         quiet: section.quiet,
         watch: config.watch,
         resolves: section.resolves,
+        silence_check: AlertSettings::default().silence_check,
+        damping: section.damping,
+        rotations: config.rotations.clone(),
         on_call: section
             .on_call
             .iter()
@@ -205,6 +267,12 @@ pub fn simulated(stack: &Stack, pages: Option<&str>) -> anyhow::Result<Catalogue
                 "api" => {}
                 _ => continue,
             }
+            service.metrics_page = Some(MetricsPage {
+                url: format!("{pages}/stack/metrics"),
+                counter: Some("treasury_http_requests_total".to_owned()),
+                label: Some("code".to_owned()),
+                only: [("service".to_owned(), name.to_string())].into(),
+            });
             service.metrics = [
                 ("errors", "error_percent"),
                 ("p95", "p95_ms"),
@@ -255,6 +323,26 @@ fn web_probe(config: &Config) -> anyhow::Result<Web> {
         extra_roots_pem: config.check.extra_roots_pem.clone(),
         hosts: own.chain(config.check.hosts.iter().cloned()).collect(),
     })?)
+}
+
+/// What `[[source]]` says.
+fn sources(config: &Config) -> Vec<web::AlertSource> {
+    let source = |section: &crate::config::SourceSection| web::AlertSource {
+        name: section.name.clone(),
+        token: section.token.clone(),
+        mapping: section.mapping.clone(),
+    };
+    config.sources.iter().map(source).collect()
+}
+
+fn alertmanager(config: &Config) -> Option<Alertmanager> {
+    let section = config.alertmanager.as_ref()?;
+    Some(Alertmanager::new(alertmanager::Config {
+        url: section.url.clone(),
+        token: section.token.clone(),
+        login: section.login.clone(),
+        timeout: section.timeout,
+    }))
 }
 
 fn prometheus(config: &Config) -> Option<Prometheus> {
@@ -311,17 +399,25 @@ pub struct App {
     shutdown: CancellationToken,
     slack: Arc<Slack>,
     worker: JoinHandle<()>,
+    post: Option<JoinHandle<()>>,
     servers: Vec<JoinHandle<()>>,
 }
 
 impl App {
     /// Starts everything. Slack, the platforms and the services may be away; the store may not.
-    pub async fn start(plan: Plan, shutdown: CancellationToken) -> anyhow::Result<Self> {
+    pub async fn start(mut plan: Plan, shutdown: CancellationToken) -> anyhow::Result<Self> {
         web::recorder();
         let listener = TcpListener::bind(plan.listen)
             .await
             .with_context(|| format!("can't listen on {}: set [web] listen", plan.listen))?;
         let address = listener.local_addr()?;
+        // A certificate authority that can't be read is told before anything runs.
+        let smtp = plan.smtp.map(Smtp::new).transpose()?;
+        let public_url = plan.settings.public_url.get_or_insert_with(|| {
+            // Where no address is set, the one that is served will do: on this machine.
+            format!("http://{address}")
+        });
+        let is_https = public_url.starts_with("https://");
         let store = Store::open(&plan.store_url, Use::Serve)
             .await
             .context("the store")?;
@@ -357,9 +453,11 @@ impl App {
                 (health.ready, details)
             }),
         });
+        let token = plan.alerts_token.as_ref();
         let mut router = slack
             .router()
-            .merge(web::alerts_router(bot.clone(), plan.alerts_token.as_ref()));
+            .merge(web::alerts_router(bot.clone(), token, plan.sources))
+            .merge(web::pages_router(bot.clone(), is_https));
         let mut servers = Vec::new();
         match plan.health_listen {
             None => router = router.merge(health),
@@ -377,6 +475,7 @@ impl App {
                 tracing::error!(%error, "the worker ended");
             }
         });
+        let post = smtp.map(|smtp| tokio::spawn(bot.clone().keep_mailing(smtp)));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "treasury-bot serves");
         Ok(Self {
             bot,
@@ -385,6 +484,7 @@ impl App {
             shutdown,
             slack,
             worker,
+            post,
             servers,
         })
     }
@@ -394,6 +494,11 @@ impl App {
         self.shutdown.cancel();
         if let Err(error) = self.worker.await {
             tracing::error!(%error, "the worker ended badly");
+        }
+        if let Some(post) = self.post
+            && let Err(error) = post.await
+        {
+            tracing::error!(%error, "the post ended badly");
         }
         self.slack.ended().await;
         for server in self.servers {

@@ -8,7 +8,7 @@
 //! - [`slack`], [`web`]: the doors; [`sandbox`]: a local Slack and a simulated treasury stack
 //! - [`config`]: the configuration file
 //! - [`bot`]: use cases, the only place that decides
-//! - [`platform`], [`probe`], [`store`]: the world outside
+//! - [`platform`], [`probe`], [`store`], [`notify`]: the world outside
 //! - [`command`], [`report`]: pure: words to commands, timelines to bytes
 //! - [`domain`]: plain types and rules
 
@@ -18,6 +18,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod domain;
+pub mod notify;
 pub mod platform;
 pub mod probe;
 pub mod report;

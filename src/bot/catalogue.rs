@@ -8,6 +8,7 @@ use crate::command::nearest;
 use crate::domain::service::PlatformKey;
 use crate::domain::{Line, Service, ServiceName};
 use crate::platform::Platform;
+use crate::probe::alertmanager::Alertmanager;
 use crate::probe::prometheus::Prometheus;
 use crate::probe::web::Web;
 use crate::probe::{Cache, Database};
@@ -42,6 +43,7 @@ pub struct Catalogue {
     caches: Vec<Named<dyn Cache>>,
     web: Option<Arc<Web>>,
     prometheus: Option<Arc<Prometheus>>,
+    alertmanager: Option<Arc<Alertmanager>>,
 }
 
 impl Catalogue {
@@ -57,6 +59,7 @@ impl Catalogue {
             caches: Vec::new(),
             web: None,
             prometheus: None,
+            alertmanager: None,
         }
     }
 
@@ -76,6 +79,17 @@ impl Catalogue {
         self.web = Some(Arc::new(web));
         self.prometheus = prometheus.map(Arc::new);
         self
+    }
+
+    /// Adds where silences are made, if they are.
+    pub fn with_alertmanager(mut self, alertmanager: Option<Alertmanager>) -> Self {
+        self.alertmanager = alertmanager.map(Arc::new);
+        self
+    }
+
+    /// Where silences are made.
+    pub(super) fn alertmanager(&self) -> Option<&Alertmanager> {
+        self.alertmanager.as_deref()
     }
 
     /// Who asks web addresses.
@@ -119,8 +133,8 @@ impl Catalogue {
     }
 
     /// The platforms in use.
-    pub fn platforms(&self) -> impl Iterator<Item = &Arc<dyn Platform>> {
-        self.platforms.values()
+    pub fn platforms(&self) -> impl Iterator<Item = (&PlatformKey, &Arc<dyn Platform>)> {
+        self.platforms.iter()
     }
 
     /// The service of this name, with its platform.

@@ -29,7 +29,7 @@ impl Bot {
         // Asked at the same time: one platform that hangs doesn't hold up the others.
         let results = join_all(services.iter().map(|service| async {
             match self.catalogue().platform(service) {
-                Ok(platform) => platform.status(service).await,
+                Ok(platform) => soon(platform.name(), platform.status(service)).await,
                 Err(refusal) => Err(PlatformError::Unsupported(refusal.title.plain())),
             }
         }))
@@ -114,6 +114,9 @@ impl Bot {
     ) -> Vec<(&'s Service, Result<ServiceStats, PlatformError>)> {
         join_all(services.iter().map(|service| async move {
             let stats = match self.catalogue().platform(service) {
+                Ok(platform) if services.len() > 1 => {
+                    soon(platform.name(), platform.stats(service)).await
+                }
                 Ok(platform) => platform.stats(service).await,
                 Err(refusal) => Err(PlatformError::Unsupported(refusal.title.plain())),
             };
@@ -174,6 +177,24 @@ impl Bot {
     }
 }
 
+/// An answer about many services waits no longer for one of them. First samples take this long.
+const SOON: Duration = Duration::from_millis(2_800);
+
+/// What a platform answers soon, or that it does not.
+async fn soon<T>(
+    platform: &'static str,
+    answer: impl Future<Output = Result<T, PlatformError>>,
+) -> Result<T, PlatformError> {
+    let answer = tokio::time::timeout(SOON, answer).await;
+    answer.unwrap_or_else(|_| {
+        Err(PlatformError::Timeout {
+            platform,
+            what: "its answer".to_owned(),
+            after: SOON,
+        })
+    })
+}
+
 /// Samples older than this are told at once, and then told anew.
 const OLD: Duration = Duration::from_secs(2);
 /// How long fresh ones are waited for.
@@ -198,12 +219,14 @@ fn stats_message(
 ) -> Message {
     let mut table = String::from("              CPU   MEMORY\n");
     let mut detail = String::new();
-    let mut warnings = Vec::new();
+    let (mut warnings, mut notes) = (Vec::new(), Vec::new());
     let mut oldest: Option<jiff::Timestamp> = None;
     for (service, result) in rows {
         match result {
             Err(error) => warnings.push(format!("{}: {error}", service.name)),
             Ok(stats) => {
+                let note = stats.note.as_ref();
+                notes.extend(note.map(|note| format!("{}: {note}", service.name)));
                 oldest = Some(oldest.map_or(stats.taken_at, |at| at.min(stats.taken_at)));
                 for replica in &stats.replicas {
                     let memory = match (replica.memory_percent(), replica.memory_limit_bytes) {
@@ -252,8 +275,8 @@ fn stats_message(
         Tone::Warning
     };
     let mut message = Message::new(tone, title).code(table).code(detail);
-    for warning in warnings {
-        message = message.text(warning);
+    for line in warnings.into_iter().chain(notes) {
+        message = message.text(line);
     }
     match oldest {
         Some(at) => message.footer(format!(

@@ -116,6 +116,10 @@ impl Bot {
                 Metric::Connections => {
                     "Mend: name it as the `service` of a [[database]] in treasury-bot.toml"
                 }
+                Metric::ErrorRate => {
+                    "The bot counts while it watches ([watch]): from the service's `metrics_page`, \
+                     else from its access log"
+                }
                 Metric::Memory | Metric::Cpu => {
                     "The bot measures each 5 s while it serves: try again in a moment"
                 }
@@ -143,7 +147,7 @@ impl Bot {
             subtitle: words.clone().unwrap_or_default(),
             unit: match metric {
                 Metric::Memory => Unit::Bytes,
-                Metric::Cpu => Unit::Percent,
+                Metric::Cpu | Metric::ErrorRate => Unit::Percent,
                 Metric::Connections => Unit::Count,
             },
             series: headings
@@ -312,7 +316,7 @@ pub(super) fn heading_words(heading: &Heading, metric: Metric) -> Option<String>
     let left = heading.time_to_limit?;
     let by = match metric {
         Metric::Memory => duration::bytes_text(trend.per_hour.max(0.0) as u64),
-        Metric::Cpu => format!("{:.0} %", trend.per_hour),
+        Metric::Cpu | Metric::ErrorRate => format!("{:.0} %", trend.per_hour),
         Metric::Connections => format!("{:.0}", trend.per_hour),
     };
     let left = if left < Duration::from_secs(60) {
@@ -333,7 +337,7 @@ pub(super) fn trend_words(heading: &Heading, metric: Metric) -> Option<String> {
     let left = heading.time_to_limit?;
     let rate = match metric {
         Metric::Memory => format!("{}/h", duration::bytes_text(trend.per_hour as u64)),
-        Metric::Cpu => format!("{:.0} %/h", trend.per_hour),
+        Metric::Cpu | Metric::ErrorRate => format!("{:.0} %/h", trend.per_hour),
         Metric::Connections => format!("{:.0}/h", trend.per_hour),
     };
     // A forecast to the minute would promise too much.

@@ -6,11 +6,26 @@ use super::worker::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault};
 use crate::command::ExportFormat;
 use crate::domain::timeline::{Draft, cut};
-use crate::domain::{Audience, Content, Entry, EntryKind, Line, Message, Stream, Tone, duration};
+use crate::domain::{
+    Audience, Content, Entry, EntryKind, Incident, Line, Message, Stream, Tone, duration,
+};
 use crate::report::{self, Format};
+use crate::store::StoreError;
 
 /// Entries of the audit shown at once.
 const AUDIT_LINES: i64 = 50;
+
+/// An export with what is said of it.
+pub(super) struct Exported {
+    pub(super) name: String,
+    pub(super) text: String,
+    /// How many entries.
+    pub(super) count: i64,
+    /// The beginning of the last entry's hash.
+    pub(super) head: String,
+    /// For the audit.
+    pub(super) said: String,
+}
 
 impl Bot {
     pub(super) async fn timeline(
@@ -60,35 +75,32 @@ impl Bot {
         format: ExportFormat,
     ) -> Result<Effect, Fault> {
         let incident = self.meant(ask, given).await?;
-        let entries = self.store().entries(&Stream::Incident(incident.id)).await?;
         let format = match format {
             ExportFormat::Md => Format::Markdown,
             ExportFormat::Json => Format::Json,
             ExportFormat::Csv => Format::Csv,
+            ExportFormat::Html => Format::Html,
         };
-        let now = self.store().now();
-        let text = report::export(format, &incident, &entries, now);
-        let name = report::file_name(format, incident.id, now);
-        let (count, head) = entries.last().map_or((0, String::new()), |last| {
-            (last.seq, last.hash[..12].to_owned())
-        });
-        let person = ask.request.person.clone();
         let id = incident.id;
+        let Exported {
+            name,
+            text,
+            count,
+            head,
+            said,
+        } = self.exported(&incident, format).await?;
+        let person = ask.request.person.clone();
         let comment = Message::new(
             Tone::Good,
             Line::new()
                 .text("Timeline of ")
                 .bold(id)
-                .text(format!(": {count} entries, head ")),
+                .text(format!(": {count} entries, head "))
+                .code(&head),
         );
-        let comment = Message {
-            title: comment.title.clone().code(&head),
-            ..comment
-        };
         Ok(Effect::write(move |tx| {
             Box::pin(async move {
                 // On the audit only: an entry on the timeline would outdate the export it tells of.
-                let said = format!("{id} exported as {name}: {count} entries, head {head}");
                 tx.append(
                     &Stream::Audit,
                     Draft::new(&person, EntryKind::Exported, said),
@@ -110,6 +122,28 @@ impl Bot {
                 })
             })
         }))
+    }
+
+    /// An incident's whole timeline as a file, for whichever door.
+    pub(super) async fn exported(
+        &self,
+        incident: &Incident,
+        format: Format,
+    ) -> Result<Exported, StoreError> {
+        let id = incident.id;
+        let entries = self.store().entries(&Stream::Incident(id)).await?;
+        let now = self.store().now();
+        let name = report::file_name(format, id, now);
+        let (count, head) = entries.last().map_or((0, String::new()), |last| {
+            (last.seq, last.hash[..12].to_owned())
+        });
+        Ok(Exported {
+            text: report::export(format, incident, &entries, now),
+            said: format!("{id} exported as {name}: {count} entries, head {head}"),
+            name,
+            count,
+            head,
+        })
     }
 
     pub(super) async fn audit(

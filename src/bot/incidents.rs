@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::mail::{self, Bulletin};
 use super::worker::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, Settings};
 use crate::domain::timeline::{Draft, cut};
@@ -84,7 +85,7 @@ impl Bot {
         let offered = self.runbooks_about(&new.title);
         Ok(Effect::write(move |tx| {
             Box::pin(async move {
-                let incident = open_incident(tx, new, &settings, vec![person]).await?;
+                let incident = open_incident(tx, new, &settings, vec![person], None).await?;
                 let id = incident.id;
                 if !offered.is_empty() {
                     tx.outbox_put(&offer(&incident, &offered)).await?;
@@ -423,16 +424,23 @@ impl Bot {
         let id = self.meant(ask, given).await?.id;
         let here = ask.here.as_ref().is_some_and(|here| here.id == id);
         let person = ask.request.person.clone();
+        let settings = self.settings().clone();
         Ok(Effect::write(move |tx| {
             Box::pin(async move {
                 let mut incident = locked(tx, id).await?;
-                let before = incident.status;
+                let (before, severity) = (incident.status, incident.severity);
                 let change = edit(&mut incident, &person)?;
                 if before == Status::Closed && incident.status == Status::Closed {
                     return Err(closed(&incident).into());
                 }
                 tx.incident_update(&incident).await?;
                 tx.append(&Stream::Incident(id), change.draft).await?;
+                if (before, severity) != (incident.status, incident.severity) {
+                    let by = Line::new().text(" — by ").person(&person);
+                    let title = Line::new().bold(id).line(change.told.clone()).line(by);
+                    let bulletin = Bulletin::new(tx, title, change.tone, severity);
+                    mail::tell(tx, &settings, &incident, bulletin).await?;
+                }
                 tx.outbox_put(&header(&incident, None)).await?;
                 tx.outbox_put(&Outgoing {
                     key: format!("incident:{id}:topic:{}", tx.now().as_microsecond()),
@@ -501,6 +509,7 @@ pub(super) async fn open_incident(
     new: NewIncident,
     settings: &Settings,
     members: Vec<Person>,
+    channel: Option<String>,
 ) -> Result<Incident, StoreError> {
     let person = new.declared_by.clone();
     let incident = tx.incident_insert(new).await?;
@@ -521,12 +530,21 @@ pub(super) async fn open_incident(
             topic: topic(&incident),
             members,
             announcement: announcement(&incident),
+            announced_in: channel,
         },
         ..in_room(id)
     })
     .await?;
     tx.outbox_put(&header(&incident, Some(&settings.command)))
         .await?;
+    let title = Line::new()
+        .bold(id)
+        .text(format!(" declared as {}", incident.severity));
+    let bulletin = Bulletin {
+        key: "declared".into(),
+        ..Bulletin::new(tx, title, Tone::Bad, incident.severity)
+    };
+    mail::tell(tx, settings, &incident, bulletin).await?;
     Ok(incident)
 }
 
@@ -538,7 +556,7 @@ struct Change {
     tone: Tone,
 }
 
-async fn locked(tx: &mut Tx, id: IncidentId) -> Result<Incident, Fault> {
+pub(super) async fn locked(tx: &mut Tx, id: IncidentId) -> Result<Incident, Fault> {
     tx.incident(id)
         .await?
         .ok_or_else(|| Refusal::new(Line::new().text("There is no incident ").code(id)).into())
@@ -552,7 +570,7 @@ fn already(incident: &Incident, what: &str) -> Refusal {
     )
 }
 
-fn closed(incident: &Incident) -> Refusal {
+pub(super) fn closed(incident: &Incident) -> Refusal {
     Refusal::new(
         Line::new()
             .bold(incident.id)

@@ -12,7 +12,10 @@ mod diagnose;
 mod graph;
 mod history;
 mod incidents;
+mod mail;
 mod menu;
+mod oncall;
+pub mod pages;
 mod policy;
 mod probes;
 mod recover;
@@ -31,6 +34,7 @@ use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::oncall::OnCall;
 use crate::domain::service::Patience;
 use crate::domain::{Guarded, Outgoing, Place, Request};
 use crate::platform::ProgressSink;
@@ -39,6 +43,7 @@ use crate::store::{Accepted, Store, StoreError};
 
 pub use alert::{AlertSettings, Taken};
 pub use catalogue::{Catalogue, Named};
+pub use mail::MailSettings;
 pub use policy::Access;
 pub use refusal::{Failure, Fault, Refusal};
 pub use run::Shelf;
@@ -71,8 +76,13 @@ pub struct Settings {
     pub hold: Duration,
     /// What is done with alerts.
     pub alerts: AlertSettings,
+    /// Who gets mail; `None`: none is sent.
+    pub mail: Option<MailSettings>,
     /// Each incident gets a channel of its own; otherwise a thread in the main channel.
     pub incident_channels: bool,
+    /// How people reach the incident pages: scheme and host, no slash at the end. `None`: at the
+    /// address that is served.
+    pub public_url: Option<String>,
 }
 
 /// An intent older than this is not carried out any more after a crash: the world has moved on.
@@ -93,7 +103,9 @@ struct Inner {
     catalogue: Catalogue,
     shelf: Shelf,
     http: Http,
+    on_call: OnCall,
     watch: watch::Watch,
+    rates: alert::Rates,
     /// The runs driven by this process, with what wakes them.
     runs: std::sync::Mutex<HashMap<i64, Arc<tokio::sync::Notify>>>,
     /// This process's name in the store.
@@ -117,6 +129,8 @@ impl Bot {
         http: Http,
         shutdown: CancellationToken,
     ) -> Self {
+        let alerts = &settings.alerts;
+        let on_call = OnCall::new(alerts.rotations.clone(), &alerts.on_call);
         Self {
             inner: Arc::new(Inner {
                 store,
@@ -124,7 +138,9 @@ impl Bot {
                 catalogue,
                 shelf,
                 http,
+                on_call,
                 watch: watch::Watch::default(),
+                rates: alert::Rates::default(),
                 runs: std::sync::Mutex::default(),
                 instance: format!("{:016x}", rand::random::<u64>()),
                 heartbeat: std::sync::Mutex::new(std::time::Instant::now()),
@@ -149,9 +165,24 @@ impl Bot {
         &self.inner.instance
     }
 
+    /// The time, as the store has it.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.store().now()
+    }
+
     /// The services and their platforms.
     pub fn catalogue(&self) -> &Catalogue {
         &self.inner.catalogue
+    }
+
+    /// Mail is configured.
+    pub fn mails(&self) -> bool {
+        self.settings().mail.is_some()
+    }
+
+    /// The slash command, such as `/treasury`.
+    pub fn command(&self) -> &str {
+        &self.inner.settings.command
     }
 
     fn store(&self) -> &Store {

@@ -1,9 +1,12 @@
 //! Who may do what.
 
-use crate::command::{CacheCommand, Change, Command, DbCommand, IncidentCommand, RunbookCommand};
-use crate::domain::{Line, Person, Role};
+use crate::command::{
+    CacheCommand, Change, Command, DbCommand, IncidentCommand, OncallCommand, RunbookCommand,
+};
+use crate::domain::{Guarded, Line, Person, Role};
 
 use super::Refusal;
+use super::registry::Spec;
 
 /// Lists of people: Slack user ids (`U…`), user groups (`S…`), user names (`@ana`), or `*` for all
 /// of the workspace.
@@ -72,9 +75,19 @@ pub(super) fn needs(command: &Command) -> Role {
                     | RunbookCommand::Answer { .. },
                 ),
         }
+        | C::Oncall {
+            what:
+                Some(
+                    OncallCommand::Set { .. }
+                    | OncallCommand::Override { .. }
+                    | OncallCommand::Clear { .. },
+                ),
+            ..
+        }
         | C::Audit { .. }
         | C::Change(_)
         | C::Note { .. }
+        | C::Update { .. }
         | C::Ack { .. }
         | C::Silence { .. }
         | C::Mitigate { .. }
@@ -97,9 +110,71 @@ pub(super) fn needs(command: &Command) -> Role {
         | C::Graph { .. }
         | C::Menu { .. }
         | C::Alerts { .. }
+        | C::Oncall { .. }
         | C::Timeline { .. }
         | C::Export { .. }
+        | C::Page { .. }
         | C::Incident(I::List { .. } | I::Show { .. }) => Role::Viewer,
+    }
+}
+
+/// The command that a runbook's step stands for, as far as the policy looks at it; `None` for what
+/// only looks or writes into the bot's own records.
+fn stands_for(step: &str) -> Option<Command> {
+    let (service, image, reason, exactly) = (String::new(), String::new(), None, None);
+    let change = match step {
+        "service.restart" => Change::Restart { service, reason },
+        "service.scale" => Change::Scale {
+            service,
+            replicas: 1,
+            reason,
+        },
+        "service.deploy" => Change::Deploy {
+            service,
+            image,
+            exactly,
+            reason,
+        },
+        "service.rollback" => Change::Rollback {
+            service,
+            exactly,
+            reason,
+        },
+        "service.isolate" => Change::Isolate { service, reason },
+        "service.release" => Change::Release { service, reason },
+        "db.cancel" | "db.terminate" => {
+            let (pid, started) = (1, None);
+            return Some(Command::Db {
+                what: Some(DbCommand::Terminate { pid, started }),
+                database: None,
+            });
+        }
+        "cache.kill" => {
+            let (client, server) = (1, None);
+            return Some(Command::Cache {
+                what: Some(CacheCommand::Kill { client, server }),
+                cache: None,
+            });
+        }
+        _ => return None,
+    };
+    Some(Command::Change(change))
+}
+
+/// The role that somebody needs who has a runbook do this: that of the command it stands for.
+pub(super) fn step_needs(step: &Spec) -> Role {
+    match stands_for(step.name) {
+        Some(command) => needs(&command),
+        None if step.changes => Role::Responder,
+        None => Role::Viewer,
+    }
+}
+
+/// What the policy watches over in a step of this name.
+pub(super) fn step_guarded(step: &str) -> Option<Guarded> {
+    match stands_for(step)? {
+        Command::Change(change) => Some(change.guarded()),
+        _ => Some(Guarded::Db),
     }
 }
 
@@ -138,6 +213,21 @@ mod tests {
         Person {
             id: id.into(),
             name: name.into(),
+        }
+    }
+
+    #[test]
+    fn what_a_step_changes_needs_the_role_of_its_command() {
+        for spec in super::super::registry::specs() {
+            let own = spec.name.starts_with("incident.") || spec.name.starts_with("notify.");
+            let known = stands_for(spec.name).is_some() || own;
+            assert_eq!(known, spec.changes, "{}", spec.name);
+            let wanted = match spec.name {
+                "service.isolate" | "service.release" => Role::Commander,
+                _ if spec.changes => Role::Responder,
+                _ => Role::Viewer,
+            };
+            assert_eq!(step_needs(spec), wanted, "{}", spec.name);
         }
     }
 

@@ -95,7 +95,7 @@ impl Watch {
     }
 
     /// The series of a service, by replica.
-    fn of(&self, service: &ServiceName, metric: Metric, since: Timestamp) -> Vec<Told> {
+    pub(super) fn of(&self, service: &ServiceName, metric: Metric, since: Timestamp) -> Vec<Told> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter()
             .filter(|(series, _)| series.service == *service && series.metric == metric)
@@ -221,6 +221,8 @@ impl Bot {
             self.recall().await?;
             match metric {
                 Metric::Memory | Metric::Cpu => self.measure_service(service).await,
+                // Two looks are needed: it is counted only while the bot serves.
+                Metric::ErrorRate => {}
                 Metric::Connections => {
                     let databases = self.catalogue().databases().iter();
                     let own = databases.filter(|database| database.service == *name);

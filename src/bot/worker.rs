@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::{Bot, Failure, Fault, Refusal, answer_key, confirm, policy, request_id};
+use super::{Bot, Failure, Fault, Refusal, answer_key, confirm, pages, policy, request_id};
 use crate::command::{self, Command, IncidentCommand, Parsed};
 use crate::domain::duration::Human;
 use crate::domain::timeline::Draft;
@@ -135,6 +135,7 @@ impl Bot {
         self.inner.tasks.spawn(self.clone().keep_recovering());
         self.inner.tasks.spawn(self.clone().keep_watching());
         self.begin_watching().await?;
+        self.begin_handovers().await?;
         self.inner.tasks.spawn(self.clone().keep_timers());
         self.inner.tasks.spawn(self.clone().keep_telling());
         let shutdown = &self.inner.shutdown;
@@ -456,8 +457,16 @@ impl Bot {
                 alert,
                 within,
                 reason,
-            } => self.silence(ask, &alert, within, reason).await,
+                end: _,
+            } => match within {
+                Some(within) => self.silence(ask, &alert, within, reason).await,
+                None => self.unsilence(ask, &alert).await,
+            },
+            C::Oncall { what, rotation } => self.oncall(ask, what, rotation).await,
             C::Note { text, incident } => self.note(ask, incident.as_deref(), text.join(" ")).await,
+            C::Update { text, incident } => {
+                self.update(ask, incident.as_deref(), text.join(" ")).await
+            }
             C::Mitigate { text, incident } => {
                 self.set_status(
                     ask,
@@ -486,6 +495,7 @@ impl Bot {
             }
             C::Timeline { incident, lines } => self.timeline(ask, incident.as_deref(), lines).await,
             C::Export { incident, format } => self.export(ask, incident.as_deref(), format).await,
+            C::Page { incident } => self.page(ask, incident.as_deref()).await,
             C::Audit { since, actor } => self.audit(since, actor.as_deref()).await,
             C::Version => Ok(Effect::Say(Self::version())),
             C::Help { topic } => self.help(&topic).map(Effect::Say).map_err(Fault::from),
@@ -591,6 +601,9 @@ impl Bot {
             }
             if let Err(error) = confirm::expire(&self).await {
                 tracing::error!(%error, "overdue questions could not be closed");
+            }
+            if let Err(error) = pages::expire(&self).await {
+                tracing::error!(%error, "overdue links could not be forgotten");
             }
             tokio::select! {
                 () = self.inner.shutdown.cancelled() => return,

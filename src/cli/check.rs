@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::app;
 use crate::config::Config;
 
 /// Reads the configuration; everything that is wrong with it goes to standard error.
@@ -26,6 +27,11 @@ pub(super) fn run(path: &Path) -> ExitCode {
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     for warning in &config.warnings {
         eprint!("{}", warning.render(color));
+    }
+    // What only a driver knows: do the certificate and the key of an engine fit together?
+    if let Err(error) = app::platforms(&config) {
+        eprintln!("error: {error:#}");
+        return ExitCode::from(2);
     }
     println!(
         "{} is good: {} services",

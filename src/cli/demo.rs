@@ -69,6 +69,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     } else {
         println!("  The services are those of your local Docker Engine: restart is real.");
     }
+    println!("  /treasury page gives you a link to the incident pages.");
     println!("  You are ana, the on-call engineer; chloe may only look. Ctrl-C ends it.");
     super::asked_to_end().await;
     demo.stop().await;
@@ -112,7 +113,9 @@ impl Demo {
                 },
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
                 health_listen: None,
+                smtp: None,
                 alerts_token: Some(SecretString::from("demo")),
+                sources: Vec::new(),
                 settings: Settings {
                     command: "/treasury".into(),
                     access: Access {
@@ -141,7 +144,9 @@ impl Demo {
                             .collect(),
                         ..crate::bot::AlertSettings::default()
                     },
+                    mail: None,
                     incident_channels: true,
+                    public_url: None,
                 },
                 catalogue,
                 shelf: Shelf::open(None, None)?,
@@ -197,6 +202,9 @@ async fn docker_catalogue() -> anyhow::Result<Catalogue> {
     );
     Ok(Catalogue::new(
         services,
-        [(PlatformKey::Docker, Arc::new(docker) as Arc<dyn Platform>)],
+        [(
+            PlatformKey::Docker(None),
+            Arc::new(docker) as Arc<dyn Platform>,
+        )],
     ))
 }

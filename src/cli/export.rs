@@ -1,4 +1,4 @@
-//! `treasury-bot verify`: an export, checked with nothing but itself.
+//! `treasury-bot verify`: an export, JSON or HTML, checked with nothing but itself.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -45,7 +45,7 @@ enum Command {
     /// Work on the configuration file
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Verify an exported timeline (JSON), offline
+    /// Verify an exported timeline (JSON or HTML), offline
     Verify {
         /// The exported file
         file: PathBuf,

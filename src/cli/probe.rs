@@ -31,7 +31,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     super::log("warn", false);
     let Some(name) = options.name.filter(|_| !options.list) else {
         let specs: Vec<_> = registry::specs().collect();
-        println!("{}", serde_json::to_string_pretty(&specs)?);
+        super::show::put(&format!("{}\n", serde_json::to_string_pretty(&specs)?))?;
         return Ok(ExitCode::SUCCESS);
     };
     let mut params = Map::new();
@@ -62,7 +62,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     store.close().await;
     match asked {
         Ok(value) => {
-            println!("{}", serde_json::to_string_pretty(&value)?);
+            super::show::put(&format!("{}\n", serde_json::to_string_pretty(&value)?))?;
             Ok(ExitCode::SUCCESS)
         }
         Err(Fault::Refusal(refusal)) => {

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::exec;
-use super::show::Paint;
+use super::show::{Paint, put};
 use crate::bot::Shelf;
 use crate::runbook::{Severity, schema, show};
 
@@ -76,7 +76,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         What::Schema => {
             let shelf = Shelf::open(None, None)?;
             let schema = schema::schema(shelf.vocabulary());
-            println!("{}", serde_json::to_string_pretty(&schema)?);
+            put(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
             Ok(ExitCode::SUCCESS)
         }
         What::Show { runbook, mermaid } => print(&runbook, mermaid),
@@ -102,6 +102,7 @@ fn check(paths: &[PathBuf], config: Option<PathBuf>, json: bool) -> anyhow::Resu
         Shelf::open(None, services)?
     };
     let paint = Paint::stdout();
+    let mut out = String::new();
     let (mut errors, mut warnings) = (0, 0);
     for problem in shelf.problems() {
         for finding in &problem.findings {
@@ -112,23 +113,34 @@ fn check(paths: &[PathBuf], config: Option<PathBuf>, json: bool) -> anyhow::Resu
             };
             *count += 1;
             if json {
-                println!("{}", serde_json::to_string(&told)?);
+                out.push_str(&format!("{}\n", serde_json::to_string(&told)?));
             } else {
                 let text = told.to_string();
                 let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-                println!("{}\n{rest}\n", paint.style(colour, first));
+                out.push_str(&format!("{}\n{rest}\n\n", paint.style(colour, first)));
             }
         }
     }
     if !json {
         let good = shelf.runbooks().count();
-        println!("{good} runbooks can be run; {errors} errors, {warnings} warnings");
+        out.push_str(&format!(
+            "{} can be run; {}, {}\n",
+            counted(good, "runbook"),
+            counted(errors, "error"),
+            counted(warnings, "warning")
+        ));
     }
+    put(&out)?;
     Ok(if errors > 0 {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// `1 runbook`, `2 runbooks`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn print(name: &str, mermaid: bool) -> anyhow::Result<ExitCode> {
@@ -150,8 +162,8 @@ fn print(name: &str, mermaid: bool) -> anyhow::Result<ExitCode> {
     let text = if mermaid {
         show::mermaid(runbook)
     } else {
-        show::markdown(runbook)
+        show::markdown(runbook, shelf.vocabulary())
     };
-    print!("{text}");
+    put(&text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! Messages in a terminal.
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use crate::domain::{Content, Line, Message, Part, Span, Tone, duration};
 
@@ -27,6 +27,16 @@ impl Paint {
         } else {
             text.to_owned()
         }
+    }
+}
+
+/// Writes to standard output. A reader that goes away early, as `head` does, is no failure.
+pub(super) fn put(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other,
     }
 }
 

@@ -26,6 +26,18 @@ pub enum Change {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Set the bounds between which an autoscaler keeps the number of replicas of a service
+    Bounds {
+        /// The service
+        service: String,
+        /// Fewest replicas
+        min: u32,
+        /// Most replicas
+        max: u32,
+        /// Why, for the timeline
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// Bring a service to another image, one replica after another
     Deploy {
         /// The service
@@ -74,6 +86,7 @@ impl Change {
         match self {
             Self::Restart { .. } => "restart",
             Self::Scale { .. } => "scale",
+            Self::Bounds { .. } => "bounds",
             Self::Deploy { .. } => "deploy",
             Self::Rollback { .. } => "rollback",
             Self::Isolate { .. } => "isolate",
@@ -85,7 +98,7 @@ impl Change {
     pub fn guarded(&self) -> Guarded {
         match self {
             Self::Restart { .. } => Guarded::Restart,
-            Self::Scale { .. } => Guarded::Scale,
+            Self::Scale { .. } | Self::Bounds { .. } => Guarded::Scale,
             Self::Deploy { .. } | Self::Rollback { .. } => Guarded::Deploy,
             Self::Isolate { .. } | Self::Release { .. } => Guarded::Isolate,
         }
@@ -96,6 +109,7 @@ impl Change {
         match self {
             Self::Restart { service, .. }
             | Self::Scale { service, .. }
+            | Self::Bounds { service, .. }
             | Self::Deploy { service, .. }
             | Self::Rollback { service, .. }
             | Self::Isolate { service, .. }
@@ -108,6 +122,7 @@ impl Change {
         match self {
             Self::Restart { reason, .. }
             | Self::Scale { reason, .. }
+            | Self::Bounds { reason, .. }
             | Self::Deploy { reason, .. }
             | Self::Rollback { reason, .. }
             | Self::Isolate { reason, .. }
@@ -120,6 +135,7 @@ impl Change {
         let verb = self.verb();
         match self {
             Self::Scale { replicas, .. } => format!("{verb} {service} {replicas}"),
+            Self::Bounds { min, max, .. } => format!("{verb} {service} {min} {max}"),
             Self::Deploy { image, .. } => format!("{verb} {service} {}", quote(image)),
             _ => format!("{verb} {service}"),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use super::change::Change;
+use super::oncall::OncallCommand;
 use super::probes::{CacheCommand, DbCommand};
 use super::runbook::RunbookCommand;
 use crate::domain::{IncidentRole, Severity, duration};
@@ -122,11 +123,22 @@ pub enum Command {
         #[arg(value_name = "ALERT")]
         alert: String,
         /// For how long: 30m, 2h, 1d …
-        #[arg(value_name = "TIME", value_parser = duration::parse)]
-        within: Duration,
+        #[arg(value_name = "TIME", value_parser = duration::parse, required_unless_present = "end")]
+        within: Option<Duration>,
         /// Why, for the timeline
         #[arg(long)]
         reason: Option<String>,
+        /// End the silence before its time
+        #[arg(long, conflicts_with = "within")]
+        end: bool,
+    },
+    /// Show and change who is on call; alone: who it is
+    Oncall {
+        #[command(subcommand)]
+        what: Option<OncallCommand>,
+        /// Which rotation, where there are several
+        #[arg(long, global = true, value_name = "NAME")]
+        rotation: Option<String>,
     },
     /// Declare, list and change incidents
     #[command(subcommand)]
@@ -134,6 +146,15 @@ pub enum Command {
     /// Write a note on the incident's timeline and say it in its channel
     Note {
         /// The note, as it is
+        #[arg(required = true)]
+        text: Vec<String>,
+        /// The incident, when it isn't the one of this channel
+        #[arg(long, value_name = "ID")]
+        incident: Option<String>,
+    },
+    /// Tell stakeholders how it goes: by e-mail, in the incident's channel and on its timeline
+    Update {
+        /// The update, as it is
         #[arg(required = true)]
         text: Vec<String>,
         /// The incident, when it isn't the one of this channel
@@ -182,9 +203,15 @@ pub enum Command {
         /// The incident, when it isn't the one of this channel
         #[arg(value_name = "ID")]
         incident: Option<String>,
-        /// Markdown to read, JSON to verify, CSV to calculate
+        /// Markdown to read, JSON to verify, CSV to calculate, HTML to keep
         #[arg(long, default_value = "md")]
         format: ExportFormat,
+    },
+    /// Get a link to the incident pages, for your browser only
+    Page {
+        /// The incident, when it isn't the one of this channel; the list where there is none
+        #[arg(value_name = "ID")]
+        incident: Option<String>,
     },
     /// Show who asked for what
     Audit {
@@ -289,6 +316,8 @@ pub enum ExportFormat {
     Json,
     /// CSV, to calculate.
     Csv,
+    /// HTML, to keep: a page with the JSON in it.
+    Html,
 }
 
 fn lines(text: &str) -> Result<usize, String> {

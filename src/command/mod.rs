@@ -5,6 +5,7 @@
 
 mod change;
 mod grammar;
+mod oncall;
 mod probes;
 mod runbook;
 pub mod words;
@@ -15,6 +16,7 @@ use clap::{CommandFactory, FromArgMatches};
 pub use change::Change;
 use grammar::Grammar;
 pub use grammar::{Command, ExportFormat, IncidentCommand};
+pub use oncall::OncallCommand;
 pub use probes::{CacheCommand, DbCommand};
 pub use runbook::RunbookCommand;
 
@@ -42,8 +44,11 @@ pub fn parse(text: &str, name: &str) -> Result<Parsed, Mistake> {
     if text.is_empty() {
         return Ok(Parsed::Command(Command::Menu { service: None }));
     }
-    if let Some(note) = raw_note(text) {
-        return Ok(Parsed::Command(note));
+    if let Some((text, incident)) = raw(text, "note") {
+        return Ok(Parsed::Command(Command::Note { text, incident }));
+    }
+    if let Some((text, incident)) = raw(text, "update") {
+        return Ok(Parsed::Command(Command::Update { text, incident }));
     }
     let words = words::split(text);
     let command = Grammar::command().bin_name(name.to_owned());
@@ -58,9 +63,10 @@ pub fn parse(text: &str, name: &str) -> Result<Parsed, Mistake> {
     }
 }
 
-/// A note is taken as typed: its quotes, line breaks and dashes are the note's own.
-fn raw_note(text: &str) -> Option<Command> {
-    let rest = text.strip_prefix("note")?;
+/// What follows these commands is taken as typed: its quotes, line breaks and dashes are the text's
+/// own. The text, and the incident if one is named.
+fn raw(text: &str, command: &str) -> Option<(Vec<String>, Option<String>)> {
+    let rest = text.strip_prefix(command)?;
     let rest = rest.strip_prefix(char::is_whitespace)?.trim();
     let (incident, rest) = match rest.strip_prefix("--incident") {
         Some(after) => {
@@ -73,10 +79,7 @@ fn raw_note(text: &str) -> Option<Command> {
     if rest.is_empty() || rest == "--help" || rest == "-h" {
         return None;
     }
-    Some(Command::Note {
-        text: vec![rest.to_owned()],
-        incident,
-    })
+    Some((vec![rest.to_owned()], incident))
 }
 
 fn mistake(error: clap::Error, words: &[String]) -> Mistake {
@@ -242,6 +245,13 @@ mod tests {
             }
         );
         assert!(parse("note", "/treasury").is_err());
+        assert_eq!(
+            command("update we're back; \"all\" is well"),
+            Command::Update {
+                text: vec!["we're back; \"all\" is well".into()],
+                incident: None
+            }
+        );
     }
 
     #[test]

@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use toml::de::DeTable;
 
 use super::probes::known;
 use super::reader::{Reader, tables};
+use super::rotations::no_user;
 use super::sections::elsewhere;
 use super::source::Report;
-use super::{AlertsSection, Env, secret};
-use crate::domain::alert::{Auto, Matcher, Route, WatchSettings};
+use super::{AlertsSection, Env, secret, slack};
+use crate::domain::alert::{Auto, Damping, Matcher, Route, WatchSettings};
 use crate::domain::{Service, Severity, person};
 
 /// The keys of `[alerts]`.
-pub(super) const ALERTS: [&str; 8] = [
+pub(super) const ALERTS: [&str; 9] = [
     "token_file",
     "auto",
     "declare_from",
@@ -22,10 +24,13 @@ pub(super) const ALERTS: [&str; 8] = [
     "quiet",
     "resolve",
     "on_call",
+    "flapping",
 ];
 
 /// The keys of `[[route]]`.
-pub(super) const ROUTE: [&str; 6] = ["match", "service", "severity", "runbook", "team", "auto"];
+pub(super) const ROUTE: [&str; 7] = [
+    "match", "service", "severity", "runbook", "team", "channel", "auto",
+];
 
 /// The keys of `[watch]`.
 pub(super) const WATCH: [&str; 5] = ["enabled", "every", "lasting", "memory", "errors"];
@@ -38,7 +43,7 @@ const AUTO: [(&str, Auto); 3] = [
     ("run", Auto::Run),
 ];
 
-const SEVERITIES: [(&str, Severity); 4] = [
+pub(super) const SEVERITIES: [(&str, Severity); 4] = [
     ("SEV1", Severity::Sev1),
     ("SEV2", Severity::Sev2),
     ("SEV3", Severity::Sev3),
@@ -72,11 +77,11 @@ pub(super) fn alerts(
         if person::is_slack_user_id(entry.value) {
             on_call.push(entry.value.to_owned());
         } else {
-            let message = format!("`{}` in `alerts.on_call` is no user id", entry.value);
-            let hint = "write a user id (`U…`): in Slack, Profile, Copy member ID".to_owned();
-            report.error(entry.span, message, Some(hint));
+            no_user(report, &entry, "alerts.on_call");
         }
     }
+    let flapping = section.table(report, "flapping");
+    let damping = damping(report, flapping);
     let alerts = AlertsSection {
         token,
         auto: section
@@ -90,9 +95,34 @@ pub(super) fn alerts(
         quiet,
         resolves,
         on_call,
+        damping,
     };
     section.finish(report, elsewhere);
     alerts
+}
+
+/// `flapping = { changes, within, calm }`
+fn damping(report: &mut Report<'_>, mut table: Reader<'_, '_>) -> Damping {
+    let usual = Damping::default();
+    let mut span = |report: &mut Report<'_>, key, usual: SignedDuration| {
+        let given = table.duration(report, key);
+        given.map_or(usual, |given| given.try_into().unwrap_or(usual))
+    };
+    let (within, calm) = (
+        span(report, "within", usual.within),
+        span(report, "calm", usual.calm),
+    );
+    let changes = table.number(report, "changes", 100);
+    if let Some(few) = changes.as_ref().filter(|changes| changes.value < 2) {
+        let message = "`flapping.changes` must be from 2 to 100".to_owned();
+        report.error(few.span.clone(), message, None);
+    }
+    table.finish(report, elsewhere);
+    Damping {
+        changes: changes.map_or(usual.changes, |changes| changes.value as usize),
+        within,
+        calm,
+    }
 }
 
 /// `[watch]`: on where there is no Prometheus to do it.
@@ -155,12 +185,23 @@ fn route(report: &mut Report<'_>, mut reader: Reader<'_, '_>, services: &[Servic
             .filter(|text| !text.is_empty())
     };
     let (runbook, team) = (word(report, "runbook"), word(report, "team"));
+    let channel = reader.text(report, "channel").and_then(|text| {
+        slack::is_channel(text.value)
+            .then(|| text.value.to_owned())
+            .or_else(|| {
+                let message = format!("`route.channel` can't be `{}`", text.value);
+                let hint = "write `#name`, or the channel's id (`C…`)".to_owned();
+                report.error(text.span, message, Some(hint));
+                None
+            })
+    });
     let route = Route {
         matchers,
         service,
         severity: reader.word(report, "severity", &SEVERITIES),
         runbook,
         team,
+        channel,
         auto: reader.word(report, "auto", &AUTO),
     };
     reader.finish(report, elsewhere);

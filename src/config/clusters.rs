@@ -204,7 +204,7 @@ fn workload(report: &mut Report<'_>, text: &At<&str>) -> Option<(WorkloadKind, S
 }
 
 /// A name as Kubernetes has it: lower-case letters, digits and `-`, neither first nor last.
-fn is_label(text: &str) -> bool {
+pub(super) fn is_label(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     !text.is_empty()
         && text.len() <= 63

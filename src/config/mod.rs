@@ -12,16 +12,24 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::domain::alert::{Auto, Route, WatchSettings};
+use crate::domain::alert::generic::Mapping;
+use crate::domain::alert::{Auto, Damping, Route, WatchSettings};
+use crate::domain::mail::Mailbox;
+use crate::domain::oncall::Rotation;
 use crate::domain::{Guarded, Service, ServiceName, Severity};
 
 mod access;
+mod alertmanager;
 mod alerts;
 mod clusters;
+mod email;
+mod engines;
+mod inlets;
 mod mask;
 mod probes;
 mod problem;
 mod reader;
+mod rotations;
 mod secret;
 mod sections;
 mod services;
@@ -34,6 +42,7 @@ mod urls;
 mod tests;
 
 pub use clusters::ClusterSection;
+pub use engines::EngineSection;
 pub use problem::{ConfigErrors, Level, Location, Problem};
 
 /// Looks up an environment variable.
@@ -50,9 +59,10 @@ pub struct Config {
     pub store_url: SecretString,
     /// `[web]`
     pub web: WebSection,
-    /// `[docker] host`: `unix:///…` or `tcp://host:port`; default: where the `docker` command
-    /// would look.
-    pub docker_host: Option<String>,
+    /// `[docker]`: the default engine.
+    pub docker: EngineSection,
+    /// `[[engine]]`, in the file's order, each name once.
+    pub engines: Vec<EngineSection>,
     /// `[[cluster]]`, in the file's order, each name once.
     pub clusters: Vec<ClusterSection>,
     /// `[access]`
@@ -75,11 +85,21 @@ pub struct Config {
     pub runbooks: RunbooksSection,
     /// `[alerts]`
     pub alerts: AlertsSection,
+    /// `[[source]]`: senders of alerts beside Alertmanager, in the file's order, each name once.
+    pub sources: Vec<SourceSection>,
+    /// `[alertmanager]`, if it is there: where silences are made.
+    pub alertmanager: Option<AlertmanagerSection>,
     /// `[watch]`: what the bot watches for by itself; `None` where there is a Prometheus, unless it
     /// is wanted.
     pub watch: Option<WatchSettings>,
     /// `[[route]]`, in the file's order.
     pub routes: Vec<Route>,
+    /// `[email]`, if it is there: without it, no mail is sent.
+    pub email: Option<EmailSection>,
+    /// `[[person]]`, in the file's order, each id once: where people get mail.
+    pub people: Vec<PersonSection>,
+    /// `[[rotation]]`, in the file's order, each name once.
+    pub rotations: Vec<Rotation>,
     /// What the bot can start with, though somebody should look at it; in file order.
     pub warnings: Vec<Problem>,
 }
@@ -118,13 +138,29 @@ pub struct SlackSection {
 }
 
 /// `[web]`: what the bot serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebSection {
     /// `listen`: address and port, default `127.0.0.1:8080`.
     pub listen: SocketAddr,
     /// `health_listen`: a listener of its own for `/health` and `/metrics`; default: none, they
     /// are served on `listen`.
     pub health_listen: Option<SocketAddr>,
+    /// `public_url`: how people reach the incident pages, scheme and host; default: `listen`.
+    pub public_url: Option<String>,
+}
+
+impl WebSection {
+    /// How people reach the incident pages: scheme and host, no slash at the end.
+    pub fn public_url(&self) -> String {
+        self.public_url.clone().unwrap_or_else(|| {
+            let mut address = self.listen;
+            if address.ip().is_unspecified() {
+                // All addresses of this machine: this one, from here.
+                address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+            }
+            format!("http://{address}")
+        })
+    }
 }
 
 /// `[access]`: user ids (`U…`), user groups (`S…`) or user names (`@ana`); each list is empty by
@@ -157,8 +193,80 @@ pub struct AlertsSection {
     pub quiet: Duration,
     /// `resolve`: `ask` (default) or `auto`.
     pub resolves: bool,
-    /// `on_call`: user ids in the order in which they are asked.
+    /// `on_call`: user ids in the order in which they are asked, for what no rotation serves.
     pub on_call: Vec<String>,
+    /// `flapping`: more than 6 changes within 30 minutes, until it is calm for 10 minutes.
+    pub damping: Damping,
+}
+
+/// How a connection to the mail server is kept private.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EmailSecurity {
+    /// `starttls`: TLS is begun by STARTTLS.
+    #[default]
+    StartTls,
+    /// `tls`: TLS from the first byte.
+    Tls,
+    /// `none`: not at all; on this machine, or where `allow_plain` says so, and without a login.
+    None,
+}
+
+/// `[email]`: how mail is sent, and who hears how incidents stand.
+#[derive(Debug, Clone)]
+pub struct EmailSection {
+    /// `host`: the mail server's name.
+    pub host: String,
+    /// `port`; default 587, 465 with `tls`, 25 with `none`.
+    pub port: u16,
+    /// `security`: `starttls` (default), `tls` or `none`.
+    pub security: EmailSecurity,
+    /// `username`, with the password from `TREASURY_BOT_EMAIL_PASSWORD` or `password_file`.
+    pub login: Option<(String, SecretString)>,
+    /// `from`: who the mails are from.
+    pub from: Mailbox,
+    /// `reply_to`: who answers go to.
+    pub reply_to: Option<Mailbox>,
+    /// `ca_file`: further certificate authorities, PEM.
+    pub extra_roots_pem: Option<Vec<u8>>,
+    /// `timeout` of handing over a mail, 1 to 30 s, default 20 s.
+    pub timeout: Duration,
+    /// `stakeholders`: who hears how incidents stand; at most 50.
+    pub stakeholders: Vec<Mailbox>,
+    /// `from_severity`: of incidents at least this bad; default `SEV2`.
+    pub from_severity: Severity,
+}
+
+/// `[[person]]`: where somebody gets mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonSection {
+    /// `id`: the user id.
+    pub id: String,
+    /// `email` and `name`.
+    pub mailbox: Mailbox,
+}
+
+/// `[[source]]`: a sender of alerts beside Alertmanager.
+#[derive(Debug, Clone)]
+pub struct SourceSection {
+    /// `name`: it sends to `/alerts/generic/NAME`.
+    pub name: String,
+    /// `TREASURY_BOT_ALERTS_<NAME>_TOKEN` or `token_file`; without it, that of `[alerts]`.
+    pub token: Option<SecretString>,
+    /// Where things are in its JSON: those of the `preset`, with what the section says otherwise.
+    pub mapping: Mapping,
+}
+
+/// `[alertmanager]`: where silences are made.
+#[derive(Debug, Clone)]
+pub struct AlertmanagerSection {
+    /// `url`, without a slash at its end.
+    pub url: String,
+    /// `TREASURY_BOT_ALERTMANAGER_TOKEN` or `token_file`: a bearer token.
+    pub token: Option<SecretString>,
+    /// `user`, with `TREASURY_BOT_ALERTMANAGER_PASSWORD` or `password_file`; not beside a token.
+    pub login: Option<(String, SecretString)>,
+    /// `timeout` of a question, 1 to 30 s, default 10 s.
+    pub timeout: Duration,
 }
 
 /// `[policy]`: confirmations and patience. Durations are texts such as `90s`, `5m` or `1h30m`.

@@ -291,7 +291,22 @@ fn password(
     })
 }
 
-fn timeout(
+/// The certificate authorities of a file, PEM.
+pub(super) fn certificates(report: &mut Report<'_>, key: &str, path: &At<&str>) -> Option<Vec<u8>> {
+    let found = report.beside(path.value);
+    let problem = match read_limited(&found, MAX_CA) {
+        Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => {
+            return Some(text.into_bytes());
+        }
+        Ok(_) => format!("{} holds no certificate in PEM", found.display()),
+        Err(why) => format!("can't read {}: {why}", found.display()),
+    };
+    report.error(path.span.clone(), format!("`{key}`: {problem}"), None);
+    None
+}
+
+/// `timeout` of a section: 1 to 30 s.
+pub(super) fn timeout(
     report: &mut Report<'_>,
     reader: &mut Reader<'_, '_>,
     section: &str,
@@ -359,18 +374,9 @@ pub(super) fn check(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> Che
             report.error(entry.span, message, Some(hint));
         }
     }
-    let extra_roots_pem = section.text(report, "ca_file").and_then(|path| {
-        let found = report.beside(path.value);
-        let problem = match read_limited(&found, MAX_CA) {
-            Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => {
-                return Some(text.into_bytes());
-            }
-            Ok(_) => format!("{} holds no certificate in PEM", found.display()),
-            Err(why) => format!("can't read {}: {why}", found.display()),
-        };
-        report.error(path.span, format!("`check.ca_file`: {problem}"), None);
-        None
-    });
+    let extra_roots_pem = section
+        .text(report, "ca_file")
+        .and_then(|path| certificates(report, "check.ca_file", &path));
     let timeout = timeout(report, &mut section, "check", Duration::from_secs(10));
     section.finish(report, elsewhere);
     CheckSection {

@@ -162,11 +162,53 @@ impl<'a, 'i> Reader<'a, 'i> {
         Some(texts)
     }
 
+    /// A text, or a list of texts.
+    pub(super) fn one_or_more(
+        &mut self,
+        report: &mut Report<'_>,
+        key: &'static str,
+    ) -> Option<Vec<At<&'a str>>> {
+        let (key_span, value) = self.raw(key)?;
+        let what = format!("{}.{key}", self.name);
+        Some(texts_of(report, &what, &key_span, value))
+    }
+
+    /// A table of free names, each with a text or a list of texts.
+    pub(super) fn named_texts(
+        &mut self,
+        report: &mut Report<'_>,
+        key: &'static str,
+    ) -> Vec<(String, Vec<At<&'a str>>)> {
+        let table = self.raw_table(report, key).into_iter().flatten();
+        table
+            .map(|(name, value)| {
+                let what = format!("{key}.{}", name.get_ref());
+                let texts = texts_of(report, &what, &name.span(), value);
+                (name.get_ref().to_string(), texts)
+            })
+            .collect()
+    }
+
     /// A table within this one, such as `scale = { min = 1 }`.
     pub(super) fn table(&mut self, report: &mut Report<'_>, key: &'static str) -> Reader<'a, 'i> {
         let table = self.typed(report, key, "a table", |value| value.as_table());
         let span = table.as_ref().map(|at| at.span.clone());
         Reader::new(key, span, table.map(|at| at.value))
+    }
+
+    /// A text, or a table within this one.
+    pub(super) fn text_or_table(
+        &mut self,
+        report: &mut Report<'_>,
+        key: &'static str,
+    ) -> (Option<At<&'a str>>, Reader<'a, 'i>) {
+        let text = self.table.and_then(|table| table.get(key));
+        if text.is_some_and(|value| value.get_ref().is_str()) {
+            return (self.text(report, key), Reader::new(key, None, None));
+        }
+        let table = self.typed(report, key, "a string or a table", |value| value.as_table());
+        let span = table.as_ref().map(|at| at.span.clone());
+        (None, Reader::new(key, span, table.map(|at| at.value)))
     }
 
     /// A table within this one whose keys are free to choose.
@@ -203,6 +245,34 @@ impl<'a, 'i> Reader<'a, 'i> {
             );
         }
     }
+}
+
+/// A text, or those of a list; what is neither is reported and left out.
+fn texts_of<'a>(
+    report: &mut Report<'_>,
+    what: &str,
+    key: &Range<usize>,
+    value: &'a Spanned<DeValue<'_>>,
+) -> Vec<At<&'a str>> {
+    let several = match value.get_ref() {
+        DeValue::Array(list) => list.iter().collect(),
+        _ => vec![value],
+    };
+    several
+        .into_iter()
+        .filter_map(|one| match one.get_ref().as_str() {
+            Some(text) => Some(At {
+                value: text,
+                span: place(key, one),
+            }),
+            None => {
+                let kind = kind_of(one.get_ref());
+                let message = format!("`{what}` must be a string or a list of strings, not {kind}");
+                report.error(place(key, one), message, None);
+                None
+            }
+        })
+        .collect()
 }
 
 /// The bytes of a value; those of its key where the parser gives none.

@@ -11,18 +11,20 @@ use toml::de::{DeTable, DeValue};
 use super::reader::{At, Reader, kind_of};
 use super::source::Report;
 use super::{
-    Config, Env, LogFormat, LogSection, PolicySection, RunbooksSection, WebSection, access, alerts,
-    clusters, probes, services, slack, store,
+    Config, Env, LogFormat, LogSection, PolicySection, RunbooksSection, WebSection, access,
+    alertmanager, alerts, clusters, email, engines, inlets, probes, rotations, services, slack,
+    store,
 };
 use crate::command::nearest;
 use crate::domain::Guarded;
 
 /// The sections that exist and their keys, to tell where a misplaced key belongs.
-pub(super) const SECTIONS: [(&str, &[&str]); 17] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 23] = [
     ("slack", &slack::KEYS),
     ("store", &["url", "url_file"]),
-    ("web", &["listen", "health_listen"]),
-    ("docker", &["host"]),
+    ("web", &["listen", "health_listen", "public_url"]),
+    ("docker", &engines::DOCKER),
+    ("engine", &engines::ENGINE),
     ("access", &["viewers", "responders", "commanders"]),
     (
         "policy",
@@ -44,11 +46,18 @@ pub(super) const SECTIONS: [(&str, &[&str]); 17] = [
     ("runbooks", &["folder", "hold"]),
     ("alerts", &alerts::ALERTS),
     ("route", &alerts::ROUTE),
+    ("source", &inlets::SOURCE),
+    ("alertmanager", &alertmanager::ALERTMANAGER),
+    ("rotation", &rotations::ROTATION),
     ("watch", &alerts::WATCH),
+    ("email", &email::EMAIL),
+    ("person", &email::PERSON),
 ];
 
 /// Those that are lists: `[[service]]`.
-const LISTS: [&str; 5] = ["service", "cluster", "database", "cache", "route"];
+const LISTS: [&str; 9] = [
+    "service", "engine", "cluster", "database", "cache", "route", "source", "rotation", "person",
+];
 
 /// Reads the whole text. What comes back counts only if nothing was reported as an error.
 pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Option<Config> {
@@ -71,7 +80,7 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
     let store_url = store::url(report, store, env);
     let slack = slack::slack(report, slack, env);
     let web = self::web(report, web);
-    let docker_host = store::docker(report, docker);
+    let docker = engines::docker(report, docker);
     let access = access::access(report, access);
     let policy = self::policy(report, policy);
     let log = self::log(report, log);
@@ -81,7 +90,12 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         section(report, root, "runbooks"),
     );
     let clusters = clusters::clusters(report, root);
-    let services = services::services(report, root, &clusters);
+    let engines = engines::engines(report, root);
+    let known = services::Known {
+        clusters: &clusters,
+        engines: &engines,
+    };
+    let services = services::services(report, root, &known);
     let databases = probes::databases(report, root, &services, env);
     let caches = probes::caches(report, root, &services, env);
     let prometheus = probes::prometheus(report, prometheus, env);
@@ -93,8 +107,20 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
     let alerts = section(report, root, "alerts");
     let alerts = alerts::alerts(report, alerts, env);
     let routes = alerts::routes(report, root, &services);
+    let sources = inlets::sources(report, root, env);
+    let alertmanager = section(report, root, "alertmanager");
+    let alertmanager = alertmanager::alertmanager(report, alertmanager, env);
+    let fixed = !alerts.on_call.is_empty();
+    let rotations = rotations::rotations(report, root, &services, fixed);
     let watch = section(report, root, "watch");
     let watch = alerts::watch(report, watch, prometheus.is_some());
+    let email = section(report, root, "email");
+    let email = email::email(report, email, env);
+    let people = email::people(report, root);
+    let members = rotations.iter().flat_map(|rotation| &rotation.members);
+    let on_call = members.map(|person| person.id.as_str());
+    let on_call = on_call.chain(alerts.on_call.iter().map(String::as_str));
+    email::look_over(report, email.as_ref(), &people, &on_call.collect());
     let check = probes::check(report, check);
     let runbooks = self::runbooks(report, runbooks);
     // Only now: every section's mistakes are told, whatever another one lacks.
@@ -102,7 +128,8 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         slack: slack?,
         store_url: store_url.unwrap_or_else(|| SecretString::from("")),
         web,
-        docker_host,
+        docker,
+        engines,
         clusters,
         access,
         policy,
@@ -114,8 +141,13 @@ pub(super) fn config(text: &str, report: &mut Report<'_>, env: Env<'_>) -> Optio
         check,
         runbooks,
         alerts,
+        sources,
+        alertmanager,
         watch,
         routes,
+        email,
+        people,
+        rotations,
         warnings: Vec::new(),
     })
 }
@@ -200,8 +232,17 @@ fn web(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> WebSection {
     let own = section.text(report, "health_listen");
     let own_span = own.as_ref().map(|text| text.span.clone());
     let health_listen = own.and_then(|text| address(report, "web.health_listen", &text));
+    let public_url = section
+        .text(report, "public_url")
+        .and_then(|text| origin(report, &text));
     section.finish(report, elsewhere);
     let listen = listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+    if public_url.is_none() && listen.ip().is_unspecified() {
+        let hint = "set it to how people reach the bot, such as \
+                    `https://treasury-bot.example.com`; until then the links that `page` gives \
+                    work on this machine only";
+        report.warning(None, "`web.public_url` is not set", Some(hint.to_owned()));
+    }
     if health_listen == Some(listen) && listen.port() != 0 {
         let hint = "leave it out to serve /health and /metrics there too".to_owned();
         report.error(
@@ -213,7 +254,20 @@ fn web(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> WebSection {
     WebSection {
         listen,
         health_listen,
+        public_url,
     }
+}
+
+/// Scheme and host of a web address, and nothing else: the pages' own paths follow.
+fn origin(report: &mut Report<'_>, text: &At<&str>) -> Option<String> {
+    let url = super::urls::http(report, "web.public_url", text)?;
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        let hint = format!("write `{}`", url.origin().ascii_serialization());
+        let message = "`web.public_url` can't have a path: the pages are at /incidents";
+        report.error(text.span.clone(), message, Some(hint));
+        return None;
+    }
+    Some(url.origin().ascii_serialization())
 }
 
 fn address(report: &mut Report<'_>, what: &str, text: &At<&str>) -> Option<SocketAddr> {

@@ -6,22 +6,25 @@ use std::ops::Range;
 use toml::de::DeTable;
 
 use super::clusters::{self, ClusterSection};
+use super::engines::{self, EngineSection};
 use super::reader::{At, Reader, tables};
 use super::sections::elsewhere;
 use super::source::Report;
 use super::urls;
 use crate::command::nearest;
 use crate::domain::series::Metric;
-use crate::domain::service::WorkloadKind;
+use crate::domain::service::{MetricsPage, WorkloadKind};
 use crate::domain::{Service, ServiceName, Target};
 
 /// The keys of a service.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 16] = [
     "name",
     "platform",
     "compose_project",
     "compose_service",
     "container",
+    "swarm_service",
+    "engine",
     "cluster",
     "namespace",
     "workload",
@@ -29,6 +32,7 @@ pub(super) const KEYS: [&str; 13] = [
     "health",
     "check",
     "metrics",
+    "metrics_page",
     "depends_on",
 ];
 
@@ -38,11 +42,17 @@ const MOST_LISTED: usize = 20;
 /// The most replicas that may be configured.
 const MOST: u32 = 1_000;
 
+/// The installations of platforms that services can be on.
+pub(super) struct Known<'a> {
+    pub(super) clusters: &'a [ClusterSection],
+    pub(super) engines: &'a [EngineSection],
+}
+
 /// All services, in the file's order.
 pub(super) fn services(
     report: &mut Report<'_>,
     root: &DeTable<'_>,
-    known: &[ClusterSection],
+    known: &Known<'_>,
 ) -> Vec<Service> {
     let mut names = HashMap::new();
     let mut targets = HashMap::new();
@@ -60,6 +70,7 @@ pub(super) fn services(
         if let Some(other) = targets.insert(target, service.name.clone()) {
             let what = match service.target {
                 Target::Kubernetes { .. } => "workload",
+                Target::Swarm { .. } => "Swarm service",
                 _ => "containers",
             };
             let message = format!("`{}` and `{other}` are the same {what}", service.name);
@@ -76,7 +87,7 @@ fn service(
     report: &mut Report<'_>,
     mut reader: Reader<'_, '_>,
     names: &mut HashMap<ServiceName, usize>,
-    known: &[ClusterSection],
+    known: &Known<'_>,
 ) -> Option<(Range<usize>, Service)> {
     let header = reader.span.clone().unwrap_or_default();
     let has_name = reader.written("name").is_some();
@@ -109,22 +120,20 @@ fn service(
     }
     let target = target(report, &mut reader, known);
     let scale = reader.table(report, "scale");
-    let single = matches!(
-        target,
-        Some(
-            Target::Container { .. }
-                | Target::Kubernetes {
-                    kind: WorkloadKind::DaemonSet,
-                    ..
-                }
-        )
-    );
+    let single = match &target {
+        Some(Target::Container { .. }) => Some("a single container can't be scaled"),
+        Some(Target::Kubernetes { kind, .. }) if *kind == WorkloadKind::DaemonSet => {
+            Some("a DaemonSet has one pod on each machine: it can't be scaled")
+        }
+        _ => None,
+    };
     let (min_replicas, max_replicas) = replicas(report, scale, single);
     let health_url = reader.text(report, "health").and_then(|text| {
         urls::http(report, "service.health", &text).map(|_| text.value.to_owned())
     });
     let check = addresses(report, &mut reader, health_url.as_ref());
     let metrics = metrics(report, &mut reader);
+    let metrics_page = metrics_page(report, &mut reader);
     let depends_on = depends_on(report, &mut reader);
     reader.finish(report, elsewhere);
     let At { value: name, span } = name?;
@@ -138,6 +147,7 @@ fn service(
             health_url,
             check,
             metrics,
+            metrics_page,
             depends_on,
         },
     ))
@@ -208,8 +218,8 @@ fn metrics(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> BTreeMap<Str
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b));
         if !good || Metric::parse(name).is_some() {
             let message = format!("a metric can't be called `{name}`");
-            let hint = "use lower-case letters, digits, `_` and `-`; memory, cpu and connections \
-                        are the bot's own";
+            let hint = "use lower-case letters, digits, `_` and `-`; memory, cpu, connections \
+                        and error-rate are the bot's own";
             report.error(key.span(), message, Some(hint.to_owned()));
             continue;
         }
@@ -230,14 +240,62 @@ fn metrics(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> BTreeMap<Str
     metrics
 }
 
+/// Where the service counts its own answers: an address, or a table with names for it.
+fn metrics_page(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option<MetricsPage> {
+    let at = reader.written("metrics_page");
+    let (written, mut table) = reader.text_or_table(report, "metrics_page");
+    let is_table = table.span.is_some();
+    let url = written.or_else(|| table.text(report, "url"));
+    let mut name = |report: &mut Report<'_>, key| {
+        let text = table.text(report, key)?;
+        let good = !text.value.is_empty()
+            && text
+                .value
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':');
+        if !good {
+            let message = format!("`metrics_page.{key}` can't be `{}`", text.value);
+            let hint = "write it as the page does: letters, digits, `_` and `:`".to_owned();
+            report.error(text.span, message, Some(hint));
+        }
+        good.then(|| text.value.to_owned())
+    };
+    let (counter, label) = (name(report, "counter"), name(report, "label"));
+    let only = table.named_texts(report, "only");
+    let only = only
+        .into_iter()
+        .filter_map(|(name, values)| Some((name, values.first()?.value.to_owned())))
+        .collect();
+    table.finish(report, |_| None);
+    let Some(url) = url else {
+        if let (Some(at), true) = (at, is_table) {
+            let hint = "such as `metrics_page = \"http://127.0.0.1:8080/metrics\"`".to_owned();
+            report.error(at, "`metrics_page` without a `url`", Some(hint));
+        }
+        return None;
+    };
+    urls::http(report, "service.metrics_page", &url).map(|url| MetricsPage {
+        url: url.into(),
+        counter,
+        label,
+        only,
+    })
+}
+
 /// Where it runs: the platform is the one that is named, else the one whose keys are there.
 fn target(
     report: &mut Report<'_>,
     reader: &mut Reader<'_, '_>,
-    known: &[ClusterSection],
+    known: &Known<'_>,
 ) -> Option<Target> {
-    const DOCKER: [&str; 3] = ["compose_project", "compose_service", "container"];
-    const KUBERNETES: [&str; 3] = ["cluster", "namespace", "workload"];
+    const DOCKER: &[&str] = &[
+        "compose_project",
+        "compose_service",
+        "container",
+        "swarm_service",
+        "engine",
+    ];
+    const KUBERNETES: &[&str] = &["cluster", "namespace", "workload"];
     let words = [("docker", false), ("kubernetes", true)];
     let named = reader.word(report, "platform", &words);
     let kubernetes = named.unwrap_or_else(|| reader.written("workload").is_some());
@@ -246,7 +304,7 @@ fn target(
     } else {
         (KUBERNETES, "kubernetes")
     };
-    for key in strangers {
+    for key in strangers.iter().copied() {
         if let Some(at) = reader.written(key) {
             // Asked for, so that it is not told again as an unknown key.
             reader.text(report, key);
@@ -256,68 +314,19 @@ fn target(
         }
     }
     if kubernetes {
-        clusters::target(report, reader, known)
+        clusters::target(report, reader, known.clusters)
     } else {
-        docker_target(report, reader)
-    }
-}
-
-/// Compose labels or a container's name: one of both.
-fn docker_target(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option<Target> {
-    let hint = || {
-        let keys = "write `compose_project` and `compose_service`, or `container`, or `namespace` \
-                    and `workload`";
-        Some(keys.to_owned())
-    };
-    let header = reader.span.clone();
-    let keys = ["compose_project", "compose_service", "container"];
-    let [project_at, service_at, container_at] = keys.map(|key| reader.written(key));
-    let [project, service, container] = keys.map(|key| {
-        let text = reader.text(report, key)?;
-        let good = !text.value.is_empty()
-            && text
-                .value
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-        if !good {
-            let message = format!("`service.{key}` can't be `{}`", text.value);
-            let hint = "write it as `docker ps` shows it: letters, digits, `_`, `.` and `-`";
-            report.error(text.span, message, Some(hint.to_owned()));
-        }
-        good.then(|| text.value.to_owned())
-    });
-    match (project_at, service_at, container_at) {
-        (Some(_), Some(_), None) => Some(Target::Compose {
-            project: project?,
-            service: service?,
-        }),
-        (None, None, Some(_)) => Some(Target::Container { name: container? }),
-        (None, None, None) => {
-            report.error(header, "a service without a place where it runs", hint());
-            None
-        }
-        (Some(at), None, None) => {
-            report.error(at, "`compose_project` without `compose_service`", hint());
-            None
-        }
-        (None, Some(at), None) => {
-            report.error(at, "`compose_service` without `compose_project`", hint());
-            None
-        }
-        (_, _, Some(at)) => {
-            report.error(
-                at,
-                "a service has both `container` and Compose labels",
-                hint(),
-            );
-            None
-        }
+        engines::target(report, reader, known.engines)
     }
 }
 
 /// Fewest and most replicas.
-fn replicas(report: &mut Report<'_>, mut scale: Reader<'_, '_>, single: bool) -> (u32, u32) {
-    let default = if single { (1, 1) } else { (1, 10) };
+fn replicas(
+    report: &mut Report<'_>,
+    mut scale: Reader<'_, '_>,
+    single: Option<&str>,
+) -> (u32, u32) {
+    let default = if single.is_some() { (1, 1) } else { (1, 10) };
     let span = scale.span.clone();
     let min = scale.number(report, "min", MOST).map(|at| at.value);
     let max = scale.number(report, "max", MOST).map(|at| at.value);
@@ -330,10 +339,11 @@ fn replicas(report: &mut Report<'_>, mut scale: Reader<'_, '_>, single: bool) ->
         }
     };
     let (low, high) = (min.unwrap_or(default.0), max.unwrap_or(default.1));
-    if single && (low, high) != default {
+    if let Some(why) = single
+        && (low, high) != default
+    {
         let hint = "leave `scale` out, or name a Compose service or another workload".to_owned();
-        let message = "a single container, or one pod a machine, can't be scaled";
-        report.error(span, message, Some(hint));
+        report.error(span, why, Some(hint));
         return default;
     }
     if low > high {

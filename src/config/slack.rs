@@ -114,7 +114,7 @@ pub(super) fn slack(
 }
 
 /// `#name` as Slack allows it, or a channel's id.
-fn is_channel(text: &str) -> bool {
+pub(super) fn is_channel(text: &str) -> bool {
     match text.strip_prefix('#') {
         Some(name) => {
             (1..=80).contains(&name.chars().count())

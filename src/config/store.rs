@@ -1,4 +1,4 @@
-//! `[store]` and `[docker]`: where the bot connects to.
+//! `[store]`: where the bot keeps what it knows.
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -8,7 +8,6 @@ use super::reader::Reader;
 use super::secret::{environment, file};
 use super::sections::elsewhere;
 use super::source::Report;
-use super::urls::is_loopback;
 
 /// The environment variable that wins over the file.
 const VARIABLE: &str = "TREASURY_BOT_STORE_URL";
@@ -82,30 +81,4 @@ fn check(url: &str) -> Result<bool, String> {
     }
     let parsed = Url::parse(url).map_err(|error| format!("it is not a URL: {error}"))?;
     Ok(parsed.password().is_some() || parsed.query_pairs().any(|(key, _)| key == "password"))
-}
-
-/// `[docker]`
-pub(super) fn docker(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> Option<String> {
-    let host = section.text(report, "host");
-    section.finish(report, elsewhere);
-    let host = host?;
-    let tcp = Url::parse(host.value).ok().filter(|url| {
-        url.scheme() == "tcp"
-            && url.host_str().is_some_and(|name| !name.is_empty())
-            && url.port().is_some()
-    });
-    let unix = host
-        .value
-        .strip_prefix("unix://")
-        .is_some_and(|path| path.starts_with('/'));
-    if tcp.is_none() && !unix {
-        let message = format!("`docker.host` can't be `{}`", host.value);
-        let hint = "write `unix:///var/run/docker.sock` or `tcp://<host>:<port>`".to_owned();
-        report.error(host.span, message, Some(hint));
-    } else if tcp.is_some_and(|url| !is_loopback(&url)) {
-        let message = "`docker.host` is reached without encryption";
-        let hint = "who can reach that port is root there: prefer a socket or a tunnel".to_owned();
-        report.warning(host.span, message, Some(hint));
-    }
-    Some(host.value.to_owned())
 }

@@ -7,7 +7,9 @@ pub mod duration;
 mod guard;
 pub mod history;
 pub mod incident;
+pub mod mail;
 pub mod message;
+pub mod oncall;
 pub mod outgoing;
 pub mod person;
 pub mod request;
@@ -18,6 +20,7 @@ pub mod trend;
 
 pub use guard::Guarded;
 pub use incident::{Incident, IncidentId, IncidentRole, Severity, Status};
+pub use mail::{Mail, Mailbox};
 pub use message::{Audience, Button, Line, Message, Part, Span, Style, Tone};
 pub use outgoing::{Content, Destination, Outgoing};
 pub use person::{Person, Role};

@@ -35,6 +35,9 @@ pub enum Destination {
     Incident(IncidentId),
     /// The configured main channel.
     Home,
+    /// A channel that the configuration names, by name or id; the main one where it can't be posted
+    /// to, which is then said.
+    Channel(String),
 }
 
 impl Destination {
@@ -49,6 +52,7 @@ impl Destination {
             Self::Place(place) => format!("channel:{}", place.channel),
             Self::Incident(id) => format!("incident:{id}"),
             Self::Home => "home".to_owned(),
+            Self::Channel(channel) => format!("channel:{channel}"),
         }
     }
 }
@@ -60,7 +64,7 @@ pub enum Content {
     /// A message, new or edited.
     Message(Message),
     /// Make the place where an incident is worked on: a channel of its own, or, where that is
-    /// not possible, a thread under `announcement` in the main channel. The place is written to the
+    /// not possible, a thread under `announcement`. The place is written to the
     /// incident.
     Room {
         /// The incident.
@@ -73,6 +77,9 @@ pub enum Content {
         members: Vec<Person>,
         /// Posted in the main channel; names the room once it is known.
         announcement: Message,
+        /// Posted in this channel instead, where it can be.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        announced_in: Option<String>,
     },
     /// Set the topic of the incident's channel (nothing is done for a thread).
     Topic {

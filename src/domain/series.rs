@@ -20,11 +20,14 @@ pub enum Metric {
     Cpu,
     /// Connections of a database's clients.
     Connections,
+    /// Answers 5xx of a service, percent of all (of all replicas together).
+    #[serde(rename = "error-rate")]
+    ErrorRate,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Memory, Self::Cpu, Self::Connections];
+    pub const ALL: [Self; 4] = [Self::Memory, Self::Cpu, Self::Connections, Self::ErrorRate];
 
     /// Its word in chat.
     pub fn name(self) -> &'static str {
@@ -32,6 +35,7 @@ impl Metric {
             Self::Memory => "memory",
             Self::Cpu => "cpu",
             Self::Connections => "connections",
+            Self::ErrorRate => "error-rate",
         }
     }
 

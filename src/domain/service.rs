@@ -82,6 +82,21 @@ pub struct Service {
     pub depends_on: Vec<ServiceName>,
     /// Names for `graph`, each with what Prometheus is asked (PromQL).
     pub metrics: BTreeMap<String, String>,
+    /// Where it counts its own answers.
+    pub metrics_page: Option<MetricsPage>,
+}
+
+/// A page in Prometheus' text format with a counter of requests by status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsPage {
+    /// Its address.
+    pub url: String,
+    /// The counter; `None`: the first of the usual names that is there.
+    pub counter: Option<String>,
+    /// The label with the status; `None`: the first of the usual names that is there.
+    pub label: Option<String>,
+    /// Labels that counters of this service have, on a page of several services.
+    pub only: BTreeMap<String, String>,
 }
 
 /// Where a service runs, in the words of its platform.
@@ -90,6 +105,9 @@ pub struct Service {
 pub enum Target {
     /// All containers with these Compose labels.
     Compose {
+        /// Which engine, by its name in the configuration; the default one where `None`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        engine: Option<String>,
         /// Label `com.docker.compose.project`.
         project: String,
         /// Label `com.docker.compose.service`.
@@ -97,8 +115,19 @@ pub enum Target {
     },
     /// The one container of this name.
     Container {
+        /// See `Compose`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        engine: Option<String>,
         /// The container's name without the leading slash.
         name: String,
+    },
+    /// A service of a Swarm, asked of one of its managers.
+    Swarm {
+        /// See `Compose`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        engine: Option<String>,
+        /// The service's name in the Swarm, such as `treasury_frontend`.
+        service: String,
     },
     /// A workload of a Kubernetes cluster.
     Kubernetes {
@@ -145,19 +174,33 @@ impl WorkloadKind {
 /// One installation of a platform; the catalogue finds a service's driver by it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PlatformKey {
-    /// A Docker engine.
-    Docker,
+    /// A Docker engine, by its name in the configuration; the default one where `None`.
+    Docker(Option<String>),
     /// A cluster, by its name in the configuration.
     Kubernetes(Option<String>),
     /// The simulated stack.
     Simulated,
 }
 
+impl fmt::Display for PlatformKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Docker(None) => f.write_str("Docker"),
+            Self::Docker(Some(engine)) => write!(f, "Docker engine {engine}"),
+            Self::Kubernetes(None) => f.write_str("Kubernetes"),
+            Self::Kubernetes(Some(cluster)) => write!(f, "Kubernetes cluster {cluster}"),
+            Self::Simulated => f.write_str("the simulated stack"),
+        }
+    }
+}
+
 impl Target {
     /// Which installation of a platform this is on.
     pub fn platform(&self) -> PlatformKey {
         match self {
-            Self::Compose { .. } | Self::Container { .. } => PlatformKey::Docker,
+            Self::Compose { engine, .. }
+            | Self::Container { engine, .. }
+            | Self::Swarm { engine, .. } => PlatformKey::Docker(engine.clone()),
             Self::Kubernetes { cluster, .. } => PlatformKey::Kubernetes(cluster.clone()),
             Self::Simulated { .. } => PlatformKey::Simulated,
         }
@@ -258,6 +301,21 @@ impl ServiceStatus {
     }
 }
 
+/// Between which numbers of replicas a platform scales a service by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Fewest.
+    pub min: u32,
+    /// Most.
+    pub max: u32,
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.min, self.max)
+    }
+}
+
 /// Which log lines are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogQuery {
@@ -340,6 +398,9 @@ pub struct ServiceStats {
     pub taken_at: Timestamp,
     /// One sample a running replica.
     pub replicas: Vec<ReplicaStats>,
+    /// Which replicas have none, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// How a session is ended.

@@ -80,6 +80,8 @@ pub enum EntryKind {
     Evidence,
     /// What became of alerts, and what the bot did about them by itself.
     Alert,
+    /// What stakeholders were told, and mails that could not be delivered.
+    Update,
     /// An export was made.
     Exported,
     /// A run of a runbook: its beginning, its steps, its end.
@@ -102,6 +104,7 @@ impl EntryKind {
             Self::Outcome => "outcome",
             Self::Evidence => "evidence",
             Self::Alert => "alert",
+            Self::Update => "update",
             Self::Exported => "exported",
             Self::Run => "run",
         }
@@ -122,6 +125,7 @@ impl EntryKind {
             Self::Outcome,
             Self::Evidence,
             Self::Alert,
+            Self::Update,
             Self::Exported,
             Self::Run,
         ]

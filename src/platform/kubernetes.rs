@@ -39,7 +39,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::domain::service::{
-    Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service,
+    Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service,
     ServiceStats, ServiceStatus, Tie, Version,
 };
 use crate::platform::{Platform, PlatformError, ProgressSink};
@@ -195,6 +195,20 @@ impl Platform for Kubernetes {
     ) -> Result<ServiceStatus, PlatformError> {
         let place = find::place(service)?;
         let change = scale::scale(&self.line, place, replicas, patience, progress);
+        self.changed(place, Box::pin(change)).await
+    }
+
+    async fn bounds(&self, service: &Service) -> Result<Bounds, PlatformError> {
+        scale::bounds(&self.line, find::place(service)?).await
+    }
+
+    async fn set_bounds(
+        &self,
+        service: &Service,
+        bounds: Bounds,
+    ) -> Result<ServiceStatus, PlatformError> {
+        let place = find::place(service)?;
+        let change = scale::set_bounds(&self.line, place, bounds);
         self.changed(place, Box::pin(change)).await
     }
 

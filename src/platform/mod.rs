@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::domain::service::{
-    Event, Evidence, Intent, LogQuery, Logs, Patience, Progress, ReplicaFate, ReplicaMark, Service,
-    ServiceStats, ServiceStatus, Tie, Version,
+    Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, Progress, ReplicaFate, ReplicaMark,
+    Service, ServiceStats, ServiceStatus, Tie, Version,
 };
 
 /// Where a driver reports progress. Sending never waits: a full or closed channel drops the step,
@@ -108,6 +108,23 @@ pub trait Platform: Send + Sync {
         patience: Patience,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError>;
+
+    /// Between which numbers the platform scales the service by itself; refused where it does not.
+    async fn bounds(&self, service: &Service) -> Result<Bounds, PlatformError> {
+        let _ = service;
+        Err(self.cannot("scale a service by itself"))
+    }
+
+    /// Sets these bounds; the same call again changes nothing. How many replicas there are is then
+    /// up to the platform. Returns the status after.
+    async fn set_bounds(
+        &self,
+        service: &Service,
+        bounds: Bounds,
+    ) -> Result<ServiceStatus, PlatformError> {
+        let _ = (service, bounds);
+        Err(self.cannot("scale a service by itself"))
+    }
 
     /// The versions that the service ran, the present one first, at most 10. A service that was
     /// never deployed by anybody the platform knows of has only the present one.

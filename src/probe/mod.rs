@@ -1,9 +1,12 @@
 //! Probes: questions put to the services themselves.
 
+pub mod alertmanager;
 pub mod cache;
 pub mod database;
 mod error;
+mod fetch;
 mod http;
+pub mod page;
 pub mod postgres;
 pub mod prometheus;
 pub mod redis;

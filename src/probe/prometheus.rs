@@ -4,20 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
 use hyper::Request;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::http::connector;
+use super::fetch::{Fetch, NoAnswer};
 use super::{ProbeError, ProbeErrorKind as Kind};
 use crate::domain::timeline::cut;
 
@@ -43,7 +38,7 @@ pub struct Config {
 /// A Prometheus.
 pub struct Prometheus {
     config: Config,
-    client: Client<HttpsConnector<HttpConnector>, String>,
+    fetch: Fetch,
 }
 
 impl fmt::Debug for Prometheus {
@@ -95,7 +90,7 @@ impl Prometheus {
     pub fn new(config: Config) -> Self {
         Self {
             config,
-            client: Client::builder(TokioExecutor::new()).build(connector()),
+            fetch: Fetch::new(MAX_BYTES),
         }
     }
 
@@ -188,47 +183,21 @@ impl Prometheus {
             let what = format!("its address is not understood ({error})");
             self.error(Kind::Unsupported, &what, "correct [prometheus] url")
         })?;
-        let asked = async {
-            let answer = self.client.request(request).await.map_err(|error| {
-                let told = chain(&error);
-                let (kind, mend) = if told.contains("lookup") || told.contains("resolve") {
-                    (Kind::Resolve, "correct [prometheus] url, or mend DNS")
-                } else if told.contains("certificate") {
-                    (Kind::Tls, "mend its certificate")
-                } else {
-                    (
-                        Kind::Connect,
-                        "is it running, and is [prometheus] url right?",
-                    )
+        match self.fetch.send(request, self.config.timeout).await {
+            Ok((status, body)) => self.answer(status, &body),
+            Err(NoAnswer { kind, what }) => {
+                let mend = match kind {
+                    Kind::Resolve => "correct [prometheus] url, or mend DNS",
+                    Kind::Tls => "mend its certificate",
+                    Kind::Failed => "ask for fewer series or a shorter time",
+                    Kind::Timeout => {
+                        "it is overloaded, or the query is too much: ask for a shorter time"
+                    }
+                    _ => "is it running, and is [prometheus] url right?",
                 };
-                self.error(
-                    kind,
-                    &format!("can't be reached ({})", cut(&told, 200)),
-                    mend,
-                )
-            })?;
-            let status = answer.status();
-            let body = Limited::new(answer.into_body(), MAX_BYTES).collect().await;
-            let body = body.map_err(|_| {
-                let what = format!("the answer is over {} MiB or broke off", MAX_BYTES >> 20);
-                self.error(
-                    Kind::Failed,
-                    &what,
-                    "ask for fewer series or a shorter time",
-                )
-            })?;
-            self.answer(status.as_u16(), &body.to_bytes())
-        };
-        tokio::time::timeout(self.config.timeout, asked)
-            .await
-            .unwrap_or_else(|_| {
-                let what = format!("did not answer within {} s", self.config.timeout.as_secs());
-                Err(self.error(
-                    Kind::Timeout,
-                    &what,
-                    "it is overloaded, or the query is too much: ask for a shorter time",
-                ))
-            })
+                Err(self.error(kind, &what, mend))
+            }
+        }
     }
 
     fn answer(&self, status: u16, body: &[u8]) -> Result<Value, ProbeError> {
@@ -266,18 +235,6 @@ impl Prometheus {
             mend,
         )
     }
-}
-
-/// All causes of an error.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// Seconds since 1970 with decimals.

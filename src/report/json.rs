@@ -1,9 +1,11 @@
-//! The export to verify: complete, deterministic, and checkable with nothing but itself.
+//! The export to verify: complete, deterministic, and checkable with nothing but itself. The HTML
+//! export holds it, and is checked by what it holds.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::html;
 use crate::domain::timeline::{ChainError, GENESIS, verify};
 use crate::domain::{Entry, EntryKind, Incident, Status, Stream};
 
@@ -57,6 +59,15 @@ pub enum ExportError {
     /// What it says of the incident is not what its timeline tells.
     #[error("the incident's {0} is not what its timeline tells")]
     Facts(&'static str),
+    /// An HTML export without its data.
+    #[error("it is a page without the data of an export")]
+    NoData,
+    /// An HTML export that shows something else than its data.
+    #[error(
+        "what the page shows is not what its data tells, or another version of treasury-bot wrote \
+         it: save the JSON from it and verify that"
+    )]
+    Shown,
     /// The chain is broken.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -121,9 +132,24 @@ fn check_facts(export: &Export) -> Result<(), ExportError> {
     }
 }
 
-/// Checks an export from its first entry to its head. What it can't find out alone is a file that
-/// was made up as a whole: compare the head with the one said at the time of the export.
+/// Checks an export, JSON or HTML, from its first entry to its head. What it can't find out alone is
+/// a file that was made up as a whole: compare the head with the one said at the time of the export.
 pub fn verify_export(bytes: &[u8]) -> Result<Verified, ExportError> {
+    if !html::is_page(bytes) {
+        return verify_json(bytes).map(|(verified, _)| verified);
+    }
+    let json = html::data(bytes).ok_or(ExportError::NoData)?;
+    let (verified, export) = verify_json(&json)?;
+    // The page follows from its data: only the very page will do.
+    let page = html::export(&export.incident, &export.entries, export.exported_at);
+    if page.as_bytes() == bytes {
+        Ok(verified)
+    } else {
+        Err(ExportError::Shown)
+    }
+}
+
+fn verify_json(bytes: &[u8]) -> Result<(Verified, Export), ExportError> {
     let export: Export = serde_json::from_slice(bytes)?;
     if export.format != FORMAT {
         return Err(ExportError::Format(export.format));
@@ -145,10 +171,11 @@ pub fn verify_export(bytes: &[u8]) -> Result<Verified, ExportError> {
         return Err(ExportError::Added);
     }
     check_facts(&export)?;
-    Ok(Verified {
+    let verified = Verified {
         stream,
         entries: export.entries.len(),
         head,
         exported_at: export.exported_at,
-    })
+    };
+    Ok((verified, export))
 }

@@ -2,6 +2,7 @@
 
 pub mod chart;
 mod csv;
+mod html;
 mod json;
 mod markdown;
 
@@ -21,6 +22,8 @@ pub enum Format {
     Json,
     /// To calculate.
     Csv,
+    /// To keep: to read in any browser, with the JSON in it.
+    Html,
 }
 
 impl Format {
@@ -30,6 +33,24 @@ impl Format {
             Self::Markdown => "md",
             Self::Json => "json",
             Self::Csv => "csv",
+            Self::Html => "html",
+        }
+    }
+
+    /// The format of this ending.
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        [Self::Markdown, Self::Json, Self::Csv, Self::Html]
+            .into_iter()
+            .find(|format| format.extension() == extension)
+    }
+
+    /// The media type of the file.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Markdown => "text/markdown; charset=utf-8",
+            Self::Json => "application/json",
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Html => "text/html; charset=utf-8",
         }
     }
 }
@@ -45,6 +66,7 @@ pub fn export(
         Format::Markdown => markdown::export(incident, entries, exported_at),
         Format::Json => json::export(incident, entries, exported_at),
         Format::Csv => csv::export(entries),
+        Format::Html => html::export(incident, entries, exported_at),
     }
 }
 

@@ -153,6 +153,32 @@ fn what_stands_outside_the_chain_has_to_follow_from_it() {
     ));
 }
 
+#[test]
+fn a_page_that_shows_something_else_than_its_data_does_not_verify() {
+    let entries = timeline(&["it's slow", "<script>alert(1)</script>"]);
+    let page = export(Format::Html, &incident(), &entries, at(900));
+    assert_eq!(verify_export(page.as_bytes()).unwrap().entries, 2);
+    assert!(
+        page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"),
+        "{page}"
+    );
+    let refused = |page: String| verify_export(page.as_bytes()).unwrap_err().to_string();
+    let shown = "what the page shows is not what its data tells";
+    assert!(refused(page.replace("it's slow", "it's fast")).starts_with(shown));
+    assert!(refused(page.replace("</body>", "<p>more</p></body>")).starts_with(shown));
+    assert!(refused(page.replace(">note<", ">status<")).starts_with(shown));
+    // Another timeline's data within this page.
+    let other = export(Format::Html, &incident(), &timeline(&["other"]), at(900));
+    let data = |page: &str| {
+        let (_, rest) = page.split_once("base64,").unwrap();
+        rest.split_once('"').unwrap().0.to_owned()
+    };
+    assert!(refused(page.replace(&data(&page), &data(&other))).starts_with(shown));
+    let cut = page.replace(&data(&page), "");
+    assert!(refused(cut).contains("no whole export"));
+    assert!(refused("<!DOCTYPE html><p>hello".to_owned()).contains("without the data"));
+}
+
 /// Reads RFC 4180.
 fn read_csv(text: &str) -> Vec<Vec<String>> {
     let mut rows = vec![vec![String::new()]];
@@ -194,6 +220,11 @@ proptest! {
             let defused = format!("'{text}");
             prop_assert!(row[6] == *text || row[6] == defused);
         }
+
+        let page = export(Format::Html, &incident(), &entries, at(0));
+        prop_assert_eq!(verify_export(page.as_bytes()).unwrap().entries, texts.len());
+        prop_assert_eq!(page.matches("<td class=\"text\">").count(), texts.len());
+        prop_assert!(!page.contains("<script"));
 
         let markdown = export(Format::Markdown, &incident(), &entries, at(0));
         let lines = markdown.lines().skip_while(|line| *line != "## Timeline");

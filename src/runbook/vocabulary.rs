@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::model::Param;
 use super::types::Type;
+use crate::domain::Role;
 
 /// A probe or an action that `uses:` may name.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Callable {
     pub summary: String,
     /// It changes something.
     pub changes: bool,
+    /// The role that somebody needs who has it done.
+    pub needs: Role,
     /// JSON Schema of its parameters, without references; `format` is `service` where a service
     /// is named, `duration-text` where a duration such as `10m` is written.
     pub params: Value,

@@ -158,7 +158,10 @@ impl<'t> Reader<'t> {
     }
 
     fn next(&mut self) -> Result<(Event<'t>, Span), Stop> {
-        match self.parser.next() {
+        // Whether comments are told is another crate's choice too: features are united.
+        let told =
+            |event: &Result<(Event<'t>, _), _>| !matches!(event, Ok((Event::Comment(..), _)));
+        match self.parser.by_ref().find(told) {
             None => {
                 let finding = Finding::error(self.last, "the text ends too early");
                 Err(Stop(finding))

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inbox::{ALIVE, oldest_good_heartbeat};
 use super::{Store, StoreError, Tx, moment};
-use crate::domain::service::{End, Intent, ReplicaMark, Tie, Version};
+use crate::domain::service::{Bounds, End, Intent, ReplicaMark, Tie, Version};
 use crate::domain::{IncidentId, Outgoing, Person, ServiceName};
 
 /// All that is needed to do an action, to tell of it, and to find out later what became of it.
@@ -50,6 +50,13 @@ pub enum ActionKind {
     Restart,
     /// The number of replicas becomes this.
     Scale(u32),
+    /// What scales the service by itself does so between these numbers.
+    Bounds {
+        /// What they were.
+        former: Bounds,
+        /// What they become.
+        wanted: Bounds,
+    },
     /// All replicas run this version.
     Deploy {
         /// Exactly which.

@@ -1,9 +1,11 @@
 //! Alerts, and the conversations in which they are told.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, Tx, moment};
-use crate::domain::alert::{Name, Routed, Summary, Tracked};
+use crate::domain::alert::{Name, Routed, Standing, Summary, Tracked};
 use crate::domain::{IncidentId, Person, ServiceName};
 
 /// An alert with where it belongs.
@@ -36,12 +38,18 @@ pub struct Followed {
     pub follow_ups: u32,
     /// How far it was escalated.
     pub escalated: u32,
+    /// Who was asked to acknowledge, by id.
+    #[serde(default)]
+    pub asked: Vec<String>,
     /// Nothing fires since then.
     pub quiet_since: Option<jiff::Timestamp>,
     /// The runbook that fits.
     pub runbook: Option<String>,
     /// It is over.
     pub over: bool,
+    /// How its services stood when the bot first looked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stood: BTreeMap<ServiceName, Standing>,
 }
 
 type SummaryRow = (String, i64, i64, i64);
@@ -113,24 +121,45 @@ impl Tx {
         let alert = &tracked.alert;
         sqlx::query(
             "INSERT INTO alert (fingerprint, told, name, service, firing, silenced_until, \
-             starts_at, changed_at, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             starts_at, changed_at, flaps, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
              ON CONFLICT (fingerprint) DO UPDATE SET told = excluded.told, name = excluded.name, \
              service = excluded.service, firing = excluded.firing, \
              silenced_until = excluded.silenced_until, starts_at = excluded.starts_at, \
-             changed_at = excluded.changed_at, record = excluded.record",
+             changed_at = excluded.changed_at, flaps = excluded.flaps, \
+             record = excluded.record",
         )
         .bind(alert.fingerprint.clone())
         .bind(told.to_owned())
         .bind(alert.name().to_owned())
         .bind(routed.service.as_ref().map(ToString::to_string))
-        .bind(i64::from(alert.firing))
+        .bind(i64::from(tracked.counts()))
         .bind(tracked.silenced_until.map(jiff::Timestamp::as_microsecond))
         .bind(alert.starts_at.as_microsecond())
         .bind(tracked.changed_at.as_microsecond())
+        .bind(i64::from(tracked.flapping.is_some()))
         .bind(serde_json::to_string(record)?)
         .execute(self.connection())
         .await?;
         Ok(())
+    }
+
+    /// Alerts of a conversation that flap, locked; at most `most`.
+    pub async fn alerts_flapping(
+        &mut self,
+        told: &str,
+        most: i64,
+    ) -> Result<Vec<AlertRecord>, StoreError> {
+        let lock = self.dialect.for_update();
+        let rows: Vec<(String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT told, record FROM alert WHERE told = $1 AND flaps = 1 \
+             ORDER BY fingerprint LIMIT {most}{lock}"
+        )))
+        .bind(told.to_owned())
+        .fetch_all(self.connection())
+        .await?;
+        rows.into_iter()
+            .map(|row| alert(row).map(|(_, record)| record))
+            .collect()
     }
 
     /// How many alerts of a conversation fire.
@@ -229,10 +258,7 @@ impl Store {
                 short: newest
                     .as_ref()
                     .map_or(String::new(), |one| one.tracked.alert.short().to_owned()),
-                flaps: newest.as_ref().is_some_and(|one| {
-                    let damping = crate::domain::alert::Damping::default();
-                    one.tracked.flaps(damping, self.now())
-                }),
+                flaps: newest.as_ref().and_then(|one| one.tracked.flaps()),
             });
         }
         Ok(Summary {
@@ -243,6 +269,29 @@ impl Store {
             more,
             since: since.map(moment),
         })
+    }
+
+    /// How many alerts of a conversation fire.
+    pub async fn alerts_fire(&self, told: &str) -> Result<u64, StoreError> {
+        let (count,): (i64,) =
+            sqlx::query_as("SELECT COUNT(*) FROM alert WHERE told = $1 AND firing = 1")
+                .bind(told.to_owned())
+                .fetch_one(self.readers())
+                .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// The alerts of a conversation that fire, the newest first; at most `most`.
+    pub async fn alerts_told(&self, told: &str, most: i64) -> Result<Vec<AlertRecord>, StoreError> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT told, record FROM alert WHERE told = $1 AND firing = 1 \
+             ORDER BY changed_at DESC LIMIT $2",
+        )
+        .bind(told.to_owned())
+        .bind(most)
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter().map(|row| Ok(alert(row)?.1)).collect()
     }
 
     /// The newest alerts, those that fire first; at most `most`.

@@ -152,9 +152,14 @@ impl Store {
                     sqlx::query("DELETE FROM instance WHERE kind = 'serve'")
                         .execute(tx.connection())
                         .await?;
-                    sqlx::query("UPDATE outbox SET lease_until = 0 WHERE lease_until > 0")
+                    // What they had claimed is free at once.
+                    for table in ["outbox", "timer"] {
+                        sqlx::query(sqlx::AssertSqlSafe(format!(
+                            "UPDATE {table} SET lease_until = 0 WHERE lease_until > 0"
+                        )))
                         .execute(tx.connection())
                         .await?;
+                    }
                 }
                 sqlx::query("INSERT INTO instance (id, kind, heartbeat_at) VALUES ($1, $2, $3)")
                     .bind(id)

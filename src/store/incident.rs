@@ -158,6 +158,22 @@ impl Store {
             .await
     }
 
+    /// Those that hurt first, the worst of them first; then the others, newest first.
+    pub async fn incidents_page(
+        &self,
+        only_open: bool,
+        limit: u32,
+        offset: u32,
+    ) -> Result<Vec<Incident>, StoreError> {
+        const HURTS: &str = "status IN ('open', 'mitigated')";
+        let only = if only_open { HURTS } else { "1 = 1" };
+        self.incident_list(&format!(
+            "WHERE {only} ORDER BY CASE WHEN {HURTS} THEN severity ELSE 'SEV9' END, id DESC \
+             LIMIT {limit} OFFSET {offset}"
+        ))
+        .await
+    }
+
     async fn incident_list(&self, rest: &str) -> Result<Vec<Incident>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM incident {rest}"

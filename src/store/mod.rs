@@ -9,11 +9,15 @@ mod alert;
 mod evidence;
 mod inbox;
 mod incident;
+mod mail;
+mod oncall;
 mod outbox;
+mod page;
 mod people;
 mod question;
 mod run;
 mod sample;
+mod silence;
 mod timeline;
 mod timer;
 mod writer;
@@ -33,7 +37,9 @@ pub use alert::{AlertRecord, Followed};
 pub use evidence::{Kept, KeptFor};
 pub use inbox::{Accepted, Claimed};
 pub use incident::NewIncident;
+pub use mail::{Backlog, MailRow};
 pub use outbox::{Parcel, Sent};
+pub use page::{PageLink, PageSession};
 pub use question::{Question, QuestionRow, QuestionState};
 pub use run::{NewRun, RunLock, RunRow, RunWrite};
 pub use timer::TimerRow;
@@ -123,6 +129,7 @@ struct Inner {
     inbox_changed: Notify,
     outbox_changed: Notify,
     timers_changed: Notify,
+    mails_changed: Notify,
     /// Held by a `serve` on SQLite until it closes the store.
     lock: std::sync::Mutex<Option<std::fs::File>>,
 }
@@ -220,6 +227,7 @@ impl Store {
                 inbox_changed: Notify::new(),
                 outbox_changed: Notify::new(),
                 timers_changed: Notify::new(),
+                mails_changed: Notify::new(),
                 lock: std::sync::Mutex::new(lock),
             }),
         }
@@ -254,6 +262,11 @@ impl Store {
     /// Waits until a timer was set. A change between two waits is not missed.
     pub async fn timers_changed(&self) {
         self.inner.timers_changed.notified().await;
+    }
+
+    /// Waits until a mail may be due. A change between two waits is not missed.
+    pub async fn mails_changed(&self) {
+        self.inner.mails_changed.notified().await;
     }
 
     /// Finishes waiting writes and closes the connections.

@@ -4,7 +4,7 @@
 
 use super::inbox::{ALIVE, oldest_good_heartbeat};
 use super::{Store, StoreError, Tx, moment};
-use crate::domain::ServiceName;
+use crate::domain::{IncidentId, ServiceName};
 
 /// A run that is to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,6 +201,16 @@ impl Tx {
         })
     }
 
+    /// The run that was begun by this key, while it goes on.
+    pub async fn run_going_on(&mut self, key: &str) -> Result<Option<i64>, StoreError> {
+        let row: Option<(i64,)> =
+            sqlx::query_as("SELECT id FROM run WHERE key = $1 AND state = 'running'")
+                .bind(key.to_owned())
+                .fetch_optional(self.connection())
+                .await?;
+        Ok(row.map(|(id,)| id))
+    }
+
     /// Tells a run something; the same key again tells nothing.
     pub async fn run_tell(&mut self, run: i64, key: &str, event: &str) -> Result<(), StoreError> {
         sqlx::query(
@@ -230,6 +240,19 @@ impl Store {
     pub async fn runs(&self, limit: u32) -> Result<Vec<RunRow>, StoreError> {
         let query = format!("SELECT {COLUMNS} FROM run ORDER BY id DESC LIMIT $1");
         let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(query))
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        Ok(rows.into_iter().map(run).collect())
+    }
+
+    /// The newest runs that belong to an incident, newest first.
+    pub async fn runs_of(&self, id: IncidentId, limit: u32) -> Result<Vec<RunRow>, StoreError> {
+        let query =
+            format!("SELECT {COLUMNS} FROM run WHERE start LIKE $1 ORDER BY id DESC LIMIT $2");
+        // A quote within a text is escaped in JSON: only the key itself is found.
+        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(query))
+            .bind(format!("%\"incident\":[{},%", id.0))
             .bind(i64::from(limit))
             .fetch_all(self.readers())
             .await?;

@@ -79,6 +79,34 @@ impl Store {
         rows.into_iter().map(entry).collect()
     }
 
+    /// The number and hash of a chain's last entry; 0 and [`GENESIS`] before the first.
+    pub async fn chain_head(&self, stream: &Stream) -> Result<(i64, String), StoreError> {
+        let row: Option<(i64, String)> =
+            sqlx::query_as("SELECT seq, hash FROM stream WHERE name = $1")
+                .bind(stream.to_string())
+                .fetch_optional(self.readers())
+                .await?;
+        Ok(row.unwrap_or_else(|| (0, GENESIS.to_owned())))
+    }
+
+    /// The entries before the one of this number, newest first, at most `limit`.
+    pub async fn entries_before(
+        &self,
+        stream: &Stream,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM entry WHERE stream = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3"
+        )))
+        .bind(stream.to_string())
+        .bind(before)
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter().map(entry).collect()
+    }
+
     /// The newest entries at or after `since` (microseconds), oldest first, and whether older ones
     /// were left out. `actor` narrows to one person's.
     pub async fn entries_since(

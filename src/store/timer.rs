@@ -61,6 +61,29 @@ impl Tx {
         Ok(())
     }
 
+    /// Has a timer go off now, if it is set; what it is for stays.
+    pub async fn timer_hasten(&mut self, key: &str) -> Result<(), StoreError> {
+        let now = self.now.as_microsecond();
+        sqlx::query("UPDATE timer SET due_at = $2 WHERE key = $1 AND due_at > $2")
+            .bind(key.to_owned())
+            .bind(now)
+            .execute(self.connection())
+            .await?;
+        self.timers_changed = true;
+        Ok(())
+    }
+
+    /// Locks a timer, if it is set: until the end of the transaction it does not go off.
+    pub async fn timer_lock(&mut self, key: &str) -> Result<(), StoreError> {
+        let lock = self.dialect.for_update();
+        let text = format!("SELECT id FROM timer WHERE key = $1{lock}");
+        sqlx::query(sqlx::AssertSqlSafe(text))
+            .bind(key.to_owned())
+            .fetch_optional(self.connection())
+            .await?;
+        Ok(())
+    }
+
     /// Removes a timer, if it is set.
     pub async fn timer_unset(&mut self, key: &str) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM timer WHERE key = $1")
@@ -73,12 +96,18 @@ impl Tx {
     /// Takes a timer that has gone off, within the transaction that does what it is for. `false`:
     /// it was done already, or set anew: then nothing may be done.
     pub async fn timer_take(&mut self, timer: &TimerRow) -> Result<bool, StoreError> {
-        let taken = sqlx::query("DELETE FROM timer WHERE id = $1 AND due_at = $2")
-            .bind(timer.id)
-            .bind(timer.due_at.as_microsecond())
-            .execute(self.connection())
-            .await?;
-        Ok(taken.rows_affected() == 1)
+        Ok(self.timer_taken(timer).await?.is_some())
+    }
+
+    /// The same; what it is for now, which may have been set anew since it was claimed.
+    pub async fn timer_taken(&mut self, timer: &TimerRow) -> Result<Option<String>, StoreError> {
+        let taken: Option<(String,)> =
+            sqlx::query_as("DELETE FROM timer WHERE id = $1 AND due_at = $2 RETURNING what")
+                .bind(timer.id)
+                .bind(timer.due_at.as_microsecond())
+                .fetch_optional(self.connection())
+                .await?;
+        Ok(taken.map(|(what,)| what))
     }
 }
 

@@ -36,6 +36,7 @@ pub struct Tx {
     pub(super) inbox_changed: bool,
     pub(super) outbox_changed: bool,
     pub(super) timers_changed: bool,
+    pub(super) mails_changed: bool,
 }
 
 impl Tx {
@@ -196,6 +197,7 @@ async fn run(dialect: Dialect, writers: &AnyPool, clock: &Clock, jobs: &mut Vec<
             inbox_changed: false,
             outbox_changed: false,
             timers_changed: false,
+            mails_changed: false,
         },
         Err(error) => return refuse(jobs, &error).await,
     };
@@ -290,7 +292,7 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
-        let (sender, receiver) = oneshot::channel::<Result<(T, [bool; 3]), E>>();
+        let (sender, receiver) = oneshot::channel::<Result<(T, [bool; 4]), E>>();
         let job: Job = Box::new(move |tx| {
             Box::pin(async move {
                 let (result, changed) = match tx {
@@ -298,11 +300,17 @@ impl Store {
                         tx.inbox_changed = false;
                         tx.outbox_changed = false;
                         tx.timers_changed = false;
+                        tx.mails_changed = false;
                         let result = work(tx).await;
-                        let changed = [tx.inbox_changed, tx.outbox_changed, tx.timers_changed];
+                        let changed = [
+                            tx.inbox_changed,
+                            tx.outbox_changed,
+                            tx.timers_changed,
+                            tx.mails_changed,
+                        ];
                         (result, changed)
                     }
-                    Err(error) => (Err(E::from(error)), [false; 3]),
+                    Err(error) => (Err(E::from(error)), [false; 4]),
                 };
                 Ran {
                     keep: result.is_ok(),
@@ -319,7 +327,7 @@ impl Store {
             })
         });
         self.inner.queue.push(job, urgent).await.map_err(E::from)?;
-        let (value, [inbox, outbox, timers]) = receiver
+        let (value, [inbox, outbox, timers, mails]) = receiver
             .await
             .unwrap_or_else(|_| Err(E::from(StoreError::Closed)))?;
         if inbox {
@@ -330,6 +338,9 @@ impl Store {
         }
         if timers {
             self.inner.timers_changed.notify_one();
+        }
+        if mails {
+            self.inner.mails_changed.notify_one();
         }
         Ok(value)
     }

@@ -1,6 +1,8 @@
-//! The HTTP surface for machines: health, readiness, metrics; Slack's routes are merged in.
+//! The HTTP surface: health, readiness, metrics and alerts for machines, pages for people; Slack's
+//! routes are merged in.
 
 mod alerts;
+mod pages;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -10,15 +12,18 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use futures_util::future::join_all;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::bot::Bot;
-use crate::store::Store;
+use crate::domain::duration;
+use crate::store::{Backlog, Store};
 
-pub use alerts::alerts_router;
+pub use alerts::{AlertSource, alerts_router};
+pub use pages::pages_router;
 
 /// The readiness check may take this long.
 const CHECK: Duration = Duration::from_secs(2);
@@ -54,20 +59,23 @@ async fn ready(State(health): State<Health>) -> Response {
         Err(_) => Err(format!("no answer within {} s", CHECK.as_secs())),
     };
     let (open, door) = (health.door)();
-    let mut platforms = serde_json::Map::new();
-    for platform in health.bot.catalogue().platforms() {
-        let word = match tokio::time::timeout(CHECK, platform.ping()).await {
+    // All at once: one that hangs doesn't hold up the others.
+    let asked = health.bot.catalogue().platforms().map(async |(key, one)| {
+        let word = match tokio::time::timeout(CHECK, one.ping()).await {
             Ok(Ok(())) => "reachable".to_owned(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", CHECK.as_secs()),
         };
-        platforms.insert(platform.name().to_owned(), word.into());
-    }
+        (key.to_string(), word.into())
+    });
+    let platforms: serde_json::Map<String, Value> = join_all(asked).await.into_iter().collect();
+    let mail = mail(&health).await;
     let good = store.is_ok() && open;
     let body = json!({
         "ready": good,
         "store": store.err().unwrap_or_else(|| "answers".into()),
         "slack": door,
+        "mail": mail,
         "platforms": platforms,
     });
     let status = if good {
@@ -78,6 +86,29 @@ async fn ready(State(health): State<Health>) -> Response {
     (status, Json(body)).into_response()
 }
 
+/// How mail stands. That it does not get out doesn't make the bot unready, either.
+async fn mail(health: &Health) -> Value {
+    if !health.bot.mails() {
+        return json!("not configured");
+    }
+    match tokio::time::timeout(CHECK, health.store.mail_backlog()).await {
+        Ok(Ok(backlog)) => json!({
+            "waiting": backlog.waiting,
+            "oldest_seconds": oldest(&health.store, &backlog),
+            "dead": backlog.dead,
+        }),
+        Ok(Err(error)) => json!(error.to_string()),
+        Err(_) => json!(format!("no answer within {} s", CHECK.as_secs())),
+    }
+}
+
+/// For how many seconds the oldest mail waits.
+fn oldest(store: &Store, backlog: &Backlog) -> u64 {
+    backlog
+        .oldest
+        .map_or(0, |at| duration::between(at, store.now()).as_secs())
+}
+
 async fn metrics_page(State(health): State<Health>) -> Response {
     if let (Ok(inbox), Ok(outbox)) = (
         health.store.inbox_depth().await,
@@ -85,6 +116,12 @@ async fn metrics_page(State(health): State<Health>) -> Response {
     ) {
         metrics::gauge!("treasury_bot_inbox_waiting").set(inbox as f64);
         metrics::gauge!("treasury_bot_outbox_waiting").set(outbox as f64);
+    }
+    if let Ok(backlog) = health.store.mail_backlog().await {
+        let age = oldest(&health.store, &backlog);
+        metrics::gauge!("treasury_bot_mails_waiting").set(backlog.waiting as f64);
+        metrics::gauge!("treasury_bot_mails_oldest_seconds").set(age as f64);
+        metrics::gauge!("treasury_bot_mails_dead").set(backlog.dead as f64);
     }
     match recorder() {
         Some(handle) => {

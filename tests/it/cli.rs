@@ -45,6 +45,29 @@ fn the_tour_plays_a_whole_incident_and_exits_with_0() {
 }
 
 #[test]
+fn who_reads_only_the_beginning_gets_no_panic() {
+    use std::io::Read;
+    for words in [&["runbook", "schema"][..], &["probe", "--list"]] {
+        let mut command = binary();
+        command.args(words).stdout(std::process::Stdio::piped());
+        let mut child = command
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The pipe holds less than all of it.
+        child
+            .stdout
+            .take()
+            .unwrap()
+            .read_exact(&mut [0; 10])
+            .unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let err = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.success() && err.is_empty(), "{words:?}: {err}");
+    }
+}
+
+#[test]
 fn wrong_usage_and_a_missing_configuration_say_what_to_do() {
     let (code, _, err) = run(binary().arg("serv"));
     assert_eq!(code, 2);

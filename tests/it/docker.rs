@@ -7,3 +7,5 @@ mod isolate;
 mod look;
 mod relapse;
 mod scale;
+mod swarm;
+mod tls;

@@ -69,6 +69,20 @@ impl Run {
         self.press("ana", words, "Approve").await;
     }
 
+    /// Waits for a question with these words, or for the run's own message to have the others.
+    async fn either(&self, asked: &str, told: &str) -> bool {
+        self.stage
+            .sandbox
+            .wait_for(Duration::from_secs(40), |workspace| {
+                let mut all = workspace.messages();
+                let asks = |m: &Message| m.ts != self.message.ts && words_of(m).contains(asked);
+                let ends = |m: &Message| m.ts == self.message.ts && words_of(m).contains(told);
+                all.find_map(|m| (asks(m) || ends(m)).then(|| asks(m)))
+            })
+            .await
+            .unwrap()
+    }
+
     /// The run's message, once it ends like this; and nothing is left to be said.
     async fn ends(&self, word: &str) -> String {
         let ended = self
@@ -207,39 +221,183 @@ async fn database_connection_failed_asks_restarts_and_is_tried_again_when_the_ca
 }
 
 #[tokio::test]
-async fn a_container_that_wont_start_is_tried_once_and_then_told() {
+async fn a_container_that_wont_start_is_well_once_its_cause_is_gone() {
     let run = run(
         Some((Fault::CrashLoop, "api")),
         60,
         "container-wont-start service=api",
     )
     .await;
-    run.press("ana", "Try one restart?", "Approve").await;
-    // The looking afterwards takes two minutes: nobody waits for it here.
-    let person = run.stage.person("ana");
+    run.approve("Try one restart?").await;
     run.stage.becomes(&run.message, "❌ Restart api").await;
-    person.clicks(HOME, &run.message.ts, "Stop").await.unwrap();
-    run.ends("was stopped").await;
+    run.stage.stack.take_out(Fault::CrashLoop);
+    let told = run.ends("succeeded").await;
+    assert!(told.contains("✅ See that it stays up"), "{told}");
+    run.stage.said(HOME, "api is well again").await;
     assert_eq!(run.calls(), ["restart api"]);
     run.finish().await;
 }
 
 #[tokio::test]
-async fn slow_responses_names_where_the_time_goes_and_changes_nothing() {
-    let run = run(Some((Fault::CacheDown, "")), 60, "slow-responses").await;
-    run.ends("succeeded").await;
-    run.stage.said(HOME, "The cache is down or cold").await;
-    assert_eq!(run.calls(), [""; 0]);
+async fn a_container_that_wont_start_after_a_deployment_is_rolled_back() {
+    let stage = Stage::new().await;
+    stage.stack.put_in(Fault::BadDeploy, None).unwrap();
+    let run = began(
+        stage,
+        Some((Fault::CrashLoop, "api")),
+        60,
+        "container-wont-start service=api",
+    )
+    .await;
+    let cause = "go back from ghcr.io/treasury/api:1.9.0-rc1 to ghcr.io/treasury/api:1.8.3?";
+    run.press("ana", cause, "Roll back").await;
+    let told = run.ends("succeeded").await;
+    assert!(told.contains("✅ See that it stays up"), "{told}");
+    assert_eq!(run.calls(), ["deploy api 1.8.3"]);
+    assert!(run.stage.stack.faults().is_empty(), "it is gone");
     run.finish().await;
 }
 
 #[tokio::test]
-async fn high_memory_tells_and_changes_nothing() {
-    let run = leaking("high-memory service=frontend limit=60").await;
-    run.ends("succeeded").await;
-    run.stage
-        .said(HOME, "Rising steadily: run memory-leak")
+async fn a_container_that_wont_start_is_left_alone_when_told_so() {
+    let run = run(
+        Some((Fault::CrashLoop, "api")),
+        60,
+        "container-wont-start service=api",
+    )
+    .await;
+    run.press("ana", "Try one restart?", "Decline").await;
+    run.ends("failed").await;
+    assert_eq!(run.calls(), [""; 0]);
+    run.finish().await;
+
+    let stage = Stage::new().await;
+    stage.stack.put_in(Fault::BadDeploy, None).unwrap();
+    let run = began(
+        stage,
+        Some((Fault::CrashLoop, "api")),
+        60,
+        "container-wont-start service=api",
+    )
+    .await;
+    run.press("ana", "the likely cause", "Change nothing").await;
+    let told = run.ends("succeeded").await;
+    assert!(told.contains("nothing was changed"), "{told}");
+    assert_eq!(run.calls(), [""; 0]);
+    run.finish().await;
+}
+
+/// A stage whose frontend has pages that can be asked.
+async fn with_pages(fault: Fault, typed: &str) -> Run {
+    let stage = Stage::set(Scenery {
+        pages: true,
+        ..Scenery::default()
+    })
+    .await;
+    began(stage, Some((fault, "")), 60, typed).await
+}
+
+#[tokio::test]
+async fn slow_responses_restarts_the_cache_and_sees_the_pages_quick_again() {
+    let run = with_pages(Fault::CacheDown, "slow-responses").await;
+    run.press("ana", "The cache does not answer", "Restart it")
         .await;
+    let told = run.ends("succeeded").await;
+    assert!(told.contains("✅ Pages are quick"), "{told}");
+    assert_eq!(run.calls(), ["restart redis"]);
+    assert!(run.stage.stack.faults().is_empty());
+    run.finish().await;
+}
+
+#[tokio::test]
+async fn slow_responses_scales_out_what_is_too_busy() {
+    let run = with_pages(Fault::HighTraffic, "slow-responses busy=60 settle=1s").await;
+    run.press("ana", "replica of frontend uses", "Run high-traffic")
+        .await;
+    run.approve("Add up to 4 more").await;
+    run.press("ana", "Is the peak over", "No, keep them").await;
+    // With the frontend's share through, the api may be the next to be busy.
+    let next = run.either("replica of api uses", "Pages are quick —").await;
+    if next {
+        run.press("ana", "replica of api uses", "Leave it").await;
+    }
+    let told = run.ends("succeeded").await;
+    assert!(told.contains("✅ Pages are quick"), "{told}");
+    assert!(run.calls().contains(&"scale frontend 3".to_owned()));
+    run.finish().await;
+}
+
+#[tokio::test]
+async fn slow_responses_ends_a_lock_chain_by_way_of_database_issues() {
+    let stage = Stage::new().await;
+    stage.stack.put_in(Fault::SlowDatabase, None).unwrap();
+    let database = stage.stack.database();
+    while database.locks().await.unwrap().tree.len() < 3 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stage.ana("runbook run slow-responses busy=200").await;
+    let message = stage.said(HOME, "Run 1 of").await;
+    let run = Run { stage, message };
+    run.press("ana", "Run database-issues?", "Run database-issues")
+        .await;
+    run.approve("End it?").await;
+    run.ends("succeeded").await;
+    assert!(run.stage.stack.faults().is_empty(), "the query is gone");
+    run.finish().await;
+}
+
+#[tokio::test]
+async fn slow_responses_names_the_cause_and_changes_nothing_when_told_so() {
+    let run = with_pages(Fault::CacheDown, "slow-responses quick=1").await;
+    run.press("ana", "The cache does not answer", "Leave it")
+        .await;
+    // Nothing is better, so that the last look would take its three minutes.
+    run.stage.becomes(&run.message, "⏳ Pages are quick").await;
+    let person = run.stage.person("ana");
+    person.clicks(HOME, &run.message.ts, "Stop").await.unwrap();
+    run.ends("was stopped").await;
+    assert_eq!(run.calls(), [""; 0]);
+    assert_eq!(run.stage.stack.faults().len(), 1);
+    run.finish().await;
+}
+
+#[tokio::test]
+async fn high_memory_runs_memory_leak_and_sees_memory_come_down() {
+    let run = leaking("high-memory service=frontend limit=60 settle=1s").await;
+    run.press("ana", "a leak, it seems", "Run memory-leak")
+        .await;
+    let told = run.ends("succeeded").await;
+    assert!(told.contains("✅ Memory has come down"), "{told}");
+    assert_eq!(run.calls(), ["restart frontend"]);
+    run.stage.said(HOME, "Run 2 of Memory leak succeeded").await;
+    run.stage.said(HOME, "of its limit and is").await;
+    run.finish().await;
+}
+
+#[tokio::test]
+async fn high_memory_scales_out_what_has_its_memory_from_the_load() {
+    let run = run(
+        Some((Fault::HighTraffic, "")),
+        120,
+        "high-memory service=frontend limit=40 busy=50 settle=1s",
+    )
+    .await;
+    run.press("ana", "the load, or collecting garbage", "Run high-traffic")
+        .await;
+    run.approve("Add up to 4 more").await;
+    run.press("ana", "Is the peak over", "No, keep them").await;
+    let told = run.ends("succeeded").await;
+    assert!(told.contains("✅ Memory has come down"), "{told}");
+    assert!(run.calls().contains(&"scale frontend 3".to_owned()));
+    run.finish().await;
+}
+
+#[tokio::test]
+async fn high_memory_tells_and_changes_nothing_when_told_so() {
+    let run = leaking("high-memory service=frontend limit=60").await;
+    run.press("ana", "a leak, it seems", "Change nothing").await;
+    let told = run.ends("succeeded").await;
+    assert!(told.contains("nothing was changed"), "{told}");
     assert_eq!(run.calls(), [""; 0]);
     run.finish().await;
 }

@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("platform", &["domain"]),
     ("probe", &["domain"]),
     ("store", &["domain"]),
+    ("notify", &["domain"]),
     ("report", &["domain"]),
     ("command", &["domain"]),
     ("runbook", &["domain"]),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use treasury_bot::domain::mail::{Mail, Mailbox, Purpose};
 use treasury_bot::domain::timeline::{Draft, GENESIS, verify};
 use treasury_bot::domain::{
     Audience, Content, Destination, Door, EntryKind, IncidentId, Message, Outgoing, Person, Place,
@@ -51,6 +52,7 @@ async fn suite(url: &str) {
     a_question_is_answered_once(&store).await;
     the_outbox_keeps_the_order_and_only_the_newest_state(&store).await;
     incidents_are_found_by_their_place(&store).await;
+    a_mail_is_one_process_s_at_a_time_and_sent_once(&store).await;
     store.close().await;
     assert!(matches!(
         store.accept(request("late"), None).await,
@@ -365,6 +367,78 @@ async fn incidents_are_found_by_their_place(store: &Store) {
         "not the whole main channel"
     );
     assert_eq!(store.incidents_open().await.unwrap().len(), 2);
+}
+
+async fn a_mail_is_one_process_s_at_a_time_and_sent_once(store: &Store) {
+    let lease = Duration::from_millis(200);
+    for (key, purpose) in [
+        ("told", Purpose::Stakeholders),
+        ("asked", Purpose::Ask),
+        ("told", Purpose::Stakeholders),
+    ] {
+        let mail = mail(key, purpose);
+        store
+            .write(move |tx| Box::pin(async move { tx.mail_put(&mail).await }))
+            .await
+            .unwrap();
+    }
+    // Whoever is asked goes first; a mail of a known key is not wanted twice.
+    let first = store.mails_claim("one", 1, lease).await.unwrap();
+    assert_eq!(first[0].mail, mail("asked", Purpose::Ask));
+    let rest = store.mails_claim("two", 9, lease).await.unwrap();
+    assert_eq!(rest.len(), 1);
+    assert_eq!(rest[0].mail.key, "told");
+    assert_eq!(store.mails_claim("three", 9, lease).await.unwrap(), []);
+    // Its process says nothing: another takes it, and the first has no more say in it.
+    tokio::time::sleep(lease).await;
+    let again = store.mails_claim("two", 1, lease).await.unwrap();
+    assert_eq!(again[0].id, first[0].id);
+    let ended = |id: i64, owner: &'static str, dead: bool| {
+        store.write(move |tx| {
+            Box::pin(async move {
+                if dead {
+                    tx.mail_dead(id, owner, "no such mailbox").await
+                } else {
+                    tx.mail_sent(id, owner).await
+                }
+            })
+        })
+    };
+    let (asked, told) = (first[0].id, rest[0].id);
+    assert!(!ended(asked, "one", false).await.unwrap());
+    assert!(ended(asked, "two", false).await.unwrap());
+    assert!(!ended(asked, "two", true).await.unwrap(), "it was sent");
+    let backlog = store.mail_backlog().await.unwrap();
+    assert_eq!((backlog.waiting, backlog.dead), (1, 0));
+    assert!(backlog.oldest.is_some_and(|at| at < store.now()));
+    assert!(ended(told, "two", true).await.unwrap());
+    let backlog = store.mail_backlog().await.unwrap();
+    assert_eq!(
+        (backlog.waiting, backlog.dead, backlog.oldest),
+        (0, 1, None)
+    );
+    assert_eq!(store.mail_next().await.unwrap(), None);
+    let known = store.write(|tx| {
+        Box::pin(async move {
+            let (told, other) = (Purpose::Stakeholders, Purpose::Runbook);
+            let told = tx.mailed(IncidentId(7), told).await?;
+            Ok::<_, StoreError>((told, tx.mailed(IncidentId(7), other).await?))
+        })
+    });
+    assert_eq!(known.await.unwrap(), (true, false));
+}
+
+fn mail(key: &str, purpose: Purpose) -> Mail {
+    Mail {
+        key: key.into(),
+        to: Mailbox::parse("ana@example.com").unwrap(),
+        purpose,
+        incident: Some(IncidentId(7)),
+        thread: "INC-7/1".into(),
+        subject: "[INC-7] Down".into(),
+        message: Message::new(Tone::Plain, "Down"),
+        at: jiff::Timestamp::UNIX_EPOCH,
+    }
 }
 
 fn request(key: &str) -> Request {

@@ -201,6 +201,7 @@ impl Bot {
                     .await
             }
             ActionKind::Scale(n) => platform.scale(service, *n, patience, sink).await,
+            ActionKind::Bounds { wanted, .. } => platform.set_bounds(service, *wanted).await,
             ActionKind::Deploy { version, .. } => {
                 platform.deploy(service, version, patience, sink).await
             }
@@ -432,7 +433,7 @@ fn told_in(own: &Outgoing, incidents: &[Incident], key: &str) -> Vec<Outgoing> {
                 .place
                 .as_ref()
                 .is_some_and(|room| room.channel == place.channel),
-            Destination::Home => false,
+            Destination::Home | Destination::Channel(_) => false,
         };
         if !here {
             messages.push(Outgoing {

@@ -6,7 +6,7 @@ use crate::bot::worker::{Answer, Ask, Effect};
 use crate::bot::{Bot, Fault, Refusal};
 use crate::command::Change;
 use crate::command::words::quote;
-use crate::domain::service::{ReplicaMark, Service, ServiceStatus, images};
+use crate::domain::service::{Bounds, ReplicaMark, Service, ServiceStatus, images};
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Tone};
 use crate::platform::Platform;
@@ -57,6 +57,29 @@ impl Bot {
                     nothing = Some(format!(" already has {wanted} replicas: nothing to do"));
                 }
                 (ActionKind::Scale(*wanted), before)
+            }
+            Change::Bounds { min, max, .. } => {
+                if min > max {
+                    return Err(Refusal::new(
+                        "The fewest are more than the most. Nothing was done",
+                    )
+                    .suggest("The other way round", format!("bounds {name} {max} {min}"))
+                    .into());
+                }
+                within_bounds(service, *min)?;
+                within_bounds(service, *max)?;
+                let former = platform.bounds(service).await?;
+                let wanted = Bounds {
+                    min: *min,
+                    max: *max,
+                };
+                if former == wanted {
+                    nothing = Some(format!(
+                        " is scaled between {wanted} already: nothing to do"
+                    ));
+                }
+                let kind = ActionKind::Bounds { former, wanted };
+                (kind, platform.status(service).await?)
             }
             Change::Deploy { image, exactly, .. } => {
                 let version = platform.deployable(service, image).await?;

@@ -17,6 +17,7 @@ pub(in crate::bot) fn verb(kind: &ActionKind) -> &'static str {
     match kind {
         ActionKind::Restart => "restart",
         ActionKind::Scale(_) => "scale",
+        ActionKind::Bounds { .. } => "bounds",
         ActionKind::Deploy { back: false, .. } => "deploy",
         ActionKind::Deploy { back: true, .. } => "rollback",
         ActionKind::Isolate { .. } => "isolate",
@@ -38,6 +39,10 @@ fn doing(record: &ActionRecord) -> Line {
             .text("Scaling ")
             .code(&record.service)
             .text(format!(" to {n} replicas")),
+        ActionKind::Bounds { wanted, .. } => line
+            .text("Setting the bounds of ")
+            .code(&record.service)
+            .text(format!(" to {wanted} replicas")),
         ActionKind::Deploy { version, back, .. } => {
             let (word, to) = if *back {
                 ("Rolling ", " back to ")
@@ -75,6 +80,7 @@ fn deed(record: &ActionRecord) -> Line {
     match &record.what {
         ActionKind::Restart => line.text("The restart of ").code(&record.service),
         ActionKind::Scale(_) => line.text("The scaling of ").code(&record.service),
+        ActionKind::Bounds { .. } => line.text("Setting the bounds of ").code(&record.service),
         ActionKind::Deploy { version, back, .. } => {
             let word = if *back { "rollback" } else { "deployment" };
             line.text(format!("The {word} of "))
@@ -146,6 +152,7 @@ pub(super) fn busy(row: &ActionRow, now: jiff::Timestamp) -> Refusal {
     let doing = match &record.what {
         ActionKind::Restart => "restarted".to_owned(),
         ActionKind::Scale(n) => format!("scaled to {n}"),
+        ActionKind::Bounds { .. } => "given other bounds".to_owned(),
         ActionKind::Deploy { version, .. } => format!("brought to {}", cut(&version.image, 120)),
         ActionKind::Isolate { .. } => "cut off".to_owned(),
         ActionKind::Release { .. } => "joined again".to_owned(),
@@ -189,6 +196,17 @@ pub(super) fn question(
             } else {
                 format!("{} more are made", *wanted as usize - count)
             },
+        ),
+        ActionKind::Bounds { former, wanted } => (
+            line.text("Have ")
+                .code(name)
+                .text(format!(" scaled between {wanted} replicas?")),
+            format!("Set {wanted}"),
+            format!(
+                "Its autoscaler keeps {former} replicas now; it goes on within the new bounds, and \
+                 the old ones come back with: bounds {name} {} {}",
+                former.min, former.max
+            ),
         ),
         ActionKind::Deploy { version, back, .. } => (
             line.text(if *back { "Roll " } else { "Bring " })
@@ -238,6 +256,12 @@ pub(super) fn question(
     {
         let since = since.strftime("%F %R UTC").to_string();
         fields.push(("Deployed first".into(), since.into()));
+    }
+    if let ActionKind::Deploy { version, .. } = &plan.kind
+        && !version.changes.is_empty()
+    {
+        let changes = cut(&version.changes.join(", "), 500);
+        fields.push(("Changes besides the image".into(), changes.into()));
     }
     fields.push(("Asked by".into(), Line::new().person(&ask.request.person)));
     if let Some(reason) = reason {
@@ -327,7 +351,7 @@ pub(super) fn told(record: &ActionRecord, outcome: &Outcome) -> Message {
     }
     let name = &record.service;
     let mut buttons = match &record.what {
-        ActionKind::Restart | ActionKind::Scale(_) => vec![
+        ActionKind::Restart | ActionKind::Scale(_) | ActionKind::Bounds { .. } => vec![
             Button::new("Status", format!("status {name}")),
             Button::new("Logs", format!("logs {name}")),
         ],
@@ -367,6 +391,9 @@ pub(super) fn told(record: &ActionRecord, outcome: &Outcome) -> Message {
     let again = match &record.what {
         ActionKind::Restart => Some(format!("restart {name}")),
         ActionKind::Scale(n) => Some(format!("scale {name} {n}")),
+        ActionKind::Bounds { wanted, .. } => {
+            Some(format!("bounds {name} {} {}", wanted.min, wanted.max))
+        }
         ActionKind::Deploy {
             back: false,
             version,
@@ -421,6 +448,16 @@ pub(super) fn outcome_good(
                 well_text(&after)
             )),
             format!("joined {} again to {}", record.service, joined_to(ties)),
+        ),
+        ActionKind::Bounds { former, wanted } => (
+            service().text(format!(
+                " is scaled between {wanted} replicas now, before {former}; {}",
+                well_text(&after)
+            )),
+            format!(
+                "set the bounds of {} to {wanted} from {former}",
+                record.service
+            ),
         ),
         ActionKind::Scale(_) => (
             Line::new().code(&record.service).text(format!(

@@ -1,7 +1,6 @@
-//! `alerts`, `ack`, `silence`.
+//! `alerts`, `ack`.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -14,17 +13,15 @@ use crate::store::{AlertRecord, Followed};
 
 /// Alerts that are listed.
 const LISTED: i64 = 30;
-/// Nothing is silenced for longer.
-const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 
 /// What somebody means by `ALERT`.
-struct Meant {
+pub(super) struct Meant {
     /// The conversations.
-    told: BTreeSet<String>,
+    pub(super) told: BTreeSet<String>,
     /// The alerts themselves; `None`: all of the conversations.
-    alerts: Option<Vec<String>>,
+    pub(super) alerts: Option<Vec<String>>,
     /// How it is named in the answer.
-    name: String,
+    pub(super) name: String,
 }
 
 impl Bot {
@@ -55,7 +52,11 @@ impl Bot {
 
     /// What is meant: an incident, an alert by the beginning of its fingerprint, all of a name; or
     /// what is told here.
-    async fn alerts_named(&self, ask: &Ask, given: Option<&str>) -> Result<Meant, Fault> {
+    pub(super) async fn alerts_named(
+        &self,
+        ask: &Ask,
+        given: Option<&str>,
+    ) -> Result<Meant, Fault> {
         let of_incident = |id: IncidentId| Meant {
             told: [format!("incident:{}", id.0)].into(),
             alerts: None,
@@ -147,78 +148,10 @@ impl Bot {
             })
         }))
     }
-
-    pub(in crate::bot) async fn silence(
-        &self,
-        ask: &Ask,
-        given: &str,
-        within: Duration,
-        reason: Option<String>,
-    ) -> Result<Effect, Fault> {
-        if within > LONGEST || within.is_zero() {
-            return Err(Refusal::new("Alerts are silenced for 1s to 30d").into());
-        }
-        let meant = self.alerts_named(ask, Some(given)).await?;
-        let mut fingerprints = meant.alerts.clone().unwrap_or_default();
-        if meant.alerts.is_none() {
-            for told in &meant.told {
-                fingerprints.extend(self.store().alerts_of(told).await?);
-            }
-        }
-        if fingerprints.is_empty() {
-            return Err(Refusal::new(
-                Line::new()
-                    .text("There are no alerts of ")
-                    .code(&meant.name),
-            )
-            .into());
-        }
-        let person = ask.request.person.clone();
-        Ok(Effect::write(move |tx| {
-            Box::pin(async move {
-                let now = tx.now();
-                let until = now + within;
-                let known = tx.alerts(&fingerprints).await?;
-                let count = known.len();
-                let mut told = BTreeSet::new();
-                for (place, mut record) in known {
-                    record.tracked.silenced_until = Some(until);
-                    tx.alert_put(&place, &record).await?;
-                    told.insert(place);
-                }
-                let why = reason.map(|why| format!(": {why}")).unwrap_or_default();
-                for place in told.iter().filter(|place| !place.is_empty()) {
-                    timers::set(tx, place, now, timers::What::Tell).await?;
-                    // It is told again when the silence ends.
-                    timers::set(tx, place, until, timers::What::SilenceEnds).await?;
-                    if let Some(followed) = tx.followed(place).await? {
-                        let span = duration::text(within);
-                        let text = format!("{count} alerts silenced for {span}{why}");
-                        append(tx, &followed, &person, text).await?;
-                    }
-                }
-                let line = Line::new()
-                    .text(if count == 1 {
-                        "1 alert of ".to_owned()
-                    } else {
-                        format!("{count} alerts of ")
-                    })
-                    .code(&meant.name)
-                    .text(format!(" silenced for {} by ", duration::text(within)))
-                    .person(&person);
-                let message = Message::new(Tone::Good, line)
-                    .text(Line::new().text("Until ").time(until).text(why));
-                Ok(Done {
-                    answer: Some(Answer::to_all(message)),
-                    ..Done::default()
-                })
-            })
-        }))
-    }
 }
 
 /// Onto the timeline of the conversation's incident, else the audit.
-async fn append(
+pub(super) async fn append(
     tx: &mut crate::store::Tx,
     followed: &Followed,
     person: &Person,
@@ -233,7 +166,7 @@ async fn append(
 fn line(told: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line {
     let tracked = &record.tracked;
     let alert = &tracked.alert;
-    let light = match (alert.firing, tracked.is_loud(now)) {
+    let light = match (tracked.counts(), tracked.is_loud(now)) {
         (true, true) => "🔥",
         (true, false) => "🔕",
         (false, _) => "✅",
@@ -248,6 +181,9 @@ fn line(told: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line {
     }
     let since = duration::text(duration::between(tracked.changed_at, now));
     line = line.text(format!("  {} ({since})", cut(alert.says(), 150)));
+    if let Some(flaps) = tracked.flaps() {
+        line = line.text(format!("  {flaps}"));
+    }
     match told.strip_prefix("incident:") {
         Some(number) => line.text(format!("  INC-{number}")),
         None => line,

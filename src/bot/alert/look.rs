@@ -45,9 +45,16 @@ impl Bot {
         if auto == Auto::Off {
             return self.drop_timer(timer).await;
         }
-        let seen = match &followed.service {
-            None => None,
-            Some(service) => Some(self.look_at(service).await?),
+        let (seen, standing) = match &followed.service {
+            None => (None, None),
+            Some(service) => {
+                let (seen, standing) =
+                    futures_util::join!(self.look_at(service), self.standing(service));
+                (
+                    Some(seen?),
+                    standing.map(|standing| (service.clone(), standing)),
+                )
+            }
         };
         let run = self.run_for_alerts(&followed, auto);
         let owner = self.inner.instance.clone();
@@ -58,6 +65,12 @@ impl Bot {
                 Box::pin(async move {
                     if !tx.timer_take(&timer).await? {
                         return Ok::<_, StoreError>(None);
+                    }
+                    if let Some((service, standing)) = standing
+                        && let Some(mut newest) = tx.followed(&told).await?
+                    {
+                        newest.stood.insert(service, standing);
+                        tx.followed_put(&newest).await?;
                     }
                     if let Some(seen) = &seen {
                         let message = words::seen(&followed, seen, tx.now());
@@ -100,7 +113,7 @@ impl Bot {
     }
 
     /// Removes a timer for which there is nothing to do.
-    pub(super) async fn drop_timer(&self, timer: &TimerRow) -> Result<(), StoreError> {
+    pub(in crate::bot) async fn drop_timer(&self, timer: &TimerRow) -> Result<(), StoreError> {
         let timer = timer.clone();
         self.store()
             .write(move |tx| Box::pin(async move { tx.timer_take(&timer).await.map(|_| ()) }))

@@ -5,8 +5,12 @@
 //! written by timers, at most one each [`PACE`] and conversation, so that a storm is a few edits.
 
 mod command;
+mod damp;
+mod figures;
 mod look;
-mod timers;
+mod rates;
+mod silence;
+pub(in crate::bot) mod timers;
 mod watchers;
 mod words;
 
@@ -15,13 +19,18 @@ use std::time::Duration;
 
 use serde_json::json;
 
+pub(super) use self::rates::Rates;
 use self::timers::What;
-use super::Bot;
 use super::incidents::open_incident;
-use crate::domain::alert::{Alert, Auto, News, Routed, Routes, Tracked, WatchSettings};
+use super::mail::{self, Bulletin};
+use super::{Bot, Settings};
+use crate::domain::alert::{Alert, Auto, Damping, News, Routed, Routes, Tracked, WatchSettings};
+use crate::domain::oncall::Rotation;
 use crate::domain::timeline::{Draft, cut};
-use crate::domain::{EntryKind, IncidentId, Person, ServiceName, Severity, Stream};
+use crate::domain::{EntryKind, IncidentId, Line, Person, ServiceName, Severity, Stream, Tone};
 use crate::store::{AlertRecord, Followed, NewIncident, StoreError, Tx};
+
+pub(super) use words::{link as alert_link, target as alert_target};
 
 /// The message of a conversation is written at most this often while alerts come.
 const PACE: Duration = Duration::from_secs(10);
@@ -45,7 +54,13 @@ pub struct AlertSettings {
     pub resolves: bool,
     /// What the bot watches for by itself; `None`: nothing.
     pub watch: Option<WatchSettings>,
-    /// Whom to ask when somebody does not answer: people by id, in the order of asking.
+    /// How often Alertmanager is asked how its silences stand.
+    pub silence_check: Duration,
+    /// Alerts that flap count as firing until they are calm.
+    pub damping: Damping,
+    /// Who is on call in turn, and for what.
+    pub rotations: Vec<Rotation>,
+    /// Who is asked for what no rotation serves: people by id, in the order of asking.
     pub on_call: Vec<Person>,
 }
 
@@ -62,6 +77,9 @@ impl Default for AlertSettings {
             quiet: Duration::from_secs(300),
             resolves: false,
             watch: None,
+            silence_check: Duration::from_secs(60),
+            damping: Damping::default(),
+            rotations: Vec::new(),
             on_call: Vec::new(),
         }
     }
@@ -87,6 +105,8 @@ struct Group {
     fired: Vec<AlertRecord>,
     /// Alerts that are over, and others that only say something new; with where they are told.
     others: Vec<(String, AlertRecord, bool)>,
+    /// Alerts that changed but flap, with where they are told and whether they begin to.
+    damped: Vec<(String, AlertRecord, bool)>,
 }
 
 impl Bot {
@@ -186,7 +206,8 @@ async fn take(
             }
             Some((told, mut record)) => {
                 let before = record.tracked.alert.clone();
-                let news = record.tracked.seen(alert, now);
+                let damping = bot.settings().alerts.damping;
+                let news = record.tracked.seen(alert.after(&before), damping, now);
                 if news == News::Nothing && record.tracked.alert == before {
                     taken.known += 1;
                     known.insert(fingerprint, (told, record));
@@ -210,10 +231,15 @@ async fn take(
                 taken.known += 1;
                 group.others.push((told.clone(), record.clone(), false));
             }
+            News::Damped { begins } => {
+                taken.known += 1;
+                group.damped.push((told.clone(), record.clone(), begins));
+            }
         }
         known.insert(fingerprint, (told, record));
     }
-    for (name, group) in groups {
+    for (name, mut group) in groups {
+        damp::take(tx, bot, &mut group).await?;
         if !group.fired.is_empty() {
             fired(tx, bot, &name, &group).await?;
         }
@@ -242,22 +268,22 @@ async fn fired(tx: &mut Tx, bot: &Bot, name: &str, group: &Group) -> Result<(), 
     };
     note(tx, &followed, &what, &group.fired).await?;
     if let (Some(id), Some(worst), false) = (followed.incident, worst, new) {
-        worsen(tx, id, worst).await?;
+        worsen(tx, bot.settings(), id, worst).await?;
     }
     followed.quiet_since = None;
     tx.followed_put(&followed).await?;
     timers::unset(tx, &followed.told, &What::Quiet).await?;
     timers::tell(tx, &followed).await?;
+    damp::begun(tx, bot, &followed, &group.fired).await?;
     if new {
         timers::set(tx, &followed.told, now, What::Look).await?;
         let later = now + alerts.follow_up;
         timers::set(tx, &followed.told, later, What::FollowUp).await?;
         if followed.incident.is_some() {
             // Nobody is on call: who sees it has some time to come, then all are asked.
-            let due = if alerts.on_call.is_empty() {
-                now + alerts.ack_within
-            } else {
-                now
+            let due = match bot.rotation_of(&followed.first.routed) {
+                None => now + alerts.ack_within,
+                Some(_) => now,
             };
             timers::set(tx, &followed.told, due, What::Escalate).await?;
         }
@@ -308,13 +334,6 @@ async fn conversation(
     name: &str,
     group: &Group,
 ) -> Result<(Followed, bool), StoreError> {
-    if let Some(told) = &group.told
-        && let Some(followed) = tx.followed(told).await?
-        && !followed.over
-        && is_open(tx, followed.incident).await?
-    {
-        return Ok((followed, false));
-    }
     let alerts = &bot.settings().alerts;
     // The worst of them stands for all; of equal ones the first.
     let first = group
@@ -322,20 +341,31 @@ async fn conversation(
         .iter()
         .min_by_key(|record| record.routed.severity)
         .unwrap_or(&group.fired[0]);
+    let declares = first.routed.severity <= alerts.declare_from;
+    if let Some(told) = &group.told
+        && let Some(followed) = tx.followed(told).await?
+        && !followed.over
+        && is_open(tx, followed.incident).await?
+        // One that declares an incident is not told among lesser ones.
+        && (followed.incident.is_some() || !declares)
+    {
+        return Ok((followed, false));
+    }
     let service = first.routed.service.clone();
     let mut incident = None;
     if let Some(service) = &service {
         incident = tx.incident_of(service).await?;
     }
-    if incident.is_none() && first.routed.severity <= alerts.declare_from {
+    if incident.is_none() && declares {
         let new = NewIncident {
             title: title(first),
             severity: first.routed.severity,
             services: service.iter().cloned().collect(),
             declared_by: Person::bot(),
         };
-        let members = alerts.on_call.iter().take(1).cloned().collect();
-        let opened = open_incident(tx, new, bot.settings(), members).await?;
+        let channel = first.routed.channel.clone();
+        let members = bot.on_call_now(tx, &first.routed).await?;
+        let opened = open_incident(tx, new, bot.settings(), members, channel).await?;
         incident = Some(opened.id);
     }
     let told = match incident {
@@ -359,8 +389,10 @@ async fn conversation(
         acknowledged: None,
         follow_ups: 0,
         escalated: 0,
+        asked: Vec::new(),
         quiet_since: None,
         over: false,
+        stood: BTreeMap::new(),
     };
     Ok((followed, true))
 }
@@ -375,7 +407,12 @@ async fn is_open(tx: &mut Tx, incident: Option<IncidentId>) -> Result<bool, Stor
 }
 
 /// A worse alert makes the incident worse; a lesser one does not make it better.
-async fn worsen(tx: &mut Tx, id: IncidentId, severity: Severity) -> Result<(), StoreError> {
+async fn worsen(
+    tx: &mut Tx,
+    settings: &Settings,
+    id: IncidentId,
+    severity: Severity,
+) -> Result<(), StoreError> {
     let Some(mut incident) = tx.incident(id).await? else {
         return Ok(());
     };
@@ -392,6 +429,10 @@ async fn worsen(tx: &mut Tx, id: IncidentId, severity: Severity) -> Result<(), S
     );
     let draft = draft.data(json!({"before": before, "after": severity}));
     tx.append(&Stream::Incident(id), draft).await?;
+    let title = format!(" is now {severity} (was {before}): a worse alert fires");
+    let title = Line::new().bold(id).text(title);
+    let bulletin = Bulletin::new(tx, title, Tone::Bad, before);
+    mail::tell(tx, settings, &incident, bulletin).await?;
     tx.outbox_put(&super::incidents::header(&incident, None))
         .await
 }

@@ -11,10 +11,11 @@ use serde_json::json;
 
 use super::{PACE, words};
 use crate::bot::Bot;
+use crate::bot::mail::{self, Bulletin};
 use crate::domain::timeline::Draft;
 use crate::domain::{
-    Audience, Content, Destination, EntryKind, Incident, Message, Outgoing, Person, Reply, Status,
-    Stream,
+    Audience, Content, Destination, EntryKind, Incident, Line, Message, Outgoing, Person, Reply,
+    Status, Stream, Tone,
 };
 use crate::store::{Followed, StoreError, TimerRow, Tx};
 
@@ -41,6 +42,15 @@ pub enum What {
     Escalate,
     /// It was quiet for long enough.
     Quiet,
+    /// A silence is made, looked at or ended in Alertmanager; it stands for the conversation.
+    Silence,
+    /// Alerts that flapped may have calmed down.
+    Calm,
+    /// Somebody else may be on call by the rotation that is named in place of a conversation.
+    Handover {
+        /// The id of who was, when this was last looked at.
+        was: String,
+    },
     /// The bot looks around; what it knows so far.
     Watch(super::watchers::Known),
 }
@@ -61,11 +71,15 @@ impl What {
             Self::FollowUp => "follow-up",
             Self::Escalate => "escalate",
             Self::Quiet => "quiet",
+            Self::Silence => "silence",
+            Self::Calm => "calm",
+            Self::Handover { .. } => "handover",
             Self::Watch(_) => "watch",
         }
     }
 
-    fn key(&self, told: &str) -> String {
+    /// Its key in the store.
+    pub(in crate::bot) fn key(&self, told: &str) -> String {
         format!("{}:{told}", self.kind())
     }
 
@@ -75,8 +89,13 @@ impl What {
     }
 }
 
+/// What a timer is for, as the store has it.
+pub(in crate::bot) fn read(stored: &str) -> Result<What, StoreError> {
+    Ok(serde_json::from_str::<Stored>(stored)?.what)
+}
+
 /// Sets a timer of a conversation.
-pub(super) async fn set(
+pub(in crate::bot) async fn set(
     tx: &mut Tx,
     told: &str,
     due_at: Timestamp,
@@ -87,7 +106,7 @@ pub(super) async fn set(
 }
 
 /// Sets a timer, unless one is set under this key already.
-pub(super) async fn begin(
+pub(in crate::bot) async fn begin(
     tx: &mut Tx,
     told: &str,
     due_at: Timestamp,
@@ -109,13 +128,19 @@ pub(super) async fn tell(tx: &mut Tx, followed: &Followed) -> Result<(), StoreEr
     set(tx, &followed.told, due, What::Tell).await
 }
 
+/// The channel that all may read: the route's, else the main one.
+fn home(followed: &Followed) -> Destination {
+    let channel = followed.first.routed.channel.clone();
+    channel.map_or(Destination::Home, Destination::Channel)
+}
+
 /// The message of a conversation, to be given a key and content.
 pub(super) fn outgoing(followed: &Followed, key: String, message: Message) -> Outgoing {
     Outgoing {
         key,
         to: followed
             .incident
-            .map_or(Destination::Home, Destination::Incident),
+            .map_or_else(|| home(followed), Destination::Incident),
         audience: Audience::Everyone,
         asker: None,
         reply: Reply::default(),
@@ -172,6 +197,9 @@ impl Bot {
             What::FollowUp => self.follow_up(timer, told).await,
             What::Escalate => self.escalate(timer, told).await,
             What::Quiet => self.was_quiet(timer, told).await,
+            What::Silence => self.keep_silence(timer, told).await,
+            What::Calm => self.calm_down(timer, told).await,
+            What::Handover { .. } => self.hand_over(timer, told).await,
             What::Watch(known) => self.look_around(timer, known).await,
         }
     }
@@ -235,8 +263,7 @@ impl Bot {
     }
 
     async fn escalate(&self, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
-        let alerts = self.settings().alerts.clone();
-        let everyone = self.everyone();
+        let bot = self.clone();
         let summary = self.store().alert_summary(told).await?;
         let (timer, told) = (timer.clone(), told.to_owned());
         self.store()
@@ -248,31 +275,33 @@ impl Bot {
                     if followed.acknowledged.is_some() || summary.firing <= summary.silenced {
                         return Ok(());
                     }
-                    let level = followed.escalated as usize;
+                    let (whom, last) = bot.asked(tx, &followed).await?;
+                    let level = followed.escalated;
                     followed.escalated += 1;
+                    followed.asked.extend(whom.iter().map(|one| one.id.clone()));
                     tx.followed_put(&followed).await?;
-                    let (whom, last) = match alerts.on_call.get(level) {
-                        Some(person) => (vec![person.clone()], false),
-                        None => (everyone, true),
-                    };
                     if !last {
-                        let due = tx.now() + alerts.ack_within;
+                        let due = tx.now() + bot.settings().alerts.ack_within;
                         set(tx, &told, due, What::Escalate).await?;
                     }
                     if whom.is_empty() {
                         return Ok(());
                     }
                     let message = words::escalation(&followed, incident.as_ref(), &whom, tx.now());
+                    let settings = bot.settings();
+                    let next = (!last).then_some(settings.alerts.ack_within);
+                    let incident = incident.as_ref();
+                    let mailed = mail::ask(tx, settings, &followed, incident, &whom, next).await?;
                     let names: Vec<&str> = whom.iter().map(|one| one.name.as_str()).collect();
                     if let Some(id) = followed.incident {
                         let text = format!("not acknowledged: asked {}", names.join(", "));
                         let draft = Draft::new(&Person::bot(), EntryKind::Alert, text)
-                            .data(json!({"level": level, "asked": whom}));
+                            .data(json!({"level": level, "asked": whom, "mailed": mailed}));
                         tx.append(&Stream::Incident(id), draft).await?;
                     }
                     let key = format!("escalation:{told}:{level}");
                     tx.outbox_put(&Outgoing {
-                        to: Destination::Home,
+                        to: home(&followed),
                         ..outgoing(&followed, key, message)
                     })
                     .await
@@ -283,6 +312,11 @@ impl Bot {
 
     async fn was_quiet(&self, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
         let summary = self.store().alert_summary(told).await?;
+        let figures = match self.store().followed(told).await? {
+            Some(followed) => self.figures(&followed).await?,
+            None => Vec::new(),
+        };
+        let changes = self.changes_since(told).await?;
         let settings = self.settings().clone();
         let (timer, told) = (timer.clone(), told.to_owned());
         self.store()
@@ -299,8 +333,17 @@ impl Bot {
                     tx.followed_put(&followed).await?;
                     unset(tx, &told, &What::FollowUp).await?;
                     unset(tx, &told, &What::Escalate).await?;
-                    let message =
-                        words::quiet(&followed, incident.as_ref(), &summary, resolves, tx.now());
+                    let after = words::After {
+                        summary: &summary,
+                        figures: &figures,
+                        changes: &changes,
+                    };
+                    let now = tx.now();
+                    let message = words::quiet(&followed, incident.as_ref(), &after, resolves, now);
+                    if let (Some(id), Some(text)) = (followed.incident, after.text()) {
+                        let draft = Draft::new(&Person::bot(), EntryKind::Alert, text);
+                        tx.append(&Stream::Incident(id), draft).await?;
+                    }
                     if let (Some(mut incident), true) = (incident, resolves) {
                         let before = std::mem::replace(&mut incident.status, Status::Resolved);
                         incident.resolved_at = Some(tx.now());
@@ -309,6 +352,10 @@ impl Bot {
                         let draft = Draft::new(&Person::bot(), EntryKind::Status, text)
                             .data(json!({"before": before, "after": Status::Resolved}));
                         tx.append(&Stream::Incident(incident.id), draft).await?;
+                        let title = Line::new().bold(incident.id).text(" is resolved: ");
+                        let title = title.line(message.title.clone());
+                        let bulletin = Bulletin::new(tx, title, Tone::Good, incident.severity);
+                        mail::tell(tx, &settings, &incident, bulletin).await?;
                         tx.outbox_put(&crate::bot::incidents::header(&incident, None))
                             .await?;
                     }
@@ -322,22 +369,6 @@ impl Bot {
                 })
             })
             .await
-    }
-
-    /// Everybody who may act and can be mentioned.
-    fn everyone(&self) -> Vec<Person> {
-        let access = &self.settings().access;
-        let mut ids: Vec<&String> = access.responders.iter().chain(&access.commanders).collect();
-        ids.retain(|id| crate::domain::person::is_slack_user_id(id));
-        ids.sort();
-        ids.dedup();
-        ids.into_iter()
-            .take(20)
-            .map(|id| Person {
-                id: id.clone(),
-                name: id.clone(),
-            })
-            .collect()
     }
 }
 

@@ -15,6 +15,7 @@ use super::timers::What;
 use crate::bot::{Bot, Named};
 use crate::domain::alert::{Alert, WatchSettings, alertmanager};
 use crate::domain::duration;
+use crate::domain::series::{Metric, Series};
 use crate::domain::service::{LogQuery, Service};
 use crate::domain::timeline::cut;
 use crate::platform::Platform;
@@ -23,12 +24,8 @@ use crate::store::{StoreError, TimerRow};
 
 /// What cannot be asked in this time is not known.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Below this many requests in the log a share of errors says nothing.
-const FEW: usize = 20;
 /// How far below the threshold a value has to fall until it counts as well again, as a share of it.
 const HYSTERESIS: f64 = 0.9;
-/// Where a log is looked into for errors.
-const WINDOW: Duration = Duration::from_secs(60);
 
 /// What is known of something ill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +110,7 @@ impl Bot {
                 let platform = platform.as_ref();
                 let (mut memory, errors) = futures_util::join!(
                     memory(service, platform, watch.memory_percent),
-                    errors(service, platform, watch.error_percent, self.store().now()),
+                    self.errors(service, platform, watch.error_percent),
                 );
                 memory.extend(errors);
                 memory
@@ -133,6 +130,67 @@ impl Bot {
         all.extend(databases);
         all.extend(caches);
         all
+    }
+
+    /// Answers that are errors: from the service's metrics page, else from its access log, of which
+    /// only what is new is read.
+    async fn errors(
+        &self,
+        service: &Service,
+        platform: &dyn Platform,
+        threshold: f64,
+    ) -> Option<Reading> {
+        let (rates, now) = (&self.inner.rates, self.store().now());
+        if let Some(page) = &service.metrics_page {
+            match rates.pages.counted(page).await {
+                Ok(counted) => rates.of(&service.name, |rate| rate.scraped(now, counted)),
+                Err(error) => {
+                    metrics::counter!("treasury_bot_metrics_pages_failed_total").increment(1);
+                    let told = rates.of(&service.name, |rate| {
+                        std::mem::replace(&mut rate.failing, true)
+                    });
+                    if !told {
+                        tracing::warn!(service = %service.name, %error, "a metrics page has no answer");
+                    }
+                    return None;
+                }
+            }
+        } else if let Some(since) = rates.of(&service.name, |rate| rate.log_since(now)) {
+            let query = LogQuery {
+                lines: 500,
+                since: Some(since),
+                grep: None,
+                previous: false,
+                container: None,
+            };
+            let logs = tokio::time::timeout(PATIENCE, platform.logs(service, &query)).await;
+            let logs = logs.ok()?.ok()?;
+            rates.of(&service.name, |rate| {
+                rate.read(now, &logs.lines, status_code);
+            });
+        }
+        let percent = rates.of(&service.name, |rate| rate.percent(now));
+        let series = Series {
+            service: service.name.clone(),
+            metric: Metric::ErrorRate,
+            replica: service.name.to_string(),
+        };
+        self.inner.watch.record(series, now, percent, None);
+        Some(Reading {
+            labels: labels(&[
+                ("alertname", "HighErrorRate"),
+                ("service", service.name.as_str()),
+                ("severity", "critical"),
+            ]),
+            ill: over(percent, threshold),
+            says: format!(
+                "{percent:.0} % of the answers of {} are errors",
+                service.name
+            ),
+            value: format!("{percent:.1} %"),
+            threshold: format!("{threshold:.0} %"),
+            runbook: "slow-responses",
+        })
     }
 }
 
@@ -212,50 +270,6 @@ async fn memory(service: &Service, platform: &dyn Platform, threshold: f64) -> V
         })
     };
     stats.replicas.iter().filter_map(reading).collect()
-}
-
-async fn errors(
-    service: &Service,
-    platform: &dyn Platform,
-    threshold: f64,
-    now: Timestamp,
-) -> Option<Reading> {
-    let query = LogQuery {
-        lines: 500,
-        since: Some(now - WINDOW),
-        grep: None,
-        previous: false,
-        container: None,
-    };
-    let logs = tokio::time::timeout(PATIENCE, platform.logs(service, &query)).await;
-    let logs = logs.ok()?.ok()?;
-    let codes: Vec<u16> = logs
-        .lines
-        .iter()
-        .filter_map(|line| status_code(&line.text))
-        .collect();
-    // Without any the service writes no access log, or nobody asks it.
-    let percent = if codes.len() < FEW {
-        0.0
-    } else {
-        let failed = codes.iter().filter(|code| **code >= 500).count();
-        failed as f64 * 100.0 / codes.len() as f64
-    };
-    Some(Reading {
-        labels: labels(&[
-            ("alertname", "HighErrorRate"),
-            ("service", service.name.as_str()),
-            ("severity", "critical"),
-        ]),
-        ill: over(percent, threshold),
-        says: format!(
-            "{percent:.0} % of the answers of {} are errors",
-            service.name
-        ),
-        value: format!("{percent:.1} %"),
-        threshold: format!("{threshold:.0} %"),
-        runbook: "slow-responses",
-    })
 }
 
 /// The status of an answer in a line of an access log: after the request in quotes, as nginx and

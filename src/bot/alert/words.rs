@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::figures::Figures;
 use super::look::Seen;
 use crate::bot::Bot;
 use crate::domain::alert::{Summary, likely_cause};
@@ -55,8 +56,8 @@ pub(super) fn alerts(
         line = line
             .text(format!("  {}  ", cut(&name.says, 200)))
             .code(&name.short);
-        if name.flaps {
-            line = line.text("  flapping");
+        if let Some(flaps) = &name.flaps {
+            line = line.text(format!("  {flaps}"));
         }
         message = message.text(line);
     }
@@ -115,7 +116,7 @@ fn acknowledged(followed: &Followed) -> Line {
 }
 
 /// Where the alert was made, if that is an address.
-fn link(followed: &Followed) -> Option<Line> {
+pub(in crate::bot) fn link(followed: &Followed) -> Option<Line> {
     let url = followed
         .first
         .tracked
@@ -178,7 +179,7 @@ fn buttons(followed: &Followed, summary: &Summary) -> Vec<Button> {
 }
 
 /// What names all alerts of a conversation in a sentence.
-pub(super) fn target(followed: &Followed) -> String {
+pub(in crate::bot) fn target(followed: &Followed) -> String {
     match followed.incident {
         Some(id) => id.to_string(),
         None => followed.first.tracked.alert.short().to_owned(),
@@ -394,14 +395,37 @@ pub(super) fn escalation(
     ])
 }
 
+/// What is told once nothing fires any more.
+pub(super) struct After<'a> {
+    /// The alerts.
+    pub(super) summary: &'a Summary,
+    /// How the services stood at their worst, and now.
+    pub(super) figures: &'a Figures,
+    /// What was changed since it began, oldest first.
+    pub(super) changes: &'a [Entry],
+}
+
+impl After<'_> {
+    /// The figures, for the timeline.
+    pub(super) fn text(&self) -> Option<String> {
+        let said: Vec<String> = self
+            .figures
+            .iter()
+            .map(|(service, figures)| format!("{service}: {figures}"))
+            .collect();
+        (!said.is_empty()).then(|| format!("at the worst → now: {}", said.join("; ")))
+    }
+}
+
 /// Nothing fires any more, for long enough.
 pub(super) fn quiet(
     followed: &Followed,
     incident: Option<&Incident>,
-    summary: &Summary,
+    after: &After<'_>,
     resolved: bool,
     now: Timestamp,
 ) -> Message {
+    let summary = after.summary;
     let quiet = followed.quiet_since.unwrap_or(now);
     let lasted = duration::text(duration::between(followed.began_at, quiet));
     let calm = duration::text(duration::between(quiet, now));
@@ -417,6 +441,21 @@ pub(super) fn quiet(
     };
     let title = format!("Quiet for {calm}: {count}{alerts} fired over {lasted}");
     let mut message = Message::new(Tone::Good, title);
+    for (service, figures) in after.figures {
+        let line = Line::new().bold(service).text(format!(": {figures}"));
+        message = message.text(line);
+    }
+    if let Some((person, at)) = &followed.acknowledged {
+        let span = duration::text(duration::between(followed.began_at, *at));
+        let line = Line::new()
+            .text("Acknowledged by ")
+            .person(person)
+            .text(format!(" after {span}"));
+        message = message.text(line);
+    }
+    if let Some(text) = changes(after.changes, now) {
+        message = message.text("Done since it began:").code(text);
+    }
     let Some(incident) = incident else {
         return message;
     };

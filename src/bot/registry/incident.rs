@@ -72,6 +72,24 @@ struct OfMessage {
     incident: Option<String>,
 }
 
+/// What is mailed, and to whom.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OfEmail {
+    /// The text.
+    text: String,
+    /// `stakeholders`, or user ids or addresses that the configuration lists.
+    #[serde(default = "stakeholders")]
+    to: Vec<String>,
+    /// The incident in whose thread it is; that of the run, or the only open one, when left out.
+    #[serde(default)]
+    incident: Option<String>,
+}
+
+fn stakeholders() -> Vec<String> {
+    vec![crate::bot::mail::STAKEHOLDERS.to_owned()]
+}
+
 /// Which incident it was.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Written {
@@ -94,6 +112,10 @@ pub(super) fn entries() -> Vec<Entry> {
         action::<OfMessage, Written>(
             "notify.incident",
             "Says something in the room of an incident, without a note on its timeline",
+        ),
+        action::<OfEmail, Written>(
+            "notify.email",
+            "Mails something about an incident to stakeholders, or to others whom the configuration lists",
         ),
     ]
 }

@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::worker::{Answer, Effect};
-use super::{Bot, Failure, Fault, Refusal};
+use super::{Bot, Failure, Fault, Refusal, policy};
 use crate::domain::{Line, Message};
 use crate::probe::ProbeError;
 use crate::runbook::types::Type;
@@ -147,6 +147,7 @@ pub fn callables() -> BTreeMap<String, Callable> {
             let callable = Callable {
                 summary: spec.summary.to_owned(),
                 changes: spec.changes,
+                needs: policy::step_needs(spec),
                 params: spec.params.clone(),
                 result: Type::of_schema(&spec.result),
             };
@@ -187,7 +188,7 @@ impl From<ProbeError> for Fault {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::bot) mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -206,22 +207,29 @@ mod tests {
 
     /// A bot that knows a service `api` on an engine that is not asked, and keeps its store in the
     /// folder.
-    pub(super) async fn bot(folder: &tempfile::TempDir, prometheus: Option<Prometheus>) -> Bot {
+    pub(in crate::bot) async fn bot(
+        folder: &tempfile::TempDir,
+        prometheus: Option<Prometheus>,
+    ) -> Bot {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = format!("sqlite://{}", folder.path().join("bot.db").display());
         let api = Service {
             name: ServiceName::parse("api").unwrap(),
-            target: Target::Container { name: "api".into() },
+            target: Target::Container {
+                engine: None,
+                name: "api".into(),
+            },
             min_replicas: 1,
             max_replicas: 9,
             health_url: None,
             check: Vec::new(),
             metrics: BTreeMap::new(),
+            metrics_page: None,
             depends_on: Vec::new(),
         };
         let docker = Docker::new(Some("tcp://127.0.0.1:1")).unwrap();
         let docker: Arc<dyn Platform> = Arc::new(docker);
-        let catalogue = Catalogue::new(vec![api], [(PlatformKey::Docker, docker)])
+        let catalogue = Catalogue::new(vec![api], [(PlatformKey::Docker(None), docker)])
             .with_web(Web::new(Config::default()).unwrap(), prometheus);
         let settings = Settings {
             command: "/treasury".into(),
@@ -232,7 +240,9 @@ mod tests {
             patience: Patience::default(),
             hold: Duration::from_secs(60),
             alerts: crate::bot::AlertSettings::default(),
+            mail: None,
             incident_channels: false,
+            public_url: None,
         };
         let store = Store::open(&url, Use::Visit).await.unwrap();
         let (shelf, shutdown) = (Shelf::open(None, None).unwrap(), CancellationToken::new());

@@ -95,6 +95,8 @@ struct Versions {
     present: Option<String>,
     /// The image that a rollback brings it to.
     former: Option<String>,
+    /// How long it has run the present one, ms, where the platform knows.
+    present_for_ms: Option<u64>,
     /// All that the platform knows of, the present one first, at most 10.
     versions: Vec<Version>,
 }
@@ -313,6 +315,10 @@ async fn versions(bot: Bot, of: Of) -> Result<(Versions, Message), Fault> {
     let result = Versions {
         present: image(0),
         former: image(1),
+        present_for_ms: versions
+            .first()
+            .and_then(|one| one.since)
+            .map(|since| duration::between(since, bot.store().now()).as_millis() as u64),
         versions,
     };
     Ok((result, message))

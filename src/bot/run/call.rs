@@ -184,7 +184,7 @@ pub(in crate::bot) fn result_of(record: &ActionRecord, acted: &Acted) -> Value {
     let mut result = match &record.what {
         ActionKind::Session { .. } => return json!({"ended": acted.there}),
         ActionKind::Client { .. } => return json!({"closed": acted.there}),
-        ActionKind::Restart | ActionKind::Scale(_) => json!({}),
+        ActionKind::Restart | ActionKind::Scale(_) | ActionKind::Bounds { .. } => json!({}),
         ActionKind::Deploy {
             version, former, ..
         } => json!({

@@ -30,7 +30,7 @@ pub(super) struct Parent {
 
 impl Parent {
     /// What the message of a called run is named by.
-    fn key(&self) -> String {
+    pub(super) fn key(&self) -> String {
         format!("run-of:{}:{}:{}", self.run, self.path, self.attempt)
     }
 
@@ -91,8 +91,8 @@ impl Bot {
                         by: person.name.clone(),
                         answer,
                         note,
+                        role: ask.role,
                     },
-                    role: ask.role,
                 };
                 self.tell(ask, run, event).await
             }
@@ -157,13 +157,16 @@ impl Bot {
 
     fn runbook_show(&self, name: &str) -> Result<Message, Refusal> {
         let runbook = self.find_runbook(name, "runbook show")?;
+        let shelf = &self.inner.shelf;
         let mut message = Message::new(Tone::Plain, Line::new().bold(&runbook.title))
             .text(runbook.summary.clone());
-        let lines: Vec<String> = show::outline(runbook)
+        let lines: Vec<String> = show::outline(runbook, shelf.vocabulary())
             .into_iter()
             .map(|(number, text)| format!("{number} {text}"))
             .collect();
-        message = message.code(cut(&lines.join("\n"), 2_800));
+        for part in parts(&lines) {
+            message = message.code(part);
+        }
         Ok(message
             .buttons(vec![
                 Button::new("Rehearse", format!("runbook rehearse {name}")),
@@ -222,6 +225,9 @@ impl Bot {
             params,
             by_id: person.id.clone(),
             by: person.name.clone(),
+            role: ask.role,
+            callers: Vec::new(),
+            approvals: Vec::new(),
             incident: incident.map(|incident| (incident.id.0, incident.title)),
             rehearsal,
             at: self.store().now(),
@@ -269,7 +275,7 @@ impl Bot {
     /// A run that a step of another calls; once for each attempt.
     pub(super) async fn start_called(
         &self,
-        caller: &RunState,
+        caller: Start,
         outgoing: &Outgoing,
         parent: &Parent,
         name: &str,
@@ -290,7 +296,7 @@ impl Bot {
         let start = Start {
             params,
             at: self.store().now(),
-            ..caller.start.clone()
+            ..caller
         };
         let told = Outgoing {
             key: parent.key(),
@@ -334,6 +340,10 @@ impl Bot {
             params,
             by_id: crate::domain::Person::BOT_ID.into(),
             by: crate::domain::Person::bot().name,
+            // What needs a commander is not done by itself.
+            role: Role::Responder,
+            callers: Vec::new(),
+            approvals: Vec::new(),
             incident,
             rehearsal,
             at: self.store().now(),
@@ -447,8 +457,8 @@ impl Bot {
         }
         let now = self.store().now();
         let tried = match &event {
-            Event::Vote { path, vote, role } => {
-                engine::vote(&runbook, &mut state, path, vote.clone(), *role, now).map(|_| ())
+            Event::Vote { path, vote } => {
+                engine::vote(&runbook, &mut state, path, vote.clone(), now).map(|_| ())
             }
             Event::Decide {
                 path,
@@ -457,7 +467,16 @@ impl Bot {
                 reason,
             } => {
                 let decision = Event::decision(*retry);
-                engine::decide(&mut state, path, &decision, by, reason.as_deref(), now).map(|_| ())
+                engine::decide(
+                    &runbook,
+                    &mut state,
+                    path,
+                    &decision,
+                    by,
+                    reason.as_deref(),
+                    now,
+                )
+                .map(|_| ())
             }
             Event::Stop { by, reason } => engine::stop(&mut state, by, reason, now),
             Event::Ended { .. } => Ok(()),
@@ -506,6 +525,25 @@ fn new_run(
         start: serde_json::to_string(start).map_err(json)?,
         told: serde_json::to_string(told).map_err(json)?,
     })
+}
+
+/// Lines in parts that a message takes, at most four.
+fn parts(lines: &[String]) -> Vec<String> {
+    let (mut parts, mut part) = (Vec::new(), String::new());
+    for line in lines {
+        let line = cut(line, 1_000);
+        if part.len() + line.len() > 2_800 {
+            parts.push(std::mem::take(&mut part));
+        }
+        if parts.len() == 4 {
+            part.push_str("… and more: `treasury-bot runbook show` shows all");
+            break;
+        }
+        part.push_str(&line);
+        part.push('\n');
+    }
+    parts.push(part);
+    parts
 }
 
 /// The value of a parameter that is not given.

@@ -7,10 +7,13 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::{Event, Loaded, Unreadable, load, told, until};
-use crate::bot::Bot;
+use crate::bot::{Bot, policy};
 use crate::domain::timeline::Draft;
-use crate::domain::{EntryKind, Outgoing, Person, Stream};
-use crate::runbook::engine::{Batch, Drive, Outcome, RunState, Said, Verdict, Wanted};
+use crate::domain::{EntryKind, Outgoing, Person, Role, Stream};
+use crate::runbook::engine::{
+    Batch, Drive, LEAVE_TIMEOUT, Leave, Outcome, RunState, Said, Start, Verdict, Wanted,
+};
+use crate::runbook::model::Runbook;
 use crate::store::{NewRun, RunLock, RunWrite, StoreError};
 
 /// A change that has to wait for somebody else's is tried again after this.
@@ -193,7 +196,7 @@ impl Bot {
                         Err(()) => return,
                     }
                 } else if let Some(name) = wanted.call.name.strip_prefix("runbook ") {
-                    self.call_runbook(drive.state(), &outgoing, &wanted, name)
+                    self.call_runbook(&runbook, drive.state(), &outgoing, &wanted, name)
                         .await;
                 } else if !wanted.call.changes {
                     let key = (wanted.path.clone(), wanted.attempt);
@@ -270,17 +273,22 @@ impl Bot {
             .verdict
             .and_then(|verdict| parent_event(state, verdict, teller));
         let called_by = parent.as_ref().map(|(run, ..)| *run);
+        let called = stops_called(state, batch);
         let mut pause = PAUSE;
         loop {
             let (write, drafts, messages) = (write.clone(), drafts.clone(), messages.clone());
-            let (streams, owner, parent) =
-                (streams.clone(), self.inner.instance.clone(), parent.clone());
+            let (streams, owner, parent, called) = (
+                streams.clone(),
+                self.inner.instance.clone(),
+                parent.clone(),
+                called.clone(),
+            );
             let written = self
                 .store()
                 .write(move |tx| {
                     Box::pin(async move {
                         if !tx.run_write(id, &owner, &write).await? {
-                            return Ok::<_, StoreError>(false);
+                            return Ok::<_, StoreError>(None);
                         }
                         for stream in &streams {
                             for draft in &drafts {
@@ -293,18 +301,25 @@ impl Bot {
                         if let Some((run, key, event)) = &parent {
                             tx.run_tell(*run, key, event).await?;
                         }
-                        Ok(true)
+                        let mut told = Vec::new();
+                        for (begun_by, key, event) in &called {
+                            if let Some(run) = tx.run_going_on(begun_by).await? {
+                                tx.run_tell(run, key, event).await?;
+                                told.push(run);
+                            }
+                        }
+                        Ok(Some(told))
                     })
                 })
                 .await;
             match written {
-                Ok(true) => {
-                    if let Some(run) = called_by {
+                Ok(Some(told)) => {
+                    for run in told.into_iter().chain(called_by) {
                         self.wake_run(run);
                     }
                     return true;
                 }
-                Ok(false) => {
+                Ok(None) => {
                     tracing::warn!(run = id, "another process has taken this run over");
                     return false;
                 }
@@ -327,6 +342,14 @@ impl Bot {
         wanted: &Wanted,
     ) -> Result<(), ()> {
         let name = &wanted.call.name;
+        let leave = self.leave_needed(name);
+        if !drive.state().may(teller.runbook, &wanted.path, &leave) {
+            let text = told::leave_wanted(drive.state(), &wanted.path, &leave);
+            let now = self.store().now();
+            let until = now.checked_add(LEAVE_TIMEOUT).unwrap_or(now);
+            drive.leave_asked(&wanted.path, leave, &text, until);
+            return Ok(());
+        }
         if name.starts_with("incident.") || name.starts_with("notify.") {
             return self.record_step(drive, wanted).await;
         }
@@ -355,11 +378,16 @@ impl Bot {
         let streams = action_streams(drive.state(), &record);
         let owner = self.inner.instance.clone();
         let service = record.service.clone();
+        let callers = drive.state().start.callers.clone();
         let begun = self
             .store()
             .write(move |tx| {
                 Box::pin(async move {
-                    if let RunLock::Behind(run) = tx.run_lock(&record.service, id).await? {
+                    let lock = tx.run_lock(&record.service, id).await?;
+                    // What a run that called this one has, is this one's to change.
+                    if let RunLock::Behind(run) = lock
+                        && !callers.contains(&run)
+                    {
                         return Ok::<_, StoreError>(Begun::Behind(format!("run {run}")));
                     }
                     let Some(action) = tx.action_intend(&key, &owner, &record).await? else {
@@ -401,9 +429,21 @@ impl Bot {
         }
     }
 
+    /// Whose leave a step of this name needs, by the same policy as a typed command.
+    fn leave_needed(&self, step: &str) -> Leave {
+        let callable = self.inner.shelf.vocabulary().callables.get(step);
+        let watched = policy::step_guarded(step);
+        Leave {
+            by: callable.map_or(Role::Commander, |callable| callable.needs),
+            other: watched.is_some_and(|one| self.settings().second_person.contains(&one)),
+            attempt: 0,
+        }
+    }
+
     /// Starts the run that a step calls, once for each attempt.
     async fn call_runbook(
         &self,
+        runbook: &Runbook,
         state: &RunState,
         outgoing: &Outgoing,
         wanted: &Wanted,
@@ -414,8 +454,19 @@ impl Bot {
             path: wanted.path.clone(),
             attempt: wanted.attempt,
         };
+        let caller = Start {
+            callers: state
+                .start
+                .callers
+                .iter()
+                .copied()
+                .chain([state.id])
+                .collect(),
+            approvals: state.approvals(runbook),
+            ..state.start.clone()
+        };
         let result = self
-            .start_called(state, outgoing, &parent, name, &wanted.call.with)
+            .start_called(caller, outgoing, &parent, name, &wanted.call.with)
             .await;
         if let Err(why) = result {
             let event = Event::Ended {
@@ -475,7 +526,7 @@ fn apply(drive: &mut Drive<'_>, event: Event, now: jiff::Timestamp) {
             drive.finished(&path, attempt, Event::outcome(good, line, result), now);
             return;
         }
-        Event::Vote { path, vote, role } => drive.vote(&path, vote, role, now),
+        Event::Vote { path, vote } => drive.vote(&path, vote, now),
         Event::Decide {
             path,
             retry,
@@ -524,6 +575,33 @@ pub(super) fn streams(state: &RunState) -> Vec<Stream> {
 fn action_streams(_: &RunState, record: &crate::store::ActionRecord) -> Vec<Stream> {
     std::iter::once(Stream::Audit)
         .chain(record.incidents.iter().map(|id| Stream::Incident(*id)))
+        .collect()
+}
+
+/// A run that is stopped stops those that it has called: by which key each was begun, and what it is
+/// told under which key.
+fn stops_called(state: &RunState, batch: &Batch) -> Vec<(String, String, String)> {
+    let Some(stop) = &batch.stop else {
+        return Vec::new();
+    };
+    let event = Event::Stop {
+        by: stop.by.clone().unwrap_or_else(|| "the time-out".into()),
+        reason: format!("run {} was stopped: {}", state.id, stop.reason),
+    };
+    let called = batch.steps.iter().filter(|(_, step)| {
+        let call = step.call.as_ref();
+        call.is_some_and(|call| call.name.starts_with("runbook "))
+    });
+    called
+        .filter_map(|(path, step)| {
+            let begun_by = super::command::Parent {
+                run: state.id,
+                path: path.clone(),
+                attempt: step.attempt,
+            };
+            let key = format!("stop:{}", begun_by.key());
+            Some((begun_by.key(), key, serde_json::to_string(&event).ok()?))
+        })
         .collect()
 }
 

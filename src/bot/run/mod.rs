@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::act::Outcome as Acted;
-use crate::domain::Role;
 use crate::runbook::engine::{Decision, Outcome, RunState, Start, Vote};
 use crate::runbook::{Runbook, Source};
 use crate::store::{ActionRecord, RunRow, Store, StoreError};
@@ -50,8 +49,6 @@ pub(super) enum Event {
         path: String,
         /// The answer.
         vote: Vote,
-        /// The role of who answered.
-        role: Role,
     },
     /// Somebody decided about a step that failed.
     Decide {

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Event;
+use crate::bot::mail::STAKEHOLDERS;
 use crate::bot::worker::{Answer, Ask, Done, Effect};
 use crate::bot::{Bot, Fault, Refusal, incidents};
 use crate::domain::timeline::cut;
@@ -136,7 +137,8 @@ impl Bot {
             .map(|(id, _)| IncidentId(*id).to_string());
         let named = text(with, "incident").or(own);
         let incident = self.meant(&ask, named.as_deref()).await?;
-        let name = incident.id.to_string();
+        let id = incident.id;
+        let name = id.to_string();
         let status = |wanted: Status| already(&incident, wanted);
         let words: Vec<String> = text(with, "text").into_iter().collect();
         let effect = match wanted.call.name.as_str() {
@@ -159,14 +161,18 @@ impl Bot {
                 Some(self.set_status(&ask, Some(&name), wanted, &words).await?)
             }
             "incident.note" => Some(self.note(&ask, Some(&name), words.join(" ")).await?),
-            "notify.incident" => Some(say(incident.id, words.join(" "))),
+            "notify.incident" => Some(say(id, words.join(" "))),
+            "notify.email" => {
+                let key = &ask.request.key;
+                Some(self.mail_text(incident, key, &listed(with), &words.join(" "))?)
+            }
             other => {
                 return Err(Refusal::new(format!("`{other}` can't be done by a runbook")).into());
             }
         };
         Ok(Planned {
             effect,
-            incident: Some(incident.id),
+            incident: Some(id),
         })
     }
 }
@@ -198,6 +204,18 @@ fn text(with: &Map<String, Value>, key: &str) -> Option<String> {
         .and_then(Value::as_str)
         .filter(|text| !text.trim().is_empty())
         .map(str::to_owned)
+}
+
+/// Who is to get mail.
+fn listed(with: &Map<String, Value>) -> Vec<String> {
+    match with.get("to").and_then(Value::as_array) {
+        Some(all) => all
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
+        None => vec![STAKEHOLDERS.to_owned()],
+    }
 }
 
 fn severity(with: &Map<String, Value>) -> Result<Severity, Fault> {

@@ -80,7 +80,7 @@ pub struct Shelf {
 
 /// Why a folder can't be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} can't be read: {source}")]
+#[error("{path} can't be read")]
 pub struct Unreadable {
     path: String,
     source: std::io::Error,

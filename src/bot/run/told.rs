@@ -9,11 +9,13 @@ use super::drive::path_of;
 use crate::bot::act::intent_text;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
-    Audience, Button, Content, EntryKind, Line, Message, Outgoing, Person, Reply, Style, Tone,
-    duration,
+    Audience, Button, Content, EntryKind, Line, Message, Outgoing, Person, Reply, Role, Style,
+    Tone, duration,
 };
 use crate::runbook::Runbook;
-use crate::runbook::engine::{Phase, RunState, Said, StepState, Verdict, titles};
+use crate::runbook::engine::{
+    Leave, Phase, RunState, Said, StepState, Verdict, can_be_left_out, titles,
+};
 use crate::runbook::model::{Step, Work};
 use crate::store::ActionRecord;
 
@@ -49,8 +51,17 @@ impl Teller<'_> {
         }
     }
 
-    fn question_key(state: &RunState, path: &str, step: &StepState) -> String {
+    /// A question that fails becomes the message about its failure.
+    fn held_key(state: &RunState, path: &str, step: &StepState) -> String {
         format!("run:{}:ask:{path}:{}", state.id, step.attempt)
+    }
+
+    fn question_key(state: &RunState, path: &str, step: &StepState) -> String {
+        match &step.leave {
+            // A change that fails later has a message of its own.
+            Some(leave) => format!("run:{}:leave:{path}:{}", state.id, leave.attempt),
+            None => Self::held_key(state, path, step),
+        }
     }
 
     pub(super) fn message(&self, state: &RunState, said: &Said) -> Option<Outgoing> {
@@ -68,9 +79,16 @@ impl Teller<'_> {
                 let message = self.question(state, path, step)?;
                 Some(self.beside(Self::question_key(state, path, step), message))
             }
+            // Leave has just been given: not a further attempt with it.
+            Said::Step { .. }
+                if step.phase == Phase::Scheduled
+                    && step.leave.as_ref().map(|leave| leave.attempt) == Some(step.attempt) =>
+            {
+                Some(self.answered(state, path, step, Tone::Good))
+            }
             Said::Step { .. } if step.is_held() => {
                 let message = held(self.runbook, state, path, step);
-                Some(self.beside(Self::question_key(state, path, step), message))
+                Some(self.beside(Self::held_key(state, path, step), message))
             }
             Said::Step { .. } | Said::Note { .. } => None,
         }
@@ -89,6 +107,20 @@ impl Teller<'_> {
                 ),
             )
         };
+        let approval = || {
+            vec![
+                answer("Approve", "approve").style(Style::Primary),
+                answer("Decline", "decline").style(Style::Danger),
+            ]
+        };
+        let can_approve = |count: u32, by: Role, other: bool| {
+            let people = if count == 1 { "" } else { "s" };
+            let other = other.then(|| format!(", other than {}", state.start.by));
+            format!(
+                "{count} {by}{people} can approve{}",
+                other.unwrap_or_default()
+            )
+        };
         let (buttons, who) = match &own.work {
             Work::Ask { choices, by, .. } => (
                 choices
@@ -99,25 +131,15 @@ impl Teller<'_> {
             ),
             Work::Approve {
                 by, count, other, ..
-            } => (
-                vec![
-                    answer("Approve", "approve").style(Style::Primary),
-                    answer("Decline", "decline").style(Style::Danger),
-                ],
-                format!(
-                    "{count} {by}{} can approve{}",
-                    if *count == 1 { "" } else { "s" },
-                    if *other {
-                        format!(", other than {}", state.start.by)
-                    } else {
-                        String::new()
-                    }
-                ),
-            ),
+            } => (approval(), can_approve(*count, *by, *other)),
             Work::Manual { by, .. } => (
                 vec![answer("Done", "done").style(Style::Primary)],
                 format!("A {by} can say that it is done"),
             ),
+            Work::Use(_) => {
+                let leave = step.leave.as_ref()?;
+                (approval(), can_approve(1, leave.by, leave.other))
+            }
             _ => return None,
         };
         let mut message = Message::new(Tone::Question, Line::new().text(step.line.clone()));
@@ -146,6 +168,11 @@ impl Teller<'_> {
             own.work,
             Work::Ask { .. } | Work::Approve { .. } | Work::Manual { .. }
         );
+        if step.leave.is_some() {
+            let given = step.votes.iter().any(|vote| vote.answer == "approve");
+            let over = !given && matches!(step.phase, Phase::Failed | Phase::Skipped);
+            return over.then(|| self.answered(state, path, step, Tone::Bad));
+        }
         if !asks || !step.asked {
             return None;
         }
@@ -163,12 +190,15 @@ impl Teller<'_> {
             Phase::Failed => Tone::Bad,
             _ => Tone::Plain,
         };
-        let message = Message::new(
-            tone,
-            Line::new().text(format!("{}: {}", step.title, step.line)),
-        )
-        .footer(format!("run {} of {}", state.id, self.runbook.name.value));
-        Some(self.beside(Self::question_key(state, path, step), message))
+        Some(self.answered(state, path, step, tone))
+    }
+
+    /// A question's message once it has been answered, or can't be any more.
+    fn answered(&self, state: &RunState, path: &str, step: &StepState, tone: Tone) -> Outgoing {
+        let text = format!("{}: {}", step.title, step.line);
+        let message = Message::new(tone, Line::new().text(text))
+            .footer(format!("run {} of {}", state.id, self.runbook.name.value));
+        self.beside(Self::question_key(state, path, step), message)
     }
 
     fn step(&self, path: &str) -> Option<&Step> {
@@ -188,9 +218,10 @@ impl Teller<'_> {
                     Phase::Failed => "failed",
                     Phase::Pausing => "is tried again",
                     Phase::Skipped => "left out",
+                    Phase::Scheduled => "may begin",
                     _ => "done",
                 };
-                let text = format!("run {}: {} {word}: {}", state.id, step.title, step.line);
+                let text = format!("run {}: {} {word}: {}", state.id, step.title, line(step));
                 (EntryKind::Run, text)
             }
         };
@@ -202,6 +233,7 @@ impl Teller<'_> {
                 "phase": step.phase,
                 "attempt": step.attempt,
                 "votes": step.votes,
+                "cut": step.cut,
             })),
         )
     }
@@ -241,6 +273,17 @@ impl Teller<'_> {
     }
 }
 
+/// Asks for leave to make a change.
+pub(super) fn leave_wanted(state: &RunState, path: &str, leave: &Leave) -> String {
+    let title = state.steps.get(path).map_or(path, |step| &step.title);
+    let why = if leave.other {
+        "the policy wants a second person".to_owned()
+    } else {
+        format!("{} is a {}", state.start.by, state.start.role)
+    };
+    format!("{title}: this needs a {} ({why}). Do it?", leave.by)
+}
+
 fn held(runbook: &Runbook, state: &RunState, path: &str, step: &StepState) -> Message {
     let says = |verb: &str| {
         format!(
@@ -255,13 +298,15 @@ fn held(runbook: &Runbook, state: &RunState, path: &str, step: &StepState) -> Me
             duration::text(duration::between(ended, until))
         )
     });
+    let mut buttons = vec![Button::new("Try again", says("retry")).style(Style::Primary)];
+    if can_be_left_out(runbook, path) {
+        buttons.push(Button::new("Leave it out", says("skip")));
+    }
+    let stop = Button::new("Stop the run", format!("runbook stop {}", state.id));
+    buttons.push(stop.style(Style::Danger));
     Message::new(Tone::Warning, Line::new().bold(&step.title).text(" failed"))
         .code(step.line.clone())
-        .buttons(vec![
-            Button::new("Try again", says("retry")).style(Style::Primary),
-            Button::new("Leave it out", says("skip")),
-            Button::new("Stop the run", format!("runbook stop {}", state.id)).style(Style::Danger),
-        ])
+        .buttons(buttons)
         .footer(format!(
             "A responder can decide{} · run {} of {}",
             within.unwrap_or_default(),
@@ -373,6 +418,8 @@ fn step_lines(
                 _ => format!(" — {}", first_line(&known.line)),
             })
             .unwrap_or_default();
+        let cut = known.and_then(|known| known.cut.as_ref());
+        let cut = cut.map_or(String::new(), |cut| format!(" ✂️ kept {cut}"));
         let again = known.map_or(String::new(), |known| {
             if known.attempt > 1 && !matches!(known.phase, Phase::Succeeded) {
                 format!(" (attempt {})", known.attempt)
@@ -381,9 +428,10 @@ fn step_lines(
             }
         });
         lines.push(format!(
-            "{}{mark} {title}{again}{said}",
+            "{}{mark} {title}{again}{said}{cut}{}",
             // Spaces at the start of a line are lost in a chat; these are not.
-            "\u{2003}".repeat(depth)
+            "\u{2003}".repeat(depth),
+            known.map_or(String::new(), took)
         ));
         if known.is_some() {
             let turn = known.and_then(|known| known.items.as_ref()).map_or_else(
@@ -401,6 +449,28 @@ fn step_lines(
             );
             step_lines(step.inner(), state, titles, &turn, depth + 1, lines);
         }
+    }
+}
+
+/// How long a step took, where that is worth a word.
+fn took(step: &StepState) -> String {
+    let done = matches!(step.phase, Phase::Succeeded | Phase::Failed);
+    match step.ended_at.filter(|_| done) {
+        Some(ended) if duration::between(step.began_at, ended).as_secs() >= 1 => {
+            format!(
+                " · {}",
+                duration::text(duration::between(step.began_at, ended))
+            )
+        }
+        _ => String::new(),
+    }
+}
+
+/// What a step says on the timeline: also that its result is not whole.
+fn line(step: &StepState) -> String {
+    match &step.cut {
+        Some(cut) => format!("{} (its result was too large; kept: {cut})", step.line),
+        None => step.line.clone(),
     }
 }
 

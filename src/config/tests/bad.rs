@@ -86,12 +86,20 @@ fn each_mistake_is_found_where_it_is() {
             "3:12 `store` has both `url` and `url_file` (keep one of them)",
         ),
         (
+            "[web]\npublic_url = 'https://bot.example.com/treasury'\n",
+            "2:14 `web.public_url` can't have a path: the pages are at /incidents (write `https://bot.example.com`)",
+        ),
+        (
+            "[web]\npublic_url = 'bot.example.com'\n",
+            "2:14 `web.public_url` can't be `bot.example.com`: relative URL without a base (write an address such as `http://127.0.0.1:8081/health`)",
+        ),
+        (
             "[web]\nhealth_listen = '127.0.0.1:8080'\n",
             "2:17 `web.health_listen` is the same as `web.listen` (leave it out to serve /health and /metrics there too)",
         ),
         (
             "[docker]\nhost = 'tcp://x'\n",
-            "2:8 `docker.host` can't be `tcp://x` (write `unix:///var/run/docker.sock` or `tcp://<host>:<port>`)",
+            "2:8 `docker.host` can't be `tcp://x` (write `unix:///var/run/docker.sock`, `tcp://<host>:<port>` or `https://<host>:<port>`)",
         ),
         (
             "[access]\ncommanders = ['U1', '*']\n",
@@ -120,8 +128,9 @@ fn each_mistake_is_found_where_it_is() {
 
 #[test]
 fn each_mistake_in_a_service_is_found_where_it_is() {
-    let either =
-        "(write either `compose_project` and `compose_service`, or `container`)".to_owned();
+    let either = "(write `compose_project` and `compose_service`, or `container`, or \
+                  `swarm_service`, or `namespace` and `workload`)"
+        .to_owned();
     for (text, expected, hint) in [
         (
             "container = 'a'",
@@ -136,7 +145,7 @@ fn each_mistake_in_a_service_is_found_where_it_is() {
         (
             "name = 'a'",
             "1:1 a service without a place where it runs ",
-            &either,
+            "(write `compose_project` and `compose_service`, or `container`, or `namespace` and `workload`)",
         ),
         (
             "name = 'a'\ncompose_project = 'p'",
@@ -161,12 +170,12 @@ fn each_mistake_in_a_service_is_found_where_it_is() {
         (
             "name = 'a'\ncontainer = 'c'\nplatform = 'ecs'",
             "4:12 `service.platform` can't be `ecs` ",
-            "(it can be `docker`)",
+            "(it can be `docker` or `kubernetes`)",
         ),
         (
             "name = 'a'\ncontainer = 'c'\nscale = { max = 2 }",
-            "4:9 a single container can't be scaled ",
-            "(leave `scale` out, or name the Compose service)",
+            "4:9 a single container, or one pod a machine, can't be scaled ",
+            "(leave `scale` out, or name a Compose service or another workload)",
         ),
         (
             "name = 'a'\ncompose_project = 'p'\ncompose_service = 's'\nscale = { min = 11 }",

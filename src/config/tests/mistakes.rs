@@ -77,7 +77,7 @@ error: a service has both `container` and Compose labels
     |
  14 | container = "a"
     | ^^^^^^^^^
-    = help: write either `compose_project` and `compose_service`, or `container`
+    = help: write `compose_project` and `compose_service`, or `container`, or `swarm_service`, or `namespace` and `workload`
 
 error: a second service `frontend`
    --> treasury-bot.toml:17:8
@@ -164,7 +164,7 @@ health = "http://[::1]/health"
         told(&config.warnings),
         [
             "3:11 `slack.api_url` goes beyond this machine without encryption (use https:// if it can)",
-            "5:8 `docker.host` is reached without encryption (who can reach that port is root there: prefer a socket or a tunnel)",
+            "5:8 `docker.host` is reached without TLS: nobody proves who they are (who can reach that port is root there: set ca_file, cert_file and key_file, or forward the socket with `ssh -L`)",
             "7:15 `@ana` in `access.commanders` is a name, and names can be changed (prefer the user id (`U…`): in Slack, Profile, Copy member ID)",
             "11:10 `service.health` goes beyond this machine without encryption (use https:// if it can)",
             "13:8 `b` and `a` are the same containers",

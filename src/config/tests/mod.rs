@@ -9,9 +9,14 @@ use super::*;
 use crate::domain::alert::Auto;
 use crate::domain::{Guarded, Severity, Target};
 
+mod alerts;
 mod bad;
+mod clusters;
+mod email;
+mod engines;
 mod mistakes;
 mod probes;
+mod rotations;
 mod secrets;
 
 const BOT: &str = "TREASURY_BOT_SLACK_BOT_TOKEN";
@@ -75,7 +80,8 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(config.store_url.expose_secret(), "sqlite://treasury-bot.db");
     assert_eq!(config.web.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.web.health_listen, None);
-    assert_eq!(config.docker_host, None);
+    assert_eq!(config.web.public_url(), "http://127.0.0.1:8080");
+    assert_eq!(config.docker.host, None);
     assert_eq!(config.access, AccessSection::default());
     assert_eq!(config.policy.confirm, Guarded::all());
     assert_eq!(config.policy.second_person, [Guarded::Isolate].into());
@@ -114,6 +120,7 @@ url = "postgres://bot@db/treasury"
 [web]
 listen = "[::1]:1"
 health_listen = "0.0.0.0:2"
+public_url = "https://Bot.example.com:8443/"
 [docker]
 host = "tcp://127.0.0.1:2375"
 [access]
@@ -159,7 +166,8 @@ scale.max = 1
     );
     assert_eq!(config.web.listen.to_string(), "[::1]:1");
     assert_eq!(config.web.health_listen.unwrap().to_string(), "0.0.0.0:2");
-    assert_eq!(config.docker_host.unwrap(), "tcp://127.0.0.1:2375");
+    assert_eq!(config.web.public_url(), "https://bot.example.com:8443");
+    assert_eq!(config.docker.host.unwrap(), "tcp://127.0.0.1:2375");
     assert_eq!(config.access.viewers, ["*"]);
     assert_eq!(config.access.responders, ["U1", "S2"]);
     assert_eq!(config.access.commanders, ["W3"]);
@@ -173,6 +181,7 @@ scale.max = 1
         panic!("{:?}", config.services)
     };
     let web = Target::Compose {
+        engine: None,
         project: "treasury".to_owned(),
         service: "web".to_owned(),
     };
@@ -192,6 +201,7 @@ scale.max = 1
     assert_eq!(
         db.target,
         Target::Container {
+            engine: None,
             name: "treasury-db".to_owned()
         }
     );
@@ -200,10 +210,29 @@ scale.max = 1
 }
 
 #[test]
+fn links_to_the_pages_begin_with_a_scheme_and_a_host() {
+    let everywhere = good("[web]\nlisten = '0.0.0.0:8080'\n");
+    assert_eq!(everywhere.web.public_url(), "http://127.0.0.1:8080");
+    let warned = told(&everywhere.warnings);
+    assert!(
+        warned
+            .iter()
+            .any(|w| w.contains("`web.public_url` is not set")),
+        "{warned:?}"
+    );
+    let plain = good("[web]\nlisten = '0.0.0.0:8080'\npublic_url = 'http://bot.example.com'\n");
+    let warned = told(&plain.warnings);
+    assert!(
+        warned.iter().any(|w| w.contains("without encryption")),
+        "{warned:?}"
+    );
+}
+
+#[test]
 fn the_example_loads_and_names_every_key() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/treasury-bot.example.toml");
     let config = Config::load(&path, &all_secrets).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(config.services.len(), 4);
+    assert_eq!(config.services.len(), 5);
     assert_eq!((config.databases.len(), config.caches.len()), (1, 1));
     assert_eq!(config.warnings, []);
     let text = std::fs::read_to_string(&path).unwrap();
@@ -228,21 +257,22 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 78);
+    assert_eq!(keys, 142);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()
         .partition(|problem| problem.message.contains("can't read /"));
-    // The passwords of database and cache, Prometheus' and the alerts' token, the certificate
-    // authorities, the folder of runbooks.
-    assert_eq!(unreadable.len(), 6, "{problems:?}");
+    // The passwords of database, cache and e-mail, Prometheus', the alerts' and a source's token,
+    // Alertmanager's token and password, the certificate authorities of `check` and e-mail, the
+    // folder of runbooks, an engine's TLS files.
+    assert_eq!(unreadable.len(), 14, "{problems:?}");
     assert_eq!(others.len(), 1, "{problems:?}");
     assert_eq!(others[0].message, "`store` has both `url` and `url_file`");
     let problems = match Config::parse(&all, "treasury-bot.toml", &|_| None) {
         Ok(config) => panic!("{config:?}"),
         Err(errors) => errors.problems,
     };
-    assert_eq!(problems.len(), 10, "{problems:?}");
+    assert_eq!(problems.len(), 18, "{problems:?}");
 }
 
 /// A file of lines that are nearly right, some with the secret `S3CRET`.

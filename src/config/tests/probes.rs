@@ -229,7 +229,7 @@ fn times_hosts_metrics_and_words_out_of_bounds_are_told() {
         (
             "[[service]]\nname = 'x'\ncontainer = 'x'\nmetrics = { memory = 'up' }\n".into(),
             "4:13 a metric can't be called `memory` (use lower-case letters, digits, `_` and `-`; \
-             memory, cpu and connections are the bot's own)",
+             memory, cpu, connections and error-rate are the bot's own)",
         ),
         (
             "[[service]]\nname = 'x'\ncontainer = 'x'\ncheck = ['ftp://h/']\n".into(),

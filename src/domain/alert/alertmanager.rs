@@ -13,7 +13,7 @@ use crate::domain::timeline::cut;
 /// Most alerts of a body.
 pub const MOST_ALERTS: usize = 1_000;
 /// Most labels, and most annotations, of an alert.
-const MOST_LABELS: usize = 64;
+pub(super) const MOST_LABELS: usize = 64;
 /// Longest name or value of a label, bytes: a longer one is refused, because it names the alert.
 const LONGEST_LABEL: usize = 1_024;
 /// Longer annotations are cut to this, bytes.
@@ -122,18 +122,6 @@ fn alert(value: &Value, at: &str) -> Result<Alert, Malformed> {
         "endsAt",
         "fingerprint",
     ];
-    let mut other = Map::new();
-    let mut room = MOST_OTHER;
-    for (key, value) in fields {
-        if KNOWN.contains(&key.as_str()) {
-            continue;
-        }
-        let bytes = key.len() + value.to_string().len();
-        if bytes <= room {
-            room -= bytes;
-            other.insert(key.clone(), value.clone());
-        }
-    }
     Ok(Alert {
         fingerprint,
         firing,
@@ -142,8 +130,25 @@ fn alert(value: &Value, at: &str) -> Result<Alert, Malformed> {
         labels,
         annotations,
         source: "alertmanager".to_owned(),
-        other,
+        other: kept(fields, &KNOWN),
     })
+}
+
+/// The fields that are not known, as they came, as far as there is room.
+pub(super) fn kept(fields: &Map<String, Value>, known: &[&str]) -> Map<String, Value> {
+    let mut other = Map::new();
+    let mut room = MOST_OTHER;
+    for (key, value) in fields {
+        if known.contains(&key.as_str()) {
+            continue;
+        }
+        let bytes = key.len() + value.to_string().len();
+        if bytes <= room {
+            room -= bytes;
+            other.insert(key.clone(), value.clone());
+        }
+    }
+    other
 }
 
 fn is_fingerprint(text: &str) -> bool {

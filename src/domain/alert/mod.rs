@@ -1,7 +1,10 @@
 //! Alerts: what is reported, by whom, and what is known of it.
 
 pub mod alertmanager;
+pub mod generic;
 mod route;
+mod silence;
+mod standing;
 mod summary;
 mod tracked;
 
@@ -13,8 +16,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use route::{Auto, Matcher, Route, Routed, Routes};
+pub use silence::{Piece as SilencePiece, Silence};
+pub use standing::Standing;
 pub use summary::{Name, Summary, likely_cause};
-pub use tracked::{Damping, News, Tracked};
+pub use tracked::{Damping, Flapping, News, Tracked};
 
 /// One report of an alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +46,20 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// Sources of the bot's own; no generic one may be called so.
+    pub const OWN_SOURCES: [&str; 2] = ["alertmanager", "watch"];
+
+    /// A further report of a generic source of the same state is about the same time of firing:
+    /// such sources tell when they report, or nothing, rather than since when it fires.
+    pub fn after(mut self, known: &Self) -> Self {
+        let generic = !Self::OWN_SOURCES.contains(&self.source.as_str());
+        if generic && self.firing == known.firing && self.starts_at >= known.starts_at {
+            self.starts_at = known.starts_at;
+            self.ends_at = known.ends_at;
+        }
+        self
+    }
+
     /// Its name: the label `alertname`.
     pub fn name(&self) -> &str {
         self.label("alertname").unwrap_or("alert")

@@ -161,6 +161,8 @@ pub struct Route {
     pub runbook: Option<String>,
     /// Whose they are, for people.
     pub team: Option<String>,
+    /// Where they are told, `#name` or an id, instead of in the main channel.
+    pub channel: Option<String>,
     /// What the bot does by itself.
     pub auto: Option<Auto>,
 }
@@ -176,6 +178,9 @@ pub struct Routed {
     pub runbook: Option<String>,
     /// Whose it is.
     pub team: Option<String>,
+    /// Where it is told instead of in the main channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// What the bot does by itself.
     pub auto: Auto,
 }
@@ -240,6 +245,7 @@ impl Routes {
             runbook,
             team: first(&|route| route.team.clone())
                 .or_else(|| alert.label("team").map(str::to_owned)),
+            channel: first(&|route| route.channel.clone()),
             auto: fitting
                 .iter()
                 .find_map(|route| route.auto)

@@ -36,8 +36,8 @@ pub struct Name {
     pub says: String,
     /// The short fingerprint of the newest.
     pub short: String,
-    /// The newest changes all the time.
-    pub flaps: bool,
+    /// The newest changes all the time: how often.
+    pub flaps: Option<String>,
 }
 
 impl Summary {

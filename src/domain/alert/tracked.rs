@@ -4,14 +4,17 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Alert;
+use crate::domain::duration;
 
-/// When an alert counts as flapping.
+/// When an alert counts as flapping, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Damping {
-    /// So many changes between firing and resolved …
+    /// More changes between firing and resolved than this …
     pub changes: usize,
-    /// … within this time: it flaps.
+    /// … within this time: it flaps, and counts as firing whatever is reported …
     pub within: SignedDuration,
+    /// … until it has not changed for so long.
+    pub calm: SignedDuration,
 }
 
 impl Default for Damping {
@@ -19,8 +22,18 @@ impl Default for Damping {
         Self {
             changes: 6,
             within: SignedDuration::from_mins(30),
+            calm: SignedDuration::from_mins(10),
         }
     }
+}
+
+/// It changes so often that its changes say little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flapping {
+    /// The first of the changes.
+    pub since: Timestamp,
+    /// How many there were since then.
+    pub changes: u64,
 }
 
 /// What a report comes to.
@@ -32,6 +45,11 @@ pub enum News {
     Fired,
     /// It fired, and does not any more.
     Resolved,
+    /// It changed, but flaps: it counts as firing as before.
+    Damped {
+        /// By this change it began to.
+        begins: bool,
+    },
 }
 
 /// One alert as it stands.
@@ -46,15 +64,15 @@ pub struct Tracked {
     /// Nobody is to be told of it until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silenced_until: Option<Timestamp>,
-    /// When it changed, the newest last, at most [`Tracked::MOST_CHANGES`].
+    /// When it changed, the newest last: as many as are needed to see that it flaps.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Timestamp>,
+    /// It flaps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flapping: Option<Flapping>,
 }
 
 impl Tracked {
-    /// Changes that are remembered.
-    pub const MOST_CHANGES: usize = 12;
-
     /// What is known after the first report.
     pub fn first(alert: Alert, at: Timestamp) -> (Self, News) {
         let news = if alert.firing {
@@ -69,13 +87,14 @@ impl Tracked {
             changed_at: at,
             silenced_until: None,
             changes: vec![at],
+            flapping: None,
         };
         (tracked, news)
     }
 
     /// Takes a further report up. The same report again, and one that is older than what is known,
     /// are no news: order and repetition of deliveries don't matter.
-    pub fn seen(&mut self, alert: Alert, at: Timestamp) -> News {
+    pub fn seen(&mut self, alert: Alert, damping: Damping, at: Timestamp) -> News {
         if rank(&alert) < rank(&self.alert) {
             return News::Nothing;
         }
@@ -86,27 +105,62 @@ impl Tracked {
             return News::Nothing;
         }
         self.changed_at = at;
+        self.firings += u64::from(self.alert.firing);
+        if let Some(flapping) = &mut self.flapping {
+            flapping.changes += 1;
+            return News::Damped { begins: false };
+        }
+        let since = at.checked_sub(damping.within).unwrap_or(Timestamp::MIN);
+        self.changes.retain(|change| *change >= since);
         self.changes.push(at);
-        if self.changes.len() > Self::MOST_CHANGES {
-            self.changes.remove(0);
+        if self.changes.len() > damping.changes {
+            self.flapping = Some(Flapping {
+                since: self.changes[0],
+                changes: self.changes.len() as u64,
+            });
+            self.changes.clear();
         }
-        if self.alert.firing {
-            self.firings += 1;
-            News::Fired
-        } else {
-            News::Resolved
+        match (self.alert.firing, self.flapping) {
+            (true, _) => News::Fired,
+            (false, None) => News::Resolved,
+            (false, Some(_)) => News::Damped { begins: true },
         }
     }
 
-    /// It changes so often that its changes say little.
-    pub fn flaps(&self, damping: Damping, now: Timestamp) -> bool {
-        let since = now.checked_sub(damping.within).unwrap_or(Timestamp::MIN);
-        self.changes.iter().filter(|at| **at >= since).count() > damping.changes
+    /// It is to be treated as firing: it does, or it flaps.
+    pub fn counts(&self) -> bool {
+        self.alert.firing || self.flapping.is_some()
     }
 
-    /// It fires and people are to be told.
+    /// When it no longer flaps, unless it changes again; `None`: it does not flap.
+    pub fn calm_at(&self, damping: Damping) -> Option<Timestamp> {
+        self.flapping?;
+        Some(
+            self.changed_at
+                .checked_add(damping.calm)
+                .unwrap_or(Timestamp::MAX),
+        )
+    }
+
+    /// Ends the flapping, if it has not changed for long enough. Then it is as was last reported.
+    pub fn settle(&mut self, damping: Damping, now: Timestamp) -> bool {
+        let calm = self.calm_at(damping).is_some_and(|at| at <= now);
+        if calm {
+            self.flapping = None;
+        }
+        calm
+    }
+
+    /// `flapping, 9 changes in 4m`, if it does.
+    pub fn flaps(&self) -> Option<String> {
+        let Flapping { since, changes } = self.flapping?;
+        let span = duration::text(duration::between(since, self.changed_at));
+        Some(format!("flapping, {changes} changes in {span}"))
+    }
+
+    /// It counts as firing and people are to be told.
     pub fn is_loud(&self, now: Timestamp) -> bool {
-        self.alert.firing && self.silenced_until.is_none_or(|until| until <= now)
+        self.counts() && self.silenced_until.is_none_or(|until| until <= now)
     }
 }
 
@@ -142,14 +196,23 @@ mod tests {
     fn an_alert_fires_resolves_and_fires_again() {
         let (mut tracked, news) = Tracked::first(report(0, true), at(1));
         assert_eq!(news, News::Fired);
-        assert_eq!(tracked.seen(report(0, true), at(2)), News::Nothing);
-        assert_eq!(tracked.seen(report(0, false), at(3)), News::Resolved);
         assert_eq!(
-            tracked.seen(report(0, true), at(4)),
+            tracked.seen(report(0, true), Damping::default(), at(2)),
+            News::Nothing
+        );
+        assert_eq!(
+            tracked.seen(report(0, false), Damping::default(), at(3)),
+            News::Resolved
+        );
+        assert_eq!(
+            tracked.seen(report(0, true), Damping::default(), at(4)),
             News::Nothing,
             "a late report"
         );
-        assert_eq!(tracked.seen(report(9, true), at(10)), News::Fired);
+        assert_eq!(
+            tracked.seen(report(9, true), Damping::default(), at(10)),
+            News::Fired
+        );
         assert_eq!((tracked.firings, tracked.changed_at), (2, at(10)));
     }
 
@@ -159,15 +222,53 @@ mod tests {
         assert_eq!((news, tracked.firings), (News::Nothing, 0));
     }
 
-    #[test]
-    fn what_changes_all_the_time_flaps_until_it_was_quiet() {
+    /// Plays changes at these seconds, firing and resolved in turn; it fires at second 0.
+    fn played(seconds: &[i64]) -> (Tracked, Vec<News>) {
         let (mut tracked, _) = Tracked::first(report(0, true), at(0));
-        for n in 1..=6 {
-            assert!(!tracked.flaps(Damping::default(), at(n * 60)));
-            tracked.seen(report(n / 2 * 60, n % 2 == 0), at(n * 60));
+        let mut news = Vec::new();
+        let mut start = 0;
+        for (n, second) in seconds.iter().enumerate() {
+            let firing = n % 2 == 1;
+            if firing {
+                start = *second;
+            }
+            news.push(tracked.seen(report(start, firing), Damping::default(), at(*second)));
         }
-        assert!(tracked.flaps(Damping::default(), at(400)));
-        assert!(!tracked.flaps(Damping::default(), at(400 + 1_800)));
+        (tracked, news)
+    }
+
+    #[test]
+    fn what_changes_all_the_time_counts_as_firing_until_it_was_calm() {
+        use News::{Fired, Resolved};
+        const DAMPED: News = News::Damped { begins: false };
+        let minutes: Vec<i64> = (1..=9).map(|n| n * 60).collect();
+        let (mut tracked, news) = played(&minutes);
+        assert_eq!(
+            news,
+            [
+                Resolved, Fired, Resolved, Fired, Resolved, Fired, DAMPED, DAMPED, DAMPED
+            ]
+        );
+        assert!(!tracked.alert.firing && tracked.counts());
+        assert_eq!(
+            tracked.flaps().as_deref(),
+            Some("flapping, 10 changes in 9m")
+        );
+        let damping = Damping::default();
+        assert!(!tracked.settle(damping, at(540 + 599)));
+        assert!(tracked.settle(damping, at(540 + 600)));
+        assert!(!tracked.counts() && tracked.flaps().is_none());
+        // From now on it is an alert like any other.
+        let again = tracked.seen(report(2_000, true), damping, at(2_000));
+        assert_eq!((again, tracked.flaps()), (Fired, None));
+    }
+
+    #[test]
+    fn what_changes_now_and_then_does_not_flap() {
+        let hours: Vec<i64> = (1..=40).map(|n| n * 360).collect();
+        let (tracked, news) = played(&hours);
+        assert!(tracked.flapping.is_none());
+        assert!(news.iter().all(|one| !matches!(one, News::Damped { .. })));
     }
 
     proptest! {
@@ -181,9 +282,9 @@ mod tests {
                 let (start, firing) = *all.next().unwrap();
                 let (mut tracked, _) = Tracked::first(report(start, firing), at(0));
                 for (start, firing) in all {
-                    tracked.seen(report(*start, *firing), at(1));
+                    tracked.seen(report(*start, *firing), Damping::default(), at(1));
                     let again = tracked.clone();
-                    prop_assert_eq!(tracked.seen(report(*start, *firing), at(2)), News::Nothing);
+                    prop_assert_eq!(tracked.seen(report(*start, *firing), Damping::default(), at(2)), News::Nothing);
                     prop_assert_eq!(&tracked, &again);
                 }
                 Ok((tracked.alert.starts_at, tracked.alert.firing))
@@ -194,6 +295,47 @@ mod tests {
             other.rotate_left(by);
             other.reverse();
             prop_assert_eq!(one, play(&other)?);
+        }
+
+        /// While it flaps nobody is told anything; what is told in all goes to and fro; and whether
+        /// it counts is what was told last.
+        #[test]
+        fn what_is_told_goes_to_and_fro(gaps in proptest::collection::vec(1_i64..1_200, 1..80)) {
+            let damping = Damping::default();
+            let (mut tracked, first) = Tracked::first(report(0, true), at(0));
+            let mut told = vec![first];
+            let (mut now, mut start) = (0, 0);
+            let mut quiet_since = 0;
+            for (n, gap) in gaps.iter().enumerate() {
+                // As the timer does it: it goes off when calm is reached.
+                let calm = tracked.calm_at(damping);
+                if calm.is_some_and(|calm| calm <= at(now + gap)) {
+                    prop_assert!(tracked.settle(damping, calm.unwrap()));
+                    if !tracked.counts() {
+                        told.push(News::Resolved);
+                    }
+                }
+                now += gap;
+                let firing = n % 2 == 1;
+                if firing {
+                    start = now;
+                }
+                let flapped = tracked.flapping.is_some();
+                let news = tracked.seen(report(start, firing), damping, at(now));
+                if flapped {
+                    prop_assert_eq!(news, News::Damped { begins: false });
+                    prop_assert!(now - quiet_since < damping.calm.as_secs());
+                }
+                quiet_since = now;
+                if !matches!(news, News::Damped { .. }) {
+                    told.push(news);
+                }
+                prop_assert_eq!(tracked.counts(), told.last() == Some(&News::Fired));
+                prop_assert!(tracked.changes.len() <= damping.changes);
+            }
+            for pair in told.windows(2) {
+                prop_assert_ne!(pair[0], pair[1]);
+            }
         }
     }
 }

@@ -33,12 +33,17 @@ impl Docker {
             match name {
                 Ok(name) => services.push(Service {
                     name,
-                    target: Target::Compose { project, service },
+                    target: Target::Compose {
+                        engine: None,
+                        project,
+                        service,
+                    },
                     min_replicas: 1,
                     max_replicas: 10,
                     health_url: None,
                     check: Vec::new(),
                     metrics: std::collections::BTreeMap::new(),
+                    metrics_page: None,
                     depends_on: Vec::new(),
                 }),
                 Err(error) => tracing::warn!(%error, "a Compose service is left out"),

@@ -3,14 +3,14 @@
 use std::error::Error as StdError;
 use std::future::Future;
 use std::io;
-use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use bollard::errors::Error;
 use jiff::{SignedDuration, Timestamp};
 
-use super::PLATFORM;
+use super::address::{Address, EngineConfig, Way};
+use super::{PLATFORM, tls};
 use crate::platform::PlatformError;
 
 /// How long a question (list, inspect) may take.
@@ -18,9 +18,6 @@ pub(super) const ASK: Duration = Duration::from_secs(5);
 
 /// How long a change or a longer answer may take, besides what the caller allows a process.
 pub(super) const ACT: Duration = Duration::from_secs(30);
-
-/// Where the engine is when nobody says.
-const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 
 /// Clocks this near to each other are the same: less can't be told from the time of the question.
 const SAME: SignedDuration = SignedDuration::from_secs(1);
@@ -31,37 +28,29 @@ const WORDS: usize = 500;
 /// A connection that is made when it is first needed, so that the bot starts without an engine.
 #[derive(Debug)]
 pub(super) struct Engine {
-    host: String,
+    /// Its name in the configuration; the default one has none.
+    name: Option<String>,
+    address: Address,
     client: OnceLock<bollard::Docker>,
 }
 
 impl Engine {
-    /// Checks the form of the address only; see [`super::Docker::new`].
-    pub(super) fn new(host: Option<&str>) -> Result<Self, PlatformError> {
-        let host = host.map_or_else(
-            || {
-                std::env::var("DOCKER_HOST")
-                    .ok()
-                    .filter(|host| !host.is_empty())
-                    .unwrap_or_else(|| DEFAULT_HOST.to_owned())
-            },
-            str::to_owned,
-        );
-        let good = match (host.strip_prefix("unix://"), host.strip_prefix("tcp://")) {
-            (Some(path), _) => Path::new(path).is_absolute(),
-            (_, Some(address)) => url::Url::parse(&format!("http://{address}"))
-                .is_ok_and(|url| url.has_host() && matches!(url.path(), "" | "/")),
-            _ => false,
+    /// Checks the form of the address and the TLS files only; see [`super::Docker::new`].
+    pub(super) fn new(config: EngineConfig) -> Result<Self, PlatformError> {
+        let engine = Self {
+            name: config.name.clone(),
+            address: Address::new(config)?,
+            client: OnceLock::new(),
         };
-        if good {
-            let client = OnceLock::new();
-            Ok(Self { host, client })
-        } else {
-            Err(PlatformError::Unsupported(format!(
-                "`{host}` is not an address of a Docker engine: set [docker] host to \
-                 unix:///path/to/docker.sock or tcp://host:port"
-            )))
+        if matches!(engine.address.way, Way::Tls { .. }) {
+            engine.client()?;
         }
+        Ok(engine)
+    }
+
+    /// Its address, for people.
+    pub(super) fn host(&self) -> &str {
+        &self.address.host
     }
 
     /// The client. The only cause of failure is a socket file that is not there.
@@ -71,12 +60,14 @@ impl Engine {
         }
         let seconds = ACT.as_secs();
         let version = bollard::API_DEFAULT_VERSION;
-        let client = if self.host.starts_with("unix://") {
-            bollard::Docker::connect_with_unix(&self.host, seconds, version)
-        } else {
-            bollard::Docker::connect_with_http(&self.host, seconds, version)
-        }
-        .map_err(|error| self.error(error))?;
+        let host = &self.address.host;
+        let client = match &self.address.way {
+            Way::Unix => bollard::Docker::connect_with_unix(host, seconds, version)
+                .map_err(|error| self.error(error))?,
+            Way::Plain => bollard::Docker::connect_with_http(host, seconds, version)
+                .map_err(|error| self.error(error))?,
+            Way::Tls { authority, tls } => tls::client(&self.address, authority, tls, seconds)?,
+        };
         Ok(self.client.get_or_init(|| client))
     }
 
@@ -99,7 +90,10 @@ impl Engine {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(Error::RequestTimeoutError)) | Err(_) => Err(PlatformError::Timeout {
                 platform: PLATFORM,
-                what: what.to_owned(),
+                what: match &self.name {
+                    None => what.to_owned(),
+                    Some(name) => format!("{what} on the engine {name}"),
+                },
                 after: limit,
             }),
             Ok(Err(error)) => Err(self.error(error)),
@@ -127,7 +121,7 @@ impl Engine {
 
     /// How far the engine's clock is ahead of ours. An engine on this host has our clock.
     pub(super) async fn clock_ahead(&self) -> Result<SignedDuration, PlatformError> {
-        if self.host.starts_with("unix://") {
+        if matches!(self.address.way, Way::Unix) {
             return Ok(SignedDuration::ZERO);
         }
         let asked = Timestamp::now();
@@ -149,16 +143,29 @@ impl Engine {
         } = &error
         {
             let message: String = message.chars().take(WORDS).collect();
+            // An old engine answers 500 for what is being removed just now.
+            let going = message.contains("marked for removal");
             return match status_code {
+                400 if message.contains("HTTP request to an HTTPS server") => {
+                    PlatformError::Unreachable {
+                        platform: PLATFORM,
+                        mend: format!(
+                            "it wants TLS at {}: write https:// in {}, with ca_file, cert_file and \
+                             key_file",
+                            self.address.host, self.address.place
+                        ),
+                        source: Some(Box::new(error)),
+                    }
+                }
                 401 | 403 => PlatformError::Denied {
                     platform: PLATFORM,
                     mend: format!(
                         "the engine or a proxy before it refuses the bot: {message}. \
                          Allow the bot containers, events and info at {}",
-                        self.host
+                        self.address.host
                     ),
                 },
-                404 => PlatformError::NotFound {
+                code if *code == 404 || going => PlatformError::NotFound {
                     platform: PLATFORM,
                     what: message,
                     mend: "it may just have been removed or replaced; ask for the status".into(),
@@ -168,6 +175,15 @@ impl Engine {
                     message,
                     source: Some(Box::new(error)),
                 },
+            };
+        }
+        if let Way::Tls { tls, .. } = &self.address.way
+            && let Some(mend) = tls::mend(&error, &self.address, tls)
+        {
+            return PlatformError::Unreachable {
+                platform: PLATFORM,
+                mend,
+                source: Some(Box::new(error)),
             };
         }
         let kind = match &error {
@@ -181,7 +197,7 @@ impl Engine {
                 mend: format!(
                     "the bot may not open {}: add the bot's user to the group docker \
                      (`usermod -aG docker USER`) and start the bot anew",
-                    self.host
+                    self.address.host
                 ),
             },
             Some(_) => self.unreachable(error),
@@ -203,8 +219,8 @@ impl Engine {
             platform: PLATFORM,
             mend: format!(
                 "is the Docker daemon running? `systemctl status docker`. The bot looks at {}: \
-                 set [docker] host if it is elsewhere",
-                self.host
+                 set {} if it is elsewhere",
+                self.address.host, self.address.place
             ),
             source: Some(Box::new(error)),
         }
@@ -212,7 +228,7 @@ impl Engine {
 }
 
 /// The kind of the input or output error at the bottom of an error, if there is one.
-fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
+pub(super) fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<io::Error>() {
@@ -227,40 +243,23 @@ fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_address_is_checked_without_an_engine() {
-        for good in [
-            "unix:///run/d.sock",
-            "tcp://10.0.0.1:2375",
-            "tcp://[::1]:2375",
-        ] {
-            assert!(Engine::new(Some(good)).is_ok(), "{good}");
-        }
-        for bad in [
-            "",
-            "d.sock",
-            "unix://d.sock",
-            "ssh://a",
-            "tcp://",
-            "tcp://a/b",
-        ] {
-            let error = Engine::new(Some(bad)).unwrap_err();
-            assert!(
-                error.to_string().contains("[docker] host"),
-                "{bad}: {error}"
-            );
-        }
+    fn engine(host: &str) -> Engine {
+        Engine::new(EngineConfig {
+            host: Some(host.to_owned()),
+            ..EngineConfig::default()
+        })
+        .unwrap()
     }
 
     #[tokio::test]
     async fn an_engine_that_is_away_names_the_mend() {
         let host = "unix:///nowhere/docker.sock";
-        let error = Engine::new(Some(host)).unwrap().client().unwrap_err();
+        let error = engine(host).client().unwrap_err();
         assert!(matches!(error, PlatformError::Unreachable { .. }));
         assert!(error.to_string().contains("systemctl status docker"));
         assert!(error.to_string().contains(host));
 
-        let engine = Engine::new(Some("tcp://127.0.0.1:1")).unwrap();
+        let engine = engine("tcp://127.0.0.1:1");
         let ping = engine.client().unwrap().ping();
         let error = engine.call("ping", ASK, ping).await.unwrap_err();
         assert!(
@@ -272,7 +271,7 @@ mod tests {
     #[test]
     fn a_socket_that_may_not_be_opened_names_the_group() {
         let err = io::Error::from(io::ErrorKind::PermissionDenied);
-        let engine = Engine::new(Some(DEFAULT_HOST)).unwrap();
+        let engine = engine("unix:///var/run/docker.sock");
         let error = engine.error(Error::IOError { err });
         assert!(matches!(error, PlatformError::Denied { .. }));
         assert!(error.to_string().contains("usermod -aG docker"), "{error}");

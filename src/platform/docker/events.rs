@@ -19,7 +19,7 @@ use crate::platform::PlatformError;
 const KEPT: usize = 256;
 
 /// The most events that are told of.
-const MOST: usize = 200;
+pub(super) const MOST: usize = 200;
 
 /// Events of some containers.
 #[derive(Debug)]
@@ -105,7 +105,11 @@ fn event(
     at: Timestamp,
     names: &HashMap<&str, &str>,
 ) -> Option<(String, Event)> {
-    if message.typ != Some(EventMessageTypeEnum::CONTAINER) {
+    let of = [
+        EventMessageTypeEnum::CONTAINER,
+        EventMessageTypeEnum::SERVICE,
+    ];
+    if !message.typ.is_some_and(|typ| of.contains(&typ)) {
         return None;
     }
     let actor = message.actor?;
@@ -121,7 +125,8 @@ fn event(
         (Some(code), _, _) => Some(format!("exit code {code}")),
         (_, Some(signal), _) => Some(format!("signal {signal}")),
         (_, _, Some(name)) => Some(format!("was {}", name.trim_start_matches('/'))),
-        _ => None,
+        // Of a Swarm service.
+        _ => fact("updatestate.new").map(|state| format!("rollout {state}")),
     };
     let event = Event {
         at,

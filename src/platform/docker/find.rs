@@ -25,6 +25,8 @@ pub(super) const SERVICE: &str = "com.docker.compose.service";
 pub(super) const NUMBER: &str = "com.docker.compose.container-number";
 /// Compose's label for the containers of `docker compose run`.
 const ONE_OFF: &str = "com.docker.compose.oneoff";
+/// Swarm's label for the name of the service.
+const SWARM_SERVICE: &str = "com.docker.swarm.service.name";
 /// What the name of a container has at its end while another one takes its place.
 const REPLACED: &str = "-treasury-bot-old";
 /// The most names that an error lists.
@@ -70,14 +72,18 @@ pub(super) async fn with_replaced(
     service: &Service,
 ) -> Result<Vec<Found>, PlatformError> {
     let filter = match &service.target {
-        Target::Compose { project, service } => (
+        Target::Compose {
+            project, service, ..
+        } => (
             "label",
             vec![
                 format!("{PROJECT}={project}"),
                 format!("{SERVICE}={service}"),
             ],
         ),
-        Target::Container { name } => ("name", vec![name.clone()]),
+        Target::Container { name, .. } => ("name", vec![name.clone()]),
+        // Those on this node.
+        Target::Swarm { service, .. } => ("label", vec![format!("{SWARM_SERVICE}={service}")]),
         Target::Simulated { name } | Target::Kubernetes { name, .. } => {
             return Err(PlatformError::Unsupported(format!(
                 "{name} does not run on Docker"
@@ -92,10 +98,17 @@ pub(super) async fn with_replaced(
         // The engine finds every name that contains the text.
         .filter(|one| {
             let own = before_replaced(&one.name).unwrap_or(&one.name);
-            !matches!(&service.target, Target::Container { name } if *name != one.name && name != own)
+            !matches!(&service.target, Target::Container { name, .. } if *name != one.name && name != own)
         })
         .collect();
-    if found.is_empty() {
+    if matches!(service.target, Target::Swarm { .. }) {
+        for one in &mut found {
+            // The last part is the task's id, of no use to people.
+            if let Some((place, _)) = one.name.rsplit_once('.') {
+                one.name = place.to_owned();
+            }
+        }
+    } else if found.is_empty() {
         return Err(missing(engine, &service.target).await?);
     }
     found.sort_by(|a, b| by_name(&a.name, &b.name));
@@ -246,7 +259,9 @@ pub(super) async fn list(
 /// The error that tells what there is instead of the container looked for.
 async fn missing(engine: &Engine, target: &Target) -> Result<PlatformError, PlatformError> {
     let (what, mend) = match target {
-        Target::Compose { project, service } => {
+        Target::Compose {
+            project, service, ..
+        } => {
             let all = list(
                 engine,
                 Some(("label", vec![format!("{PROJECT}={project}")])),
@@ -266,7 +281,8 @@ async fn missing(engine: &Engine, target: &Target) -> Result<PlatformError, Plat
             let labels = format!("{PROJECT}={project} and {SERVICE}={service}");
             (format!("a container with the labels {labels}"), mend)
         }
-        Target::Container { name }
+        Target::Container { name, .. }
+        | Target::Swarm { service: name, .. }
         | Target::Simulated { name }
         | Target::Kubernetes { name, .. } => {
             let all: Vec<Found> = list(engine, None)

@@ -55,7 +55,7 @@ pub(super) fn is_id(text: &str) -> bool {
 }
 
 /// A reference that the engine can look for.
-fn is_reference(text: &str) -> bool {
+pub(super) fn is_reference(text: &str) -> bool {
     text.len() <= LONGEST
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text

@@ -32,12 +32,22 @@ const FIRST: usize = 2_000;
 /// The most entries that are read of one container.
 const READ: usize = 200_000;
 
-/// What is wanted of one container.
-struct Wanted<'a> {
-    lines: usize,
-    since: Option<Timestamp>,
-    before: Option<Timestamp>,
-    grep: Option<&'a str>,
+/// Whose log it is, by its id.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Of<'a> {
+    /// A container on this engine.
+    Container(&'a str),
+    /// A task of a Swarm, on any of its nodes.
+    Task(&'a str),
+}
+
+/// What is wanted of one container or task.
+pub(super) struct Wanted<'a> {
+    pub(super) lines: usize,
+    pub(super) since: Option<Timestamp>,
+    pub(super) before: Option<Timestamp>,
+    /// In lower case.
+    pub(super) grep: Option<&'a str>,
 }
 
 /// The lines of all replicas, merged by time.
@@ -64,9 +74,14 @@ pub(super) async fn logs(
             };
             wanted.before = Some(before);
         }
-        read(engine, &one.id, &one.name, &wanted).await
+        read(engine, Of::Container(&one.id), &one.name, &wanted).await
     }))
     .await?;
+    Ok(merged(all, query.lines))
+}
+
+/// The newest lines of several logs, merged by time.
+pub(super) fn merged(all: Vec<Logs>, most: usize) -> Logs {
     let mut truncated = false;
     let mut lines = Vec::new();
     for one in all {
@@ -74,12 +89,12 @@ pub(super) async fn logs(
         lines.extend(one.lines);
     }
     lines.sort_by_key(|line| line.at);
-    let surplus = lines.len().saturating_sub(query.lines);
+    let surplus = lines.len().saturating_sub(most);
     lines.drain(..surplus);
-    Ok(Logs {
+    Logs {
         lines,
         truncated: truncated || surplus > 0,
-    })
+    }
 }
 
 /// The last lines of one container.
@@ -95,13 +110,13 @@ pub(super) async fn last(
         before: None,
         grep: None,
     };
-    Ok(read(engine, id, name, &wanted).await?.lines)
+    Ok(read(engine, Of::Container(id), name, &wanted).await?.lines)
 }
 
-/// The newest wanted lines of one container; none if it is gone.
-async fn read(
+/// The newest wanted lines of one container or task; none if it is gone.
+pub(super) async fn read(
     engine: &Engine,
-    id: &str,
+    of: Of<'_>,
     name: &str,
     wanted: &Wanted<'_>,
 ) -> Result<Logs, PlatformError> {
@@ -115,7 +130,7 @@ async fn read(
     let mut newest = None;
     let begun = Instant::now();
     loop {
-        let call = portion_of(engine, id, name, wanted, portion)?;
+        let call = portion_of(engine, of, name, wanted, portion)?;
         let left = ACT.saturating_sub(begun.elapsed());
         let read = match (engine.call_if_there("the log", left, call).await, newest) {
             (Err(PlatformError::Timeout { .. }), Some(lines)) => {
@@ -159,7 +174,7 @@ struct Portion {
 /// Reads the newest `portion` entries.
 fn portion_of(
     engine: &Engine,
-    id: &str,
+    of: Of<'_>,
     name: &str,
     wanted: &Wanted<'_>,
     portion: usize,
@@ -175,7 +190,11 @@ fn portion_of(
         let seconds = since.as_second().clamp(1, i64::from(i32::MAX));
         options = options.since(seconds as i32);
     }
-    let mut stream = engine.client()?.logs(id, Some(options.build()));
+    let client = engine.client()?;
+    let mut stream = match of {
+        Of::Container(id) => client.logs(id, Some(options.build())).boxed(),
+        Of::Task(id) => client.task_logs(id, Some(options.build())).boxed(),
+    };
     Ok(async move {
         let mut lines = VecDeque::new();
         let (mut matches, mut entries) = (0_usize, 0_usize);

@@ -98,6 +98,7 @@ async fn plan(engine: &Engine, service: &Service, replicas: u32) -> Result<Plan,
     let Target::Compose {
         project,
         service: name,
+        ..
     } = &service.target
     else {
         return Err(PlatformError::Unsupported(format!(

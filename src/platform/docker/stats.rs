@@ -112,6 +112,7 @@ impl Samplers {
         Ok(ServiceStats {
             taken_at: oldest.unwrap_or_else(Timestamp::now),
             replicas,
+            note: None,
         })
     }
 

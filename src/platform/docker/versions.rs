@@ -75,26 +75,40 @@ fn former(facts: &ContainerInspectResponse) -> Vec<Version> {
     let Some(text) = label(facts, PREVIOUS) else {
         return Vec::new();
     };
+    let present = facts.image.as_deref().unwrap_or_default();
+    let name = recipe::bare_name(facts);
+    listed(text, name, present, &|version| image::is_id(&version.id))
+}
+
+/// What the label of `name` lists and is `good`, at most [`KEPT`], none twice and not the present.
+/// Anybody can write a label: only what is good goes on to the engine.
+pub(super) fn listed(
+    text: &str,
+    name: &str,
+    present: &str,
+    good: &dyn Fn(&Version) -> bool,
+) -> Vec<Version> {
+    if text.is_empty() {
+        return Vec::new();
+    }
     let listed: Vec<Former> = match serde_json::from_str(text) {
         Ok(listed) => listed,
         Err(error) => {
-            let name = recipe::bare_name(facts);
             tracing::warn!(%error, name, "the label {PREVIOUS} can't be read");
             return Vec::new();
         }
     };
-    let mut seen: Vec<String> = facts.image.iter().cloned().collect();
-    let mut versions = Vec::new();
+    let mut versions: Vec<Version> = Vec::new();
     for one in listed {
-        // Anybody can write a label: only an id goes on to the engine.
-        if image::is_id(&one.id) && !seen.contains(&one.id) && versions.len() < KEPT {
-            seen.push(one.id.clone());
-            versions.push(Version {
-                id: one.id,
-                image: one.image.chars().take(300).collect(),
-                since: one.since,
-                changes: Vec::new(),
-            });
+        let version = Version {
+            image: one.image.chars().take(300).collect(),
+            id: one.id,
+            since: one.since,
+            changes: Vec::new(),
+        };
+        let twice = version.id == present || versions.iter().any(|other| other.id == version.id);
+        if good(&version) && !twice && versions.len() < KEPT {
+            versions.push(version);
         }
     }
     versions
@@ -102,7 +116,11 @@ fn former(facts: &ContainerInspectResponse) -> Vec<Version> {
 
 /// The label for the container that replaces this one with an image of the id `next`.
 pub(super) fn previous(facts: &ContainerInspectResponse, next: &str) -> String {
-    let ran = std::iter::once(present(facts)).chain(former(facts));
+    noted(std::iter::once(present(facts)).chain(former(facts)), next)
+}
+
+/// The label for what replaces these versions by `next`.
+pub(super) fn noted(ran: impl Iterator<Item = Version>, next: &str) -> String {
     let listed: Vec<Former> = ran
         .filter(|version| version.id != next)
         .take(KEPT)

@@ -22,6 +22,8 @@ const WORDS: usize = 500;
 pub(super) struct Line {
     config: Config,
     client: OnceCell<Client>,
+    /// The version of the group `autoscaling` that the server has.
+    pub(super) autoscaling: OnceCell<&'static str>,
 }
 
 impl Line {
@@ -29,6 +31,7 @@ impl Line {
         Self {
             config,
             client: OnceCell::new(),
+            autoscaling: OnceCell::new(),
         }
     }
 
@@ -245,7 +248,7 @@ fn unusable(mend: &str, error: impl StdError + Send + Sync + 'static) -> Platfor
 }
 
 /// The connection was not made or broke.
-fn is_cut(error: &Error) -> bool {
+pub(super) fn is_cut(error: &Error) -> bool {
     match error {
         Error::HyperError(_) | Error::Service(_) | Error::ReadEvents(_) => true,
         other => {

@@ -1,7 +1,8 @@
 //! Changing an object without overwriting what somebody else changes at the same time.
 //!
 //! It is read, changed in memory, and only the difference is sent, good for exactly the version
-//! that was read. If that is no longer the newest, the server refuses (409) and all begins anew.
+//! that was read. If that is no longer the newest, the server refuses (409) and all begins anew; so
+//! it does when the connection breaks, and what was done already is not done again.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 
-use super::api::{Line, status_of};
+use super::api::{Line, is_cut, status_of};
 use super::{MANAGER, PLATFORM};
 use crate::platform::PlatformError;
 
@@ -44,9 +45,10 @@ pub(super) async fn edit(
         };
         let patch = Patch::Merge(&difference);
         let call = api.patch(name, &params, &patch);
-        let conflict = match tokio::time::timeout(line.ask(), call).await {
+        let refused = match tokio::time::timeout(line.ask(), call).await {
             Ok(Ok(after)) => return Ok((after, true)),
-            Ok(Err(error)) if is_conflict(&error) => error,
+            // After a cut nobody knows whether it was done: the next look does.
+            Ok(Err(error)) if is_conflict(&error) || is_cut(&error) => error,
             Ok(Err(error)) => return Err(line.error(error)),
             Err(_) => {
                 return Err(PlatformError::Timeout {
@@ -58,7 +60,7 @@ pub(super) async fn edit(
         };
         tries += 1;
         if tries == TRIES {
-            return Err(line.error(conflict));
+            return Err(line.error(refused));
         }
         tokio::time::sleep(PAUSE * tries).await;
     }

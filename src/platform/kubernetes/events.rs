@@ -76,7 +76,10 @@ pub(super) async fn events(
         }
         kind => kind.eq_ignore_ascii_case(place.kind.word()) && told.name == place.name,
     };
-    Ok(grouped(told.filter(|told| told.last >= since && own(told))))
+    Ok(grouped(
+        // Many are told with whole seconds.
+        told.filter(|told| told.last.as_second() >= since.as_second() && own(told)),
+    ))
 }
 
 /// A pod that is gone: its name tells whose it was.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join;
-use k8s_openapi::api::autoscaling::v1::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
@@ -174,11 +173,31 @@ pub(super) fn replica_set() -> ApiResource {
     named("apps", "v1", "ReplicaSet", "replicasets")
 }
 
-/// Asks for what scales the workload by itself, in version 1 of its API, which every cluster has;
-/// nothing where the bot may not know.
+/// The API's description of autoscalers. What is asked of them is the same in both versions; old
+/// servers have only the first.
+pub(super) async fn autoscaler(
+    line: &Line,
+    place: Place<'_>,
+) -> Result<ApiResource, PlatformError> {
+    let resource = |version| {
+        let kind = "HorizontalPodAutoscaler";
+        named("autoscaling", version, kind, "horizontalpodautoscalers")
+    };
+    let version = line.autoscaling.get_or_try_init(|| async {
+        let api = objects(line, place, &resource("v2")).await?;
+        let params = ListParams::default().limit(1);
+        match line.call("the autoscalers", api.list(&params)).await {
+            Err(PlatformError::NotFound { .. }) => Ok("v1"),
+            Ok(_) | Err(PlatformError::Denied { .. }) => Ok("v2"),
+            Err(error) => Err(error),
+        }
+    });
+    Ok(resource(version.await?))
+}
+
+/// Asks for what scales the workload by itself; nothing where the bot may not know.
 pub(super) async fn scaler(line: &Line, place: Place<'_>) -> Result<Option<Scaler>, PlatformError> {
-    let api: Api<HorizontalPodAutoscaler> =
-        Api::namespaced(line.client().await?.clone(), place.namespace);
+    let api = objects(line, place, &autoscaler(line, place).await?).await?;
     match all(line, "the autoscalers", &api, None).await {
         Ok(all) => Ok(all.iter().find_map(|one| scales(one, place))),
         Err(PlatformError::Denied { .. } | PlatformError::NotFound { .. }) => Ok(None),
@@ -187,14 +206,16 @@ pub(super) async fn scaler(line: &Line, place: Place<'_>) -> Result<Option<Scale
 }
 
 /// The autoscaler's bounds, if it is this workload's.
-pub(super) fn scales(one: &HorizontalPodAutoscaler, place: Place<'_>) -> Option<Scaler> {
-    let spec = &one.spec;
-    let target = &spec.scale_target_ref;
-    let own = target.name == place.name && target.kind.eq_ignore_ascii_case(place.kind.word());
+pub(super) fn scales(one: &DynamicObject, place: Place<'_>) -> Option<Scaler> {
+    let spec = one.data.get("spec")?;
+    let target = |key: &str| spec["scaleTargetRef"][key].as_str().unwrap_or_default();
+    let own =
+        target("name") == place.name && target("kind").eq_ignore_ascii_case(place.kind.word());
+    let number = |key: &str| -> Option<u32> { spec.get(key)?.as_u64()?.try_into().ok() };
     own.then(|| Scaler {
         name: one.metadata.name.clone().unwrap_or_default(),
-        min: spec.min_replicas.unwrap_or(1).try_into().unwrap_or(0),
-        max: spec.max_replicas.try_into().unwrap_or(0),
+        min: number("minReplicas").unwrap_or(1),
+        max: number("maxReplicas").unwrap_or(0),
     })
 }
 
@@ -327,7 +348,7 @@ mod tests {
 
     #[test]
     fn an_autoscaler_is_found_by_what_it_scales() {
-        let one = |kind: &str, name: &str| -> HorizontalPodAutoscaler {
+        let one = |kind: &str, name: &str| -> DynamicObject {
             let target = json!({"kind": kind, "name": name});
             serde_json::from_value(json!({"metadata": {"name": "a"},
                 "spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 9}}))

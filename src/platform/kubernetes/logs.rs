@@ -331,7 +331,6 @@ fn split_time(line: &[u8]) -> (Option<Timestamp>, &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
     use futures_util::io::{BufReader, Cursor};
     use serde_json::json;
 

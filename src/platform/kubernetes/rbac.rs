@@ -83,6 +83,12 @@ fn rules(kinds: &BTreeMap<WorkloadKind, BTreeSet<&str>>) -> Vec<Rule> {
     if kinds.keys().any(|kind| *kind != WorkloadKind::Deployment) {
         rules.push(rule("apps", &["controllerrevisions"], &["list"]));
     }
+    let autoscalers: &[&'static str] = if kinds.keys().any(|kind| *kind != WorkloadKind::DaemonSet)
+    {
+        &["get", "list", "watch", "patch"]
+    } else {
+        &["list", "watch"]
+    };
     rules.extend([
         // patch: the label of pods that are cut off.
         rule("", &["pods"], &["get", "list", "watch", "patch"]),
@@ -90,11 +96,7 @@ fn rules(kinds: &BTreeMap<WorkloadKind, BTreeSet<&str>>) -> Vec<Rule> {
         rule("", &["pods/eviction"], &["create"]),
         rule("", &["events"], &["list"]),
         rule("events.k8s.io", &["events"], &["list"]),
-        rule(
-            "autoscaling",
-            &["horizontalpodautoscalers"],
-            &["list", "watch"],
-        ),
+        rule("autoscaling", &["horizontalpodautoscalers"], autoscalers),
         rule("metrics.k8s.io", &["pods"], &["list"]),
         // isolate and release
         rule("", &["services"], &["get", "list", "patch"]),
@@ -194,6 +196,7 @@ mod tests {
             check: Vec::new(),
             depends_on: Vec::new(),
             metrics: BTreeMap::new(),
+            metrics_page: None,
         }
     }
 

@@ -4,7 +4,10 @@
 //! beside the intent's identity. Written twice it is still one rollout. The identity stands on the
 //! workload itself too, where a rollback in between leaves it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -27,6 +30,9 @@ pub(super) const RESTART_ID: &str = "treasury-bot/restart-id";
 /// The run and step that it belonged to.
 pub(super) const STEP: &str = "treasury-bot/step";
 
+/// Between two requests for an eviction that the disruption budget does not allow yet.
+const BUDGET: Duration = Duration::from_secs(1);
+
 /// Restarts the pods in `only`, or rolls all of them out anew.
 pub(super) async fn restart(
     line: &Line,
@@ -45,11 +51,11 @@ pub(super) async fn restart(
     };
     let told = is_told(&seen.workload, intent);
     match only {
-        _ if told => {}
         Some([]) => {}
-        Some(only) if !covers(only, &seen, intent.since) => {
-            one_by_one(line, place, &seen, only, &goal).await?;
+        Some(only) if !told && !covers(only, &seen, intent.since) => {
+            return one_by_one(line, place, &seen, only, &goal).await;
         }
+        _ if told => {}
         _ => roll(line, place, &seen.workload, intent).await?,
     }
     progress.report(0, seen.workload.counts().desired, "rolling out".to_owned());
@@ -122,7 +128,7 @@ async fn one_by_one(
     seen: &Seen,
     only: &[String],
     goal: &Goal<'_>,
-) -> Result<(), PlatformError> {
+) -> Result<Seen, PlatformError> {
     let chosen = only.iter().map(|id| {
         let found = seen.living().find(|pod| pod::uid(pod) == id);
         found.ok_or_else(|| PlatformError::NotFound {
@@ -138,40 +144,44 @@ async fn one_by_one(
     });
     let chosen = chosen.collect::<Result<Vec<_>, _>>()?;
     let total = chosen.len() as u32;
+    let quiet = ProgressSink::none();
+    let mut last = seen.clone();
     for (done, pod) in (0..).zip(chosen) {
         let name = pod::name(pod);
-        goal.progress
-            .report(done, total, format!("{name}: being replaced"));
-        evict(line, place, name, pod::uid(pod), goal).await?;
-        let gone = |seen: &Seen| {
+        let tell = |step: &str| goal.progress.report(done, total, format!("{name}: {step}"));
+        tell("being replaced");
+        evict(line, place, pod, goal.patience, &tell).await?;
+        let replaced = |seen: &Seen| {
             seen.living().all(|one| pod::uid(one) != pod::uid(pod))
                 && seen.living().count() >= seen.workload.counts().desired as usize
                 && seen.living().all(|one| pod::is_ready(one))
         };
         let replaced = Goal {
             old: goal.old.clone(),
-            done: &gone,
-            ..*goal
+            progress: &quiet,
+            done: &replaced,
+            patience: goal.patience,
         };
-        rollout::follow(line, place, &replaced).await?;
-        goal.progress
-            .report(done + 1, total, format!("{name}: replaced"));
+        last = rollout::follow(line, place, &replaced).await?;
+        let line = format!("{name}: replaced");
+        goal.progress.report(done + 1, total, line);
     }
-    Ok(())
+    Ok(last)
 }
 
 /// Asks for the removal of exactly this pod until its disruption budget allows it.
 async fn evict(
     line: &Line,
     place: Place<'_>,
-    name: &str,
-    uid: &str,
-    goal: &Goal<'_>,
+    pod: &Pod,
+    patience: Patience,
+    tell: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<(), PlatformError> {
     let pods = find::pods(line, place).await?;
+    let name = pod::name(pod);
     let body = json!({
         "metadata": { "name": name, "namespace": place.namespace },
-        "deleteOptions": { "preconditions": { "uid": uid } },
+        "deleteOptions": { "preconditions": { "uid": pod::uid(pod) } },
     });
     let begun = Instant::now();
     loop {
@@ -182,12 +192,11 @@ async fn evict(
             Err(error) => error,
         };
         let budget = super::api::code_of(&error) == Some(429);
-        if !budget || begun.elapsed() > goal.patience.healthy {
+        if !budget || begun.elapsed() > patience.healthy {
             return Err(error);
         }
-        let line = format!("{name}: its disruption budget does not allow it yet");
-        goal.progress.report(0, 1, line);
-        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        tell("its disruption budget does not allow it yet");
+        tokio::time::sleep(BUDGET).await;
     }
 }
 

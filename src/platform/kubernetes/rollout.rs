@@ -62,6 +62,7 @@ pub(super) async fn follow(
     let mut answered = Instant::now();
     let mut moved = Instant::now();
     let mut last = (0, 0);
+    let mut done = 0;
     let mut failing: Option<Instant> = None;
     loop {
         let seen = match find::look(line, place).await {
@@ -88,13 +89,12 @@ pub(super) async fn follow(
             last = (ready, left);
             moved = Instant::now();
         }
+        // What is ready may fail again, but what was told stays told.
+        done = done.max(ready.min(counts.desired));
         goal.progress.report(
-            counts.updated.min(counts.available).min(counts.desired),
+            done,
             counts.desired,
-            format!(
-                "{} of {} pods are new, {} available",
-                counts.updated, counts.desired, counts.available
-            ),
+            format!("{ready} new pods are ready, {} available", counts.available),
         );
         if let Some(why) = given_up(&seen.workload) {
             return Err(unwell(place, &seen, &why));

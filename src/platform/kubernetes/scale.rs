@@ -5,11 +5,12 @@ use serde_json::json;
 
 use super::MANAGER;
 use super::api::Line;
+use super::edit::{edit, member};
 use super::find::{self, Place, Scaler, Seen};
 use super::pod;
 use super::rollout::{self, Goal};
 use super::workload::resource;
-use crate::domain::service::{Patience, WorkloadKind};
+use crate::domain::service::{Bounds, Patience, WorkloadKind};
 use crate::platform::{PlatformError, ProgressSink};
 
 /// Why the workload can't be brought to that number, if it can't.
@@ -30,12 +31,53 @@ fn may(place: Place<'_>, scaler: Option<&Scaler>) -> Result<(), PlatformError> {
     if let Some(scaler) = scaler {
         return Err(PlatformError::Unsupported(format!(
             "{} is scaled by the HorizontalPodAutoscaler {} between {} and {}: it would undo any \
-             other number. Mend its bounds: `kubectl -n {} patch hpa {} -p \
-             '{{\"spec\":{{\"minReplicas\":N}}}}'`",
-            place.name, scaler.name, scaler.min, scaler.max, place.namespace, scaler.name
+             other number. Set its bounds in its place: bounds {} MIN MAX",
+            place.name, scaler.name, scaler.min, scaler.max, place.service
         )));
     }
     Ok(())
+}
+
+/// Between which numbers the workload is scaled by itself.
+pub(super) async fn bounds(line: &Line, place: Place<'_>) -> Result<Bounds, PlatformError> {
+    let scaler = scaler(line, place).await?;
+    Ok(Bounds {
+        min: scaler.min,
+        max: scaler.max,
+    })
+}
+
+async fn scaler(line: &Line, place: Place<'_>) -> Result<Scaler, PlatformError> {
+    find::workload(line, place).await?;
+    let found = find::scaler(line, place).await?;
+    found.ok_or_else(|| {
+        PlatformError::Unsupported(format!(
+            "no HorizontalPodAutoscaler scales {}: set its number with: scale {} N",
+            place.name, place.service
+        ))
+    })
+}
+
+/// Sets the bounds; the autoscaler then does what they ask for.
+pub(super) async fn set_bounds(
+    line: &Line,
+    place: Place<'_>,
+    bounds: Bounds,
+) -> Result<Seen, PlatformError> {
+    if bounds.min == 0 {
+        return Err(PlatformError::Unsupported(
+            "an autoscaler keeps at least one replica: set 1 or more".to_owned(),
+        ));
+    }
+    let scaler = scaler(line, place).await?;
+    let api = find::objects(line, place, &find::autoscaler(line, place).await?).await?;
+    edit(line, &api, &scaler.name, |object| {
+        *member(object, &["spec", "minReplicas"]) = bounds.min.into();
+        *member(object, &["spec", "maxReplicas"]) = bounds.max.into();
+        Ok(())
+    })
+    .await?;
+    find::look(line, place).await
 }
 
 /// Brings the workload to that number and awaits it.

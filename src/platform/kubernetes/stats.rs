@@ -62,6 +62,7 @@ pub(super) async fn stats(
     Ok(ServiceStats {
         taken_at: taken_at.unwrap_or_else(Timestamp::now),
         replicas,
+        note: None,
     })
 }
 

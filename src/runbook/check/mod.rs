@@ -18,6 +18,7 @@ use super::source::{Finding, Span};
 use super::template::{Condition, Template};
 use super::types::Type;
 use super::vocabulary::Vocabulary;
+use crate::domain::Role;
 
 /// Most steps of a runbook.
 const MAX_STEPS: usize = 200;
@@ -79,6 +80,7 @@ impl Checker<'_> {
         }
         self.params();
         self.cycle();
+        self.leave();
         let params = runbook
             .params
             .iter()
@@ -175,6 +177,35 @@ impl Checker<'_> {
                 );
                 let near = finding.near(service, services.iter().map(String::as_str));
                 self.findings.push(near);
+            }
+        }
+    }
+
+    /// Changes that not everybody who may start a run may make, and that nothing before them has
+    /// approved.
+    fn leave(&mut self) {
+        let mut approved = Role::Responder;
+        for step in self.runbook.all_steps() {
+            match &step.work {
+                Work::Approve { by, .. } => approved = approved.max(*by),
+                Work::Use(call) => {
+                    let callable = self.vocabulary.callables.get(&call.name.value);
+                    let Some(needs) = callable.map(|known| known.needs).filter(|n| *n > approved)
+                    else {
+                        continue;
+                    };
+                    let finding = Finding::warning(
+                        call.name.span,
+                        format!(
+                            "`{}` needs a {needs}: a run waits here for one",
+                            call.name.value
+                        ),
+                    );
+                    self.wrong(finding.help(format!(
+                        "say before it what it means: `approve: {{text: …, by: {needs}, timeout: 30m}}`"
+                    )));
+                }
+                _ => {}
             }
         }
     }

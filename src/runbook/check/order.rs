@@ -126,7 +126,7 @@ fn speaks(expr: &Expr) -> bool {
     match &expr.kind {
         Kind::Name(_) => true,
         Kind::Call(name, arguments) => {
-            matches!(name.as_str(), "succeeded" | "failed" | "skipped")
+            matches!(name.as_str(), "succeeded" | "failed" | "skipped" | "cut")
                 || arguments.iter().any(speaks)
         }
         Kind::List(items) => items.iter().any(speaks),

@@ -20,6 +20,7 @@ fn vocabulary() -> Vocabulary {
     let callable = |changes| Callable {
         summary: String::new(),
         changes,
+        needs: crate::domain::Role::Responder,
         params: json!({
             "type": "object",
             "properties": {"service": {"type": "string", "format": "service"}},
@@ -28,10 +29,15 @@ fn vocabulary() -> Vocabulary {
         result: Type::of_schema(&result),
     };
     let names = [("look", false), ("change", true)];
+    let isolate = Callable {
+        needs: crate::domain::Role::Commander,
+        ..callable(true)
+    };
     Vocabulary {
         callables: names
             .into_iter()
             .map(|(name, changes)| (name.to_owned(), callable(changes)))
+            .chain([("isolate".to_owned(), isolate)])
             .collect(),
         services: None,
         runbooks: BTreeMap::new(),
@@ -51,6 +57,19 @@ fn found(steps: &str) -> Vec<String> {
             .collect(),
         Err(findings) => findings.into_iter().map(|f| f.message).collect(),
     }
+}
+
+#[test]
+fn what_needs_a_commander_is_told_unless_one_approves_before() {
+    let isolate = "  - uses: isolate\n    with: {service: api}\n    timeout: 1m\n";
+    assert_eq!(
+        found(isolate),
+        ["`isolate` needs a commander: a run waits here for one"]
+    );
+    let approved = "  - approve: {text: 'cut?', by: commander, timeout: 1m}\n";
+    assert_eq!(found(&format!("{approved}{isolate}")), [""; 0]);
+    let weaker = "  - approve: {text: 'cut?', timeout: 1m}\n";
+    assert_eq!(found(&format!("{weaker}{isolate}")).len(), 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::event::after;
 use super::state::{Call, Phase, RunState, StepState, Stop, Verdict};
-use crate::domain::duration;
+use crate::domain::{Role, duration};
 use crate::runbook::expr::{self, EvalError, Values};
 use crate::runbook::model::{OnFailure, Runbook, Step, Use, Wait, Work};
 use crate::runbook::source::At;
@@ -19,6 +19,8 @@ use crate::runbook::vocabulary::Vocabulary;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long people are waited for if the step does not say (the checker wants that it does).
 const ASK_TIMEOUT: Duration = Duration::from_secs(3_600);
+/// How long whoever has to give leave for a change is waited for.
+pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(1_800);
 /// Most items of a `for_each`.
 const MAX_ITEMS: usize = 100;
 
@@ -172,15 +174,7 @@ impl Walk<'_> {
             }
             _ if self.state.stop.is_some() => Verdict::Stopped,
             Flow::Failed => Verdict::Failed,
-            _ if self.state.start.rehearsal
-                && self
-                    .state
-                    .steps
-                    .values()
-                    .any(|step| step.phase == Phase::Failed) =>
-            {
-                Verdict::Failed
-            }
+            _ if self.state.start.rehearsal && self.would_stop(&runbook.steps) => Verdict::Failed,
             Flow::Done | Flow::Jump(_) => Verdict::Succeeded,
         };
         // The steps at the end fail for themselves; nobody is asked about them.
@@ -193,6 +187,7 @@ impl Walk<'_> {
                 Flow::Done | Flow::Jump(_) => {}
             }
         }
+        failed |= self.state.start.rehearsal && self.would_stop(&runbook.finally);
         let verdict = if failed && verdict == Verdict::Succeeded {
             Verdict::Failed
         } else {
@@ -200,6 +195,19 @@ impl Walk<'_> {
         };
         self.state.verdict = Some(verdict);
         self.done.verdict = Some(verdict);
+    }
+
+    /// A step failed in a rehearsal at which a run would have stopped.
+    fn would_stop(&self, steps: &[Step]) -> bool {
+        let failed = |id: &str| {
+            self.state.steps.iter().any(|(path, step)| {
+                step.phase == Phase::Failed && path.split('[').next() == Some(id)
+            })
+        };
+        steps.iter().any(|step| {
+            step.on_failure == OnFailure::Stop
+                && (failed(&step.id.value) || self.would_stop(step.inner()))
+        })
     }
 
     /// Ends what is not at work on a change; [`Flow::Busy`] while something is.
@@ -451,7 +459,11 @@ impl Walk<'_> {
                 self.fail(step, path, &line, true);
             }
             Phase::Asking if due => {
-                let time = duration::text(step.timeout.unwrap_or(ASK_TIMEOUT));
+                let asked = state
+                    .leave
+                    .as_ref()
+                    .map_or(step.timeout, |_| Some(LEAVE_TIMEOUT));
+                let time = duration::text(asked.unwrap_or(ASK_TIMEOUT));
                 let line = format!("nobody answered within {time}");
                 self.fail(step, path, &line, false);
             }
@@ -506,6 +518,8 @@ impl Walk<'_> {
             until: None,
             call: None,
             result: Value::Null,
+            cut: None,
+            leave: None,
             line: String::new(),
             asked: false,
             votes: Vec::new(),
@@ -633,13 +647,14 @@ impl Walk<'_> {
     }
 
     fn call(&mut self, step: &Step, path: &str, call: &Use, with: Map<String, Value>) {
-        let changes = self
-            .vocabulary
-            .callables
-            .get(&call.name.value)
-            .is_none_or(|callable| callable.changes);
+        let callable = self.vocabulary.callables.get(&call.name.value);
+        let changes = callable.is_none_or(|callable| callable.changes);
         if changes && self.state.start.rehearsal {
-            let line = format!("would call {}", call_text(&call.name.value, &with));
+            let mut line = format!("would call {}", call_text(&call.name.value, &with));
+            let needs = callable.map_or(Role::Nobody, |callable| callable.needs);
+            if needs > self.state.start.role {
+                line.push_str(&format!("; a {needs} would have to agree"));
+            }
             self.end(path, Phase::Succeeded, Value::Null, line);
             return;
         }
@@ -684,7 +699,9 @@ impl Walk<'_> {
             state.phase = Phase::Running;
             state.until = None;
             state.attempt += 1;
-            state.votes.clear();
+            if state.leave.is_none() {
+                state.votes.clear();
+            }
         });
         // A condition that had no value is asked again; one that held, held for good.
         let known = self.state.steps.get(path).is_some_and(|s| s.call.is_some());
@@ -726,7 +743,7 @@ impl Walk<'_> {
             state.phase = phase;
             state.until = None;
             state.ended_at = Some(now);
-            state.result = super::bounded(result);
+            (state.result, state.cut) = super::bounded(result);
             state.line = crate::domain::timeline::cut(&line, 500);
         });
     }
@@ -802,6 +819,7 @@ pub(super) fn values(
         names.insert("verdict".into(), verdict.word().into());
     }
     let mut states = BTreeMap::new();
+    let mut cut = BTreeSet::new();
     let mut steps = Map::new();
     for (path, step) in &state.steps {
         let (id, own) = match path.find('[') {
@@ -819,6 +837,9 @@ pub(super) fn values(
             _ => continue,
         };
         states.insert(id.to_owned(), word);
+        if step.cut.is_some() {
+            cut.insert(id.to_owned());
+        }
         if step.phase == Phase::Succeeded {
             steps.insert(id.to_owned(), step.result.clone());
         }
@@ -832,7 +853,7 @@ pub(super) fn values(
         names.insert("item".into(), item);
         names.insert("index".into(), index.into());
     }
-    Values { names, states }
+    Values { names, states, cut }
 }
 
 /// The item of the innermost loop around.

@@ -9,8 +9,7 @@ use jiff::Timestamp;
 
 use super::advance::{Said, Wanted, advance, wanted};
 use super::event::{self, Decision, Finished, NotNow, Outcome};
-use super::state::{RunState, StepState, Stop, Verdict, Vote};
-use crate::domain::Role;
+use super::state::{Leave, RunState, StepState, Stop, Verdict, Vote};
 use crate::runbook::model::Runbook;
 use crate::runbook::vocabulary::Vocabulary;
 
@@ -145,6 +144,14 @@ impl<'r> Drive<'r> {
         }
     }
 
+    /// It can begin once somebody has given leave, whom the text asks until `until`.
+    pub fn leave_asked(&mut self, path: &str, leave: Leave, text: &str, until: Timestamp) {
+        if let Some(said) = event::leave_asked(&mut self.state, path, leave, text, until) {
+            self.said.push(said);
+            self.changed.insert(path.to_owned());
+        }
+    }
+
     /// It can never begin.
     pub fn refused(&mut self, path: &str, why: &str, now: Timestamp) {
         if event::started(&mut self.state, path) {
@@ -169,14 +176,8 @@ impl<'r> Drive<'r> {
     }
 
     /// Somebody answers a question of the run.
-    pub fn vote(
-        &mut self,
-        path: &str,
-        vote: Vote,
-        role: Role,
-        now: Timestamp,
-    ) -> Result<(), NotNow> {
-        let said = event::vote(self.runbook, &mut self.state, path, vote, role, now)?;
+    pub fn vote(&mut self, path: &str, vote: Vote, now: Timestamp) -> Result<(), NotNow> {
+        let said = event::vote(self.runbook, &mut self.state, path, vote, now)?;
         self.said.push(said);
         self.changed.insert(path.to_owned());
         Ok(())
@@ -191,7 +192,15 @@ impl<'r> Drive<'r> {
         reason: Option<&str>,
         now: Timestamp,
     ) -> Result<(), NotNow> {
-        let said = event::decide(&mut self.state, path, decision, by, reason, now)?;
+        let said = event::decide(
+            self.runbook,
+            &mut self.state,
+            path,
+            decision,
+            by,
+            reason,
+            now,
+        )?;
         self.said.push(said);
         self.changed.insert(path.to_owned());
         Ok(())

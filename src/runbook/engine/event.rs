@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::advance::{Said, failed, hold, values};
-use super::state::{Phase, RunState, StepState, Stop, Vote};
-use crate::domain::{Role, duration};
+use super::state::{Leave, Phase, RunState, StepState, Stop, Vote};
+use crate::domain::duration;
 use crate::runbook::model::{Runbook, Step, Use, Work};
 
 /// Why something can't be said at this moment; for the person who said it.
@@ -114,7 +114,8 @@ pub fn finished(
             failed(&mut own, &line, pause, held, now);
         }
         Outcome::Good { result, line } => {
-            let result = super::bounded(result);
+            let (result, cut) = super::bounded(result);
+            own.cut = cut;
             let holds = until.map(|until| {
                 let mut values = values(runbook, state, &suffix, None);
                 values.names.insert("result".into(), result.clone());
@@ -209,7 +210,6 @@ pub fn vote(
     state: &mut RunState,
     path: &str,
     vote: Vote,
-    role: Role,
     now: Timestamp,
 ) -> Result<Said, NotNow> {
     let unknown = || NotNow(format!("there is no step `{path}` in this run"));
@@ -219,11 +219,12 @@ pub fn vote(
     if own.phase != Phase::Asking {
         return Err(NotNow("this question has been answered already".into()));
     }
-    let needed = match &step.work {
-        Work::Ask { by, .. } | Work::Approve { by, .. } | Work::Manual { by, .. } => *by,
+    let needed = match (&step.work, &own.leave) {
+        (Work::Ask { by, .. } | Work::Approve { by, .. } | Work::Manual { by, .. }, _) => *by,
+        (Work::Use(_), Some(leave)) => leave.by,
         _ => return Err(unknown()),
     };
-    if role < needed {
+    if vote.role < needed {
         return Err(NotNow(format!("this needs the role {needed}")));
     }
     let said = Said::Step {
@@ -250,13 +251,7 @@ pub fn vote(
         }
         Work::Approve { count, other, .. } => {
             if vote.answer == "decline" {
-                let why = match &vote.note {
-                    Some(note) => format!("declined by {}: {note}", vote.by),
-                    None => format!("declined by {}", vote.by),
-                };
-                own.votes.push(vote);
-                // A no is a no: nobody is asked to retry it.
-                failed(own, &why, None, None, now);
+                declined(own, vote, now);
                 return Ok(said);
             }
             if *other && vote.by_id == starter {
@@ -274,9 +269,61 @@ pub fn vote(
                 succeeded(own, json!({"by": names}), &line, now);
             }
         }
+        Work::Use(_) if vote.answer == "decline" => declined(own, vote, now),
+        Work::Use(_) => {
+            if own
+                .leave
+                .as_ref()
+                .is_some_and(|leave| !leave.is_given_by(&vote, &starter))
+            {
+                return Err(NotNow(
+                    "who started the run can't give this leave: somebody else has to".into(),
+                ));
+            }
+            own.phase = Phase::Scheduled;
+            own.until = None;
+            own.line = format!("approved by {}", vote.by);
+            own.votes.push(vote);
+        }
         _ => return Err(unknown()),
     }
     Ok(said)
+}
+
+/// A no is a no: nobody is asked to retry it.
+fn declined(step: &mut StepState, vote: Vote, now: Timestamp) {
+    let why = match &vote.note {
+        Some(note) => format!("declined by {}: {note}", vote.by),
+        None => format!("declined by {}", vote.by),
+    };
+    step.votes.push(vote);
+    failed(step, &why, None, None, now);
+}
+
+/// A scheduled change is not the starter's to make: whoever gives leave is asked until `until`.
+pub fn leave_asked(
+    state: &mut RunState,
+    path: &str,
+    leave: Leave,
+    text: &str,
+    until: Timestamp,
+) -> Option<Said> {
+    let step = state.steps.get_mut(path)?;
+    if step.phase != Phase::Scheduled {
+        return None;
+    }
+    step.phase = Phase::Asking;
+    step.asked = true;
+    step.leave = Some(Leave {
+        attempt: step.attempt,
+        ..leave
+    });
+    step.votes.clear();
+    step.until = Some(until);
+    step.line = crate::domain::timeline::cut(text, 500);
+    Some(Said::Step {
+        path: path.to_owned(),
+    })
 }
 
 /// What is done about a step that failed.
@@ -290,6 +337,7 @@ pub enum Decision {
 
 /// Somebody decides about a step that failed.
 pub fn decide(
+    runbook: &Runbook,
     state: &mut RunState,
     path: &str,
     decision: &Decision,
@@ -302,6 +350,11 @@ pub fn decide(
     };
     if !step.is_held() {
         return Err(NotNow("this step waits for no decision any more".into()));
+    }
+    if *decision == Decision::Skip && !can_be_left_out(runbook, path) {
+        return Err(NotNow(
+            "an approval can't be left out: have it asked again, or stop the run".into(),
+        ));
     }
     match decision {
         Decision::Retry => {
@@ -324,6 +377,11 @@ pub fn decide(
     Ok(Said::Step {
         path: path.to_owned(),
     })
+}
+
+/// Whether somebody may leave the step out: what has to be approved is not done without.
+pub fn can_be_left_out(runbook: &Runbook, path: &str) -> bool {
+    !find(runbook, path).is_some_and(|(step, _)| matches!(step.work, Work::Approve { .. }))
 }
 
 /// Somebody ends the run early.

@@ -14,9 +14,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use advance::{Advance, Said, Wanted, advance, titles, wanted};
+pub use advance::{Advance, LEAVE_TIMEOUT, Said, Wanted, advance, titles, wanted};
 pub use drive::{Batch, Drive};
 pub use event::{
-    Decision, Finished, NotNow, Outcome, decide, finished, interrupted, queued, started, stop, vote,
+    Decision, Finished, NotNow, Outcome, can_be_left_out, decide, finished, interrupted,
+    leave_asked, queued, started, stop, vote,
 };
-pub use state::{Call, Phase, RunState, Start, StepState, Stop, Verdict, Vote, bounded};
+pub use state::{Call, Leave, Phase, RunState, Start, StepState, Stop, Verdict, Vote, bounded};

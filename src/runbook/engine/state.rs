@@ -6,6 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::domain::Role;
+use crate::runbook::model::{Runbook, Work};
+
 /// What a run was started with; never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Start {
@@ -15,6 +18,15 @@ pub struct Start {
     pub by_id: String,
     /// Name of who started it.
     pub by: String,
+    /// Their role then.
+    #[serde(default = "responder")]
+    pub role: Role,
+    /// The runs that called it, the nearest last.
+    #[serde(default)]
+    pub callers: Vec<i64>,
+    /// What had been approved in those before they called it.
+    #[serde(default)]
+    pub approvals: Vec<Vote>,
     /// The incident it belongs to: number and title.
     pub incident: Option<(i64, String)>,
     /// Changes are only told, not made.
@@ -23,6 +35,11 @@ pub struct Start {
     pub at: Timestamp,
     /// How long a failed step waits for somebody to retry or skip it, ms.
     pub hold_ms: u64,
+}
+
+/// Whoever could start or answer a run before roles were kept.
+fn responder() -> Role {
+    Role::Responder
 }
 
 /// A run.
@@ -125,6 +142,28 @@ pub struct Vote {
     pub answer: String,
     /// What was added.
     pub note: Option<String>,
+    /// The role of who answered.
+    #[serde(default = "responder")]
+    pub role: Role,
+}
+
+/// Whose leave a change needs that who started the run can't give.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leave {
+    /// At least this role.
+    pub by: Role,
+    /// Who started the run does not count.
+    pub other: bool,
+    /// The attempt at which it was asked for.
+    #[serde(default)]
+    pub attempt: u32,
+}
+
+impl Leave {
+    /// This answer gives it.
+    pub fn is_given_by(&self, vote: &Vote, starter: &str) -> bool {
+        vote.answer == "approve" && vote.role >= self.by && !(self.other && vote.by_id == starter)
+    }
 }
 
 /// A step of a run.
@@ -150,6 +189,12 @@ pub struct StepState {
     /// What it gave.
     #[serde(default)]
     pub result: Value,
+    /// What was left out of that, because it was too large: `lines 100 of 500`.
+    #[serde(default)]
+    pub cut: Option<String>,
+    /// Whose leave the change waits for, or waited for.
+    #[serde(default)]
+    pub leave: Option<Leave>,
     /// One line for people: what came of it, why it failed, what it waits for.
     #[serde(default)]
     pub line: String,
@@ -186,6 +231,32 @@ impl RunState {
         }
     }
 
+    /// What has been approved so far, in the runs that called it too: the answers to its `approve`
+    /// steps that succeeded.
+    pub fn approvals(&self, runbook: &Runbook) -> Vec<Vote> {
+        let own = self.steps.iter().filter(|(path, step)| {
+            let id = path.split('[').next().unwrap_or(path);
+            let own = runbook.step(id);
+            step.phase == Phase::Succeeded
+                && own.is_some_and(|step| matches!(step.work, Work::Approve { .. }))
+        });
+        let own = own.flat_map(|(_, step)| step.votes.clone());
+        self.start.approvals.iter().cloned().chain(own).collect()
+    }
+
+    /// Whether a scheduled change may begin: who started the run may do it, or somebody who may has
+    /// approved it, or something before it.
+    pub fn may(&self, runbook: &Runbook, path: &str, leave: &Leave) -> bool {
+        if self.start.role >= leave.by && !leave.other {
+            return true;
+        }
+        let given = self.steps.get(path).map_or(&[][..], |step| &step.votes);
+        self.approvals(runbook)
+            .iter()
+            .chain(given)
+            .any(|vote| leave.is_given_by(vote, &self.start.by_id))
+    }
+
     /// The paths that somebody has to decide on.
     pub fn held(&self) -> Vec<&str> {
         self.steps
@@ -199,36 +270,74 @@ impl RunState {
 /// Most bytes of a step's result as JSON.
 const MAX_RESULT: usize = 32 * 1024;
 
-/// The result, made smaller where it is too large: lists and texts are cut until it fits.
-pub fn bounded(value: Value) -> Value {
-    let mut value = value;
+/// The result, made smaller where it is too large: lists and texts are cut until it fits. Then also
+/// what was left out, for people: `lines 100 of 500, long texts`.
+pub fn bounded(value: Value) -> (Value, Option<String>) {
+    if value.to_string().len() <= MAX_RESULT {
+        return (value, None);
+    }
+    let (mut small, mut left_out) = (value, LeftOut::default());
     for (items, bytes) in [(100, 2_000), (30, 500), (10, 200), (3, 80), (0, 40)] {
-        if value.to_string().len() <= MAX_RESULT {
+        cut(&mut small, "items", items, bytes, &mut left_out);
+        if small.to_string().len() <= MAX_RESULT {
             break;
         }
-        cut(&mut value, items, bytes);
     }
-    value
+    (small, Some(left_out.words()))
 }
 
-fn cut(value: &mut Value, items: usize, bytes: usize) {
+/// What had to be left out of a result.
+#[derive(Default)]
+struct LeftOut {
+    /// Of the first list of each name, how many items are left of how many.
+    lists: BTreeMap<String, (usize, usize)>,
+    texts: bool,
+}
+
+impl LeftOut {
+    fn words(&self) -> String {
+        let lists = self.lists.iter().take(3);
+        let lists = lists.map(|(name, (left, of))| format!("{name} {left} of {of}"));
+        let texts = self.texts.then(|| "long texts".to_owned());
+        lists.chain(texts).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn cut(value: &mut Value, name: &str, items: usize, bytes: usize, left_out: &mut LeftOut) {
     match value {
         Value::String(text) if text.len() > bytes => {
             *text = crate::domain::timeline::cut(text, bytes);
+            left_out.texts = true;
         }
         Value::Array(list) => {
-            list.truncate(items);
+            if list.len() > items {
+                let counts = left_out.lists.entry(name.to_owned());
+                counts.or_insert((items, list.len())).0 = items;
+                if is_in_time(list) {
+                    list.drain(..list.len() - items);
+                } else {
+                    list.truncate(items);
+                }
+            }
             for item in list {
-                cut(item, items, bytes);
+                cut(item, name, items, bytes, left_out);
             }
         }
         Value::Object(fields) => {
-            for field in fields.values_mut() {
-                cut(field, items, bytes);
+            for (name, field) in fields {
+                cut(field, name, items, bytes, left_out);
             }
         }
         _ => {}
     }
+}
+
+/// Its items are in the order of their time: the last ones matter most.
+fn is_in_time(list: &[Value]) -> bool {
+    let at = |item: Option<&Value>| Some(item?.get("at")?.as_str()?.to_owned());
+    at(list.first())
+        .zip(at(list.last()))
+        .is_some_and(|(first, last)| first < last)
 }
 
 #[cfg(test)]
@@ -239,11 +348,16 @@ mod tests {
     fn a_large_result_is_cut_and_keeps_its_shape() {
         let line = serde_json::json!({"text": "x".repeat(1_000), "n": 1});
         let value = serde_json::json!({"count": 500, "lines": vec![line; 500]});
-        let small = bounded(value);
+        let (small, left_out) = bounded(value);
         assert!(small.to_string().len() <= MAX_RESULT);
+        assert_eq!(left_out.as_deref(), Some("lines 30 of 500, long texts"));
         assert_eq!(small["count"], 500);
         assert_eq!(small["lines"][0]["n"], 1);
+        let line = |n: i32| serde_json::json!({"at": format!("{n:04}"), "text": "x".repeat(400)});
+        let (small, _) =
+            bounded(serde_json::json!({"lines": (0..500).map(line).collect::<Vec<_>>()}));
+        assert_eq!(small["lines"].as_array().unwrap().last(), Some(&line(499)));
         let little = serde_json::json!({"a": [1, 2]});
-        assert_eq!(bounded(little.clone()), little);
+        assert_eq!(bounded(little.clone()), (little, None));
     }
 }

@@ -17,6 +17,7 @@ fn vocabulary() -> Vocabulary {
     let callable = |changes| Callable {
         summary: String::new(),
         changes,
+        needs: Role::Responder,
         params: json!({"type": "object"}),
         result: Type::Any,
     };
@@ -58,6 +59,9 @@ fn start(hold_ms: u64) -> Start {
         params,
         by_id: "U1".into(),
         by: "ana".into(),
+        role: Role::Responder,
+        callers: Vec::new(),
+        approvals: Vec::new(),
         incident: None,
         rehearsal: false,
         at: at(0),
@@ -305,12 +309,13 @@ fn a_probe_is_called_until_it_holds_or_it_is_too_late() {
     assert!(hand.drive.state().steps["w"].line.contains("within 30s"));
 }
 
-fn person(id: &str, answer: &str) -> Vote {
+fn person(id: &str, answer: &str, role: Role) -> Vote {
     Vote {
         by_id: id.into(),
         by: id.to_lowercase(),
         answer: answer.into(),
         note: None,
+        role,
     }
 }
 
@@ -322,7 +327,7 @@ fn approval_needs_enough_people_of_the_role_and_not_who_started() {
     let now = at(0);
     let drive = &mut hand.drive;
     let say = |drive: &mut Drive<'_>, who: &str, role| {
-        drive.vote("ok", person(who, "approve"), role, now)
+        drive.vote("ok", person(who, "approve", role), now)
     };
     assert!(say(drive, "U2", Role::Responder).is_err());
     assert!(say(drive, "U1", Role::Commander).is_err(), "who started it");
@@ -335,7 +340,7 @@ fn approval_needs_enough_people_of_the_role_and_not_who_started() {
     assert_eq!(hand.drive.state().steps["n"].line, "by u2, u3");
     let mut hand = Hand::with(&runbook, &vocabulary, start(60_000));
     hand.drive
-        .vote("ok", person("U2", "decline"), Role::Commander, now)
+        .vote("ok", person("U2", "decline", Role::Commander), now)
         .unwrap();
     hand.go();
     assert_eq!(
@@ -401,6 +406,125 @@ fn a_rehearsal_changes_nothing_and_tells_all() {
             .iter()
             .any(|said| matches!(said, Said::Notify { .. }))
     );
+}
+
+#[test]
+fn a_rehearsal_fails_only_where_a_run_would() {
+    for (on_failure, verdict) in [
+        ("continue", Verdict::Succeeded),
+        ("stop", Verdict::Failed),
+        ("{goto: b}", Verdict::Succeeded),
+    ] {
+        for inner in [
+            format!("    uses: service.stats\n    on_failure: {on_failure}\n"),
+            format!(
+                "    on_failure: {on_failure}\n    steps:\n      - id: s\n        uses: service.stats\n"
+            ),
+            format!("    for_each: '[1]'\n    on_failure: {on_failure}\n    uses: service.stats\n"),
+        ] {
+            let text = format!("name: a\nsteps:\n  - id: a\n{inner}  - id: b\n    note: b\n");
+            let (runbook, vocabulary) = (runbook(&text), vocabulary());
+            for rehearsal in [false, true] {
+                let mut start = start(0);
+                start.rehearsal = rehearsal;
+                let mut hand = Hand::with(&runbook, &vocabulary, start);
+                let called = hand.calls().remove(0);
+                hand.bad(called.split(' ').next().unwrap());
+                assert_eq!(hand.verdict(), Some(verdict), "{rehearsal}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_change_that_is_not_the_starters_waits_for_leave() {
+    let text = "name: a\nsteps:\n  - id: r\n    uses: service.restart\n    retry: {attempts: 2, delay: 5s}\n  - id: ok\n    approve: {text: 'more?', by: commander, timeout: 1m}\n  - id: s\n    uses: service.scale\n";
+    let (runbook, vocabulary) = (runbook(text), vocabulary());
+    let leave = |other| Leave {
+        by: Role::Commander,
+        other,
+        attempt: 0,
+    };
+    let mut hand = Hand::with(&runbook, &vocabulary, start(60_000));
+    let may =
+        |hand: &Hand<'_>, path: &str, other| hand.drive.state().may(&runbook, path, &leave(other));
+    assert!(!may(&hand, "r", false));
+    let until = at(1_800);
+    hand.drive.leave_asked("r", leave(false), "do it?", until);
+    hand.go();
+    assert_eq!(
+        (hand.phase("r"), hand.drive.wake()),
+        (Phase::Asking, Some(until))
+    );
+    assert_eq!(hand.calls(), [""; 0], "nothing begins without leave");
+    let now = at(0);
+    let responder = person("U2", "approve", Role::Responder);
+    assert!(hand.drive.vote("r", responder, now).is_err());
+    let yes = person("U2", "approve", Role::Commander);
+    hand.drive.vote("r", yes.clone(), now).unwrap();
+    hand.go();
+    assert!(may(&hand, "r", false) && may(&hand, "r", true) && !may(&hand, "s", false));
+    assert_eq!(hand.calls(), ["r service.restart"]);
+    hand.bad("r");
+    hand.wait(5);
+    assert!(
+        may(&hand, "r", false),
+        "an attempt more needs no further leave"
+    );
+    hand.calls();
+    hand.good("r", json!({}));
+    // What is approved by a step before it needs no leave either.
+    hand.drive.vote("ok", yes, at(5)).unwrap();
+    hand.go();
+    assert!(may(&hand, "s", false));
+
+    // No, or nobody: nothing is done.
+    let mut hand = Hand::with(&runbook, &vocabulary, start(60_000));
+    hand.drive.leave_asked("r", leave(true), "do it?", until);
+    let own = person("U1", "approve", Role::Commander);
+    assert!(
+        hand.drive.vote("r", own, now).is_err(),
+        "a second person is needed"
+    );
+    let no = person("U2", "decline", Role::Commander);
+    hand.drive.vote("r", no, now).unwrap();
+    hand.go();
+    assert_eq!(hand.verdict(), Some(Verdict::Failed));
+    let mut hand = Hand::with(&runbook, &vocabulary, start(60_000));
+    hand.drive.leave_asked("r", leave(false), "do it?", until);
+    hand.go();
+    hand.wait(1_800);
+    assert!(hand.drive.state().steps["r"].is_held());
+    assert!(hand.drive.state().steps["r"].line.contains("within 30m"));
+    assert_eq!(hand.calls(), [""; 0]);
+}
+
+#[test]
+fn an_approval_that_nobody_gave_can_not_be_left_out() {
+    let text = "name: a\nsteps:\n  - id: ok\n    approve: {text: 'cut it off?', timeout: 1m}\n  - id: r\n    uses: service.restart\n";
+    let (runbook, vocabulary) = (runbook(text), vocabulary());
+    let mut hand = Hand::with(&runbook, &vocabulary, start(600_000));
+    hand.wait(60);
+    let mut decide = |what: &Decision| hand.drive.decide("ok", what, "ana", None, at(60));
+    assert!(decide(&Decision::Skip).is_err());
+    decide(&Decision::Retry).unwrap();
+    hand.go();
+    assert_eq!(hand.phase("ok"), Phase::Asking);
+}
+
+#[test]
+fn a_result_that_was_cut_says_so() {
+    let text = "name: a\nsteps:\n  - id: s\n    uses: service.stats\n  - id: n\n    when: cut('s')\n    note: 'not all of ${{ steps.s.count }}'\n";
+    let (runbook, vocabulary) = (runbook(text), vocabulary());
+    let mut hand = Hand::new(&runbook, &vocabulary);
+    hand.calls();
+    hand.good(
+        "s",
+        json!({"count": 500, "lines": vec!["x".repeat(300); 500]}),
+    );
+    let cut = hand.drive.state().steps["s"].cut.clone();
+    assert_eq!(cut.as_deref(), Some("lines 100 of 500"));
+    assert_eq!(hand.drive.state().steps["n"].line, "not all of 500");
 }
 
 #[test]
@@ -766,8 +890,8 @@ impl Simulation<'_> {
                 if let Some(path) = asking.map(|(path, _)| path.clone()) {
                     let answers = ["approve", "decline", "a", "b", "done"];
                     let answer = answers[self.rng.random_range(0..answers.len())];
-                    let _ = drive.vote(&path, person("U2", answer), Role::Commander, now);
-                    let _ = drive.vote(&path, person("U2", answer), Role::Commander, now);
+                    let _ = drive.vote(&path, person("U2", answer, Role::Commander), now);
+                    let _ = drive.vote(&path, person("U2", answer, Role::Commander), now);
                 }
             }
             4 | 5 => {

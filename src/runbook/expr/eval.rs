@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -35,6 +35,8 @@ pub struct Values {
     pub names: Map<String, Value>,
     /// How each step that has ended ended: `succeeded`, `failed`, `skipped`.
     pub states: BTreeMap<String, &'static str>,
+    /// The steps whose result was too large and is not whole.
+    pub cut: BTreeSet<String>,
 }
 
 /// The value of an expression.
@@ -377,6 +379,9 @@ impl Evaluation<'_> {
         let first = &arguments[0];
         if asks_state(name) {
             let step = self.text(first, items)?;
+            if name == "cut" {
+                return Ok(Value::Bool(self.values.cut.contains(&step)));
+            }
             let state = self.values.states.get(step.as_str());
             return Ok(Value::Bool(state.is_some_and(|state| *state == name)));
         }

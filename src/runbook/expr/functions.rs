@@ -20,7 +20,7 @@ const fn f(name: &'static str, least: usize, most: usize, about: &'static str) -
 }
 
 /// All of them, by name.
-pub const FUNCTIONS: [Function; 29] = [
+pub const FUNCTIONS: [Function; 30] = [
     f("abs", 1, 1, "abs(number): without its sign"),
     f("all", 1, 1, "all(list): every item is true"),
     f("any", 1, 1, "any(list): some item is true"),
@@ -34,6 +34,12 @@ pub const FUNCTIONS: [Function; 29] = [
     ),
     f("bytes", 1, 1, "bytes(number): as text, such as `512 MiB`"),
     f("ceil", 1, 1, "ceil(number): rounded up"),
+    f(
+        "cut",
+        1,
+        1,
+        "cut('step'): the step's result was too large, and lists or texts in it are shortened",
+    ),
     f(
         "default",
         2,
@@ -107,7 +113,7 @@ pub(super) fn function(name: &str) -> Option<&'static Function> {
     FUNCTIONS.iter().find(|function| function.name == name)
 }
 
-/// Asks for the state of a step; its argument is the step's id.
+/// Asks for something about a step itself; its argument is the step's id.
 pub(super) fn asks_state(name: &str) -> bool {
-    matches!(name, "succeeded" | "failed" | "skipped")
+    matches!(name, "succeeded" | "failed" | "skipped" | "cut")
 }

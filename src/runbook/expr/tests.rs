@@ -30,6 +30,7 @@ fn values() -> Values {
             ("logs".to_owned(), "skipped"),
         ]
         .into(),
+        cut: ["stats".to_owned()].into(),
     }
 }
 
@@ -136,6 +137,7 @@ fn good_expressions_are_typed_and_have_values() {
             "succeeded('stats') and not succeeded('logs') and skipped('logs')",
             json!(true),
         ),
+        ("cut('stats') and not cut('logs')", json!(true)),
         ("1 + 2 * 3 - -4 % 3", json!(8)),
         ("7 / 2", json!(3.5)),
         ("(1 + 2) * 3 == 9 or false", json!(true)),

@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use self::words::{Style, words};
 use super::expr::text_of;
 use super::model::{Param, Runbook, Step, Trigger};
+use super::vocabulary::Vocabulary;
 use crate::domain::duration;
 
 pub use mermaid::mermaid;
 
 /// A procedure that a person can follow without the bot.
-pub fn markdown(runbook: &Runbook) -> String {
+pub fn markdown(runbook: &Runbook, vocabulary: &Vocabulary) -> String {
     let mut text = format!("# {}\n\n", one_line(&runbook.title));
     if !runbook.summary.is_empty() {
         text.push_str(&format!("{}\n\n", runbook.summary.trim()));
@@ -50,12 +51,12 @@ pub fn markdown(runbook: &Runbook) -> String {
         }
         text.push('\n');
     }
-    let numbers = numbers(runbook);
+    let known = Known::of(runbook, vocabulary);
     text.push_str("## Steps\n\n");
-    numbered(&runbook.steps, 0, &numbers, &mut text);
+    numbered(&runbook.steps, 0, &known, &mut text);
     if !runbook.finally.is_empty() {
         text.push_str("\n## At the end in any case\n\n");
-        numbered(&runbook.finally, 0, &numbers, &mut text);
+        numbered(&runbook.finally, 0, &known, &mut text);
     }
     text
 }
@@ -97,36 +98,47 @@ fn human(param: &Param, value: &serde_json::Value) -> String {
     }
 }
 
-fn numbered(steps: &[Step], depth: usize, numbers: &BTreeMap<String, String>, text: &mut String) {
+fn numbered(steps: &[Step], depth: usize, known: &Known<'_>, text: &mut String) {
     for (n, step) in steps.iter().enumerate() {
-        let line = words(step, Style::Markdown, numbers);
+        let line = words(step, Style::Markdown, known);
         text.push_str(&format!("{}{}. {line}\n", "   ".repeat(depth), n + 1));
-        numbered(step.inner(), depth + 1, numbers, text);
+        numbered(step.inner(), depth + 1, known, text);
     }
 }
 
 /// The steps with their numbers: `1.`, `2.`, `2.1.` …; each text is one line.
-pub fn outline(runbook: &Runbook) -> Vec<(String, String)> {
-    let numbers = numbers(runbook);
+pub fn outline(runbook: &Runbook, vocabulary: &Vocabulary) -> Vec<(String, String)> {
+    let known = Known::of(runbook, vocabulary);
     let mut lines = Vec::new();
-    list(&runbook.steps, "", &numbers, &mut lines);
+    list(&runbook.steps, "", &known, &mut lines);
     if !runbook.finally.is_empty() {
         lines.push((String::new(), "At the end in any case:".to_owned()));
-        list(&runbook.finally, "", &numbers, &mut lines);
+        list(&runbook.finally, "", &known, &mut lines);
     }
     lines
 }
 
-fn list(
-    steps: &[Step],
-    prefix: &str,
-    numbers: &BTreeMap<String, String>,
-    lines: &mut Vec<(String, String)>,
-) {
+fn list(steps: &[Step], prefix: &str, known: &Known<'_>, lines: &mut Vec<(String, String)>) {
     for (n, step) in steps.iter().enumerate() {
         let number = format!("{prefix}{}.", n + 1);
-        lines.push((number.clone(), words(step, Style::Plain, numbers)));
-        list(step.inner(), &number, numbers, lines);
+        lines.push((number.clone(), words(step, Style::Plain, known)));
+        list(step.inner(), &number, known, lines);
+    }
+}
+
+/// What steps in words need to know beside the step.
+struct Known<'a> {
+    /// The number of each step by its id, such as `2.1`.
+    numbers: BTreeMap<String, String>,
+    vocabulary: &'a Vocabulary,
+}
+
+impl<'a> Known<'a> {
+    fn of(runbook: &Runbook, vocabulary: &'a Vocabulary) -> Self {
+        Self {
+            numbers: numbers(runbook),
+            vocabulary,
+        }
     }
 }
 

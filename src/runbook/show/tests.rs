@@ -1,11 +1,29 @@
 use insta::assert_snapshot;
 
 use super::{markdown, mermaid, outline};
+use crate::domain::Role;
 use crate::runbook::model::Runbook;
 use crate::runbook::source::Source;
+use crate::runbook::types::Type;
+use crate::runbook::vocabulary::{Callable, Vocabulary};
 
 fn read(text: &str) -> Runbook {
     crate::runbook::read(&Source::new("x.yml", text)).unwrap()
+}
+
+/// Restarting needs a commander here.
+fn vocabulary() -> Vocabulary {
+    let restart = Callable {
+        summary: String::new(),
+        changes: true,
+        needs: Role::Commander,
+        params: serde_json::json!({}),
+        result: Type::Any,
+    };
+    Vocabulary {
+        callables: [("service.restart".to_owned(), restart)].into(),
+        ..Vocabulary::default()
+    }
 }
 
 /// Something of everything.
@@ -62,7 +80,7 @@ finally:
 
 #[test]
 fn a_person_can_follow_it_without_the_bot() {
-    assert_snapshot!(markdown(&read(FULL)), @r"
+    assert_snapshot!(markdown(&read(FULL), &vocabulary()), @r"
     # Something of everything
 
     Shows each kind of step.
@@ -84,7 +102,7 @@ fn a_person_can_follow_it_without_the_bot() {
        1. For each of `steps.look.replicas`: `service.logs` with service `api`, lines `50` → `steps.each`
        2. wait 2m
     3. 2 commanders other than who started it have to approve: Restart?; within 5m → `steps.agree`
-    4. `service.restart` with service `api`; within 10m → `steps.restart`
+    4. `service.restart` with service `api`; a commander has to agree; within 10m → `steps.restart`
     5. `service.status` with service `api`, again every 5s until `result.well`; within 5m; goes on if it fails → `steps.well`
     6. If `succeeded('well')`: say: All is well
     7. make sure that `not failed('look')`; otherwise: It could not be looked at
@@ -100,7 +118,7 @@ fn a_person_can_follow_it_without_the_bot() {
 
 #[test]
 fn in_chat_each_step_is_a_line_with_its_number() {
-    let lines: Vec<String> = outline(&read(FULL))
+    let lines: Vec<String> = outline(&read(FULL), &vocabulary())
         .into_iter()
         .map(|(number, text)| format!("{number} {text}"))
         .collect();
@@ -187,5 +205,5 @@ steps:
       if_a -->|no| s_a_if
       s_a_if --> finish
     "#);
-    assert!(markdown(&runbook).starts_with("# a | b # c\n"));
+    assert!(markdown(&runbook, &vocabulary()).starts_with("# a | b # c\n"));
 }

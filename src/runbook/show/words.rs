@@ -1,9 +1,7 @@
 //! Steps in words.
 
-use std::collections::BTreeMap;
-
-use super::one_line;
-use crate::domain::duration;
+use super::{Known, one_line};
+use crate::domain::{Role, duration};
 use crate::runbook::expr::text_of;
 use crate::runbook::model::{OnFailure, Step, Wait, Work};
 use crate::runbook::source::At;
@@ -31,8 +29,8 @@ impl Style {
     }
 }
 
-/// A step in words, on one line. `numbers`: the steps' numbers by id.
-pub(super) fn words(step: &Step, style: Style, numbers: &BTreeMap<String, String>) -> String {
+/// A step in words, on one line.
+pub(super) fn words(step: &Step, style: Style, known: &Known<'_>) -> String {
     let mut text = String::new();
     if let Some(condition) = &step.when {
         text.push_str(&format!("If {}: ", style.code(&condition.written)));
@@ -45,6 +43,12 @@ pub(super) fn words(step: &Step, style: Style, numbers: &BTreeMap<String, String
         text.push_str(": ");
     }
     text.push_str(&deed(step, style));
+    if let Work::Use(call) = &step.work
+        && let Some(callable) = known.vocabulary.callables.get(&call.name.value)
+        && callable.needs > Role::Responder
+    {
+        text.push_str(&format!("; a {} has to agree", callable.needs));
+    }
     if step.retry.attempts > 1 {
         text.push_str(&format!(
             "; up to {} attempts, {} apart{}",
@@ -64,7 +68,7 @@ pub(super) fn words(step: &Step, style: Style, numbers: &BTreeMap<String, String
         OnFailure::Stop => {}
         OnFailure::Continue => text.push_str("; goes on if it fails"),
         OnFailure::Goto(to) => {
-            let number = numbers.get(&to.value).unwrap_or(&to.value);
+            let number = known.numbers.get(&to.value).unwrap_or(&to.value);
             text.push_str(&format!("; if it fails, goes on at {number}"));
         }
     }

@@ -174,7 +174,8 @@ impl World {
         Some((id, run))
     }
 
-    /// The fault is in as long as the api runs the image that is at fault.
+    /// The fault is in as long as the api runs the image that is at fault; if that is what crashes,
+    /// the crashes end with it.
     fn settle_bad_deploy(&mut self) {
         let key = (Fault::BadDeploy, Some(Role::Api));
         let runs = self.of(Role::Api).any(Container::runs_bad);
@@ -183,6 +184,7 @@ impl World {
                 self.faults.insert(key, self.now);
             } else {
                 self.faults.remove(&key);
+                self.faults.remove(&(Fault::CrashLoop, Some(Role::Api)));
             }
             self.journal.changes += 1;
         }

@@ -176,6 +176,21 @@ async fn given_a_bad_deployment_then_a_rollback_ends_its_errors_and_a_restart_do
 }
 
 #[tokio::test]
+async fn given_a_new_image_that_crashes_then_a_rollback_ends_it_and_a_restart_does_not() {
+    let stack = stack();
+    stack.put_in(Fault::BadDeploy, None).unwrap();
+    stack.put_in(Fault::CrashLoop, Some("api")).unwrap();
+    stack.advance(Duration::from_mins(1));
+    assert!(!status(&stack, Role::Api).await.is_well());
+    assert!(restart(&stack, Role::Api).await.is_err());
+    let former = stack.versions(&service(Role::Api)).await.unwrap().remove(1);
+    let well = deploy(&stack, Role::Api, &former.image).await.unwrap();
+    assert!(well.is_well() && stack.faults().is_empty());
+    stack.advance(Duration::from_mins(1));
+    assert!(status(&stack, Role::Api).await.is_well());
+}
+
+#[tokio::test]
 async fn given_the_engine_is_gone_then_nothing_of_it_is_told() {
     let stack = stack();
     let api = service(Role::Api);

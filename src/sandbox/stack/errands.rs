@@ -185,6 +185,7 @@ async fn an_unknown_service_is_not_found_and_another_platform_s_is_refused() {
         "service `ledger` was not found on Simulated stack: it has frontend, api, postgres and redis"
     );
     stranger.target = Target::Container {
+        engine: None,
         name: "api".to_owned(),
     };
     assert!(stack.status(&stranger).await.unwrap_err().is_refusal());

@@ -102,7 +102,7 @@ impl Fault {
                 "2.5 times the requests: frontend latency and 503s rise; `scale frontend 4` relieves it."
             }
             Self::CrashLoop => {
-                "The process exits with code 1 about 2 s after each start; no restart helps: take it out, as a rolled-back configuration would."
+                "The process exits with code 1 about 2 s after each start; no restart helps: take it out, as a rolled-back configuration would. With `bad-deploy`: `rollback api`."
             }
             Self::SlowDatabase => {
                 "A runaway query keeps the disk busy: queries and api latency take seconds; `db locks` shows its session: `db cancel PID` ends it, as `restart postgres` does."

@@ -153,7 +153,10 @@ impl World {
         let hang = self.has(Fault::RestartHangs);
         let at = self.now;
         for i in 0..self.containers.len() {
-            let crashes = self.has_in(Fault::CrashLoop, self.containers[i].role);
+            // Where a new image is at fault, it is what crashes.
+            let crashes = self.has_in(Fault::CrashLoop, self.containers[i].role)
+                && (self.containers[i].runs_bad()
+                    || !self.has_in(Fault::BadDeploy, self.containers[i].role));
             let c = &mut self.containers[i];
             let role = c.role;
             if let Some(by) = c.pass(dt, hang, at, &mut self.journal) {

@@ -53,6 +53,7 @@ impl Platform for Stack {
         Ok(ServiceStats {
             taken_at: world.sampled_at(),
             replicas: world.of(role).filter_map(|c| c.sample.clone()).collect(),
+            note: None,
         })
     }
 

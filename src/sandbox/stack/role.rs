@@ -132,6 +132,7 @@ impl Role {
             health_url: None,
             check: Vec::new(),
             metrics: std::collections::BTreeMap::new(),
+            metrics_page: None,
             depends_on: self
                 .below()
                 .iter()

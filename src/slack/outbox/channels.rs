@@ -24,6 +24,8 @@ pub(super) const EVENT_TYPE: &str = "treasury_bot_message";
 pub(super) struct Channels {
     home: String,
     ids: Mutex<HashMap<String, String>>,
+    /// Channels that could not be posted to when last tried, each with Slack's reason.
+    lost: Mutex<HashMap<String, String>>,
 }
 
 impl Channels {
@@ -35,6 +37,7 @@ impl Channels {
                 format!("#{}", home.trim_start_matches('#'))
             },
             ids: Mutex::default(),
+            lost: Mutex::default(),
         }
     }
 
@@ -49,6 +52,21 @@ impl Channels {
             .get(channel)
             .cloned()
             .unwrap_or_else(|| channel.to_owned())
+    }
+
+    /// Why a channel could not be posted to when last tried, if so.
+    pub fn lost(&self, channel: &str) -> Option<String> {
+        lock(&self.lost).get(channel).cloned()
+    }
+
+    /// Remembers that a channel could not be posted to.
+    pub fn lose(&self, channel: &str, code: &str) {
+        lock(&self.lost).insert(channel.to_owned(), code.to_owned());
+    }
+
+    /// It can be posted to again.
+    pub fn regain(&self, channel: &str) {
+        lock(&self.lost).remove(channel);
     }
 
     /// Remembers which id a name has.

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::channels::{EVENT_TYPE, has_key};
+use super::routed::not_there;
 use super::{Failure, Outbox, Outcome, lock};
 use crate::domain::duration::between;
 use crate::domain::{Audience, Destination, Message, Place, Tone};
@@ -34,7 +35,21 @@ impl Outbox {
             return Ok(Outcome::Sent(Sent::default()));
         }
         if let (Some(channel), Some(ts)) = (&parcel.channel, &parcel.ts) {
+            if let Destination::Channel(wanted) = &parcel.outgoing.to
+                && let Some(code) = self.channels.lost(wanted)
+            {
+                let message = not_there(message, wanted, &code);
+                return self.edit(parcel, &place, &message, channel, ts).await;
+            }
             return self.edit(parcel, &place, message, channel, ts).await;
+        }
+        if let Destination::Channel(wanted) = &parcel.outgoing.to {
+            let (channel, ts) = self.post_routed(parcel, wanted, message).await?;
+            return Ok(Outcome::Sent(Sent {
+                channel: Some(channel),
+                ts: Some(ts),
+                via_response_url: false,
+            }));
         }
         if parcel.via_response_url {
             return self.edit_answer(parcel, &place, message).await;
@@ -58,6 +73,7 @@ impl Outbox {
                 None => Place::channel(self.channels.home()),
             },
             Destination::Home => Place::channel(self.channels.home()),
+            Destination::Channel(wanted) => Place::channel(self.channels.known(wanted)),
         })
     }
 

@@ -9,6 +9,7 @@ mod file;
 mod message;
 mod pace;
 mod room;
+mod routed;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

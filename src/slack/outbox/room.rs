@@ -29,6 +29,7 @@ impl Outbox {
             topic,
             members,
             announcement,
+            announced_in,
         } = &parcel.outgoing.content
         else {
             return Err(Failure::Never("not a room".into()));
@@ -56,7 +57,14 @@ impl Outbox {
                 lock(&self.furnished).insert(incident.0);
             }
         }
-        let sent = self.announce(parcel, announcement, place.as_ref()).await?;
+        let sent = self
+            .announce(
+                parcel,
+                announcement,
+                announced_in.as_deref(),
+                place.as_ref(),
+            )
+            .await?;
         if place.is_none()
             && let Sent {
                 channel: Some(channel),
@@ -170,11 +178,12 @@ impl Outbox {
         tolerate(all)
     }
 
-    /// Posts the announcement at home, or edits it, naming the room once there is one.
+    /// Posts the announcement at home or where it is wanted, or edits it, naming the room once there is one.
     async fn announce(
         &self,
         parcel: &Parcel,
         announcement: &Message,
+        wanted: Option<&str>,
         place: Option<&Place>,
     ) -> Result<Sent, Failure> {
         let mut message = announcement.clone();
@@ -190,8 +199,13 @@ impl Outbox {
             self.update(parcel, &message, channel, ts).await?;
             return Ok(Sent::default());
         }
-        let home = Place::channel(self.channels.home());
-        let (channel, ts) = self.post(parcel, &home, &message).await?;
+        let (channel, ts) = match wanted {
+            Some(wanted) => self.post_routed(parcel, wanted, &message).await?,
+            None => {
+                let home = Place::channel(self.channels.home());
+                self.post(parcel, &home, &message).await?
+            }
+        };
         Ok(Sent {
             channel: Some(channel),
             ts: Some(ts),

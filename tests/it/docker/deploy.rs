@@ -341,7 +341,7 @@ async fn what_can_not_be_deployed_is_refused_with_a_mend() {
     passing.host_config.as_mut().unwrap().auto_remove = Some(true);
     let name = stack.container("passing", 1);
     stack.start(&name, passing).await;
-    let alone = entry(Target::Container { name });
+    let alone = entry(Target::Container { engine: None, name });
     let error = stack
         .driver
         .deployable(&alone, &two.image)
@@ -367,7 +367,10 @@ async fn one_container_by_its_name_keeps_what_it_was_given() {
     stack.start(&name, of).await;
     // The reference has moved on since it was looked up: the id counts.
     stack.import("two", "CMD [\"/bin/other\"]").await;
-    let alone = entry(Target::Container { name: name.clone() });
+    let alone = entry(Target::Container {
+        engine: None,
+        name: name.clone(),
+    });
     let quiet = ProgressSink::none();
     let patience = patience(5, 20);
     let done = stack.driver.deploy(&alone, &two, patience, &quiet).await;

@@ -58,6 +58,7 @@ async fn a_status_shows_every_replica_by_number_and_no_one_off_container() {
     assert!(status.replicas.iter().all(|one| one.image == stack.image()));
 
     let alone = entry(Target::Container {
+        engine: None,
         name: names[2].clone(),
     });
     let status = stack.driver.status(&alone).await.unwrap();
@@ -85,7 +86,7 @@ async fn a_service_that_is_missing_names_those_that_are_there() {
     );
     // Neither the start of a name nor that of an id will do.
     for name in [format!("{}-web", stack.project), id[..12].to_owned()] {
-        let alone = entry(Target::Container { name });
+        let alone = entry(Target::Container { engine: None, name });
         let error = stack.driver.status(&alone).await.unwrap_err();
         assert!(matches!(error, PlatformError::NotFound { .. }), "{error}");
     }

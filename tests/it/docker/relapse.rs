@@ -45,7 +45,7 @@ async fn a_container_that_ends_a_second_after_its_restart_is_told_in_the_same_me
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite://{}", folder.path().join("bot.db").display());
     let docker: Arc<dyn Platform> = Arc::new(Docker::new(None).unwrap());
-    let catalogue = Catalogue::new(vec![service], [(PlatformKey::Docker, docker)]);
+    let catalogue = Catalogue::new(vec![service], [(PlatformKey::Docker(None), docker)]);
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let plan = plan(&sandbox, &Scenery::default(), listen, store, catalogue);
     let app = App::start(plan, CancellationToken::new()).await.unwrap();

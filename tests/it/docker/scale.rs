@@ -127,7 +127,10 @@ async fn what_can_not_be_copied_is_refused_with_a_mend() {
     stack.make(&stack.container("port", 1), body).await;
     let fixed = format!("{}fixed", stack.project);
     stack.start(&fixed, stack.body("fixed", 1, OBEYS)).await;
-    let alone = entry(Target::Container { name: fixed });
+    let alone = entry(Target::Container {
+        engine: None,
+        name: fixed,
+    });
     for (service, replicas, word) in [
         (stack.service("port"), 2, "48123"),
         (stack.service("fixed"), 2, "container_name"),

@@ -42,7 +42,14 @@ pub fn answer(state: &mut State, asked: &Asked<'_>, old: Option<&Value>) -> Answ
         }
         let empty = json!({"apiVersion": version, "kind": kind, "metadata": {}});
         let new = applied(&empty, &config, &manager, true, "").map_err(|status| *status)?;
-        let made = create(state, ask.kind, &ask.namespace, new, &manager, asked.dry_run())?;
+        let made = create(
+            state,
+            ask.kind,
+            &ask.namespace,
+            new,
+            &manager,
+            asked.dry_run(),
+        )?;
         return Ok(reply(201, &form(asked, &made)));
     };
     let new = applied(old, &config, &manager, ask.flag("force"), &ask.sub);
@@ -72,9 +79,8 @@ pub fn applied(
     let wanted = leaves(config, sub);
     let live = leaves(old, sub);
     let mut all = entries(old);
-    let own = |entry: &Entry| {
-        entry.manager == manager && entry.operation == "Apply" && entry.sub == sub
-    };
+    let own =
+        |entry: &Entry| entry.manager == manager && entry.operation == "Apply" && entry.sub == sub;
     let mut conflicts: BTreeMap<String, Vec<Path>> = BTreeMap::new();
     for entry in all.iter_mut().filter(|entry| !own(entry)) {
         let lost: BTreeSet<Path> = entry
@@ -103,7 +109,11 @@ pub fn applied(
     overlay(&mut new, config, "");
     let at = all.iter().position(own);
     let before = at.map(|at| all[at].paths.clone()).unwrap_or_default();
-    for path in before.iter().rev().filter(|path| !wanted.contains_key(*path)) {
+    for path in before
+        .iter()
+        .rev()
+        .filter(|path| !wanted.contains_key(*path))
+    {
         let others = all.iter().filter(|entry| !own(entry));
         let below: &[String] = match path.last().map(String::as_str) {
             Some(".") => &path[..path.len() - 1],
@@ -136,13 +146,18 @@ pub fn applied(
 
 fn conflict(conflicts: &BTreeMap<String, Vec<Path>>) -> Status {
     let total: usize = conflicts.values().map(Vec::len).sum();
-    let lines = conflicts.iter().map(|(name, paths)| match paths.as_slice() {
-        [one] => format!("conflict with {name}: {}", told(one)),
-        many => {
-            let paths: Vec<String> = many.iter().map(|path| format!("\n- {}", told(path))).collect();
-            format!("conflicts with {name}:{}", paths.concat())
-        }
-    });
+    let lines = conflicts
+        .iter()
+        .map(|(name, paths)| match paths.as_slice() {
+            [one] => format!("conflict with {name}: {}", told(one)),
+            many => {
+                let paths: Vec<String> = many
+                    .iter()
+                    .map(|path| format!("\n- {}", told(path)))
+                    .collect();
+                format!("conflicts with {name}:{}", paths.concat())
+            }
+        });
     let lines: Vec<String> = lines.collect();
     let noun = if total == 1 { "conflict" } else { "conflicts" };
     let message = format!("Apply failed with {total} {noun}: {}", lines.join("\n"));
@@ -173,7 +188,13 @@ fn overlay(target: &mut Value, config: &Value, field: &str) {
         }
         Value::Array(items) if field == "finalizers" => {
             let mut all = target.as_array().cloned().unwrap_or_default();
-            all.extend(items.iter().filter(|item| !all.contains(item)).cloned().collect::<Vec<_>>());
+            all.extend(
+                items
+                    .iter()
+                    .filter(|item| !all.contains(item))
+                    .cloned()
+                    .collect::<Vec<_>>(),
+            );
             *target = Value::Array(all);
         }
         Value::Array(items) if items.first().is_some_and(|one| keys(field, one).is_some()) => {

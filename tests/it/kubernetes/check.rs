@@ -19,7 +19,10 @@ pub fn object(kind: &Kind, object: &Value, old: Option<&Value>) -> Result<(), St
     let name = text(object, "/metadata/name");
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
     let ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    if name.len() > 253 || !name.chars().all(good) || !name.starts_with(ends) || !name.ends_with(ends)
+    if name.len() > 253
+        || !name.chars().all(good)
+        || !name.starts_with(ends)
+        || !name.ends_with(ends)
     {
         problems.push(invalid(
             "metadata.name",
@@ -61,8 +64,16 @@ pub fn object(kind: &Kind, object: &Value, old: Option<&Value>) -> Result<(), St
 
 fn invalid(field: &'static str, value: &str, told: &str) -> Problem {
     let quoted = value.parse::<i64>().is_err();
-    let value = if quoted { format!("{value:?}") } else { value.to_owned() };
-    (field, "FieldValueInvalid", format!("Invalid value: {value}: {told}"))
+    let value = if quoted {
+        format!("{value:?}")
+    } else {
+        value.to_owned()
+    };
+    (
+        field,
+        "FieldValueInvalid",
+        format!("Invalid value: {value}: {told}"),
+    )
 }
 
 fn typed(kind: &Kind, object: &Value) -> Result<(), Status> {
@@ -79,9 +90,7 @@ fn typed(kind: &Kind, object: &Value) -> Result<(), Status> {
         "events" => as_a::<api::core::v1::Event>(object),
         "networkpolicies" => as_a::<api::networking::v1::NetworkPolicy>(object),
         "poddisruptionbudgets" => as_a::<api::policy::v1::PodDisruptionBudget>(object),
-        "horizontalpodautoscalers" => {
-            as_a::<api::autoscaling::v2::HorizontalPodAutoscaler>(object)
-        }
+        "horizontalpodautoscalers" => as_a::<api::autoscaling::v2::HorizontalPodAutoscaler>(object),
         _ => Ok(()),
     };
     read.map_err(|error| {
@@ -106,7 +115,11 @@ fn labels(object: &Value, problems: &mut Vec<Problem>) {
     for (field, pointer, values) in [
         ("metadata.labels", "/metadata/labels", true),
         ("metadata.annotations", "/metadata/annotations", false),
-        ("spec.template.metadata.labels", "/spec/template/metadata/labels", true),
+        (
+            "spec.template.metadata.labels",
+            "/spec/template/metadata/labels",
+            true,
+        ),
         (
             "spec.template.metadata.annotations",
             "/spec/template/metadata/annotations",

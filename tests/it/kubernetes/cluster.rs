@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 use super::control::{self, Kubelet};
 use super::fault::{Access, Fault, Faults, Grant, Rights, Rule};
-use super::json::{seconds, text};
+use super::json::{list, seconds, text};
 use super::resource::Kind;
+use super::select::Labels;
 use super::serve;
 use super::store::{Key, Store};
 use super::write;
@@ -64,7 +65,8 @@ impl Shared {
         let done = act(&mut state);
         let version = state.store.version();
         drop(state);
-        self.changed.send_if_modified(|seen| std::mem::replace(seen, version) != version);
+        self.changed
+            .send_if_modified(|seen| std::mem::replace(seen, version) != version);
         done
     }
 }
@@ -98,15 +100,21 @@ impl Cluster {
             metrics: true,
         };
         for namespace in ["default", "kube-system"] {
-            create(&mut state, &json!({
-                "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}
-            }));
+            create(
+                &mut state,
+                &json!({
+                    "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}
+                }),
+            );
         }
         for node in ["node-1", "node-2"] {
-            create(&mut state, &json!({
-                "apiVersion": "v1", "kind": "Node",
-                "metadata": {"name": node, "labels": {"kubernetes.io/hostname": node}},
-            }));
+            create(
+                &mut state,
+                &json!({
+                    "apiVersion": "v1", "kind": "Node",
+                    "metadata": {"name": node, "labels": {"kubernetes.io/hostname": node}},
+                }),
+            );
         }
         let shared = Arc::new(Shared {
             changed: watch::Sender::new(state.store.version()),
@@ -156,9 +164,12 @@ impl Cluster {
             let namespace = text(object, "/metadata/namespace");
             let key = Key::new("namespaces", "", namespace);
             if !namespace.is_empty() && state.store.get(&key).is_none() {
-                create(state, &json!({
-                    "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}
-                }));
+                create(
+                    state,
+                    &json!({
+                        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}
+                    }),
+                );
             }
             create(state, object)
         })
@@ -183,7 +194,9 @@ impl Cluster {
         let key = Key::new(plural, namespace, name);
         let found = self.with(|state| {
             let present = state.store.get(&key).is_some();
-            state.store.modify(&key, |object| super::patch::merge(object, patch));
+            state
+                .store
+                .modify(&key, |object| super::patch::merge(object, patch));
             present
         });
         assert!(found, "{key:?} is not there");
@@ -267,9 +280,7 @@ impl Cluster {
     pub fn writes(&self, resource: &str) -> Vec<Access> {
         let mut all = self.access();
         all.retain(|one| {
-            one.is_write()
-                && one.code < 400
-                && (resource.is_empty() || one.resource == resource)
+            one.is_write() && one.code < 400 && (resource.is_empty() || one.resource == resource)
         });
         all
     }
@@ -310,11 +321,35 @@ impl Cluster {
     pub fn log(&self, namespace: &str, pod: &str, lines: &[(jiff::Timestamp, &str)]) {
         self.with(|state| {
             let key = Key::new("pods", namespace, pod);
-            let object = state.store.get(&key).unwrap_or_else(|| panic!("no pod {pod}"));
+            let object = state
+                .store
+                .get(&key)
+                .unwrap_or_else(|| panic!("no pod {pod}"));
             let uid = text(object, "/metadata/uid").to_owned();
             let container = text(object, "/spec/containers/0/name").to_owned();
             state.kubelet.log(&uid, &container, lines);
         });
+    }
+
+    /// Others reach the service: one of its endpoints is a pod that network policies let be reached.
+    /// Of the rules it only counts whether there are any.
+    pub fn reaches(&self, namespace: &str, service: &str) -> bool {
+        let endpoints = self
+            .get("endpoints", namespace, service)
+            .unwrap_or_default();
+        let policies = self.list("networkpolicies", namespace);
+        list(&endpoints, "/subsets/0/addresses").iter().any(|one| {
+            let name = text(one, "/targetRef/name");
+            let pod = self.get("pods", namespace, name).unwrap_or_default();
+            let mut concern = policies.iter().filter(|policy| {
+                let types = list(policy, "/spec/policyTypes");
+                let selector = Labels::of(&policy["spec"]["podSelector"]);
+                types.contains(&json!("Ingress")) && selector.matches(&pod)
+            });
+            let mut rules = concern.clone();
+            concern.next().is_none()
+                || rules.any(|policy| !list(policy, "/spec/ingress").is_empty())
+        })
     }
 
     /// An event of a pod or a workload, as its kubelet or controller writes it.
@@ -351,7 +386,14 @@ fn create(state: &mut State, object: &Value) -> Value {
     let kind = Kind::named(text(object, "/apiVersion"), text(object, "/kind"));
     let kind = kind.unwrap_or_else(|| panic!("unknown kind: {object}"));
     let namespace = text(object, "/metadata/namespace").to_owned();
-    let made = write::create(state, kind, &namespace, object.clone(), "kubectl-create", false);
+    let made = write::create(
+        state,
+        kind,
+        &namespace,
+        object.clone(),
+        "kubectl-create",
+        false,
+    );
     let made = made.unwrap_or_else(|status| panic!("{}", status.message));
     (*made).clone()
 }

@@ -13,7 +13,11 @@ pub fn fill(kind: &Kind, object: &mut Value) {
         "deployments" => {
             workload(object);
             default(object, &["spec", "progressDeadlineSeconds"], json!(600));
-            default(object, &["spec", "strategy", "type"], json!("RollingUpdate"));
+            default(
+                object,
+                &["spec", "strategy", "type"],
+                json!("RollingUpdate"),
+            );
             if text(object, "/spec/strategy/type") == "RollingUpdate" {
                 for limit in ["maxSurge", "maxUnavailable"] {
                     let path = &["spec", "strategy", "rollingUpdate", limit];
@@ -27,9 +31,17 @@ pub fn fill(kind: &Kind, object: &mut Value) {
         }
         "statefulsets" => {
             workload(object);
-            default(object, &["spec", "podManagementPolicy"], json!("OrderedReady"));
+            default(
+                object,
+                &["spec", "podManagementPolicy"],
+                json!("OrderedReady"),
+            );
             default(object, &["spec", "serviceName"], json!(""));
-            default(object, &["spec", "updateStrategy", "type"], json!("RollingUpdate"));
+            default(
+                object,
+                &["spec", "updateStrategy", "type"],
+                json!("RollingUpdate"),
+            );
             if text(object, "/spec/updateStrategy/type") == "RollingUpdate" {
                 let path = &["spec", "updateStrategy", "rollingUpdate", "partition"];
                 default(object, path, json!(0));
@@ -37,7 +49,11 @@ pub fn fill(kind: &Kind, object: &mut Value) {
         }
         "daemonsets" => {
             default(object, &["spec", "revisionHistoryLimit"], json!(10));
-            default(object, &["spec", "updateStrategy", "type"], json!("RollingUpdate"));
+            default(
+                object,
+                &["spec", "updateStrategy", "type"],
+                json!("RollingUpdate"),
+            );
             if text(object, "/spec/updateStrategy/type") == "RollingUpdate" {
                 let path = &["spec", "updateStrategy", "rollingUpdate"];
                 super::json::default(object, &[path.as_slice(), &["maxSurge"]].concat(), json!(0));
@@ -53,7 +69,10 @@ pub fn fill(kind: &Kind, object: &mut Value) {
         "services" => {
             default(object, &["spec", "type"], json!("ClusterIP"));
             default(object, &["spec", "sessionAffinity"], json!("None"));
-            if let Some(ports) = object.pointer_mut("/spec/ports").and_then(Value::as_array_mut) {
+            if let Some(ports) = object
+                .pointer_mut("/spec/ports")
+                .and_then(Value::as_array_mut)
+            {
                 for port in ports {
                     default(port, &["protocol"], json!("TCP"));
                     let number = port["port"].clone();
@@ -99,7 +118,11 @@ fn template(object: &mut Value, path: &[&str]) {
         let pull = if newest { "Always" } else { "IfNotPresent" };
         default(container, &["imagePullPolicy"], json!(pull));
         default(container, &["resources"], json!({}));
-        default(container, &["terminationMessagePath"], json!("/dev/termination-log"));
+        default(
+            container,
+            &["terminationMessagePath"],
+            json!("/dev/termination-log"),
+        );
         default(container, &["terminationMessagePolicy"], json!("File"));
         if let Some(ports) = container.get_mut("ports").and_then(Value::as_array_mut) {
             for port in ports {
@@ -145,7 +168,10 @@ fn quality(pod: &Value) -> &'static str {
         .iter()
         .map(|one| (&one["resources"]["limits"], &one["resources"]["requests"]));
     let limits: Vec<_> = limits.collect();
-    if limits.iter().all(|(limits, requests)| limits.is_null() && requests.is_null()) {
+    if limits
+        .iter()
+        .all(|(limits, requests)| limits.is_null() && requests.is_null())
+    {
         "BestEffort"
     } else if limits
         .iter()

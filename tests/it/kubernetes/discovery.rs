@@ -21,11 +21,14 @@ fn plain(code: u16, text: &'static str) -> Response<Body> {
 pub fn health(path: &str) -> Option<Response<Body>> {
     match path {
         "/healthz" | "/livez" | "/readyz" => Some(plain(200, "ok")),
-        "/version" => Some(reply(200, &json!({
-            "major": "1", "minor": "33", "gitVersion": "v1.33.1", "gitCommit": "emulated",
-            "gitTreeState": "clean", "buildDate": "2025-05-15T08:19:08Z",
-            "goVersion": "go1.24.2", "compiler": "gc", "platform": "linux/amd64",
-        }))),
+        "/version" => Some(reply(
+            200,
+            &json!({
+                "major": "1", "minor": "33", "gitVersion": "v1.33.1", "gitCommit": "emulated",
+                "gitTreeState": "clean", "buildDate": "2025-05-15T08:19:08Z",
+                "goVersion": "go1.24.2", "compiler": "gc", "platform": "linux/amd64",
+            }),
+        )),
         _ => None,
     }
 }
@@ -39,19 +42,25 @@ fn kinds(metrics: bool) -> impl Iterator<Item = &'static Kind> {
 pub fn answer(path: &str, metrics: bool) -> Response<Body> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     match parts.as_slice() {
-        ["api"] => reply(200, &json!({
-            "kind": "APIVersions", "versions": ["v1"],
-            "serverAddressByClientCIDRs": [
-                {"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1:6443"}
-            ],
-        })),
+        ["api"] => reply(
+            200,
+            &json!({
+                "kind": "APIVersions", "versions": ["v1"],
+                "serverAddressByClientCIDRs": [
+                    {"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1:6443"}
+                ],
+            }),
+        ),
         ["apis"] => {
             let groups: BTreeSet<(&str, &str)> = kinds(metrics)
                 .filter(|kind| !kind.group.is_empty())
                 .map(|kind| (kind.group, kind.version))
                 .collect();
             let groups: Vec<Value> = groups.into_iter().map(group).collect();
-            reply(200, &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
+            reply(
+                200,
+                &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}),
+            )
         }
         ["apis", name] => match kinds(metrics).find(|kind| kind.group == *name) {
             Some(kind) => {
@@ -128,7 +137,10 @@ fn resources(group: &str, version: &str, metrics: bool) -> Response<Body> {
     } else {
         format!("{group}/{version}")
     };
-    reply(200, &json!({
-        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": all,
-    }))
+    reply(
+        200,
+        &json!({
+            "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": all,
+        }),
+    )
 }

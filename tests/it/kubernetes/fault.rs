@@ -72,7 +72,11 @@ impl Grant {
     /// Of a rule of a Role as it is written in YAML or JSON.
     pub fn of(namespace: Option<&str>, rule: &Value) -> Self {
         let words = |key: &str| {
-            let all = rule.get(key).and_then(Value::as_array).into_iter().flatten();
+            let all = rule
+                .get(key)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
             all.filter_map(Value::as_str).map(str::to_owned).collect()
         };
         Self {
@@ -131,12 +135,18 @@ impl Rights {
         let resource = ask.resource();
         let (namespace, name) = (&ask.namespace, &ask.name);
         // A request for a namespace by its name is authorised within that namespace.
-        let within = if ask.kind.plural == "namespaces" { name } else { namespace };
+        let within = if ask.kind.plural == "namespaces" {
+            name
+        } else {
+            namespace
+        };
         if self.allow(verb, ask.kind.group, &resource, within, name) {
             return Ok(());
         }
         let user = &self.user;
-        Err(Status::forbidden(ask.kind, name, user, verb, &resource, within))
+        Err(Status::forbidden(
+            ask.kind, name, user, verb, &resource, within,
+        ))
     }
 }
 

@@ -27,7 +27,11 @@ const UNOWNED: [&str; 11] = [
 /// By which fields the items of a list are told apart; `None` for lists that are one value.
 pub fn keys(field: &str, item: &Value) -> Option<&'static [&'static str]> {
     match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env"
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "volumes"
+        | "env"
         | "imagePullSecrets" => Some(&["name"]),
         "ports" if item.get("containerPort").is_some() => Some(&["containerPort", "protocol"]),
         "ports" if item.get("port").is_some() => Some(&["port", "protocol"]),
@@ -42,7 +46,13 @@ pub fn keys(field: &str, item: &Value) -> Option<&'static [&'static str]> {
 pub fn item_key(keys: &[&str], item: &Value) -> String {
     let named = keys.iter().map(|key| {
         let value = item.get(*key).cloned();
-        let value = value.unwrap_or_else(|| if *key == "protocol" { json!("TCP") } else { json!("") });
+        let value = value.unwrap_or_else(|| {
+            if *key == "protocol" {
+                json!("TCP")
+            } else {
+                json!("")
+            }
+        });
         ((*key).to_owned(), value)
     });
     format!("k:{}", Value::Object(named.collect()))
@@ -194,9 +204,9 @@ pub fn track(old: Option<&Value>, new: &mut Value, manager: &str, sub: &str) {
             .paths
             .retain(|path| !written.contains(path) && !removed.contains(path));
     }
-    let own = all.iter_mut().find(|entry| {
-        entry.manager == manager && entry.operation == "Update" && entry.sub == sub
-    });
+    let own = all
+        .iter_mut()
+        .find(|entry| entry.manager == manager && entry.operation == "Update" && entry.sub == sub);
     if let Some(own) = own {
         own.paths.extend(written);
         own.time = now();
@@ -220,7 +230,10 @@ pub fn told(path: &Path) -> String {
             format!(".{field}")
         } else if let Some(key) = part.strip_prefix("k:") {
             let key: Map<String, Value> = serde_json::from_str(key).unwrap_or_default();
-            let pairs: Vec<String> = key.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let pairs: Vec<String> = key
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
             format!("[{}]", pairs.join(","))
         } else if let Some(value) = part.strip_prefix("v:") {
             format!("[{value}]")

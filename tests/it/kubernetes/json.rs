@@ -61,7 +61,11 @@ pub fn default(value: &mut Value, path: &[&str], to: Value) {
 
 /// A count as Kubernetes writes it: left out where it is 0.
 pub fn count(value: usize) -> Value {
-    if value == 0 { Value::Null } else { json!(value) }
+    if value == 0 {
+        Value::Null
+    } else {
+        json!(value)
+    }
 }
 
 /// An object without the keys whose value is `Null`.
@@ -92,7 +96,9 @@ pub fn age(time: &str) -> f64 {
     let Ok(at) = time.parse::<Timestamp>() else {
         return 0.0;
     };
-    (Timestamp::now() - at).total(jiff::Unit::Second).unwrap_or(0.0)
+    (Timestamp::now() - at)
+        .total(jiff::Unit::Second)
+        .unwrap_or(0.0)
 }
 
 /// The object's own controller: the reference with `controller: true`.

@@ -18,7 +18,9 @@ use super::store::Key;
 /// The container whose log is asked for.
 fn container(pod: &Value, asked: &str) -> Result<String, Status> {
     let name = text(pod, "/metadata/name");
-    let all = list(pod, "/spec/containers").iter().map(|one| text(one, "/name"));
+    let all = list(pod, "/spec/containers")
+        .iter()
+        .map(|one| text(one, "/name"));
     let all: Vec<&str> = all.collect();
     match (asked, all.as_slice()) {
         ("", [one]) => Ok((*one).to_owned()),
@@ -48,7 +50,11 @@ fn lines(
         .and_then(|one| one.pointer("/state/waiting/reason").and_then(Value::as_str));
     if previous {
         // While it waits, the run that ended last is the previous one.
-        let ended = if waiting.is_some() { runs.len() } else { runs.len().saturating_sub(1) };
+        let ended = if waiting.is_some() {
+            runs.len()
+        } else {
+            runs.len().saturating_sub(1)
+        };
         return runs[..ended].last().cloned().ok_or_else(|| {
             Status::bad_request(format!(
                 "previous terminated container \"{container}\" in pod \"{name}\" not found"
@@ -75,7 +81,10 @@ fn since(ask: &Ask) -> Result<Option<Timestamp>, Status> {
         Status::plain(
             422,
             "Invalid",
-            format!("PodLogOptions \"{}\" is invalid: {field}: Invalid value: {value}", ask.name),
+            format!(
+                "PodLogOptions \"{}\" is invalid: {field}: Invalid value: {value}",
+                ask.name
+            ),
         )
     };
     let (time, seconds) = (ask.word("sinceTime"), ask.word("sinceSeconds"));
@@ -125,7 +134,10 @@ pub fn answer(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
     if let Ok(tail) = ask.word("tailLines").parse::<usize>() {
         found.drain(..found.len().saturating_sub(tail));
     }
-    let body: String = found.iter().map(|(at, line)| shown(ask, *at, line)).collect();
+    let body: String = found
+        .iter()
+        .map(|(at, line)| shown(ask, *at, line))
+        .collect();
     if ask.flag("follow") && !ask.flag("previous") {
         let uid = text(&pod, "/metadata/uid").to_owned();
         return Ok(follow(shared, ask.clone(), body, (uid, container, all)));
@@ -158,9 +170,14 @@ fn follow(
             let state = shared.lock();
             let runs = state.kubelet.runs(&uid, &container);
             next = (runs.len() == run).then(|| {
-                let fresh = runs.last().map_or(&[][..], |lines| &lines[seen.min(lines.len())..]);
+                let fresh = runs
+                    .last()
+                    .map_or(&[][..], |lines| &lines[seen.min(lines.len())..]);
                 seen += fresh.len();
-                fresh.iter().map(|(at, line)| shown(&ask, *at, line)).collect()
+                fresh
+                    .iter()
+                    .map(|(at, line)| shown(&ask, *at, line))
+                    .collect()
             });
         }
     });

@@ -54,7 +54,10 @@ pub fn answer(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
             })
         });
         let nodes: Vec<Value> = nodes.collect();
-        return Ok(reply(200, &with_kind(json!({"metadata": {}, "items": nodes}), "NodeMetricsList")));
+        return Ok(reply(
+            200,
+            &with_kind(json!({"metadata": {}, "items": nodes}), "NodeMetricsList"),
+        ));
     }
     if !ask.name.is_empty() {
         let key = Key::new("pods", &ask.namespace, &ask.name);

@@ -41,5 +41,5 @@ mod write;
 
 pub use cluster::{Cluster, TOKEN};
 pub use control::{Behaviour, End};
-pub use fault::{Access, Fault, Grant};
+pub use fault::{Fault, Grant};
 pub use store::Store;

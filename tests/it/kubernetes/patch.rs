@@ -50,8 +50,13 @@ pub fn merge(target: &mut Value, patch: &Value) {
 fn merge_key(field: &str, items: &[Value]) -> Option<&'static str> {
     let has = |key: &str| items.iter().any(|item| item.get(key).is_some());
     match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "env"
-        | "imagePullSecrets" | "secrets" => Some("name"),
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "volumes"
+        | "env"
+        | "imagePullSecrets"
+        | "secrets" => Some("name"),
         "ports" if has("containerPort") => Some("containerPort"),
         "ports" if has("port") => Some("port"),
         "volumeMounts" => Some("mountPath"),
@@ -102,7 +107,9 @@ fn strategic(target: &mut Value, patch: &Value) {
 }
 
 fn list(target: &mut Map<String, Value>, field: &str, items: &[Value]) {
-    let whole = items.iter().any(|item| item == &json!({"$patch": "replace"}));
+    let whole = items
+        .iter()
+        .any(|item| item == &json!({"$patch": "replace"}));
     let mut items: Vec<Value> = items.to_vec();
     items.retain(|item| item != &json!({"$patch": "replace"}));
     let present = target.entry(field).or_insert_with(|| json!([]));

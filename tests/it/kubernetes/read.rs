@@ -62,11 +62,7 @@ fn go_on(token: &str) -> Option<(u64, String, String)> {
     let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let token: Value = serde_json::from_slice(&engine.decode(token).ok()?).ok()?;
     let (namespace, name) = token["start"].as_str()?.split_once('/')?;
-    Some((
-        token["rv"].as_u64()?,
-        namespace.to_owned(),
-        name.to_owned(),
-    ))
+    Some((token["rv"].as_u64()?, namespace.to_owned(), name.to_owned()))
 }
 
 pub fn list(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
@@ -110,7 +106,11 @@ pub fn list(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
     });
     let left: Vec<_> = left.collect();
     let limit = ask.word("limit").parse::<usize>().unwrap_or(0);
-    let taken = if limit == 0 { left.len() } else { limit.min(left.len()) };
+    let taken = if limit == 0 {
+        left.len()
+    } else {
+        limit.min(left.len())
+    };
     let mut metadata = json!({"resourceVersion": version.to_string()});
     if taken < left.len() {
         let last = left[taken - 1].0;
@@ -137,7 +137,10 @@ pub fn list(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
     });
     let items: Vec<Value> = items.collect();
     let (kind, version) = if metadata_only(asked.accept) {
-        ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned())
+        (
+            "PartialObjectMetadataList".to_owned(),
+            "meta.k8s.io/v1".to_owned(),
+        )
     } else {
         (format!("{}List", ask.kind.kind), ask.kind.api_version())
     };

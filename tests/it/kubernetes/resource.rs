@@ -37,9 +37,9 @@ impl Kind {
 
     /// The kind of a group and a plural.
     pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Self> {
-        KINDS.iter().find(|kind| {
-            kind.group == group && kind.version == version && kind.plural == plural
-        })
+        KINDS
+            .iter()
+            .find(|kind| kind.group == group && kind.version == version && kind.plural == plural)
     }
 
     /// The kind that is kept under this plural.
@@ -76,7 +76,11 @@ const fn kind(
     }
 }
 
-const fn workload(plural: &'static str, name: &'static str, short: &'static [&'static str]) -> Kind {
+const fn workload(
+    plural: &'static str,
+    name: &'static str,
+    short: &'static [&'static str],
+) -> Kind {
     Kind {
         status: true,
         scale: true,
@@ -108,7 +112,13 @@ const fn of_the_cluster(kind: Kind) -> Kind {
 
 /// All of them. Both event kinds are kept as the first one.
 pub static KINDS: &[Kind] = &[
-    with_status(of_the_cluster(kind("", "v1", "namespaces", "Namespace", &["ns"]))),
+    with_status(of_the_cluster(kind(
+        "",
+        "v1",
+        "namespaces",
+        "Namespace",
+        &["ns"],
+    ))),
     with_status(of_the_cluster(kind("", "v1", "nodes", "Node", &["no"]))),
     with_status(kind("", "v1", "pods", "Pod", &["po"])),
     with_status(kind("", "v1", "services", "Service", &["svc"])),
@@ -124,7 +134,13 @@ pub static KINDS: &[Kind] = &[
         scale: false,
         ..workload("daemonsets", "DaemonSet", &["ds"])
     },
-    kind("apps", "v1", "controllerrevisions", "ControllerRevision", &[]),
+    kind(
+        "apps",
+        "v1",
+        "controllerrevisions",
+        "ControllerRevision",
+        &[],
+    ),
     with_status(kind(
         "autoscaling",
         "v2",
@@ -160,7 +176,13 @@ pub static KINDS: &[Kind] = &[
 /// The kinds of the metrics API, which keeps nothing.
 pub static METRICS: [Kind; 2] = [
     kind("metrics.k8s.io", "v1beta1", "pods", "PodMetrics", &[]),
-    of_the_cluster(kind("metrics.k8s.io", "v1beta1", "nodes", "NodeMetrics", &[])),
+    of_the_cluster(kind(
+        "metrics.k8s.io",
+        "v1beta1",
+        "nodes",
+        "NodeMetrics",
+        &[],
+    )),
 ];
 
 /// The kind of access reviews, which keeps nothing.

@@ -47,7 +47,10 @@ impl Labels {
         for one in list(selector, "/matchExpressions") {
             let key = text(one, "/key").to_owned();
             let values = list(one, "/values").iter();
-            let values = values.filter_map(Value::as_str).map(str::to_owned).collect();
+            let values = values
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect();
             needs.push(match text(one, "/operator") {
                 "In" => Need::In(key, values),
                 "NotIn" => Need::NotIn(key, values),
@@ -64,7 +67,11 @@ impl Labels {
     }
 
     pub fn matches(&self, object: &Value) -> bool {
-        let label = |key: &String| object["metadata"]["labels"].get(key).and_then(Value::as_str);
+        let label = |key: &String| {
+            object["metadata"]["labels"]
+                .get(key)
+                .and_then(Value::as_str)
+        };
         let has = |values: &[String], value: &str| values.iter().any(|one| one == value);
         self.0.iter().all(|need| match need {
             Need::In(key, values) => label(key).is_some_and(|value| has(values, value)),

@@ -82,7 +82,9 @@ pub fn json(code: u16, body: &Value) -> Response<Body> {
 fn refusal(status: &Status) -> Response<Body> {
     let mut response = json(status.code, &status.body());
     if let Some(after) = status.details["retryAfterSeconds"].as_u64() {
-        response.headers_mut().insert(header::RETRY_AFTER, after.into());
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, after.into());
     }
     response
 }
@@ -202,7 +204,11 @@ impl Asked<'_> {
         match self.ask.word("fieldManager") {
             "" => {
                 let product = self.user_agent.split('/').next().unwrap_or("");
-                let product = if product.is_empty() { "unknown" } else { product };
+                let product = if product.is_empty() {
+                    "unknown"
+                } else {
+                    product
+                };
                 product.to_owned()
             }
             manager => manager.to_owned(),

@@ -81,9 +81,9 @@ impl Status {
         let message = format!("{what} \"{name}\" is invalid: {told}");
         let mut status = Self::about(kind, name, 422, "Invalid", message);
         status.details["kind"] = json!(kind.kind);
-        let causes = problems.iter().map(|(field, reason, what)| {
-            json!({"reason": reason, "message": what, "field": field})
-        });
+        let causes = problems.iter().map(
+            |(field, reason, what)| json!({"reason": reason, "message": what, "field": field}),
+        );
         status.details["causes"] = causes.collect();
         status
     }
@@ -165,11 +165,7 @@ impl Status {
                     "Too many requests, please try again later.",
                 )
             },
-            503 => Self::plain(
-                503,
-                "ServiceUnavailable",
-                "apiserver is shutting down",
-            ),
+            503 => Self::plain(503, "ServiceUnavailable", "apiserver is shutting down"),
             504 => Self::plain(
                 504,
                 "Timeout",

@@ -127,7 +127,11 @@ impl Store {
             &["metadata", "creationTimestamp"],
             json!(super::json::now()),
         );
-        let generation = if kind.generation { json!(1) } else { Value::Null };
+        let generation = if kind.generation {
+            json!(1)
+        } else {
+            Value::Null
+        };
         set(&mut object, &["metadata", "generation"], generation);
         let key = Key::of(kind.plural, &object);
         self.note(key, What::Added, object)
@@ -138,13 +142,17 @@ impl Store {
     pub fn replace(&mut self, key: &Key, mut object: Value) -> Option<Arc<Value>> {
         let before = Arc::clone(self.objects.get(key)?);
         let version = &["metadata", "resourceVersion"];
-        set(&mut object, version, before["metadata"]["resourceVersion"].clone());
+        set(
+            &mut object,
+            version,
+            before["metadata"]["resourceVersion"].clone(),
+        );
         if object == *before {
             return Some(before);
         }
         let going = |one: &Value| one.pointer("/metadata/deletionTimestamp").cloned();
-        let other = without_status(&object) != without_status(&before)
-            || going(&object) != going(&before);
+        let other =
+            without_status(&object) != without_status(&before) || going(&object) != going(&before);
         if Kind::kept(key.plural).generation && other {
             let generation = number(&before, "/metadata/generation").unwrap_or(0) + 1;
             set(&mut object, &["metadata", "generation"], json!(generation));

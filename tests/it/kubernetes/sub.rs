@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::cluster::Shared;
 use super::json::{count, dense, number, ready, set, text};
+use super::patch;
 use super::resource::Kind;
 use super::select::Labels;
 use super::serve::{Answer, Asked, json as reply};
 use super::status::Status;
 use super::store::Key;
 use super::write::{ask_to_go, update, writer};
-use super::patch;
 
 /// The scale of a workload.
 fn scale_of(object: &Value) -> Value {
@@ -52,9 +52,7 @@ pub fn scale(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
         };
         let wanted = number(&after, "/spec/replicas").unwrap_or(0);
         if wanted < 0 {
-            let told = format!(
-                "Invalid value: {wanted}: must be greater than or equal to 0"
-            );
+            let told = format!("Invalid value: {wanted}: must be greater than or equal to 0");
             let scale = Kind {
                 kind: "Scale",
                 group: "autoscaling",
@@ -95,9 +93,8 @@ pub fn evict(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
                 .collect();
             let well = pods.iter().filter(|ready| **ready).count();
             let limit = |field: &str| share(&budget["spec"][field], pods.len());
-            let needed = limit("minAvailable").or_else(|| {
-                limit("maxUnavailable").map(|most| pods.len().saturating_sub(most))
-            });
+            let needed = limit("minAvailable")
+                .or_else(|| limit("maxUnavailable").map(|most| pods.len().saturating_sub(most)));
             if ready(&pod) && needed.is_some_and(|needed| well <= needed) {
                 let name = text(&budget, "/metadata/name");
                 let mut status = Status::plain(
@@ -116,10 +113,13 @@ pub fn evict(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
         let given = number(&pod, "/spec/terminationGracePeriodSeconds").unwrap_or(30);
         let grace = number(&body, "/deleteOptions/gracePeriodSeconds").unwrap_or(given);
         ask_to_go(state, &key, grace);
-        Ok(reply(201, &json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-            "code": 201,
-        })))
+        Ok(reply(
+            201,
+            &json!({
+                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+                "code": 201,
+            }),
+        ))
     })
 }
 

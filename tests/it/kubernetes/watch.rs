@@ -53,7 +53,9 @@ pub fn answer(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
     let from = match from.as_str() {
         "" | "0" => None,
         version => Some(version.parse::<u64>().map_err(|_| {
-            Status::bad_request(format!("invalid resource version \"{version}\": must be a number"))
+            Status::bad_request(format!(
+                "invalid resource version \"{version}\": must be a number"
+            ))
         })?),
     };
     let accept = asked.accept.to_owned();

@@ -175,20 +175,26 @@ pub fn update(
     }
     let (uid, own) = (text(&new, "/metadata/uid"), text(&old, "/metadata/uid"));
     if !uid.is_empty() && uid != own {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {own}"
-        );
+        let why =
+            format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {own}");
         return Err(Status::conflict(kind, &key.name, &why));
     }
     for field in OURS {
-        set(&mut new, &["metadata", field], old["metadata"][field].clone());
+        set(
+            &mut new,
+            &["metadata", field],
+            old["metadata"][field].clone(),
+        );
     }
     if !writer.noted {
         let managed = old["metadata"]["managedFields"].clone();
         set(&mut new, &["metadata", "managedFields"], managed);
     }
     if writer.sub == "status" {
-        let (status, managed) = (new["status"].take(), new["metadata"]["managedFields"].take());
+        let (status, managed) = (
+            new["status"].take(),
+            new["metadata"]["managedFields"].take(),
+        );
         new = (*old).clone();
         set(&mut new, &["status"], status);
         set(&mut new, &["metadata", "managedFields"], managed);
@@ -229,7 +235,11 @@ fn patched(state: &mut State, asked: &Asked<'_>) -> Answer {
         ));
     }
     let old = old.ok_or_else(|| Status::not_found(ask.kind, &ask.name))?;
-    let new = patch::apply(content_type, &super::serve::shown(ask, &old), &asked.json()?)?;
+    let new = patch::apply(
+        content_type,
+        &super::serve::shown(ask, &old),
+        &asked.json()?,
+    )?;
     let new = incoming(asked, new)?;
     let done = update(state, ask.kind, &key, new, &writer(asked))?;
     Ok(reply(200, &form(asked, &done)))
@@ -351,13 +361,21 @@ fn remove(
     match options.propagation.as_str() {
         "Foreground" => {
             state.store.modify(key, |object| {
-                set(object, &["metadata", "finalizers"], json!(["foregroundDeletion"]));
+                set(
+                    object,
+                    &["metadata", "finalizers"],
+                    json!(["foregroundDeletion"]),
+                );
             });
         }
         "Orphan" => control::orphan(state, &object),
         _ => {}
     }
-    let held = state.store.get(key).cloned().unwrap_or_else(|| Arc::clone(&object));
+    let held = state
+        .store
+        .get(key)
+        .cloned()
+        .unwrap_or_else(|| Arc::clone(&object));
     if list(&held, "/metadata/finalizers").is_empty() {
         let gone = state.store.remove(key).unwrap_or(object);
         return Ok((gone, true));
@@ -375,7 +393,15 @@ pub fn ask_to_go(state: &mut State, key: &Key, grace: i64) {
         if going(object) && earlier.is_some_and(|earlier| earlier <= grace) {
             return;
         }
-        set(object, &["metadata", "deletionTimestamp"], json!(seconds(until)));
-        set(object, &["metadata", "deletionGracePeriodSeconds"], json!(grace));
+        set(
+            object,
+            &["metadata", "deletionTimestamp"],
+            json!(seconds(until)),
+        );
+        set(
+            object,
+            &["metadata", "deletionGracePeriodSeconds"],
+            json!(grace),
+        );
     });
 }

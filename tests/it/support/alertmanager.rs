@@ -54,8 +54,12 @@ pub struct Alertmanager {
 impl Alertmanager {
     /// Starts one that sends everything to a bot there, with this token, without waiting.
     pub async fn start(bot: SocketAddr, token: &str) -> Self {
+        Self::start_on(free_port(), bot, token).await
+    }
+
+    /// The same, on a port that was chosen before.
+    pub async fn start_on(port: u16, bot: SocketAddr, token: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
         let config = format!(
             "route:\n  receiver: bot\n  group_by: [service]\n  group_wait: 0s\n  group_interval: 1s\n  \
              repeat_interval: 1h\nreceivers:\n- name: bot\n  webhook_configs:\n  - url: \
@@ -85,15 +89,22 @@ impl Alertmanager {
 
     /// How often a notification could not be delivered so far.
     pub async fn failures(&self) -> f64 {
+        self.counted("alertmanager_notification_requests_failed_total")
+            .await
+    }
+
+    /// How many notifications were sent so far.
+    pub async fn notifications(&self) -> f64 {
+        self.counted("alertmanager_notifications_total").await
+    }
+
+    async fn counted(&self, counter: &str) -> f64 {
         let page = reqwest::get(format!("{}/metrics", self.url()))
             .await
             .unwrap();
         let page = page.text().await.unwrap();
         page.lines()
-            .filter(|line| {
-                line.starts_with("alertmanager_notification_requests_failed_total")
-                    && line.contains("webhook")
-            })
+            .filter(|line| line.starts_with(counter) && line.contains("integration=\"webhook\""))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
     }

@@ -137,6 +137,22 @@ impl Browser {
             .await
     }
 
+    /// Commands the browser itself
+    /// (<https://chromedevtools.github.io/devtools-protocol/tot/Emulation/>).
+    pub async fn devtools(&self, command: &str, params: Value) -> Value {
+        let body = json!({"cmd": command, "params": params});
+        self.post("goog/cdp/execute", body).await
+    }
+
+    /// The address of the page.
+    pub async fn address(&self) -> String {
+        self.run("return location.href")
+            .await
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
     /// What the page logged as an error.
     pub async fn errors(&self) -> Vec<String> {
         let log = self.post("se/log", json!({"type": "browser"})).await;

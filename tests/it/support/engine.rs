@@ -97,6 +97,7 @@ impl Stack {
     /// The catalogue's entry for a service of this project.
     pub fn service(&self, name: &str) -> Service {
         entry(Target::Compose {
+            engine: None,
             project: self.project.clone(),
             service: name.to_owned(),
         })
@@ -272,6 +273,7 @@ pub fn entry(target: Target) -> Service {
         max_replicas: 9,
         health_url: None,
         check: Vec::new(),
+        metrics_page: None,
         depends_on: Vec::new(),
         metrics: std::collections::BTreeMap::new(),
     }
@@ -316,7 +318,7 @@ fn label(name: &str, value: &str) -> (String, String) {
 }
 
 /// A file system with `/bin/busybox` alone.
-fn tar() -> Vec<u8> {
+pub fn tar() -> Vec<u8> {
     let paths = std::env::var_os("PATH").unwrap();
     let found: Option<PathBuf> = std::env::split_paths(&paths)
         .map(|path| path.join("busybox"))

@@ -2,11 +2,13 @@
 
 pub mod alertmanager;
 pub mod browser;
+pub mod dockerd;
 pub mod engine;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod redis;
+pub mod smtp;
 pub mod stage;
 
 /// A port that was free a moment ago.

@@ -41,7 +41,13 @@ impl Setup {
 
     /// Writes the file and starts the process; waits until it is ready.
     pub async fn serve(&self, sandbox: &Sandbox) -> Serve {
-        let child = self.command(sandbox, "serve").spawn().unwrap();
+        self.serve_with(sandbox, &[]).await
+    }
+
+    /// The same, with further variables.
+    pub async fn serve_with(&self, sandbox: &Sandbox, env: &[(&str, &str)]) -> Serve {
+        let mut command = self.command(sandbox, "serve");
+        let child = command.envs(env.iter().copied()).spawn().unwrap();
         let mut serve = Serve {
             child,
             port: self.port,

@@ -7,13 +7,16 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use treasury_bot::app::{App, Plan, simulated};
-use treasury_bot::bot::{Access, AlertSettings, Catalogue, Named, Settings, Shelf};
+use treasury_bot::bot::{Access, AlertSettings, Catalogue, MailSettings, Named, Settings, Shelf};
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, Guarded, IncidentId, Stream};
+use treasury_bot::notify::SmtpConfig;
 use treasury_bot::probe::Database;
+use treasury_bot::probe::alertmanager::{self, Alertmanager};
 use treasury_bot::sandbox::slack::{Delivery, Human, Message, Receipt, Sandbox, SandboxConfig};
 use treasury_bot::sandbox::stack::{Stack, StackConfig};
 use treasury_bot::slack::{Mode, SlackConfig};
+use treasury_bot::web::AlertSource;
 
 use super::free_port;
 use crate::page::sandbox_with_pages;
@@ -51,6 +54,18 @@ pub struct Scenery {
     pub alerts: AlertSettings,
     /// Further commanders, by id.
     pub commanders: Vec<String>,
+    /// Where mail is handed over.
+    pub smtp: Option<SmtpConfig>,
+    /// Who gets mail.
+    pub mail: Option<MailSettings>,
+    /// Senders of alerts beside Alertmanager.
+    pub sources: Vec<AlertSource>,
+    /// Where silences are made.
+    pub alertmanager: Option<String>,
+    /// Who may read.
+    pub viewers: Vec<String>,
+    /// How people reach the incident pages; at the address that is served if none.
+    pub public_url: Option<String>,
 }
 
 impl Default for Scenery {
@@ -68,6 +83,12 @@ impl Default for Scenery {
             second_person: BTreeSet::new(),
             alerts: AlertSettings::default(),
             commanders: Vec::new(),
+            smtp: None,
+            mail: None,
+            sources: Vec::new(),
+            alertmanager: None,
+            viewers: vec!["*".into()],
+            public_url: None,
         }
     }
 }
@@ -120,6 +141,15 @@ impl Stage {
         if !scenery.databases.is_empty() {
             catalogue = catalogue.with_probes(scenery.databases.clone(), Vec::new());
         }
+        let silences = scenery.alertmanager.clone().map(|url| {
+            Alertmanager::new(alertmanager::Config {
+                url,
+                token: None,
+                login: None,
+                timeout: Duration::from_secs(5),
+            })
+        });
+        catalogue = catalogue.with_alertmanager(silences);
         let plan = plan(&sandbox, &scenery, listen, store_url, catalogue);
         let app = App::start(plan, CancellationToken::new()).await.unwrap();
         if !scenery.http {
@@ -227,6 +257,14 @@ impl Stage {
         self.app.store.entries(&Stream::Audit).await.unwrap()
     }
 
+    /// The embedded database, by another way than the bot's.
+    pub async fn pool(&self) -> sqlx::SqlitePool {
+        let file = self.folder.path().join("bot.db");
+        sqlx::SqlitePool::connect(&format!("sqlite://{}", file.display()))
+            .await
+            .unwrap()
+    }
+
     /// Waits until everything asked has been answered and every answer is in Slack.
     pub async fn quiet(&self) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -285,12 +323,14 @@ pub fn plan(
             groups: Vec::new(),
         },
         listen,
+        smtp: scenery.smtp.clone(),
         alerts_token: Some(SecretString::from("alerts-token")),
+        sources: scenery.sources.clone(),
         health_listen: None,
         settings: Settings {
             command: "/treasury".into(),
             access: Access {
-                viewers: vec!["*".into()],
+                viewers: scenery.viewers.clone(),
                 responders: vec!["U0ANA00001".into()],
                 commanders: std::iter::once("U0BEN00001".to_owned())
                     .chain(scenery.commanders.clone())
@@ -302,7 +342,9 @@ pub fn plan(
             patience: Patience::default(),
             hold: scenery.hold,
             alerts: scenery.alerts.clone(),
+            mail: scenery.mail.clone(),
             incident_channels: scenery.incident_channels,
+            public_url: scenery.public_url.clone(),
         },
         catalogue,
         shelf: shelf(scenery),
@@ -320,6 +362,7 @@ fn shelf(scenery: &Scenery) -> Shelf {
     let mistakes: Vec<String> = shelf
         .problems()
         .iter()
+        .filter(|problem| problem.is_error())
         .flat_map(|problem| {
             problem
                 .findings

@@ -32,6 +32,7 @@ async fn put_room(bench: &Bench, incident: IncidentId) {
             member("terminal:root"),
             member("U0BEN00001"),
         ],
+        announced_in: None,
         announcement: Message::new(Tone::Warning, "INC-1 frontend 502"),
     };
     bench
@@ -121,6 +122,7 @@ async fn a_taken_name_gets_a_number_and_a_lost_answer_no_second_channel() {
         name: Some("inc-1-frontend-502".into()),
         topic: String::new(),
         members: Vec::new(),
+        announced_in: None,
         announcement: Message::new(Tone::Plain, "second"),
     };
     bench

@@ -25,7 +25,11 @@ pub fn sync(state: &mut State, key: &Key) {
     let least = number(&scaler, "/spec/minReplicas").unwrap_or(1);
     let most = number(&scaler, "/spec/maxReplicas").unwrap_or(least);
     // A workload of 0 replicas is switched off for the autoscaler.
-    let wanted = if present == 0 { 0 } else { present.clamp(least, most) };
+    let wanted = if present == 0 {
+        0
+    } else {
+        present.clamp(least, most)
+    };
     if wanted != present {
         state.store.modify(&workload, |one| {
             set(one, &["spec", "replicas"], json!(wanted));

@@ -83,11 +83,16 @@ fn chosen(set: &Value, node: &str) -> bool {
 
 /// Ends old pods, as many as may be missing. Those that are ill go first and for nothing.
 fn roll(state: &mut State, set: &Value, pods: &[Arc<Value>], hash: &str, nodes: usize) {
-    let most = share(&set["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"], nodes);
+    let most = share(
+        &set["spec"]["updateStrategy"]["rollingUpdate"]["maxUnavailable"],
+        nodes,
+    );
     let well = pods.iter().filter(|pod| active(pod) && available(pod, set));
     let missing = nodes.saturating_sub(well.count());
     let mut room = most.unwrap_or(1).max(1).saturating_sub(missing);
-    let old = pods.iter().filter(|pod| revision::of(pod) != hash && active(pod));
+    let old = pods
+        .iter()
+        .filter(|pod| revision::of(pod) != hash && active(pod));
     let (ill, well): (Vec<_>, Vec<_>) = old.partition(|pod| !available(pod, set));
     for pod in ill {
         end(state, "daemonsets", set, pod);

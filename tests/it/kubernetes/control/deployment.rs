@@ -64,7 +64,10 @@ fn template_of(set: &Value) -> Value {
 pub fn revision(object: &Value) -> i64 {
     let annotations = &object["metadata"]["annotations"];
     let revision = &annotations["deployment.kubernetes.io/revision"];
-    revision.as_str().and_then(|one| one.parse().ok()).unwrap_or(0)
+    revision
+        .as_str()
+        .and_then(|one| one.parse().ok())
+        .unwrap_or(0)
 }
 
 pub fn sync(state: &mut State, key: &Key, now: Instant) {
@@ -104,7 +107,9 @@ fn renew(state: &mut State, key: &Key, sets: &Sets, paused: bool) -> Option<Stri
         Some(new) => {
             let next = revision(new).max(next);
             let key = Key::of("replicasets", new);
-            state.store.modify(&key, |set| annotate(set, deployment, next));
+            state
+                .store
+                .modify(&key, |set| annotate(set, deployment, next));
             (None, next)
         }
         None if paused => return None,
@@ -112,7 +117,11 @@ fn renew(state: &mut State, key: &Key, sets: &Sets, paused: bool) -> Option<Stri
     };
     let revision = json!(next.to_string());
     state.store.modify(key, |one| {
-        let path = ["metadata", "annotations", "deployment.kubernetes.io/revision"];
+        let path = [
+            "metadata",
+            "annotations",
+            "deployment.kubernetes.io/revision",
+        ];
         set(one, &path, revision);
     });
     name
@@ -137,7 +146,13 @@ fn make(state: &mut State, sets: &Sets, revision: i64) -> String {
     for path in [
         &["metadata", "labels", "pod-template-hash"][..],
         &["spec", "selector", "matchLabels", "pod-template-hash"],
-        &["spec", "template", "metadata", "labels", "pod-template-hash"],
+        &[
+            "spec",
+            "template",
+            "metadata",
+            "labels",
+            "pod-template-hash",
+        ],
     ] {
         set(&mut new, path, json!(hash));
     }
@@ -146,10 +161,24 @@ fn make(state: &mut State, sets: &Sets, revision: i64) -> String {
     set(&mut new, &["spec", "replicas"], json!(replicas));
     let namespace = text(deployment, "/metadata/namespace");
     let kind = Kind::kept("replicasets");
-    create(state, kind, namespace, new, "kube-controller-manager", false).ok();
+    create(
+        state,
+        kind,
+        namespace,
+        new,
+        "kube-controller-manager",
+        false,
+    )
+    .ok();
     if replicas > 0 {
         let message = format!("Scaled up replica set {name} from 0 to {replicas}");
-        tell(state, "deployments", deployment, "ScalingReplicaSet", &message);
+        tell(
+            state,
+            "deployments",
+            deployment,
+            "ScalingReplicaSet",
+            &message,
+        );
     }
     name
 }
@@ -165,7 +194,9 @@ fn annotate(target: &mut Value, deployment: &Value, revision: i64) {
             annotations.insert(key.clone(), value.clone());
         }
     }
-    let before = annotations.get("deployment.kubernetes.io/revision").cloned();
+    let before = annotations
+        .get("deployment.kubernetes.io/revision")
+        .cloned();
     if let Some(before) = before.as_ref().and_then(Value::as_str)
         && before != revision.to_string()
     {

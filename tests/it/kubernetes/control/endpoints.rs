@@ -13,7 +13,11 @@ use super::super::store::Key;
 pub fn sync(state: &mut State, key: &Key) {
     let Some(service) = state.store.get(key).cloned() else {
         for plural in ["endpoints", "endpointslices"] {
-            let name = if plural == "endpoints" { key.name.clone() } else { slice(&key.name) };
+            let name = if plural == "endpoints" {
+                key.name.clone()
+            } else {
+                slice(&key.name)
+            };
             state.store.remove(&Key::new(plural, &key.namespace, &name));
         }
         return;
@@ -44,7 +48,9 @@ fn target(pod: &Value) -> Value {
 
 fn endpoints(state: &mut State, key: &Key, service: &Value, pods: &[Arc<Value>]) {
     let addresses = |wanted: bool| -> Vec<Value> {
-        let pods = pods.iter().filter(|pod| !going(pod) && ready(pod) == wanted);
+        let pods = pods
+            .iter()
+            .filter(|pod| !going(pod) && ready(pod) == wanted);
         pods.map(|pod| {
             json!({
                 "ip": pod["status"]["podIP"], "nodeName": pod["spec"]["nodeName"],
@@ -97,7 +103,14 @@ fn slices(state: &mut State, key: &Key, service: &Value, pods: &[Arc<Value>]) {
         object["ports"] = json!(ports);
     };
     let labels = json!({"kubernetes.io/service-name": key.name});
-    keep(state, "endpointslices", key, &slice(&key.name), labels, change);
+    keep(
+        state,
+        "endpointslices",
+        key,
+        &slice(&key.name),
+        labels,
+        change,
+    );
 }
 
 /// Makes the object, or changes it.

@@ -71,7 +71,11 @@ pub fn orphan(state: &mut State, object: &Value) {
         state.store.modify(&key, |object| {
             let owners = list(object, "/metadata/ownerReferences").iter();
             let owners: Vec<Value> = owners.filter(|one| one["uid"] != uid).cloned().collect();
-            let owners = if owners.is_empty() { Value::Null } else { json!(owners) };
+            let owners = if owners.is_empty() {
+                Value::Null
+            } else {
+                json!(owners)
+            };
             set(object, &["metadata", "ownerReferences"], owners);
         });
     }

@@ -82,6 +82,8 @@ pub struct Kubelet {
     /// CPU in nanocores and memory in bytes by the uid of the pod.
     pub used: HashMap<String, (u64, u64)>,
     placed: usize,
+    /// How many processes have started in all.
+    pub started: usize,
 }
 
 impl Kubelet {
@@ -114,7 +116,10 @@ impl Kubelet {
 
     /// Puts lines into the log of the run of a container that is under way.
     pub fn log(&mut self, uid: &str, container: &str, lines: &[(Timestamp, &str)]) {
-        let runs = self.logs.entry((uid.to_owned(), container.to_owned())).or_default();
+        let runs = self
+            .logs
+            .entry((uid.to_owned(), container.to_owned()))
+            .or_default();
         if runs.is_empty() {
             runs.push(Vec::new());
         }
@@ -131,7 +136,10 @@ impl Kubelet {
 
     /// CPU in nanocores and memory in bytes of a pod.
     pub fn usage(&self, uid: &str) -> (u64, u64) {
-        self.used.get(uid).copied().unwrap_or((12_000_000, 64 * 1024 * 1024))
+        self.used
+            .get(uid)
+            .copied()
+            .unwrap_or((12_000_000, 64 * 1024 * 1024))
     }
 
     /// The processes of a pod end now in this way; whether there is such a pod.
@@ -146,19 +154,6 @@ impl Kubelet {
         let key = life.key.clone();
         self.due(at, key);
         true
-    }
-
-    /// The process of a pod stops or begins to pass its readiness probe now.
-    pub fn probe(&mut self, uid: &str, passes: bool) {
-        let Some(life) = self.lives.get_mut(uid) else {
-            return;
-        };
-        for container in &mut life.containers {
-            container.ready_at = None;
-            container.ready = passes;
-        }
-        let key = life.key.clone();
-        self.due(Instant::now(), key);
     }
 
     /// An object is to be looked at again at this time.
@@ -206,7 +201,9 @@ pub fn sync(state: &mut State, key: &Key, now: Instant) {
     if going(&pod) && life.stop_at.is_none() {
         let grace = number(&pod, "/metadata/deletionGracePeriodSeconds").unwrap_or(30);
         let stop = life.containers.iter().map(|one| one.behaviour.stop).max();
-        let stop = stop.unwrap_or_default().min(Duration::from_secs(grace as u64));
+        let stop = stop
+            .unwrap_or_default()
+            .min(Duration::from_secs(grace as u64));
         life.stop_at = Some(now + stop);
         for container in &life.containers {
             let message = format!("Stopping container {}", container.name);
@@ -243,7 +240,9 @@ fn place(state: &mut State, key: &Key, pod: &Value) -> bool {
             let labels = &node["metadata"]["labels"];
             let all = wanted.as_object().into_iter().flatten();
             node["spec"]["unschedulable"] != true
-                && all.into_iter().all(|(key, value)| labels.get(key) == Some(value))
+                && all
+                    .into_iter()
+                    .all(|(key, value)| labels.get(key) == Some(value))
         })
         .map(|(key, _)| key.name.clone())
         .collect();

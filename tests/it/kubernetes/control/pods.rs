@@ -51,7 +51,11 @@ pub fn claim(state: &mut State, plural: &str, object: &Value) -> Vec<Arc<Value>>
             if adopt {
                 owners.push(reference.clone());
             }
-            let owners = if owners.is_empty() { Value::Null } else { json!(owners) };
+            let owners = if owners.is_empty() {
+                Value::Null
+            } else {
+                json!(owners)
+            };
             set(pod, &["metadata", "ownerReferences"], owners);
         });
     }
@@ -94,7 +98,14 @@ pub fn make(
     }
     super::super::patch::merge(&mut pod, extra);
     let kind = Kind::kept("pods");
-    match create(state, kind, &namespace, pod, "kube-controller-manager", false) {
+    match create(
+        state,
+        kind,
+        &namespace,
+        pod,
+        "kube-controller-manager",
+        false,
+    ) {
         Ok(made) => {
             let name = text(&made, "/metadata/name").to_owned();
             tell(

@@ -19,7 +19,10 @@ pub fn complete(sets: &Sets) -> bool {
     let total: i64 = sets.all().map(|one| status(one, "replicas")).sum();
     let new = sets.new.as_ref();
     let of = |field: &str| new.map_or(0, |new| status(new, field));
-    new.is_some() && total == wanted && of("replicas") == wanted && of("availableReplicas") == wanted
+    new.is_some()
+        && total == wanted
+        && of("replicas") == wanted
+        && of("availableReplicas") == wanted
 }
 
 /// Writes the status. `fresh` is the name of a replica set that was just made.
@@ -50,7 +53,14 @@ pub fn tell(state: &mut State, key: &Key, sets: &Sets, fresh: Option<String>, no
         ("False", "MinimumReplicasUnavailable", message)
     };
     let mut conditions = Vec::new();
-    conditions.push(changed(deployment, "Available", word, reason, message, false));
+    conditions.push(changed(
+        deployment,
+        "Available",
+        word,
+        reason,
+        message,
+        false,
+    ));
     if number(deployment, "/spec/progressDeadlineSeconds").is_some() {
         let progress = progress(sets, &next, fresh);
         conditions.extend(progress.or_else(|| condition(deployment, "Progressing").cloned()));
@@ -93,7 +103,9 @@ fn changed(
     {
         return before.clone();
     }
-    let since = before.filter(|_| same).map(|one| one["lastTransitionTime"].clone());
+    let since = before
+        .filter(|_| same)
+        .map(|one| one["lastTransitionTime"].clone());
     json!({
         "type": kind, "status": word, "reason": reason, "message": message,
         "lastUpdateTime": now, "lastTransitionTime": since.unwrap_or_else(|| json!(now)),
@@ -104,16 +116,23 @@ fn changed(
 fn progress(sets: &Sets, next: &Value, fresh: Option<String>) -> Option<Value> {
     let deployment = &sets.deployment;
     let tell = |word: &str, reason: &str, message: &str, again: bool| {
-        Some(changed(deployment, "Progressing", word, reason, message, again))
+        Some(changed(
+            deployment,
+            "Progressing",
+            word,
+            reason,
+            message,
+            again,
+        ))
     };
     if let Some(name) = fresh {
         let message = format!("Created new replica set \"{name}\"");
         return tell("True", "NewReplicaSetCreated", &message, true);
     }
-    let name = sets
-        .new
-        .as_ref()
-        .map_or_else(|| "?".to_owned(), |new| text(new, "/metadata/name").to_owned());
+    let name = sets.new.as_ref().map_or_else(
+        || "?".to_owned(),
+        |new| text(new, "/metadata/name").to_owned(),
+    );
     let before = condition(deployment, "Progressing");
     let Some(before) = before else {
         let message = format!("Found new replica set \"{name}\"");

@@ -23,7 +23,9 @@ pub fn current(state: &mut State, plural: &str, workload: &Value) -> String {
     if let Some(same) = all.iter().find(|one| one["data"] == data) {
         let key = Key::of("controllerrevisions", same);
         if number(same, "/revision") != Some(newest) {
-            state.store.modify(&key, |one| one["revision"] = json!(newest + 1));
+            state
+                .store
+                .modify(&key, |one| one["revision"] = json!(newest + 1));
         }
         return key.name;
     }
@@ -40,7 +42,15 @@ pub fn current(state: &mut State, plural: &str, workload: &Value) -> String {
         "data": data, "revision": newest + 1,
     });
     let kind = Kind::kept("controllerrevisions");
-    create(state, kind, &namespace, revision, "kube-controller-manager", false).ok();
+    create(
+        state,
+        kind,
+        &namespace,
+        revision,
+        "kube-controller-manager",
+        false,
+    )
+    .ok();
     name
 }
 

@@ -32,7 +32,11 @@ fn limit(deployment: &Value, field: &str, up: bool) -> i64 {
     let percent = value.as_str().and_then(|text| text.strip_suffix('%'));
     let percent: i64 = percent.and_then(|text| text.parse().ok()).unwrap_or(0);
     let product = percent * wanted(deployment);
-    if up { (product + 99) / 100 } else { product / 100 }
+    if up {
+        (product + 99) / 100
+    } else {
+        product / 100
+    }
 }
 
 /// Recreate instead of a rolling update.
@@ -55,16 +59,21 @@ pub fn missing(deployment: &Value) -> i64 {
     }
     let missing = limit(deployment, "maxUnavailable", false);
     // Both 0 would never get on.
-    if missing == 0 && surge(deployment) == 0 { 1 } else { missing.min(wanted(deployment)) }
+    if missing == 0 && surge(deployment) == 0 {
+        1
+    } else {
+        missing.min(wanted(deployment))
+    }
 }
 
 /// How many pods the new replica set, which has `present`, may have now.
 pub fn new_replicas(sets: &Sets, present: i64) -> i64 {
     let wanted = wanted(&sets.deployment);
     if recreate(&sets.deployment) {
-        let old = sets.old.iter().any(|one| {
-            replicas(one) > 0 || number(one, "/status/replicas").unwrap_or(0) > 0
-        });
+        let old = sets
+            .old
+            .iter()
+            .any(|one| replicas(one) > 0 || number(one, "/status/replicas").unwrap_or(0) > 0);
         return if old { present } else { wanted };
     }
     let most = wanted + surge(&sets.deployment) as i64;
@@ -95,14 +104,24 @@ fn resize(state: &mut State, sets: &Sets, one: &Value, to: i64) {
         set(one, &["spec", "replicas"], json!(to));
         for (name, value) in [("desired-replicas", wanted), ("max-replicas", most)] {
             let name = format!("deployment.kubernetes.io/{name}");
-            set(one, &["metadata", "annotations", &name], json!(value.to_string()));
+            set(
+                one,
+                &["metadata", "annotations", &name],
+                json!(value.to_string()),
+            );
         }
     });
     if from != to {
         let way = if to > from { "up" } else { "down" };
         let name = text(one, "/metadata/name");
         let message = format!("Scaled {way} replica set {name} from {from} to {to}");
-        tell(state, "deployments", deployment, "ScalingReplicaSet", &message);
+        tell(
+            state,
+            "deployments",
+            deployment,
+            "ScalingReplicaSet",
+            &message,
+        );
     }
 }
 
@@ -118,7 +137,11 @@ pub fn scale(state: &mut State, sets: &Sets) {
         }
         [one] => resize(state, sets, one, wanted),
         many => {
-            let most = if wanted > 0 { wanted + surge(&sets.deployment) as i64 } else { 0 };
+            let most = if wanted > 0 {
+                wanted + surge(&sets.deployment) as i64
+            } else {
+                0
+            };
             let total: i64 = many.iter().map(|one| replicas(one)).sum();
             let mut left = most - total;
             for (place, one) in many.iter().enumerate() {
@@ -149,7 +172,11 @@ pub fn advance(state: &mut State, sets: &Sets) {
         }
         return;
     }
-    let to = if replicas(new) > wanted { wanted } else { new_replicas(sets, replicas(new)) };
+    let to = if replicas(new) > wanted {
+        wanted
+    } else {
+        new_replicas(sets, replicas(new))
+    };
     if to != replicas(new) {
         resize(state, sets, new, to);
         return;

@@ -18,7 +18,9 @@ async fn refusals_are_worded_as_a_real_server_words_them() {
     let cluster = Cluster::start();
     cluster.create(&web(1, "web:1"));
     let raw = Raw::new(&cluster);
-    let (code, body) = raw.get("/apis/apps/v1/namespaces/shop/deployments/nope").await;
+    let (code, body) = raw
+        .get("/apis/apps/v1/namespaces/shop/deployments/nope")
+        .await;
     assert_eq!(code, 404);
     assert_eq!(
         body,
@@ -69,7 +71,9 @@ async fn refusals_are_worded_as_a_real_server_words_them() {
     assert_eq!(raw.get(WEB).await.0, 200);
     assert_eq!(raw.get("/apis/apps/v1/deployments").await.0, 403);
 
-    let stranger = reqwest::get(format!("{}{WEB}", cluster.url())).await.unwrap();
+    let stranger = reqwest::get(format!("{}{WEB}", cluster.url()))
+        .await
+        .unwrap();
     assert_eq!(stranger.status(), 401);
 }
 
@@ -83,7 +87,10 @@ async fn a_write_on_an_old_version_is_a_conflict_and_one_that_changes_nothing_is
     let mut changed = settled.clone();
     changed["spec"]["replicas"] = json!(2);
     let (code, body) = raw.send(Method::PUT, WEB, &changed).await;
-    assert_eq!((code.as_u16(), &body["metadata"]["generation"]), (200, &json!(2)));
+    assert_eq!(
+        (code.as_u16(), &body["metadata"]["generation"]),
+        (200, &json!(2))
+    );
     let (code, body) = raw.send(Method::PUT, WEB, &changed).await;
     assert_eq!(code, 409);
     assert_eq!(
@@ -99,7 +106,10 @@ async fn a_write_on_an_old_version_is_a_conflict_and_one_that_changes_nothing_is
     let two = cluster.settled("deployments", "shop", "web").await;
     let same = json!({"spec": {"replicas": 2}});
     let (_, body) = raw.patch(WEB, "merge-patch+json", &same).await;
-    assert_eq!(body["metadata"]["resourceVersion"], two["metadata"]["resourceVersion"]);
+    assert_eq!(
+        body["metadata"]["resourceVersion"],
+        two["metadata"]["resourceVersion"]
+    );
     // The status is not written by this way, and the generation does not count it.
     let status = json!({"status": {"replicas": 99}, "metadata": {"labels": {"a": "b"}}});
     let (_, body) = raw.patch(WEB, "merge-patch+json", &status).await;
@@ -112,10 +122,20 @@ async fn a_write_on_an_old_version_is_a_conflict_and_one_that_changes_nothing_is
     assert_eq!(raw.patch(WEB, "merge-patch+json", &up).await.0, 409);
     assert_eq!(raw.patch(WEB, "merge-patch+json", &up).await.0, 200);
     let (code, body) = raw
-        .patch(WEB, "merge-patch+json", &json!({"spec": {"selector": {"matchLabels": {"app": "x"}}}}))
+        .patch(
+            WEB,
+            "merge-patch+json",
+            &json!({"spec": {"selector": {"matchLabels": {"app": "x"}}}}),
+        )
         .await;
     assert_eq!(code, 422);
-    assert!(body["message"].as_str().unwrap().contains("field is immutable"), "{body}");
+    assert!(
+        body["message"]
+            .as_str()
+            .unwrap()
+            .contains("field is immutable"),
+        "{body}"
+    );
 }
 
 #[tokio::test]
@@ -123,18 +143,24 @@ async fn patches_merge_lists_as_their_kind_says() {
     let cluster = Cluster::start();
     let mut two = web(1, "web:1");
     let sidecar = json!({"name": "side", "image": "side:1"});
-    two["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap().push(sidecar);
+    two["spec"]["template"]["spec"]["containers"]
+        .as_array_mut()
+        .unwrap()
+        .push(sidecar);
     cluster.create(&two);
     cluster.settled("deployments", "shop", "web").await;
     let raw = Raw::new(&cluster);
     let containers = |body: &Value| {
-        let all = body["spec"]["template"]["spec"]["containers"].as_array().unwrap();
-        let pairs = all.iter().map(|one| format!("{}={}", one["name"], one["image"]));
+        let all = body["spec"]["template"]["spec"]["containers"]
+            .as_array()
+            .unwrap();
+        let pairs = all
+            .iter()
+            .map(|one| format!("{}={}", one["name"], one["image"]));
         pairs.collect::<Vec<_>>().join(" ").replace('"', "")
     };
-    let patch = |containers: Value| {
-        json!({"spec": {"template": {"spec": {"containers": containers}}}})
-    };
+    let patch =
+        |containers: Value| json!({"spec": {"template": {"spec": {"containers": containers}}}});
     let image = patch(json!([{"name": "side", "image": "side:2"}]));
     let (_, body) = raw.patch(WEB, "strategic-merge-patch+json", &image).await;
     assert_eq!(containers(&body), "web=web:1 side=side:2");
@@ -152,7 +178,9 @@ async fn patches_merge_lists_as_their_kind_says() {
     assert_eq!(containers(&body), "web=web:3");
     let wrong = json!([{"op": "test", "path": "/spec/replicas", "value": 7}]);
     assert_eq!(raw.patch(WEB, "json-patch+json", &wrong).await.0, 422);
-    let (code, body) = raw.patch(WEB, "merge-patch+json", &patch(json!([{"name": "x"}]))).await;
+    let (code, body) = raw
+        .patch(WEB, "merge-patch+json", &patch(json!([{"name": "x"}])))
+        .await;
     assert_eq!(code, 422, "a merge replaces the list: {body}");
     assert_eq!(raw.patch(WEB, "json", &json!({})).await.0, 415);
 }
@@ -173,27 +201,44 @@ async fn an_apply_owns_its_fields_and_meets_those_of_others() {
         want
     };
     let params = PatchParams::apply("treasury-bot");
-    let apply = async |params: &PatchParams, want: Value| api.patch("web", params, &Patch::Apply(want)).await;
+    let apply = async |params: &PatchParams, want: Value| {
+        api.patch("web", params, &Patch::Apply(want)).await
+    };
     let refused = apply(&params, want(4, None)).await.unwrap_err();
-    let ::kube::Error::Api(status) = refused else { panic!("{refused}") };
+    let ::kube::Error::Api(status) = refused else {
+        panic!("{refused}")
+    };
     assert_eq!((status.code, status.reason.as_str()), (409, "Conflict"));
     assert_eq!(
         status.message,
         "Apply failed with 1 conflict: conflict with \"kubectl-create\" using apps/v1: .spec.replicas"
     );
-    let done = apply(&params.clone().force(), want(4, Some("x"))).await.unwrap();
+    let done = apply(&params.clone().force(), want(4, Some("x")))
+        .await
+        .unwrap();
     assert_eq!(done.spec.replicas, Some(4));
     let other = PatchParams::apply("somebody");
     assert!(apply(&other, want(5, None)).await.is_err());
-    assert!(apply(&other, want(4, None)).await.is_ok(), "the same value is shared");
+    assert!(
+        apply(&other, want(4, None)).await.is_ok(),
+        "the same value is shared"
+    );
     // What is left out goes where nobody else owns it.
-    let done = apply(&params, json!({"apiVersion": "apps/v1", "kind": "Deployment"})).await.unwrap();
+    let done = apply(
+        &params,
+        json!({"apiVersion": "apps/v1", "kind": "Deployment"}),
+    )
+    .await
+    .unwrap();
     let notes = done.metadata.annotations.unwrap_or_default();
     assert!(!notes.contains_key("treasury/note"), "{notes:?}");
     assert_eq!(done.spec.replicas, Some(4));
     let now = cluster.get("deployments", "shop", "web").unwrap();
     let managers = now["metadata"]["managedFields"].as_array().unwrap();
-    let names: Vec<&str> = managers.iter().map(|one| one["manager"].as_str().unwrap()).collect();
+    let names: Vec<&str> = managers
+        .iter()
+        .map(|one| one["manager"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["kubectl-create", "somebody"]);
     let created = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "new"}, "data": {"a": "b"},
@@ -217,8 +262,13 @@ async fn lists_are_selected_and_come_in_parts() {
     let raw = Raw::new(&cluster);
     let base = "/api/v1/namespaces/shop/configmaps";
     let names = |body: &Value| -> Vec<String> {
-        let items = body["items"].as_array().unwrap_or_else(|| panic!("{body}")).iter();
-        items.map(|one| one["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+        let items = body["items"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{body}"))
+            .iter();
+        items
+            .map(|one| one["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect()
     };
     for (query, expected) in [
         ("?labelSelector=odd%3Dtrue", vec!["c1", "c3"]),
@@ -226,10 +276,17 @@ async fn lists_are_selected_and_come_in_parts() {
         ("?labelSelector=n+in+(1,2),!x", vec!["c1", "c2"]),
         ("?fieldSelector=metadata.name%3Dc3", vec!["c3"]),
     ] {
-        assert_eq!(names(&raw.get(&format!("{base}{query}")).await.1), expected, "{query}");
+        assert_eq!(
+            names(&raw.get(&format!("{base}{query}")).await.1),
+            expected,
+            "{query}"
+        );
     }
     let (code, body) = raw.get(&format!("{base}?fieldSelector=data.x%3Dy")).await;
-    assert_eq!((code.as_u16(), &body["message"]), (400, &json!("field label not supported: data.x")));
+    assert_eq!(
+        (code.as_u16(), &body["message"]),
+        (400, &json!("field label not supported: data.x"))
+    );
 
     let (_, first) = raw.get(&format!("{base}?limit=2")).await;
     assert_eq!(first["kind"], "ConfigMapList");
@@ -240,7 +297,10 @@ async fn lists_are_selected_and_come_in_parts() {
     let token = first["metadata"]["continue"].as_str().unwrap();
     let (_, second) = raw.get(&format!("{base}?limit=9&continue={token}")).await;
     assert_eq!(names(&second), ["c2", "c3", "c4"]);
-    assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    assert_eq!(
+        second["metadata"]["resourceVersion"],
+        first["metadata"]["resourceVersion"]
+    );
     cluster.compact();
     let (code, body) = raw.get(&format!("{base}?limit=9&continue={token}")).await;
     assert_eq!((code.as_u16(), &body["reason"]), (410, &json!("Expired")));
@@ -258,11 +318,21 @@ async fn faults_hit_what_they_are_for() {
     assert!(raw.request(Method::GET, WEB).send().await.is_err());
     cluster.fault(Fault::DropAfter, &["patch"], &[], Some(1));
     let up = json!({"spec": {"replicas": 3}});
-    let patch = raw.request(Method::PATCH, WEB).header("content-type", "application/merge-patch+json");
+    let patch = raw
+        .request(Method::PATCH, WEB)
+        .header("content-type", "application/merge-patch+json");
     assert!(patch.body(up.to_string()).send().await.is_err());
-    assert_eq!(raw.get(WEB).await.1["spec"]["replicas"], 3, "it was carried out");
+    assert_eq!(
+        raw.get(WEB).await.1["spec"]["replicas"],
+        3,
+        "it was carried out"
+    );
     cluster.fault(Fault::Slow(Duration::from_secs(60)), &[], &[], Some(1));
-    let slow = raw.request(Method::GET, WEB).timeout(Duration::from_millis(200)).send().await;
+    let slow = raw
+        .request(Method::GET, WEB)
+        .timeout(Duration::from_millis(200))
+        .send()
+        .await;
     assert!(slow.unwrap_err().is_timeout());
     cluster.close();
     let closed = async || raw.request(Method::GET, WEB).send().await.err();
@@ -281,12 +351,19 @@ async fn the_server_tells_what_it_is_and_has() {
     let cluster = Cluster::start();
     let client = kube(&cluster);
     let version = client.apiserver_version().await.unwrap();
-    assert_eq!((version.major.as_str(), version.minor.as_str()), ("1", "33"));
+    assert_eq!(
+        (version.major.as_str(), version.minor.as_str()),
+        ("1", "33")
+    );
     let groups = client.list_api_groups().await.unwrap().groups;
     let names = || groups.iter().map(|group| group.name.as_str());
     assert!(names().any(|name| name == "metrics.k8s.io"));
     let apps = client.list_api_group_resources("apps/v1").await.unwrap();
-    let scale = apps.resources.iter().find(|one| one.name == "deployments/scale").unwrap();
+    let scale = apps
+        .resources
+        .iter()
+        .find(|one| one.name == "deployments/scale")
+        .unwrap();
     assert_eq!(scale.kind, "Scale");
     cluster.with(|state| state.metrics = false);
     let groups = client.list_api_groups().await.unwrap().groups;

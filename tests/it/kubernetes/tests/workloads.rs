@@ -19,11 +19,16 @@ fn image(image: &str) -> Value {
 async fn patch(cluster: &Cluster, patch: Value) {
     let api: Api<Deployment> = Api::namespaced(kube(cluster), "shop");
     let params = PatchParams::default();
-    api.patch("web", &params, &Patch::Strategic(patch)).await.unwrap();
+    api.patch("web", &params, &Patch::Strategic(patch))
+        .await
+        .unwrap();
 }
 
 fn revision(object: &Value) -> &str {
-    text(object, "/metadata/annotations/deployment.kubernetes.io~1revision")
+    text(
+        object,
+        "/metadata/annotations/deployment.kubernetes.io~1revision",
+    )
 }
 
 #[tokio::test]
@@ -44,7 +49,11 @@ async fn a_deployment_rolls_within_its_bounds_and_back() {
         for (key, pod) in state.store.at("pods", "shop", version) {
             pods.insert(key, pod);
         }
-        for change in state.store.changes_after(version).filter(|one| one.key.plural == "pods") {
+        for change in state
+            .store
+            .changes_after(version)
+            .filter(|one| one.key.plural == "pods")
+        {
             match change.what {
                 super::super::store::What::Deleted => drop(pods.remove(&change.key)),
                 _ => drop(pods.insert(change.key.clone(), change.object.clone())),
@@ -63,9 +72,15 @@ async fn a_deployment_rolls_within_its_bounds_and_back() {
     // Back again: the old set gets a new number.
     patch(&cluster, image("web:1")).await;
     let back = cluster.settled("deployments", "shop", "web").await;
-    assert_eq!((revision(&back), cluster.list("replicasets", "shop").len()), ("3", 2));
+    assert_eq!(
+        (revision(&back), cluster.list("replicasets", "shop").len()),
+        ("3", 2)
+    );
     let pods = cluster.list("pods", "shop");
-    assert!(pods.iter().all(|pod| text(pod, "/spec/containers/0/image") == "web:1"));
+    assert!(
+        pods.iter()
+            .all(|pod| text(pod, "/spec/containers/0/image") == "web:1")
+    );
 }
 
 #[tokio::test]
@@ -125,11 +140,21 @@ async fn a_pod_whose_label_goes_is_released_and_replaced() {
         let key = super::super::store::Key::new("endpoints", "shop", "web");
         let endpoints = store.get(&key)?;
         let all = list(endpoints, "/subsets/0/addresses");
-        let names: Vec<String> = all.iter().map(|one| text(one, "/targetRef/name").to_owned()).collect();
+        let names: Vec<String> = all
+            .iter()
+            .map(|one| text(one, "/targetRef/name").to_owned())
+            .collect();
         (names.len() == count).then_some(names)
     };
-    let before = cluster.eventually("two behind it", |store| addresses(store, 2)).await;
-    cluster.merge("pods", "shop", &before[0], &json!({"metadata": {"labels": {"app": null}}}));
+    let before = cluster
+        .eventually("two behind it", |store| addresses(store, 2))
+        .await;
+    cluster.merge(
+        "pods",
+        "shop",
+        &before[0],
+        &json!({"metadata": {"labels": {"app": null}}}),
+    );
     let replaced = |store: &super::super::Store| {
         let now = addresses(store, 2)?;
         (!now.contains(&before[0])).then_some(now)
@@ -139,11 +164,17 @@ async fn a_pod_whose_label_goes_is_released_and_replaced() {
     let alone = cluster.get("pods", "shop", &before[0]).unwrap();
     assert!(alone["metadata"].get("ownerReferences").is_none());
     // It is adopted again, and one is too many.
-    cluster.merge("pods", "shop", &before[0], &json!({"metadata": {"labels": {"app": "web"}}}));
+    cluster.merge(
+        "pods",
+        "shop",
+        &before[0],
+        &json!({"metadata": {"labels": {"app": "web"}}}),
+    );
     let two = |store: &super::super::Store| (store.list("pods", "shop").count() == 2).then_some(());
     cluster.eventually("two again", two).await;
     cluster.delete("deployments", "shop", "web");
-    let none = |store: &super::super::Store| (store.list("pods", "shop").count() == 0).then_some(());
+    let none =
+        |store: &super::super::Store| (store.list("pods", "shop").count() == 0).then_some(());
     cluster.eventually("nothing is left", none).await;
 }
 
@@ -154,7 +185,10 @@ async fn stateful_and_daemon_sets_update_one_after_another() {
         let mut set = web(3, "web:1");
         set["kind"] = json!(kind);
         set["metadata"]["name"] = json!(name);
-        for pointer in ["/spec/selector/matchLabels", "/spec/template/metadata/labels"] {
+        for pointer in [
+            "/spec/selector/matchLabels",
+            "/spec/template/metadata/labels",
+        ] {
             *set.pointer_mut(pointer).unwrap() = json!({"app": name});
         }
         if kind == "DaemonSet" {
@@ -166,14 +200,23 @@ async fn stateful_and_daemon_sets_update_one_after_another() {
         cluster.settled(plural, "shop", name).await;
         let own = || -> Vec<Value> {
             let all = cluster.list("pods", "shop").into_iter();
-            all.filter(|pod| text(pod, "/metadata/labels/app") == name).collect()
+            all.filter(|pod| text(pod, "/metadata/labels/app") == name)
+                .collect()
         };
         assert_eq!(own().len(), pods);
-        cluster.merge(plural, "shop", name, &json!({"spec": {"template": {"metadata": {
-            "annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}}}));
+        cluster.merge(
+            plural,
+            "shop",
+            name,
+            &json!({"spec": {"template": {"metadata": {
+            "annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}}}),
+        );
         cluster.settled(plural, "shop", name).await;
         assert!(own().iter().all(|pod| {
-            text(pod, "/metadata/annotations/kubectl.kubernetes.io~1restartedAt") == "now"
+            text(
+                pod,
+                "/metadata/annotations/kubectl.kubernetes.io~1restartedAt",
+            ) == "now"
         }));
     }
     let names: Vec<String> = cluster
@@ -200,19 +243,38 @@ async fn logs_events_scale_and_eviction_are_there() {
     let client = kube(&cluster);
     let pods: Api<Pod> = Api::namespaced(client.clone(), "shop");
     let params = ListParams::default().labels("app=web");
-    let name = pods.list(&params).await.unwrap().items[0].metadata.name.clone().unwrap();
+    let name = pods.list(&params).await.unwrap().items[0]
+        .metadata
+        .name
+        .clone()
+        .unwrap();
     let now = jiff::Timestamp::now();
     let before = now - jiff::SignedDuration::from_secs(100);
     cluster.log("shop", &name, &[(before, "early"), (now, "late")]);
     let whole = pods.logs(&name, &LogParams::default()).await.unwrap();
     assert_eq!(whole, "early\nhello\nlate\n");
-    let some = LogParams { since_seconds: Some(50), tail_lines: Some(1), timestamps: true, ..LogParams::default() };
+    let some = LogParams {
+        since_seconds: Some(50),
+        tail_lines: Some(1),
+        timestamps: true,
+        ..LogParams::default()
+    };
     let text_of = pods.logs(&name, &some).await.unwrap();
-    assert!(text_of.ends_with("Z late\n") && text_of.lines().count() == 1, "{text_of}");
-    let previous = LogParams { previous: true, ..LogParams::default() };
+    assert!(
+        text_of.ends_with("Z late\n") && text_of.lines().count() == 1,
+        "{text_of}"
+    );
+    let previous = LogParams {
+        previous: true,
+        ..LogParams::default()
+    };
     let error = pods.logs(&name, &previous).await.unwrap_err().to_string();
     assert!(error.contains("previous terminated container"), "{error}");
-    let end = End { after: Duration::ZERO, code: 137, oom: true };
+    let end = End {
+        after: Duration::ZERO,
+        code: 137,
+        oom: true,
+    };
     let uid = pods.get(&name).await.unwrap().metadata.uid.unwrap();
     cluster.with(|state| state.kubelet.kill(&uid, end));
     let again = |store: &super::super::Store| {
@@ -223,38 +285,62 @@ async fn logs_events_scale_and_eviction_are_there() {
     };
     let status = cluster.eventually("it runs again", again).await;
     assert_eq!(status["lastState"]["terminated"]["reason"], "OOMKilled");
-    assert_eq!(pods.logs(&name, &previous).await.unwrap(), "early\nhello\nlate\nbye\n");
+    assert_eq!(
+        pods.logs(&name, &previous).await.unwrap(),
+        "early\nhello\nlate\nbye\n"
+    );
 
     let raw = Raw::new(&cluster);
     let path = "/apis/events.k8s.io/v1/namespaces/shop/events?fieldSelector=regarding.name%3D";
     let (_, events) = raw.get(&format!("{path}{name}")).await;
-    let reasons: Vec<&str> = list(&events, "/items").iter().map(|one| text(one, "/reason")).collect();
-    assert!(reasons.contains(&"Scheduled") && reasons.contains(&"Started"), "{reasons:?}");
+    let reasons: Vec<&str> = list(&events, "/items")
+        .iter()
+        .map(|one| text(one, "/reason"))
+        .collect();
+    assert!(
+        reasons.contains(&"Scheduled") && reasons.contains(&"Started"),
+        "{reasons:?}"
+    );
     let path = "/api/v1/namespaces/shop/events?fieldSelector=involvedObject.name%3D";
     let (_, events) = raw.get(&format!("{path}{name}")).await;
     assert_eq!(list(&events, "/items").len(), reasons.len());
 
     let api: Api<Deployment> = Api::namespaced(client, "shop");
     let scale = json!({"spec": {"replicas": 3}});
-    let scaled = api.patch_scale("web", &PatchParams::default(), &Patch::Merge(scale)).await.unwrap();
+    let scaled = api
+        .patch_scale("web", &PatchParams::default(), &Patch::Merge(scale))
+        .await
+        .unwrap();
     assert_eq!(scaled.spec.unwrap().replicas, Some(3));
     cluster.settled("deployments", "shop", "web").await;
     let scale = api.get_scale("web").await.unwrap().status.unwrap();
-    assert_eq!((scale.replicas, scale.selector.as_deref()), (3, Some("app=web")));
+    assert_eq!(
+        (scale.replicas, scale.selector.as_deref()),
+        (3, Some("app=web"))
+    );
     cluster.create(&json!({
         "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
         "metadata": {"namespace": "shop", "name": "web"},
         "spec": {"minAvailable": 3, "selector": {"matchLabels": {"app": "web"}}},
     }));
-    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
+    let eviction =
+        json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
     let path = format!("/api/v1/namespaces/shop/pods/{name}/eviction");
     let (code, body) = raw.send(reqwest::Method::POST, &path, &eviction).await;
     assert_eq!(code, 429, "{body}");
     cluster.delete("poddisruptionbudgets", "shop", "web");
-    assert_eq!(raw.send(reqwest::Method::POST, &path, &eviction).await.0, 201);
+    assert_eq!(
+        raw.send(reqwest::Method::POST, &path, &eviction).await.0,
+        201
+    );
     let params = DeleteParams::default();
     let gone = async || pods.delete(&name, &params).await.err();
     crate::support::engine::eventually("the evicted one is gone", gone).await;
-    let (_, usage) = raw.get("/apis/metrics.k8s.io/v1beta1/namespaces/shop/pods").await;
-    assert_eq!(usage["items"][0]["containers"][0]["usage"]["memory"], "65536Ki");
+    let (_, usage) = raw
+        .get("/apis/metrics.k8s.io/v1beta1/namespaces/shop/pods")
+        .await;
+    assert_eq!(
+        usage["items"][0]["containers"][0]["usage"]["memory"],
+        "65536Ki"
+    );
 }

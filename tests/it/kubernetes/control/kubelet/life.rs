@@ -137,7 +137,12 @@ impl Container {
             return;
         };
         let now = Timestamp::now();
-        let words: Vec<_> = self.behaviour.last_words.iter().map(|one| (now, one.as_str())).collect();
+        let words: Vec<_> = self
+            .behaviour
+            .last_words
+            .iter()
+            .map(|one| (now, one.as_str()))
+            .collect();
         kubelet.log(uid, &self.name, &words);
         self.last = Some(Ended {
             code: end.code,
@@ -186,8 +191,10 @@ impl Container {
                 self.start(uid, now, kubelet, told);
             }
             Stage::Ended => {
-                let message =
-                    format!("Back-off restarting failed container {} in pod {place}", self.name);
+                let message = format!(
+                    "Back-off restarting failed container {} in pod {place}",
+                    self.name
+                );
                 told.push(("Warning", "BackOff", message));
                 self.stage = Stage::BackingOff;
                 self.due = Some(now + self.pause);
@@ -209,6 +216,7 @@ impl Container {
         told.push(("Normal", "Pulled", message));
         told.push(("Normal", "Created", format!("Created container: {name}")));
         told.push(("Normal", "Started", format!("Started container {name}")));
+        kubelet.started += 1;
         self.stage = Stage::Running;
         self.id = format!("containerd://{}", uid().replace('-', ""));
         self.started = Some(Timestamp::now());
@@ -216,8 +224,17 @@ impl Container {
         let ready = self.behaviour.ready.filter(|_| self.probed);
         self.ready_at = ready.map(|after| now + after);
         self.end = self.behaviour.ends.map(|end| (now + end.after, end));
-        let runs = kubelet.logs.entry((uid_of_pod.to_owned(), name.clone())).or_default();
+        let runs = kubelet
+            .logs
+            .entry((uid_of_pod.to_owned(), name.clone()))
+            .or_default();
         let at = Timestamp::now();
-        runs.push(self.behaviour.words.iter().map(|one| (at, one.clone())).collect());
+        runs.push(
+            self.behaviour
+                .words
+                .iter()
+                .map(|one| (at, one.clone()))
+                .collect(),
+        );
     }
 }

@@ -84,7 +84,10 @@ fn container(pod: &Value, one: &Container) -> Value {
     let state = match one.stage {
         Stage::Creating => waiting("ContainerCreating", None),
         Stage::Pulling(false) => {
-            let message = format!("failed to pull and unpack image \"{}\": not found", one.image);
+            let message = format!(
+                "failed to pull and unpack image \"{}\": not found",
+                one.image
+            );
             waiting("ErrImagePull", Some(message))
         }
         Stage::Pulling(true) => {
@@ -94,7 +97,10 @@ fn container(pod: &Value, one: &Container) -> Value {
         Stage::Running => json!({"running": {"startedAt": one.started.map(seconds)}}),
         Stage::Ended => last.clone().unwrap_or_default(),
         Stage::BackingOff => {
-            let (name, space) = (text(pod, "/metadata/name"), text(pod, "/metadata/namespace"));
+            let (name, space) = (
+                text(pod, "/metadata/name"),
+                text(pod, "/metadata/namespace"),
+            );
             let message = format!(
                 "back-off {}s restarting failed container={} pod={name}_{space}({})",
                 one.pause.as_secs().max(1),

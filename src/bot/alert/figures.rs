@@ -1,0 +1,168 @@
+//! Before and after: how a service stood at its worst while alerts fired, and how it stands now.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+
+use crate::bot::Bot;
+use crate::bot::watch::Told;
+use crate::domain::alert::Standing;
+use crate::domain::series::Metric;
+use crate::domain::{ServiceName, duration};
+use crate::store::{Followed, StoreError};
+
+/// An alert fires some time after what it tells of.
+const EARLIER: Duration = Duration::from_secs(120);
+/// Older values are not how it stands now.
+const FRESH: Duration = Duration::from_secs(180);
+/// What a platform does not say in this time is left out.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Services that are told of.
+const MOST: usize = 5;
+
+/// What is told of a service: `memory 94 % → 52 %`, and further ones.
+pub(super) type Figures = Vec<(ServiceName, String)>;
+
+impl Bot {
+    /// How the platform says that a service stands.
+    pub(super) async fn standing(&self, service: &ServiceName) -> Option<Standing> {
+        let (service, platform) = self.catalogue().get(service)?;
+        let status = tokio::time::timeout(PATIENCE, platform.status(service)).await;
+        Some(Standing::from(&status.ok()?.ok()?))
+    }
+
+    /// Before and after of the services of a conversation.
+    pub(super) async fn figures(&self, followed: &Followed) -> Result<Figures, StoreError> {
+        let mut services: Vec<ServiceName> = followed.service.iter().cloned().collect();
+        if let Some(id) = followed.incident
+            && let Some(incident) = self.store().incident(id).await?
+        {
+            for service in incident.services {
+                if !services.contains(&service) {
+                    services.push(service);
+                }
+            }
+        }
+        services.truncate(MOST);
+        let all = join_all(
+            services
+                .iter()
+                .map(|service| self.of_service(followed, service)),
+        )
+        .await;
+        let mut told = Vec::new();
+        for (service, figures) in services.iter().zip(all) {
+            let figures = figures?;
+            if !figures.is_empty() {
+                told.push((service.clone(), figures.join(", ")));
+            }
+        }
+        Ok(told)
+    }
+
+    async fn of_service(
+        &self,
+        followed: &Followed,
+        service: &ServiceName,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut figures = Vec::new();
+        let Some((known, _)) = self.catalogue().get(service) else {
+            return Ok(figures);
+        };
+        let (since, now) = (followed.began_at - EARLIER, self.store().now());
+        for (metric, name) in [
+            (Metric::Memory, "memory"),
+            (Metric::Cpu, "CPU"),
+            (Metric::Connections, "connections"),
+            (Metric::ErrorRate, "errors"),
+        ] {
+            let series = self.measured(known, metric, since).await?;
+            figures.extend(change(metric, name, &series, now));
+        }
+        if let (Some(before), Some(now)) =
+            (followed.stood.get(service), self.standing(service).await)
+        {
+            figures.push(before.then(now));
+        }
+        Ok(figures)
+    }
+}
+
+/// The worst value of all replicas, and the worst of now.
+fn change(metric: Metric, name: &str, series: &[Told], now: Timestamp) -> Option<String> {
+    // Shares can be compared between replicas where all have a limit.
+    let shares = metric == Metric::Memory && series.iter().all(|one| one.limit.is_some());
+    let of = |one: &Told, value: f64| match one.limit {
+        Some(limit) if shares && limit > 0.0 => value * 100.0 / limit,
+        _ => value,
+    };
+    let values = series
+        .iter()
+        .flat_map(|one| one.points.iter().map(|(_, value)| of(one, *value)));
+    let worst = values.reduce(f64::max)?;
+    let last = series.iter().filter_map(|one| {
+        let (at, value) = one.points.last()?;
+        (*at + FRESH > now).then(|| of(one, *value))
+    });
+    let last = last.reduce(f64::max)?;
+    let text = |value: f64| match metric {
+        Metric::Memory if !shares => duration::bytes_text(value as u64),
+        Metric::Connections => format!("{value:.0}"),
+        _ => format!("{value:.0} %"),
+    };
+    Some(format!("{name} {} → {}", text(worst), text(last)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_replica_at_its_worst_stands_for_all() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let told = |values: [f64; 3], limit| Told {
+            replica: "a".into(),
+            points: vec![
+                (at(0), values[0]),
+                (at(60), values[1]),
+                (at(120), values[2]),
+            ],
+            limit,
+        };
+        let both = [
+            told([50.0, 94.0, 20.0], Some(100.0)),
+            told([60.0, 10.0, 52.0], Some(200.0)),
+        ];
+        let now = at(130);
+        assert_eq!(
+            change(Metric::Memory, "memory", &both, now).unwrap(),
+            "memory 94 % → 26 %"
+        );
+        let bytes = [told([3e9, 1e9, 5e8], None)];
+        let text = change(Metric::Memory, "memory", &bytes, now).unwrap();
+        assert!(text.starts_with("memory 2.8 GiB → 477 MiB"), "{text}");
+        assert_eq!(
+            change(Metric::Cpu, "CPU", &both, at(2_000)),
+            None,
+            "too old to be now"
+        );
+        assert_eq!(change(Metric::Cpu, "CPU", &[], now), None);
+        let (before, after) = (
+            Standing {
+                well: 1,
+                total: 2,
+                restarts: 4,
+            },
+            Standing {
+                well: 2,
+                total: 2,
+                restarts: 7,
+            },
+        );
+        assert_eq!(
+            before.then(after),
+            "healthy 1/2 → 2/2, restarted by itself 3×"
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! How many of a service's answers are errors: from its metrics page, else from its access log.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::ServiceName;
+use crate::domain::service::LogLine;
+use crate::probe::page::{Counted, Pages};
+
+/// The time that counts.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Below this many requests a share of errors says nothing.
+const FEW: f64 = 20.0;
+/// A log in which so many reads found lines, but no access …
+const VAIN: u32 = 4;
+/// … is read this rarely.
+const RARELY: Duration = Duration::from_secs(300);
+
+/// What this process has counted of each service. It begins anew with the process: a minute later
+/// the same is known again.
+#[derive(Default)]
+pub(in crate::bot) struct Rates {
+    pub(super) pages: Pages,
+    all: Mutex<BTreeMap<ServiceName, Rate>>,
+}
+
+/// What is counted of one service.
+#[derive(Debug, Default)]
+pub(super) struct Rate {
+    /// The counters when the page was last read.
+    before: Option<Counted>,
+    /// Requests, and errors among them, when each was seen.
+    counted: VecDeque<(Timestamp, f64, f64)>,
+    /// The newest line that was read.
+    newest: Option<Timestamp>,
+    /// Reads in a row that found lines, but no access.
+    vain: u32,
+    /// The log was last read then.
+    read_at: Option<Timestamp>,
+    /// The page had no answer when it was last asked.
+    pub(super) failing: bool,
+}
+
+impl Rates {
+    /// Does something with what is counted of a service.
+    pub(super) fn of<T>(&self, service: &ServiceName, work: impl FnOnce(&mut Rate) -> T) -> T {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        work(all.entry(service.clone()).or_default())
+    }
+}
+
+impl Rate {
+    /// A page was read. Of counters that fell, the process began anew: all of their value is new. A
+    /// counter that was not there before began at nothing.
+    pub(super) fn scraped(&mut self, now: Timestamp, counted: Counted) {
+        if let Some(before) = &self.before {
+            let (mut all, mut failed) = (0.0, 0.0);
+            for (labels, counter) in &counted.0 {
+                let known = before.0.get(labels).map_or(0.0, |before| before.value);
+                let new = if counter.value < known {
+                    counter.value
+                } else {
+                    counter.value - known
+                };
+                all += new;
+                if counter.failed {
+                    failed += new;
+                }
+            }
+            self.count(now, all, failed);
+        }
+        self.before = Some(counted);
+        self.failing = false;
+    }
+
+    /// From when the log is to be read; `None`: not now, it holds no accesses.
+    pub(super) fn log_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let soon = self.read_at.is_some_and(|at| at + RARELY > now);
+        if self.vain >= VAIN && soon {
+            return None;
+        }
+        Some(self.newest.unwrap_or(now - WINDOW).max(now - WINDOW))
+    }
+
+    /// The log was read since then: each line counts once.
+    pub(super) fn read(
+        &mut self,
+        now: Timestamp,
+        lines: &[LogLine],
+        status: impl Fn(&str) -> Option<u16>,
+    ) {
+        let known = self.newest;
+        let is_new =
+            |line: &&LogLine| known.is_none_or(|known| line.at.is_none_or(|at| at > known));
+        let new: Vec<&LogLine> = lines.iter().filter(is_new).collect();
+        let codes: Vec<u16> = new.iter().filter_map(|line| status(&line.text)).collect();
+        let failed = codes.iter().filter(|code| **code >= 500).count();
+        self.newest = new.iter().filter_map(|line| line.at).max().max(known);
+        self.read_at = Some(now);
+        if !codes.is_empty() {
+            self.vain = 0;
+            self.count(now, codes.len() as f64, failed as f64);
+        } else if !new.is_empty() {
+            self.vain = self.vain.saturating_add(1);
+        }
+    }
+
+    fn count(&mut self, now: Timestamp, all: f64, failed: f64) {
+        self.counted.push_back((now, all, failed));
+        while self
+            .counted
+            .front()
+            .is_some_and(|(at, ..)| *at + WINDOW <= now)
+        {
+            self.counted.pop_front();
+        }
+    }
+
+    /// Percent of the answers of the last minute that are errors; 0 where they are too few.
+    pub(super) fn percent(&self, now: Timestamp) -> f64 {
+        let of = self.counted.iter().filter(|(at, ..)| *at + WINDOW > now);
+        let (all, failed) = of.fold((0.0, 0.0), |(all, failed), one| {
+            (all + one.1, failed + one.2)
+        });
+        if all < FEW { 0.0 } else { failed * 100.0 / all }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::page::Counter;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn page(good: f64, bad: f64) -> Counted {
+        let one = |failed, value| Counter { failed, value };
+        Counted(
+            [
+                ("200".to_owned(), one(false, good)),
+                ("502".to_owned(), one(true, bad)),
+            ]
+            .into(),
+        )
+    }
+
+    #[test]
+    fn what_is_new_between_two_pages_counts_also_after_a_new_start() {
+        let mut rate = Rate::default();
+        rate.scraped(at(0), page(1_000.0, 900.0));
+        assert!(
+            rate.percent(at(0)) < 0.1,
+            "the first page says nothing of now"
+        );
+        rate.scraped(at(15), page(1_080.0, 920.0));
+        assert!((rate.percent(at(15)) - 20.0).abs() < 0.1);
+        // The process began anew: 60 good answers since, no bad one.
+        rate.scraped(at(30), page(60.0, 0.0));
+        assert!((rate.percent(at(30)) - 20.0 * 100.0 / 160.0).abs() < 0.1);
+        assert!(
+            rate.percent(at(76)) < 0.1,
+            "the bad ones are older than a minute"
+        );
+        // A kind of answer that was never given before.
+        let mut first = page(61.0, 0.0);
+        let bad = Counter {
+            failed: true,
+            value: 39.0,
+        };
+        first.0.insert("504".into(), bad);
+        rate.scraped(at(200), first);
+        assert!((rate.percent(at(200)) - 97.5).abs() < 0.1);
+    }
+
+    #[test]
+    fn each_line_of_a_log_counts_once_and_a_log_without_accesses_is_read_rarely() {
+        let line = |second: i64, text: &str| LogLine {
+            at: Some(at(second)),
+            replica: "api-1".into(),
+            stderr: false,
+            text: text.into(),
+        };
+        let status = |text: &str| text.parse().ok();
+        let mut rate = Rate::default();
+        assert_eq!(rate.log_since(at(100)), Some(at(40)));
+        let lines: Vec<LogLine> = (0..30).map(|n| line(60 + n, "200")).collect();
+        rate.read(at(100), &lines, status);
+        assert_eq!(rate.log_since(at(115)), Some(at(89)));
+        let again = [&lines[29..], &vec![line(101, "500"); 10]].concat();
+        rate.read(at(115), &again, status);
+        assert!((rate.percent(at(115)) - 25.0).abs() < 0.1, "10 of 40");
+
+        for n in 0..5 {
+            rate.read(at(120 + n), &[line(120 + n, "hello")], status);
+        }
+        assert_eq!(rate.log_since(at(140)), None);
+        assert!(rate.log_since(at(500)).is_some());
+        rate.read(at(500), &[line(499, "200")], status);
+        assert!(rate.log_since(at(515)).is_some(), "it has accesses again");
+    }
+}

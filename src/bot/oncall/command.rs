@@ -1,0 +1,469 @@
+//! `oncall show|set|override|clear`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use super::handover::{at_home, look_later, note, timer_key};
+use super::words::{self, View};
+use crate::bot::worker::{Answer, Ask, Done, Effect};
+use crate::bot::{Bot, Fault, Refusal};
+use crate::command::{OncallCommand, nearest};
+use crate::domain::oncall::{Override, Rotation, When};
+use crate::domain::timeline::{Draft, cut};
+use crate::domain::{EntryKind, Incident, Line, Message, Person, Role, Stream, Tone, duration};
+use crate::store::{StoreError, Tx};
+
+/// No override is longer, and none begins later.
+const LONGEST: Duration = Duration::from_secs(90 * 86_400);
+/// Shifts that are listed for one rotation.
+const LISTED: usize = 6;
+
+/// How long somebody is put on call.
+#[derive(Debug, Clone, Copy)]
+enum Span {
+    UntilHandover,
+    For(Duration, Option<When>),
+}
+
+impl Bot {
+    pub(in crate::bot) async fn oncall(
+        &self,
+        ask: &Ask,
+        what: Option<OncallCommand>,
+        rotation: Option<String>,
+    ) -> Result<Effect, Fault> {
+        let given = rotation.as_deref();
+        match what {
+            None | Some(OncallCommand::Show) => self.oncall_show(given).await,
+            Some(OncallCommand::Set { who }) => {
+                self.put_on_call(ask, &who, Span::UntilHandover, given)
+                    .await
+            }
+            Some(OncallCommand::Override { who, within, from }) => {
+                let span = Span::For(within, from);
+                self.put_on_call(ask, &who, span, given).await
+            }
+            Some(OncallCommand::Clear { number }) => self.oncall_clear(ask, number, given).await,
+        }
+    }
+
+    async fn oncall_show(&self, given: Option<&str>) -> Result<Effect, Fault> {
+        let all = self.on_call().rotations();
+        let wanted: Vec<&Rotation> = match given {
+            Some(name) => vec![self.rotation_named(name, "oncall show")?],
+            None => all.iter().collect(),
+        };
+        let overrides = self.store().overrides().await?;
+        let now = self.store().now();
+        let listed = if wanted.len() == 1 { LISTED } else { 0 };
+        let mut views = Vec::new();
+        for rotation in wanted {
+            let mut view = View {
+                rotation,
+                duty: rotation.duty(&overrides, now),
+                ladder: self.on_call().ladder(rotation, &overrides, now),
+                shifts: rotation.shifts(&overrides, now, listed + 1),
+                overrides: overrides
+                    .iter()
+                    .filter(|one| one.rotation == rotation.name)
+                    .cloned()
+                    .collect(),
+            };
+            self.name_all(&mut view).await?;
+            views.push(view);
+        }
+        let message = words::show(self, &views, now);
+        Ok(Effect::Say(Answer::to_all(message)))
+    }
+
+    /// Puts the names that people know in place of ids.
+    async fn name_all(&self, view: &mut View<'_>) -> Result<(), StoreError> {
+        let mut known: BTreeMap<String, Person> = BTreeMap::new();
+        let shifts = view.shifts.iter_mut().map(|shift| &mut shift.person);
+        let duty = [&mut view.duty.person].into_iter();
+        let duty = duty.chain(view.duty.relief.as_mut());
+        let overrides = view.overrides.iter_mut().map(|one| &mut one.person);
+        for person in shifts.chain(duty).chain(&mut view.ladder).chain(overrides) {
+            if !known.contains_key(&person.id) {
+                let found = self.store().person(&person.id).await?;
+                known.insert(person.id.clone(), found.unwrap_or_else(|| person.clone()));
+            }
+            if let Some(found) = known.get(&person.id) {
+                *person = found.clone();
+            }
+        }
+        Ok(())
+    }
+
+    fn rotation_named(&self, name: &str, sentence: &str) -> Result<&Rotation, Refusal> {
+        self.on_call().rotation(name).ok_or_else(|| {
+            let mut refusal = Refusal::new(
+                Line::new()
+                    .text("There is no rotation ")
+                    .code(cut(name, 60))
+                    .text(". Nothing was changed"),
+            );
+            let names = || {
+                self.on_call()
+                    .rotations()
+                    .iter()
+                    .map(|one| one.name.as_str())
+            };
+            if let Some(near) = nearest(name, names()) {
+                let says = format!("{sentence} --rotation {}", quoted(near));
+                refusal = refusal.suggest(near, says);
+            }
+            refusal.suggest("Who is on call?", "oncall")
+        })
+    }
+
+    /// The rotation that is meant: the one named, the only one, or that of this place's incident.
+    fn rotation_meant(
+        &self,
+        ask: &Ask,
+        given: Option<&str>,
+        sentence: &str,
+    ) -> Result<&Rotation, Refusal> {
+        if let Some(name) = given {
+            return self.rotation_named(name, sentence);
+        }
+        let all = self.on_call().rotations();
+        if let [only] = all {
+            return Ok(only);
+        }
+        let mut here: Vec<&Rotation> = Vec::new();
+        for service in ask.here.iter().flat_map(|incident| &incident.services) {
+            here.extend(self.on_call().serving(Some(service), None));
+        }
+        here.dedup_by_key(|one| &one.name);
+        if let [only] = here.as_slice() {
+            return Ok(only);
+        }
+        if all.is_empty() {
+            return Err(Refusal::new("Nobody is on call here: there are no rotations").detail(
+                "Mend: add [[rotation]] to the configuration, or a list `on_call` under [alerts]",
+            ));
+        }
+        let refusal = Refusal::new("For which rotation? Nothing was changed").detail(format!(
+            "Name one: {sentence} --rotation {}",
+            quoted(&all[0].name)
+        ));
+        Err(all.iter().take(5).fold(refusal, |refusal, one| {
+            let says = format!("{sentence} --rotation {}", quoted(&one.name));
+            refusal.suggest(&one.name, says)
+        }))
+    }
+
+    async fn put_on_call(
+        &self,
+        ask: &Ask,
+        who: &str,
+        span: Span,
+        given: Option<&str>,
+    ) -> Result<Effect, Fault> {
+        let sentence = match span {
+            Span::UntilHandover => format!("oncall set {}", quoted(who)),
+            Span::For(within, _) => {
+                let within = duration::text(within).replace(' ', "");
+                format!("oncall override {} {within}", quoted(who))
+            }
+        };
+        let rotation = self.rotation_meant(ask, given, &sentence)?.clone();
+        let person = match who {
+            "me" | "@me" => ask.request.person.clone(),
+            _ => self.person(who).await?,
+        };
+        self.may_be_on_call(&person).await?;
+        let zone = rotation
+            .handover
+            .as_ref()
+            .map_or(TimeZone::UTC, |handover| handover.zone().clone());
+        let now = self.store().now();
+        let from = match span {
+            Span::For(within, _) if within > LONGEST => {
+                return Err(Refusal::new("An override lasts from 1s to 90d").into());
+            }
+            Span::For(_, Some(when)) => {
+                let from = when.resolve(now, &zone);
+                let good =
+                    |from: &Timestamp| *from > now && duration::between(now, *from) <= LONGEST;
+                Some(from.filter(good).ok_or_else(|| {
+                    Refusal::new("An override begins within the next 90 days. Nothing was changed")
+                })?)
+            }
+            _ => None,
+        };
+        let open = self.served(&rotation).await?;
+        let new = New {
+            rotation,
+            person,
+            span,
+            from,
+            by: ask.request.person.clone(),
+            commands: ask.role >= Role::Commander,
+        };
+        let bot = self.clone();
+        Ok(Effect::write(move |tx| {
+            Box::pin(async move { new.write(tx, &bot, &open).await })
+        }))
+    }
+
+    /// Whoever is on call has to be able to be mentioned, and to act.
+    async fn may_be_on_call(&self, person: &Person) -> Result<(), Fault> {
+        let nobody = |why: &str, mend: &str| {
+            let line = Line::new()
+                .bold(&person.name)
+                .text(format!(" can't be on call: {why}. Nothing was changed"));
+            Fault::from(Refusal::new(line).detail(mend))
+        };
+        if !person.is_on_slack() {
+            return Err(nobody(
+                "they can't be mentioned",
+                "Name somebody by a mention, `@ana`, or by their user id",
+            ));
+        }
+        let groups = self.store().groups_of(&person.id).await?;
+        if self.settings().access.role(person, &groups) < Role::Responder {
+            return Err(nobody(
+                "they may not act",
+                "Mend: have them added to `responders` under [access]",
+            ));
+        }
+        Ok(())
+    }
+
+    async fn oncall_clear(
+        &self,
+        ask: &Ask,
+        number: Option<i64>,
+        given: Option<&str>,
+    ) -> Result<Effect, Fault> {
+        if let Some(name) = given {
+            self.rotation_named(name, "oncall clear")?;
+        }
+        let mut found = self.store().overrides().await?;
+        found.retain(|one| {
+            number.is_none_or(|number| number == one.id)
+                && given.is_none_or(|name| name == one.rotation)
+        });
+        let one = match (found.pop(), found.is_empty()) {
+            (Some(only), true) => only,
+            (Some(last), false) => {
+                found.push(last);
+                let refusal = Refusal::new("Which override? Nothing was changed");
+                let refusal = found.iter().rev().take(5).fold(refusal, |refusal, one| {
+                    let label = format!("{}: {} ({})", one.id, one.person, one.rotation);
+                    refusal.suggest(cut(&label, 70), format!("oncall clear {}", one.id))
+                });
+                return Err(refusal.into());
+            }
+            (None, _) => {
+                let line = match number {
+                    Some(number) => Line::new()
+                        .text("There is no override ")
+                        .code(number)
+                        .text(", or it is over"),
+                    None => "There is no override".into(),
+                };
+                let refusal = Refusal::new(line.text(". Nothing was changed"));
+                return Err(refusal.suggest("Who is on call?", "oncall").into());
+            }
+        };
+        let person = ask.request.person.clone();
+        let own = one.by.id == person.id || one.person.id == person.id;
+        if !own && ask.role < Role::Commander {
+            return Err(Refusal::new(
+                Line::new()
+                    .text("This override is by ")
+                    .bold(&one.by.name)
+                    .text(": only they, ")
+                    .bold(&one.person.name)
+                    .text(" or a commander can take it back. Nothing was changed"),
+            )
+            .into());
+        }
+        let rotation = self.on_call().rotation(&one.rotation).cloned();
+        let open = match &rotation {
+            Some(rotation) => self.served(rotation).await?,
+            None => Vec::new(),
+        };
+        let bot = self.clone();
+        Ok(Effect::write(move |tx| {
+            Box::pin(async move { clear(tx, &bot, rotation, one, &person, &open).await })
+        }))
+    }
+}
+
+fn quoted(word: &str) -> String {
+    crate::command::words::quote(word)
+}
+
+/// Somebody is to be put on call.
+struct New {
+    rotation: Rotation,
+    person: Person,
+    span: Span,
+    /// `None`: at once.
+    from: Option<Timestamp>,
+    by: Person,
+    /// `by` may do this to others' shifts.
+    commands: bool,
+}
+
+impl New {
+    async fn write(self, tx: &mut Tx, bot: &Bot, open: &[Incident]) -> Result<Done, Fault> {
+        let rotation = &self.rotation;
+        tx.timer_lock(&timer_key(rotation)).await?;
+        let now = tx.now();
+        let from = self.from.unwrap_or(now).max(now);
+        let until = match self.span {
+            Span::UntilHandover => rotation.planned(from).until,
+            Span::For(within, _) => from.checked_add(within).ok(),
+        };
+        let mut overrides = tx.overrides().await?;
+        let before = rotation.shift(&overrides, from).person;
+        let before = tx.known_as(before).await?;
+        let within = |at: Timestamp| until.is_none_or(|until| at < until);
+        let already = rotation
+            .shifts(&overrides, from, 64)
+            .into_iter()
+            .take_while(|shift| within(shift.from))
+            .all(|shift| shift.person.id == self.person.id);
+        if already {
+            let mut line = Line::new()
+                .bold(&self.person.name)
+                .text(" is on call then anyway");
+            if let Some(until) = rotation.duty(&overrides, from).until {
+                line = line.text(", until ").time(until);
+            }
+            return Err(Refusal::new(line.text(". Nothing was changed")).into());
+        }
+        if !self.commands && ![&self.person.id, &before.id].contains(&&self.by.id) {
+            return Err(Refusal::new(
+                Line::new()
+                    .text("It is the shift of ")
+                    .bold(&before.name)
+                    .text(": you can take it yourself, or ask a commander. Nothing was changed"),
+            )
+            .suggest(
+                "Take it myself",
+                format!("oncall set me --rotation {}", quoted(&rotation.name)),
+            )
+            .into());
+        }
+        let new = tx
+            .override_insert(Override {
+                id: 0,
+                rotation: rotation.name.clone(),
+                person: self.person.clone(),
+                from,
+                until,
+                by: self.by.clone(),
+            })
+            .await?;
+        overrides.push(new.clone());
+        record(tx, &new, &self.by, (&before, &new.person), "override").await?;
+        let at_once = from <= now;
+        if at_once && before.id != new.person.id {
+            note(tx, rotation, &self.by, (&before, &new.person), open).await?;
+        }
+        look_later(tx, rotation, &overrides).await?;
+        let told = if at_once {
+            let duty = rotation.duty(&overrides, now);
+            words::comes_on(bot, rotation, &before, &duty, open)
+        } else {
+            words::will_be_on(bot, rotation, &before, &new)
+        };
+        let told = words::said_by(told, &self.by, Some(new.id));
+        let key = format!("oncall:{}", new.id);
+        let short = told.title.clone();
+        tx.outbox_put(&at_home(key, told)).await?;
+        Ok(done(short))
+    }
+}
+
+/// The one who asked sees it in short, wherever they asked; everybody sees it in the main channel.
+fn done(short: Line) -> Done {
+    Done {
+        answer: Some(Answer::to_asker(Message::new(Tone::Good, short))),
+        ..Done::default()
+    }
+}
+
+/// Onto the audit, what was and what is.
+async fn record(
+    tx: &mut Tx,
+    one: &Override,
+    by: &Person,
+    (before, after): (&Person, &Person),
+    what: &str,
+) -> Result<(), StoreError> {
+    let span = |at: Option<Timestamp>| at.map_or("further notice".to_owned(), duration::utc_text);
+    let text = format!(
+        "on call by {}: {before} → {after}, from {} until {}",
+        one.rotation,
+        duration::utc_text(one.from),
+        span(one.until),
+    );
+    let draft = Draft::new(by, EntryKind::Assigned, text).data(json!({
+        "rotation": one.rotation,
+        "before": before,
+        "after": after,
+        "from": one.from,
+        "until": one.until,
+        what: one.id,
+    }));
+    tx.append(&Stream::Audit, draft).await?;
+    Ok(())
+}
+
+async fn clear(
+    tx: &mut Tx,
+    bot: &Bot,
+    rotation: Option<Rotation>,
+    mut one: Override,
+    by: &Person,
+    open: &[Incident],
+) -> Result<Done, Fault> {
+    if let Some(rotation) = &rotation {
+        tx.timer_lock(&timer_key(rotation)).await?;
+    }
+    let mut overrides = tx.overrides().await?;
+    if !tx.override_remove(one.id).await? {
+        let line = Line::new().text("Override ").code(one.id);
+        return Err(Refusal::new(line.text(" was taken back before")).into());
+    }
+    let Some(rotation) = rotation else {
+        return Ok(done(
+            Line::new().text("Override ").code(one.id).text(" is gone"),
+        ));
+    };
+    let now = tx.now();
+    let at = one.from.max(now);
+    let before = rotation.shift(&overrides, at).person;
+    overrides.retain(|other| other.id != one.id);
+    let mut duty = rotation.duty(&overrides, at);
+    duty.person = tx.known_as(duty.person).await?;
+    let before = tx.known_as(before).await?;
+    one.from = at;
+    record(tx, &one, by, (&before, &duty.person), "removed").await?;
+    let changes = before.id != duty.person.id;
+    if changes && at <= now {
+        note(tx, &rotation, by, (&before, &duty.person), open).await?;
+    }
+    look_later(tx, &rotation, &overrides).await?;
+    let told = if at <= now {
+        words::comes_on(bot, &rotation, &before, &duty, open)
+    } else {
+        words::stays_on(bot, &rotation, &before, &duty, at)
+    };
+    let told = words::said_by(told, by, None);
+    let short = told.title.clone();
+    tx.outbox_put(&at_home(format!("oncall:{}:removed", one.id), told))
+        .await?;
+    Ok(done(short))
+}

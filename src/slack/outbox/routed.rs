@@ -1,0 +1,59 @@
+//! A channel that the configuration names for some alerts, and the main one where it can't be posted to.
+
+use super::channels::has_key;
+use super::message::is_closed;
+use super::{Failure, Outbox};
+use crate::domain::{Message, Place};
+use crate::slack::client::ApiError;
+use crate::store::Parcel;
+
+impl Outbox {
+    /// Posts in a channel that the configuration names; in the main one, saying so, where it can't
+    /// be posted to.
+    pub(super) async fn post_routed(
+        &self,
+        parcel: &Parcel,
+        wanted: &str,
+        message: &Message,
+    ) -> Result<(String, String), Failure> {
+        let is_uncertain = self.is_uncertain(parcel);
+        let place = Place::channel(self.channels.known(wanted));
+        let code = match self.post(parcel, &place, message).await {
+            Err(Failure::Api(ApiError::Refused(code))) if is_closed(&code) => code,
+            other => {
+                if other.is_ok() {
+                    self.channels.regain(wanted);
+                }
+                return other;
+            }
+        };
+        tracing::warn!(
+            channel = wanted,
+            code,
+            mend = "invite the bot, or correct `channel` of the [[route]]",
+            "a route's channel can't be posted to; the main one is used"
+        );
+        self.channels.lose(wanted, &code);
+        let message = not_there(message, wanted, &code);
+        let home = Place::channel(self.channels.home());
+        let key = &parcel.outgoing.key;
+        if is_uncertain
+            && let Some((channel, ts)) = self
+                .find_posted(parcel, &home, |posted| has_key(posted, key))
+                .await?
+        {
+            self.update(parcel, &message, &channel, &ts).await?;
+            return Ok((channel, ts));
+        }
+        self.post(parcel, &home, &message).await
+    }
+}
+
+/// The message with the reason why it is told here.
+pub(super) fn not_there(message: &Message, wanted: &str, code: &str) -> Message {
+    let line = format!(
+        "Meant for {wanted}, where it can't be posted ({code}): invite the bot there, or correct \
+         `channel` of the route"
+    );
+    message.clone().footer(line)
+}

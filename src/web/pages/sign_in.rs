@@ -1,0 +1,98 @@
+//! The door: the page of a link, and what is said to who is not let in.
+
+use maud::{Markup, html};
+
+use super::html::frame;
+use crate::bot::pages::NoEntry;
+use crate::domain::IncidentId;
+
+/// The page of a link that is good: a button. It says nothing about anybody or any incident.
+pub(super) fn door(token: &str, incident: Option<IncidentId>) -> Markup {
+    let what = incident.map_or_else(|| "the incident pages".to_owned(), |id| id.to_string());
+    frame(
+        "treasury-bot",
+        false,
+        html! {
+            main.notice {
+                h1 { "treasury-bot" }
+                p { "This link opens the incident pages once, in this browser." }
+                form method="post" action={ "/incidents/link/" (token) } {
+                    button.main type="submit" autofocus { "Open " (what) }
+                }
+            }
+        },
+    )
+}
+
+/// Why somebody is not let in, and the mend.
+pub(super) fn refused(no: &NoEntry, command: &str, wanted: Option<IncidentId>) -> Markup {
+    let title = match no {
+        NoEntry::SignedOut => "Sign in to read this",
+        NoEntry::NoLink => "There is no such link",
+        NoEntry::Used => "This link was used already",
+        NoEntry::Expired => "This link is too old",
+        NoEntry::NotAllowed(_) => "You may not read this",
+        NoEntry::Forged | NoEntry::Store(_) => "That was not done",
+    };
+    frame(
+        title,
+        false,
+        html! {
+            main.notice {
+                h1 { (title) }
+                @match no {
+                    NoEntry::NotAllowed(person) => {
+                        p {
+                            bdi { (person.name) } " (" (person.id) ") is not, or no longer, a viewer. \
+                            Nothing is wrong with the link."
+                        }
+                        p {
+                            "Mend: have this id added to " code { "viewers" } " under "
+                            code { "[access]" } " in the bot's configuration."
+                        }
+                    }
+                    NoEntry::Forged => {
+                        p { "The request did not come from a page of your session. Go back, and try again." }
+                        p { a href="/incidents" { "All incidents" } }
+                    }
+                    NoEntry::Used => {
+                        p { "Links work once. If it was not you who used it, tell your commander." }
+                        (how(command, wanted))
+                    }
+                    NoEntry::Expired => {
+                        p { "Links work for ten minutes." }
+                        (how(command, wanted))
+                    }
+                    _ => (how(command, wanted)),
+                }
+            }
+        },
+    )
+}
+
+pub(super) fn signed_out(command: &str) -> Markup {
+    frame(
+        "Signed out",
+        false,
+        html! {
+            main.notice {
+                h1 { "You are signed out" }
+                (how(command, None))
+            }
+        },
+    )
+}
+
+/// How to get a link.
+fn how(command: &str, wanted: Option<IncidentId>) -> Markup {
+    let page = match wanted {
+        Some(id) => format!("page {id}"),
+        None => "page".to_owned(),
+    };
+    html! {
+        p { "To get a link for your browser, type in Slack:" }
+        p { code.typed { (command) " " (page) } }
+        p { "When Slack is down, on the machine that the bot runs on:" }
+        p { code.typed { "treasury-bot exec \"" (page) "\"" } }
+    }
+}

@@ -1,0 +1,9 @@
+//! The cases, by what they are about.
+
+pub mod deploy;
+pub mod fate;
+pub mod isolate;
+pub mod logs;
+pub mod look;
+pub mod restart;
+pub mod scale;

@@ -1,0 +1,103 @@
+//! The bot's own watching: errors counted on a metrics page or in an access log, and what the end of
+//! an incident says of before and after.
+
+use std::time::Duration;
+
+use treasury_bot::bot::AlertSettings;
+use treasury_bot::domain::alert::{Auto, WatchSettings};
+use treasury_bot::sandbox::stack::Fault;
+
+use crate::alerts::hasty_without_escalation;
+use crate::support::stage::{Scenery, Stage, words_of};
+
+fn watching() -> AlertSettings {
+    AlertSettings {
+        watch: Some(WatchSettings {
+            every: Duration::from_millis(200),
+            lasting: Duration::from_millis(300),
+            ..WatchSettings::default()
+        }),
+        ..hasty_without_escalation()
+    }
+}
+
+async fn a_broken_api_is_seen(pages: bool) {
+    let stage = Stage::set(Scenery {
+        alerts: watching(),
+        pages,
+        ..Scenery::default()
+    })
+    .await;
+    stage.stack.put_in(Fault::ApiErrors, None).unwrap();
+    let room = stage.room(1).await;
+    let told = stage.said(&room, "HighErrorRate").await;
+    let words = words_of(&told);
+    assert!(
+        words.contains("of the answers of") && words.contains("are errors"),
+        "{words}"
+    );
+    let entries = stage.timeline(1).await;
+    assert!(
+        entries.iter().any(|one| one.text.contains("HighErrorRate")),
+        "{entries:?}"
+    );
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn errors_are_counted_on_the_metrics_page_of_a_service() {
+    a_broken_api_is_seen(true).await;
+}
+
+#[tokio::test]
+async fn errors_are_counted_in_the_access_log_where_there_is_no_page() {
+    a_broken_api_is_seen(false).await;
+}
+
+#[tokio::test]
+async fn the_end_says_how_it_was_at_its_worst_how_it_is_now_and_who_did_what() {
+    let mut alerts = watching();
+    alerts.resolves = true;
+    alerts.routes.auto = Auto::Diagnose;
+    let stage = Stage::set(Scenery {
+        alerts,
+        ..Scenery::default()
+    })
+    .await;
+    stage.stack.put_in(Fault::CacheDown, None).unwrap();
+    let room = stage.room(1).await;
+    stage.said(&room, "A first look at redis").await;
+    let alerts = stage.said(&room, "CacheDown").await;
+    stage
+        .person("ana")
+        .clicks(&room, &alerts.ts, "Acknowledge")
+        .await
+        .unwrap();
+    stage.types("ana", &room, "restart redis").await;
+    let question = stage.said(&room, "Restart redis?").await;
+    stage
+        .person("ana")
+        .clicks(&room, &question.ts, "Restart redis")
+        .await
+        .unwrap();
+    let end = stage.said(&room, "Quiet for").await;
+    let words = words_of(&end);
+    for part in [
+        "redis: memory ",
+        " %, CPU ",
+        "healthy 0/1 → 1/1",
+        "Acknowledged by <@U0ANA00001> after",
+        "Done since it began:",
+        "restart",
+        "INC-1 is resolved",
+    ] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    let entries = stage.timeline(1).await;
+    let text = "at the worst → now: redis: memory ";
+    assert!(
+        entries.iter().any(|one| one.text.contains(text)),
+        "{entries:?}"
+    );
+    stage.finish().await;
+}

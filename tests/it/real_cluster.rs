@@ -14,7 +14,7 @@ use crate::kubernetes::real::{ask, client, kubeconfig, nodes};
 #[tokio::test]
 async fn real_cluster_restart() {
     nodes();
-    let client = client().await;
+    let client = client("test").await;
     ask(&client, "POST", "/api/v1/namespaces", Some(json!({
         "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "smoke"}
     }))).await;
@@ -85,6 +85,7 @@ fn service(namespace: &str, name: &str) -> Service {
         check: Vec::new(),
         depends_on: Vec::new(),
         metrics: Default::default(),
+        metrics_page: None,
     }
 }
 

@@ -39,7 +39,7 @@ mod tests;
 mod watch;
 mod write;
 
-pub use cluster::{Cluster, TOKEN};
+pub use cluster::{Cluster, TOKEN, reached};
 pub use control::{Behaviour, End};
 pub use fault::{Fault, Grant};
 pub use store::Store;

@@ -40,10 +40,13 @@ pub fn kubeconfig() -> std::path::PathBuf {
         .into()
 }
 
-/// A client with all rights.
-pub async fn client() -> Client {
+/// A client of a context: `test` has all rights, `bot` those that it is given.
+pub async fn client(context: &str) -> Client {
     let read = Kubeconfig::read_from(kubeconfig()).unwrap();
-    let options = KubeConfigOptions::default();
+    let options = KubeConfigOptions {
+        context: Some(context.to_owned()),
+        ..KubeConfigOptions::default()
+    };
     let config = Config::from_custom_kubeconfig(read, &options).await.unwrap();
     Client::try_from(config).unwrap()
 }
@@ -63,7 +66,7 @@ pub fn nodes() -> &'static Cluster {
                 .build()
                 .unwrap();
             runtime.block_on(async {
-                let client = client().await;
+                let client = client("test").await;
                 let port = serve_logs(played.url()).await;
                 for name in ["node-1", "node-2"] {
                     join(&client, name, port).await;

@@ -27,13 +27,20 @@ use treasury_bot::platform::kubernetes::{Config, Kubernetes, Server};
 
 const DEPLOYMENTS: usize = 500;
 const REPLICAS: usize = 2;
+/// The namespaces that they are in.
+const SPACES: usize = 10;
 const ROUNDS: usize = 9;
 const LIMIT: Duration = Duration::from_millis(50);
 
-fn deployment(name: &str) -> Value {
+/// The namespace and the name of a deployment.
+fn place(number: usize) -> (String, String) {
+    (format!("shop-{}", number % SPACES), format!("web-{number}"))
+}
+
+fn deployment(namespace: &str, name: &str) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"namespace": "shop", "name": name},
+        "metadata": {"namespace": namespace, "name": name},
         "spec": {
             "replicas": REPLICAS, "selector": {"matchLabels": {"app": name}},
             "template": {
@@ -44,12 +51,12 @@ fn deployment(name: &str) -> Value {
     })
 }
 
-fn service(name: &str) -> Service {
+fn service(namespace: &str, name: &str) -> Service {
     Service {
         name: ServiceName::parse(name).unwrap(),
         target: Target::Kubernetes {
             cluster: None,
-            namespace: "shop".to_owned(),
+            namespace: namespace.to_owned(),
             kind: WorkloadKind::Deployment,
             name: name.to_owned(),
         },
@@ -81,17 +88,12 @@ fn main() -> ExitCode {
 
 async fn run() -> ExitCode {
     let cluster = Cluster::start();
-    let names: Vec<String> = (0..DEPLOYMENTS)
-        .map(|number| format!("web-{number}"))
-        .collect();
-    for name in &names {
-        cluster.create(&deployment(name));
+    let places: Vec<(String, String)> = (0..DEPLOYMENTS).map(place).collect();
+    for (namespace, name) in &places {
+        cluster.create(&deployment(namespace, name));
     }
     let all = |store: &Store| {
-        let well = store
-            .list("pods", "shop")
-            .filter(|(_, pod)| ready(pod))
-            .count();
+        let well = store.list("pods", "").filter(|(_, pod)| ready(pod)).count();
         (well == DEPLOYMENTS * REPLICAS).then_some(())
     };
     cluster.eventually("all pods are ready", all).await;
@@ -103,7 +105,10 @@ async fn run() -> ExitCode {
         timeout: Duration::from_secs(5),
     };
     let driver = Kubernetes::connect(config).await.unwrap();
-    let services: Vec<Service> = names.iter().map(|name| service(name)).collect();
+    let services: Vec<Service> = places
+        .iter()
+        .map(|(space, name)| service(space, name))
+        .collect();
     println!(
         "first, while memory fills: {:.1} ms",
         millis(ask(&driver, &services).await)

@@ -145,7 +145,7 @@ impl Platform for Kubernetes {
 
     async fn stats(&self, service: &Service) -> Result<ServiceStats, PlatformError> {
         let place = find::place(service)?;
-        let seen = find::look(&self.line, place).await?;
+        let seen = self.cache.look(&self.line, place).await?;
         stats::stats(&self.line, place, &seen).await
     }
 

@@ -87,6 +87,26 @@ async fn web(replicas: u32) -> (Cluster, Kubernetes, Service) {
     (cluster, driver, entry(WorkloadKind::Deployment, "web"))
 }
 
+/// Patches the Deployment `web` as `kubectl patch` does, and waits until that is rolled out.
+async fn patch(cluster: &Cluster, patch: &Value) {
+    let path = "apis/apps/v1/namespaces/shop/deployments/web";
+    let request = reqwest::Client::new().patch(format!("{}/{path}", cluster.url()));
+    let request = request
+        .bearer_auth(TOKEN)
+        .header("content-type", "application/strategic-merge-patch+json")
+        .body(patch.to_string());
+    let answer = request.send().await.unwrap();
+    assert!(answer.status().is_success(), "{answer:?}");
+    cluster.settled("deployments", "shop", "web").await;
+}
+
+/// Another image and a variable with a value.
+fn with_variable() -> Value {
+    let env = json!([{"name": "TOKEN", "value": "hunter2"}]);
+    let container = json!({"name": "web", "image": "web:2", "env": env});
+    json!({"spec": {"template": {"spec": {"containers": [container]}}}})
+}
+
 fn now() -> Timestamp {
     Timestamp::now()
 }

@@ -9,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::Status;
 use kube::{Client, Error};
 use secrecy::ExposeSecret;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::forbidden;
 use super::{Config, PLATFORM, Server};
@@ -18,12 +18,16 @@ use crate::platform::PlatformError;
 /// The most characters of the server's own words that go into an error.
 const WORDS: usize = 500;
 
+/// Calls that are under way at the same time; others wait for their turn.
+const AT_ONCE: usize = 32;
+
 /// A client that is made when it is first needed, so that the bot starts without a cluster.
 pub(super) struct Line {
     config: Config,
     client: OnceCell<Client>,
     /// The version of the group `autoscaling` that the server has.
     pub(super) autoscaling: OnceCell<&'static str>,
+    turns: Semaphore,
 }
 
 impl Line {
@@ -32,6 +36,7 @@ impl Line {
             config,
             client: OnceCell::new(),
             autoscaling: OnceCell::new(),
+            turns: Semaphore::new(AT_ONCE),
         }
     }
 
@@ -110,6 +115,8 @@ impl Line {
         limit: Duration,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, PlatformError> {
+        // Nobody closes it.
+        let _turn = self.turns.acquire().await.ok();
         match tokio::time::timeout(limit, call).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(self.error(error)),
@@ -166,7 +173,7 @@ impl Line {
                 what: clipped(&status.message),
                 mend: "it may just have been removed or replaced; ask for the status".into(),
             },
-            502 | 503 | 504 => PlatformError::Unreachable {
+            502..=504 => PlatformError::Unreachable {
                 platform: PLATFORM,
                 mend: format!(
                     "the API server {} answers {}: {}",

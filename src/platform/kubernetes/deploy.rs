@@ -1,6 +1,5 @@
 //! Another version: the template is changed, and its controller brings the pods to it.
 
-use futures_util::TryFutureExt;
 use serde_json::Value;
 
 use super::api::Line;
@@ -50,14 +49,16 @@ pub(super) async fn deploy(
     let image = template::image(&former.template, &names).to_owned();
     progress.report(0, desired, format!("not well: putting {image} back"));
     let ours = template::id(&template::bare(&next));
-    let back = put_back(line, place, &ours, former)
-        .and_then(|ours| async move {
-            if ours {
-                rollout::follow(line, place, &goal).await?;
-            }
-            Ok(ours)
-        })
-        .await;
+    let back = async {
+        // What ails the pods that are there now is known.
+        let old = rollout::ids(&find::look(line, place).await?.pods);
+        let ours = put_back(line, place, &ours, former).await?;
+        if ours {
+            rollout::follow(line, place, &Goal { old, ..goal }).await?;
+        }
+        Ok::<bool, PlatformError>(ours)
+    };
+    let back = back.await;
     let now = match back {
         Ok(true) => format!("{image} was put back and is well"),
         Ok(false) => "Somebody has changed it meanwhile: it was left as they want it".to_owned(),

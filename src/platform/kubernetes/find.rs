@@ -105,7 +105,8 @@ pub(super) async fn pods(line: &Line, place: Place<'_>) -> Result<Api<Pod>, Plat
 /// Asks for the workload.
 pub(super) async fn workload(line: &Line, place: Place<'_>) -> Result<Workload, PlatformError> {
     let api = objects(line, place, &resource(place.kind)).await?;
-    let call = async { if_there(api.get(place.name).await) };
+    // Boxed: a request is some kilobytes, and this is awaited everywhere.
+    let call = Box::pin(async { if_there(api.get(place.name).await) });
     let what = format!("reading {}/{}", place.kind.word(), place.name);
     match line.call(&what, call).await? {
         Some(object) => Ok(Workload {
@@ -186,7 +187,10 @@ pub(super) async fn autoscaler(
     let version = line.autoscaling.get_or_try_init(|| async {
         let api = objects(line, place, &resource("v2")).await?;
         let params = ListParams::default().limit(1);
-        match line.call("the autoscalers", api.list(&params)).await {
+        match line
+            .call("the autoscalers", Box::pin(api.list(&params)))
+            .await
+        {
             Err(PlatformError::NotFound { .. }) => Ok("v1"),
             Ok(_) | Err(PlatformError::Denied { .. }) => Ok("v2"),
             Err(error) => Err(error),
@@ -236,7 +240,7 @@ where
     let mut found: Vec<K> = Vec::new();
     let mut again = true;
     loop {
-        let page = match line.call(what, api.list(&params)).await {
+        let page = match line.call(what, Box::pin(api.list(&params))).await {
             Ok(page) => page,
             // The place in the list is no longer known (410): once more from its beginning.
             Err(error)
@@ -282,7 +286,10 @@ pub(super) fn controller(object: &ObjectMeta) -> Option<&str> {
 async fn missing(line: &Line, place: Place<'_>, api: &Api<DynamicObject>) -> PlatformError {
     let kind = place.kind.word();
     let params = ListParams::default().limit(PAGE);
-    let there = match line.call("the workloads", api.list(&params)).await {
+    let there = match line
+        .call("the workloads", Box::pin(api.list(&params)))
+        .await
+    {
         Ok(list) => list.items,
         Err(error) => return error,
     };

@@ -90,13 +90,12 @@ pub(super) fn main_container<'a>(pod: &'a Pod, names: &[&str]) -> Option<&'a Con
     let all = containers(pod);
     let annotations = pod.metadata.annotations.as_ref();
     let named = annotations.and_then(|all| all.get(DEFAULT_CONTAINER));
-    let wanted = named
+    let mut wanted = named
         .map(String::as_str)
         .into_iter()
         .chain(names.iter().copied());
     wanted
-        .filter_map(|name| all.iter().find(|one| one.name == name))
-        .next()
+        .find_map(|name| all.iter().find(|one| one.name == name))
         .or_else(|| all.first())
 }
 

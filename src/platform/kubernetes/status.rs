@@ -1,5 +1,7 @@
 //! The status of a service, from what was seen.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::find::{Place, Seen};
@@ -9,6 +11,9 @@ use crate::domain::duration;
 use crate::domain::service::ServiceStatus;
 use crate::domain::timeline::cut;
 use crate::platform::text::clean;
+
+/// A watch that is begun anew is no news.
+const WORTH_TELLING: Duration = Duration::from_secs(2);
 
 /// The replicas and what its controller says.
 pub(super) fn status(seen: &Seen, place: Place<'_>, now: Timestamp) -> ServiceStatus {
@@ -32,7 +37,7 @@ fn is_remains(seen: &Seen, pod: &k8s_openapi::api::core::v1::Pod) -> bool {
 
 fn facts(seen: &Seen) -> Vec<String> {
     let mut facts = Vec::new();
-    if let Some(age) = seen.age {
+    if let Some(age) = seen.age.filter(|age| *age >= WORTH_TELLING) {
         facts.push(format!(
             "as it was {} ago: the API server does not answer",
             duration::text(age)

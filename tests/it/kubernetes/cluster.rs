@@ -14,7 +14,7 @@ use super::resource::Kind;
 use super::select::Labels;
 use super::serve;
 use super::store::{Key, Store};
-use super::write;
+use super::write::{self, Writer};
 
 /// The token that the server takes.
 pub const TOKEN: &str = "emulated-token";
@@ -192,14 +192,19 @@ impl Cluster {
     /// Merges a patch into an object as an administrator does.
     pub fn merge(&self, plural: &str, namespace: &str, name: &str, patch: &Value) {
         let key = Key::new(plural, namespace, name);
-        let found = self.with(|state| {
-            let present = state.store.get(&key).is_some();
-            state
-                .store
-                .modify(&key, |object| super::patch::merge(object, patch));
-            present
+        let writer = Writer {
+            manager: "kubectl-edit".to_owned(),
+            sub: String::new(),
+            noted: false,
+            dry_run: false,
+        };
+        self.with(|state| {
+            let object = state.store.get(&key);
+            let mut object = (**object.unwrap_or_else(|| panic!("no {key:?}"))).clone();
+            super::patch::merge(&mut object, patch);
+            let done = write::update(state, Kind::kept(plural), &key, object, &writer);
+            done.unwrap_or_else(|status| panic!("{}", status.message));
         });
-        assert!(found, "{key:?} is not there");
     }
 
     /// Deletes an object, at once and with all that it owns.
@@ -305,6 +310,17 @@ impl Cluster {
         };
         let looked = tokio::time::timeout(Duration::from_secs(20), looking).await;
         looked.unwrap_or_else(|_| panic!("never: {what}"))
+    }
+
+    /// Waits until the controllers have nothing to do with what was written so far.
+    pub async fn idle(&self) {
+        let looking = async {
+            while self.with(|state| state.kubelet.seen != state.store.version()) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let looked = tokio::time::timeout(Duration::from_secs(20), looking).await;
+        assert!(looked.is_ok(), "the controllers never rest");
     }
 
     /// Waits until a workload's controller has done all: what is wanted is there, new and ready.

@@ -57,7 +57,10 @@ pub fn tell(
     let namespace = text(about, "/namespace").to_owned();
     let uid = text(about, "/uid");
     let now = jiff::Timestamp::now();
-    let same = state.store.list("events", &namespace).find(|(_, event)| {
+    let told = state
+        .store
+        .named("events", &namespace, &format!("{}.", text(about, "/name")));
+    let same = told.into_iter().find(|(_, event)| {
         text(event, "/involvedObject/uid") == uid
             && text(event, "/reason") == reason
             && text(event, "/message") == message

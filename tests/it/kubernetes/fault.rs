@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::path::Ask;
@@ -153,7 +152,6 @@ impl Rights {
 /// A request that was made.
 #[derive(Debug, Clone)]
 pub struct Access {
-    pub at: Timestamp,
     pub verb: &'static str,
     /// As RBAC names it, such as `deployments/scale`.
     pub resource: String,
@@ -161,7 +159,6 @@ pub struct Access {
     pub name: String,
     pub query: String,
     pub content_type: String,
-    pub user_agent: String,
     /// `Null` where there was none.
     pub body: Value,
     /// 0 while there is no answer.

@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, Request, Response, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::cluster::{Shared, TOKEN};
@@ -52,9 +51,13 @@ pub async fn serve(shared: &Arc<Shared>, listener: std::net::TcpListener) {
         };
         let Some((socket, _)) = socket else { continue };
         socket.set_nodelay(true).ok();
+        // It is cut, or it came too late: the port is closed before the connections are cut.
+        let mut cut = shared.cut.subscribe();
+        if !*shared.open.borrow() {
+            continue;
+        }
         let shared = Arc::clone(shared);
         tokio::spawn(async move {
-            let mut cut = shared.cut.subscribe();
             let answer = |request| answer(Arc::clone(&shared), request);
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(socket), hyper::service::service_fn(answer));
@@ -135,14 +138,12 @@ async fn answer(
     let (at, fault) = {
         let mut state = shared.lock();
         state.access.push(Access {
-            at: Timestamp::now(),
             verb: ask.verb,
             resource: ask.resource(),
             namespace: ask.namespace.clone(),
             name: ask.name.clone(),
             query: head.uri.query().unwrap_or("").to_owned(),
             content_type: content_type.clone(),
-            user_agent: word(&head.headers, header::USER_AGENT),
             body: serde_json::from_slice(&body).unwrap_or_default(),
             code: 0,
         });
@@ -226,22 +227,20 @@ fn handle(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
     let by_name = !ask.name.is_empty();
     match (ask.kind.group, ask.kind.plural, ask.sub.as_str(), ask.verb) {
         ("metrics.k8s.io", _, "", "get" | "list") => metrics::answer(shared, asked),
-        ("metrics.k8s.io", ..) => Err(Status::method_not_allowed()),
         ("authorization.k8s.io", _, "", "create") => sub::review(shared, asked),
-        ("authorization.k8s.io", ..) => Err(Status::method_not_allowed()),
+        ("metrics.k8s.io" | "authorization.k8s.io", ..) => Err(Status::method_not_allowed()),
         (_, "pods", "log", "get") => log::answer(shared, asked),
         (_, "pods", "eviction", "create") => sub::evict(shared, asked),
         (.., "scale", "get" | "update" | "patch") if ask.kind.scale => sub::scale(shared, asked),
-        (.., "status", "get") if ask.kind.status => read::get(shared, asked),
-        (.., "status", "update" | "patch") if ask.kind.status => write::answer(shared, asked),
+        (.., "status", _) if !ask.kind.status => Err(Status::no_resource()),
+        (.., "" | "status", "get") => read::get(shared, asked),
         (.., "", "watch") => watch::answer(shared, asked),
-        (.., "", "get") => read::get(shared, asked),
         (.., "", "list") => read::list(shared, asked),
-        (.., "", "create") if !by_name => write::answer(shared, asked),
-        (.., "", "update" | "patch") if by_name => write::answer(shared, asked),
-        (.., "", "delete") => write::answer(shared, asked),
-        (.., "", "deletecollection") => write::answer(shared, asked),
-        (.., "", _) => Err(Status::method_not_allowed()),
+        // What is left are writes: a collection takes some, an object the others.
+        (.., "", "create") if by_name => Err(Status::method_not_allowed()),
+        (.., "" | "status", "update" | "patch") if by_name => write::answer(shared, asked),
+        (.., "", "update" | "patch") | (.., "status", _) => Err(Status::method_not_allowed()),
+        (.., "", _) => write::answer(shared, asked),
         _ => Err(Status::no_resource()),
     }
 }

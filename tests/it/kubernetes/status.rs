@@ -64,6 +64,15 @@ impl Status {
         Self::conflict(kind, name, why)
     }
 
+    /// Another object has this name by now.
+    pub fn other_uid(kind: &Kind, name: &str, asked: &str, own: &str) -> Self {
+        let why = format!(
+            "the UID in the precondition ({asked}) does not match the UID in record ({own}). The \
+             object might have been deleted and then recreated"
+        );
+        Self::conflict(kind, name, &why)
+    }
+
     /// `problems` are field, reason (`FieldValueInvalid` …) and what is told of it.
     pub fn invalid(kind: &Kind, name: &str, problems: &[(&str, &'static str, String)]) -> Self {
         let told: Vec<String> = problems

@@ -87,6 +87,18 @@ impl Store {
         })
     }
 
+    /// The objects of a plural in a namespace whose names begin so.
+    pub fn named(&self, plural: &str, namespace: &str, prefix: &str) -> Vec<(&Key, &Arc<Value>)> {
+        let from = Key::new(plural, namespace, prefix);
+        let all = self.objects.range(from.clone()..);
+        all.take_while(|(key, _)| {
+            key.plural == from.plural
+                && key.namespace == from.namespace
+                && key.name.starts_with(prefix)
+        })
+        .collect()
+    }
+
     /// The objects of a plural that this uid controls.
     pub fn owned(&self, plural: &str, namespace: &str, uid: &str) -> Vec<Arc<Value>> {
         let all = self.list(plural, namespace);

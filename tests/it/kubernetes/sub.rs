@@ -78,6 +78,13 @@ pub fn evict(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
     shared.with(|state| {
         let pod = state.store.get(&key).cloned();
         let pod = pod.ok_or_else(|| Status::not_found(ask.kind, &ask.name))?;
+        let (uid, own) = (
+            text(&body, "/deleteOptions/preconditions/uid"),
+            text(&pod, "/metadata/uid"),
+        );
+        if !uid.is_empty() && uid != own {
+            return Err(Status::other_uid(ask.kind, &ask.name, uid, own));
+        }
         let budgets: Vec<Arc<Value>> = state
             .store
             .list("poddisruptionbudgets", &ask.namespace)

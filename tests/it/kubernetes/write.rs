@@ -325,14 +325,9 @@ fn remove(
     let found = state.store.get(key).cloned();
     let object = found.ok_or_else(|| Status::not_found(kind, &key.name))?;
     let own = |field: &str| text(&object, &format!("/metadata/{field}")).to_owned();
-    if !options.uid.is_empty() && options.uid != own("uid") {
-        let why = format!(
-            "the UID in the precondition ({}) does not match the UID in record ({}). The object \
-             might have been deleted and then recreated",
-            options.uid,
-            own("uid")
-        );
-        return Err(Status::conflict(kind, &key.name, &why));
+    let uid = &options.uid;
+    if !uid.is_empty() && *uid != own("uid") {
+        return Err(Status::other_uid(kind, &key.name, uid, &own("uid")));
     }
     if !options.version.is_empty() && options.version != own("resourceVersion") {
         let why = format!(

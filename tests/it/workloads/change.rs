@@ -6,7 +6,7 @@ use treasury_bot::domain::service::{
 };
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
-use super::{SOON, driver, entry, now, web, workload};
+use super::{SOON, driver, entry, now, patch, web, with_variable, workload};
 use crate::kubernetes::Cluster;
 use crate::kubernetes::json::text;
 
@@ -399,16 +399,7 @@ async fn what_does_not_get_well_is_put_back_to_what_still_runs() {
 #[tokio::test]
 async fn the_versions_tell_in_what_they_differ_by_name() {
     let (cluster, driver, service) = web(1).await;
-    let env = json!([{"name": "TOKEN", "value": "hunter2"}]);
-    let container = json!([{"name": "web", "image": "web:2", "env": env}]);
-    cluster.merge(
-        "deployments",
-        "shop",
-        "web",
-        &json!({"spec": {"template": {"spec": {
-        "containers": container}}}}),
-    );
-    cluster.settled("deployments", "shop", "web").await;
+    patch(&cluster, &with_variable()).await;
     let versions = driver.versions(&service).await.unwrap();
     assert_eq!(versions[1].image, "web:1");
     let told = versions[1].changes.join(", ");

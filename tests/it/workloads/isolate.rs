@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
-use super::{entry, web, workload};
+use super::{entry, patch, web, with_variable, workload};
 use crate::kubernetes::Cluster;
 use treasury_bot::domain::service::WorkloadKind;
 
@@ -156,16 +156,7 @@ async fn pods_on_their_machines_network_can_not_be_cut_off() {
 #[tokio::test]
 async fn the_evidence_has_logs_and_descriptions_and_no_values() {
     let (cluster, driver, service) = web(1).await;
-    let env = json!([{"name": "TOKEN", "value": "hunter2"}]);
-    let container = json!([{"name": "web", "image": "web:2", "env": env}]);
-    cluster.merge(
-        "deployments",
-        "shop",
-        "web",
-        &json!({"spec": {"template": {"spec": {
-        "containers": container}}}}),
-    );
-    cluster.settled("deployments", "shop", "web").await;
+    patch(&cluster, &with_variable()).await;
     let status = driver.status(&service).await.unwrap();
     let pod = status.replicas[0].name.clone();
     cluster.log("shop", &pod, &[(super::now(), "paid 5 EUR")]);
@@ -173,9 +164,7 @@ async fn the_evidence_has_logs_and_descriptions_and_no_values() {
     let pieces = driver.evidence(&service).await.unwrap();
     let piece = |name: &str| {
         let found = pieces.iter().find(|one| one.name == name);
-        found
-            .map(|one| one.text.as_str())
-            .unwrap_or_else(|| panic!("no {name}"))
+        found.map_or_else(|| panic!("no {name}"), |one| one.text.as_str())
     };
     assert!(piece(&format!("{pod}.web.logs.txt")).contains("paid 5 EUR"));
     assert!(piece(&format!("{pod}.json")).contains("TOKEN"));

@@ -1,10 +1,10 @@
 //! Status, logs, use of resources, events.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::json;
-use treasury_bot::domain::service::{LogQuery, WorkloadKind};
+use treasury_bot::domain::service::{LogQuery, ServiceStatus, WorkloadKind};
 use treasury_bot::platform::{Platform, PlatformError};
 
 use super::{driver, entry, now, web, workload};
@@ -71,8 +71,9 @@ async fn the_status_tells_what_kubectl_would() {
 }
 
 #[tokio::test]
-async fn five_hundred_statuses_come_from_memory() {
-    const MANY: usize = 500;
+async fn many_statuses_come_from_memory() {
+    // `benches/workloads.rs` has 500, and how long they take.
+    const MANY: usize = 100;
     let cluster = Cluster::start();
     let services: Vec<_> = (0..MANY)
         .map(|n| {
@@ -89,13 +90,11 @@ async fn five_hundred_statuses_come_from_memory() {
     let driver = driver(&cluster).await;
     assert!(driver.status(&services[0]).await.unwrap().is_well());
     cluster.clear_access();
-    let began = Instant::now();
     let all = services.iter().map(|service| driver.status(service));
     let all = futures_util::future::join_all(all).await;
-    let took = began.elapsed();
     let well = all
         .iter()
-        .filter(|one| one.as_ref().is_ok_and(|one| one.is_well()));
+        .filter(|one| one.as_ref().is_ok_and(ServiceStatus::is_well));
     assert_eq!(well.count(), MANY);
     let asked: Vec<_> = cluster
         .access()
@@ -103,11 +102,6 @@ async fn five_hundred_statuses_come_from_memory() {
         .filter(|one| one.verb != "watch")
         .collect();
     assert_eq!(asked.len(), 0, "{:?}", asked.first());
-    eprintln!("{MANY} statuses in {took:?}");
-    assert!(
-        took < Duration::from_millis(500),
-        "{took:?} even without optimisation"
-    );
 }
 
 #[tokio::test]

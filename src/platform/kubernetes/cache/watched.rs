@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::platform::kubernetes::api::status_of;
 use crate::platform::kubernetes::find::controller;
 
 /// How long one watch lasts, seconds; then it goes on from where it was.
@@ -119,6 +120,18 @@ impl<K: Resource> State<K> {
     }
 }
 
+/// The bot may not list or watch this.
+fn is_denied(error: &watcher::Error) -> bool {
+    let code = match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => status_of(error).map(|status| status.code),
+        watcher::Error::WatchError(status) => Some(status.code),
+        watcher::Error::NoResourceVersion => None,
+    };
+    matches!(code, Some(401 | 403))
+}
+
 fn named<K: Resource>(object: &K) -> String {
     object.meta().name.clone().unwrap_or_default()
 }
@@ -155,6 +168,10 @@ where
                     }
                     Err(error) => {
                         tracing::debug!(resource = api.resource_url(), %error, "a watch broke");
+                        if is_denied(&error) {
+                            // Lists alone would be old at once.
+                            self.write().complete = false;
+                        }
                         break;
                     }
                 }

@@ -237,6 +237,7 @@ impl World for Emulated {
     }
 
     async fn bonds(&self) -> Value {
+        self.cluster.idle().await;
         let pods = self.pods().into_iter().map(|pod| {
             let own = |field: &str| pod["metadata"][field].clone();
             json!([own("name"), own("labels"), own("ownerReferences")])

@@ -31,14 +31,13 @@ pub fn claim(state: &mut State, plural: &str, object: &Value) -> Vec<Arc<Value>>
     let mut own = Vec::new();
     let mut claims: Vec<(Key, bool)> = Vec::new();
     for (key, pod) in state.store.list("pods", namespace) {
-        let matches = selector.matches(pod);
         if owner_uid(pod) == uid {
-            if matches {
+            if selector.matches(pod) {
                 own.push(Arc::clone(pod));
             } else {
                 claims.push((key.clone(), false));
             }
-        } else if matches && owner(pod).is_none() && !going(pod) {
+        } else if owner(pod).is_none() && !going(pod) && selector.matches(pod) {
             own.push(Arc::clone(pod));
             claims.push((key.clone(), true));
         }

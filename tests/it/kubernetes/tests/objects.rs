@@ -274,6 +274,8 @@ async fn lists_are_selected_and_come_in_parts() {
         ("?labelSelector=odd%3Dtrue", vec!["c1", "c3"]),
         ("?labelSelector=odd!=true,n+notin+(0)", vec!["c2", "c4"]),
         ("?labelSelector=n+in+(1,2),!x", vec!["c1", "c2"]),
+        // What lacks the label does not have that value.
+        ("?labelSelector=x!=1,n+notin+(0,1,2)", vec!["c3", "c4"]),
         ("?fieldSelector=metadata.name%3Dc3", vec!["c3"]),
     ] {
         assert_eq!(
@@ -343,7 +345,10 @@ async fn faults_hit_what_they_are_for() {
     assert_eq!(answer.status(), 200);
     let writes = cluster.writes("deployments");
     assert_eq!(writes.len(), 1);
-    assert_eq!((writes[0].verb, &writes[0].body), ("patch", &up));
+    let one = &writes[0];
+    assert_eq!((one.verb, &one.body), ("patch", &up));
+    assert_eq!((&*one.namespace, &*one.name), ("shop", "web"));
+    assert_eq!(one.content_type, "application/merge-patch+json");
 }
 
 #[tokio::test]

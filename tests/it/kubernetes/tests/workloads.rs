@@ -87,7 +87,8 @@ async fn a_deployment_rolls_within_its_bounds_and_back() {
 async fn a_rollout_that_gets_nowhere_is_told() {
     let cluster = Cluster::start();
     let mut hasty = web(2, "web:1");
-    hasty["spec"]["progressDeadlineSeconds"] = json!(1);
+    // Times have whole seconds: of one second little may be left.
+    hasty["spec"]["progressDeadlineSeconds"] = json!(2);
     cluster.create(&hasty);
     cluster.settled("deployments", "shop", "web").await;
     patch(&cluster, image("web:crash")).await;
@@ -328,6 +329,10 @@ async fn logs_events_scale_and_eviction_are_there() {
     let path = format!("/api/v1/namespaces/shop/pods/{name}/eviction");
     let (code, body) = raw.send(reqwest::Method::POST, &path, &eviction).await;
     assert_eq!(code, 429, "{body}");
+    let mut other = eviction.clone();
+    other["deleteOptions"] = json!({"preconditions": {"uid": "another"}});
+    let (code, body) = raw.send(reqwest::Method::POST, &path, &other).await;
+    assert_eq!(code, 409, "{body}");
     cluster.delete("poddisruptionbudgets", "shop", "web");
     assert_eq!(
         raw.send(reqwest::Method::POST, &path, &eviction).await.0,

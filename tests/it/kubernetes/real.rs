@@ -3,7 +3,7 @@
 //!
 //! `tests/kubernetes/real-cluster` starts the control plane and says where it is.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,6 +20,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -28,7 +29,7 @@ use tokio_rustls::server::TlsStream;
 use super::Cluster;
 use super::json::{going, number, set, text};
 use super::resource::Kind;
-use super::store::Key;
+use super::store::{Key, What};
 
 /// Between two looks at what the played pods have come to.
 const TICK: Duration = Duration::from_millis(20);
@@ -51,6 +52,15 @@ pub async fn client(context: &str) -> Client {
     Client::try_from(config).unwrap()
 }
 
+/// A test is over: its namespace can go.
+pub fn leave(space: &str) {
+    if let Some(over) = OVER.get() {
+        over.send(space.to_owned()).ok();
+    }
+}
+
+static OVER: OnceLock<UnboundedSender<String>> = OnceLock::new();
+
 /// The nodes of the control plane. One for all tests: its behaviours are by image, its logs by pod.
 pub fn nodes() -> &'static Cluster {
     static NODES: OnceLock<Cluster> = OnceLock::new();
@@ -59,6 +69,8 @@ pub fn nodes() -> &'static Cluster {
     BEGUN.get_or_init(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (ready, is_ready) = std::sync::mpsc::channel();
+        let (over, is_over) = unbounded_channel();
+        OVER.set(over).unwrap();
         // Tests have runtimes of their own, which end with them.
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -72,7 +84,7 @@ pub fn nodes() -> &'static Cluster {
                     join(&client, name, port).await;
                 }
                 ready.send(()).unwrap();
-                play(played, client).await;
+                play(played, client, is_over).await;
             });
         });
         is_ready.recv().expect("the nodes join");
@@ -132,7 +144,7 @@ async fn join(client: &Client, name: &str, port: u16) {
 }
 
 /// Runs what is placed on the nodes, for ever.
-async fn play(played: &'static Cluster, client: Client) {
+async fn play(played: &'static Cluster, client: Client, mut over: UnboundedReceiver<String>) {
     let mut changes = watcher(Api::<Pod>::all(client.clone()), watcher::Config::default())
         .default_backoff()
         .boxed();
@@ -152,6 +164,10 @@ async fn play(played: &'static Cluster, client: Client) {
                 Some(Err(error)) => println!("the watch of the pods: {error}"),
                 None => return,
             },
+            Some(space) = over.recv() => {
+                let path = format!("/api/v1/namespaces/{space}");
+                try_ask(&client, "DELETE", &path, None).await.ok();
+            }
             _ = tick.tick() => told.tell(played, &client).await,
         }
     }
@@ -187,75 +203,76 @@ fn placed(played: &Cluster, pod: &Value) {
     });
 }
 
-/// What the API server has been told, each with its version here.
+/// What the API server has been told.
 #[derive(Default)]
 struct Told {
-    pods: HashMap<Key, (String, String)>,
-    events: HashMap<Key, String>,
+    /// The version up to which it was.
+    seen: u64,
+    events: HashSet<Key>,
 }
 
 impl Told {
     async fn tell(&mut self, played: &Cluster, client: &Client) {
-        let mut here = HashMap::new();
-        for pod in played.list("pods", "") {
-            here.insert(Key::of("pods", &pod), pod);
-        }
-        for (key, pod) in &here {
-            let version = text(pod, "/metadata/resourceVersion").to_owned();
-            let uid = text(pod, "/metadata/uid").to_owned();
-            let status = &pod["status"];
-            let known = self.pods.get(key).is_some_and(|(_, known)| *known == version);
-            if status.is_null() || known {
-                continue;
+        // The newest change of each object; the objects that are gone with their last state.
+        let mut changes = BTreeMap::new();
+        played.with(|state| {
+            for change in state.store.changes_after(self.seen) {
+                changes.insert(change.key.clone(), (change.what, Arc::clone(&change.object)));
             }
-            let path = format!("/api/v1/namespaces/{}/pods/{}/status", key.namespace, key.name);
-            let patch = json!({"metadata": {"uid": uid}, "status": status});
-            if let Err(error) = try_ask(client, "PATCH", &path, Some(patch)).await {
-                println!("the status of {}: {error}", key.name);
+            self.seen = state.store.version();
+        });
+        for (key, (what, object)) in changes {
+            match (key.plural, what) {
+                ("pods", What::Deleted) => gone(client, &key, &object).await,
+                ("pods", _) => status(client, &key, &object).await,
+                ("events", What::Added | What::Modified) => {
+                    self.tell_event(client, key, &object).await;
+                }
+                _ => {}
             }
-            self.pods.insert(key.clone(), (uid, version));
-        }
-        let gone = self.pods.keys().filter(|key| !here.contains_key(key));
-        for key in gone.cloned().collect::<Vec<Key>>() {
-            let Some((uid, _)) = self.pods.remove(&key) else {
-                continue;
-            };
-            let path = format!("/api/v1/namespaces/{}/pods/{}", key.namespace, key.name);
-            let options = json!({
-                "kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0,
-                "preconditions": {"uid": uid},
-            });
-            // Gone already is as good.
-            try_ask(client, "DELETE", &path, Some(options)).await.ok();
-        }
-        for event in played.list("events", "") {
-            self.tell_event(client, event).await;
         }
     }
 
-    async fn tell_event(&mut self, client: &Client, mut event: Value) {
-        let key = Key::of("events", &event);
-        let version = text(&event, "/metadata/resourceVersion").to_owned();
+    async fn tell_event(&mut self, client: &Client, key: Key, event: &Value) {
         let path = format!("/api/v1/namespaces/{}/events", key.namespace);
-        let told = match self.events.get(&key) {
-            Some(known) if *known == version => return,
-            Some(_) => {
-                let change = json!({
-                    "count": event["count"], "lastTimestamp": event["lastTimestamp"],
-                });
-                try_ask(client, "PATCH", &format!("{path}/{}", key.name), Some(change)).await
-            }
-            None => {
-                let name = event["metadata"]["name"].clone();
-                event["metadata"] = json!({"name": name, "namespace": key.namespace});
-                try_ask(client, "POST", &path, Some(event)).await
-            }
+        let told = if self.events.contains(&key) {
+            let change = json!({
+                "count": event["count"], "lastTimestamp": event["lastTimestamp"],
+            });
+            try_ask(client, "PATCH", &format!("{path}/{}", key.name), Some(change)).await
+        } else {
+            let mut event = event.clone();
+            event["metadata"] = json!({"name": key.name, "namespace": key.namespace});
+            try_ask(client, "POST", &path, Some(event)).await
         };
         if let Err(error) = told {
             println!("the event {}: {error}", key.name);
         }
-        self.events.insert(key, version);
+        self.events.insert(key);
     }
+}
+
+/// Tells what a pod has come to.
+async fn status(client: &Client, key: &Key, pod: &Value) {
+    if pod["status"].is_null() {
+        return;
+    }
+    let path = format!("/api/v1/namespaces/{}/pods/{}/status", key.namespace, key.name);
+    let patch = json!({"metadata": {"uid": pod["metadata"]["uid"]}, "status": pod["status"]});
+    if let Err(error) = try_ask(client, "PATCH", &path, Some(patch)).await {
+        println!("the status of {}: {error}", key.name);
+    }
+}
+
+/// Tells that a pod has ended.
+async fn gone(client: &Client, key: &Key, pod: &Value) {
+    let path = format!("/api/v1/namespaces/{}/pods/{}", key.namespace, key.name);
+    let options = json!({
+        "kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0,
+        "preconditions": {"uid": pod["metadata"]["uid"]},
+    });
+    // Gone already is as good.
+    try_ask(client, "DELETE", &path, Some(options)).await.ok();
 }
 
 /// What an API server asks a kubelet for: `pods/log`. Returns the port.

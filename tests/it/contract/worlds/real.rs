@@ -25,7 +25,7 @@ use super::gate::{Gate, Mode};
 use super::kubernetes::{object, usual};
 use crate::contract::World;
 use crate::kubernetes::json::{going, list, number, ready, text};
-use crate::kubernetes::real::{ask, client, nodes, try_ask};
+use crate::kubernetes::real::{ask, client, leave, nodes, try_ask};
 use crate::kubernetes::{Behaviour, End, TOKEN, reached};
 use crate::support::engine::{entry, eventually};
 
@@ -38,6 +38,12 @@ pub struct Real {
     gate: Gate,
     door: Arc<Door>,
     _folder: tempfile::TempDir,
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        leave(&self.space);
+    }
 }
 
 /// Between the driver and the API server.

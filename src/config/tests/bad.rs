@@ -145,7 +145,7 @@ fn each_mistake_in_a_service_is_found_where_it_is() {
         (
             "name = 'a'",
             "1:1 a service without a place where it runs ",
-            "(write `compose_project` and `compose_service`, or `container`, or `namespace` and `workload`)",
+            &either,
         ),
         (
             "name = 'a'\ncompose_project = 'p'",
@@ -174,7 +174,7 @@ fn each_mistake_in_a_service_is_found_where_it_is() {
         ),
         (
             "name = 'a'\ncontainer = 'c'\nscale = { max = 2 }",
-            "4:9 a single container, or one pod a machine, can't be scaled ",
+            "4:9 a single container can't be scaled ",
             "(leave `scale` out, or name a Compose service or another workload)",
         ),
         (

@@ -27,6 +27,8 @@ pub trait World: Sized {
     const NAME: &'static str;
     /// The platform keeps the mark of an intent: the same one does not restart again.
     const MARKS: bool = false;
+    /// It is the driver that chooses which replicas go when there are to be fewer.
+    const CHOOSES: bool = true;
 
     async fn new() -> Self;
     fn driver(&self) -> &dyn Platform;

@@ -95,6 +95,8 @@ pub(super) fn usual() -> Behaviour {
 impl World for Emulated {
     const NAME: &'static str = "Kubernetes";
     const MARKS: bool = true;
+    // A controller does, by readiness, node and age.
+    const CHOOSES: bool = false;
 
     async fn new() -> Self {
         let cluster = Cluster::start();

@@ -202,6 +202,8 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response<Body>
 impl World for Real {
     const NAME: &'static str = "Kubernetes";
     const MARKS: bool = true;
+    // A controller does, by readiness, node and age.
+    const CHOOSES: bool = false;
 
     async fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(1);

@@ -100,7 +100,8 @@ pub trait Platform: Send + Sync {
     async fn scalable(&self, service: &Service, replicas: u32) -> Result<(), PlatformError>;
 
     /// Brings the number of replicas to `replicas`; the same call again changes nothing. New
-    /// replicas are awaited until healthy; the newest are removed first. Returns the status after.
+    /// replicas are awaited until healthy; the newest are removed first, where the platform leaves
+    /// the choice to its clients. Returns the status after.
     async fn scale(
         &self,
         service: &Service,

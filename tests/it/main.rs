@@ -31,6 +31,8 @@ mod oncall;
 mod page;
 mod pages;
 mod probe;
+#[cfg(feature = "real-cluster")]
+mod real_cluster;
 mod routed;
 mod rollout;
 mod runbooks;

@@ -27,6 +27,8 @@ pub trait World: Sized {
     const NAME: &'static str;
     /// The platform keeps the mark of an intent: the same one does not restart again.
     const MARKS: bool = false;
+    /// It is the driver that chooses which replicas go when there are to be fewer.
+    const CHOOSES: bool = true;
 
     async fn new() -> Self;
     fn driver(&self) -> &dyn Platform;
@@ -368,55 +370,64 @@ world!(docker: crate::contract::worlds::Engine, "needs Docker", [
     isolate::a_denied_isolation_cuts_nothing,
 ]);
 
-world!(kubernetes: crate::contract::worlds::Emulated, [
-    look::the_platform_answers,
-    look::a_service_shows_its_replicas_by_name,
-    look::a_service_that_is_not_there_is_told_with_a_mend,
-    look::a_process_that_ended_is_shown_with_how_it_ended,
-    look::a_platform_out_of_reach_is_told_and_found_again,
-    look::use_is_told_of_each_running_replica,
-    look::use_that_nobody_measures_is_told_so,
-    look::events_come_oldest_first_and_bounded,
-    logs::lines_of_all_replicas_are_merged_in_time_order,
-    logs::the_newest_lines_are_kept_and_more_is_told,
-    logs::lines_since_a_time_are_those_after_it,
-    logs::lines_are_found_by_text_in_any_case,
-    logs::lines_put_in_are_found_by_text_and_never_by_pattern,
-    logs::long_lines_are_cut_and_control_characters_left_out,
-    logs::the_run_before_is_read_apart,
-    restart::each_replica_starts_anew_once,
-    restart::one_replica_after_another_so_that_the_service_goes_on,
-    restart::a_restart_of_none_touches_nothing,
-    restart::only_the_replica_asked_for_is_restarted,
-    restart::an_unknown_replica_is_refused_before_any_is_touched,
-    restart::a_replica_that_ends_again_is_told_with_how_it_ended,
-    restart::a_replica_that_ends_again_stops_the_restart,
-    restart::a_restart_that_never_gets_well_is_told_in_time,
-    restart::a_restart_without_an_answer_ends_in_a_timeout,
-    restart::a_denied_restart_touches_nothing,
-    restart::a_service_that_disappears_in_the_middle_ends_the_restart,
-    restart::a_conflict_is_retried_and_overwrites_nobody,
-    restart::five_equal_requests_are_one_restart,
-    fate::nothing_was_done,
-    fate::all_were_restarted,
-    fate::one_is_gone,
-    scale::more_replicas_are_made_and_get_well,
-    scale::fewer_replicas_are_the_former_ones,
-    scale::the_same_number_changes_nothing,
-    scale::a_number_that_can_not_be_is_refused,
-    scale::new_replicas_that_fail_leave_the_others_well,
-    scale::a_denied_scale_changes_nothing,
-    deploy::the_present_version_comes_first,
-    deploy::another_image_comes_to_all_and_is_remembered,
-    deploy::the_same_deployment_again_changes_nothing,
-    deploy::a_bad_deployment_is_put_back,
-    deploy::a_deployment_that_was_interrupted_can_be_called_again,
-    deploy::a_denied_deployment_touches_nothing,
-    deploy::the_way_back_is_a_deployment_too,
-    isolate::evidence_is_of_each_replica_and_without_secrets,
-    isolate::nobody_reaches_what_is_cut_off_and_its_processes_go_on,
-    isolate::isolating_again_changes_nothing,
-    isolate::what_was_cut_is_joined_again_exactly,
-    isolate::a_replica_that_is_gone_is_left_out_of_the_release,
-    isolate::a_denied_isolation_cuts_nothing,
-]);
+/// The cases of Kubernetes.
+macro_rules! kubernetes {
+    ($module:ident: $world:ty) => {
+        world!($module: $world, [
+            look::the_platform_answers,
+            look::a_service_shows_its_replicas_by_name,
+            look::a_service_that_is_not_there_is_told_with_a_mend,
+            look::a_process_that_ended_is_shown_with_how_it_ended,
+            look::a_platform_out_of_reach_is_told_and_found_again,
+            look::use_is_told_of_each_running_replica,
+            look::use_that_nobody_measures_is_told_so,
+            look::events_come_oldest_first_and_bounded,
+            logs::lines_of_all_replicas_are_merged_in_time_order,
+            logs::the_newest_lines_are_kept_and_more_is_told,
+            logs::lines_since_a_time_are_those_after_it,
+            logs::lines_are_found_by_text_in_any_case,
+            logs::lines_put_in_are_found_by_text_and_never_by_pattern,
+            logs::long_lines_are_cut_and_control_characters_left_out,
+            logs::the_run_before_is_read_apart,
+            restart::each_replica_starts_anew_once,
+            restart::one_replica_after_another_so_that_the_service_goes_on,
+            restart::a_restart_of_none_touches_nothing,
+            restart::only_the_replica_asked_for_is_restarted,
+            restart::an_unknown_replica_is_refused_before_any_is_touched,
+            restart::a_replica_that_ends_again_is_told_with_how_it_ended,
+            restart::a_replica_that_ends_again_stops_the_restart,
+            restart::a_restart_that_never_gets_well_is_told_in_time,
+            restart::a_restart_without_an_answer_ends_in_a_timeout,
+            restart::a_denied_restart_touches_nothing,
+            restart::a_service_that_disappears_in_the_middle_ends_the_restart,
+            restart::a_conflict_is_retried_and_overwrites_nobody,
+            restart::five_equal_requests_are_one_restart,
+            fate::nothing_was_done,
+            fate::all_were_restarted,
+            fate::one_is_gone,
+            scale::more_replicas_are_made_and_get_well,
+            scale::fewer_replicas_are_the_former_ones,
+            scale::the_same_number_changes_nothing,
+            scale::a_number_that_can_not_be_is_refused,
+            scale::new_replicas_that_fail_leave_the_others_well,
+            scale::a_denied_scale_changes_nothing,
+            deploy::the_present_version_comes_first,
+            deploy::another_image_comes_to_all_and_is_remembered,
+            deploy::the_same_deployment_again_changes_nothing,
+            deploy::a_bad_deployment_is_put_back,
+            deploy::a_deployment_that_was_interrupted_can_be_called_again,
+            deploy::a_denied_deployment_touches_nothing,
+            deploy::the_way_back_is_a_deployment_too,
+            isolate::evidence_is_of_each_replica_and_without_secrets,
+            isolate::nobody_reaches_what_is_cut_off_and_its_processes_go_on,
+            isolate::isolating_again_changes_nothing,
+            isolate::what_was_cut_is_joined_again_exactly,
+            isolate::a_replica_that_is_gone_is_left_out_of_the_release,
+            isolate::a_denied_isolation_cuts_nothing,
+        ]);
+    };
+}
+
+kubernetes!(kubernetes: crate::contract::worlds::Emulated);
+#[cfg(feature = "real-cluster")]
+kubernetes!(real_cluster: crate::contract::worlds::Real);

@@ -347,25 +347,11 @@ impl Cluster {
         });
     }
 
-    /// Others reach the service: one of its endpoints is a pod that network policies let be reached.
-    /// Of the rules it only counts whether there are any.
+    /// Others reach the service.
     pub fn reaches(&self, namespace: &str, service: &str) -> bool {
-        let endpoints = self
-            .get("endpoints", namespace, service)
-            .unwrap_or_default();
+        let endpoints = self.get("endpoints", namespace, service).unwrap_or_default();
         let policies = self.list("networkpolicies", namespace);
-        list(&endpoints, "/subsets/0/addresses").iter().any(|one| {
-            let name = text(one, "/targetRef/name");
-            let pod = self.get("pods", namespace, name).unwrap_or_default();
-            let mut concern = policies.iter().filter(|policy| {
-                let types = list(policy, "/spec/policyTypes");
-                let selector = Labels::of(&policy["spec"]["podSelector"]);
-                types.contains(&json!("Ingress")) && selector.matches(&pod)
-            });
-            let mut rules = concern.clone();
-            concern.next().is_none()
-                || rules.any(|policy| !list(policy, "/spec/ingress").is_empty())
-        })
+        reached(&endpoints, &policies, &self.list("pods", namespace))
     }
 
     /// An event of a pod or a workload, as its kubelet or controller writes it.
@@ -386,6 +372,22 @@ impl Cluster {
             create(state, &whole);
         });
     }
+}
+
+/// Others reach a service: one of its endpoints is a pod that network policies let be reached. Of the
+/// rules it only counts whether there are any.
+pub fn reached(endpoints: &Value, policies: &[Value], pods: &[Value]) -> bool {
+    list(endpoints, "/subsets/0/addresses").iter().any(|one| {
+        let name = text(one, "/targetRef/name");
+        let pod = pods.iter().find(|pod| text(pod, "/metadata/name") == name);
+        let mut concern = policies.iter().filter(|policy| {
+            let types = list(policy, "/spec/policyTypes");
+            let selector = Labels::of(&policy["spec"]["podSelector"]);
+            types.contains(&json!("Ingress")) && pod.is_some_and(|pod| selector.matches(pod))
+        });
+        let mut rules = concern.clone();
+        concern.next().is_none() || rules.any(|policy| !list(policy, "/spec/ingress").is_empty())
+    })
 }
 
 impl Drop for Cluster {

@@ -9,6 +9,7 @@
 //! - `sub`, `log`, `event`, `metrics`: what is more than objects
 //! - `control`: controllers and kubelets
 //! - `cluster`: what tests do to it
+//! - `real`: the kubelets alone, under a real control plane
 
 mod apply;
 mod check;
@@ -25,6 +26,8 @@ mod metrics;
 mod patch;
 mod path;
 mod read;
+#[cfg(feature = "real-cluster")]
+pub mod real;
 mod resource;
 mod select;
 mod serve;
@@ -36,7 +39,7 @@ mod tests;
 mod watch;
 mod write;
 
-pub use cluster::{Cluster, TOKEN};
+pub use cluster::{Cluster, TOKEN, reached};
 pub use control::{Behaviour, End};
 pub use fault::{Fault, Grant};
 pub use store::Store;

@@ -28,6 +28,8 @@ pub async fn one_replica_after_another_so_that_the_service_goes_on<W: World>() {
     let (sender, mut steps) = mpsc::channel(999);
     let sink = ProgressSink::new(sender);
     let (service, patience, intent) = (world.service(), world.patience(), intent());
+    // What a driver finds out once, it does now: below, one of two futures waits for the other.
+    assert!(status(&world).await.is_well());
     let after = {
         let restarting = world
             .driver()

@@ -27,7 +27,12 @@ pub async fn fewer_replicas_are_the_former_ones<W: World>() {
     let mut after = marks(&world).await;
     before.sort_by(|a, b| a.id.cmp(&b.id));
     after.sort_by(|a, b| a.id.cmp(&b.id));
-    assert_eq!(after, before, "the newest went");
+    if W::CHOOSES {
+        assert_eq!(after, before, "the newest went");
+    } else {
+        let left = after.iter().filter(|mark| before.contains(mark)).count();
+        assert!(after.len() == 2 && left >= 1, "{before:?} {after:?}");
+    }
 }
 
 pub async fn the_same_number_changes_nothing<W: World>() {

@@ -47,15 +47,16 @@ pub fn named(name: &str) -> Service {
     workload(WorkloadKind::Deployment, name)
 }
 
-fn object(kind: &str, name: &str, replicas: Value) -> Value {
+/// A workload of one container, which has a secret in its environment.
+pub(super) fn object(space: &str, kind: &str, name: &str, image: &str, replicas: Value) -> Value {
     json!({
-        "apiVersion": "apps/v1", "kind": kind, "metadata": {"namespace": SPACE, "name": name},
+        "apiVersion": "apps/v1", "kind": kind, "metadata": {"namespace": space, "name": name},
         "spec": {
             "replicas": replicas, "selector": {"matchLabels": {"app": name}},
             "template": {
                 "metadata": {"labels": {"app": name}},
                 "spec": {"containers": [{
-                    "name": "web", "image": "web:1",
+                    "name": "web", "image": image,
                     "env": [{"name": "DB_PASSWORD", "value": "hunter2"}],
                     "ports": [{"containerPort": 80}],
                     "readinessProbe": {"httpGet": {"path": "/", "port": 80}},
@@ -82,7 +83,8 @@ impl Emulated {
     }
 }
 
-fn usual() -> Behaviour {
+/// What a process of the service does.
+pub(super) fn usual() -> Behaviour {
     Behaviour {
         words: vec!["hello from web".to_owned(), "ready to serve".to_owned()],
         last_words: vec!["boom".to_owned()],
@@ -93,6 +95,8 @@ fn usual() -> Behaviour {
 impl World for Emulated {
     const NAME: &'static str = "Kubernetes";
     const MARKS: bool = true;
+    // A controller does, by readiness, node and age.
+    const CHOOSES: bool = false;
 
     async fn new() -> Self {
         let cluster = Cluster::start();
@@ -100,7 +104,7 @@ impl World for Emulated {
             state.kubelet.usual = usual();
             state.kubelet.backoff = Some(Duration::from_millis(100));
         });
-        cluster.create(&object("Deployment", "web", json!(2)));
+        cluster.create(&object(SPACE, "Deployment", "web", "web:1", json!(2)));
         cluster.create(&json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": SPACE, "name": "web"},
             "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
@@ -225,7 +229,7 @@ impl World for Emulated {
 
     async fn unscalable(&self) -> (Service, u32) {
         self.cluster
-            .create(&object("DaemonSet", "agent", Value::Null));
+            .create(&object(SPACE, "DaemonSet", "agent", "web:1", Value::Null));
         self.cluster.settled("daemonsets", SPACE, "agent").await;
         (workload(WorkloadKind::DaemonSet, "agent"), 3)
     }

@@ -33,8 +33,8 @@ mod pages;
 mod probe;
 #[cfg(feature = "real-cluster")]
 mod real_cluster;
-mod routed;
 mod rollout;
+mod routed;
 mod runbooks;
 mod sessions;
 mod shelf;

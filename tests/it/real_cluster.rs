@@ -15,48 +15,125 @@ use crate::kubernetes::real::{ask, client, kubeconfig, nodes};
 async fn real_cluster_restart() {
     nodes();
     let client = client("test").await;
-    ask(&client, "POST", "/api/v1/namespaces", Some(json!({
-        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "smoke"}
-    }))).await;
-    ask(&client, "POST", "/apis/apps/v1/namespaces/smoke/deployments", Some(deployment("web", 2))).await;
+    ask(
+        &client,
+        "POST",
+        "/api/v1/namespaces",
+        Some(json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "smoke"}
+        })),
+    )
+    .await;
+    ask(
+        &client,
+        "POST",
+        "/apis/apps/v1/namespaces/smoke/deployments",
+        Some(deployment("web", 2)),
+    )
+    .await;
     let driver = Kubernetes::connect(Config {
-        server: Server::Kubeconfig { path: Some(kubeconfig()), context: None },
+        server: Server::Kubeconfig {
+            path: Some(kubeconfig()),
+            context: None,
+        },
         timeout: Duration::from_secs(10),
-    }).await.unwrap();
+    })
+    .await
+    .unwrap();
     let service = service("smoke", "web");
     for _ in 0..100 {
-        if let Ok(status) = driver.status(&service).await && status.is_well() && status.replicas.len() == 2 { break; }
+        if let Ok(status) = driver.status(&service).await
+            && status.is_well()
+            && status.replicas.len() == 2
+        {
+            break;
+        }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let status = driver.status(&service).await.unwrap();
     println!("{status:#?}");
     assert!(status.is_well());
-    let logs = driver.logs(&service, &LogQuery { lines: 10, since: None, grep: None, previous: false, container: None }).await.unwrap();
+    let logs = driver
+        .logs(
+            &service,
+            &LogQuery {
+                lines: 10,
+                since: None,
+                grep: None,
+                previous: false,
+                container: None,
+            },
+        )
+        .await
+        .unwrap();
     println!("{logs:#?}");
-    let events = driver.events(&service, jiff::Timestamp::now() - jiff::SignedDuration::from_secs(600)).await.unwrap();
+    let events = driver
+        .events(
+            &service,
+            jiff::Timestamp::now() - jiff::SignedDuration::from_secs(600),
+        )
+        .await
+        .unwrap();
     println!("{events:#?}");
-    let patience = Patience { stop: Duration::from_secs(1), healthy: Duration::from_secs(20) };
+    let patience = Patience {
+        stop: Duration::from_secs(1),
+        healthy: Duration::from_secs(20),
+    };
     let intent = Intent::new("smoke-1", jiff::Timestamp::now());
     let none = ProgressSink::none();
-    let after = driver.restart(&service, None, &intent, patience, &none).await.unwrap();
+    let after = driver
+        .restart(&service, None, &intent, patience, &none)
+        .await
+        .unwrap();
     assert!(after.is_well(), "{after:#?}");
-    let again = driver.restart(&service, None, &intent, patience, &none).await.unwrap();
-    assert_eq!(generation(&client).await, 2, "the same intent restarts once: {again:#?}");
+    let again = driver
+        .restart(&service, None, &intent, patience, &none)
+        .await
+        .unwrap();
+    assert_eq!(
+        generation(&client).await,
+        2,
+        "the same intent restarts once: {again:#?}"
+    );
     let after = driver.scale(&service, 3, patience, &none).await.unwrap();
     assert_eq!(after.replicas.len(), 3);
     let versions = driver.versions(&service).await.unwrap();
     println!("{versions:#?}");
-    let bad = driver.deployable(&service, "demo:never-ready").await.unwrap();
-    let short = Patience { stop: Duration::from_secs(1), healthy: Duration::from_secs(4) };
-    let error = driver.deploy(&service, &bad, short, &none).await.unwrap_err();
+    let bad = driver
+        .deployable(&service, "demo:never-ready")
+        .await
+        .unwrap();
+    let short = Patience {
+        stop: Duration::from_secs(1),
+        healthy: Duration::from_secs(4),
+    };
+    let error = driver
+        .deploy(&service, &bad, short, &none)
+        .await
+        .unwrap_err();
     println!("bad: {error}");
     let good = driver.deployable(&service, "demo:2").await.unwrap();
-    let after = driver.deploy(&service, &good, patience, &none).await.unwrap();
-    assert!(after.is_well() && after.replicas.iter().all(|one| one.image == "demo:2"), "{after:#?}");
+    let after = driver
+        .deploy(&service, &good, patience, &none)
+        .await
+        .unwrap();
+    assert!(
+        after.is_well() && after.replicas.iter().all(|one| one.image == "demo:2"),
+        "{after:#?}"
+    );
     println!("{:#?}", driver.versions(&service).await.unwrap());
     let ties = driver.ties(&service).await.unwrap();
     println!("{ties:#?}");
-    println!("{:#?}", driver.evidence(&service).await.unwrap().iter().map(|one| &one.name).collect::<Vec<_>>());
+    println!(
+        "{:#?}",
+        driver
+            .evidence(&service)
+            .await
+            .unwrap()
+            .iter()
+            .map(|one| &one.name)
+            .collect::<Vec<_>>()
+    );
     let cut = driver.isolate(&service, &ties, &none).await.unwrap();
     println!("{cut:#?}");
     assert!(driver.ties(&service).await.unwrap().is_empty());
@@ -67,7 +144,9 @@ async fn real_cluster_restart() {
 
 async fn generation(client: &kube::Client) -> i64 {
     let path = "/apis/apps/v1/namespaces/smoke/deployments/web";
-    ask(client, "GET", path, None).await["metadata"]["generation"].as_i64().unwrap()
+    ask(client, "GET", path, None).await["metadata"]["generation"]
+        .as_i64()
+        .unwrap()
 }
 
 fn service(namespace: &str, name: &str) -> Service {

@@ -349,7 +349,9 @@ impl Cluster {
 
     /// Others reach the service.
     pub fn reaches(&self, namespace: &str, service: &str) -> bool {
-        let endpoints = self.get("endpoints", namespace, service).unwrap_or_default();
+        let endpoints = self
+            .get("endpoints", namespace, service)
+            .unwrap_or_default();
         let policies = self.list("networkpolicies", namespace);
         reached(&endpoints, &policies, &self.list("pods", namespace))
     }

@@ -48,7 +48,9 @@ pub async fn client(context: &str) -> Client {
         context: Some(context.to_owned()),
         ..KubeConfigOptions::default()
     };
-    let config = Config::from_custom_kubeconfig(read, &options).await.unwrap();
+    let config = Config::from_custom_kubeconfig(read, &options)
+        .await
+        .unwrap();
     Client::try_from(config).unwrap()
 }
 
@@ -113,7 +115,10 @@ pub async fn try_ask(
         .method(method)
         .uri(path)
         .header("content-type", kind)
-        .body(body.map(|body| body.to_string().into_bytes()).unwrap_or_default())
+        .body(
+            body.map(|body| body.to_string().into_bytes())
+                .unwrap_or_default(),
+        )
         .unwrap();
     client.request(request).await
 }
@@ -190,14 +195,20 @@ fn placed(played: &Cluster, pod: &Value) {
             set(&mut own, &["metadata", "ownerReferences"], Value::Null);
             set(&mut own, &["status"], Value::Null);
             state.store.insert(Kind::kept("pods"), own);
-            state.store.modify(&key, |own| set(own, &["metadata", "uid"], json!(uid)));
+            state
+                .store
+                .modify(&key, |own| set(own, &["metadata", "uid"], json!(uid)));
         }
         if going(pod) {
             let grace = number(pod, "/metadata/deletionGracePeriodSeconds");
             let since = pod["metadata"]["deletionTimestamp"].clone();
             state.store.modify(&key, |own| {
                 set(own, &["metadata", "deletionTimestamp"], since);
-                set(own, &["metadata", "deletionGracePeriodSeconds"], json!(grace));
+                set(
+                    own,
+                    &["metadata", "deletionGracePeriodSeconds"],
+                    json!(grace),
+                );
             });
         }
     });
@@ -217,7 +228,10 @@ impl Told {
         let mut changes = BTreeMap::new();
         played.with(|state| {
             for change in state.store.changes_after(self.seen) {
-                changes.insert(change.key.clone(), (change.what, Arc::clone(&change.object)));
+                changes.insert(
+                    change.key.clone(),
+                    (change.what, Arc::clone(&change.object)),
+                );
             }
             self.seen = state.store.version();
         });
@@ -239,7 +253,13 @@ impl Told {
             let change = json!({
                 "count": event["count"], "lastTimestamp": event["lastTimestamp"],
             });
-            try_ask(client, "PATCH", &format!("{path}/{}", key.name), Some(change)).await
+            try_ask(
+                client,
+                "PATCH",
+                &format!("{path}/{}", key.name),
+                Some(change),
+            )
+            .await
         } else {
             let mut event = event.clone();
             event["metadata"] = json!({"name": key.name, "namespace": key.namespace});
@@ -260,7 +280,10 @@ async fn status(client: &Client, key: &Key, pod: &Value) {
     if pod["status"].is_null() {
         return;
     }
-    let path = format!("/api/v1/namespaces/{}/pods/{}/status", key.namespace, key.name);
+    let path = format!(
+        "/api/v1/namespaces/{}/pods/{}/status",
+        key.namespace, key.name
+    );
     let patch = json!({"metadata": {"uid": pod["metadata"]["uid"]}, "status": pod["status"]});
     if let Err(error) = try_ask(client, "PATCH", &path, Some(patch)).await {
         println!("the status of {}: {error}", key.name);
@@ -305,12 +328,19 @@ async fn logs(
     let url = format!(
         "{played}/api/v1/namespaces/{namespace}/pods/{pod}/log?container={container}&{query}"
     );
-    let asked = reqwest::Client::new().get(url).bearer_auth(super::TOKEN).send().await;
+    let asked = reqwest::Client::new()
+        .get(url)
+        .bearer_auth(super::TOKEN)
+        .send()
+        .await;
     let (status, body) = match asked {
         Ok(answer) => (answer.status(), answer.text().await.unwrap_or_default()),
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()),
     };
-    Response::builder().status(status).body(Body::from(body)).unwrap()
+    Response::builder()
+        .status(status)
+        .body(Body::from(body))
+        .unwrap()
 }
 
 /// A listener whose connections speak TLS.

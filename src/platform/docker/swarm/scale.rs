@@ -71,7 +71,9 @@ pub(in super::super) async fn scale(
         if running == replicas as usize && places.len() == running && !leaving {
             // A new task that ends at once has run, too.
             let is_new = |task: &bollard::models::Task| !known.contains(&&task.id);
-            let new = places.iter().any(|place| place.current().is_some_and(is_new));
+            let new = places
+                .iter()
+                .any(|place| place.current().is_some_and(is_new));
             let since = *steady.get_or_insert_with(Instant::now);
             if !new || since.elapsed() >= wait::STABLE {
                 progress.report(replicas, replicas, "all tasks run");

@@ -108,7 +108,10 @@ impl Real {
             "metadata": {"name": "treasury-bot"}, "rules": rules,
         });
         let path = self.path(api, "roles/treasury-bot");
-        if try_ask(&self.admin, "PATCH", &path, Some(role.clone())).await.is_err() {
+        if try_ask(&self.admin, "PATCH", &path, Some(role.clone()))
+            .await
+            .is_err()
+        {
             self.create(api, "roles", role).await;
             let binding = json!({
                 "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
@@ -121,7 +124,9 @@ impl Real {
             self.create(api, "rolebindings", binding).await;
         }
         // The authorizer learns of it by a watch of its own.
-        let writes = rules.iter().any(|rule| list(rule, "/verbs").contains(&json!("patch")));
+        let writes = rules
+            .iter()
+            .any(|rule| list(rule, "/verbs").contains(&json!("patch")));
         let review = json!({
             "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": {"namespace": self.space, "verb": "patch",
@@ -171,7 +176,11 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response<Body>
     let path = path.unwrap_or_default();
     if path.starts_with("/apis/metrics.k8s.io/") && door.metrics.load(Ordering::Relaxed) {
         let url = format!("{}{path}", nodes().url());
-        let answer = reqwest::Client::new().get(url).bearer_auth(TOKEN).send().await;
+        let answer = reqwest::Client::new()
+            .get(url)
+            .bearer_auth(TOKEN)
+            .send()
+            .await;
         let answer = answer.unwrap();
         let status = answer.status();
         let body = Body::from(answer.bytes().await.unwrap());
@@ -182,7 +191,8 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response<Body>
     let left = door.others.load(Ordering::Relaxed);
     if writes && left > 0 {
         door.others.store(left - 1, Ordering::Relaxed);
-        let note = json!({"metadata": {"annotations": {"note": "by hand", "left": left.to_string()}}});
+        let note =
+            json!({"metadata": {"annotations": {"note": "by hand", "left": left.to_string()}}});
         ask(&door.admin, "PATCH", &door.deployment, Some(note)).await;
     }
     let (mut parts, body) = request.into_parts();
@@ -286,7 +296,9 @@ impl World for Real {
 
     async fn starts(&self) -> usize {
         let events = nodes().list("events", &self.space);
-        let started = events.iter().filter(|event| text(event, "/reason") == "Started");
+        let started = events
+            .iter()
+            .filter(|event| text(event, "/reason") == "Started");
         let counts = started.map(|event| number(event, "/count").unwrap_or(1));
         counts.sum::<i64>() as usize
     }
@@ -328,7 +340,13 @@ impl World for Real {
         let pod = self.pods().await[1].clone();
         let path = format!("pods/{}", text(&pod, "/metadata/name"));
         let now = json!({"gracePeriodSeconds": 0});
-        ask(&self.admin, "DELETE", &self.path("/api/v1", &path), Some(now)).await;
+        ask(
+            &self.admin,
+            "DELETE",
+            &self.path("/api/v1", &path),
+            Some(now),
+        )
+        .await;
         text(&pod, "/metadata/uid").to_owned()
     }
 
@@ -342,7 +360,8 @@ impl World for Real {
         let services = [self.service()];
         let mut rules = rbac::roles(&services, None)[0].rules.clone();
         for rule in &mut rules {
-            rule.verbs.retain(|verb| matches!(*verb, "get" | "list" | "watch"));
+            rule.verbs
+                .retain(|verb| matches!(*verb, "get" | "list" | "watch"));
         }
         rules.retain(|rule| !rule.verbs.is_empty());
         self.grant(&rules).await;
@@ -380,7 +399,10 @@ impl World for Real {
     }
 
     async fn images(&self) -> [String; 2] {
-        [format!("{}:2", self.space), format!("{}:3-crash", self.space)]
+        [
+            format!("{}:2", self.space),
+            format!("{}:3-crash", self.space),
+        ]
     }
 
     async fn unscalable(&self) -> (Service, u32) {
@@ -392,7 +414,9 @@ impl World for Real {
 
     async fn reached(&self) -> bool {
         let endpoints = self.get("/api/v1", "endpoints/web").await;
-        let policies = self.all("/apis/networking.k8s.io/v1", "networkpolicies").await;
+        let policies = self
+            .all("/apis/networking.k8s.io/v1", "networkpolicies")
+            .await;
         let pods = self.all("/api/v1", "pods").await;
         reached(&endpoints, &policies, &pods)
     }

@@ -165,7 +165,7 @@ impl Bot {
         join_all(services.map(|service| self.measure_service(service))).await;
     }
 
-    async fn measure_service(&self, service: &Service) {
+    pub(super) async fn measure_service(&self, service: &Service) {
         let Ok(platform) = self.catalogue().platform(service) else {
             return;
         };
@@ -215,23 +215,36 @@ impl Bot {
         metric: Metric,
         since: Timestamp,
     ) -> Result<Vec<Told>, StoreError> {
-        let name = &service.name;
-        let mut told = self.inner.watch.of(name, metric, since);
+        let mut told = self.recorded(service, metric, since).await?;
         if told.is_empty() {
-            self.recall().await?;
             match metric {
                 Metric::Memory | Metric::Cpu => self.measure_service(service).await,
                 // Two looks are needed: it is counted only while the bot serves.
                 Metric::ErrorRate => {}
                 Metric::Connections => {
                     let databases = self.catalogue().databases().iter();
-                    let own = databases.filter(|database| database.service == *name);
+                    let own = databases.filter(|database| database.service == service.name);
                     join_all(own.map(|database| self.measure_database(database))).await;
                 }
             }
-            told = self.inner.watch.of(name, metric, since);
+            told = self.inner.watch.of(&service.name, metric, since);
         }
         Ok(told)
+    }
+
+    /// What was measured since a time, at once.
+    pub(super) async fn recorded(
+        &self,
+        service: &Service,
+        metric: Metric,
+        since: Timestamp,
+    ) -> Result<Vec<Told>, StoreError> {
+        let told = self.inner.watch.of(&service.name, metric, since);
+        if !told.is_empty() {
+            return Ok(told);
+        }
+        self.recall().await?;
+        Ok(self.inner.watch.of(&service.name, metric, since))
     }
 }
 

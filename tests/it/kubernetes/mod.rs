@@ -39,7 +39,9 @@ mod tests;
 mod watch;
 mod write;
 
-pub use cluster::{Cluster, TOKEN, reached};
+#[cfg(feature = "real-cluster")]
+pub use cluster::reached;
+pub use cluster::{Cluster, TOKEN};
 pub use control::{Behaviour, End};
 pub use fault::{Fault, Grant};
 pub use store::Store;

@@ -139,6 +139,7 @@ impl Dockerd {
 
     /// Makes a Swarm service of an image; global where no number is given.
     pub async fn serve(&self, name: &str, image: &str, replicas: Option<i64>) {
+        #[expect(clippy::zero_sized_map_values, reason = "so the model has it")]
         let mode = match replicas {
             Some(replicas) => ServiceSpecMode {
                 replicated: Some(ServiceSpecModeReplicated {
@@ -218,6 +219,7 @@ impl Drop for Dockerd {
         }
         // It ends its containers, and containerd after them.
         self.signal("TERM");
+        #[expect(clippy::disallowed_methods, reason = "a destructor can't await")]
         for _ in 0..150 {
             if let Ok(Some(_)) = self.child.try_wait() {
                 return;

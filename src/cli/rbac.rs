@@ -11,7 +11,7 @@ use crate::platform::kubernetes::rbac::{Account, roles, yaml};
 pub(super) struct Options {
     #[command(flatten)]
     file: super::ConfigFile,
-    /// Of which [[cluster]], where there are several
+    /// Of which cluster of the configuration, where there are several
     #[arg(long)]
     cluster: Option<String>,
     /// The service account that the bot runs as

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::timers::{self, What};
-use super::{Group, is_open, note};
+use super::{Group, ask_soon, is_open, note};
 use crate::bot::Bot;
 use crate::domain::duration;
 use crate::store::{AlertRecord, Followed, StoreError, TimerRow, Tx};
@@ -39,6 +39,8 @@ pub(super) async fn take(tx: &mut Tx, bot: &Bot, group: &mut Group) -> Result<()
         match &followed {
             Some(followed) if !begin.is_empty() => {
                 begun(tx, bot, followed, &begin).await?;
+                // It counts as firing from now on, though it may just not have fired.
+                ask_soon(tx, bot, followed).await?;
                 timers::tell(tx, followed).await?;
             }
             _ => look_later(tx, bot, &place, &begin).await?,

@@ -279,16 +279,22 @@ async fn fired(tx: &mut Tx, bot: &Bot, name: &str, group: &Group) -> Result<(), 
         timers::set(tx, &followed.told, now, What::Look).await?;
         let later = now + alerts.follow_up;
         timers::set(tx, &followed.told, later, What::FollowUp).await?;
-        if followed.incident.is_some() {
-            // Nobody is on call: who sees it has some time to come, then all are asked.
-            let due = match bot.rotation_of(&followed.first.routed) {
-                None => now + alerts.ack_within,
-                Some(_) => now,
-            };
-            timers::set(tx, &followed.told, due, What::Escalate).await?;
-        }
     }
-    Ok(())
+    ask_soon(tx, bot, &followed).await
+}
+
+/// Has somebody asked to acknowledge, unless somebody was or has.
+async fn ask_soon(tx: &mut Tx, bot: &Bot, followed: &Followed) -> Result<(), StoreError> {
+    if followed.incident.is_none() || followed.acknowledged.is_some() || followed.escalated > 0 {
+        return Ok(());
+    }
+    let now = tx.now();
+    // Nobody is on call: who sees it has some time to come, then all are asked.
+    let due = match bot.rotation_of(&followed.first.routed) {
+        None => now + bot.settings().alerts.ack_within,
+        Some(_) => now,
+    };
+    timers::set(tx, &followed.told, due, What::Escalate).await
 }
 
 /// Alerts that are over, or say something new.

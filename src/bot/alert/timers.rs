@@ -291,8 +291,13 @@ impl Bot {
                     let Some((mut followed, incident)) = going_on(tx, &timer, &told).await? else {
                         return Ok::<_, StoreError>(());
                     };
-                    if followed.acknowledged.is_some() || summary.firing <= summary.silenced {
+                    if followed.acknowledged.is_some() {
                         return Ok(());
+                    }
+                    if summary.firing <= summary.silenced {
+                        // It may fire again, or its silence end, before it counts as over.
+                        let due = tx.now() + bot.settings().alerts.ack_within;
+                        return set(tx, &told, due, What::Escalate).await;
                     }
                     let (whom, last) = bot.asked(tx, &followed).await?;
                     let level = followed.escalated;

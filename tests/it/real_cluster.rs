@@ -12,7 +12,7 @@ use treasury_bot::platform::{Platform, ProgressSink};
 use crate::kubernetes::real::{ask, client, kubeconfig, nodes};
 
 #[tokio::test]
-async fn real_cluster_restart() {
+async fn real_cluster_is_restarted_scaled_deployed_cut_off_and_joined_again() {
     nodes();
     let client = client("test").await;
     ask(
@@ -51,7 +51,6 @@ async fn real_cluster_restart() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let status = driver.status(&service).await.unwrap();
-    println!("{status:#?}");
     assert!(status.is_well());
     let logs = driver
         .logs(
@@ -66,7 +65,6 @@ async fn real_cluster_restart() {
         )
         .await
         .unwrap();
-    println!("{logs:#?}");
     let events = driver
         .events(
             &service,
@@ -74,7 +72,11 @@ async fn real_cluster_restart() {
         )
         .await
         .unwrap();
-    println!("{events:#?}");
+    assert!(!logs.lines.is_empty());
+    assert!(
+        events.iter().any(|event| event.what == "ScalingReplicaSet"),
+        "{events:?}"
+    );
     let patience = Patience {
         stop: Duration::from_secs(1),
         healthy: Duration::from_secs(20),
@@ -97,8 +99,11 @@ async fn real_cluster_restart() {
     );
     let after = driver.scale(&service, 3, patience, &none).await.unwrap();
     assert_eq!(after.replicas.len(), 3);
-    let versions = driver.versions(&service).await.unwrap();
-    println!("{versions:#?}");
+    assert_eq!(
+        driver.versions(&service).await.unwrap().len(),
+        1,
+        "restarts are no versions"
+    );
     let bad = driver
         .deployable(&service, "demo:never-ready")
         .await
@@ -123,7 +128,6 @@ async fn real_cluster_restart() {
     );
     println!("{:#?}", driver.versions(&service).await.unwrap());
     let ties = driver.ties(&service).await.unwrap();
-    println!("{ties:#?}");
     println!(
         "{:#?}",
         driver
@@ -135,7 +139,6 @@ async fn real_cluster_restart() {
             .collect::<Vec<_>>()
     );
     let cut = driver.isolate(&service, &ties, &none).await.unwrap();
-    println!("{cut:#?}");
     assert!(driver.ties(&service).await.unwrap().is_empty());
     let back = driver.release(&service, &ties, &none).await.unwrap();
     assert!(back.is_well());
@@ -163,7 +166,7 @@ fn service(namespace: &str, name: &str) -> Service {
         health_url: None,
         check: Vec::new(),
         depends_on: Vec::new(),
-        metrics: Default::default(),
+        metrics: std::collections::BTreeMap::new(),
         metrics_page: None,
     }
 }

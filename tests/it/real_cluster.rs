@@ -138,7 +138,7 @@ async fn real_cluster_is_restarted_scaled_deployed_cut_off_and_joined_again() {
             .map(|one| &one.name)
             .collect::<Vec<_>>()
     );
-    let cut = driver.isolate(&service, &ties, &none).await.unwrap();
+    driver.isolate(&service, &ties, &none).await.unwrap();
     assert!(driver.ties(&service).await.unwrap().is_empty());
     let back = driver.release(&service, &ties, &none).await.unwrap();
     assert!(back.is_well());

@@ -347,10 +347,11 @@ pub(super) fn logs_message(
     }
 }
 
-/// What happened, newest last.
+/// What happened, newest first.
 pub(super) fn events_message(service: &Service, since: Duration, events: &[Event]) -> Message {
     let text: Vec<String> = events
         .iter()
+        .rev()
         .map(|event| {
             let detail = event
                 .detail
@@ -377,7 +378,7 @@ pub(super) fn events_message(service: &Service, since: Duration, events: &[Event
     if events.is_empty() {
         message
     } else {
-        message.footer("Times are UTC, newest last")
+        message.footer("Times are UTC, newest first")
     }
 }
 

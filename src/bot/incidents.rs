@@ -7,8 +7,8 @@ use super::worker::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, Settings};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
-    Audience, Button, Content, Destination, EntryKind, Incident, IncidentId, IncidentRole, Line,
-    Message, Outgoing, Part, Person, Reply, Severity, Status, Stream, Tone, duration,
+    Button, Content, Destination, EntryKind, Incident, IncidentId, IncidentRole, Line, Message,
+    Outgoing, Part, Person, Severity, Status, Stream, Tone, duration,
 };
 use crate::store::{NewIncident, StoreError, Tx};
 
@@ -581,14 +581,8 @@ pub(super) fn closed(incident: &Incident) -> Refusal {
 
 /// A delivery to the incident's place, to be given a key and content.
 fn in_room(id: IncidentId) -> Outgoing {
-    Outgoing {
-        key: String::new(),
-        to: Destination::Incident(id),
-        audience: Audience::Everyone,
-        asker: None,
-        reply: Reply::default(),
-        content: Content::Message(Message::new(Tone::Plain, "")),
-    }
+    let message = Message::new(Tone::Plain, "");
+    Outgoing::unasked(String::new(), Destination::Incident(id), message)
 }
 
 /// A message said in the incident's place.

@@ -25,6 +25,20 @@ pub struct Outgoing {
     pub content: Content,
 }
 
+impl Outgoing {
+    /// A message of the bot's own accord, to be seen by everybody.
+    pub fn unasked(key: String, to: Destination, message: Message) -> Self {
+        Self {
+            key,
+            to,
+            audience: Audience::Everyone,
+            asker: None,
+            reply: Reply::default(),
+            content: Content::Message(message),
+        }
+    }
+}
+
 /// Where something is to be delivered. Deliveries to one destination keep their order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -16,8 +16,7 @@ use crate::bot::Bot;
 use crate::bot::mail::{self, Bulletin};
 use crate::domain::timeline::Draft;
 use crate::domain::{
-    Audience, Content, Destination, EntryKind, Incident, Line, Message, Outgoing, Person, Reply,
-    Status, Stream, Tone,
+    Destination, EntryKind, Incident, Line, Message, Outgoing, Person, Status, Stream, Tone,
 };
 use crate::store::{Followed, StoreError, TimerRow, Tx};
 
@@ -138,16 +137,10 @@ fn home(followed: &Followed) -> Destination {
 
 /// The message of a conversation, to be given a key and content.
 pub(super) fn outgoing(followed: &Followed, key: String, message: Message) -> Outgoing {
-    Outgoing {
-        key,
-        to: followed
-            .incident
-            .map_or_else(|| home(followed), Destination::Incident),
-        audience: Audience::Everyone,
-        asker: None,
-        reply: Reply::default(),
-        content: Content::Message(message),
-    }
+    let to = followed
+        .incident
+        .map_or_else(|| home(followed), Destination::Incident);
+    Outgoing::unasked(key, to, message)
 }
 
 impl Bot {

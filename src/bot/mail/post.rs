@@ -14,10 +14,7 @@ use super::words;
 use crate::bot::Bot;
 use crate::domain::duration::between;
 use crate::domain::timeline::Draft;
-use crate::domain::{
-    Audience, Content, Destination, EntryKind, IncidentId, Message, Outgoing, Person, Reply,
-    Status, Stream,
-};
+use crate::domain::{Destination, EntryKind, IncidentId, Outgoing, Person, Status, Stream};
 use crate::notify::{SendError, Smtp};
 use crate::store::{MailRow, StoreError, Tx};
 
@@ -167,7 +164,8 @@ impl Bot {
                 Box::pin(async move {
                     if tx.mail_sent(row.id, &owner).await? && told {
                         let message = words::again(&tx.mail_backlog().await?);
-                        tx.outbox_put(&at_home(key, message)).await?;
+                        tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                            .await?;
                     }
                     Ok(())
                 })
@@ -191,7 +189,8 @@ impl Bot {
                         let backlog = tx.mail_backlog().await?;
                         let message = words::trouble(&backlog, &why, tx.now());
                         let key = trouble_key(row.created_at);
-                        tx.outbox_put(&at_home(key, message)).await?;
+                        tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                            .await?;
                     }
                     Ok(())
                 })
@@ -217,7 +216,8 @@ impl Bot {
                     } else {
                         (format!("mail-dead:{}", mail.key), words::dead(mail, &why))
                     };
-                    tx.outbox_put(&at_home(key, message)).await?;
+                    tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                        .await?;
                     let text = format!("an e-mail to {} was not delivered: {why}", mail.to);
                     let draft = Draft::new(&Person::bot(), EntryKind::Update, text).data(json!({
                         "mail": mail.key,
@@ -255,17 +255,6 @@ fn trouble_key(created_at: Timestamp) -> String {
     format!("mail-trouble:{day}")
 }
 
-fn at_home(key: String, message: Message) -> Outgoing {
-    Outgoing {
-        key,
-        to: Destination::Home,
-        audience: Audience::Everyone,
-        asker: None,
-        reply: Reply::default(),
-        content: Content::Message(message),
-    }
-}
-
 fn count(outcome: &'static str) {
     metrics::counter!("treasury_bot_mails_total", "outcome" => outcome).increment(1);
 }
@@ -273,8 +262,8 @@ fn count(outcome: &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Tone;
     use crate::domain::mail::{Mail, Mailbox, Purpose};
+    use crate::domain::{Content, Message, Tone};
 
     #[test]
     fn attempts_come_ever_later_and_end_after_a_day() {

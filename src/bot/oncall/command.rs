@@ -7,14 +7,16 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::handover::{at_home, look_later, note, timer_key};
+use super::handover::{look_later, note, timer_key};
 use super::words::{self, View};
 use crate::bot::worker::{Answer, Ask, Done, Effect};
 use crate::bot::{Bot, Fault, Refusal};
 use crate::command::{OncallCommand, nearest};
 use crate::domain::oncall::{Override, Rotation, When};
 use crate::domain::timeline::{Draft, cut};
-use crate::domain::{EntryKind, Incident, Line, Message, Person, Role, Stream, Tone, duration};
+use crate::domain::{
+    Destination, EntryKind, Incident, Line, Message, Outgoing, Person, Role, Stream, Tone, duration,
+};
 use crate::store::{StoreError, Tx};
 
 /// No override is longer, and none begins later.
@@ -381,7 +383,8 @@ impl New {
         let told = words::said_by(told, &self.by, Some(new.id));
         let key = format!("oncall:{}", new.id);
         let short = told.title.clone();
-        tx.outbox_put(&at_home(key, told)).await?;
+        tx.outbox_put(&Outgoing::unasked(key, Destination::Home, told))
+            .await?;
         Ok(done(short))
     }
 }
@@ -463,7 +466,11 @@ async fn clear(
     };
     let told = words::said_by(told, by, None);
     let short = told.title.clone();
-    tx.outbox_put(&at_home(format!("oncall:{}:removed", one.id), told))
-        .await?;
+    tx.outbox_put(&Outgoing::unasked(
+        format!("oncall:{}:removed", one.id),
+        Destination::Home,
+        told,
+    ))
+    .await?;
     Ok(done(short))
 }

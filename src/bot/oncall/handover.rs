@@ -11,9 +11,7 @@ use crate::bot::Bot;
 use crate::bot::alert::timers::{self, What};
 use crate::domain::oncall::{Override, Rotation};
 use crate::domain::timeline::Draft;
-use crate::domain::{
-    Audience, Content, Destination, EntryKind, Incident, Message, Outgoing, Person, Reply, Stream,
-};
+use crate::domain::{Destination, EntryKind, Incident, Outgoing, Person, Stream};
 use crate::store::{StoreError, TimerRow, Tx};
 
 /// Where no change can be foreseen, it is looked again after this.
@@ -54,18 +52,6 @@ pub(super) async fn note(
         tx.append(&Stream::Incident(incident.id), draft).await?;
     }
     Ok(())
-}
-
-/// A message in the main channel.
-pub(super) fn at_home(key: String, message: Message) -> Outgoing {
-    Outgoing {
-        key,
-        to: Destination::Home,
-        audience: Audience::Everyone,
-        asker: None,
-        reply: Reply::default(),
-        content: Content::Message(message),
-    }
 }
 
 impl Bot {
@@ -128,7 +114,8 @@ impl Bot {
                     note(tx, &rotation, &Person::bot(), (&was, &duty.person), &open).await?;
                     let message = words::comes_on(&bot, &rotation, &was, &duty, &open);
                     let key = format!("handover:{}:{}", rotation.name, tx.now().as_microsecond());
-                    tx.outbox_put(&at_home(key, message)).await
+                    tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                        .await
                 })
             })
             .await

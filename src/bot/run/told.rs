@@ -9,8 +9,7 @@ use super::drive::path_of;
 use crate::bot::act::intent_text;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
-    Audience, Button, Content, EntryKind, Line, Message, Outgoing, Person, Reply, Role, Style,
-    Tone, duration,
+    Button, Content, EntryKind, Line, Message, Outgoing, Person, Role, Style, Tone, duration,
 };
 use crate::runbook::Runbook;
 use crate::runbook::engine::{
@@ -41,14 +40,7 @@ impl Teller<'_> {
 
     /// A message of its own: the run's own one is only edited, and an edit rings no phone.
     fn beside(&self, key: String, message: Message) -> Outgoing {
-        Outgoing {
-            key,
-            to: self.outgoing.to.clone(),
-            audience: Audience::Everyone,
-            asker: None,
-            reply: Reply::default(),
-            content: Content::Message(message),
-        }
+        Outgoing::unasked(key, self.outgoing.to.clone(), message)
     }
 
     /// A question that fails becomes the message about its failure.

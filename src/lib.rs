@@ -17,13 +17,20 @@ pub mod bot;
 pub mod cli;
 pub mod command;
 pub mod config;
-pub mod domain;
 pub mod notify;
-pub mod platform;
-pub mod probe;
 pub mod report;
-pub mod runbook;
-pub mod sandbox;
 pub mod slack;
-pub mod store;
 pub mod web;
+
+pub use treasury_domain as domain;
+pub use treasury_probes as probe;
+pub use treasury_runbook as runbook;
+pub use treasury_sandbox as sandbox;
+pub use treasury_store as store;
+
+/// The platforms that services run on: the trait and its drivers.
+pub mod platform {
+    pub use treasury_docker as docker;
+    pub use treasury_kubernetes as kubernetes;
+    pub use treasury_ports::platform::*;
+}

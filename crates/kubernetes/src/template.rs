@@ -1,0 +1,291 @@
+//! What pods are made from: whether two are the same, and in what they differ.
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::restart::{RESTART_ID, RESTARTED_AT, STEP};
+use treasury_domain::timeline::{cut, hex};
+
+/// What a rollout changes that makes no other version.
+const MARKS: [&str; 4] = [
+    RESTARTED_AT,
+    "kube.kubernetes.io/restartedAt",
+    RESTART_ID,
+    STEP,
+];
+
+/// The label that a Deployment's controller puts on its ReplicaSets.
+const HASH: &str = "pod-template-hash";
+
+/// The most differences that are told.
+const MOST: usize = 12;
+
+/// A template without what restarts and controllers write into it.
+pub(super) fn bare(template: &Value) -> Value {
+    let mut bare = raw(&without_nulls(template));
+    if let Some(annotations) = map(&mut bare, "annotations") {
+        annotations.retain(|key, _| !MARKS.contains(&key.as_str()));
+    }
+    if let Some(meta) = bare.get_mut("metadata").and_then(Value::as_object_mut) {
+        meta.retain(|_, value| value.as_object().is_none_or(|map| !map.is_empty()));
+        if meta.is_empty()
+            && let Some(all) = bare.as_object_mut()
+        {
+            all.remove("metadata");
+        }
+    }
+    bare
+}
+
+/// A template as a controller keeps it, without what only the controller puts there.
+pub(super) fn raw(template: &Value) -> Value {
+    let mut raw = template.clone();
+    if let Some(labels) = map(&mut raw, "labels") {
+        labels.remove(HASH);
+    }
+    // ControllerRevisions carry a word to whoever applies them.
+    if let Some(all) = raw.as_object_mut() {
+        all.remove("$patch");
+    }
+    raw
+}
+
+fn map<'a>(template: &'a mut Value, key: &str) -> Option<&'a mut Map<String, Value>> {
+    template.get_mut("metadata")?.get_mut(key)?.as_object_mut()
+}
+
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(all) => all
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key.clone(), without_nulls(value)))
+            .collect(),
+        Value::Array(all) => all.iter().map(without_nulls).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The identity of a bare template: the same for the same pods, whatever number a controller gives.
+pub(super) fn id(bare: &Value) -> String {
+    let mut text = String::new();
+    write(bare, &mut text);
+    format!("template:{}", &hex(&Sha256::digest(&text))[..24])
+}
+
+/// The same text for the same value, whatever the order of members.
+fn write(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(all) => {
+            let mut keys: Vec<&String> = all.keys().collect();
+            keys.sort_unstable();
+            text.push('{');
+            for key in keys {
+                text.push_str(&Value::from(key.as_str()).to_string());
+                text.push(':');
+                write(&all[key], text);
+                text.push(',');
+            }
+            text.push('}');
+        }
+        Value::Array(all) => {
+            text.push('[');
+            for value in all {
+                write(value, text);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        other => text.push_str(&other.to_string()),
+    }
+}
+
+/// Where the container that the service is stands among the template's: the one called like the
+/// service or its workload, else the first.
+pub(super) fn main_container(template: &Value, names: &[&str]) -> Option<usize> {
+    let all = containers(template);
+    let called = |name: &str| all.iter().position(|one| one["name"] == name);
+    names
+        .iter()
+        .find_map(|name| called(name))
+        .or((!all.is_empty()).then_some(0))
+}
+
+fn containers(template: &Value) -> &[Value] {
+    let all = template.pointer("/spec/containers");
+    all.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// The image of the container that the service is.
+pub(super) fn image<'a>(template: &'a Value, names: &[&str]) -> &'a str {
+    let main = main_container(template, names);
+    let image = main.and_then(|at| containers(template)[at]["image"].as_str());
+    image.unwrap_or_default()
+}
+
+/// Puts another image into the container that the service is; `false` where there is none.
+pub(super) fn set_image(template: &mut Value, names: &[&str], image: &str) -> bool {
+    let Some(at) = main_container(template, names) else {
+        return false;
+    };
+    template["spec"]["containers"][at]["image"] = image.into();
+    true
+}
+
+/// In what `then` differs from `now`, besides the image of the container that the service is: names
+/// alone, because values may be secrets.
+pub(super) fn changes(now: &Value, then: &Value, names: &[&str]) -> Vec<String> {
+    let main = main_container(now, names).map(|at| containers(now)[at]["name"].clone());
+    let mut all = Vec::new();
+    let several = containers(now).len() > 1 || containers(then).len() > 1;
+    for new in containers(then) {
+        let name = new["name"].as_str().unwrap_or_default();
+        let of = if several {
+            format!(" of {name}")
+        } else {
+            String::new()
+        };
+        match containers(now)
+            .iter()
+            .find(|old| old["name"] == new["name"])
+        {
+            None => all.push(format!("container +{name}")),
+            Some(old) => {
+                if old["image"] != new["image"] && Some(&new["name"]) != main.as_ref() {
+                    let image = new["image"].as_str().unwrap_or_default();
+                    all.push(format!("image{of} {}", cut(image, 120)));
+                }
+                of_container(old, new, &of, &mut all);
+            }
+        }
+    }
+    for old in containers(now) {
+        if !containers(then)
+            .iter()
+            .any(|new| new["name"] == old["name"])
+        {
+            let name = old["name"].as_str().unwrap_or_default();
+            all.push(format!("container -{name}"));
+        }
+    }
+    let spec = |template: &Value| template.get("spec").cloned().unwrap_or_default();
+    for key in differing(&spec(now), &spec(then)) {
+        if key != "containers" {
+            all.push(key);
+        }
+    }
+    for part in ["labels", "annotations"] {
+        let of = |template: &Value| template["metadata"][part].clone();
+        for key in differing(&of(now), &of(then)) {
+            all.push(format!("{} {key}", part.trim_end_matches('s')));
+        }
+    }
+    let more = all.len().saturating_sub(MOST);
+    all.truncate(MOST);
+    if more > 0 {
+        all.push(format!("and {more} more"));
+    }
+    all
+}
+
+fn of_container(old: &Value, new: &Value, of: &str, all: &mut Vec<String>) {
+    for key in differing(old, new) {
+        match key.as_str() {
+            "image" => {}
+            "env" => {
+                let (old, new) = (by_name(&old["env"]), by_name(&new["env"]));
+                for name in differing(&old, &new) {
+                    let sign = match (old.get(&name), new.get(&name)) {
+                        (None, _) => "+",
+                        (_, None) => "-",
+                        _ => "",
+                    };
+                    all.push(format!("env{of} {sign}{name}"));
+                }
+            }
+            _ => all.push(format!("{key}{of}")),
+        }
+    }
+}
+
+/// Names to what they stand for.
+fn by_name(list: &Value) -> Value {
+    let all = list.as_array().into_iter().flatten();
+    all.filter_map(|one| Some((one.get("name")?.as_str()?.to_owned(), one.clone())))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+/// The members that are not equal, in order.
+fn differing(old: &Value, new: &Value) -> Vec<String> {
+    let keys = |value: &Value| -> Vec<String> {
+        let all = value.as_object().into_iter().flatten();
+        all.map(|(key, _)| key.clone()).collect()
+    };
+    let mut all = keys(old);
+    all.extend(keys(new));
+    all.sort_unstable();
+    all.dedup();
+    all.retain(|key| old.get(key) != new.get(key));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn template() -> Value {
+        json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [
+            {"name": "proxy", "image": "envoy:1"},
+            {"name": "web", "image": "web:1", "env": [
+                {"name": "LOG", "value": "info"}, {"name": "KEY", "value": "hunter2"}]}]}})
+    }
+
+    #[test]
+    fn a_restart_makes_no_other_version_and_any_other_change_does() {
+        let now = bare(&template());
+        let mut restarted = template();
+        restarted["metadata"]["annotations"] = json!({RESTARTED_AT: "x", RESTART_ID: "y"});
+        restarted["metadata"]["labels"][HASH] = "7d9f".into();
+        restarted["metadata"]["creationTimestamp"] = Value::Null;
+        assert_eq!(bare(&restarted), now);
+        assert_eq!(id(&bare(&restarted)), id(&now));
+        let mut other = template();
+        assert!(set_image(&mut other, &["frontend", "web"], "web:2"));
+        assert_eq!(image(&other, &["web"]), "web:2");
+        assert_ne!(id(&bare(&other)), id(&now));
+        assert_eq!(other["spec"]["containers"][0]["image"], "envoy:1");
+    }
+
+    #[test]
+    fn what_differs_is_told_by_name_without_values() {
+        let mut then = template();
+        set_image(&mut then, &["web"], "web:0");
+        then["spec"]["containers"][0]["image"] = "envoy:2".into();
+        then["spec"]["containers"][1]["env"] = json!([
+            {"name": "LOG", "value": "debug"}, {"name": "NEW", "value": "geheim"}]);
+        then["spec"]["containers"][1]["resources"] = json!({"limits": {"memory": "1Gi"}});
+        then["spec"]["serviceAccountName"] = "web".into();
+        then["metadata"]["labels"]["tier"] = "front".into();
+        let changes = changes(&template(), &then, &["web"]);
+        assert_eq!(
+            changes,
+            [
+                "image of proxy envoy:2",
+                "env of web -KEY",
+                "env of web LOG",
+                "env of web +NEW",
+                "resources of web",
+                "serviceAccountName",
+                "label tier",
+            ]
+        );
+        let text = changes.join(" ");
+        assert!(
+            !text.contains("hunter2") && !text.contains("geheim"),
+            "{text}"
+        );
+    }
+}

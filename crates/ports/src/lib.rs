@@ -1,0 +1,6 @@
+//! What the product asks of the world outside: the traits that drivers of platforms and probes
+//! implement, and the simulated stack as well.
+
+pub mod platform;
+pub mod probe;
+pub mod text;

@@ -1,0 +1,90 @@
+//! One HTTP question with bounds: how long it may take, and how much is read.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use super::ProbeErrorKind as Kind;
+use super::http::connector;
+use treasury_domain::timeline::cut;
+
+/// Why there is no answer.
+pub(super) struct NoAnswer {
+    /// At which step.
+    pub(super) kind: Kind,
+    /// What happened, to follow a name: `can't be reached (…)`.
+    pub(super) what: String,
+}
+
+/// Asks; connections are kept.
+pub(super) struct Fetch {
+    client: Client<HttpsConnector<HttpConnector>, String>,
+    most: usize,
+}
+
+impl Fetch {
+    /// Reads answers of at most so many bytes.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            client: Client::builder(TokioExecutor::new()).build(connector()),
+            most,
+        }
+    }
+
+    /// The status and the whole body, whatever the status.
+    pub(super) async fn send(
+        &self,
+        request: Request<String>,
+        timeout: Duration,
+    ) -> Result<(u16, Bytes), NoAnswer> {
+        let asked = async {
+            let answer = self.client.request(request).await.map_err(|error| {
+                let told = chain(&error);
+                let kind = if told.contains("lookup") || told.contains("resolve") {
+                    Kind::Resolve
+                } else if told.contains("certificate") {
+                    Kind::Tls
+                } else {
+                    Kind::Connect
+                };
+                NoAnswer {
+                    kind,
+                    what: format!("can't be reached ({})", cut(&told, 200)),
+                }
+            })?;
+            let status = answer.status().as_u16();
+            let body = Limited::new(answer.into_body(), self.most).collect().await;
+            let body = body.map_err(|_| NoAnswer {
+                kind: Kind::Failed,
+                what: format!("the answer is over {} MiB or broke off", self.most >> 20),
+            })?;
+            Ok((status, body.to_bytes()))
+        };
+        tokio::time::timeout(timeout, asked)
+            .await
+            .unwrap_or_else(|_| {
+                Err(NoAnswer {
+                    kind: Kind::Timeout,
+                    what: format!("did not answer within {} s", timeout.as_secs()),
+                })
+            })
+    }
+}
+
+/// All causes of an error.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,13 @@
+//! Probes: questions put to the services themselves.
+
+pub mod alertmanager;
+mod fetch;
+mod http;
+pub mod page;
+pub mod postgres;
+pub mod prometheus;
+pub mod redis;
+pub mod web;
+
+pub use http::Http;
+pub use treasury_ports::probe::*;

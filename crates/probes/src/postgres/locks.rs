@@ -1,0 +1,237 @@
+//! Who blocks whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::activity::{session_columns, session_of};
+use super::{clean, count};
+use crate::database::{Blocked, Locks, MAX_ROWS, Session};
+
+/// Sessions that wait beyond this many are counted, not followed.
+const MOST: usize = 500;
+
+/// A session that waits.
+#[derive(Debug, Clone, PartialEq)]
+struct Waiting {
+    /// Who holds what it wants, or stands before it in the queue.
+    by: Vec<i32>,
+    lock: String,
+    waits_ms: u64,
+}
+
+pub(super) async fn locks(server: &mut PgConnection) -> Result<Locks, sqlx::Error> {
+    // `waitstart` is there since version 14; through JSON it is null before.
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "SELECT l.pid, pg_blocking_pids(l.pid) AS by, l.mode, l.locktype, \
+         CASE WHEN l.database IN (0, (SELECT oid FROM pg_database \
+         WHERE datname = current_database())) THEN l.relation::regclass::text \
+         ELSE l.relation::text END AS relation, \
+         (extract(epoch FROM clock_timestamp() - coalesce( \
+         (to_jsonb(l) ->> 'waitstart')::timestamptz, a.state_change)) * 1000)::bigint AS ms \
+         FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
+         WHERE NOT l.granted LIMIT {MOST}"
+    )))
+    .fetch_all(&mut *server)
+    .await?;
+    let mut waiting = BTreeMap::new();
+    for row in &rows {
+        let by: Vec<i32> = row.try_get("by")?;
+        let mode: String = row.try_get("mode")?;
+        let what: String = row.try_get("locktype")?;
+        let relation: Option<String> = row.try_get("relation")?;
+        let lock = match relation {
+            Some(relation) if what == "relation" => format!("{mode} on {relation}"),
+            Some(relation) => format!("{mode} on a {what} of {relation}"),
+            None if what == "transactionid" => {
+                format!("{mode} on a transaction's end")
+            }
+            None => format!("{mode} on {what}"),
+        };
+        if !by.is_empty() {
+            let waits_ms = count(row.try_get("ms")?);
+            let lock = clean(&lock, 120);
+            waiting.insert(row.try_get("pid")?, Waiting { by, lock, waits_ms });
+        }
+    }
+    let known: BTreeSet<i32> = waiting
+        .iter()
+        .flat_map(|(pid, one)| one.by.iter().chain([pid]))
+        .copied()
+        .collect();
+    let known: Vec<i32> = known.into_iter().collect();
+    let query = format!(
+        "SELECT {} FROM pg_stat_activity WHERE pid = ANY($1)",
+        session_columns()
+    );
+    let rows = sqlx::query(AssertSqlSafe(query))
+        .bind(&known)
+        .fetch_all(server)
+        .await?;
+    let mut sessions = BTreeMap::new();
+    for row in &rows {
+        let session = session_of(row)?;
+        sessions.insert(session.pid, session);
+    }
+    Ok(tree(&waiting, &sessions))
+}
+
+/// The tree, depth first. A session that waits for several stands under the first of them.
+fn tree(waiting: &BTreeMap<i32, Waiting>, sessions: &BTreeMap<i32, Session>) -> Locks {
+    let mut below: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+    for (pid, one) in waiting {
+        if let Some(first) = one.by.iter().find(|by| *by != pid) {
+            below.entry(*first).or_default().push(*pid);
+        }
+    }
+    for list in below.values_mut() {
+        list.sort_by_key(|pid| (std::cmp::Reverse(waiting[pid].waits_ms), *pid));
+    }
+    let blocks = |pid: &&i32| !waiting.contains_key(pid);
+    let mut roots: Vec<i32> = below.keys().filter(blocks).copied().collect();
+    // Those who hold up most come first.
+    roots.sort_by_key(|root| (std::cmp::Reverse(size(*root, &below)), *root));
+    let mut seen = BTreeSet::new();
+    let mut flat = Vec::new();
+    for root in &roots {
+        walk(*root, None, 0, &below, &mut seen, &mut flat);
+    }
+    // A circle has no root until the server breaks the deadlock: begin anywhere.
+    for pid in waiting.keys() {
+        if !seen.contains(pid) {
+            roots.push(*pid);
+            walk(*pid, None, 0, &below, &mut seen, &mut flat);
+        }
+    }
+    let left_out = flat.len().saturating_sub(MAX_ROWS) as u64;
+    flat.truncate(MAX_ROWS);
+    let entry = |(pid, parent, depth): (i32, Option<i32>, u32)| {
+        let wait = waiting.get(&pid).filter(|_| parent.is_some());
+        Blocked {
+            depth,
+            blocked_by: parent,
+            waits_ms: wait.map(|one| one.waits_ms),
+            lock: wait.map(|one| one.lock.clone()).unwrap_or_default(),
+            session: sessions.get(&pid).cloned().unwrap_or_else(|| gone(pid)),
+        }
+    };
+    Locks {
+        blocked: waiting.len() as u64,
+        roots,
+        tree: flat.into_iter().map(entry).collect(),
+        left_out,
+    }
+}
+
+/// How many stand below.
+fn size(root: i32, below: &BTreeMap<i32, Vec<i32>>) -> usize {
+    let (mut seen, mut flat) = (BTreeSet::new(), Vec::new());
+    walk(root, None, 0, below, &mut seen, &mut flat);
+    flat.len()
+}
+
+fn walk(
+    pid: i32,
+    parent: Option<i32>,
+    depth: u32,
+    below: &BTreeMap<i32, Vec<i32>>,
+    seen: &mut BTreeSet<i32>,
+    flat: &mut Vec<(i32, Option<i32>, u32)>,
+) {
+    if !seen.insert(pid) {
+        return;
+    }
+    flat.push((pid, parent, depth));
+    for child in below.get(&pid).into_iter().flatten() {
+        walk(*child, Some(pid), depth + 1, below, seen, flat);
+    }
+}
+
+/// A holder that is no session: 0 stands for a prepared transaction.
+fn gone(pid: i32) -> Session {
+    let what = if pid == 0 {
+        "a prepared transaction: COMMIT PREPARED or ROLLBACK PREPARED it"
+    } else {
+        "has just ended"
+    };
+    Session {
+        pid,
+        started_at: Timestamp::UNIX_EPOCH,
+        user: String::new(),
+        database: String::new(),
+        application: what.to_owned(),
+        client: String::new(),
+        state: String::new(),
+        state_since: None,
+        transaction_ms: None,
+        waits_for: None,
+        query: String::new(),
+        kind: String::new(),
+        own: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(pairs: &[(i32, &[i32])]) -> Locks {
+        let waiting = pairs.iter().map(|(pid, by)| {
+            let one = Waiting {
+                by: by.to_vec(),
+                lock: "ShareLock on a transaction's end".into(),
+                waits_ms: 1_000 - *pid as u64,
+            };
+            (*pid, one)
+        });
+        tree(&waiting.collect(), &BTreeMap::new())
+    }
+
+    fn shape(locks: &Locks) -> Vec<(i32, u32)> {
+        locks
+            .tree
+            .iter()
+            .map(|one| (one.session.pid, one.depth))
+            .collect()
+    }
+
+    #[test]
+    fn a_chain_has_one_root_and_grows_deeper() {
+        let locks = waits(&[(2, &[1]), (3, &[2]), (4, &[3]), (5, &[4]), (6, &[5])]);
+        assert_eq!(locks.roots, [1]);
+        assert_eq!(locks.blocked, 5);
+        assert_eq!(
+            shape(&locks),
+            [(1, 0), (2, 1), (3, 2), (4, 3), (5, 4), (6, 5)]
+        );
+        assert_eq!(locks.tree[1].blocked_by, Some(1));
+        assert_eq!(
+            (locks.tree[0].waits_ms, locks.tree[1].waits_ms),
+            (None, Some(998))
+        );
+    }
+
+    #[test]
+    fn who_holds_up_most_comes_first_and_nobody_stands_twice() {
+        let locks = waits(&[(2, &[1]), (11, &[10]), (12, &[10, 11]), (13, &[12, 10])]);
+        assert_eq!(locks.roots, [10, 1]);
+        assert_eq!(
+            shape(&locks),
+            [(10, 0), (11, 1), (12, 1), (13, 2), (1, 0), (2, 1)]
+        );
+    }
+
+    #[test]
+    fn a_circle_ends_and_a_long_list_is_cut() {
+        let locks = waits(&[(1, &[2]), (2, &[1])]);
+        assert_eq!(shape(&locks), [(1, 0), (2, 1)]);
+        let many: Vec<(i32, &[i32])> = (2..60).map(|pid| (pid, &[1][..])).collect();
+        let locks = waits(&many);
+        assert_eq!(
+            (locks.tree.len(), locks.left_out),
+            (MAX_ROWS, 59 - MAX_ROWS as u64)
+        );
+    }
+}

@@ -1,0 +1,290 @@
+//! Connections, one a server, and the questions that go over them.
+
+use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, FromRedisValue, Pipeline, RedisConnectionInfo,
+    RedisError, RedisResult,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::ask::Ask;
+use super::fault::{no_tls, words};
+use super::parse::clean;
+use super::{Address, Redis};
+use crate::{ProbeError, ProbeErrorKind as Kind};
+
+/// A connection that is used again.
+pub(super) struct Kept {
+    server: MultiplexedConnection,
+    /// Its number at the server, where that tells it.
+    id: Option<u64>,
+}
+
+/// Answers about several keys.
+pub(super) struct Answers<T> {
+    /// In the order of the questions; `None`: refused.
+    pub(super) each: Vec<Option<T>>,
+    /// Why the first of those that were refused was.
+    pub(super) gap: Option<ProbeError>,
+}
+
+impl Redis {
+    /// Asks a server one thing. A connection that turns out to be cut is made anew once.
+    pub(super) async fn ask<T: FromRedisValue>(
+        &self,
+        at: &Address,
+        ask: &Ask<'_>,
+    ) -> Result<T, ProbeError> {
+        let (mut server, kept) = self.connection(at).await?;
+        match ask.command().query_async(&mut server).await {
+            Err(error) if kept && is_cut(&error) => {
+                self.forget(at).await;
+                let (mut server, _) = self.connection(at).await?;
+                ask.command()
+                    .query_async(&mut server)
+                    .await
+                    .map_err(|error| self.error(at, &error))
+            }
+            result => result.map_err(|error| self.error(at, &error)),
+        }
+    }
+
+    /// Asks a server about several keys in one go. That one key is refused, because it moved to
+    /// another server of the cluster, say, does not spoil the others.
+    pub(super) async fn ask_all<T: FromRedisValue>(
+        &self,
+        at: &Address,
+        asks: impl Iterator<Item = Ask<'_>>,
+    ) -> Result<Answers<T>, ProbeError> {
+        let mut pipeline = Pipeline::new();
+        pipeline.ignore_errors();
+        for ask in asks {
+            pipeline.add_command(ask.command());
+        }
+        let (mut server, _) = self.connection(at).await?;
+        let results: Vec<RedisResult<T>> = pipeline
+            .query_async(&mut server)
+            .await
+            .map_err(|error| self.error(at, &error))?;
+        let mut answers = Answers {
+            each: Vec::with_capacity(results.len()),
+            gap: None,
+        };
+        for result in results {
+            answers.each.push(match result {
+                Ok(answer) => Some(answer),
+                Err(error) => {
+                    answers.gap.get_or_insert_with(|| self.error(at, &error));
+                    None
+                }
+            });
+        }
+        Ok(answers)
+    }
+
+    /// The number of the bot's connection to this server.
+    pub(super) async fn own(&self, at: &Address) -> Option<u64> {
+        self.kept.lock().await.get(at)?.id
+    }
+
+    pub(super) async fn forget(&self, at: &Address) {
+        self.kept.lock().await.remove(at);
+    }
+
+    /// After a time-out none is used again: answers of old questions may still come.
+    pub(super) async fn forget_all(&self) {
+        self.kept.lock().await.clear();
+    }
+
+    /// A kept connection (`true`) or a new one.
+    async fn connection(&self, at: &Address) -> Result<(MultiplexedConnection, bool), ProbeError> {
+        if let Some(kept) = self.kept.lock().await.get(at) {
+            return Ok((kept.server.clone(), true));
+        }
+        if let Err(error) = tokio::net::lookup_host((at.host.as_str(), at.port)).await {
+            let host = clean(at.host.as_bytes(), 100);
+            return Err(ProbeError::new(
+                Kind::Resolve,
+                format!("the host name `{host}` has no address"),
+                "correct the URL of this cache, or mend DNS",
+            )
+            .because(error));
+        }
+        let mut server = self.open(at).await?;
+        let id = self.greet(at, &mut server).await?;
+        // A question that was quicker has one already: then ours is closed, so that the bot holds
+        // one a server and knows its number.
+        let mut all = self.kept.lock().await;
+        let kept = all.entry(at.clone()).or_insert(Kept { server, id });
+        Ok((kept.server.clone(), false))
+    }
+
+    /// Connects, without a word yet: in its own way to log in, the library loses what the server
+    /// says.
+    async fn open(&self, at: &Address) -> Result<MultiplexedConnection, ProbeError> {
+        let addr = match self.info.addr() {
+            ConnectionAddr::TcpTls {
+                insecure,
+                tls_params,
+                ..
+            } => ConnectionAddr::TcpTls {
+                host: at.host.clone(),
+                port: at.port,
+                insecure: *insecure,
+                tls_params: tls_params.clone(),
+            },
+            _ => ConnectionAddr::Tcp(at.host.clone(), at.port),
+        };
+        let info = self
+            .info
+            .clone()
+            .set_addr(addr)
+            .set_redis_settings(RedisConnectionInfo::default().set_skip_set_lib_name());
+        // A server of many that is gone must not use up all the time.
+        let patience = self.timeout.mul_f64(0.6).max(Duration::from_millis(500));
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(patience))
+            .set_response_timeout(Some(patience));
+        let client = Client::open(info).map_err(|error| self.error(at, &error))?;
+        match client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+        {
+            Ok(server) => Ok(server),
+            // A plain server waits for the end of the line that it takes the handshake for.
+            Err(error) if error.is_timeout() && self.tls() && self.is_plain(at).await => {
+                Err(no_tls(at).because(error))
+            }
+            Err(error) => Err(self.error(at, &error)),
+        }
+    }
+
+    /// Logs in, chooses the database and gives the connection a name. Returns its number.
+    async fn greet(
+        &self,
+        at: &Address,
+        server: &mut MultiplexedConnection,
+    ) -> Result<Option<u64>, ProbeError> {
+        if self.is_sentinel(at).await {
+            // The password is the master's: a Sentinel gets it only when it asks for one.
+            if let Err(refused) = self.introduce(at, server).await? {
+                tracing::debug!(sentinel = %at, refused, "logging in");
+                self.login(at, server, true).await?;
+            }
+        } else {
+            self.login(at, server, false).await?;
+            if self.database != 0 {
+                let chosen: RedisResult<()> = Ask::Select(self.database)
+                    .command()
+                    .query_async(server)
+                    .await;
+                if let Err(error) = chosen {
+                    return Err(self.hung_up(at, &error).await);
+                }
+            }
+            if let Err(refused) = self.introduce(at, server).await? {
+                tracing::debug!(server = %at, refused, "no name for the connection");
+            }
+        }
+        match Ask::OwnId.command().query_async(server).await {
+            Ok(id) => Ok(Some(id)),
+            Err(error) if is_refused(&error) => Ok(None),
+            Err(error) => Err(self.error(at, &error)),
+        }
+    }
+
+    /// Gives the connection a name, where the server lets it; otherwise its words.
+    async fn introduce(
+        &self,
+        at: &Address,
+        server: &mut MultiplexedConnection,
+    ) -> Result<Result<(), String>, ProbeError> {
+        match Ask::Introduce.command().query_async(server).await {
+            Ok(()) => Ok(Ok(())),
+            Err(error) if is_refused(&error) => Ok(Err(words(&error))),
+            Err(error) => Err(self.hung_up(at, &error).await),
+        }
+    }
+
+    async fn login(
+        &self,
+        at: &Address,
+        server: &mut MultiplexedConnection,
+        sentinel: bool,
+    ) -> Result<(), ProbeError> {
+        let Some(password) = &self.password else {
+            return Ok(());
+        };
+        let users = [self.user.as_deref(), None];
+        for user in &users[usize::from(self.user.is_none())..] {
+            let ask = Ask::Login {
+                user: *user,
+                password,
+            };
+            let entered: RedisResult<()> = ask.command().query_async(server).await;
+            let Err(error) = entered else {
+                return Ok(());
+            };
+            let told = words(&error);
+            // Before version 6 there are no users, only a password.
+            if user.is_some() && told.contains("wrong number of arguments") {
+                continue;
+            }
+            if sentinel && told.contains("without any password configured") {
+                return Ok(());
+            }
+            return Err(self.hung_up(at, &error).await);
+        }
+        Ok(())
+    }
+
+    /// Why the first words failed. A server that is full or in protected mode says so and hangs up
+    /// before it is asked anything; the library may have lost that.
+    async fn hung_up(&self, at: &Address, error: &RedisError) -> ProbeError {
+        if is_cut(error)
+            && !self.tls()
+            && let Some(told) = self.talk(at, b"").await
+            && let Some(told) = told.strip_prefix('-')
+        {
+            return self.answered(at, told.trim_end());
+        }
+        self.error(at, error)
+    }
+
+    /// It answers unencrypted.
+    async fn is_plain(&self, at: &Address) -> bool {
+        let told = self.talk(at, b"PING\r\n").await;
+        told.is_some_and(|told| told.starts_with(['+', '-']))
+    }
+
+    /// What a server says on a new, plain connection; nothing secret goes over it.
+    async fn talk(&self, at: &Address, say: &[u8]) -> Option<String> {
+        let talk = async {
+            let mut stream = TcpStream::connect((at.host.as_str(), at.port)).await?;
+            stream.write_all(say).await?;
+            let mut told = [0; 200];
+            let length = stream.read(&mut told).await?;
+            Ok::<_, std::io::Error>(clean(told[..length].trim_ascii_end(), 200))
+        };
+        tokio::time::timeout(self.timeout / 5, talk)
+            .await
+            .ok()?
+            .inspect_err(|error| tracing::debug!(server = %at, %error, "no word"))
+            .ok()
+    }
+}
+
+/// The server does not let this connection do that, which is no reason to give up.
+fn is_refused(error: &RedisError) -> bool {
+    let told = words(error);
+    ["NOPERM", "NOAUTH", "unknown command", "nknown subcommand"]
+        .iter()
+        .any(|word| told.contains(word))
+}
+
+fn is_cut(error: &RedisError) -> bool {
+    error.is_connection_dropped() || (error.is_io_error() && !error.is_timeout())
+}

@@ -1,0 +1,330 @@
+//! Looking at keys, within bounds.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Instant;
+
+use super::ask::{Ask, pattern};
+use super::parse::clean;
+use super::{Address, Redis};
+use crate::cache::{BigKey, BigKeys, Keys, PrefixUse};
+use crate::{ProbeError, ProbeErrorKind as Kind};
+
+/// Keys of a sample, over all servers.
+const SAMPLE: usize = 2_000;
+/// Keys that a search looks at, over all servers.
+const SEARCH: u64 = 100_000;
+/// Keys that are shown.
+const SHOWN: usize = 20;
+/// Keys of a search that are shown.
+const FOUND: usize = 50;
+/// Longest key shown, characters.
+const LONGEST: usize = 100;
+/// Questions in one go.
+const PIPELINE: usize = 200;
+
+/// Keys and bytes by prefix.
+type Groups = BTreeMap<String, (u64, u64)>;
+
+/// What was found on one server.
+struct Part {
+    at: Address,
+    /// Each once.
+    keys: Vec<Vec<u8>>,
+    /// Keys that were looked at.
+    looked: u64,
+    complete: bool,
+}
+
+/// Scans until enough is known, the keys are at their end, or the time is over.
+async fn scan(
+    redis: &Redis,
+    at: Address,
+    pattern: Option<&[u8]>,
+    count: u32,
+    enough: impl Fn(u64, usize) -> bool,
+    until: Instant,
+) -> Result<Part, ProbeError> {
+    let mut part = Part {
+        at,
+        keys: Vec::new(),
+        looked: 0,
+        complete: false,
+    };
+    let mut cursor = 0;
+    loop {
+        let ask = Ask::Scan {
+            cursor,
+            pattern,
+            count,
+        };
+        let (next, keys): (u64, Vec<Vec<u8>>) = redis.ask(&part.at, &ask).await?;
+        // With a pattern the server does not say how many it looked at; COUNT is about that.
+        part.looked += if pattern.is_some() {
+            u64::from(count)
+        } else {
+            keys.len() as u64
+        };
+        part.keys.extend(keys);
+        cursor = next;
+        part.complete = cursor == 0;
+        if part.complete || enough(part.looked, part.keys.len()) || Instant::now() >= until {
+            break;
+        }
+    }
+    // A table that grows or shrinks meanwhile makes SCAN tell a key twice. The order stays: it is
+    // the server's, which makes the first of them a sample.
+    let mut seen = HashSet::with_capacity(part.keys.len());
+    part.keys.retain(|key| seen.insert(key.clone()));
+    Ok(part)
+}
+
+/// The sizes of a server's keys.
+struct Sizes {
+    /// Without those that are gone meanwhile, or refused.
+    known: Vec<(Vec<u8>, u64)>,
+    /// Those that are refused.
+    refused: Vec<Vec<u8>>,
+    /// Why the first of them is.
+    gap: Option<ProbeError>,
+}
+
+/// The memory of each key. Fails when the bot may not look at any.
+async fn sizes(redis: &Redis, at: &Address, keys: Vec<Vec<u8>>) -> Result<Sizes, ProbeError> {
+    let mut sizes = Sizes {
+        known: Vec::with_capacity(keys.len()),
+        refused: Vec::new(),
+        gap: None,
+    };
+    for chunk in keys.chunks(PIPELINE) {
+        let answers = redis
+            .ask_all::<Option<u64>>(at, chunk.iter().map(|key| Ask::MemoryUsage(key)))
+            .await?;
+        sizes.gap = sizes.gap.or(answers.gap);
+        for (key, size) in chunk.iter().zip(answers.each) {
+            match size {
+                Some(Some(bytes)) => sizes.known.push((key.clone(), bytes)),
+                Some(None) => {}
+                None => sizes.refused.push(key.clone()),
+            }
+        }
+    }
+    match sizes.gap {
+        Some(gap) if gap.kind == Kind::Denied && sizes.known.is_empty() => Err(gap),
+        _ => Ok(sizes),
+    }
+}
+
+/// Type and expiry of keys, with their sizes; and why some are missing.
+async fn describe(
+    redis: &Redis,
+    at: &Address,
+    keys: &[(Vec<u8>, u64)],
+) -> Result<(Vec<BigKey>, Option<ProbeError>), ProbeError> {
+    let mut described = Vec::new();
+    let mut refused = None;
+    for chunk in keys.chunks(PIPELINE) {
+        let kinds = redis
+            .ask_all::<String>(at, chunk.iter().map(|(key, _)| Ask::Type(key)))
+            .await?;
+        let expires = redis
+            .ask_all::<i64>(at, chunk.iter().map(|(key, _)| Ask::ExpiresIn(key)))
+            .await?;
+        match kinds.gap.or(expires.gap) {
+            Some(gap) if gap.kind == Kind::Denied => return Err(gap),
+            gap => refused = refused.or(gap),
+        }
+        let facts = kinds.each.into_iter().zip(expires.each);
+        for ((key, bytes), facts) in chunk.iter().zip(facts) {
+            // Its size was told a moment ago: the cluster has gone down, or the key has moved.
+            let (Some(kind), Some(expires)) = facts else {
+                described.push(name_only(key));
+                continue;
+            };
+            // It has expired meanwhile.
+            if kind == "none" {
+                continue;
+            }
+            described.push(BigKey {
+                key: clean(key, LONGEST),
+                kind: clean(kind.as_bytes(), 20),
+                bytes: *bytes,
+                expires_ms: u64::try_from(expires).ok(),
+                described: true,
+            });
+        }
+    }
+    Ok((described, refused))
+}
+
+/// A key of which only the name is known.
+fn name_only(key: &[u8]) -> BigKey {
+    BigKey {
+        key: clean(key, LONGEST),
+        kind: "unknown".to_owned(),
+        bytes: 0,
+        expires_ms: None,
+        described: false,
+    }
+}
+
+/// A server's sample.
+struct Sample {
+    keys: u64,
+    sampled: u64,
+    complete: bool,
+    biggest: Vec<BigKey>,
+    groups: Groups,
+    /// Why sizes are missing.
+    gap: Option<String>,
+}
+
+async fn sample(
+    redis: &Redis,
+    at: Address,
+    each: usize,
+    until: Instant,
+) -> Result<Sample, ProbeError> {
+    let keys: u64 = redis.ask(&at, &Ask::Size).await?;
+    let mut part = scan(redis, at, None, 500, |_, found| found >= each, until).await?;
+    if part.keys.len() > each {
+        part.keys.truncate(each);
+        part.complete = false;
+    }
+    let looked = part.keys.len();
+    let sizes = sizes(redis, &part.at, part.keys).await?;
+    let mut known = sizes.known;
+    let mut groups = Groups::new();
+    for (key, bytes) in &known {
+        let group = groups.entry(prefix(key)).or_default();
+        *group = (group.0 + 1, group.1 + bytes);
+    }
+    known.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    known.truncate(SHOWN);
+    let (biggest, gap) = describe(redis, &part.at, &known).await?;
+    let gap = sizes.gap.or(gap);
+    Ok(Sample {
+        keys,
+        sampled: (looked - sizes.refused.len()) as u64,
+        complete: part.complete && gap.is_none(),
+        biggest,
+        groups,
+        gap: gap.map(|gap| gap.what),
+    })
+}
+
+pub(super) async fn memory(redis: &Redis) -> Result<BigKeys, ProbeError> {
+    let servers = redis.servers().await?;
+    let until = servers.enough.min(Instant::now() + redis.timeout / 3);
+    let each = SAMPLE / servers.addresses().len().max(1);
+    let round = redis
+        .round(&servers, |at| sample(redis, at, each, until))
+        .await?;
+    let mut all = BigKeys {
+        keys: 0,
+        sampled: 0,
+        complete: round.missing.is_empty(),
+        biggest: Vec::new(),
+        by_prefix: Vec::new(),
+        missing: round.missing,
+    };
+    let mut groups = Groups::new();
+    for part in round.told {
+        all.keys += part.keys;
+        all.sampled += part.sampled;
+        all.complete &= part.complete;
+        all.biggest.extend(part.biggest);
+        all.missing.extend(part.gap);
+        for (prefix, (keys, bytes)) in part.groups {
+            let group = groups.entry(prefix).or_default();
+            *group = (group.0 + keys, group.1 + bytes);
+        }
+    }
+    all.biggest
+        .sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.key.cmp(&b.key)));
+    all.biggest.truncate(SHOWN);
+    all.by_prefix = groups
+        .into_iter()
+        .map(|(prefix, (keys, bytes))| PrefixUse {
+            prefix,
+            keys,
+            bytes,
+        })
+        .collect();
+    all.by_prefix
+        .sort_by_key(|group| std::cmp::Reverse(group.bytes));
+    all.by_prefix.truncate(SHOWN);
+    Ok(all)
+}
+
+/// The part before the first `:`, or the whole key.
+fn prefix(key: &[u8]) -> String {
+    match key.iter().position(|byte| *byte == b':') {
+        Some(at) => clean(&key[..=at], 40),
+        None => "(no prefix)".to_owned(),
+    }
+}
+
+/// What a search found on a server.
+struct Found {
+    looked: u64,
+    complete: bool,
+    matched: u64,
+    keys: Vec<BigKey>,
+    /// Why kinds and sizes are missing.
+    gap: Option<String>,
+}
+
+async fn find(
+    redis: &Redis,
+    at: Address,
+    pattern: &[u8],
+    each: u64,
+    until: Instant,
+) -> Result<Found, ProbeError> {
+    let size: u64 = redis.ask(&at, &Ask::Size).await?;
+    let enough = |looked, _| looked >= each;
+    let mut part = scan(redis, at, Some(pattern), 1_000, enough, until).await?;
+    let matched = part.keys.len() as u64;
+    part.keys.sort();
+    part.keys.truncate(FOUND);
+    let sizes = sizes(redis, &part.at, part.keys).await?;
+    let (mut keys, gap) = describe(redis, &part.at, &sizes.known).await?;
+    keys.extend(sizes.refused.iter().map(|key| name_only(key)));
+    let gap = sizes.gap.or(gap);
+    Ok(Found {
+        looked: part.looked.min(size),
+        complete: part.complete && gap.is_none(),
+        matched,
+        keys,
+        gap: gap.map(|gap| gap.what),
+    })
+}
+
+pub(super) async fn keys(redis: &Redis, wanted: &str) -> Result<Keys, ProbeError> {
+    let servers = redis.servers().await?;
+    let until = servers.enough.min(Instant::now() + redis.timeout / 2);
+    let each = SEARCH / servers.addresses().len().max(1) as u64;
+    let pattern = pattern(wanted);
+    let pattern = pattern.as_slice();
+    let round = redis
+        .round(&servers, |at| find(redis, at, pattern, each, until))
+        .await?;
+    let mut all = Keys {
+        prefix: clean(wanted.as_bytes(), LONGEST),
+        scanned: 0,
+        complete: round.missing.is_empty(),
+        matched: 0,
+        keys: Vec::new(),
+        missing: round.missing,
+    };
+    for part in round.told {
+        all.scanned += part.looked;
+        all.complete &= part.complete;
+        all.matched += part.matched;
+        all.keys.extend(part.keys);
+        all.missing.extend(part.gap);
+    }
+    all.keys.sort_by(|a, b| a.key.cmp(&b.key));
+    all.keys.truncate(FOUND);
+    Ok(all)
+}

@@ -1,0 +1,299 @@
+//! The state at a glance.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::ask::Ask;
+use super::parse::{ClusterNode, Info, clean};
+use super::{Address, Redis, sentinel};
+use crate::cache::{CacheSummary, Node, Topology};
+use crate::{ProbeError, ProbeErrorKind as Kind};
+
+/// Memory in use beyond this many percent is worth a warning.
+const FULL: f64 = 90.0;
+/// Fewer hits than this are worth a warning, percent.
+const HITS: f64 = 80.0;
+/// Before so many reads the hit ratio says little.
+const READS: u64 = 1_000;
+/// Resident memory beyond this multiple of the used is worth a warning …
+const FRAGMENTED: f64 = 1.5;
+/// … when this much is in use: small servers always look fragmented. Bytes.
+const ENOUGH: u64 = 64 << 20;
+
+/// What one server tells.
+struct Told {
+    address: Address,
+    info: Info,
+    maxmemory: Option<u64>,
+    maxclients: u64,
+    /// It is set to make snapshots; `None`: it does not tell.
+    snapshots: Option<bool>,
+}
+
+impl Told {
+    /// When it made its newest snapshot since its start, in Unix seconds. Until then
+    /// `rdb_last_save_time` is the time of the start.
+    fn saved(&self) -> Option<u64> {
+        let at = self.info.number("rdb_last_save_time")?;
+        let made = match self.info.number("rdb_saves") {
+            Some(count) => count > 0,
+            // Before version 7.
+            None => {
+                let now = self.info.number("server_time_usec")? / 1_000_000;
+                at > now.saturating_sub(self.info.count("uptime_in_seconds")) + 2
+            }
+        };
+        made.then_some(at)
+    }
+
+    fn makes_snapshots(&self) -> bool {
+        self.snapshots.unwrap_or_else(|| self.saved().is_some())
+    }
+}
+
+pub(super) async fn summary(redis: &Redis) -> Result<CacheSummary, ProbeError> {
+    let servers = redis.servers().await?;
+    let Some(nodes) = &servers.cluster else {
+        let told = tell(redis, servers.first.clone(), servers.info).await?;
+        let mut summary = of(&[&told]);
+        summary.nodes.push(node(&told));
+        if let Some(name) = &redis.sentinel {
+            summary.topology = Topology::Sentinel;
+            sentinel::look(redis, &servers.guide, name, &mut summary).await;
+        }
+        return Ok(summary);
+    };
+    let asked = redis
+        .every(nodes.iter(), &servers, |at| async move {
+            let info = redis.info(&at).await?;
+            tell(redis, at, info).await
+        })
+        .await;
+    let up: Vec<&Told> = asked.iter().filter_map(|(_, t)| t.as_ref().ok()).collect();
+    let mut summary = of(&up);
+    summary.topology = Topology::Cluster;
+    "cluster".clone_into(&mut summary.role);
+    let state: Result<String, _> = redis.ask(&servers.first, &Ask::ClusterInfo).await;
+    let state = Info::parse(&state.unwrap_or_default());
+    let mut worst = Vec::new();
+    if !matches!(state.text("cluster_state"), "ok" | "") {
+        worst.push(format!(
+            "The cluster is down: {} of 16384 slots are served",
+            state.count("cluster_slots_ok")
+        ));
+    }
+    for (known, told) in &asked {
+        match told {
+            Err(error) => worst.push(format!("{} does not answer: {}", known.address, error.what)),
+            Ok(_) if known.failed => worst.push(format!(
+                "{} answers, but the others say it has failed",
+                known.address
+            )),
+            Ok(_) => {}
+        }
+    }
+    worst.append(&mut summary.warnings);
+    summary.warnings = worst;
+    summary.nodes = asked
+        .into_iter()
+        .map(|(known, told)| cluster_node(known, told))
+        .collect();
+    if summary.nodes.iter().any(|node| node.up) {
+        return Ok(summary);
+    }
+    Err(ProbeError::new(
+        Kind::Timeout,
+        format!(
+            "Redis at {} answers, but none of the {} masters it knows",
+            servers.first,
+            summary.nodes.len()
+        ),
+        "is a firewall between the bot and the masters? Look at their status and logs",
+    ))
+}
+
+fn cluster_node(known: &ClusterNode, told: Result<Told, ProbeError>) -> Node {
+    Node {
+        address: known.address.to_string(),
+        role: "master".to_owned(),
+        up: told.is_ok(),
+        memory_bytes: told.as_ref().ok().map(|t| t.info.count("used_memory")),
+        slots: known.slots.clone(),
+        problem: match told {
+            Err(error) => Some(error.what),
+            Ok(_) if known.failed => Some("the others say it has failed".to_owned()),
+            Ok(_) => None,
+        },
+    }
+}
+
+/// With the settings that are not in INFO; a managed Redis refuses to tell them.
+async fn tell(redis: &Redis, address: Address, info: Info) -> Result<Told, ProbeError> {
+    let setting = async |name| match info.number(name) {
+        Some(number) => Ok(Some(number)),
+        None => {
+            let told = redis.setting(&address, name).await?;
+            Ok::<_, ProbeError>(told.and_then(|told| told.parse().ok()))
+        }
+    };
+    let maxmemory = setting("maxmemory").await?.filter(|bytes| *bytes > 0);
+    let maxclients = setting("maxclients").await?.unwrap_or(0);
+    let snapshots = redis.setting(&address, "save").await?;
+    Ok(Told {
+        snapshots: snapshots.map(|when| !when.trim().is_empty()),
+        maxmemory,
+        maxclients,
+        address,
+        info,
+    })
+}
+
+fn node(told: &Told) -> Node {
+    Node {
+        address: told.address.to_string(),
+        role: role(&told.info),
+        up: true,
+        memory_bytes: Some(told.info.count("used_memory")),
+        slots: String::new(),
+        problem: None,
+    }
+}
+
+fn role(info: &Info) -> String {
+    match info.text("role") {
+        "slave" => "replica".to_owned(),
+        other => clean(other.as_bytes(), 20),
+    }
+}
+
+/// Sums and worst values.
+fn of(all: &[&Told]) -> CacheSummary {
+    let sum = |name: &str| all.iter().map(|told| told.info.count(name)).sum::<u64>();
+    let any = |name: &str, value: &str| all.iter().any(|told| told.info.text(name) == value);
+    let first = all.first().map(|told| &told.info);
+    let text = |name| clean(first.map_or("", |info| info.text(name)).as_bytes(), 60);
+    let now = Timestamp::now();
+    let uptime = all
+        .iter()
+        .filter_map(|t| t.info.number("uptime_in_seconds"))
+        .min();
+    let (hits, misses) = (sum("keyspace_hits"), sum("keyspace_misses"));
+    let hit_percent = (hits + misses > 0).then(|| hits as f64 * 100.0 / (hits + misses) as f64);
+    let memory_percent = all
+        .iter()
+        .filter_map(|told| {
+            let max = told.maxmemory?;
+            Some(told.info.count("used_memory") as f64 * 100.0 / max as f64)
+        })
+        .max_by(f64::total_cmp);
+    let maxima: Vec<u64> = all.iter().filter_map(|told| told.maxmemory).collect();
+    let aof = any("aof_enabled", "1");
+    let snapshots = all.iter().any(|told| told.makes_snapshots());
+    let saved = all.iter().filter_map(|told| told.saved()).min();
+    let replicas: Vec<_> = all.iter().flat_map(|told| told.info.replicas()).collect();
+    let lag =
+        all.iter()
+            .flat_map(|told| {
+                let offset = told.info.count("master_repl_offset");
+                told.info.replicas().into_iter().filter_map(move |r| {
+                    Some(offset.saturating_sub(r.get("offset")?.parse().ok()?))
+                })
+            })
+            .max();
+    let replica = any("role", "slave");
+    let link_up = !replica || any("master_link_status", "up");
+    let online = replicas
+        .iter()
+        .all(|one| one.get("state").is_none_or(|state| *state == "online"));
+    let mut summary = CacheSummary {
+        version: text("redis_version"),
+        started_at: now - SignedDuration::from_secs(uptime.unwrap_or(0).min(1 << 32) as i64),
+        topology: Topology::Single,
+        role: first.map(role).unwrap_or_default(),
+        memory_bytes: sum("used_memory"),
+        memory_max_bytes: (!maxima.is_empty()).then(|| maxima.iter().sum()),
+        memory_percent,
+        eviction_policy: text("maxmemory_policy"),
+        fragmentation: all
+            .iter()
+            .filter_map(|told| told.info.float("mem_fragmentation_ratio"))
+            .fold(0.0, f64::max),
+        evicted: sum("evicted_keys"),
+        hit_percent,
+        commands_per_second: sum("instantaneous_ops_per_sec") as f64,
+        clients: sum("connected_clients"),
+        clients_max: all.iter().map(|told| told.maxclients).sum(),
+        clients_blocked: sum("blocked_clients"),
+        rejected: sum("rejected_connections"),
+        keys: all.iter().map(|told| told.info.keys()).sum(),
+        persistence: match (aof, snapshots) {
+            (true, true) => "append-only file, snapshots",
+            (true, false) => "append-only file",
+            (false, true) => "snapshots",
+            (false, false) => "nothing",
+        }
+        .to_owned(),
+        last_save_at: saved.and_then(|at| Timestamp::from_second(at as i64).ok()),
+        save_failed: any("rdb_last_bgsave_status", "err") || any("aof_last_write_status", "err"),
+        replicas: replicas.len() as u64,
+        replication_ok: link_up && online,
+        replication_lag_bytes: lag,
+        warnings: Vec::new(),
+        nodes: Vec::new(),
+    };
+    summary.warnings = warnings(&summary, hits + misses, replica && !link_up);
+    summary
+}
+
+/// What is worth a look, worst first.
+fn warnings(s: &CacheSummary, reads: u64, link_down: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if link_down {
+        warnings.push("This replica has lost its master".to_owned());
+    } else if !s.replication_ok {
+        warnings.push("A replica is not online".to_owned());
+    }
+    if s.save_failed {
+        warnings.push("The last save to the disk failed: writes may be refused".to_owned());
+    }
+    if let Some(percent) = s.memory_percent
+        && percent >= FULL
+    {
+        let then = if s.eviction_policy == "noeviction" {
+            "writes are refused at 100 %"
+        } else {
+            "keys are thrown out at 100 %"
+        };
+        warnings.push(format!("{percent:.0} % of maxmemory are in use: {then}"));
+    }
+    if s.clients_max > 0 && s.clients * 10 >= s.clients_max * 9 {
+        warnings.push(format!(
+            "{} of {} client connections are in use",
+            s.clients, s.clients_max
+        ));
+    }
+    if s.rejected > 0 {
+        warnings.push(format!(
+            "{} connections were refused for maxclients since the start",
+            s.rejected
+        ));
+    }
+    if s.evicted > 0 {
+        warnings.push(format!(
+            "{} keys were thrown out for lack of memory since the start",
+            s.evicted
+        ));
+    }
+    if let Some(percent) = s.hit_percent
+        && percent < HITS
+        && reads >= READS
+    {
+        warnings.push(format!("Only {percent:.0} % of the reads find their key"));
+    }
+    if s.fragmentation > FRAGMENTED && s.memory_bytes > ENOUGH {
+        warnings.push(format!(
+            "Memory is fragmented: {:.1} times what is in use is resident",
+            s.fragmentation
+        ));
+    }
+    warnings
+}

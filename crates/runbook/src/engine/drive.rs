@@ -1,0 +1,213 @@
+//! A run in the hands of one process: what to write, what to start, what to give up.
+//!
+//! Its owner writes each [`Batch`] before it does anything else with the run. The same code drives
+//! the bot's runs and the simulation of the tests.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::advance::{Said, Wanted, advance, wanted};
+use super::event::{self, Decision, Finished, NotNow, Outcome};
+use super::state::{Leave, RunState, StepState, Stop, Verdict, Vote};
+use crate::model::Runbook;
+use crate::vocabulary::Vocabulary;
+
+/// What has to be written, in one transaction.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Batch {
+    /// Steps that are new or have changed, by path.
+    pub steps: Vec<(String, StepState)>,
+    /// The run is being ended early.
+    pub stop: Option<Stop>,
+    /// The run has ended.
+    pub verdict: Option<Verdict>,
+    /// What is to be said and noted.
+    pub said: Vec<Said>,
+}
+
+impl Batch {
+    /// There is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A run in the hands of one process.
+pub struct Drive<'r> {
+    runbook: &'r Runbook,
+    vocabulary: &'r Vocabulary,
+    state: RunState,
+    /// What is under way in this process.
+    under_way: BTreeSet<(String, u32)>,
+    changed: BTreeSet<String>,
+    said: Vec<Said>,
+    stop_written: bool,
+    verdict_written: bool,
+    wake: Option<Timestamp>,
+}
+
+impl<'r> Drive<'r> {
+    /// A run as it is written: a new one, or one that another process left behind.
+    pub fn new(runbook: &'r Runbook, vocabulary: &'r Vocabulary, mut state: RunState) -> Self {
+        let changed = event::interrupted(&mut state).into_iter().collect();
+        Self {
+            runbook,
+            vocabulary,
+            under_way: BTreeSet::new(),
+            changed,
+            said: Vec::new(),
+            stop_written: state.stop.is_some(),
+            verdict_written: state.verdict.is_some(),
+            wake: None,
+            state,
+        }
+    }
+
+    /// The run as it is known.
+    pub fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    /// The next moment at which something happens by itself.
+    pub fn wake(&self) -> Option<Timestamp> {
+        self.wake
+    }
+
+    /// Brings the run as far as it gets now, and returns what has to be written.
+    pub fn advance(&mut self, now: Timestamp) -> Batch {
+        let done = advance(self.runbook, self.vocabulary, &mut self.state, now);
+        self.wake = done.wake;
+        self.changed.extend(done.changed);
+        self.said.extend(done.said);
+        let mut batch = Batch {
+            said: std::mem::take(&mut self.said),
+            ..Batch::default()
+        };
+        for path in std::mem::take(&mut self.changed) {
+            if let Some(step) = self.state.steps.get(&path) {
+                batch.steps.push((path, step.clone()));
+            }
+        }
+        if !self.stop_written && self.state.stop.is_some() {
+            self.stop_written = true;
+            batch.stop.clone_from(&self.state.stop);
+        }
+        if !self.verdict_written && self.state.verdict.is_some() {
+            self.verdict_written = true;
+            batch.verdict = self.state.verdict;
+        }
+        batch
+    }
+
+    /// What is to be started now; called after the batch has been written.
+    pub fn start(&mut self, now: Timestamp) -> Vec<Wanted> {
+        let all = wanted(self.runbook, &self.state, now);
+        let mut new = Vec::new();
+        for one in all {
+            let key = (one.path.clone(), one.attempt);
+            if one.begin || self.under_way.insert(key) {
+                new.push(one);
+            }
+        }
+        new
+    }
+
+    /// What is under way and not wanted any more: to be given up.
+    pub fn give_up(&mut self, now: Timestamp) -> Vec<(String, u32)> {
+        let all: BTreeSet<(String, u32)> = wanted(self.runbook, &self.state, now)
+            .into_iter()
+            .map(|one| (one.path, one.attempt))
+            .collect();
+        let lost: Vec<_> = self.under_way.difference(&all).cloned().collect();
+        self.under_way.retain(|key| all.contains(key));
+        lost
+    }
+
+    /// The step as it is once it has been begun; to be written together with its intent.
+    pub fn begun(&self, path: &str) -> Option<StepState> {
+        let mut state = self.state.clone();
+        event::started(&mut state, path)
+            .then(|| state.steps.remove(path))
+            .flatten()
+    }
+
+    /// The intent and [`Self::begun`] have been written.
+    pub fn started(&mut self, path: &str) {
+        event::started(&mut self.state, path);
+    }
+
+    /// It can't begin now; it is tried again at `until`.
+    pub fn queued(&mut self, path: &str, behind: &str, until: Timestamp) {
+        if event::queued(&mut self.state, path, behind, until) {
+            self.changed.insert(path.to_owned());
+        }
+    }
+
+    /// It can begin once somebody has given leave, whom the text asks until `until`.
+    pub fn leave_asked(&mut self, path: &str, leave: Leave, text: &str, until: Timestamp) {
+        if let Some(said) = event::leave_asked(&mut self.state, path, leave, text, until) {
+            self.said.push(said);
+            self.changed.insert(path.to_owned());
+        }
+    }
+
+    /// It can never begin.
+    pub fn refused(&mut self, path: &str, why: &str, now: Timestamp) {
+        if event::started(&mut self.state, path) {
+            let attempt = self.state.steps.get(path).map_or(1, |step| step.attempt);
+            let line = why.to_owned();
+            let retry = false;
+            self.finished(path, attempt, Outcome::Bad { line, retry }, now);
+        }
+    }
+
+    /// A call has ended.
+    pub fn finished(&mut self, path: &str, attempt: u32, outcome: Outcome, now: Timestamp) -> bool {
+        self.under_way.remove(&(path.to_owned(), attempt));
+        let finished = event::finished(self.runbook, &mut self.state, path, attempt, outcome, now);
+        match finished {
+            Finished::Ignored => return false,
+            Finished::Quiet => {}
+            Finished::Told(said) => self.said.push(said),
+        }
+        self.changed.insert(path.to_owned());
+        true
+    }
+
+    /// Somebody answers a question of the run.
+    pub fn vote(&mut self, path: &str, vote: Vote, now: Timestamp) -> Result<(), NotNow> {
+        let said = event::vote(self.runbook, &mut self.state, path, vote, now)?;
+        self.said.push(said);
+        self.changed.insert(path.to_owned());
+        Ok(())
+    }
+
+    /// Somebody decides about a step that failed.
+    pub fn decide(
+        &mut self,
+        path: &str,
+        decision: &Decision,
+        by: &str,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), NotNow> {
+        let said = event::decide(
+            self.runbook,
+            &mut self.state,
+            path,
+            decision,
+            by,
+            reason,
+            now,
+        )?;
+        self.said.push(said);
+        self.changed.insert(path.to_owned());
+        Ok(())
+    }
+
+    /// Somebody ends the run early.
+    pub fn stop(&mut self, by: &str, reason: &str, now: Timestamp) -> Result<(), NotNow> {
+        event::stop(&mut self.state, by, reason, now)
+    }
+}

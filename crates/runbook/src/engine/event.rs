@@ -1,0 +1,401 @@
+//! What comes from outside: results, answers, decisions.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::advance::{Said, failed, hold, values};
+use super::state::{Leave, Phase, RunState, StepState, Stop, Vote};
+use treasury_domain::duration;
+use crate::model::{Runbook, Step, Use, Work};
+
+/// Why something can't be said at this moment; for the person who said it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotNow(pub String);
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It did what it should.
+    Good {
+        /// What it gave.
+        result: Value,
+        /// One line for people.
+        line: String,
+    },
+    /// It did not.
+    Bad {
+        /// Why, one line for people.
+        line: String,
+        /// Trying again may help.
+        retry: bool,
+    },
+}
+
+/// A moment later; the last moment there is where it would be beyond it.
+pub(super) fn after(at: Timestamp, time: Duration) -> Timestamp {
+    jiff::SignedDuration::try_from(time)
+        .ok()
+        .and_then(|time| at.checked_add(time).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// The step of a path, and the path's loop turns.
+fn find<'r>(runbook: &'r Runbook, path: &str) -> Option<(&'r Step, String)> {
+    let at = path.find('[').unwrap_or(path.len());
+    Some((runbook.step(&path[..at])?, path[at..].to_owned()))
+}
+
+fn at_end(runbook: &Runbook, step: &Step) -> bool {
+    crate::model::walk(&runbook.finally)
+        .iter()
+        .any(|other| other.id == step.id)
+}
+
+/// What a result changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finished {
+    /// Nothing: it came a second time, or too late.
+    Ignored,
+    /// The step is to be written, but there is no news for the timeline.
+    Quiet,
+    /// The step is to be written and told.
+    Told(Said),
+}
+
+/// A call has ended. What comes for another attempt, or a second time, changes nothing.
+pub fn finished(
+    runbook: &Runbook,
+    state: &mut RunState,
+    path: &str,
+    attempt: u32,
+    outcome: Outcome,
+    now: Timestamp,
+) -> Finished {
+    let Some((step, suffix)) = find(runbook, path) else {
+        return Finished::Ignored;
+    };
+    let Some(current) = state.steps.get(path) else {
+        return Finished::Ignored;
+    };
+    if current.phase != Phase::Running || current.attempt != attempt {
+        return Finished::Ignored;
+    }
+    let mut own = current.clone();
+    let at_end = at_end(runbook, step);
+    let held = hold(state, step, at_end).map(|time| after(now, time));
+    let until = match &step.work {
+        Work::Use(Use { until, .. }) => until.as_ref(),
+        _ => None,
+    };
+    let said = Said::Step {
+        path: path.to_owned(),
+    };
+    // When an `until` is looked at again; `None` when that would be too late.
+    let again = until.and_then(|until| {
+        let again = after(now, until.every);
+        let end = step.timeout.map(|timeout| after(own.began_at, timeout));
+        (end.is_none_or(|end| again <= end) && state.stop.is_none()).then_some(again)
+    });
+    let mut told = true;
+    match outcome {
+        Outcome::Bad { line, retry } => {
+            let tried = own.attempt - own.attempt_base;
+            let pause = if until.is_some() && retry {
+                told = false;
+                again
+            } else {
+                (retry && tried < step.retry.attempts && state.stop.is_none())
+                    .then(|| after(now, step.retry.pause(tried)))
+            };
+            told |= pause.is_none();
+            failed(&mut own, &line, pause, held, now);
+        }
+        Outcome::Good { result, line } => {
+            let (result, cut) = super::bounded(result);
+            own.cut = cut;
+            let holds = until.map(|until| {
+                let mut values = values(runbook, state, &suffix, None);
+                values.names.insert("result".into(), result.clone());
+                (until, until.condition.holds(&values))
+            });
+            match holds {
+                None | Some((_, Ok(true))) => succeeded(&mut own, result, &line, now),
+                Some((until, Ok(false))) if state.start.rehearsal => {
+                    let condition = &until.condition.written;
+                    let line = format!("would call it until {condition}; now: {line}");
+                    succeeded(&mut own, result, &line, now);
+                }
+                Some((until, Ok(false))) => match again {
+                    Some(again) => {
+                        own.phase = Phase::Pausing;
+                        own.until = Some(again);
+                        own.line = format!("not yet: {line}");
+                        // Each look is no news for the timeline.
+                        told = false;
+                    }
+                    None => {
+                        let time = duration::text(step.timeout.unwrap_or_default());
+                        let why = format!(
+                            "`{}` did not hold within {time}; at last: {line}",
+                            until.condition.written
+                        );
+                        failed(&mut own, &why, None, held, now);
+                    }
+                },
+                Some((_, Err(error))) => {
+                    failed(&mut own, &format!("`until`: {error}"), None, held, now);
+                }
+            }
+        }
+    }
+    state.steps.insert(path.to_owned(), own);
+    if told {
+        Finished::Told(said)
+    } else {
+        Finished::Quiet
+    }
+}
+
+fn succeeded(state: &mut StepState, result: Value, line: &str, now: Timestamp) {
+    state.phase = Phase::Succeeded;
+    state.until = None;
+    state.ended_at = Some(now);
+    state.result = result;
+    state.line = treasury_domain::timeline::cut(line, 500);
+}
+
+/// A scheduled change has been begun: its intent is recorded in the same transaction.
+pub fn started(state: &mut RunState, path: &str) -> bool {
+    match state.steps.get_mut(path) {
+        Some(step) if step.phase == Phase::Scheduled => {
+            step.phase = Phase::Running;
+            step.until = None;
+            step.line = String::new();
+            true
+        }
+        _ => false,
+    }
+}
+
+/// A scheduled change has to wait for somebody else's; it is tried again at `until`.
+pub fn queued(state: &mut RunState, path: &str, behind: &str, until: Timestamp) -> bool {
+    match state.steps.get_mut(path) {
+        Some(step) if step.phase == Phase::Scheduled => {
+            step.until = Some(until);
+            step.line = format!("waits for {behind}");
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The process that was at this step is gone.
+pub fn interrupted(state: &mut RunState) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (path, step) in &mut state.steps {
+        if step.phase == Phase::Running && step.call.is_some() {
+            step.interruptions += 1;
+            paths.push(path.clone());
+        }
+    }
+    paths
+}
+
+/// Somebody answers an `ask`, `approve` or `manual` step.
+pub fn vote(
+    runbook: &Runbook,
+    state: &mut RunState,
+    path: &str,
+    vote: Vote,
+    now: Timestamp,
+) -> Result<Said, NotNow> {
+    let unknown = || NotNow(format!("there is no step `{path}` in this run"));
+    let (step, _) = find(runbook, path).ok_or_else(unknown)?;
+    let starter = state.start.by_id.clone();
+    let own = state.steps.get_mut(path).ok_or_else(unknown)?;
+    if own.phase != Phase::Asking {
+        return Err(NotNow("this question has been answered already".into()));
+    }
+    let needed = match (&step.work, &own.leave) {
+        (Work::Ask { by, .. } | Work::Approve { by, .. } | Work::Manual { by, .. }, _) => *by,
+        (Work::Use(_), Some(leave)) => leave.by,
+        _ => return Err(unknown()),
+    };
+    if vote.role < needed {
+        return Err(NotNow(format!("this needs the role {needed}")));
+    }
+    let said = Said::Step {
+        path: path.to_owned(),
+    };
+    match &step.work {
+        Work::Ask { choices, .. } => {
+            if !choices.iter().any(|choice| choice.value == vote.answer) {
+                return Err(NotNow(format!("`{}` is not a choice", vote.answer)));
+            }
+            let line = format!("{} answered: {}", vote.by, vote.answer);
+            let result = json!({"answer": vote.answer, "by": vote.by});
+            own.votes.push(vote);
+            succeeded(own, result, &line, now);
+        }
+        Work::Manual { .. } => {
+            let line = match &vote.note {
+                Some(note) => format!("done by {}: {note}", vote.by),
+                None => format!("done by {}", vote.by),
+            };
+            let result = json!({"by": vote.by, "note": vote.note});
+            own.votes.push(vote);
+            succeeded(own, result, &line, now);
+        }
+        Work::Approve { count, other, .. } => {
+            if vote.answer == "decline" {
+                declined(own, vote, now);
+                return Ok(said);
+            }
+            if *other && vote.by_id == starter {
+                return Err(NotNow(
+                    "who started the run can't approve this step: somebody else has to".into(),
+                ));
+            }
+            if own.votes.iter().any(|one| one.by_id == vote.by_id) {
+                return Err(NotNow("you have approved this already".into()));
+            }
+            own.votes.push(vote);
+            let names: Vec<String> = own.votes.iter().map(|vote| vote.by.clone()).collect();
+            if names.len() >= *count as usize {
+                let line = format!("approved by {}", names.join(" and "));
+                succeeded(own, json!({"by": names}), &line, now);
+            }
+        }
+        Work::Use(_) if vote.answer == "decline" => declined(own, vote, now),
+        Work::Use(_) => {
+            if own
+                .leave
+                .as_ref()
+                .is_some_and(|leave| !leave.is_given_by(&vote, &starter))
+            {
+                return Err(NotNow(
+                    "who started the run can't give this leave: somebody else has to".into(),
+                ));
+            }
+            own.phase = Phase::Scheduled;
+            own.until = None;
+            own.line = format!("approved by {}", vote.by);
+            own.votes.push(vote);
+        }
+        _ => return Err(unknown()),
+    }
+    Ok(said)
+}
+
+/// A no is a no: nobody is asked to retry it.
+fn declined(step: &mut StepState, vote: Vote, now: Timestamp) {
+    let why = match &vote.note {
+        Some(note) => format!("declined by {}: {note}", vote.by),
+        None => format!("declined by {}", vote.by),
+    };
+    step.votes.push(vote);
+    failed(step, &why, None, None, now);
+}
+
+/// A scheduled change is not the starter's to make: whoever gives leave is asked until `until`.
+pub fn leave_asked(
+    state: &mut RunState,
+    path: &str,
+    leave: Leave,
+    text: &str,
+    until: Timestamp,
+) -> Option<Said> {
+    let step = state.steps.get_mut(path)?;
+    if step.phase != Phase::Scheduled {
+        return None;
+    }
+    step.phase = Phase::Asking;
+    step.asked = true;
+    step.leave = Some(Leave {
+        attempt: step.attempt,
+        ..leave
+    });
+    step.votes.clear();
+    step.until = Some(until);
+    step.line = treasury_domain::timeline::cut(text, 500);
+    Some(Said::Step {
+        path: path.to_owned(),
+    })
+}
+
+/// What is done about a step that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// It is tried once more, with its automatic attempts.
+    Retry,
+    /// It is left out.
+    Skip,
+}
+
+/// Somebody decides about a step that failed.
+pub fn decide(
+    runbook: &Runbook,
+    state: &mut RunState,
+    path: &str,
+    decision: &Decision,
+    by: &str,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<Said, NotNow> {
+    let Some(step) = state.steps.get_mut(path) else {
+        return Err(NotNow(format!("there is no step `{path}` in this run")));
+    };
+    if !step.is_held() {
+        return Err(NotNow("this step waits for no decision any more".into()));
+    }
+    if *decision == Decision::Skip && !can_be_left_out(runbook, path) {
+        return Err(NotNow(
+            "an approval can't be left out: have it asked again, or stop the run".into(),
+        ));
+    }
+    match decision {
+        Decision::Retry => {
+            step.phase = Phase::Pausing;
+            step.until = Some(now);
+            step.ended_at = None;
+            step.attempt_base = step.attempt;
+            step.line = format!("tried again by {by}");
+        }
+        Decision::Skip => {
+            let why = reason
+                .map(|reason| format!(": {reason}"))
+                .unwrap_or_default();
+            step.phase = Phase::Skipped;
+            step.until = None;
+            step.ended_at = Some(now);
+            step.line = format!("left out by {by}{why}");
+        }
+    }
+    Ok(Said::Step {
+        path: path.to_owned(),
+    })
+}
+
+/// Whether somebody may leave the step out: what has to be approved is not done without.
+pub fn can_be_left_out(runbook: &Runbook, path: &str) -> bool {
+    !find(runbook, path).is_some_and(|(step, _)| matches!(step.work, Work::Approve { .. }))
+}
+
+/// Somebody ends the run early.
+pub fn stop(state: &mut RunState, by: &str, reason: &str, now: Timestamp) -> Result<(), NotNow> {
+    if state.verdict.is_some() {
+        return Err(NotNow("this run has ended already".into()));
+    }
+    if state.stop.is_some() {
+        return Err(NotNow("this run is being stopped already".into()));
+    }
+    state.stop = Some(Stop {
+        by: Some(by.to_owned()),
+        reason: reason.to_owned(),
+        at: now,
+    });
+    Ok(())
+}

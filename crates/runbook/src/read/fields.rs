@@ -1,0 +1,336 @@
+//! Taking a map of the document apart, key by key, with every mistake told.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use treasury_domain::duration;
+use crate::source::{At, Finding, Source, Span};
+use crate::template::{Condition, Shape, Template};
+use crate::yaml::{Kind, Node, Scalar};
+
+/// The keys of a map. Each is taken once; [`Fields::end`] tells of those that nobody took.
+pub(super) struct Fields<'n> {
+    pub(super) span: Span,
+    pairs: Vec<(&'n At<String>, &'n Node, bool)>,
+}
+
+/// Reads parts of one text and gathers what is wrong with it.
+pub(super) struct Reader<'s> {
+    pub(super) source: &'s Source,
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Reader<'_> {
+    pub(super) fn wrong(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    /// The map's keys, or a finding.
+    pub(super) fn map<'n>(&mut self, node: &'n Node, what: &str) -> Option<Fields<'n>> {
+        if let Kind::Map(pairs) = &node.kind {
+            return Some(Fields {
+                span: node.span,
+                pairs: pairs
+                    .iter()
+                    .map(|(key, value)| (key, value, false))
+                    .collect(),
+            });
+        }
+        self.wrong(Finding::error(
+            node.span,
+            format!("{what} is a map of keys; this is {}", node.what()),
+        ));
+        None
+    }
+
+    /// The list's items, or a finding.
+    pub(super) fn list<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
+        match &node.kind {
+            Kind::List(items) => items,
+            _ => {
+                self.wrong(Finding::error(
+                    node.span,
+                    format!("{what} is a list; this is {}", node.what()),
+                ));
+                &[]
+            }
+        }
+    }
+
+    fn scalar<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n Scalar> {
+        match &node.kind {
+            Kind::Scalar(scalar) if !scalar.is_null() => Some(scalar),
+            _ => {
+                self.wrong(Finding::error(
+                    node.span,
+                    format!("{what} is a text; this is {}", node.what()),
+                ));
+                None
+            }
+        }
+    }
+
+    /// A text without expressions.
+    pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<At<String>> {
+        let scalar = self.scalar(node, what)?;
+        if scalar.text.contains("${{") {
+            self.wrong(Finding::error(
+                node.span,
+                format!("{what} is fixed: it can't have `${{{{ … }}}}` in it"),
+            ));
+            return None;
+        }
+        Some(At::new(scalar.text.clone(), node.span))
+    }
+
+    /// A name: small letters, digits and a joining character.
+    pub(super) fn name(&mut self, node: &Node, what: &str, joining: char) -> Option<At<String>> {
+        let text = self.text(node, what)?;
+        let good = text.value.len() <= 60
+            && text.value.starts_with(|c: char| c.is_ascii_lowercase())
+            && text
+                .value
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == joining);
+        if good {
+            return Some(text);
+        }
+        let mended: String = text
+            .value
+            .to_lowercase()
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() {
+                    c
+                } else {
+                    joining
+                }
+            })
+            .collect();
+        self.wrong(
+            Finding::error(
+                node.span,
+                format!(
+                    "{what} has small letters, digits and `{joining}`, at most 60, and begins with a letter"
+                ),
+            )
+            .help(format!("for example `{mended}`")),
+        );
+        None
+    }
+
+    pub(super) fn duration(&mut self, node: &Node, what: &str) -> Option<Duration> {
+        let text = self.text(node, what)?;
+        match duration::parse(&text.value) {
+            Ok(found) => Some(found),
+            Err(error) => {
+                self.wrong(Finding::error(node.span, error.to_string()));
+                None
+            }
+        }
+    }
+
+    pub(super) fn number(&mut self, node: &Node, what: &str) -> Option<f64> {
+        let scalar = self.scalar(node, what)?;
+        match scalar.value().as_f64() {
+            Some(number) => Some(number),
+            None => {
+                self.wrong(Finding::error(
+                    node.span,
+                    format!("{what} is a number; this is a text"),
+                ));
+                None
+            }
+        }
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn count(&mut self, node: &Node, what: &str, least: u32, most: u32) -> Option<u32> {
+        let number = self.number(node, what)?;
+        if number.fract() == 0.0 && number >= f64::from(least) && number <= f64::from(most) {
+            return Some(number as u32);
+        }
+        self.wrong(Finding::error(
+            node.span,
+            format!("{what} is a whole number from {least} to {most}"),
+        ));
+        None
+    }
+
+    pub(super) fn flag(&mut self, node: &Node, what: &str) -> Option<bool> {
+        match self.scalar(node, what)?.value() {
+            Value::Bool(flag) => Some(flag),
+            _ => {
+                self.wrong(Finding::error(
+                    node.span,
+                    format!("{what} is `true` or `false`"),
+                ));
+                None
+            }
+        }
+    }
+
+    /// Where the byte of a scalar's text stands in the source.
+    fn place(&self, node: &Node, scalar: &Scalar) -> impl Fn(usize) -> usize + use<> {
+        let start = node.span.start;
+        let text = scalar.text.clone();
+        let written = self.source.slice(node.span).to_owned();
+        // Written as it is read: the offset is the same, behind a quote if there is one.
+        let direct = written
+            .find(&text)
+            .filter(|at| *at <= 1 && !text.contains('\n'));
+        move |offset: usize| {
+            start
+                + match direct {
+                    Some(at) => at + offset,
+                    None => folded(&text, &written, offset),
+                }
+        }
+    }
+
+    pub(super) fn template(&mut self, node: &Node, what: &str) -> Option<Template> {
+        let scalar = self.scalar(node, what)?;
+        let place = self.place(node, scalar);
+        match Template::parse(&scalar.text, node.span, place) {
+            Ok(template) => Some(template),
+            Err(finding) => {
+                self.wrong(finding);
+                None
+            }
+        }
+    }
+
+    pub(super) fn condition(&mut self, node: &Node, what: &str) -> Option<Condition> {
+        let scalar = self.scalar(node, what)?;
+        let place = self.place(node, scalar);
+        match Condition::parse(&scalar.text, node.span, place) {
+            Ok(condition) => Some(condition),
+            Err(finding) => {
+                self.wrong(finding);
+                None
+            }
+        }
+    }
+
+    /// Any value, with expressions in its texts.
+    pub(super) fn shape(&mut self, node: &Node) -> Option<At<Shape>> {
+        let shape = match &node.kind {
+            Kind::Scalar(scalar) => match scalar.value() {
+                Value::String(_) => Shape::Text(self.template(node, "a value")?),
+                other => Shape::Fixed(other),
+            },
+            Kind::List(items) => {
+                Shape::List(items.iter().filter_map(|item| self.shape(item)).collect())
+            }
+            Kind::Map(pairs) => Shape::Record(
+                pairs
+                    .iter()
+                    .filter_map(|(key, value)| Some((key.clone(), self.shape(value)?)))
+                    .collect(),
+            ),
+        };
+        Some(At::new(shape, node.span))
+    }
+
+    /// The parameters of a call.
+    pub(super) fn with(&mut self, node: Option<&Node>) -> Vec<(At<String>, At<Shape>)> {
+        let Some(node) = node else {
+            return Vec::new();
+        };
+        match &node.kind {
+            Kind::Map(pairs) => pairs
+                .iter()
+                .filter_map(|(key, value)| Some((key.clone(), self.shape(value)?)))
+                .collect(),
+            _ => {
+                self.wrong(Finding::error(
+                    node.span,
+                    format!("`with` is a map of parameters; this is {}", node.what()),
+                ));
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Where the byte of a folded, escaped or block text stands in what is written: behind as many
+/// `${{` as there are before it in the text, since no way of writing changes those.
+fn folded(text: &str, written: &str, offset: usize) -> usize {
+    let open = "${{";
+    let before = text
+        .match_indices(open)
+        .take_while(|(at, _)| *at <= offset)
+        .enumerate()
+        .last();
+    if let Some((nth, (at, _))) = before
+        && let Some((found, _)) = written.match_indices(open).nth(nth)
+    {
+        return found + (offset - at);
+    }
+    // An expression of its own: the first word behind `>-` or the quote.
+    let head = match written.as_bytes().first() {
+        Some(b'|' | b'>') => written.find('\n').map_or(0, |at| at + 1),
+        Some(b'"' | b'\'') => 1,
+        _ => 0,
+    };
+    let body = &written[head..];
+    head + (body.len() - body.trim_start().len()) + offset.min(body.trim_start().len())
+}
+
+impl<'n> Fields<'n> {
+    /// The value of a key, if it is there.
+    pub(super) fn take(&mut self, key: &str) -> Option<&'n Node> {
+        self.pairs
+            .iter_mut()
+            .find(|(found, ..)| found.value == key)
+            .map(|(_, node, taken)| {
+                *taken = true;
+                *node
+            })
+    }
+
+    /// The value of a key that has to be there.
+    pub(super) fn need(
+        &mut self,
+        reader: &mut Reader<'_>,
+        key: &str,
+        help: &str,
+    ) -> Option<&'n Node> {
+        let found = self.take(key);
+        if found.is_none() {
+            let first = Span::new(self.span.start, self.span.start + 1);
+            let span = self.pairs.first().map_or(first, |(key, ..)| key.span);
+            reader.wrong(Finding::error(span, format!("`{key}` is missing")).help(help));
+        }
+        found
+    }
+
+    /// The keys that are there.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'n At<String>> {
+        self.pairs.iter().map(|(key, ..)| *key)
+    }
+
+    /// Tells of the keys that nobody took.
+    pub(super) fn end(self, reader: &mut Reader<'_>, known: &[&str]) {
+        for (key, _, taken) in self.pairs {
+            if taken {
+                continue;
+            }
+            let cut: String = key.value.chars().take(60).collect();
+            if known.contains(&key.value.as_str()) {
+                let message = format!("`{cut}` means nothing here");
+                reader.wrong(Finding::error(key.span, message));
+                continue;
+            }
+            let finding = Finding::error(key.span, format!("unknown key `{cut}`"));
+            let near = finding.clone().near(&key.value, known.iter().copied());
+            reader.wrong(if near.help.is_some() {
+                near
+            } else {
+                let all: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
+                finding.help(format!("known are {}", all.join(", ")))
+            });
+        }
+    }
+}

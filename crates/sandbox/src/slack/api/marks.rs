@@ -1,0 +1,184 @@
+//! `pins.*`, `reactions.*`, `bookmarks.*`
+
+use serde_json::{Value, json};
+
+use super::chat::public;
+use super::history::readable;
+use super::{Args, Outcome};
+use crate::slack::shapes;
+use crate::slack::workspace::{Message, Pin, Reaction, Workspace, unix_seconds};
+
+const PINS: usize = 100;
+const BOOKMARKS: usize = 100;
+
+/// The channel and message that are meant, as ids.
+fn item(world: &Workspace, args: &Args) -> Result<(String, String), super::ApiError> {
+    let channel = readable(world, args)?;
+    let ts = args.text("timestamp").ok_or("no_item_specified")?;
+    public(world, &channel.id, &ts)?;
+    Ok((channel.id.clone(), ts))
+}
+
+/// `pins.add`
+pub(super) fn pin(world: &mut Workspace, args: &Args) -> Outcome {
+    let (id, ts) = item(world, args)?;
+    let user = world.bot.user_id.clone();
+    let channel = world.channels.get_mut(&id).ok_or("channel_not_found")?;
+    if channel.pins.iter().any(|pin| pin.ts == ts) {
+        return Err("already_pinned".into());
+    }
+    if channel.pins.len() == PINS {
+        return Err("too_many_pins".into());
+    }
+    channel.pins.push(Pin {
+        ts,
+        user,
+        created: unix_seconds(),
+    });
+    Ok(json!({}))
+}
+
+/// `pins.remove`
+pub(super) fn unpin(world: &mut Workspace, args: &Args) -> Outcome {
+    let (id, ts) = item(world, args)?;
+    let channel = world.channels.get_mut(&id).ok_or("channel_not_found")?;
+    let before = channel.pins.len();
+    channel.pins.retain(|pin| pin.ts != ts);
+    if channel.pins.len() == before {
+        Err("no_pin".into())
+    } else {
+        Ok(json!({}))
+    }
+}
+
+/// `pins.list`
+pub(super) fn pins(world: &Workspace, args: &Args) -> Outcome {
+    let channel = readable(world, args)?;
+    let one = |pin: &Pin| {
+        let message = channel.message(&pin.ts)?;
+        Some(json!({
+            "type": "message",
+            "channel": channel.id,
+            "message": shapes::message(world, channel, message, false),
+            "created": pin.created,
+            "created_by": pin.user,
+        }))
+    };
+    Ok(json!({"items": channel.pins.iter().rev().filter_map(one).collect::<Vec<_>>()}))
+}
+
+/// Puts an emoji under a message; `false` when this person has done so before.
+pub(crate) fn react(message: &mut Message, name: &str, user: &str) -> bool {
+    let at = message
+        .reactions
+        .iter()
+        .position(|r| r.name == name)
+        .unwrap_or_else(|| {
+            message.reactions.push(Reaction {
+                name: name.to_string(),
+                users: Vec::new(),
+            });
+            message.reactions.len() - 1
+        });
+    let users = &mut message.reactions[at].users;
+    let new = !users.iter().any(|u| u == user);
+    if new {
+        users.push(user.to_string());
+    }
+    new
+}
+
+fn emoji(args: &Args) -> Result<String, super::ApiError> {
+    let name = args.text("name").ok_or("invalid_name")?;
+    let name = name.trim_matches(':').to_string();
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-_:'".contains(c);
+    if name.is_empty() || !name.chars().all(fits) {
+        Err("invalid_name".into())
+    } else {
+        Ok(name)
+    }
+}
+
+/// `reactions.add`
+pub(super) fn add_reaction(world: &mut Workspace, args: &Args) -> Outcome {
+    let name = emoji(args)?;
+    let (id, ts) = item(world, args)?;
+    let bot = world.bot.user_id.clone();
+    let message = world.channels.get_mut(&id).and_then(|c| c.message_mut(&ts));
+    let message = message.ok_or("message_not_found")?;
+    if react(message, &name, &bot) {
+        Ok(json!({}))
+    } else {
+        Err("already_reacted".into())
+    }
+}
+
+/// `reactions.remove`
+pub(super) fn remove_reaction(world: &mut Workspace, args: &Args) -> Outcome {
+    let name = emoji(args)?;
+    let (id, ts) = item(world, args)?;
+    let bot = world.bot.user_id.clone();
+    let message = world.channels.get_mut(&id).and_then(|c| c.message_mut(&ts));
+    let message = message.ok_or("message_not_found")?;
+    let reaction = message.reactions.iter_mut().find(|r| r.name == name);
+    let users = reaction
+        .map(|r| &mut r.users)
+        .filter(|users| users.contains(&bot));
+    users.ok_or("no_reaction")?.retain(|u| *u != bot);
+    message.reactions.retain(|r| !r.users.is_empty());
+    Ok(json!({}))
+}
+
+/// `reactions.get`
+pub(super) fn reactions(world: &Workspace, args: &Args) -> Outcome {
+    let (id, ts) = item(world, args)?;
+    let message = public(world, &id, &ts)?;
+    let channel = world.channels.get(&id).ok_or("channel_not_found")?;
+    let mut shown = shapes::message(world, channel, &message, false);
+    shown["reactions"] = shapes::reactions(&message);
+    Ok(json!({"type": "message", "channel": id, "message": shown}))
+}
+
+/// `bookmarks.add`
+pub(super) fn add_bookmark(world: &mut Workspace, args: &Args) -> Outcome {
+    let channel = args.required("channel_id")?;
+    let (title, kind) = (args.required("title")?, args.required("type")?);
+    if kind != "link" {
+        return Err("invalid_bookmark_type".into());
+    }
+    let link = args.text("link").ok_or("invalid_link")?;
+    if !link.starts_with("http://") && !link.starts_with("https://") {
+        return Err("invalid_link".into());
+    }
+    let id = world.next_id('B').replacen('B', "Bk", 1);
+    let bot = world.bot.user_id.clone();
+    let channel = world
+        .channels
+        .get_mut(&channel)
+        .filter(|c| c.members.contains(&bot));
+    let channel = channel.ok_or("channel_not_found")?;
+    if channel.bookmarks.len() == BOOKMARKS {
+        return Err("too_many_bookmarks".into());
+    }
+    let bookmark = json!({
+        "id": id,
+        "channel_id": channel.id,
+        "title": title,
+        "link": link,
+        "type": kind,
+        "emoji": args.text("emoji"),
+        "date_created": unix_seconds(),
+        "date_updated": 0,
+        "rank": "U",
+        "last_updated_by_user_id": bot,
+    });
+    channel.bookmarks.push(bookmark.clone());
+    Ok(json!({"bookmark": bookmark}))
+}
+
+/// `bookmarks.list`
+pub(super) fn bookmarks(world: &Workspace, args: &Args) -> Outcome {
+    let channel = args.required("channel_id")?;
+    let channel = world.channels.get(&channel).ok_or("channel_not_found")?;
+    Ok(json!({"bookmarks": Value::Array(channel.bookmarks.clone())}))
+}

@@ -1,0 +1,104 @@
+//! `auth.test`, `team.info`, `users.*`, `usergroups.*`
+
+use serde_json::{Value, json};
+
+use super::request::Page;
+use super::{Args, Outcome};
+use crate::slack::shapes;
+use crate::slack::workspace::{SLACKBOT, Workspace};
+
+/// `auth.test`
+pub(super) fn auth_test(world: &Workspace) -> Value {
+    json!({
+        "url": format!("{}/", world.base_url),
+        "team": world.team_domain,
+        "user": world.bot.name,
+        "team_id": world.team_id,
+        "user_id": world.bot.user_id,
+        "bot_id": world.bot.bot_id,
+        "is_enterprise_install": false,
+    })
+}
+
+/// `team.info`
+pub(super) fn team(world: &Workspace) -> Value {
+    json!({"team": {
+        "id": world.team_id,
+        "name": world.team_domain,
+        "domain": world.team_domain,
+        "email_domain": "treasury.example",
+        "icon": {},
+    }})
+}
+
+/// `users.info`
+pub(super) fn info(world: &Workspace, args: &Args) -> Outcome {
+    let id = args.text("user").ok_or("user_not_found")?;
+    if id == world.bot.user_id || id == SLACKBOT {
+        return Ok(json!({"user": shapes::robot(world, &id)}));
+    }
+    let person = world
+        .people
+        .iter()
+        .find(|p| p.id == id)
+        .ok_or("user_not_found")?;
+    Ok(json!({"user": shapes::user(world, person)}))
+}
+
+/// `users.list`
+pub(super) fn list(world: &Workspace, args: &Args) -> Outcome {
+    let robots = [SLACKBOT, &world.bot.user_id].map(|id| shapes::robot(world, id));
+    let all = world
+        .people
+        .iter()
+        .map(|p| shapes::user(world, p))
+        .chain(robots);
+    let (members, next) = Page::of(args, 1_000, 1_000)?.cut(all);
+    let now = crate::slack::workspace::unix_seconds();
+    Ok(json!({"members": members, "cache_ts": now, "response_metadata": {"next_cursor": next}}))
+}
+
+/// `users.lookupByEmail`
+pub(super) fn by_email(world: &Workspace, args: &Args) -> Outcome {
+    let email = args.text("email").ok_or("users_not_found")?;
+    let found = world
+        .people
+        .iter()
+        .find(|p| p.email.eq_ignore_ascii_case(&email));
+    Ok(json!({"user": shapes::user(world, found.ok_or("users_not_found")?)}))
+}
+
+/// `usergroups.list`
+pub(super) fn groups(world: &Workspace, args: &Args) -> Value {
+    let groups = world.usergroups.iter().map(|g| {
+        let mut out = json!({
+            "id": g.id,
+            "team_id": world.team_id,
+            "is_usergroup": true,
+            "name": g.name,
+            "handle": g.handle,
+            "description": "",
+            "is_external": false,
+            "date_create": 1_700_000_000,
+            "date_update": 1_700_000_000,
+            "date_delete": 0,
+            "user_count": g.users.len(),
+        });
+        if args.flag("include_users") {
+            out["users"] = json!(g.users);
+        }
+        out
+    });
+    json!({"usergroups": groups.collect::<Vec<_>>()})
+}
+
+/// `usergroups.users.list`
+pub(super) fn group_members(world: &Workspace, args: &Args) -> Outcome {
+    let id = args.required("usergroup")?;
+    let group = world
+        .usergroups
+        .iter()
+        .find(|g| g.id == id)
+        .ok_or("no_such_subteam")?;
+    Ok(json!({"users": group.users}))
+}

@@ -1,0 +1,69 @@
+//! The keys of the simulated redis: made up from their numbers, so that nothing has to be kept.
+
+use jiff::Timestamp;
+
+use treasury_ports::probe::cache::BigKey;
+
+/// Keys of a warm cache.
+const KEYS: f64 = 48_000.0;
+/// Keys that an answer looks at.
+pub(super) const SAMPLE: u64 = 10_000;
+/// What a kind of key lives for, ms.
+const SESSION: u64 = 1_800_000;
+const RATE: u64 = 60_000;
+const BALANCE: u64 = 300_000;
+const LOCK: u64 = 30_000;
+
+/// Keys in all, by the share of reads that the cache answers.
+pub(super) fn count(warmth: f64) -> u64 {
+    (KEYS * warmth.clamp(0.0, 1.0)) as u64
+}
+
+/// A number that is always the same for `seed` and looks like chance (SplitMix64).
+pub(super) fn dice(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The key of this number.
+pub(super) fn key(number: u64, now: Timestamp) -> BigKey {
+    let dice = dice(number);
+    let currency =
+        |n: u64| ["EUR", "USD", "GBP", "CHF", "JPY", "SEK", "PLN", "CZK"][n as usize % 8];
+    let (key, kind, bytes, lives) = match dice % 100 {
+        0..54 => {
+            let account = format!("DE{:02}5001{:014}", 10 + dice % 89, number * 7_919);
+            let bytes = 1_400 + dice / 100 % 2_400;
+            (format!("balance:{account}"), "hash", bytes, BALANCE)
+        }
+        54..88 => {
+            let bytes = 700 + dice / 100 % 1_500;
+            (format!("session:{dice:016x}"), "string", bytes, SESSION)
+        }
+        88..97 => {
+            let pair = format!("{}{}", currency(dice / 100), currency(dice / 800 + 3));
+            let bytes = 240 + dice / 100 % 200;
+            (format!("fx:{pair}:{number}"), "string", bytes, RATE)
+        }
+        _ => {
+            let bytes = 88 + dice / 100 % 24;
+            (format!("lock:payment:{number}"), "string", bytes, LOCK)
+        }
+    };
+    // A few entities have very many accounts.
+    let bytes = if kind == "hash" && (dice / 7).is_multiple_of(400) {
+        bytes * 60
+    } else {
+        bytes
+    };
+    let now = now.as_millisecond().unsigned_abs();
+    BigKey {
+        key,
+        kind: kind.to_owned(),
+        bytes,
+        expires_ms: Some(lives - now.wrapping_add(dice % lives) % lives),
+        described: true,
+    }
+}

@@ -1,0 +1,259 @@
+//! Actions on services: intent first, outcome after.
+
+use serde::{Deserialize, Serialize};
+
+use super::inbox::{ALIVE, oldest_good_heartbeat};
+use super::{Store, StoreError, Tx, moment};
+use treasury_domain::service::{Bounds, End, Intent, ReplicaMark, Tie, Version};
+use treasury_domain::{IncidentId, Outgoing, Person, ServiceName};
+
+/// All that is needed to do an action, to tell of it, and to find out later what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActionRecord {
+    /// The service.
+    pub service: ServiceName,
+    /// What is done: `restart`, or `scale` with the wanted number.
+    pub what: ActionKind,
+    /// Who asked, and confirmed.
+    pub actor: Person,
+    /// Their reason.
+    pub reason: Option<String>,
+    /// On whose timelines it is put.
+    pub incidents: Vec<IncidentId>,
+    /// The messages that tell of it: where it was asked, and in the incidents' own places.
+    pub messages: Vec<Outgoing>,
+    /// The replicas before.
+    pub before: Vec<ReplicaMark>,
+    /// The state before, for people: `healthy 2/2`.
+    pub before_text: String,
+    /// The step of a run that asked for it: the run is told the outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepOf>,
+}
+
+/// A step of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepOf {
+    /// The run's number.
+    pub run: i64,
+    /// The step's path.
+    pub path: String,
+    /// Which attempt.
+    pub attempt: u32,
+}
+
+/// What is done to a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionKind {
+    /// Every replica's process is started anew, one after another.
+    Restart,
+    /// The number of replicas becomes this.
+    Scale(u32),
+    /// What scales the service by itself does so between these numbers.
+    Bounds {
+        /// What they were.
+        former: Bounds,
+        /// What they become.
+        wanted: Bounds,
+    },
+    /// All replicas run this version.
+    Deploy {
+        /// Exactly which.
+        version: Version,
+        /// What they ran before, where the platform knows.
+        former: Option<Version>,
+        /// It is the version before the present one.
+        back: bool,
+    },
+    /// The replicas are cut off; what they are and say is kept before.
+    Isolate {
+        /// What is cut.
+        ties: Vec<Tie>,
+    },
+    /// What was cut is joined again.
+    Release {
+        /// What is joined.
+        ties: Vec<Tie>,
+    },
+    /// The query of a database's session is cancelled, or the session ended.
+    Session {
+        /// The database's name.
+        database: ServiceName,
+        /// The session's number.
+        pid: i32,
+        /// When it started: with the number it is this session and no other.
+        started_at: jiff::Timestamp,
+        /// How.
+        how: End,
+    },
+    /// The connection of a cache's client is closed.
+    Client {
+        /// The cache's name.
+        cache: ServiceName,
+        /// The client's number.
+        id: u64,
+        /// The server it is connected to, where there are several.
+        server: Option<String>,
+    },
+}
+
+impl ActionKind {
+    /// Done to the service by its platform, and not by a probe.
+    pub fn is_on_platform(&self) -> bool {
+        !matches!(self, Self::Session { .. } | Self::Client { .. })
+    }
+}
+
+/// An action with its row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActionRow {
+    /// Its row.
+    pub id: i64,
+    /// What it is.
+    pub record: ActionRecord,
+    /// When the intent was recorded.
+    pub intended_at: jiff::Timestamp,
+}
+
+impl ActionRow {
+    /// The intent in a driver's words. The time makes it differ from the action of the same number
+    /// in another store.
+    pub fn intent(&self) -> Intent {
+        let step = self.record.step.as_ref();
+        Intent {
+            id: format!("{}-{}", self.id, self.intended_at.as_microsecond()),
+            since: self.intended_at,
+            step: step.map(|step| format!("{}/{}", step.run, step.path)),
+        }
+    }
+}
+
+type Row = (i64, String, i64);
+
+fn action(row: Row) -> Result<ActionRow, StoreError> {
+    let (id, record, intended_at) = row;
+    Ok(ActionRow {
+        id,
+        record: serde_json::from_str(&record)?,
+        intended_at: moment(intended_at),
+    })
+}
+
+impl Tx {
+    /// Records the intent and takes the service's lock. `None` when the lock is taken or when this
+    /// request has had its action already.
+    pub async fn action_intend(
+        &mut self,
+        request_key: &str,
+        owner: &str,
+        record: &ActionRecord,
+    ) -> Result<Option<i64>, StoreError> {
+        let now = self.now.as_microsecond();
+        let row: Option<(i64,)> = sqlx::query_as(
+            "INSERT INTO action (request_key, service, record, state, owner, intended_at) \
+             VALUES ($1, $2, $3, 'intended', $4, $5) ON CONFLICT DO NOTHING RETURNING id",
+        )
+        .bind(request_key.to_owned())
+        .bind(record.service.to_string())
+        .bind(serde_json::to_string(record)?)
+        .bind(owner.to_owned())
+        .bind(now)
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.map(|(id,)| id))
+    }
+
+    /// Records that the action is over and frees the service. `false` when another process has taken
+    /// it over or finished it: then nothing may be recorded of it here.
+    pub async fn action_finish(
+        &mut self,
+        id: i64,
+        owner: &str,
+        good: bool,
+    ) -> Result<bool, StoreError> {
+        let now = self.now.as_microsecond();
+        let done = sqlx::query(
+            "UPDATE action SET state = 'finished', finished_at = $1, good = $4 \
+             WHERE id = $2 AND owner = $3 AND state = 'intended'",
+        )
+        .bind(now)
+        .bind(id)
+        .bind(owner.to_owned())
+        .bind(i64::from(good))
+        .execute(self.connection())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+impl Store {
+    /// What was cut off from a service and not joined again since: the ties of all isolations after
+    /// the last release that went well.
+    pub async fn ties_cut(&self, service: &ServiceName) -> Result<Vec<Tie>, StoreError> {
+        // A quote within a text is escaped in JSON: only the kind itself is found.
+        let rows: Vec<(String, Option<i64>)> = sqlx::query_as(
+            "SELECT record, good FROM action WHERE service = $1 AND \
+             (record LIKE '%\"isolate\":{%' OR record LIKE '%\"release\":{%') \
+             ORDER BY id DESC LIMIT 100",
+        )
+        .bind(service.to_string())
+        .fetch_all(self.readers())
+        .await?;
+        let mut cut: Vec<Tie> = Vec::new();
+        for (record, good) in rows {
+            let record: ActionRecord = serde_json::from_str(&record)?;
+            match record.what {
+                ActionKind::Isolate { ties } => {
+                    for tie in ties {
+                        if !cut.iter().any(|one| one.id == tie.id && one.to == tie.to) {
+                            cut.push(tie);
+                        }
+                    }
+                }
+                ActionKind::Release { .. } if good == Some(1) => break,
+                _ => {}
+            }
+        }
+        Ok(cut)
+    }
+
+    /// The unfinished action on a service, if there is one.
+    pub async fn action_on(&self, service: &ServiceName) -> Result<Option<ActionRow>, StoreError> {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT id, record, intended_at FROM action WHERE service = $1 AND state = 'intended'",
+        )
+        .bind(service.to_string())
+        .fetch_optional(self.readers())
+        .await?;
+        row.map(action).transpose()
+    }
+
+    /// Takes over the unfinished actions of dead processes.
+    pub async fn actions_take_over(&self, owner: &str) -> Result<Vec<ActionRow>, StoreError> {
+        let orphan: Option<(i64,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT id FROM action WHERE state = 'intended' AND owner NOT IN ({ALIVE}) LIMIT 1"
+        )))
+        .bind(oldest_good_heartbeat(self.now()))
+        .fetch_optional(self.readers())
+        .await?;
+        if orphan.is_none() {
+            return Ok(Vec::new());
+        }
+        let owner = owner.to_owned();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+                    "UPDATE action SET owner = $2 WHERE state = 'intended' \
+                     AND owner NOT IN ({ALIVE}) RETURNING id, record, intended_at"
+                )))
+                .bind(oldest_good_heartbeat(tx.now))
+                .bind(owner)
+                .fetch_all(tx.connection())
+                .await?;
+                rows.into_iter().map(action).collect()
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,364 @@
+//! Alerts, and the conversations in which they are told.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Store, StoreError, Tx, moment};
+use treasury_domain::alert::{Name, Routed, Standing, Summary, Tracked};
+use treasury_domain::{IncidentId, Person, ServiceName};
+
+/// An alert with where it belongs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertRecord {
+    /// What is known of it.
+    pub tracked: Tracked,
+    /// Where it belongs.
+    pub routed: Routed,
+}
+
+/// A conversation about alerts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Followed {
+    /// Its name: `incident:12`, or `group:…` where no incident was declared.
+    pub told: String,
+    /// The incident.
+    pub incident: Option<IncidentId>,
+    /// The service, if one is known.
+    pub service: Option<ServiceName>,
+    /// What the bot knows of the first alert, for runbooks and titles.
+    pub first: AlertRecord,
+    /// When it began.
+    pub began_at: jiff::Timestamp,
+    /// When the message was last written.
+    pub told_at: Option<jiff::Timestamp>,
+    /// Who has taken it up, and when.
+    pub acknowledged: Option<(Person, jiff::Timestamp)>,
+    /// How often it was followed up.
+    pub follow_ups: u32,
+    /// How far it was escalated.
+    pub escalated: u32,
+    /// Who was asked to acknowledge, by id.
+    #[serde(default)]
+    pub asked: Vec<String>,
+    /// Nothing fires since then.
+    pub quiet_since: Option<jiff::Timestamp>,
+    /// The runbook that fits.
+    pub runbook: Option<String>,
+    /// It is over.
+    pub over: bool,
+    /// How its services stood when the bot first looked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stood: BTreeMap<ServiceName, Standing>,
+}
+
+type SummaryRow = (String, i64, i64, i64);
+
+/// Where an alert is told, and what is known of it.
+fn alert((told, record): (String, String)) -> Result<(String, AlertRecord), StoreError> {
+    Ok((told, serde_json::from_str(&record)?))
+}
+
+fn conversation(row: Option<(String,)>) -> Result<Option<Followed>, StoreError> {
+    Ok(row
+        .map(|(record,)| serde_json::from_str(&record))
+        .transpose()?)
+}
+
+impl Tx {
+    /// Locks a group until the end of the transaction; the conversation it is told in.
+    pub async fn alert_group(&mut self, name: &str) -> Result<Option<String>, StoreError> {
+        sqlx::query("INSERT INTO alert_group (name) VALUES ($1) ON CONFLICT DO NOTHING")
+            .bind(name.to_owned())
+            .execute(self.connection())
+            .await?;
+        let lock = self.dialect.for_update();
+        let (told,): (Option<String>,) = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT told FROM alert_group WHERE name = $1{lock}"
+        )))
+        .bind(name.to_owned())
+        .fetch_one(self.connection())
+        .await?;
+        Ok(told)
+    }
+
+    /// The group is told in this conversation from now on.
+    pub async fn alert_group_told(&mut self, name: &str, told: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE alert_group SET told = $2 WHERE name = $1")
+            .bind(name.to_owned())
+            .bind(told.to_owned())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// What is known of these alerts, and where each is told.
+    pub async fn alerts(
+        &mut self,
+        fingerprints: &[String],
+    ) -> Result<Vec<(String, AlertRecord)>, StoreError> {
+        let mut found = Vec::new();
+        for chunk in fingerprints.chunks(200) {
+            let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
+            let text = format!(
+                "SELECT told, record FROM alert WHERE fingerprint IN ({})",
+                places.join(", ")
+            );
+            let mut query = sqlx::query_as::<_, (String, String)>(sqlx::AssertSqlSafe(text));
+            for fingerprint in chunk {
+                query = query.bind(fingerprint.clone());
+            }
+            for row in query.fetch_all(self.connection()).await? {
+                found.push(alert(row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Records how an alert stands.
+    pub async fn alert_put(&mut self, told: &str, record: &AlertRecord) -> Result<(), StoreError> {
+        let AlertRecord { tracked, routed } = record;
+        let alert = &tracked.alert;
+        sqlx::query(
+            "INSERT INTO alert (fingerprint, told, name, service, firing, silenced_until, \
+             starts_at, changed_at, flaps, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             ON CONFLICT (fingerprint) DO UPDATE SET told = excluded.told, name = excluded.name, \
+             service = excluded.service, firing = excluded.firing, \
+             silenced_until = excluded.silenced_until, starts_at = excluded.starts_at, \
+             changed_at = excluded.changed_at, flaps = excluded.flaps, \
+             record = excluded.record",
+        )
+        .bind(alert.fingerprint.clone())
+        .bind(told.to_owned())
+        .bind(alert.name().to_owned())
+        .bind(routed.service.as_ref().map(ToString::to_string))
+        .bind(i64::from(tracked.counts()))
+        .bind(tracked.silenced_until.map(jiff::Timestamp::as_microsecond))
+        .bind(alert.starts_at.as_microsecond())
+        .bind(tracked.changed_at.as_microsecond())
+        .bind(i64::from(tracked.flapping.is_some()))
+        .bind(serde_json::to_string(record)?)
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// Alerts of a conversation that flap, locked; at most `most`.
+    pub async fn alerts_flapping(
+        &mut self,
+        told: &str,
+        most: i64,
+    ) -> Result<Vec<AlertRecord>, StoreError> {
+        let lock = self.dialect.for_update();
+        let rows: Vec<(String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT told, record FROM alert WHERE told = $1 AND flaps = 1 \
+             ORDER BY fingerprint LIMIT {most}{lock}"
+        )))
+        .bind(told.to_owned())
+        .fetch_all(self.connection())
+        .await?;
+        rows.into_iter()
+            .map(|row| alert(row).map(|(_, record)| record))
+            .collect()
+    }
+
+    /// How many alerts of a conversation fire.
+    pub async fn alerts_firing(&mut self, told: &str) -> Result<u64, StoreError> {
+        let (count,): (i64,) =
+            sqlx::query_as("SELECT COUNT(*) FROM alert WHERE told = $1 AND firing = 1")
+                .bind(told.to_owned())
+                .fetch_one(self.connection())
+                .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// A conversation, locked.
+    pub async fn followed(&mut self, told: &str) -> Result<Option<Followed>, StoreError> {
+        let lock = self.dialect.for_update();
+        let row: Option<(String,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT record FROM followed WHERE told = $1{lock}"
+        )))
+        .bind(told.to_owned())
+        .fetch_optional(self.connection())
+        .await?;
+        conversation(row)
+    }
+
+    /// Records how a conversation stands.
+    pub async fn followed_put(&mut self, followed: &Followed) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO followed (told, record) VALUES ($1, $2) \
+             ON CONFLICT (told) DO UPDATE SET record = excluded.record",
+        )
+        .bind(followed.told.clone())
+        .bind(serde_json::to_string(followed)?)
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// A conversation.
+    pub async fn followed(&self, told: &str) -> Result<Option<Followed>, StoreError> {
+        let row: Option<(String,)> = sqlx::query_as("SELECT record FROM followed WHERE told = $1")
+            .bind(told.to_owned())
+            .fetch_optional(self.readers())
+            .await?;
+        conversation(row)
+    }
+
+    /// The alerts of a conversation in bounded words.
+    pub async fn alert_summary(&self, told: &str) -> Result<Summary, StoreError> {
+        let now = self.now().as_microsecond();
+        let (all, firing, silenced, since): (i64, Option<i64>, Option<i64>, Option<i64>) =
+            sqlx::query_as(
+                "SELECT COUNT(*), CAST(SUM(firing) AS BIGINT), \
+                 CAST(SUM(CASE WHEN firing = 1 AND silenced_until > $2 THEN 1 ELSE 0 END) AS BIGINT), \
+                 MIN(CASE WHEN firing = 1 THEN starts_at END) FROM alert WHERE told = $1",
+            )
+            .bind(told.to_owned())
+            .bind(now)
+            .fetch_one(self.readers())
+            .await?;
+        let firing = firing.unwrap_or(0);
+        let only = if firing > 0 {
+            "HAVING SUM(firing) > 0"
+        } else {
+            ""
+        };
+        let rows: Vec<SummaryRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT name, CAST(SUM(firing) AS BIGINT), COUNT(*), MAX(changed_at) FROM alert \
+             WHERE told = $1 GROUP BY name {only} ORDER BY 2 DESC, 3 DESC, 1 LIMIT 1000"
+        )))
+        .bind(told.to_owned())
+        .fetch_all(self.readers())
+        .await?;
+        let more = rows.len().saturating_sub(Summary::TOP);
+        let mut top = Vec::new();
+        for (name, firing, all, _) in rows.into_iter().take(Summary::TOP) {
+            let newest: Option<(String,)> = sqlx::query_as(
+                "SELECT record FROM alert WHERE told = $1 AND name = $2 \
+                 ORDER BY firing DESC, changed_at DESC LIMIT 1",
+            )
+            .bind(told.to_owned())
+            .bind(name.clone())
+            .fetch_optional(self.readers())
+            .await?;
+            let newest: Option<AlertRecord> = newest
+                .map(|(record,)| serde_json::from_str(&record))
+                .transpose()?;
+            top.push(Name {
+                name,
+                firing: firing as usize,
+                all: all as usize,
+                says: newest
+                    .as_ref()
+                    .map_or(String::new(), |one| one.tracked.alert.says().to_owned()),
+                short: newest
+                    .as_ref()
+                    .map_or(String::new(), |one| one.tracked.alert.short().to_owned()),
+                flaps: newest.as_ref().and_then(|one| one.tracked.flaps()),
+            });
+        }
+        Ok(Summary {
+            firing: firing as usize,
+            silenced: silenced.unwrap_or(0) as usize,
+            resolved: (all - firing).max(0) as usize,
+            top,
+            more,
+            since: since.map(moment),
+        })
+    }
+
+    /// How many alerts of a conversation fire.
+    pub async fn alerts_fire(&self, told: &str) -> Result<u64, StoreError> {
+        let (count,): (i64,) =
+            sqlx::query_as("SELECT COUNT(*) FROM alert WHERE told = $1 AND firing = 1")
+                .bind(told.to_owned())
+                .fetch_one(self.readers())
+                .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// The alerts of a conversation that fire, the newest first; at most `most`.
+    pub async fn alerts_told(&self, told: &str, most: i64) -> Result<Vec<AlertRecord>, StoreError> {
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT told, record FROM alert WHERE told = $1 AND firing = 1 \
+             ORDER BY changed_at DESC LIMIT $2",
+        )
+        .bind(told.to_owned())
+        .bind(most)
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter().map(|row| Ok(alert(row)?.1)).collect()
+    }
+
+    /// The newest alerts, those that fire first; at most `most`.
+    pub async fn alerts_list(
+        &self,
+        all: bool,
+        most: i64,
+    ) -> Result<Vec<(String, AlertRecord)>, StoreError> {
+        let only = if all { "" } else { "WHERE firing = 1" };
+        let rows: Vec<(String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT told, record FROM alert {only} ORDER BY firing DESC, changed_at DESC LIMIT {most}"
+        )))
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter().map(alert).collect()
+    }
+
+    /// The alerts whose fingerprint begins so, or that have this name; newest first, at most 200.
+    pub async fn alerts_meant(&self, text: &str) -> Result<Vec<(String, AlertRecord)>, StoreError> {
+        let hex = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
+        let begins = if hex {
+            format!("{text}%")
+        } else {
+            text.to_owned()
+        };
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT told, record FROM alert WHERE fingerprint LIKE $1 OR name = $2 \
+             ORDER BY firing DESC, changed_at DESC LIMIT 200",
+        )
+        .bind(begins)
+        .bind(text.to_owned())
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter().map(alert).collect()
+    }
+
+    /// The fingerprints of a conversation's alerts that fire, at most 10,000.
+    pub async fn alerts_of(&self, told: &str) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "SELECT fingerprint FROM alert WHERE told = $1 AND firing = 1 LIMIT 10000",
+        )
+        .bind(told.to_owned())
+        .fetch_all(self.readers())
+        .await?;
+        Ok(rows.into_iter().map(|(fingerprint,)| fingerprint).collect())
+    }
+
+    /// How many alerts are recorded, and how many of them fire.
+    pub async fn alerts_count(&self) -> Result<(u64, u64), StoreError> {
+        let (all, firing): (i64, Option<i64>) =
+            sqlx::query_as("SELECT COUNT(*), CAST(SUM(firing) AS BIGINT) FROM alert")
+                .fetch_one(self.readers())
+                .await?;
+        Ok((all.unsigned_abs(), firing.unwrap_or(0).unsigned_abs()))
+    }
+
+    /// Services with alerts that fire.
+    pub async fn services_firing(&self) -> Result<Vec<ServiceName>, StoreError> {
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "SELECT DISTINCT service FROM alert WHERE firing = 1 AND service IS NOT NULL LIMIT 1000",
+        )
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter()
+            .map(|(name,)| {
+                ServiceName::parse(&name).map_err(|e| StoreError::Unreadable(e.to_string()))
+            })
+            .collect()
+    }
+}

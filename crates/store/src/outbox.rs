@@ -1,0 +1,291 @@
+//! The outbox: the wanted state of every message, and how far it has been delivered.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Store, StoreError, Tx, moment};
+use treasury_domain::Outgoing;
+
+/// How long a claimed parcel is left to its process.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Something to deliver now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parcel {
+    /// Its row.
+    pub id: i64,
+    /// What is wanted, in its newest state.
+    pub outgoing: Outgoing,
+    /// The number of that state.
+    pub version: i64,
+    /// The channel id it was posted in, once it was.
+    pub channel: Option<String>,
+    /// Its timestamp there, once it was posted.
+    pub ts: Option<String>,
+    /// It was sent through the request's own address: edits have to go the same way.
+    pub via_response_url: bool,
+    /// A post was begun whose result is not known.
+    pub attempted: bool,
+    /// Failed attempts since the last success.
+    pub attempts: i64,
+    /// When it was first put.
+    pub created_at: Timestamp,
+}
+
+/// Where a delivery ended up.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// Channel id.
+    pub channel: Option<String>,
+    /// Timestamp there.
+    pub ts: Option<String>,
+    /// Through the request's own address.
+    pub via_response_url: bool,
+}
+
+type Row = (
+    i64,
+    String,
+    i64,
+    Option<String>,
+    Option<String>,
+    i64,
+    i64,
+    i64,
+    i64,
+);
+
+fn parcel(row: Row) -> Result<Parcel, StoreError> {
+    let (id, outgoing, version, channel, ts, via_url, attempted, attempts, created_at) = row;
+    Ok(Parcel {
+        id,
+        outgoing: serde_json::from_str(&outgoing)?,
+        version,
+        channel,
+        ts,
+        via_response_url: via_url != 0,
+        attempted: attempted != 0,
+        attempts,
+        created_at: moment(created_at),
+    })
+}
+
+impl Tx {
+    /// Wants this delivered. A known key replaces the content: the newest state is what counts.
+    pub async fn outbox_put(&mut self, outgoing: &Outgoing) -> Result<(), StoreError> {
+        let now = self.now.as_microsecond();
+        sqlx::query(
+            "INSERT INTO outbox (key, lane, outgoing, version, sent_version, state, due_at, \
+             created_at) VALUES ($1, $2, $3, 1, 0, $5, $4, $4) \
+             ON CONFLICT (key) DO UPDATE SET outgoing = excluded.outgoing, \
+             version = outbox.version + 1, \
+             due_at = CASE WHEN outbox.attempts = 0 THEN excluded.due_at ELSE outbox.due_at END, \
+             state = CASE WHEN outbox.state = 'dead' THEN 'dead' ELSE excluded.state END",
+        )
+        .bind(outgoing.key.clone())
+        .bind(outgoing.to.lane())
+        .bind(serde_json::to_string(outgoing)?)
+        .bind(now)
+        .bind(if outgoing.to.is_terminal() {
+            "local"
+        } else {
+            "waiting"
+        })
+        .execute(self.connection())
+        .await?;
+        self.outbox_changed = true;
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Wants this delivered, in a write of its own.
+    pub async fn outbox_put(&self, outgoing: Outgoing) -> Result<(), StoreError> {
+        self.write(move |tx| Box::pin(async move { tx.outbox_put(&outgoing).await }))
+            .await
+    }
+
+    /// Leases the head of every lane that is due and not leased, at most `limit`.
+    pub async fn outbox_claim(&self, owner: &str, limit: i64) -> Result<Vec<Parcel>, StoreError> {
+        const HEADS: &str = "SELECT MIN(id) FROM outbox WHERE state = 'waiting' GROUP BY lane";
+        let waiting: Option<(i64,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT id FROM outbox WHERE id IN ({HEADS}) AND due_at <= $1 AND lease_until <= $1 LIMIT 1"
+        )))
+        .bind(self.now().as_microsecond())
+        .fetch_optional(self.readers())
+        .await?;
+        if waiting.is_none() {
+            return Ok(Vec::new());
+        }
+        let owner = owner.to_owned();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let now = tx.now.as_microsecond();
+                // The conditions stand again outside: another replica may have leased the row
+                // between the inner SELECT and the UPDATE.
+                let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+                    "UPDATE outbox SET owner = $2, lease_until = $3 WHERE id IN (SELECT id \
+                     FROM outbox WHERE id IN ({HEADS}) AND due_at <= $1 AND lease_until <= $1 \
+                     ORDER BY id LIMIT $4) AND state = 'waiting' AND lease_until <= $1 \
+                     RETURNING id, outgoing, version, channel, ts, via_url, attempted, attempts, \
+                     created_at"
+                )))
+                .bind(now)
+                .bind(owner)
+                .bind(now + LEASE.as_micros() as i64)
+                .bind(limit)
+                .fetch_all(tx.connection())
+                .await?;
+                rows.into_iter().map(parcel).collect()
+            })
+        })
+        .await
+    }
+
+    /// Records, before the first post of a message goes out, that its result may stay unknown.
+    pub async fn outbox_attempting(&self, id: i64) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query("UPDATE outbox SET attempted = 1 WHERE id = $1")
+                    .bind(id)
+                    .execute(tx.connection())
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Records that a state was delivered. A newer one, put meanwhile, stays waiting.
+    pub async fn outbox_sent(&self, id: i64, version: i64, sent: Sent) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let rest: Option<(String,)> = sqlx::query_as(
+                    "UPDATE outbox SET sent_version = $1, channel = COALESCE($2, channel), \
+                     ts = COALESCE($3, ts), via_url = $4, attempts = 0, attempted = 0, \
+                     error = NULL, lease_until = 0, \
+                     state = CASE WHEN version > $1 THEN 'waiting' ELSE 'done' END \
+                     WHERE id = $5 RETURNING state",
+                )
+                .bind(version)
+                .bind(sent.channel)
+                .bind(sent.ts)
+                .bind(i64::from(sent.via_response_url))
+                .bind(id)
+                .fetch_optional(tx.connection())
+                .await?;
+                // The lane's next can go.
+                tx.outbox_changed = rest.is_some();
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Records a failed attempt that is to be repeated at `at`. The lane waits for it.
+    pub async fn outbox_retry(
+        &self,
+        id: i64,
+        at: Timestamp,
+        error: &str,
+    ) -> Result<(), StoreError> {
+        let error = treasury_domain::timeline::cut(error, 500);
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE outbox SET attempts = attempts + 1, due_at = $1, error = $2, \
+                     lease_until = 0 WHERE id = $3",
+                )
+                .bind(at.as_microsecond())
+                .bind(error)
+                .bind(id)
+                .execute(tx.connection())
+                .await?;
+                tx.outbox_changed = true;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Puts a delivery off without counting it as a failure (a rate limit, an edit too soon).
+    pub async fn outbox_later(&self, id: i64, at: Timestamp) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query("UPDATE outbox SET due_at = $1, lease_until = 0 WHERE id = $2")
+                    .bind(at.as_microsecond())
+                    .bind(id)
+                    .execute(tx.connection())
+                    .await?;
+                tx.outbox_changed = true;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Records that this can't ever be delivered. The lane goes on.
+    pub async fn outbox_dead(&self, id: i64, error: &str) -> Result<(), StoreError> {
+        let error = treasury_domain::timeline::cut(error, 500);
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE outbox SET state = 'dead', error = $1, lease_until = 0 WHERE id = $2",
+                )
+                .bind(error)
+                .bind(id)
+                .execute(tx.connection())
+                .await?;
+                tx.outbox_changed = true;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// When the next waiting delivery is due, if one waits.
+    pub async fn outbox_next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let (due,): (Option<i64>,) = sqlx::query_as(
+            "SELECT MIN(CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END) \
+             FROM outbox WHERE id IN \
+             (SELECT MIN(id) FROM outbox WHERE state = 'waiting' GROUP BY lane)",
+        )
+        .fetch_one(self.readers())
+        .await?;
+        Ok(due.map(moment))
+    }
+
+    /// How many deliveries wait.
+    pub async fn outbox_depth(&self) -> Result<i64, StoreError> {
+        let (count,): (i64,) =
+            sqlx::query_as("SELECT COUNT(*) FROM outbox WHERE state = 'waiting'")
+                .fetch_one(self.readers())
+                .await?;
+        Ok(count)
+    }
+
+    /// The wanted state of a message and its number, if there is one of this key.
+    pub async fn outbox_read(&self, key: &str) -> Result<Option<(Outgoing, i64)>, StoreError> {
+        let row: Option<(String, i64)> =
+            sqlx::query_as("SELECT outgoing, version FROM outbox WHERE key = $1")
+                .bind(key.to_owned())
+                .fetch_optional(self.readers())
+                .await?;
+        row.map(|(outgoing, version)| Ok((serde_json::from_str(&outgoing)?, version)))
+            .transpose()
+    }
+
+    /// Where the message of this key was posted, once it was: channel id and timestamp.
+    pub async fn outbox_posted(&self, key: &str) -> Result<Option<(String, String)>, StoreError> {
+        let row: Option<(Option<String>, Option<String>)> =
+            sqlx::query_as("SELECT channel, ts FROM outbox WHERE key = $1")
+                .bind(key.to_owned())
+                .fetch_optional(self.readers())
+                .await?;
+        Ok(match row {
+            Some((Some(channel), Some(ts))) => Some((channel, ts)),
+            _ => None,
+        })
+    }
+}

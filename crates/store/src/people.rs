@@ -1,0 +1,89 @@
+//! People and user groups, as Slack tells of them.
+
+use super::{Store, StoreError};
+use treasury_domain::Person;
+
+impl Store {
+    /// Records people with their full names, replacing what was known of them.
+    pub async fn people_put(&self, people: Vec<(Person, String)>) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                for (person, real_name) in people {
+                    sqlx::query(
+                        "INSERT INTO person (id, name, real_name) VALUES ($1, $2, $3) \
+                         ON CONFLICT (id) DO UPDATE SET name = excluded.name, \
+                         real_name = excluded.real_name",
+                    )
+                    .bind(person.id)
+                    .bind(person.name)
+                    .bind(real_name)
+                    .execute(tx.connection())
+                    .await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Somebody by id.
+    pub async fn person(&self, id: &str) -> Result<Option<Person>, StoreError> {
+        let row: Option<(String, String)> =
+            sqlx::query_as("SELECT id, name FROM person WHERE id = $1")
+                .bind(id.to_owned())
+                .fetch_optional(self.readers())
+                .await?;
+        Ok(row.map(|(id, name)| Person { id, name }))
+    }
+
+    /// Somebody by user name or full name, without regard to case; `None` when nobody or more than
+    /// one is called so.
+    pub async fn person_named(&self, name: &str) -> Result<Option<Person>, StoreError> {
+        let mut rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT id, name FROM person WHERE lower(name) = lower($1) OR lower(real_name) = lower($1) \
+             ORDER BY id LIMIT 2",
+        )
+        .bind(name.to_owned())
+        .fetch_all(self.readers())
+        .await?;
+        Ok(match (rows.pop(), rows.is_empty()) {
+            (Some((id, name)), true) => Some(Person { id, name }),
+            _ => None,
+        })
+    }
+
+    /// Replaces the members of a user group.
+    pub async fn group_put(&self, group: &str, members: Vec<String>) -> Result<(), StoreError> {
+        let group = group.to_owned();
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM group_member WHERE group_id = $1")
+                    .bind(group.clone())
+                    .execute(tx.connection())
+                    .await?;
+                for member in members {
+                    sqlx::query(
+                        "INSERT INTO group_member (group_id, person_id) VALUES ($1, $2) \
+                         ON CONFLICT DO NOTHING",
+                    )
+                    .bind(group.clone())
+                    .bind(member)
+                    .execute(tx.connection())
+                    .await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// The groups somebody is a member of.
+    pub async fn groups_of(&self, person: &str) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<(String,)> =
+            sqlx::query_as("SELECT group_id FROM group_member WHERE person_id = $1")
+                .bind(person.to_owned())
+                .fetch_all(self.readers())
+                .await?;
+        Ok(rows.into_iter().map(|(group,)| group).collect())
+    }
+}

@@ -1,0 +1,157 @@
+//! Timelines: append and read. There is no other write, and the database refuses any.
+
+use super::{Store, StoreError, Tx, moment};
+use treasury_domain::timeline::{Draft, GENESIS};
+use treasury_domain::{Entry, EntryKind, Person, Stream};
+
+type Row = (
+    String,
+    i64,
+    i64,
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+);
+
+const COLUMNS: &str = "stream, seq, at, actor_id, actor_name, kind, text, data, prev, hash";
+
+impl Tx {
+    /// Appends one entry to a chain. Within one write append to the audit first, then to incidents
+    /// in ascending order, so that two writes never wait for each other's chains.
+    pub async fn append(&mut self, stream: &Stream, draft: Draft) -> Result<Entry, StoreError> {
+        sqlx::query(
+            "INSERT INTO stream (name, seq, hash, at) VALUES ($1, 0, $2, 0) \
+             ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(stream.to_string())
+        .bind(GENESIS)
+        .execute(self.connection())
+        .await?;
+        let lock = self.dialect.for_update();
+        let (seq, prev, last): (i64, String, i64) = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT seq, hash, at FROM stream WHERE name = $1{lock}"
+        )))
+        .bind(stream.to_string())
+        .fetch_one(self.connection())
+        .await?;
+        // Another replica's clock may be ahead of ours: a chain never goes back in time.
+        let at = moment(self.now.as_microsecond().max(last));
+        let entry = Entry::seal(stream.clone(), seq + 1, &prev, at, draft);
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "INSERT INTO entry ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+        )))
+        .bind(stream.to_string())
+        .bind(entry.seq)
+        .bind(entry.at.as_microsecond())
+        .bind(entry.actor.id.clone())
+        .bind(entry.actor.name.clone())
+        .bind(entry.kind.as_str())
+        .bind(entry.text.clone())
+        .bind(entry.data.to_string())
+        .bind(entry.prev.clone())
+        .bind(entry.hash.clone())
+        .execute(self.connection())
+        .await?;
+        sqlx::query("UPDATE stream SET seq = $1, hash = $2, at = $3 WHERE name = $4")
+            .bind(entry.seq)
+            .bind(entry.hash.clone())
+            .bind(entry.at.as_microsecond())
+            .bind(stream.to_string())
+            .execute(self.connection())
+            .await?;
+        Ok(entry)
+    }
+}
+
+impl Store {
+    /// The whole chain, first entry first.
+    pub async fn entries(&self, stream: &Stream) -> Result<Vec<Entry>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM entry WHERE stream = $1 ORDER BY seq"
+        )))
+        .bind(stream.to_string())
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter().map(entry).collect()
+    }
+
+    /// The number and hash of a chain's last entry; 0 and [`GENESIS`] before the first.
+    pub async fn chain_head(&self, stream: &Stream) -> Result<(i64, String), StoreError> {
+        let row: Option<(i64, String)> =
+            sqlx::query_as("SELECT seq, hash FROM stream WHERE name = $1")
+                .bind(stream.to_string())
+                .fetch_optional(self.readers())
+                .await?;
+        Ok(row.unwrap_or_else(|| (0, GENESIS.to_owned())))
+    }
+
+    /// The entries before the one of this number, newest first, at most `limit`.
+    pub async fn entries_before(
+        &self,
+        stream: &Stream,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM entry WHERE stream = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3"
+        )))
+        .bind(stream.to_string())
+        .bind(before)
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter().map(entry).collect()
+    }
+
+    /// The newest entries at or after `since` (microseconds), oldest first, and whether older ones
+    /// were left out. `actor` narrows to one person's.
+    pub async fn entries_since(
+        &self,
+        stream: &Stream,
+        since: jiff::Timestamp,
+        actor: Option<&str>,
+        limit: i64,
+    ) -> Result<(Vec<Entry>, bool), StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM entry WHERE stream = $1 AND at >= $2 \
+             AND ($3 = '' OR actor_id = $3) ORDER BY seq DESC LIMIT $4"
+        )))
+        .bind(stream.to_string())
+        .bind(since.as_microsecond())
+        .bind(actor.unwrap_or_default().to_owned())
+        .bind(limit + 1)
+        .fetch_all(self.readers())
+        .await?;
+        let more = rows.len() as i64 > limit;
+        let mut entries = rows
+            .into_iter()
+            .take(limit as usize)
+            .map(entry)
+            .collect::<Result<Vec<_>, _>>()?;
+        entries.reverse();
+        Ok((entries, more))
+    }
+}
+
+fn entry(row: Row) -> Result<Entry, StoreError> {
+    let (stream, seq, at, actor_id, actor_name, kind, text, data, prev, hash) = row;
+    Ok(Entry {
+        stream: Stream::try_from(stream).map_err(StoreError::Unreadable)?,
+        seq,
+        at: moment(at),
+        actor: Person {
+            id: actor_id,
+            name: actor_name,
+        },
+        kind: EntryKind::parse(&kind)
+            .ok_or_else(|| StoreError::Unreadable(format!("entry kind `{kind}`")))?,
+        text,
+        data: serde_json::from_str(&data)?,
+        prev,
+        hash,
+    })
+}

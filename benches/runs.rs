@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use treasury_bot::app::simulated;
-use treasury_bot::bot::{Access, Bot, Settings, Shelf};
+use treasury_bot::bot::{Access, Bot, Settings, Library};
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Door, Person, Place, Reply, Request};
 use treasury_bot::probe::Http;
@@ -28,8 +28,8 @@ fn text() -> String {
 }
 
 /// The engine alone: µs a step.
-fn engine(shelf: &Shelf, rounds: usize) -> f64 {
-    let runbook = shelf.find("ten").unwrap();
+fn engine(library: &Library, rounds: usize) -> f64 {
+    let runbook = library.find("ten").unwrap();
     let now = jiff::Timestamp::now();
     let result = serde_json::json!({"well": true, "replicas": [{"name": "a"}, {"name": "b"}]});
     let began = Instant::now();
@@ -47,7 +47,7 @@ fn engine(shelf: &Shelf, rounds: usize) -> f64 {
             hold_ms: 0,
         };
         let state = RunState::new(id as i64, start);
-        let mut drive = Drive::new(runbook, shelf.vocabulary(), state);
+        let mut drive = Drive::new(runbook, library.vocabulary(), state);
         loop {
             let batch = drive.advance(now);
             if batch.verdict.is_some() {
@@ -78,8 +78,8 @@ async fn main() -> ExitCode {
     let count: usize = std::env::args()
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(1_000);
-    let shelf = Shelf::of(vec![Source::new("ten.yml", &text())], None);
-    println!("engine alone: {:.1} µs a step", engine(&shelf, 2_000));
+    let library = Library::of(vec![Source::new("ten.yml", &text())], None);
+    println!("engine alone: {:.1} µs a step", engine(&library, 2_000));
 
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("bot.db").display());
@@ -103,7 +103,7 @@ async fn main() -> ExitCode {
         store.clone(),
         settings,
         simulated(&stack, None).unwrap(),
-        shelf,
+        library,
         Http::new(),
         shutdown.clone(),
     );

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::bot::{Access, AlertSettings, Bot, Catalogue, MailSettings, Named, Settings, Shelf};
+use crate::bot::{Access, AlertSettings, Bot, Catalogue, MailSettings, Named, Settings, Library};
 use crate::config::{
     ClusterSection, Config, EmailSection, EmailSecurity, EngineSection, SlackMode,
 };
@@ -57,7 +57,7 @@ pub struct Plan {
     /// The services and their platforms.
     pub catalogue: Catalogue,
     /// The runbooks.
-    pub shelf: Shelf,
+    pub library: Library,
 }
 
 impl Plan {
@@ -120,7 +120,7 @@ impl Plan {
                 incident_channels: slack.incident_channels,
                 public_url: Some(config.web.public_url()),
             },
-            shelf: Shelf::open(
+            library: Library::open(
                 config.runbooks.folder.as_deref(),
                 Some(config.services.iter().map(|s| s.name.to_string()).collect()),
             )?,
@@ -425,7 +425,7 @@ impl App {
             store.clone(),
             plan.settings,
             plan.catalogue,
-            plan.shelf,
+            plan.library,
             Http::new(),
             shutdown.clone(),
         );

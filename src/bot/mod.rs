@@ -46,7 +46,7 @@ pub use catalogue::{Catalogue, Named};
 pub use mail::MailSettings;
 pub use policy::Access;
 pub use refusal::{Failure, Fault, Refusal};
-pub use run::Shelf;
+pub use run::Library;
 
 /// Whether a request was new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +101,7 @@ struct Inner {
     store: Store,
     settings: Settings,
     catalogue: Catalogue,
-    shelf: Shelf,
+    library: Library,
     http: Http,
     on_call: OnCall,
     watch: watch::Watch,
@@ -125,7 +125,7 @@ impl Bot {
         store: Store,
         settings: Settings,
         catalogue: Catalogue,
-        shelf: Shelf,
+        library: Library,
         http: Http,
         shutdown: CancellationToken,
     ) -> Self {
@@ -136,7 +136,7 @@ impl Bot {
                 store,
                 settings,
                 catalogue,
-                shelf,
+                library,
                 http,
                 on_call,
                 watch: watch::Watch::default(),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::act::{NOT_CONFIGURED, Outcome, outcome_failed};
 use super::{Bot, STALE_INTENT, progress};
 use crate::domain::duration;
-use crate::domain::service::{ReplicaFate, Service};
+use crate::domain::service::{ReplicaOutcome, Service};
 use crate::platform::{Platform, PlatformError};
 use crate::store::{ActionKind, ActionRow, StoreError};
 
@@ -87,23 +87,23 @@ impl Bot {
         let intent = row.intent();
         let patience = self.settings().patience;
         let deadline = Instant::now() + patience.stop + patience.healthy;
-        let fates = loop {
-            let fates = match self
-                .insist(|| platform.restart_fate(service, marks, &intent))
+        let outcomes = loop {
+            let outcomes = match self
+                .insist(|| platform.restart_outcome(service, marks, &intent))
                 .await
             {
-                Ok(fates) => fates,
+                Ok(outcomes) => outcomes,
                 Err(error) => return unknown(row, &error, started),
             };
-            let busy = fates.contains(&ReplicaFate::UnderWay);
+            let busy = outcomes.contains(&ReplicaOutcome::UnderWay);
             if !busy || Instant::now() > deadline {
-                break fates;
+                break outcomes;
             }
             sink.report(0, marks.len() as u32, "the platform is still at it");
             tokio::time::sleep(LOOK).await;
         };
-        let count = |fate| fates.iter().filter(|f| **f == fate).count();
-        let endless = count(ReplicaFate::UnderWay);
+        let count = |outcome| outcomes.iter().filter(|f| **f == outcome).count();
+        let endless = count(ReplicaOutcome::UnderWay);
         if endless > 0 {
             let after = platform.status(service).await.ok();
             let cause = format!(
@@ -113,11 +113,11 @@ impl Bot {
             return outcome_failed(&row.record, &cause, after, started)
                 .after_crash("a restart that does not end");
         }
-        let (restarted, untouched) = (count(ReplicaFate::Restarted), count(ReplicaFate::Untouched));
+        let (restarted, untouched) = (count(ReplicaOutcome::Restarted), count(ReplicaOutcome::Untouched));
         let left: Vec<String> = marks
             .iter()
-            .zip(&fates)
-            .filter(|(_, fate)| **fate == ReplicaFate::Untouched)
+            .zip(&outcomes)
+            .filter(|(_, outcome)| **outcome == ReplicaOutcome::Untouched)
             .map(|(mark, _)| mark.id.clone())
             .collect();
         let found = format!("{restarted} of {} replicas had been restarted", marks.len());

@@ -56,7 +56,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         store.clone(),
         plan.settings,
         plan.catalogue,
-        plan.shelf,
+        plan.library,
         Http::new(),
         shutdown.clone(),
     );

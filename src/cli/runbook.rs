@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::exec;
 use super::show::{Paint, put};
-use crate::bot::Shelf;
+use crate::bot::Library;
 use crate::runbook::{Severity, schema, show};
 
 #[derive(Debug, Args)]
@@ -74,8 +74,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
             json,
         } => check(&paths, config, json),
         What::Schema => {
-            let shelf = Shelf::open(None, None)?;
-            let schema = schema::schema(shelf.vocabulary());
+            let library = Library::open(None, None)?;
+            let schema = schema::schema(library.vocabulary());
             put(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -94,17 +94,17 @@ fn check(paths: &[PathBuf], config: Option<PathBuf>, json: bool) -> anyhow::Resu
         },
     };
     let here = PathBuf::from("runbooks");
-    let shelf = if !paths.is_empty() {
-        Shelf::of_paths(paths, services)?
+    let library = if !paths.is_empty() {
+        Library::of_paths(paths, services)?
     } else if here.is_dir() {
-        Shelf::of_paths(&[here], services)?
+        Library::of_paths(&[here], services)?
     } else {
-        Shelf::open(None, services)?
+        Library::open(None, services)?
     };
     let paint = Paint::stdout();
     let mut out = String::new();
     let (mut errors, mut warnings) = (0, 0);
-    for problem in shelf.problems() {
+    for problem in library.problems() {
         for finding in &problem.findings {
             let told = problem.source.explain(finding);
             let (count, colour) = match finding.severity {
@@ -122,7 +122,7 @@ fn check(paths: &[PathBuf], config: Option<PathBuf>, json: bool) -> anyhow::Resu
         }
     }
     if !json {
-        let good = shelf.runbooks().count();
+        let good = library.runbooks().count();
         out.push_str(&format!(
             "{} can be run; {}, {}\n",
             counted(good, "runbook"),
@@ -145,15 +145,15 @@ fn counted(count: usize, what: &str) -> String {
 
 fn print(name: &str, mermaid: bool) -> anyhow::Result<ExitCode> {
     let path = PathBuf::from(name);
-    let shelf = if path.is_file() {
-        Shelf::of_paths(&[path], None)?
+    let library = if path.is_file() {
+        Library::of_paths(&[path], None)?
     } else {
-        Shelf::open(None, None)?
+        Library::open(None, None)?
     };
     let stem = name.rsplit('/').next().unwrap_or(name);
     let stem = stem.split_once(".y").map_or(stem, |(stem, _)| stem);
-    let runbook = shelf.find(stem).with_context(|| {
-        let names: Vec<&str> = shelf.runbooks().map(|r| r.name.value.as_str()).collect();
+    let runbook = library.find(stem).with_context(|| {
+        let names: Vec<&str> = library.runbooks().map(|r| r.name.value.as_str()).collect();
         format!(
             "there is no runbook `{name}` without mistakes; there are {}",
             names.join(", ")
@@ -162,7 +162,7 @@ fn print(name: &str, mermaid: bool) -> anyhow::Result<ExitCode> {
     let text = if mermaid {
         show::mermaid(runbook)
     } else {
-        show::markdown(runbook, shelf.vocabulary())
+        show::markdown(runbook, library.vocabulary())
     };
     put(&text)?;
     Ok(ExitCode::SUCCESS)

@@ -194,7 +194,7 @@ impl Step {
     fn failed(self, server: &str, error: &smtp::Error) -> SendError {
         let code = error.status().map(|code| code.to_string());
         let text = cause(error);
-        let mend = match self {
+        let hint = match self {
             _ if text.contains("certificate") || text.contains("UnknownIssuer") => {
                 "; check [email] host and ca_file"
             }
@@ -206,7 +206,7 @@ impl Step {
         // Authentication required, or of a kind that is too weak: no fault of the mail.
         let about_login = matches!(code.as_deref(), Some("530" | "534" | "535" | "538"));
         let code = code.map(|code| format!("{code} ")).unwrap_or_default();
-        let why = format!("{server}, {}: {code}{text}{mend}", self.name());
+        let why = format!("{server}, {}: {code}{text}{hint}", self.name());
         if self == Self::HandOver && error.is_permanent() && !about_login {
             SendError::Refused(why)
         } else {

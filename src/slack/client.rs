@@ -84,7 +84,7 @@ impl ApiError {
 }
 
 /// What an operator can do about one of Slack's errors.
-pub fn mend(code: &str) -> Option<&'static str> {
+pub fn hint(code: &str) -> Option<&'static str> {
     Some(match code {
         "invalid_auth" | "not_authed" | "token_revoked" | "token_expired" => {
             "check the tokens: TREASURY_BOT_SLACK_BOT_TOKEN (xoxb-…) and TREASURY_BOT_SLACK_APP_TOKEN (xapp-…)"

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{ApiError, Client, backoff, mend};
+use super::client::{ApiError, Client, backoff, hint};
 use crate::domain::Person;
 use crate::domain::person::is_slack_user_id;
 use crate::store::Store;
@@ -106,7 +106,7 @@ impl Directory {
                 Err(error) => {
                     tracing::warn!(
                         %error,
-                        mend = error.code().and_then(mend),
+                        hint = error.code().and_then(hint),
                         "people and groups could not be read from Slack"
                     );
                     failures += 1;

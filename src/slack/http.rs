@@ -220,19 +220,19 @@ mod tests {
     impl Bench {
         async fn start(works: bool) -> Self {
             let taken = Arc::new(Mutex::new(Vec::<Asked>::new()));
-            let shelf = taken.clone();
+            let library = taken.clone();
             let dispatch = Dispatch::new(
                 Arc::new(move |request: Asked| {
-                    let shelf = shelf.clone();
+                    let library = library.clone();
                     Box::pin(async move {
                         if !works {
                             return Err("the disk is full".to_owned());
                         }
-                        let mut shelf = shelf.lock().unwrap();
-                        if shelf.iter().any(|r| r.key == request.key) {
+                        let mut library = library.lock().unwrap();
+                        if library.iter().any(|r| r.key == request.key) {
                             return Ok(Acceptance::Duplicate);
                         }
-                        shelf.push(request);
+                        library.push(request);
                         Ok(Acceptance::New)
                     })
                 }),

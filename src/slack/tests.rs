@@ -17,7 +17,7 @@ pub(super) struct Bench {
     pub slack: Slack,
     pub store: Store,
     pub shutdown: CancellationToken,
-    pub shelf: Arc<Mutex<Vec<Request>>>,
+    pub library: Arc<Mutex<Vec<Request>>>,
     pub duplicates: Arc<Mutex<usize>>,
     _folder: tempfile::TempDir,
 }
@@ -34,19 +34,19 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("bot.db").display());
         let store = Store::open(&url, Use::Serve).await.unwrap();
-        let shelf = Arc::new(Mutex::new(Vec::<Request>::new()));
+        let library = Arc::new(Mutex::new(Vec::<Request>::new()));
         let duplicates = Arc::new(Mutex::new(0));
         let shutdown = CancellationToken::new();
         let accept: Accept = {
-            let (shelf, duplicates) = (shelf.clone(), duplicates.clone());
+            let (library, duplicates) = (library.clone(), duplicates.clone());
             Arc::new(move |request: Request| {
-                let mut shelf = shelf.lock().unwrap();
-                let known = shelf.iter().any(|r| r.key == request.key);
+                let mut library = library.lock().unwrap();
+                let known = library.iter().any(|r| r.key == request.key);
                 let accepted = if known {
                     *duplicates.lock().unwrap() += 1;
                     Acceptance::Duplicate
                 } else {
-                    shelf.push(request);
+                    library.push(request);
                     Acceptance::New
                 };
                 Box::pin(async move { Ok(accepted) })
@@ -59,7 +59,7 @@ impl Bench {
             slack,
             store,
             shutdown,
-            shelf,
+            library,
             duplicates,
             _folder: folder,
         }
@@ -70,7 +70,7 @@ impl Bench {
     }
 
     pub fn asked(&self) -> Vec<String> {
-        self.shelf
+        self.library
             .lock()
             .unwrap()
             .iter()

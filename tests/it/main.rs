@@ -37,7 +37,7 @@ mod rollout;
 mod routed;
 mod runbooks;
 mod sessions;
-mod shelf;
+mod library;
 mod silences;
 mod sources;
 mod store;

@@ -127,7 +127,7 @@ async fn real_cluster_is_restarted_scaled_deployed_cut_off_and_joined_again() {
         "{after:#?}"
     );
     println!("{:#?}", driver.versions(&service).await.unwrap());
-    let ties = driver.ties(&service).await.unwrap();
+    let attachments = driver.attachments(&service).await.unwrap();
     println!(
         "{:#?}",
         driver
@@ -138,11 +138,11 @@ async fn real_cluster_is_restarted_scaled_deployed_cut_off_and_joined_again() {
             .map(|one| &one.name)
             .collect::<Vec<_>>()
     );
-    driver.isolate(&service, &ties, &none).await.unwrap();
-    assert!(driver.ties(&service).await.unwrap().is_empty());
-    let back = driver.release(&service, &ties, &none).await.unwrap();
+    driver.isolate(&service, &attachments, &none).await.unwrap();
+    assert!(driver.attachments(&service).await.unwrap().is_empty());
+    let back = driver.release(&service, &attachments, &none).await.unwrap();
     assert!(back.is_well());
-    assert_eq!(driver.ties(&service).await.unwrap(), ties);
+    assert_eq!(driver.attachments(&service).await.unwrap(), attachments);
 }
 
 async fn generation(client: &kube::Client) -> i64 {

@@ -149,7 +149,7 @@ impl Engine {
                 400 if message.contains("HTTP request to an HTTPS server") => {
                     PlatformError::Unreachable {
                         platform: PLATFORM,
-                        mend: format!(
+                        hint: format!(
                             "it wants TLS at {}: write https:// in {}, with ca_file, cert_file and \
                              key_file",
                             self.address.host, self.address.place
@@ -159,7 +159,7 @@ impl Engine {
                 }
                 401 | 403 => PlatformError::Denied {
                     platform: PLATFORM,
-                    mend: format!(
+                    hint: format!(
                         "the engine or a proxy before it refuses the bot: {message}. \
                          Allow the bot containers, events and info at {}",
                         self.address.host
@@ -168,7 +168,7 @@ impl Engine {
                 code if *code == 404 || going => PlatformError::NotFound {
                     platform: PLATFORM,
                     what: message,
-                    mend: "it may just have been removed or replaced; ask for the status".into(),
+                    hint: "it may just have been removed or replaced; ask for the status".into(),
                 },
                 _ => PlatformError::Failed {
                     platform: PLATFORM,
@@ -178,11 +178,11 @@ impl Engine {
             };
         }
         if let Way::Tls { tls, .. } = &self.address.way
-            && let Some(mend) = tls::mend(&error, &self.address, tls)
+            && let Some(hint) = tls::hint(&error, &self.address, tls)
         {
             return PlatformError::Unreachable {
                 platform: PLATFORM,
-                mend,
+                hint,
                 source: Some(Box::new(error)),
             };
         }
@@ -194,7 +194,7 @@ impl Engine {
         match kind {
             Some(io::ErrorKind::PermissionDenied) => PlatformError::Denied {
                 platform: PLATFORM,
-                mend: format!(
+                hint: format!(
                     "the bot may not open {}: add the bot's user to the group docker \
                      (`usermod -aG docker USER`) and start the bot anew",
                     self.address.host
@@ -217,7 +217,7 @@ impl Engine {
     fn unreachable(&self, error: Error) -> PlatformError {
         PlatformError::Unreachable {
             platform: PLATFORM,
-            mend: format!(
+            hint: format!(
                 "is the Docker daemon running? `systemctl status docker`. The bot looks at {}: \
                  set {} if it is elsewhere",
                 self.address.host, self.address.place

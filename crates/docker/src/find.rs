@@ -258,7 +258,7 @@ pub(super) async fn list(
 
 /// The error that tells what there is instead of the container looked for.
 async fn missing(engine: &Engine, target: &Target) -> Result<PlatformError, PlatformError> {
-    let (what, mend) = match target {
+    let (what, hint) = match target {
         Target::Compose {
             project, service, ..
         } => {
@@ -268,7 +268,7 @@ async fn missing(engine: &Engine, target: &Target) -> Result<PlatformError, Plat
             )
             .await?;
             let services = all.iter().filter_map(|one| label(one, SERVICE));
-            let mend = match names(services) {
+            let hint = match names(services) {
                 Some(names) => format!(
                     "the project {project} has: {names}. Name one of them in the catalogue, or \
                      start {service} with `docker compose up -d {service}`"
@@ -279,7 +279,7 @@ async fn missing(engine: &Engine, target: &Target) -> Result<PlatformError, Plat
                 ),
             };
             let labels = format!("{PROJECT}={project} and {SERVICE}={service}");
-            (format!("a container with the labels {labels}"), mend)
+            (format!("a container with the labels {labels}"), hint)
         }
         Target::Container { name, .. }
         | Target::Swarm { service: name, .. }
@@ -292,14 +292,14 @@ async fn missing(engine: &Engine, target: &Target) -> Result<PlatformError, Plat
                 .collect();
             let there = names(all.iter().map(|one| one.name.as_str()));
             let there = there.unwrap_or_else(|| "no containers at all".to_owned());
-            let mend = format!("there are: {there}. Mend the container's name in the catalogue");
-            (format!("the container {name}"), mend)
+            let hint = format!("there are: {there}. Mend the container's name in the catalogue");
+            (format!("the container {name}"), hint)
         }
     };
     Ok(PlatformError::NotFound {
         platform: PLATFORM,
         what,
-        mend,
+        hint,
     })
 }
 

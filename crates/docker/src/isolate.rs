@@ -7,29 +7,29 @@ use super::PLATFORM;
 use super::container;
 use super::engine::{ACT, ASK, Engine};
 use super::recipe::PLAIN;
-use super::ties::{Place, is_joined};
+use super::attachments::{Place, is_joined};
 use super::{find, wait};
-use treasury_domain::service::{Service, ServiceStatus, Tie};
+use treasury_domain::service::{Service, ServiceStatus, Attachment};
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
 /// Cuts the ties that still hold.
 pub(super) async fn isolate(
     engine: &Engine,
     service: &Service,
-    ties: &[Tie],
+    attachments: &[Attachment],
     progress: &ProgressSink,
 ) -> Result<ServiceStatus, PlatformError> {
-    let total = ties.len() as u32;
-    for (done, tie) in (0..).zip(ties) {
-        let place = place(tie)?;
-        let line = match find::inspect(engine, &tie.id).await? {
-            None => format!("{}: is gone", tie.replica),
+    let total = attachments.len() as u32;
+    for (done, attachment) in (0..).zip(attachments) {
+        let place = place(attachment)?;
+        let line = match find::inspect(engine, &attachment.id).await? {
+            None => format!("{}: is gone", attachment.replica),
             Some(facts) if !is_joined(&facts, &place) => {
-                format!("{}: is not in {} any more", tie.replica, tie.to)
+                format!("{}: is not in {} any more", attachment.replica, attachment.to)
             }
             Some(_) => {
-                cut(engine, tie, &place).await?;
-                format!("{}: cut off from {}", tie.replica, tie.to)
+                cut(engine, attachment, &place).await?;
+                format!("{}: cut off from {}", attachment.replica, attachment.to)
             }
         };
         progress.report(done + 1, total, line);
@@ -37,18 +37,18 @@ pub(super) async fn isolate(
     find::status(engine, service).await
 }
 
-async fn cut(engine: &Engine, tie: &Tie, place: &Place) -> Result<(), PlatformError> {
+async fn cut(engine: &Engine, attachment: &Attachment, place: &Place) -> Result<(), PlatformError> {
     let network = place.network_id.as_deref().unwrap_or(&place.network);
     let request = NetworkDisconnectRequest {
-        container: tie.id.clone(),
+        container: attachment.id.clone(),
         force: Some(false),
     };
     let call = engine.client()?.disconnect_network(network, request);
-    let what = format!("the cut of {} from {}", tie.replica, tie.to);
+    let what = format!("the cut of {} from {}", attachment.replica, attachment.to);
     match engine.call(&what, ACT, call).await {
         Ok(()) => Ok(()),
         // Somebody else was faster, or the engine did it without an answer in time.
-        Err(error) => match find::inspect(engine, &tie.id).await? {
+        Err(error) => match find::inspect(engine, &attachment.id).await? {
             Some(facts) if is_joined(&facts, place) => Err(error),
             _ => Ok(()),
         },
@@ -59,23 +59,23 @@ async fn cut(engine: &Engine, tie: &Tie, place: &Place) -> Result<(), PlatformEr
 pub(super) async fn release(
     engine: &Engine,
     service: &Service,
-    ties: &[Tie],
+    attachments: &[Attachment],
     progress: &ProgressSink,
 ) -> Result<ServiceStatus, PlatformError> {
-    let total = ties.len() as u32;
+    let total = attachments.len() as u32;
     let mut failed = Vec::new();
-    for (done, tie) in (0..).zip(ties) {
-        let name = &tie.replica;
-        let place = place(tie)?;
-        let line = match find::inspect(engine, &tie.id).await? {
-            None => format!("{name}: is gone, so {} is left out", tie.to),
+    for (done, attachment) in (0..).zip(attachments) {
+        let name = &attachment.replica;
+        let place = place(attachment)?;
+        let line = match find::inspect(engine, &attachment.id).await? {
+            None => format!("{name}: is gone, so {} is left out", attachment.to),
             Some(facts) if is_joined(&facts, &place) => {
-                format!("{name}: is in {} already", tie.to)
+                format!("{name}: is in {} already", attachment.to)
             }
-            Some(_) => match join(engine, tie, &place).await {
-                Ok(new) => format!("{name}: joined to {} again{new}", tie.to),
+            Some(_) => match join(engine, attachment, &place).await {
+                Ok(new) => format!("{name}: joined to {} again{new}", attachment.to),
                 Err(error) => {
-                    let line = format!("{name}: not joined to {}: {error}", tie.to);
+                    let line = format!("{name}: not joined to {}: {error}", attachment.to);
                     failed.push(error);
                     line
                 }
@@ -88,15 +88,15 @@ pub(super) async fn release(
 }
 
 /// Joins a container again and returns what is not as before, to be put behind a sentence.
-async fn join(engine: &Engine, tie: &Tie, place: &Place) -> Result<String, PlatformError> {
-    let (network, note) = network(engine, tie, place).await?;
+async fn join(engine: &Engine, attachment: &Attachment, place: &Place) -> Result<String, PlatformError> {
+    let (network, note) = network(engine, attachment, place).await?;
     let plain = PLAIN.contains(&place.network.as_str());
     let asked = if plain {
         EndpointSettings::default()
     } else {
         with_addresses(place)
     };
-    let joined = container::connect(engine, &tie.id, &network, asked).await;
+    let joined = container::connect(engine, &attachment.id, &network, asked).await;
     if let Err(error) = joined {
         let fixed = place.endpoint.ipam_config.is_some();
         let had = place.ipv4.is_some() || place.ipv6.is_some();
@@ -112,9 +112,9 @@ async fn join(engine: &Engine, tie: &Tie, place: &Place) -> Result<String, Platf
             return Err(error);
         }
         let asked = place.endpoint.clone();
-        container::connect(engine, &tie.id, &network, asked).await?;
+        container::connect(engine, &attachment.id, &network, asked).await?;
     }
-    let facts = find::inspect(engine, &tie.id).await?;
+    let facts = find::inspect(engine, &attachment.id).await?;
     let (v4, v6) = facts.map_or((None, None), |facts| addresses(&facts, place, &network));
     let news: Vec<String> = [(&place.ipv4, v4), (&place.ipv6, v6)]
         .into_iter()
@@ -131,7 +131,7 @@ async fn join(engine: &Engine, tie: &Tie, place: &Place) -> Result<String, Platf
 /// The network to join, by its id; or the one that has its name now.
 async fn network(
     engine: &Engine,
-    tie: &Tie,
+    attachment: &Attachment,
     place: &Place,
 ) -> Result<(String, &'static str), PlatformError> {
     for (key, note) in [
@@ -149,8 +149,8 @@ async fn network(
     let network = &place.network;
     Err(PlatformError::NotFound {
         platform: PLATFORM,
-        what: tie.to.clone(),
-        mend: format!(
+        what: attachment.to.clone(),
+        hint: format!(
             "it was removed meanwhile: make it with `docker compose up --no-start` (or `docker \
              network create {network}`) and release again"
         ),
@@ -192,12 +192,12 @@ fn addresses(
     })
 }
 
-fn place(tie: &Tie) -> Result<Place, PlatformError> {
-    serde_json::from_value(tie.detail.clone()).map_err(|error| PlatformError::Failed {
+fn place(attachment: &Attachment) -> Result<Place, PlatformError> {
+    serde_json::from_value(attachment.detail.clone()).map_err(|error| PlatformError::Failed {
         platform: PLATFORM,
         message: format!(
             "the record of {} of {} can't be read: {error}",
-            tie.to, tie.replica
+            attachment.to, attachment.replica
         ),
         source: Some(Box::new(error)),
     })

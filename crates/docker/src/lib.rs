@@ -2,10 +2,10 @@
 //!
 //! - `engine`: the line to the engine, time limits, errors; `address`, `tls`: where it is, who it is
 //! - `find`: from a service to containers and replicas; `wait`: until they are well
-//! - `restart`, `fate`; `scale`, `recipe`: changes
+//! - `restart`, `outcome`; `scale`, `recipe`: changes
 //! - `versions`, `deploy`, `successor`: another image; `image`, `container`: what it takes
 //! - `logs`, `stats`, `events`: looking on
-//! - `ties`, `isolate`, `evidence`: a service that is cut off and examined
+//! - `attachments`, `isolate`, `evidence`: a service that is cut off and examined
 //! - `swarm`: services of a Swarm, whose containers are Swarm's to change
 
 mod address;
@@ -15,7 +15,7 @@ mod discover;
 mod engine;
 mod events;
 mod evidence;
-mod fate;
+mod outcome;
 mod find;
 mod image;
 mod isolate;
@@ -26,7 +26,7 @@ mod scale;
 mod stats;
 mod successor;
 mod swarm;
-mod ties;
+mod attachments;
 mod tls;
 mod versions;
 mod wait;
@@ -37,8 +37,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use treasury_domain::service::{
-    Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service,
-    ServiceStats, ServiceStatus, Target, Tie, Version,
+    Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaOutcome, ReplicaMark, Service,
+    ServiceStats, ServiceStatus, Target, Attachment, Version,
 };
 use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
 pub use address::{EngineConfig, Identity, Tls};
@@ -145,16 +145,16 @@ impl Platform for Docker {
         restart::restart(&self.engine, service, only, patience, progress).await
     }
 
-    async fn restart_fate(
+    async fn restart_outcome(
         &self,
         service: &Service,
         marks: &[ReplicaMark],
         intent: &Intent,
-    ) -> Result<Vec<ReplicaFate>, PlatformError> {
+    ) -> Result<Vec<ReplicaOutcome>, PlatformError> {
         if let Some(swarm) = self.swarm(service) {
-            return swarm::fate(swarm, marks, intent).await;
+            return swarm::outcome(swarm, marks, intent).await;
         }
-        fate::restart_fate(&self.engine, marks, intent.since).await
+        outcome::restart_outcome(&self.engine, marks, intent.since).await
     }
 
     async fn scalable(&self, service: &Service, replicas: u32) -> Result<(), PlatformError> {
@@ -212,11 +212,11 @@ impl Platform for Docker {
         .await
     }
 
-    async fn ties(&self, service: &Service) -> Result<Vec<Tie>, PlatformError> {
+    async fn attachments(&self, service: &Service) -> Result<Vec<Attachment>, PlatformError> {
         if let Some(swarm) = self.swarm(service) {
             return Err(swarm::no_isolation(swarm));
         }
-        ties::ties(&self.engine, service).await
+        attachments::attachments(&self.engine, service).await
     }
 
     async fn evidence(&self, service: &Service) -> Result<Vec<Evidence>, PlatformError> {
@@ -229,24 +229,24 @@ impl Platform for Docker {
     async fn isolate(
         &self,
         service: &Service,
-        ties: &[Tie],
+        attachments: &[Attachment],
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
         if let Some(swarm) = self.swarm(service) {
             return Err(swarm::no_isolation(swarm));
         }
-        isolate::isolate(&self.engine, service, ties, progress).await
+        isolate::isolate(&self.engine, service, attachments, progress).await
     }
 
     async fn release(
         &self,
         service: &Service,
-        ties: &[Tie],
+        attachments: &[Attachment],
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
         if let Some(swarm) = self.swarm(service) {
             return Err(swarm::no_isolation(swarm));
         }
-        isolate::release(&self.engine, service, ties, progress).await
+        isolate::release(&self.engine, service, attachments, progress).await
     }
 }

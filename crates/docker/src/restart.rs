@@ -33,7 +33,7 @@ pub(super) async fn restart(
         return Err(PlatformError::NotFound {
             platform: PLATFORM,
             what: format!("the container {short} of {}", service.name),
-            mend: "it was removed or replaced meanwhile: ask for the status and restart anew"
+            hint: "it was removed or replaced meanwhile: ask for the status and restart anew"
                 .to_owned(),
         });
     }

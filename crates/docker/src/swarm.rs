@@ -19,7 +19,7 @@ mod versions;
 
 pub(super) use deploy::deploy;
 pub(super) use look::{events, logs, stats};
-pub(super) use restart::{fate, restart};
+pub(super) use restart::{outcome, restart};
 pub(super) use scale::{scalable, scale};
 pub(super) use versions::{deployable, versions};
 

@@ -97,7 +97,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 /// What a failed call over TLS means for the operator, if it is TLS that failed.
-pub(super) fn mend(
+pub(super) fn hint(
     error: &(dyn StdError + 'static),
     address: &Address,
     tls: &Tls,

@@ -474,7 +474,7 @@ impl From<&Replica> for ReplicaMark {
 /// What became of a replica that was to be restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum ReplicaFate {
+pub enum ReplicaOutcome {
     /// Its process started anew after the mark was taken.
     Restarted,
     /// The platform has been told and is at it.
@@ -502,7 +502,7 @@ pub struct Version {
 
 /// One join between a replica and the rest of the world, such as its membership of a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Tie {
+pub struct Attachment {
     /// The platform's identifier of the replica.
     pub id: String,
     /// Name of the replica.

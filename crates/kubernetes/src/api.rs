@@ -78,13 +78,13 @@ impl Line {
                     context: context.clone(),
                     ..KubeConfigOptions::default()
                 };
-                let mend = || match path {
+                let hint = || match path {
                     Some(path) => format!("look at the kubeconfig {}", path.display()),
                     None => "look at the kubeconfig".to_owned(),
                 };
-                let read = read.map_err(|error| unusable(&mend(), error))?;
+                let read = read.map_err(|error| unusable(&hint(), error))?;
                 let found = kube::Config::from_custom_kubeconfig(read, &options).await;
-                found.map_err(|error| unusable(&mend(), error))
+                found.map_err(|error| unusable(&hint(), error))
             }
             Server::Url { url, token } => {
                 let address = url
@@ -135,7 +135,7 @@ impl Line {
             Error::Auth(_) => {
                 return PlatformError::Denied {
                     platform: PLATFORM,
-                    mend: format!(
+                    hint: format!(
                         "the bot has no valid credentials for the cluster ({}): look at its \
                          kubeconfig or service account",
                         chain(&error)
@@ -145,7 +145,7 @@ impl Line {
             other if is_cut(other) => {
                 return PlatformError::Unreachable {
                     platform: PLATFORM,
-                    mend: format!("is the API server {} up? {}", self.place(), chain(&error)),
+                    hint: format!("is the API server {} up? {}", self.place(), chain(&error)),
                     source: Some(Box::new(error)),
                 };
             }
@@ -160,22 +160,22 @@ impl Line {
         match status.code {
             401 => PlatformError::Denied {
                 platform: PLATFORM,
-                mend: "the cluster does not know the bot (401): its token has expired or is of \
+                hint: "the cluster does not know the bot (401): its token has expired or is of \
                        another cluster. Mend its kubeconfig or service account"
                     .to_owned(),
             },
             403 => PlatformError::Denied {
                 platform: PLATFORM,
-                mend: forbidden::mend(&status.message),
+                hint: forbidden::hint(&status.message),
             },
             404 => PlatformError::NotFound {
                 platform: PLATFORM,
                 what: clipped(&status.message),
-                mend: "it may just have been removed or replaced; ask for the status".into(),
+                hint: "it may just have been removed or replaced; ask for the status".into(),
             },
             502..=504 => PlatformError::Unreachable {
                 platform: PLATFORM,
-                mend: format!(
+                hint: format!(
                     "the API server {} answers {}: {}",
                     self.place(),
                     status.code,
@@ -246,10 +246,10 @@ pub(super) fn if_there<T>(result: Result<T, Error>) -> Result<Option<T>, Error> 
     }
 }
 
-fn unusable(mend: &str, error: impl StdError + Send + Sync + 'static) -> PlatformError {
+fn unusable(hint: &str, error: impl StdError + Send + Sync + 'static) -> PlatformError {
     PlatformError::Unreachable {
         platform: PLATFORM,
-        mend: format!("{mend} ({})", chain(&error)),
+        hint: format!("{hint} ({})", chain(&error)),
         source: Some(Box::new(error)),
     }
 }

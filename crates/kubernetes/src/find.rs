@@ -304,7 +304,7 @@ async fn missing(line: &Line, place: Place<'_>, api: &Api<DynamicObject>) -> Pla
     if more > 0 {
         list.push_str(&format!(" and {more} more"));
     }
-    let mend = if list.is_empty() {
+    let hint = if list.is_empty() {
         format!("the namespace has no {kind}: mend `namespace` or `workload` in the catalogue")
     } else {
         format!("the namespace has: {list}. Name one of them in the catalogue")
@@ -312,7 +312,7 @@ async fn missing(line: &Line, place: Place<'_>, api: &Api<DynamicObject>) -> Pla
     PlatformError::NotFound {
         platform: PLATFORM,
         what: format!("the {kind} {} in namespace {}", place.name, place.namespace),
-        mend,
+        hint,
     }
 }
 

@@ -33,7 +33,7 @@ fn missing(message: &str) -> Option<Missing<'_>> {
 }
 
 /// What the operator can do about it.
-pub(super) fn mend(message: &str) -> String {
+pub(super) fn hint(message: &str) -> String {
     let Some(missing) = missing(message) else {
         // Not RBAC: an admission controller, a quota. Its words are all there is.
         let words: String = message.chars().take(500).collect();
@@ -72,7 +72,7 @@ mod tests {
         };
         assert_eq!(missing(words), Some(expected));
         assert_eq!(
-            mend(words),
+            hint(words),
             "system:serviceaccount:ops:treasury-bot may not patch deployments/scale (apps) in \
              namespace treasury. `treasury-bot rbac | kubectl apply -f -` grants what the bot needs"
         );
@@ -82,13 +82,13 @@ mod tests {
     fn a_refusal_for_the_whole_cluster_or_of_the_core_group_is_read_too() {
         let words = "pods is forbidden: User \"bot\" cannot list resource \"pods\" in API group \
                      \"\" at the cluster scope";
-        assert!(mend(words).starts_with("bot may not list pods in the whole cluster."));
+        assert!(hint(words).starts_with("bot may not list pods in the whole cluster."));
     }
 
     #[test]
     fn other_words_are_passed_on() {
         let words = "admission webhook \"policy\" denied the request: no tag latest";
         assert!(missing(words).is_none());
-        assert!(mend(words).starts_with(words));
+        assert!(hint(words).starts_with(words));
     }
 }

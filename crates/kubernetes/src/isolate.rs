@@ -8,9 +8,9 @@ use super::api::{Line, if_there};
 use super::edit::{edit, member, remove};
 use super::find::{self, Place, Seen};
 use super::pod;
-use super::ties::{self, ISOLATED, Join, NOWHERE, exclusion};
+use super::attachments::{self, ISOLATED, Join, NOWHERE, exclusion};
 use super::workload::named;
-use treasury_domain::service::Tie;
+use treasury_domain::service::Attachment;
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
 /// By what our policies are known.
@@ -20,7 +20,7 @@ const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub(super) async fn isolate(
     line: &Line,
     place: Place<'_>,
-    ties: &[Tie],
+    attachments: &[Attachment],
     progress: &ProgressSink,
 ) -> Result<Seen, PlatformError> {
     let seen = find::look(line, place).await?;
@@ -34,14 +34,14 @@ pub(super) async fn isolate(
             progress.report(0, 1, format!("{name} is gone meanwhile"));
         }
     }
-    let total = ties.len() as u32;
-    for (done, tie) in (0..).zip(ties) {
-        progress.report(done, total, format!("cutting {}", tie.to));
-        match ties::read(tie)? {
+    let total = attachments.len() as u32;
+    for (done, attachment) in (0..).zip(attachments) {
+        progress.report(done, total, format!("cutting {}", attachment.to));
+        match attachments::read(attachment)? {
             Join::Pod { .. } => {}
             Join::Open { policy, selector } => forbid(line, place, &policy, &selector).await?,
             Join::Allowed { policy, .. } => {
-                let api = find::objects(line, place, &ties::network_policy()).await?;
+                let api = find::objects(line, place, &attachments::network_policy()).await?;
                 let change = edit(line, &api, &policy, |object| {
                     exclude(object);
                     Ok(())
@@ -49,7 +49,7 @@ pub(super) async fn isolate(
                 there(change.await, &policy, progress)?;
             }
             Join::Endpoint { service } => {
-                let api = find::objects(line, place, &ties::service()).await?;
+                let api = find::objects(line, place, &attachments::service()).await?;
                 let change = edit(line, &api, &service, |object| {
                     *member(object, &["spec", "selector", NOWHERE]) = "true".into();
                     Ok(())
@@ -58,8 +58,8 @@ pub(super) async fn isolate(
             }
         }
     }
-    let around = ties::around(line, place).await?;
-    for shared in ties::shared(&seen, &around) {
+    let around = attachments::around(line, place).await?;
+    for shared in attachments::shared(&seen, &around) {
         let line = format!(
             "service {shared} leads to other workloads too: it was left, but these pods don't answer it"
         );
@@ -72,17 +72,17 @@ pub(super) async fn isolate(
 pub(super) async fn release(
     line: &Line,
     place: Place<'_>,
-    ties: &[Tie],
+    attachments: &[Attachment],
     progress: &ProgressSink,
 ) -> Result<Seen, PlatformError> {
     let seen = find::look(line, place).await?;
-    let total = ties.len() as u32;
-    for (done, tie) in (0..).zip(ties.iter().rev()) {
-        progress.report(done, total, format!("joining {}", tie.to));
-        match ties::read(tie)? {
+    let total = attachments.len() as u32;
+    for (done, attachment) in (0..).zip(attachments.iter().rev()) {
+        progress.report(done, total, format!("joining {}", attachment.to));
+        match attachments::read(attachment)? {
             Join::Pod { name } => {
                 // One that is not there is told; its successor is joined below.
-                if seen.pods.iter().all(|pod| pod::uid(pod) != tie.id) {
+                if seen.pods.iter().all(|pod| pod::uid(pod) != attachment.id) {
                     progress.report(done, total, format!("{name} is gone: left out"));
                 }
             }
@@ -91,7 +91,7 @@ pub(super) async fn release(
                 policy,
                 expressions,
             } => {
-                let api = find::objects(line, place, &ties::network_policy()).await?;
+                let api = find::objects(line, place, &attachments::network_policy()).await?;
                 let change = edit(line, &api, &policy, |object| {
                     include(object, expressions);
                     Ok(())
@@ -99,7 +99,7 @@ pub(super) async fn release(
                 there(change.await, &policy, progress)?;
             }
             Join::Endpoint { service } => {
-                let api = find::objects(line, place, &ties::service()).await?;
+                let api = find::objects(line, place, &attachments::service()).await?;
                 let change = edit(line, &api, &service, |object| {
                     remove(object, &["spec", "selector"], NOWHERE);
                     Ok(())
@@ -109,7 +109,7 @@ pub(super) async fn release(
         }
     }
     // Only with something cut by us is there a label to take off.
-    if !ties.is_empty() {
+    if !attachments.is_empty() {
         for pod in seen.pods.iter().filter(|pod| !pod::is_leaving(pod)) {
             let unlabel = |object: &mut Value| remove(object, &["metadata", "labels"], ISOLATED);
             edit_pod(line, place, pod::name(pod), pod::uid(pod), unlabel).await?;
@@ -166,7 +166,7 @@ async fn forbid(
     policy: &str,
     selector: &Value,
 ) -> Result<(), PlatformError> {
-    let resource = ties::network_policy();
+    let resource = attachments::network_policy();
     let api = find::objects(line, place, &resource).await?;
     let wanted = json!({
         "apiVersion": resource.api_version,
@@ -188,7 +188,7 @@ async fn forbid(
 
 /// Removes our policy, and only if it is ours.
 async fn allow(line: &Line, place: Place<'_>, policy: &str) -> Result<(), PlatformError> {
-    let api = find::objects(line, place, &ties::network_policy()).await?;
+    let api = find::objects(line, place, &attachments::network_policy()).await?;
     let call = async { if_there(api.get(policy).await) };
     let Some(found) = line.call(&format!("reading {policy}"), call).await? else {
         return Ok(());

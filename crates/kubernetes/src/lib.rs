@@ -6,7 +6,7 @@
 //! - `edit`: changing an object without overwriting others; `rollout`: following it to its end
 //! - `restart`, `scale`: changes; `versions`, `template`, `deploy`: another version
 //! - `logs`, `stats`, `events`: looking on
-//! - `ties`, `isolate`, `evidence`: a service that is cut off and examined
+//! - `attachments`, `isolate`, `evidence`: a service that is cut off and examined
 //! - `rbac`: the rights that all this takes
 
 mod api;
@@ -27,7 +27,7 @@ mod scale;
 mod stats;
 mod status;
 mod template;
-mod ties;
+mod attachments;
 mod versions;
 mod workload;
 
@@ -39,8 +39,8 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use treasury_domain::service::{
-    Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service,
-    ServiceStats, ServiceStatus, Tie, Version,
+    Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaOutcome, ReplicaMark, Service,
+    ServiceStats, ServiceStatus, Attachment, Version,
 };
 use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
 use api::Line;
@@ -172,14 +172,14 @@ impl Platform for Kubernetes {
         self.changed(place, Box::pin(change)).await
     }
 
-    async fn restart_fate(
+    async fn restart_outcome(
         &self,
         service: &Service,
         marks: &[ReplicaMark],
         intent: &Intent,
-    ) -> Result<Vec<ReplicaFate>, PlatformError> {
+    ) -> Result<Vec<ReplicaOutcome>, PlatformError> {
         let place = find::place(service)?;
-        restart::fate(&self.line, place, marks, intent).await
+        restart::outcome(&self.line, place, marks, intent).await
     }
 
     async fn scalable(&self, service: &Service, _replicas: u32) -> Result<(), PlatformError> {
@@ -232,8 +232,8 @@ impl Platform for Kubernetes {
         self.changed(place, Box::pin(change)).await
     }
 
-    async fn ties(&self, service: &Service) -> Result<Vec<Tie>, PlatformError> {
-        ties::ties(&self.line, find::place(service)?).await
+    async fn attachments(&self, service: &Service) -> Result<Vec<Attachment>, PlatformError> {
+        attachments::attachments(&self.line, find::place(service)?).await
     }
 
     async fn evidence(&self, service: &Service) -> Result<Vec<Evidence>, PlatformError> {
@@ -245,22 +245,22 @@ impl Platform for Kubernetes {
     async fn isolate(
         &self,
         service: &Service,
-        ties: &[Tie],
+        attachments: &[Attachment],
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
         let place = find::place(service)?;
-        let change = isolate::isolate(&self.line, place, ties, progress);
+        let change = isolate::isolate(&self.line, place, attachments, progress);
         self.changed(place, Box::pin(change)).await
     }
 
     async fn release(
         &self,
         service: &Service,
-        ties: &[Tie],
+        attachments: &[Attachment],
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
         let place = find::place(service)?;
-        let change = isolate::release(&self.line, place, ties, progress);
+        let change = isolate::release(&self.line, place, attachments, progress);
         self.changed(place, Box::pin(change)).await
     }
 }

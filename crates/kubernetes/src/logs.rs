@@ -117,7 +117,7 @@ fn container(
     Err(PlatformError::NotFound {
         platform: PLATFORM,
         what: format!("the container {asked} of {}", pod::name(pod)),
-        mend: format!("it has: {}", all.join(", ")),
+        hint: format!("it has: {}", all.join(", ")),
     })
 }
 

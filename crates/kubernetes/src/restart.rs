@@ -18,7 +18,7 @@ use super::find::{self, Place, Seen};
 use super::rollout::{self, Goal};
 use super::workload::{Workload, resource};
 use super::{PLATFORM, pod};
-use treasury_domain::service::{Intent, Patience, ReplicaFate, ReplicaMark};
+use treasury_domain::service::{Intent, Patience, ReplicaOutcome, ReplicaMark};
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
 /// The key of `kubectl rollout restart`.
@@ -138,7 +138,7 @@ async fn one_by_one(
                 id.chars().take(13).collect::<String>(),
                 place.name
             ),
-            mend: "it was removed or replaced meanwhile: ask for the status and restart anew"
+            hint: "it was removed or replaced meanwhile: ask for the status and restart anew"
                 .to_owned(),
         })
     });
@@ -201,34 +201,34 @@ async fn evict(
 }
 
 /// The fate of each mark, in their order.
-pub(super) async fn fate(
+pub(super) async fn outcome(
     line: &Line,
     place: Place<'_>,
     marks: &[ReplicaMark],
     intent: &Intent,
-) -> Result<Vec<ReplicaFate>, PlatformError> {
+) -> Result<Vec<ReplicaOutcome>, PlatformError> {
     match find::look(line, place).await {
-        Ok(seen) => Ok(fates(&seen, marks, intent)),
-        Err(PlatformError::NotFound { .. }) => Ok(vec![ReplicaFate::Gone; marks.len()]),
+        Ok(seen) => Ok(outcomes(&seen, marks, intent)),
+        Err(PlatformError::NotFound { .. }) => Ok(vec![ReplicaOutcome::Gone; marks.len()]),
         Err(error) => Err(error),
     }
 }
 
-fn fates(seen: &Seen, marks: &[ReplicaMark], intent: &Intent) -> Vec<ReplicaFate> {
+fn outcomes(seen: &Seen, marks: &[ReplicaMark], intent: &Intent) -> Vec<ReplicaOutcome> {
     let told = is_told(&seen.workload, intent);
     // What was given up has been told all the same: it is for the caller to hear why.
     let over = seen.workload.is_rolled_out() || rollout::is_given_up(&seen.workload);
-    let fate = |mark: &ReplicaMark| {
+    let outcome = |mark: &ReplicaMark| {
         let pod = seen.pods.iter().find(|pod| pod::uid(pod) == mark.id);
         match (told, pod) {
-            (false, None) => ReplicaFate::Gone,
-            (false, Some(pod)) if pod::is_leaving(pod) => ReplicaFate::UnderWay,
-            (false, Some(_)) => ReplicaFate::Untouched,
-            (true, Some(pod)) if !over && !pod::is_leaving(pod) => ReplicaFate::UnderWay,
-            (true, _) => ReplicaFate::Restarted,
+            (false, None) => ReplicaOutcome::Gone,
+            (false, Some(pod)) if pod::is_leaving(pod) => ReplicaOutcome::UnderWay,
+            (false, Some(_)) => ReplicaOutcome::Untouched,
+            (true, Some(pod)) if !over && !pod::is_leaving(pod) => ReplicaOutcome::UnderWay,
+            (true, _) => ReplicaOutcome::Restarted,
         }
     };
-    marks.iter().map(fate).collect()
+    marks.iter().map(outcome).collect()
 }
 
 #[cfg(test)]
@@ -306,22 +306,22 @@ mod tests {
     #[test]
     fn the_mark_tells_what_became_of_a_restart() {
         let early = "2026-11-27T09:00:00Z";
-        let fate = |object: &Value, pods: &[(&str, &str)]| {
-            fates(&seen(object.clone(), pods), &marks(), &intent())
+        let outcome = |object: &Value, pods: &[(&str, &str)]| {
+            outcomes(&seen(object.clone(), pods), &marks(), &intent())
         };
-        use ReplicaFate::{Gone, Restarted, UnderWay, Untouched};
+        use ReplicaOutcome::{Gone, Restarted, UnderWay, Untouched};
         let mut now = object();
-        assert_eq!(fate(&now, &[("a", early)]), [Untouched, Gone]);
+        assert_eq!(outcome(&now, &[("a", early)]), [Untouched, Gone]);
         mark(&mut now, &intent());
         now["metadata"]["generation"] = 2.into();
-        assert_eq!(fate(&now, &[("a", early)]), [UnderWay, Restarted]);
+        assert_eq!(outcome(&now, &[("a", early)]), [UnderWay, Restarted]);
         now["status"]["observedGeneration"] = 2.into();
-        assert_eq!(fate(&now, &[("c", early)]), [Restarted, Restarted]);
+        assert_eq!(outcome(&now, &[("c", early)]), [Restarted, Restarted]);
         now["status"]["updatedReplicas"] = 0.into();
-        assert_eq!(fate(&now, &[("a", early)]), [UnderWay, Restarted]);
+        assert_eq!(outcome(&now, &[("a", early)]), [UnderWay, Restarted]);
         now["status"]["conditions"] = json!([{"type": "Progressing", "status": "False",
                                               "reason": "ProgressDeadlineExceeded"}]);
-        assert_eq!(fate(&now, &[("a", early)]), [Restarted, Restarted]);
+        assert_eq!(outcome(&now, &[("a", early)]), [Restarted, Restarted]);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use treasury_domain::service::{
-    Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, Progress, ReplicaFate, ReplicaMark,
-    Service, ServiceStats, ServiceStatus, Tie, Version,
+    Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, Progress, ReplicaOutcome, ReplicaMark,
+    Service, ServiceStats, ServiceStatus, Attachment, Version,
 };
 
 /// Where a driver reports progress. Sending never waits: a full or closed channel drops the step,
@@ -72,7 +72,7 @@ pub trait Platform: Send + Sync {
     /// runs and is healthy. Stops at the first that does not recover. Returns the status after.
     /// Where nothing checks the health of the last one, it is only seen to run: the caller watches
     /// whether it stays up. The same intent again does not restart again where the platform keeps
-    /// marks; elsewhere the caller asks [`Self::restart_fate`] first.
+    /// marks; elsewhere the caller asks [`Self::restart_outcome`] first.
     async fn restart(
         &self,
         service: &Service,
@@ -84,12 +84,12 @@ pub trait Platform: Send + Sync {
 
     /// What became of these replicas since the marks were taken and the intent to restart them was
     /// recorded. Used after a crash.
-    async fn restart_fate(
+    async fn restart_outcome(
         &self,
         service: &Service,
         marks: &[ReplicaMark],
         intent: &Intent,
-    ) -> Result<Vec<ReplicaFate>, PlatformError>;
+    ) -> Result<Vec<ReplicaOutcome>, PlatformError>;
 
     /// Why this service can't be scaled to that number, if it can't; asked before anybody is asked
     /// to confirm.
@@ -153,7 +153,7 @@ pub trait Platform: Send + Sync {
 
     /// What joins the replicas to the rest of the world, to be recorded before [`Self::isolate`]
     /// cuts it. Nothing is joined: an empty list (the service is isolated).
-    async fn ties(&self, service: &Service) -> Result<Vec<Tie>, PlatformError> {
+    async fn attachments(&self, service: &Service) -> Result<Vec<Attachment>, PlatformError> {
         let _ = service;
         Err(self.cannot("isolate"))
     }
@@ -170,10 +170,10 @@ pub trait Platform: Send + Sync {
     async fn isolate(
         &self,
         service: &Service,
-        ties: &[Tie],
+        attachments: &[Attachment],
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
-        let _ = (service, ties, progress);
+        let _ = (service, attachments, progress);
         Err(self.cannot("isolate"))
     }
 
@@ -182,10 +182,10 @@ pub trait Platform: Send + Sync {
     async fn release(
         &self,
         service: &Service,
-        ties: &[Tie],
+        attachments: &[Attachment],
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
-        let _ = (service, ties, progress);
+        let _ = (service, attachments, progress);
         Err(self.cannot("release"))
     }
 
@@ -199,22 +199,22 @@ pub trait Platform: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum PlatformError {
     /// No such container, workload or service.
-    #[error("{what} was not found on {platform}: {mend}")]
+    #[error("{what} was not found on {platform}: {hint}")]
     NotFound {
         /// Name of the platform.
         platform: &'static str,
         /// What was looked for.
         what: String,
         /// What the operator can do.
-        mend: String,
+        hint: String,
     },
     /// The platform refused for lack of rights.
-    #[error("{platform} denied it: {mend}")]
+    #[error("{platform} denied it: {hint}")]
     Denied {
         /// Name of the platform.
         platform: &'static str,
         /// What the operator can do.
-        mend: String,
+        hint: String,
     },
     /// No answer in time. The effect is unknown.
     #[error("{platform} did not finish {what} within {} s", after.as_secs())]
@@ -227,12 +227,12 @@ pub enum PlatformError {
         after: Duration,
     },
     /// The platform could not be reached at all.
-    #[error("{platform} can't be reached: {mend}")]
+    #[error("{platform} can't be reached: {hint}")]
     Unreachable {
         /// Name of the platform.
         platform: &'static str,
         /// What the operator can do.
-        mend: String,
+        hint: String,
         /// The cause.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,

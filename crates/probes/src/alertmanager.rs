@@ -228,12 +228,12 @@ impl Alertmanager {
         })?;
         let sent = self.fetch.send(request, self.config.timeout).await;
         sent.map_err(|NoAnswer { kind, what }| {
-            let mend = match kind {
+            let hint = match kind {
                 Kind::Resolve => "correct [alertmanager] url, or mend DNS",
                 Kind::Tls => "mend its certificate",
                 _ => "is it running, and is [alertmanager] url right?",
             };
-            self.error(kind, &what, mend)
+            self.error(kind, &what, hint)
         })
     }
 
@@ -274,11 +274,11 @@ impl Alertmanager {
         }
     }
 
-    fn error(&self, kind: Kind, what: &str, mend: &str) -> ProbeError {
+    fn error(&self, kind: Kind, what: &str, hint: &str) -> ProbeError {
         ProbeError::new(
             kind,
             format!("Alertmanager at {} {what}", self.config.url),
-            mend,
+            hint,
         )
     }
 }

@@ -51,8 +51,8 @@ impl Default for Pages {
 impl Pages {
     /// What a page says of the requests.
     pub async fn counted(&self, page: &MetricsPage) -> Result<Counted, ProbeError> {
-        let error = |kind, what: &str, mend: &str| {
-            ProbeError::new(kind, format!("{} {what}", page.url), mend)
+        let error = |kind, what: &str, hint: &str| {
+            ProbeError::new(kind, format!("{} {what}", page.url), hint)
         };
         let request = Request::get(&page.url)
             .header("accept", "text/plain;version=0.0.4")
@@ -75,8 +75,8 @@ impl Pages {
                 Some(counter) => format!("holds no {counter} with a label for the status"),
                 None => "holds no counter of requests by status that is known".to_owned(),
             };
-            let mend = "name it: metrics_page = { url = …, counter = …, label = … }";
-            return Err(error(Kind::NotFound, &what, mend));
+            let hint = "name it: metrics_page = { url = …, counter = …, label = … }";
+            return Err(error(Kind::NotFound, &what, hint));
         }
         Ok(counted)
     }

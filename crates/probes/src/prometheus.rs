@@ -186,7 +186,7 @@ impl Prometheus {
         match self.fetch.send(request, self.config.timeout).await {
             Ok((status, body)) => self.answer(status, &body),
             Err(NoAnswer { kind, what }) => {
-                let mend = match kind {
+                let hint = match kind {
                     Kind::Resolve => "correct [prometheus] url, or mend DNS",
                     Kind::Tls => "mend its certificate",
                     Kind::Failed => "ask for fewer series or a shorter time",
@@ -195,7 +195,7 @@ impl Prometheus {
                     }
                     _ => "is it running, and is [prometheus] url right?",
                 };
-                Err(self.error(kind, &what, mend))
+                Err(self.error(kind, &what, hint))
             }
         }
     }
@@ -228,11 +228,11 @@ impl Prometheus {
         })
     }
 
-    fn error(&self, kind: Kind, what: &str, mend: &str) -> ProbeError {
+    fn error(&self, kind: Kind, what: &str, hint: &str) -> ProbeError {
         ProbeError::new(
             kind,
             format!("Prometheus at {}: {what}", self.config.url),
-            mend,
+            hint,
         )
     }
 }
@@ -351,7 +351,7 @@ mod tests {
             .query(QUERY, at(1))
             .await
             .unwrap_err();
-        assert!(error.mend.contains("unexpected x"), "{error}");
+        assert!(error.hint.contains("unexpected x"), "{error}");
         let gone = Prometheus::new(Config {
             url: "http://127.0.0.1:1".into(),
             token: None,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inbox::{ALIVE, oldest_good_heartbeat};
 use super::{Store, StoreError, Tx, moment};
-use treasury_domain::service::{Bounds, End, Intent, ReplicaMark, Tie, Version};
+use treasury_domain::service::{Bounds, End, Intent, ReplicaMark, Attachment, Version};
 use treasury_domain::{IncidentId, Outgoing, Person, ServiceName};
 
 /// All that is needed to do an action, to tell of it, and to find out later what became of it.
@@ -69,12 +69,12 @@ pub enum ActionKind {
     /// The replicas are cut off; what they are and say is kept before.
     Isolate {
         /// What is cut.
-        ties: Vec<Tie>,
+        attachments: Vec<Attachment>,
     },
     /// What was cut is joined again.
     Release {
         /// What is joined.
-        ties: Vec<Tie>,
+        attachments: Vec<Attachment>,
     },
     /// The query of a database's session is cancelled, or the session ended.
     Session {
@@ -190,7 +190,7 @@ impl Tx {
 impl Store {
     /// What was cut off from a service and not joined again since: the ties of all isolations after
     /// the last release that went well.
-    pub async fn ties_cut(&self, service: &ServiceName) -> Result<Vec<Tie>, StoreError> {
+    pub async fn attachments_cut(&self, service: &ServiceName) -> Result<Vec<Attachment>, StoreError> {
         // A quote within a text is escaped in JSON: only the kind itself is found.
         let rows: Vec<(String, Option<i64>)> = sqlx::query_as(
             "SELECT record, good FROM action WHERE service = $1 AND \
@@ -200,14 +200,14 @@ impl Store {
         .bind(service.to_string())
         .fetch_all(self.readers())
         .await?;
-        let mut cut: Vec<Tie> = Vec::new();
+        let mut cut: Vec<Attachment> = Vec::new();
         for (record, good) in rows {
             let record: ActionRecord = serde_json::from_str(&record)?;
             match record.what {
-                ActionKind::Isolate { ties } => {
-                    for tie in ties {
-                        if !cut.iter().any(|one| one.id == tie.id && one.to == tie.to) {
-                            cut.push(tie);
+                ActionKind::Isolate { attachments } => {
+                    for attachment in attachments {
+                        if !cut.iter().any(|one| one.id == attachment.id && one.to == attachment.to) {
+                            cut.push(attachment);
                         }
                     }
                 }

@@ -15,7 +15,7 @@ pub(super) use self::words::{intent_text, joined_to, outcome_failed, state_text,
 use self::words::{outcome_good, told, working};
 use super::worker::{Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, confirm, progress, with_content};
-use crate::domain::service::{ReplicaFate, ReplicaMark, Service, ServiceStatus, well_text};
+use crate::domain::service::{ReplicaOutcome, ReplicaMark, Service, ServiceStatus, well_text};
 use crate::domain::timeline::Draft;
 use crate::domain::{
     Audience, Content, Destination, EntryKind, Incident, Line, Message, Outgoing, Reply,
@@ -205,12 +205,12 @@ impl Bot {
             ActionKind::Deploy { version, .. } => {
                 platform.deploy(service, version, patience, sink).await
             }
-            ActionKind::Isolate { ties } => {
-                sink.report(0, ties.len() as u32, "keeping evidence");
+            ActionKind::Isolate { attachments } => {
+                sink.report(0, attachments.len() as u32, "keeping evidence");
                 evidence = Some(self.keep_evidence(row, service, platform).await);
-                platform.isolate(service, ties, sink).await
+                platform.isolate(service, attachments, sink).await
             }
-            ActionKind::Release { ties } => match platform.release(service, ties, sink).await {
+            ActionKind::Release { attachments } => match platform.release(service, attachments, sink).await {
                 Ok(status) => self.settle(service, platform, status, sink).await,
                 Err(error) => Err(error),
             },
@@ -272,17 +272,17 @@ impl Bot {
             Err(error) => {
                 let mut cause = error.to_string();
                 if let (PlatformError::Timeout { .. }, ActionKind::Restart) = (&error, &record.what)
-                    && let Ok(fates) = platform
-                        .restart_fate(service, &record.before, &row.intent())
+                    && let Ok(outcomes) = platform
+                        .restart_outcome(service, &record.before, &row.intent())
                         .await
                 {
-                    let restarted = fates
+                    let restarted = outcomes
                         .iter()
-                        .filter(|f| **f == ReplicaFate::Restarted)
+                        .filter(|f| **f == ReplicaOutcome::Restarted)
                         .count();
                     cause.push_str(&format!(
                         "; {restarted} of {} replicas were restarted",
-                        fates.len()
+                        outcomes.len()
                     ));
                 }
                 let after = platform.status(service).await.ok();

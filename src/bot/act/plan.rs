@@ -134,19 +134,19 @@ impl Bot {
             }
             Change::Isolate { .. } => {
                 let before = platform.status(service).await?;
-                let ties = platform.ties(service).await?;
-                if ties.is_empty() {
+                let attachments = platform.attachments(service).await?;
+                if attachments.is_empty() {
                     nothing = Some(" is cut off from everything already: nothing to do".to_owned());
                 }
-                (ActionKind::Isolate { ties }, before)
+                (ActionKind::Isolate { attachments }, before)
             }
             Change::Release { .. } => {
                 let before = platform.status(service).await?;
-                let ties = self.store().ties_cut(name).await?;
-                if ties.is_empty() {
+                let attachments = self.store().attachments_cut(name).await?;
+                if attachments.is_empty() {
                     nothing = Some(" is not cut off by this bot: nothing to do".to_owned());
                 }
-                (ActionKind::Release { ties }, before)
+                (ActionKind::Release { attachments }, before)
             }
         };
         Ok(Plan {

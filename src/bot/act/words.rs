@@ -7,7 +7,7 @@ use super::{Outcome, Plan};
 use crate::bot::Refusal;
 use crate::bot::worker::Ask;
 use crate::command::words::quote;
-use crate::domain::service::{End, Progress, Service, ServiceStatus, Tie, images, well_text};
+use crate::domain::service::{End, Progress, Service, ServiceStatus, Attachment, images, well_text};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Message, Part, Tone, duration};
 use crate::store::{ActionKind, ActionRecord, ActionRow};
@@ -227,19 +227,19 @@ pub(super) fn question(
                 },
             ),
         ),
-        ActionKind::Isolate { ties } => (
+        ActionKind::Isolate { attachments } => (
             line.text("Cut ").code(name).text(" off?"),
             format!("Isolate {name}"),
             format!(
                 "Its logs, description and processes are kept first; then it is cut off from {}. \
                  Its processes go on; its users will see errors",
-                joined_to(ties),
+                joined_to(attachments),
             ),
         ),
-        ActionKind::Release { ties } => (
+        ActionKind::Release { attachments } => (
             line.text("Join ").code(name).text(" again?"),
             format!("Release {name}"),
-            format!("It is joined as it was: {}", joined_to(ties)),
+            format!("It is joined as it was: {}", joined_to(attachments)),
         ),
         ActionKind::Restart | ActionKind::Session { .. } | ActionKind::Client { .. } => (
             line.text("Restart ").code(name).text("?"),
@@ -277,8 +277,8 @@ pub(super) fn question(
 }
 
 /// What ties lead to, each once: `network treasury_default`.
-pub(in crate::bot) fn joined_to(ties: &[Tie]) -> String {
-    let to: BTreeSet<&str> = ties.iter().map(|tie| tie.to.as_str()).collect();
+pub(in crate::bot) fn joined_to(attachments: &[Attachment]) -> String {
+    let to: BTreeSet<&str> = attachments.iter().map(|attachment| attachment.to.as_str()).collect();
     let shown: Vec<String> = to.iter().take(5).map(|to| cut(to, 80)).collect();
     match to.len().saturating_sub(shown.len()) {
         0 if to.is_empty() => "nothing".to_owned(),
@@ -437,17 +437,17 @@ pub(super) fn outcome_good(
                 format!("{done} {image}: {}", record.service),
             )
         }
-        ActionKind::Isolate { ties } => (
-            service().text(format!(" is cut off from {}", joined_to(ties))),
-            format!("cut {} off from {}", record.service, joined_to(ties)),
+        ActionKind::Isolate { attachments } => (
+            service().text(format!(" is cut off from {}", joined_to(attachments))),
+            format!("cut {} off from {}", record.service, joined_to(attachments)),
         ),
-        ActionKind::Release { ties } => (
+        ActionKind::Release { attachments } => (
             service().text(format!(
                 " is joined again to {}, {}",
-                joined_to(ties),
+                joined_to(attachments),
                 well_text(&after)
             )),
-            format!("joined {} again to {}", record.service, joined_to(ties)),
+            format!("joined {} again to {}", record.service, joined_to(attachments)),
         ),
         ActionKind::Bounds { former, wanted } => (
             service().text(format!(

@@ -144,9 +144,9 @@ impl Bot {
     /// The runbook for an alert: the one that is named, else the first whose trigger fits.
     fn runbook_for(&self, record: &AlertRecord) -> Option<String> {
         use crate::runbook::Trigger;
-        let shelf = &self.inner.shelf;
+        let library = &self.inner.library;
         let named = record.routed.runbook.as_deref();
-        if let Some(runbook) = named.and_then(|name| shelf.find(name)) {
+        if let Some(runbook) = named.and_then(|name| library.find(name)) {
             return Some(runbook.name.value.clone());
         }
         let labels = &record.tracked.alert.labels;
@@ -159,7 +159,7 @@ impl Bot {
             }
             Trigger::Keyword(_) => false,
         };
-        let found = shelf
+        let found = library
             .runbooks()
             .find(|runbook| runbook.triggers.iter().any(fits));
         found.map(|runbook| runbook.name.value.clone())

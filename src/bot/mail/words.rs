@@ -156,7 +156,7 @@ pub(super) fn dead(mail: &Mail, why: &str) -> Message {
         .text("E-mail to ")
         .code(&mail.to.address)
         .text(" was refused for good");
-    let (missed, mend) = match mail.purpose {
+    let (missed, hint) = match mail.purpose {
         Purpose::Ask => (
             "was not asked by e-mail to acknowledge",
             "the address in [[person]]",
@@ -171,7 +171,7 @@ pub(super) fn dead(mail: &Mail, why: &str) -> Message {
     Message::new(Tone::Warning, title)
         .text(format!("{who} {missed}: {}", mail.subject))
         .code(why)
-        .text(format!("Mend: {mend}, or from whom the server takes mail"))
+        .text(format!("Mend: {hint}, or from whom the server takes mail"))
 }
 
 /// Mails wait for long, or were given up.

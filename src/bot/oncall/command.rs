@@ -216,11 +216,11 @@ impl Bot {
 
     /// Whoever is on call has to be able to be mentioned, and to act.
     async fn may_be_on_call(&self, person: &Person) -> Result<(), Fault> {
-        let nobody = |why: &str, mend: &str| {
+        let nobody = |why: &str, hint: &str| {
             let line = Line::new()
                 .bold(&person.name)
                 .text(format!(" can't be on call: {why}. Nothing was changed"));
-            Fault::from(Refusal::new(line).detail(mend))
+            Fault::from(Refusal::new(line).detail(hint))
         };
         if !person.is_on_slack() {
             return Err(nobody(

@@ -26,7 +26,7 @@ struct Of {
 /// Which keys of which cache.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfKeys {
+struct KeysParams {
     /// The cache's name; needed only where there are several.
     #[serde(default)]
     cache: Option<String>,
@@ -37,7 +37,7 @@ struct OfKeys {
 /// Which client of which cache.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfClient {
+struct ClientParams {
     /// The cache's name; needed only where there are several.
     #[serde(default)]
     cache: Option<String>,
@@ -76,7 +76,7 @@ pub(super) fn entries() -> Vec<Entry> {
         probe("cache.memory", "The biggest keys of a sample", memory),
         probe("cache.clients", "Who is connected", clients),
         probe("cache.keys", "Keys that begin with a text", keys),
-        action::<OfClient, Closed>("cache.kill", "Closes the connection of a client"),
+        action::<ClientParams, Closed>("cache.kill", "Closes the connection of a client"),
     ]
 }
 
@@ -137,7 +137,7 @@ async fn summary(bot: Bot, of: Of) -> Result<(State, Message), Fault> {
             }
             let message = Message::new(Tone::Bad, title)
                 .text(format!("{}.", error.what))
-                .text(Line::new().bold("Mend").text(format!(": {}", error.mend)))
+                .text(Line::new().bold("Mend").text(format!(": {}", error.hint)))
                 .buttons(also);
             let state = State {
                 up: false,
@@ -350,7 +350,7 @@ fn client_row(client: &Client) -> String {
     )
 }
 
-async fn keys(bot: Bot, of: OfKeys) -> Result<(Keys, Message), Fault> {
+async fn keys(bot: Bot, of: KeysParams) -> Result<(Keys, Message), Fault> {
     let found = bot.catalogue().cache(of.cache.as_deref())?;
     let keys = found.probe.keys(&of.prefix).await?;
     let prefix = cut(&of.prefix, 80);

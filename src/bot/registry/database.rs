@@ -36,7 +36,7 @@ pub(in crate::bot) struct Of {
 /// Which session of which database.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfSession {
+struct SessionParams {
     /// The database's name; needed only where there are several.
     #[serde(default)]
     database: Option<String>,
@@ -75,8 +75,8 @@ pub(super) fn entries() -> Vec<Entry> {
         probe("db.slow", "The queries that take the most time", slow),
         probe("db.replication", "How far replicas are behind", replication),
         probe("db.size", "What takes the room on the disk", size),
-        action::<OfSession, Ended>("db.cancel", "Cancels the running query of a session"),
-        action::<OfSession, Ended>("db.terminate", "Ends a session"),
+        action::<SessionParams, Ended>("db.cancel", "Cancels the running query of a session"),
+        action::<SessionParams, Ended>("db.terminate", "Ends a session"),
     ]
 }
 
@@ -125,7 +125,7 @@ async fn summary(bot: Bot, of: Of) -> Result<(State, Message), Fault> {
             }
             let message = Message::new(Tone::Bad, title)
                 .text(format!("{}.", error.what))
-                .text(Line::new().bold("Mend").text(format!(": {}", error.mend)))
+                .text(Line::new().bold("Mend").text(format!(": {}", error.hint)))
                 .buttons(also);
             let state = State {
                 up: false,

@@ -9,7 +9,7 @@ use super::{Entry, action};
 /// What is wrong, and where.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfDeclare {
+struct DeclareParams {
     /// What is wrong, in one line.
     title: String,
     /// How bad: SEV1 (worst) to SEV4.
@@ -29,7 +29,7 @@ fn sev3() -> String {
 /// How bad.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfSeverity {
+struct SeverityParams {
     /// SEV1 (worst) to SEV4.
     #[schemars(extend("enum" = ["SEV1", "SEV2", "SEV3", "SEV4"]))]
     severity: String,
@@ -41,7 +41,7 @@ struct OfSeverity {
 /// What helped.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfStatus {
+struct StatusParams {
     /// What helped, or what it was.
     #[serde(default)]
     text: Option<String>,
@@ -53,7 +53,7 @@ struct OfStatus {
 /// What is noted.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfNote {
+struct NoteParams {
     /// The note.
     text: String,
     /// The incident; that of the run, or the only open one, when left out.
@@ -64,7 +64,7 @@ struct OfNote {
 /// What is said.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfMessage {
+struct MessageParams {
     /// The text.
     text: String,
     /// The incident in whose room it is said; that of the run, or the only open one, when left out.
@@ -75,7 +75,7 @@ struct OfMessage {
 /// What is mailed, and to whom.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfEmail {
+struct EmailParams {
     /// The text.
     text: String,
     /// `stakeholders`, or user ids or addresses that the configuration lists.
@@ -101,19 +101,19 @@ struct Written {
 
 pub(super) fn entries() -> Vec<Entry> {
     vec![
-        action::<OfDeclare, Written>(
+        action::<DeclareParams, Written>(
             "incident.declare",
             "Declares an incident and opens a place to work on it",
         ),
-        action::<OfSeverity, Written>("incident.severity", "Changes how bad an incident is"),
-        action::<OfStatus, Written>("incident.mitigate", "Says that it no longer hurts"),
-        action::<OfStatus, Written>("incident.resolve", "Says that the cause is gone"),
-        action::<OfNote, Written>("incident.note", "Writes a note on an incident's timeline"),
-        action::<OfMessage, Written>(
+        action::<SeverityParams, Written>("incident.severity", "Changes how bad an incident is"),
+        action::<StatusParams, Written>("incident.mitigate", "Says that it no longer hurts"),
+        action::<StatusParams, Written>("incident.resolve", "Says that the cause is gone"),
+        action::<NoteParams, Written>("incident.note", "Writes a note on an incident's timeline"),
+        action::<MessageParams, Written>(
             "notify.incident",
             "Says something in the room of an incident, without a note on its timeline",
         ),
-        action::<OfEmail, Written>(
+        action::<EmailParams, Written>(
             "notify.email",
             "Mails something about an incident to stakeholders, or to others whom the configuration lists",
         ),

@@ -195,7 +195,7 @@ pub(in crate::bot) mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::bot::{Access, Catalogue, Settings, Shelf};
+    use crate::bot::{Access, Catalogue, Settings, Library};
     use crate::domain::ServiceName;
     use crate::domain::service::{Patience, PlatformKey, Service, Target};
     use crate::platform::Platform;
@@ -245,8 +245,8 @@ pub(in crate::bot) mod tests {
             public_url: None,
         };
         let store = Store::open(&url, Use::Visit).await.unwrap();
-        let (shelf, shutdown) = (Shelf::open(None, None).unwrap(), CancellationToken::new());
-        Bot::new(store, settings, catalogue, shelf, Http::new(), shutdown)
+        let (library, shutdown) = (Library::open(None, None).unwrap(), CancellationToken::new());
+        Bot::new(store, settings, catalogue, library, Http::new(), shutdown)
     }
 
     #[test]

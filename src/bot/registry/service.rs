@@ -24,7 +24,7 @@ struct Of {
 /// Which log lines.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfLogs {
+struct LogsParams {
     /// The service.
     #[schemars(extend("format" = "service"))]
     service: String,
@@ -53,7 +53,7 @@ fn thirty() -> usize {
 /// Which events.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfEvents {
+struct EventsParams {
     /// The service.
     #[schemars(extend("format" = "service"))]
     service: String,
@@ -69,7 +69,7 @@ fn an_hour() -> Human {
 /// How many replicas.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfScale {
+struct ScaleParams {
     /// The service.
     #[schemars(extend("format" = "service"))]
     service: String,
@@ -80,7 +80,7 @@ struct OfScale {
 /// Which image.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfDeploy {
+struct DeployParams {
     /// The service.
     #[schemars(extend("format" = "service"))]
     service: String,
@@ -201,7 +201,7 @@ struct Deployed {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Isolated {
     /// How many joins were cut.
-    ties: usize,
+    attachments: usize,
     /// How many pieces of evidence were kept before.
     evidence: usize,
     /// All replicas go on running.
@@ -218,7 +218,7 @@ struct Isolated {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Released {
     /// How many joins were made again.
-    ties: usize,
+    attachments: usize,
     /// It has replicas and all are well.
     well: bool,
     /// How many replicas are well.
@@ -243,7 +243,7 @@ pub(super) fn entries() -> Vec<Entry> {
             "service.restart",
             "Restarts the replicas of a service, one after another",
         ),
-        action::<OfScale, After>(
+        action::<ScaleParams, After>(
             "service.scale",
             "Changes the number of replicas of a service",
         ),
@@ -252,7 +252,7 @@ pub(super) fn entries() -> Vec<Entry> {
             "The versions that a service runs and ran",
             versions,
         ),
-        action::<OfDeploy, Deployed>(
+        action::<DeployParams, Deployed>(
             "service.deploy",
             "Brings a service to another image, one replica after another",
         ),
@@ -277,7 +277,7 @@ async fn status(bot: Bot, of: Of) -> Result<(State, Message), Fault> {
         .find(&of.service, |near| format!("status {near}"))?;
     let status = platform.status(service).await?;
     let mut message = one_status(service, &status, bot.store().now());
-    let cut = bot.store().ties_cut(&service.name).await?;
+    let cut = bot.store().attachments_cut(&service.name).await?;
     if !cut.is_empty() {
         let line = Line::new()
             .text(format!("🚧 Cut off from {}: ", joined_to(&cut)))
@@ -324,7 +324,7 @@ async fn versions(bot: Bot, of: Of) -> Result<(Versions, Message), Fault> {
     Ok((result, message))
 }
 
-async fn logs(bot: Bot, of: OfLogs) -> Result<(Lines, Message), Fault> {
+async fn logs(bot: Bot, of: LogsParams) -> Result<(Lines, Message), Fault> {
     let (service, platform) = bot
         .catalogue()
         .find(&of.service, |near| format!("logs {near}"))?;
@@ -375,7 +375,7 @@ async fn stats(bot: Bot, of: Of) -> Result<(Stats, Message), Fault> {
     Ok((result, message))
 }
 
-async fn events(bot: Bot, of: OfEvents) -> Result<(Events, Message), Fault> {
+async fn events(bot: Bot, of: EventsParams) -> Result<(Events, Message), Fault> {
     let (service, platform) = bot
         .catalogue()
         .find(&of.service, |near| format!("events {near}"))?;

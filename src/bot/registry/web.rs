@@ -20,7 +20,7 @@ struct Of {
 /// Which addresses.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct OfService {
+struct ServiceParams {
     /// The service whose addresses are meant; all services when left out.
     #[serde(default)]
     #[schemars(extend("format" = "service"))]
@@ -67,7 +67,7 @@ async fn check(bot: Bot, of: Of) -> Result<(WebCheck, Message), Fault> {
     Ok((found, message))
 }
 
-async fn check_service(bot: Bot, of: OfService) -> Result<(WebSet, Message), Fault> {
+async fn check_service(bot: Bot, of: ServiceParams) -> Result<(WebSet, Message), Fault> {
     let catalogue = bot.catalogue();
     let services = match &of.service {
         Some(name) => vec![catalogue.find(name, |near| format!("check {near}"))?.0],

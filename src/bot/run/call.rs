@@ -191,14 +191,14 @@ pub(in crate::bot) fn result_of(record: &ActionRecord, acted: &Acted) -> Value {
             "image": version.image,
             "former": former.as_ref().map(|former| &former.image),
         }),
-        ActionKind::Isolate { ties } => json!({
-            "ties": ties.len(),
+        ActionKind::Isolate { attachments } => json!({
+            "attachments": attachments.len(),
             "evidence": match &acted.evidence {
                 Some(Ok((_, count))) => *count,
                 _ => 0,
             },
         }),
-        ActionKind::Release { ties } => json!({"ties": ties.len()}),
+        ActionKind::Release { attachments } => json!({"attachments": attachments.len()}),
     };
     result["well"] = after.is_some_and(ServiceStatus::is_well).into();
     result["well_replicas"] = after.map_or(0, ServiceStatus::well).into();

@@ -118,19 +118,19 @@ impl Bot {
     }
 
     fn runbook_list(&self) -> Message {
-        let shelf = &self.inner.shelf;
+        let library = &self.inner.library;
         let mut message = Message::new(
             Tone::Plain,
-            Line::new().text(format!("{} runbooks", shelf.runbooks().count())),
+            Line::new().text(format!("{} runbooks", library.runbooks().count())),
         );
-        for runbook in shelf.runbooks() {
+        for runbook in library.runbooks() {
             message = message.text(
                 Line::new()
                     .code(&runbook.name.value)
                     .text(format!(" {}", runbook.summary)),
             );
         }
-        let broken: Vec<String> = shelf
+        let broken: Vec<String> = library
             .problems()
             .iter()
             .filter(|problem| problem.is_error())
@@ -157,10 +157,10 @@ impl Bot {
 
     fn runbook_show(&self, name: &str) -> Result<Message, Refusal> {
         let runbook = self.find_runbook(name, "runbook show")?;
-        let shelf = &self.inner.shelf;
+        let library = &self.inner.library;
         let mut message = Message::new(Tone::Plain, Line::new().bold(&runbook.title))
             .text(runbook.summary.clone());
-        let lines: Vec<String> = show::outline(runbook, shelf.vocabulary())
+        let lines: Vec<String> = show::outline(runbook, library.vocabulary())
             .into_iter()
             .map(|(number, text)| format!("{number} {text}"))
             .collect();
@@ -176,11 +176,11 @@ impl Bot {
     }
 
     fn find_runbook(&self, name: &str, verb: &str) -> Result<&Runbook, Refusal> {
-        let shelf = &self.inner.shelf;
-        if let Some(runbook) = shelf.find(name) {
+        let library = &self.inner.library;
+        if let Some(runbook) = library.find(name) {
             return Ok(runbook);
         }
-        let broken = shelf
+        let broken = library
             .problems()
             .iter()
             .find(|problem| problem.is_error() && problem.source.name.contains(name));
@@ -194,7 +194,7 @@ impl Bot {
             .detail(told.map(|told| told.to_string()).unwrap_or_default()));
         }
         let refusal = Refusal::new(Line::new().text("There is no runbook ").code(cut(name, 60)));
-        let names = shelf.runbooks().map(|runbook| runbook.name.value.as_str());
+        let names = library.runbooks().map(|runbook| runbook.name.value.as_str());
         Err(match nearest(name, names) {
             Some(near) => refusal.suggest(near.to_owned(), format!("{verb} {near}")),
             None => refusal.suggest("All runbooks", "runbook list"),
@@ -312,7 +312,7 @@ impl Bot {
     }
 
     fn named_runbook(&self, name: &str) -> Result<&Runbook, String> {
-        let found = self.inner.shelf.find(name);
+        let found = self.inner.library.find(name);
         found.ok_or_else(|| format!("there is no runbook {name}"))
     }
 

@@ -127,7 +127,7 @@ impl Bot {
             tracing::error!(run = id, "where a run is told can't be read");
             return;
         };
-        let vocabulary = self.inner.shelf.vocabulary();
+        let vocabulary = self.inner.library.vocabulary();
         let interrupted: Vec<String> = state
             .steps
             .iter()
@@ -431,7 +431,7 @@ impl Bot {
 
     /// Whose leave a step of this name needs, by the same policy as a typed command.
     fn leave_needed(&self, step: &str) -> Leave {
-        let callable = self.inner.shelf.vocabulary().callables.get(step);
+        let callable = self.inner.library.vocabulary().callables.get(step);
         let watched = policy::step_guarded(step);
         Leave {
             by: callable.map_or(Role::Commander, |callable| callable.needs),

@@ -12,7 +12,7 @@ mod call;
 mod command;
 mod drive;
 mod record;
-mod shelf;
+mod library;
 mod told;
 
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ use crate::runbook::engine::{Decision, Outcome, RunState, Start, Vote};
 use crate::runbook::{Runbook, Source};
 use crate::store::{ActionRecord, RunRow, Store, StoreError};
 
-pub use shelf::Shelf;
+pub use library::Library;
 
 /// What a run is told from outside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -33,7 +33,7 @@ pub(super) fn without_mention(text: &str, bot: Option<&str>) -> String {
 /// Decodes Slack's entities and references, mends what phones make of quotes and dashes, drops
 /// control characters, and cuts what is too long.
 pub(super) fn clean(text: &str) -> String {
-    let mut out = mend(&decode(text)).trim().to_owned();
+    let mut out = hint(&decode(text)).trim().to_owned();
     if let Some((end, _)) = out.char_indices().nth(MAX) {
         out.truncate(end);
         out.push_str(CUT);
@@ -108,7 +108,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Quotes and dashes as a keyboard has them.
-fn mend(text: &str) -> String {
+fn hint(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     let mut before = ' ';

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use self::channels::Channels;
 use self::pace::{Pace, Turn};
 
-use super::client::{ApiError, Client, backoff, mend};
+use super::client::{ApiError, Client, backoff, hint};
 use super::directory::People;
 use super::inbound::Reader;
 use crate::domain::Content;
@@ -199,7 +199,7 @@ impl Outbox {
             }
             Err(Failure::Api(ref error @ ApiError::Token(ref code))) => {
                 // Nothing is lost while somebody mends the token.
-                tracing::error!(key = parcel.outgoing.key, mend = mend(code), "{error}");
+                tracing::error!(key = parcel.outgoing.key, hint = hint(code), "{error}");
                 if gives_up(&parcel, now) {
                     self.dead(&parcel, &error.to_string()).await
                 } else {
@@ -243,7 +243,7 @@ impl Outbox {
         tracing::error!(
             key = parcel.outgoing.key,
             lane = parcel.outgoing.to.lane(),
-            mend = mend(why),
+            hint = hint(why),
             "a message can't be delivered and is given up: {why}"
         );
         self.store.outbox_dead(parcel.id, why).await

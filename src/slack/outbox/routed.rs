@@ -30,7 +30,7 @@ impl Outbox {
         tracing::warn!(
             channel = wanted,
             code,
-            mend = "invite the bot, or correct `channel` of the [[route]]",
+            hint = "invite the bot, or correct `channel` of the [[route]]",
             "a route's channel can't be posted to; the main one is used"
         );
         self.channels.lose(wanted, &code);

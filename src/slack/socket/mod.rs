@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::connection::{Connection, End, OpenError};
-use super::client::{Client, backoff, mend};
+use super::client::{Client, backoff, hint};
 use super::dispatch::Dispatch;
 
 /// Waits and limits. The default is for production; tests are in more of a hurry.
@@ -233,7 +233,7 @@ fn complain(shared: &Shared, code: &str) {
     shared.health.failed(code);
     tracing::error!(
         code,
-        mend = mend(code).unwrap_or("see the app's settings at api.slack.com/apps"),
+        hint = hint(code).unwrap_or("see the app's settings at api.slack.com/apps"),
         "Slack refuses Socket Mode; trying again every {} s",
         shared.times.hopeless.as_secs(),
     );

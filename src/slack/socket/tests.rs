@@ -21,7 +21,7 @@ async fn a_command_is_acknowledged_after_it_is_recorded_and_names_who_asks() {
         .await
         .unwrap();
     assert_eq!(receipt.error, None);
-    let request = bench.shelf.lock().unwrap()[0].clone();
+    let request = bench.library.lock().unwrap()[0].clone();
     assert_eq!(
         (request.text.as_str(), request.person.name.as_str()),
         ("restart frontend", "ana")

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bollard::query_parameters::KillContainerOptions;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use treasury_bot::domain::service::{Intent, Patience, ReplicaFate, ReplicaMark, Service};
+use treasury_bot::domain::service::{Intent, Patience, ReplicaOutcome, ReplicaMark, Service};
 use treasury_bot::platform::docker::Docker;
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
@@ -185,15 +185,15 @@ async fn a_restart_that_the_engine_goes_on_with_is_never_untouched() {
     let web = stack.service("web");
     let marks = marks(&stack.driver, &web).await;
     let since = Timestamp::now();
-    let fates = async || {
+    let outcomes = async || {
         stack
             .driver
-            .restart_fate(&web, &marks, &Intent::new("1", since))
+            .restart_outcome(&web, &marks, &Intent::new("1", since))
             .await
             .unwrap()
     };
     // Nothing yet.
-    assert_eq!(fates().await, [ReplicaFate::Untouched; 3]);
+    assert_eq!(outcomes().await, [ReplicaOutcome::Untouched; 3]);
 
     // The bot asks for a restart and dies while the process ignores the signal.
     let (driver, entry) = (Docker::new(None).unwrap(), web.clone());
@@ -214,8 +214,8 @@ async fn a_restart_that_the_engine_goes_on_with_is_never_untouched() {
     bot.abort();
     assert!(bot.await.unwrap_err().is_cancelled());
     stack.remove(&gone).await;
-    let [under_way, untouched] = [ReplicaFate::UnderWay, ReplicaFate::Untouched];
-    assert_eq!(fates().await, [under_way, untouched, ReplicaFate::Gone]);
+    let [under_way, untouched] = [ReplicaOutcome::UnderWay, ReplicaOutcome::Untouched];
+    assert_eq!(outcomes().await, [under_way, untouched, ReplicaOutcome::Gone]);
 
     // It gives in; the engine starts it again without the bot.
     let options = None::<KillContainerOptions>;
@@ -225,10 +225,10 @@ async fn a_restart_that_the_engine_goes_on_with_is_never_untouched() {
         .await
         .unwrap();
     let seen = eventually("the engine's start", async || {
-        let seen = fates().await[0];
-        assert_ne!(seen, ReplicaFate::Untouched);
-        (seen != ReplicaFate::UnderWay).then_some(seen)
+        let seen = outcomes().await[0];
+        assert_ne!(seen, ReplicaOutcome::Untouched);
+        (seen != ReplicaOutcome::UnderWay).then_some(seen)
     })
     .await;
-    assert_eq!(seen, ReplicaFate::Restarted);
+    assert_eq!(seen, ReplicaOutcome::Restarted);
 }

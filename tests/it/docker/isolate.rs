@@ -7,7 +7,7 @@ use bollard::models::{
     NetworkCreateRequest, NetworkingConfig,
 };
 use tokio::sync::mpsc;
-use treasury_bot::domain::service::Tie;
+use treasury_bot::domain::service::Attachment;
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
 use super::change::patience;
@@ -79,11 +79,11 @@ async fn address(stack: &Stack, id: &str, network: &str) -> Option<String> {
 }
 
 /// Releases the ties and returns what was told.
-async fn release(stack: &Stack, ties: &[Tie]) -> (Result<(), PlatformError>, Vec<String>) {
+async fn release(stack: &Stack, attachments: &[Attachment]) -> (Result<(), PlatformError>, Vec<String>) {
     let (sender, mut steps) = mpsc::channel(99);
     let sink = ProgressSink::new(sender);
     let web = stack.service("web");
-    let released = stack.driver.release(&web, ties, &sink).await.map(drop);
+    let released = stack.driver.release(&web, attachments, &sink).await.map(drop);
     drop(sink);
     let mut told = Vec::new();
     while let Some(step) = steps.recv().await {
@@ -120,10 +120,10 @@ async fn a_service_is_cut_off_and_comes_back_with_its_names_and_addresses() {
     }
 
     let web = stack.service("web");
-    let ties = stack.driver.ties(&web).await.unwrap();
-    let to: Vec<_> = ties
+    let attachments = stack.driver.attachments(&web).await.unwrap();
+    let to: Vec<_> = attachments
         .iter()
-        .map(|tie| (tie.id.as_str(), tie.to.clone()))
+        .map(|attachment| (attachment.id.as_str(), attachment.to.clone()))
         .collect();
     let network = |name: &str| format!("network {}", stack.network(name));
     let expected = [
@@ -133,14 +133,14 @@ async fn a_service_is_cut_off_and_comes_back_with_its_names_and_addresses() {
     ];
     assert_eq!(to, expected, "the network it was made in comes first");
     // They survive being written down.
-    let text = serde_json::to_string(&ties).unwrap();
-    let ties: Vec<Tie> = serde_json::from_str(&text).unwrap();
+    let text = serde_json::to_string(&attachments).unwrap();
+    let attachments: Vec<Attachment> = serde_json::from_str(&text).unwrap();
 
     let quiet = ProgressSink::none();
     for _ in 0..2 {
-        let cut = stack.driver.isolate(&web, &ties, &quiet).await.unwrap();
+        let cut = stack.driver.isolate(&web, &attachments, &quiet).await.unwrap();
         assert!(cut.is_well(), "the processes go on");
-        assert_eq!(stack.driver.ties(&web).await.unwrap(), []);
+        assert_eq!(stack.driver.attachments(&web).await.unwrap(), []);
     }
     for host in ["web", "web-alias", &asked, &given] {
         assert!(!reaches(&stack, &peer, host).await, "{host}");
@@ -166,9 +166,9 @@ async fn a_service_is_cut_off_and_comes_back_with_its_names_and_addresses() {
         .restart(&web, Some(&only), &intent(), soon, &quiet)
         .await
         .unwrap();
-    assert_eq!(stack.driver.ties(&web).await.unwrap(), []);
+    assert_eq!(stack.driver.attachments(&web).await.unwrap(), []);
 
-    let (released, told) = release(&stack, &ties).await;
+    let (released, told) = release(&stack, &attachments).await;
     released.unwrap();
     let first_told = format!(
         "{}: joined to {} again",
@@ -181,17 +181,17 @@ async fn a_service_is_cut_off_and_comes_back_with_its_names_and_addresses() {
     for host in ["web", "web-alias", &asked, &given] {
         assert!(reaches(&stack, &peer, host).await, "{host}");
     }
-    let names = |ties: &[Tie]| -> Vec<_> {
-        ties.iter()
-            .map(|tie| (tie.to.clone(), tie.detail["endpoint"]["Aliases"].clone()))
+    let names = |attachments: &[Attachment]| -> Vec<_> {
+        attachments.iter()
+            .map(|attachment| (attachment.to.clone(), attachment.detail["endpoint"]["Aliases"].clone()))
             .collect()
     };
-    let now = stack.driver.ties(&web).await.unwrap();
-    assert_eq!(names(&now), names(&ties));
-    let (again, told) = release(&stack, &ties).await;
+    let now = stack.driver.attachments(&web).await.unwrap();
+    assert_eq!(names(&now), names(&attachments));
+    let (again, told) = release(&stack, &attachments).await;
     again.unwrap();
     assert!(told.iter().all(|line| line.contains("already")), "{told:?}");
-    assert_eq!(stack.driver.ties(&web).await.unwrap(), now);
+    assert_eq!(stack.driver.attachments(&web).await.unwrap(), now);
 }
 
 #[tokio::test]
@@ -200,13 +200,13 @@ async fn an_address_that_can_not_be_asked_for_is_told_to_be_new() {
     let stack = Stack::new("moved").await;
     let id = stack.run("web", 1, OBEYS).await;
     let web = stack.service("web");
-    let ties = stack.driver.ties(&web).await.unwrap();
+    let attachments = stack.driver.attachments(&web).await.unwrap();
     let quiet = ProgressSink::none();
     let had = address(&stack, &id, "back").await.unwrap();
-    stack.driver.isolate(&web, &ties, &quiet).await.unwrap();
+    stack.driver.isolate(&web, &attachments, &quiet).await.unwrap();
     // Another one comes in meanwhile.
     stack.run("other", 1, OBEYS).await;
-    let (released, told) = release(&stack, &ties).await;
+    let (released, told) = release(&stack, &attachments).await;
     released.unwrap();
     let has = address(&stack, &id, "back").await.unwrap();
     let news = format!("its address is new: {has}, was {had}");
@@ -225,10 +225,10 @@ async fn what_is_gone_is_left_out_and_does_not_keep_the_others() {
     stack.join(&second, "front", "www").await;
     stack.join(&second, "fixed", "xxx").await;
     let web = stack.service("web");
-    let ties = stack.driver.ties(&web).await.unwrap();
-    assert_eq!(ties.len(), 4);
+    let attachments = stack.driver.attachments(&web).await.unwrap();
+    assert_eq!(attachments.len(), 4);
     let quiet = ProgressSink::none();
-    stack.driver.isolate(&web, &ties, &quiet).await.unwrap();
+    stack.driver.isolate(&web, &attachments, &quiet).await.unwrap();
     stack.remove(&first).await;
     let removed = stack.network("fixed");
     stack.client.remove_network(&removed).await.unwrap();
@@ -244,7 +244,7 @@ async fn what_is_gone_is_left_out_and_does_not_keep_the_others() {
     };
     stack.client.create_network(request).await.unwrap();
 
-    let (released, told) = release(&stack, &ties).await;
+    let (released, told) = release(&stack, &attachments).await;
     let error = released.unwrap_err().to_string();
     assert!(
         error.contains(&removed) && error.contains("docker network create"),
@@ -271,7 +271,7 @@ async fn a_network_that_is_not_its_own_is_refused_with_a_mend() {
     host.networking_config = None;
     host.host_config.as_mut().unwrap().network_mode = Some("host".into());
     stack.start(&stack.container("web", 1), host).await;
-    let error = stack.driver.ties(&stack.service("web")).await.unwrap_err();
+    let error = stack.driver.attachments(&stack.service("web")).await.unwrap_err();
     assert!(
         error.is_refusal() && error.to_string().contains("docker pause"),
         "{error}"

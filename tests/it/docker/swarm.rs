@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use treasury_bot::domain::service::{
-    Intent, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service, ServiceStatus, Target,
+    Intent, LogQuery, Logs, Patience, ReplicaOutcome, ReplicaMark, Service, ServiceStatus, Target,
 };
 use treasury_bot::domain::{EntryKind, Stream};
 use treasury_bot::platform::docker::Docker;
@@ -126,8 +126,8 @@ async fn a_service_is_looked_at_and_restarted_once_for_five_equal_intents() {
 
     let intent = Intent::new("7-1", Timestamp::now());
     let described = engine.described("web").await.spec.unwrap();
-    let untouched = driver.restart_fate(&web, &marks(&before), &intent).await;
-    assert_eq!(untouched.unwrap(), [ReplicaFate::Untouched; 2]);
+    let untouched = driver.restart_outcome(&web, &marks(&before), &intent).await;
+    assert_eq!(untouched.unwrap(), [ReplicaOutcome::Untouched; 2]);
     let (sender, mut steps) = mpsc::channel(999);
     let sink = ProgressSink::new(sender);
     let once = || driver.restart(&web, None, &intent, SOON, &sink);
@@ -145,8 +145,8 @@ async fn a_service_is_looked_at_and_restarted_once_for_five_equal_intents() {
             .all(|(a, b)| a.started_at < b.started_at),
         "{after:?}"
     );
-    let fate = driver.restart_fate(&web, &marks(&before), &intent).await;
-    assert_eq!(fate.unwrap(), [ReplicaFate::Restarted; 2]);
+    let outcome = driver.restart_outcome(&web, &marks(&before), &intent).await;
+    assert_eq!(outcome.unwrap(), [ReplicaOutcome::Restarted; 2]);
     drop(sink);
     let mut told = Vec::new();
     while let Some(step) = steps.recv().await {
@@ -228,7 +228,7 @@ async fn the_number_of_tasks_is_changed_and_what_can_not_be_is_refused() {
     assert_eq!(sampled.replicas[0].replica, status.replicas[0].name);
 
     for error in [
-        driver.ties(&agent).await.map(drop),
+        driver.attachments(&agent).await.map(drop),
         driver.isolate(&agent, &[], &none).await.map(drop),
         driver.release(&agent, &[], &none).await.map(drop),
     ] {

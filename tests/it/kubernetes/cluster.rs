@@ -232,7 +232,7 @@ impl Cluster {
     }
 
     /// Takes out all faults and gives back all rights.
-    pub fn mend(&self) {
+    pub fn hint(&self) {
         let mut state = self.shared.lock();
         state.faults.0.clear();
         state.rights.forbidden.clear();

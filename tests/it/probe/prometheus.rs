@@ -111,7 +111,7 @@ impl Terminal {
             store.clone(),
             plan.settings,
             plan.catalogue,
-            plan.shelf,
+            plan.library,
             Http::new(),
             CancellationToken::new(),
         );

@@ -149,7 +149,7 @@ async fn this_machine_is_refused_to_a_chat() {
     ] {
         let error = listed_elsewhere.check(url).await.expect_err(url);
         assert_eq!(error.kind, ProbeErrorKind::Denied, "{url}: {error}");
-        assert!(error.mend.contains("[check] hosts"), "{url}: {error}");
+        assert!(error.hint.contains("[check] hosts"), "{url}: {error}");
     }
     assert!(server.asked().is_empty(), "somebody came through");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use treasury_bot::app::{App, Plan, simulated};
-use treasury_bot::bot::{Access, AlertSettings, Catalogue, MailSettings, Named, Settings, Shelf};
+use treasury_bot::bot::{Access, AlertSettings, Catalogue, MailSettings, Named, Settings, Library};
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, Guarded, IncidentId, Stream};
 use treasury_bot::notify::SmtpConfig;
@@ -347,19 +347,19 @@ pub fn plan(
             public_url: scenery.public_url.clone(),
         },
         catalogue,
-        shelf: shelf(scenery),
+        library: library(scenery),
     }
 }
 
 /// The runbooks that come with the bot, and those of the scenery.
-fn shelf(scenery: &Scenery) -> Shelf {
+fn library(scenery: &Scenery) -> Library {
     let folder = tempfile::tempdir().unwrap();
     for text in &scenery.runbooks {
         let name = text.lines().next().unwrap().strip_prefix("name: ").unwrap();
         std::fs::write(folder.path().join(format!("{name}.yml")), text).unwrap();
     }
-    let shelf = Shelf::open(Some(folder.path()), None).unwrap();
-    let mistakes: Vec<String> = shelf
+    let library = Library::open(Some(folder.path()), None).unwrap();
+    let mistakes: Vec<String> = library
         .problems()
         .iter()
         .filter(|problem| problem.is_error())
@@ -371,7 +371,7 @@ fn shelf(scenery: &Scenery) -> Shelf {
         })
         .collect();
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
-    shelf
+    library
 }
 
 /// The words of a message without Slack's marks.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use treasury_bot::domain::service::{
-    Bounds, Intent, ReplicaFate, ReplicaMark, Service, WorkloadKind,
+    Bounds, Intent, ReplicaOutcome, ReplicaMark, Service, WorkloadKind,
 };
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
@@ -31,10 +31,10 @@ async fn five_equal_restarts_are_one_rollout_and_its_mark_tells_what_became_of_i
     let mut intent = Intent::new("7-1764237600000000", now());
     intent.step = Some("3/restart-web".to_owned());
     let untouched = driver
-        .restart_fate(&service, &before, &intent)
+        .restart_outcome(&service, &before, &intent)
         .await
         .unwrap();
-    assert_eq!(untouched, [ReplicaFate::Untouched; 2]);
+    assert_eq!(untouched, [ReplicaOutcome::Untouched; 2]);
 
     let quiet = ProgressSink::none();
     let all = (0..5).map(|_| driver.restart(&service, None, &intent, SOON, &quiet));
@@ -50,11 +50,11 @@ async fn five_equal_restarts_are_one_rollout_and_its_mark_tells_what_became_of_i
     );
     let step = "/spec/template/metadata/annotations/treasury-bot~1step";
     assert_eq!(text(&object, step), "3/restart-web");
-    let fates = driver
-        .restart_fate(&service, &before, &intent)
+    let outcomes = driver
+        .restart_outcome(&service, &before, &intent)
         .await
         .unwrap();
-    assert_eq!(fates, [ReplicaFate::Restarted; 2]);
+    assert_eq!(outcomes, [ReplicaOutcome::Restarted; 2]);
     let after = marks(&driver, &service).await;
     assert!(
         after
@@ -92,12 +92,12 @@ async fn given_the_bot_dies_after_the_patch_then_what_is_found_leads_to_no_secon
 
     let again = super::driver(&cluster).await;
     loop {
-        let fates = again
-            .restart_fate(&service, &before, &intent)
+        let outcomes = again
+            .restart_outcome(&service, &before, &intent)
             .await
             .unwrap();
-        assert!(!fates.contains(&ReplicaFate::Untouched), "{fates:?}");
-        if fates == [ReplicaFate::Restarted; 2] {
+        assert!(!outcomes.contains(&ReplicaOutcome::Untouched), "{outcomes:?}");
+        if outcomes == [ReplicaOutcome::Restarted; 2] {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -69,8 +69,8 @@ async fn an_isolated_service_is_joined_again_exactly_as_it_was() {
     let before = joins(&cluster);
     let quiet = ProgressSink::none();
 
-    let ties = driver.ties(&service).await.unwrap();
-    let to: Vec<&str> = ties.iter().map(|tie| tie.to.as_str()).collect();
+    let attachments = driver.attachments(&service).await.unwrap();
+    let to: Vec<&str> = attachments.iter().map(|attachment| attachment.to.as_str()).collect();
     assert_eq!(
         to,
         [
@@ -82,9 +82,9 @@ async fn an_isolated_service_is_joined_again_exactly_as_it_was() {
             "service web"
         ]
     );
-    let status = driver.isolate(&service, &ties, &quiet).await.unwrap();
+    let status = driver.isolate(&service, &attachments, &quiet).await.unwrap();
     assert_eq!(status.replicas.len(), 2, "the processes go on");
-    assert_eq!(driver.ties(&service).await.unwrap(), []);
+    assert_eq!(driver.attachments(&service).await.unwrap(), []);
     let cut = joins(&cluster);
     assert_ne!(cut, before);
     // The service leads nowhere; what both share goes on for the other.
@@ -110,15 +110,15 @@ async fn an_isolated_service_is_joined_again_exactly_as_it_was() {
     }
     assert_eq!((left, ends("front")), (0, 3));
     cluster.clear_access();
-    driver.isolate(&service, &ties, &quiet).await.unwrap();
+    driver.isolate(&service, &attachments, &quiet).await.unwrap();
     assert_eq!(joins(&cluster), cut, "the same again changes nothing");
 
-    let status = driver.release(&service, &ties, &quiet).await.unwrap();
+    let status = driver.release(&service, &attachments, &quiet).await.unwrap();
     assert_eq!(status.replicas.len(), 2);
     assert_eq!(joins(&cluster), before);
-    driver.release(&service, &ties, &quiet).await.unwrap();
+    driver.release(&service, &attachments, &quiet).await.unwrap();
     assert_eq!(joins(&cluster), before);
-    assert_eq!(driver.ties(&service).await.unwrap().len(), ties.len());
+    assert_eq!(driver.attachments(&service).await.unwrap().len(), attachments.len());
 }
 
 #[tokio::test]
@@ -126,14 +126,14 @@ async fn a_release_after_pods_were_replaced_leaves_none_cut_off() {
     let (cluster, driver, service) = web(2).await;
     surroundings(&cluster);
     let quiet = ProgressSink::none();
-    let ties = driver.ties(&service).await.unwrap();
-    driver.isolate(&service, &ties, &quiet).await.unwrap();
+    let attachments = driver.attachments(&service).await.unwrap();
+    driver.isolate(&service, &attachments, &quiet).await.unwrap();
     let pod = cluster.list("pods", "shop")[0]["metadata"]["name"].clone();
     cluster.delete("pods", "shop", pod.as_str().unwrap());
     cluster.settled("deployments", "shop", "web").await;
     // A service that somebody removes meanwhile is no reason to leave the rest cut.
     cluster.delete("services", "shop", "web");
-    driver.release(&service, &ties, &quiet).await.unwrap();
+    driver.release(&service, &attachments, &quiet).await.unwrap();
     let text = joins(&cluster).to_string();
     assert!(!text.contains("treasury-bot"), "{text}");
 }
@@ -147,7 +147,7 @@ async fn pods_on_their_machines_network_can_not_be_cut_off() {
     cluster.settled("daemonsets", "shop", "agent").await;
     let driver = super::driver(&cluster).await;
     let error = driver
-        .ties(&entry(WorkloadKind::DaemonSet, "agent"))
+        .attachments(&entry(WorkloadKind::DaemonSet, "agent"))
         .await
         .unwrap_err();
     assert!(matches!(error, PlatformError::Unsupported(_)), "{error}");

@@ -46,7 +46,7 @@ async fn everything(cluster: &Cluster, driver: &dyn Platform, service: &Service,
         .restart(service, None, &intent, SOON, &quiet)
         .await
         .unwrap();
-    driver.restart_fate(service, &[], &intent).await.unwrap();
+    driver.restart_outcome(service, &[], &intent).await.unwrap();
     if kind != "DaemonSet" {
         driver.scalable(service, 3).await.unwrap();
         driver.scale(service, 3, SOON, &quiet).await.unwrap();
@@ -65,10 +65,10 @@ async fn everything(cluster: &Cluster, driver: &dyn Platform, service: &Service,
         .await
         .unwrap();
     driver.versions(service).await.unwrap();
-    let ties = driver.ties(service).await.unwrap();
+    let attachments = driver.attachments(service).await.unwrap();
     driver.evidence(service).await.unwrap();
-    driver.isolate(service, &ties, &quiet).await.unwrap();
-    driver.release(service, &ties, &quiet).await.unwrap();
+    driver.isolate(service, &attachments, &quiet).await.unwrap();
+    driver.release(service, &attachments, &quiet).await.unwrap();
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn a_refusal_names_the_right_that_is_missing_and_the_mend() {
     assert!(text.contains("treasury-bot rbac"), "{text}");
 
     // What may not be watched is asked for.
-    cluster.mend();
+    cluster.hint();
     cluster.forbid("watch", "pods");
     let driver = super::driver(&cluster).await;
     assert!(driver.status(&service).await.unwrap().is_well());
@@ -145,7 +145,7 @@ async fn a_refusal_names_the_right_that_is_missing_and_the_mend() {
         "{error}"
     );
     // What scales it may stay unknown.
-    cluster.mend();
+    cluster.hint();
     cluster.forbid("*", "horizontalpodautoscalers");
     let driver = super::driver(&cluster).await;
     assert!(driver.status(&service).await.unwrap().is_well());

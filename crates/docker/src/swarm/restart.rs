@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::service::{INTENT, Seen, change, label, set_label};
 use super::{Swarm, rollout};
-use treasury_domain::service::{Intent, Patience, ReplicaFate, ReplicaMark, ServiceStatus};
+use treasury_domain::service::{Intent, Patience, ReplicaOutcome, ReplicaMark, ServiceStatus};
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
 /// Restarts all tasks, unless this very intent has been carried out; `only` none of them: awaits
@@ -42,27 +42,27 @@ pub(in super::super) async fn restart(
 }
 
 /// What became of the tasks of an intent: the description tells whether Swarm has taken it.
-pub(in super::super) async fn fate(
+pub(in super::super) async fn outcome(
     swarm: Swarm<'_>,
     marks: &[ReplicaMark],
     intent: &Intent,
-) -> Result<Vec<ReplicaFate>, PlatformError> {
+) -> Result<Vec<ReplicaOutcome>, PlatformError> {
     let seen = Seen::now(swarm).await?;
     let ours = |spec| label(spec, INTENT) == Some(&intent.id);
     // A change after it may have replaced the labels.
     let taken = ours(&seen.spec) || ours(&seen.previous);
     let going = matches!(seen.rollout(), rollout::Rollout::Going { .. });
     let places = seen.standing();
-    let fate = |mark: &ReplicaMark| {
+    let outcome = |mark: &ReplicaMark| {
         let place = places
             .iter()
             .any(|place| mark.id == format!("{}.{}", seen.id, place.key));
         match (place, taken, going) {
-            (false, ..) => ReplicaFate::Gone,
-            (true, false, _) => ReplicaFate::Untouched,
-            (true, true, true) => ReplicaFate::UnderWay,
-            (true, true, false) => ReplicaFate::Restarted,
+            (false, ..) => ReplicaOutcome::Gone,
+            (true, false, _) => ReplicaOutcome::Untouched,
+            (true, true, true) => ReplicaOutcome::UnderWay,
+            (true, true, false) => ReplicaOutcome::Restarted,
         }
     };
-    Ok(marks.iter().map(fate).collect())
+    Ok(marks.iter().map(outcome).collect())
 }

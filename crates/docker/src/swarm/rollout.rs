@@ -191,9 +191,9 @@ async fn failed(seen: &Seen<'_>, how: &str) -> PlatformError {
             text.push_str(&format!("\n> {line}"));
         }
     }
-    let mend = "\nSee `docker service ps --no-trunc`";
+    let hint = "\nSee `docker service ps --no-trunc`";
     if newest.is_none() {
-        text.push_str(&format!("{mend} {}", seen.swarm.name));
+        text.push_str(&format!("{hint} {}", seen.swarm.name));
     }
     tracing::debug!(platform = PLATFORM, service = seen.swarm.name, %text, "a rollout failed");
     wait::unwell(text)

@@ -118,7 +118,7 @@ async fn missing(engine: &Engine, name: &str) -> Result<PlatformError, PlatformE
     Ok(PlatformError::NotFound {
         platform: PLATFORM,
         what: format!("the Swarm service {name}"),
-        mend: format!("there are: {there}. Mend `swarm_service` in the catalogue"),
+        hint: format!("there are: {there}. Mend `swarm_service` in the catalogue"),
     })
 }
 

@@ -49,14 +49,14 @@ impl ProbeErrorKind {
 
 /// Why a probe has no answer. No text of it ever holds a password or a whole connection URL.
 #[derive(Debug, thiserror::Error)]
-#[error("{what}: {mend}")]
+#[error("{what}: {hint}")]
 pub struct ProbeError {
     /// The step that failed.
     pub kind: ProbeErrorKind,
     /// What is wrong, for people, such as `PostgreSQL at db:5432 refused the password of "bot"`.
     pub what: String,
     /// What the operator can do.
-    pub mend: String,
+    pub hint: String,
     /// The cause.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -64,11 +64,11 @@ pub struct ProbeError {
 
 impl ProbeError {
     /// An error without a cause below it.
-    pub fn new(kind: ProbeErrorKind, what: impl Into<String>, mend: impl Into<String>) -> Self {
+    pub fn new(kind: ProbeErrorKind, what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             kind,
             what: what.into(),
-            mend: mend.into(),
+            hint: hint.into(),
             source: None,
         }
     }

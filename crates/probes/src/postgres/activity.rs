@@ -284,7 +284,7 @@ pub(super) async fn end(
     let ended = database
         .ask(move |server| Box::pin(try_end(server, pid, started_at, how)))
         .await?;
-    let (kind, what, mend) = match ended {
+    let (kind, what, hint) = match ended {
         Ended::Yes => return Ok(true),
         Ended::No => return Ok(false),
         Ended::Hidden => (
@@ -308,7 +308,7 @@ pub(super) async fn end(
             "it ends as soon as it can be interrupted: look again with `db connections`".to_owned(),
         ),
     };
-    Err(ProbeError::new(kind, what, mend))
+    Err(ProbeError::new(kind, what, hint))
 }
 
 async fn try_end(

@@ -158,7 +158,7 @@ impl Postgres {
     pub(super) fn error(&self, error: &sqlx::Error) -> ProbeError {
         let (label, user) = (&self.label, &self.user);
         let told = error.to_string();
-        let (kind, what, mend) = match error {
+        let (kind, what, hint) = match error {
             sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::TimedOut => (
                 Kind::Timeout,
                 format!("{label} did not answer in time"),
@@ -193,7 +193,7 @@ impl Postgres {
             ),
         };
         tracing::debug!(user, %told, "PostgreSQL");
-        ProbeError::new(kind, what, mend)
+        ProbeError::new(kind, what, hint)
     }
 
     /// Which right is missing; the server's code is the same for all.

@@ -65,7 +65,7 @@ impl Redis {
                  it is full (a full server hangs up before TLS)",
             );
         }
-        let mend = if self.tls() {
+        let hint = if self.tls() {
             "is it running, and is this the right host and port? Look at its status and logs"
         } else {
             "is it running, and is this the right host and port? Look at its status and logs; \
@@ -74,7 +74,7 @@ impl Redis {
         ProbeError::new(
             Kind::Connect,
             format!("{label} refuses the connection ({told})"),
-            mend,
+            hint,
         )
     }
 

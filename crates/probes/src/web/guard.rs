@@ -57,7 +57,7 @@ impl Guard {
     /// port that is allowed. The fragment is dropped.
     pub(super) fn url(&self, text: &str) -> Result<Url, ProbeError> {
         let refuse =
-            |what: &str, mend: &str| Err(ProbeError::new(ProbeErrorKind::Unsupported, what, mend));
+            |what: &str, hint: &str| Err(ProbeError::new(ProbeErrorKind::Unsupported, what, hint));
         if text.len() > MAX_URL_BYTES {
             return refuse(
                 "the URL has more than 2000 bytes",

@@ -33,7 +33,7 @@ pub(super) fn reachable(world: &World) -> Result<(), PlatformError> {
     if world.has(Fault::EngineGone) {
         return Err(PlatformError::Unreachable {
             platform: NAME,
-            mend: "its engine does not answer; take the fault `engine-gone` out".to_owned(),
+            hint: "its engine does not answer; take the fault `engine-gone` out".to_owned(),
             source: None,
         });
     }
@@ -44,7 +44,7 @@ pub(super) fn changeable(world: &World) -> Result<(), PlatformError> {
     if world.has(Fault::PermissionDenied) {
         return Err(PlatformError::Denied {
             platform: NAME,
-            mend: "allow the bot to restart and scale; take the fault `permission-denied` out"
+            hint: "allow the bot to restart and scale; take the fault `permission-denied` out"
                 .to_owned(),
         });
     }
@@ -62,7 +62,7 @@ pub(super) fn asked(world: &World, service: &Service) -> Result<Role, PlatformEr
     Role::parse(name).ok_or_else(|| PlatformError::NotFound {
         platform: NAME,
         what: format!("service `{name}`"),
-        mend: "it has frontend, api, postgres and redis".to_owned(),
+        hint: "it has frontend, api, postgres and redis".to_owned(),
     })
 }
 
@@ -87,7 +87,7 @@ pub(super) fn gone(name: &str) -> PlatformError {
     PlatformError::NotFound {
         platform: NAME,
         what: format!("replica {name}"),
-        mend: "it was removed meanwhile; ask for the status".to_owned(),
+        hint: "it was removed meanwhile; ask for the status".to_owned(),
     }
 }
 

@@ -61,7 +61,7 @@ fn answers(world: &World) -> Result<(), ProbeError> {
     if server.is_some_and(Container::serves) {
         return Ok(());
     }
-    let (kind, what, mend) = match server.map(|c| (c.phase, c.health)) {
+    let (kind, what, hint) = match server.map(|c| (c.phase, c.health)) {
         Some((Phase::Running, Health::Starting)) => (
             Kind::Starting,
             "is starting, stopping or recovering: the database system is starting up",
@@ -78,7 +78,7 @@ fn answers(world: &World) -> Result<(), ProbeError> {
             "is it running? Look at the status and logs of postgres",
         ),
     };
-    Err(ProbeError::new(kind, format!("{LABEL} {what}"), mend))
+    Err(ProbeError::new(kind, format!("{LABEL} {what}"), hint))
 }
 
 #[async_trait]

@@ -198,7 +198,7 @@ async fn given_the_engine_is_gone_then_nothing_of_it_is_told() {
     for error in [
         stack.versions(&api).await.unwrap_err(),
         stack.deployable(&api, "1.9.0").await.unwrap_err(),
-        stack.ties(&api).await.unwrap_err(),
+        stack.attachments(&api).await.unwrap_err(),
         stack.evidence(&api).await.unwrap_err(),
     ] {
         assert!(error.to_string().contains(NAME), "{error}");

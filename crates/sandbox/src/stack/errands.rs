@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::stories::{all_lines, events, intent, noon, restart, scale, service, stack, status};
 use super::{Fault, Role, Stack, StackConfig};
-use treasury_domain::service::{LogQuery, Patience, ReplicaFate, ReplicaMark, Target};
+use treasury_domain::service::{LogQuery, Patience, ReplicaOutcome, ReplicaMark, Target};
 use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -16,14 +16,14 @@ async fn given_restarts_hang_then_it_times_out_and_its_fate_is_known_later() {
     let stack = stack();
     let before = status(&stack, Role::Frontend).await;
     let marks: Vec<ReplicaMark> = before.replicas.iter().map(Into::into).collect();
-    let fate = async |stack: &Stack| {
+    let outcome = async |stack: &Stack| {
         let service = service(Role::Frontend);
         stack
-            .restart_fate(&service, &marks, &intent())
+            .restart_outcome(&service, &marks, &intent())
             .await
             .unwrap()
     };
-    assert_eq!(fate(&stack).await, [ReplicaFate::Untouched; 2]);
+    assert_eq!(outcome(&stack).await, [ReplicaOutcome::Untouched; 2]);
 
     stack.put_in(Fault::RestartHangs, None).unwrap();
     let error = restart(&stack, Role::Frontend).await.unwrap_err();
@@ -32,21 +32,21 @@ async fn given_restarts_hang_then_it_times_out_and_its_fate_is_known_later() {
         "Simulated stack did not finish restarting treasury-frontend-1 within 20 s"
     );
     assert_eq!(
-        fate(&stack).await,
-        [ReplicaFate::UnderWay, ReplicaFate::Untouched]
+        outcome(&stack).await,
+        [ReplicaOutcome::UnderWay, ReplicaOutcome::Untouched]
     );
 
     stack.take_out(Fault::RestartHangs);
     stack.advance(Duration::from_secs(10));
     assert_eq!(
-        fate(&stack).await,
-        [ReplicaFate::Restarted, ReplicaFate::Untouched]
+        outcome(&stack).await,
+        [ReplicaOutcome::Restarted, ReplicaOutcome::Untouched]
     );
 
     scale(&stack, Role::Frontend, 1).await.unwrap();
     assert_eq!(
-        fate(&stack).await,
-        [ReplicaFate::Restarted, ReplicaFate::Gone]
+        outcome(&stack).await,
+        [ReplicaOutcome::Restarted, ReplicaOutcome::Gone]
     );
 }
 
@@ -69,7 +69,7 @@ async fn given_the_engine_is_gone_or_rights_are_missing_then_calls_say_so() {
         stack.logs(&api, &all_lines()).await.err(),
         stack.stats(&api).await.err(),
         stack.events(&api, noon()).await.err(),
-        stack.restart_fate(&api, &[], &intent()).await.err(),
+        stack.restart_outcome(&api, &[], &intent()).await.err(),
         stack.scalable(&api, 2).await.err(),
         restart(&stack, Role::Api).await.err(),
         scale(&stack, Role::Api, 3).await.err(),

@@ -6,18 +6,18 @@ use super::answers::{NAME, asked, changeable};
 use super::container::Container;
 use super::driver::Stack;
 use super::model::World;
-use treasury_domain::service::{Evidence, Service, ServiceStatus, Tie};
+use treasury_domain::service::{Evidence, Service, ServiceStatus, Attachment};
 use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
 
 /// The one network of the stack.
 const NETWORK: &str = "treasury_default";
 
 /// What still joins the replicas of a service to the others.
-pub(super) fn ties(world: &World, service: &Service) -> Result<Vec<Tie>, PlatformError> {
+pub(super) fn attachments(world: &World, service: &Service) -> Result<Vec<Attachment>, PlatformError> {
     let role = asked(world, service)?;
     let joined = world.of(role).filter(|c| !c.cut);
     Ok(joined
-        .map(|c| Tie {
+        .map(|c| Attachment {
             id: c.id.clone(),
             replica: c.name.clone(),
             to: format!("network {NETWORK}"),
@@ -28,10 +28,10 @@ pub(super) fn ties(world: &World, service: &Service) -> Result<Vec<Tie>, Platfor
 
 impl Stack {
     /// Cuts ties, or joins them again.
-    pub(super) async fn tie(
+    pub(super) async fn attachment(
         &self,
         service: &Service,
-        ties: &[Tie],
+        attachments: &[Attachment],
         cut: bool,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
@@ -43,9 +43,9 @@ impl Stack {
         };
         let deed = if cut { "isolate" } else { "release" };
         self.record(format!("{deed} {}", role.name()));
-        let total = ties.len() as u32;
-        for (done, tie) in (0..).zip(ties) {
-            let changed = self.with(|world| world.set_cut(&tie.id, cut));
+        let total = attachments.len() as u32;
+        for (done, attachment) in (0..).zip(attachments) {
+            let changed = self.with(|world| world.set_cut(&attachment.id, cut));
             let what = match (changed, cut) {
                 (None, _) => "is gone, so it is left out",
                 (Some(true), true) => "cut off",
@@ -53,7 +53,7 @@ impl Stack {
                 (Some(false), true) => "is cut off already",
                 (Some(false), false) => "is joined already",
             };
-            let line = format!("{}: {what} ({})", tie.replica, tie.to);
+            let line = format!("{}: {what} ({})", attachment.replica, attachment.to);
             progress.report(done + 1, total, line);
         }
         self.status(service).await
@@ -143,22 +143,22 @@ mod tests {
     async fn given_one_replica_is_cut_off_then_the_other_serves_and_given_both_then_nobody_does() {
         let stack = stack();
         let api = service(Role::Api);
-        let ties = stack.ties(&api).await.unwrap();
-        assert_eq!(ties.len(), 2);
-        assert_eq!(ties[0].to, "network treasury_default");
+        let attachments = stack.attachments(&api).await.unwrap();
+        assert_eq!(attachments.len(), 2);
+        assert_eq!(attachments[0].to, "network treasury_default");
         let started = |status: &ServiceStatus| -> Vec<_> {
             status.replicas.iter().map(|one| one.started_at).collect()
         };
         let before = started(&status(&stack, Role::Api).await);
 
-        stack.isolate(&api, &ties[..1], &quiet()).await.unwrap();
+        stack.isolate(&api, &attachments[..1], &quiet()).await.unwrap();
         stack.advance(MINUTE);
         assert!(seen(&stack, Role::Frontend).error_percent < 2.0);
-        assert_eq!(stack.ties(&api).await.unwrap(), ties[1..]);
+        assert_eq!(stack.attachments(&api).await.unwrap(), attachments[1..]);
 
         for _ in 0..2 {
-            stack.isolate(&api, &ties, &quiet()).await.unwrap();
-            assert_eq!(stack.ties(&api).await.unwrap(), []);
+            stack.isolate(&api, &attachments, &quiet()).await.unwrap();
+            assert_eq!(stack.attachments(&api).await.unwrap(), []);
         }
         stack.advance(MINUTE);
         assert!(seen(&stack, Role::Frontend).error_percent > 60.0);
@@ -176,8 +176,8 @@ mod tests {
         );
 
         for _ in 0..2 {
-            stack.release(&api, &ties, &quiet()).await.unwrap();
-            assert_eq!(stack.ties(&api).await.unwrap(), ties);
+            stack.release(&api, &attachments, &quiet()).await.unwrap();
+            assert_eq!(stack.attachments(&api).await.unwrap(), attachments);
         }
         stack.advance(MINUTE);
         assert!(status(&stack, Role::Api).await.is_well());
@@ -191,22 +191,22 @@ mod tests {
     async fn a_restart_does_not_join_what_is_cut_off_and_the_gone_are_left_out() {
         let stack = stack();
         let redis = service(Role::Redis);
-        let ties = stack.ties(&redis).await.unwrap();
-        stack.isolate(&redis, &ties, &quiet()).await.unwrap();
+        let attachments = stack.attachments(&redis).await.unwrap();
+        stack.isolate(&redis, &attachments, &quiet()).await.unwrap();
         restart(&stack, Role::Redis).await.unwrap();
-        assert_eq!(stack.ties(&redis).await.unwrap(), []);
+        assert_eq!(stack.attachments(&redis).await.unwrap(), []);
         stack.advance(MINUTE);
         let slow = seen(&stack, Role::Api).p95_ms;
-        let mut all = ties.clone();
+        let mut all = attachments.clone();
         all[0].id = "nobody".to_owned();
         stack.release(&redis, &all, &quiet()).await.unwrap();
-        assert_eq!(stack.ties(&redis).await.unwrap(), []);
-        stack.release(&redis, &ties, &quiet()).await.unwrap();
+        assert_eq!(stack.attachments(&redis).await.unwrap(), []);
+        stack.release(&redis, &attachments, &quiet()).await.unwrap();
         stack.advance(2 * MINUTE);
         assert!(seen(&stack, Role::Api).p95_ms < slow / 2.0);
 
         stack.put_in(Fault::PermissionDenied, None).unwrap();
-        let denied = stack.isolate(&redis, &ties, &quiet()).await;
+        let denied = stack.isolate(&redis, &attachments, &quiet()).await;
         assert!(matches!(denied, Err(PlatformError::Denied { .. })));
     }
 

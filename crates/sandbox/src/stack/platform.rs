@@ -15,8 +15,8 @@ use super::driver::Stack;
 use super::role::Role;
 use super::{deploy, isolate};
 use treasury_domain::service::{
-    Event, Evidence, Health, Intent, LogQuery, Logs, Patience, ReplicaFate, ReplicaMark, Service,
-    ServiceStats, ServiceStatus, Tie, Version,
+    Event, Evidence, Health, Intent, LogQuery, Logs, Patience, ReplicaOutcome, ReplicaMark, Service,
+    ServiceStats, ServiceStatus, Attachment, Version,
 };
 use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
 
@@ -103,21 +103,21 @@ impl Platform for Stack {
         self.status(service).await
     }
 
-    async fn restart_fate(
+    async fn restart_outcome(
         &self,
         service: &Service,
         marks: &[ReplicaMark],
         intent: &Intent,
-    ) -> Result<Vec<ReplicaFate>, PlatformError> {
+    ) -> Result<Vec<ReplicaOutcome>, PlatformError> {
         let world = self.world();
         asked(&world, service)?;
-        let fate = |mark: &ReplicaMark| match world.find(&mark.id) {
-            None => ReplicaFate::Gone,
-            Some(c) if c.started_since(mark, intent.since) => ReplicaFate::Restarted,
-            Some(c) if c.is_changing() => ReplicaFate::UnderWay,
-            Some(_) => ReplicaFate::Untouched,
+        let outcome = |mark: &ReplicaMark| match world.find(&mark.id) {
+            None => ReplicaOutcome::Gone,
+            Some(c) if c.started_since(mark, intent.since) => ReplicaOutcome::Restarted,
+            Some(c) if c.is_changing() => ReplicaOutcome::UnderWay,
+            Some(_) => ReplicaOutcome::Untouched,
         };
-        Ok(marks.iter().map(fate).collect())
+        Ok(marks.iter().map(outcome).collect())
     }
 
     async fn scalable(&self, service: &Service, replicas: u32) -> Result<(), PlatformError> {
@@ -171,8 +171,8 @@ impl Platform for Stack {
         self.bring_to(service, version, patience, progress).await
     }
 
-    async fn ties(&self, service: &Service) -> Result<Vec<Tie>, PlatformError> {
-        isolate::ties(&self.world(), service)
+    async fn attachments(&self, service: &Service) -> Result<Vec<Attachment>, PlatformError> {
+        isolate::attachments(&self.world(), service)
     }
 
     async fn evidence(&self, service: &Service) -> Result<Vec<Evidence>, PlatformError> {
@@ -182,19 +182,19 @@ impl Platform for Stack {
     async fn isolate(
         &self,
         service: &Service,
-        ties: &[Tie],
+        attachments: &[Attachment],
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
-        self.tie(service, ties, true, progress).await
+        self.attachment(service, attachments, true, progress).await
     }
 
     async fn release(
         &self,
         service: &Service,
-        ties: &[Tie],
+        attachments: &[Attachment],
         progress: &ProgressSink,
     ) -> Result<ServiceStatus, PlatformError> {
-        self.tie(service, ties, false, progress).await
+        self.attachment(service, attachments, false, progress).await
     }
 }
 

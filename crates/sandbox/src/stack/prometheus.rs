@@ -322,7 +322,7 @@ mod tests {
         );
         let error = prometheus.query("up{job=\"a\"}", to).await.unwrap_err();
         assert!(
-            error.kind == Kind::Unsupported && error.mend.contains("known are"),
+            error.kind == Kind::Unsupported && error.hint.contains("known are"),
             "{error}"
         );
     }

@@ -11,7 +11,7 @@ async fn asked(bench: &Bench, channel: &str) -> Request {
         .types(channel, "/treasury status")
         .await
         .unwrap();
-    bench.shelf.lock().unwrap().last().unwrap().clone()
+    bench.library.lock().unwrap().last().unwrap().clone()
 }
 
 fn answer(key: &str, request: &Request, audience: Audience, tone: Tone, title: &str) -> Outgoing {

@@ -1,35 +1,35 @@
 //! Cut off, examined, joined again.
 
 use tokio::sync::mpsc;
-use treasury_bot::domain::service::{Evidence, Tie};
+use treasury_bot::domain::service::{Evidence, Attachment};
 use treasury_bot::platform::{PlatformError, ProgressSink};
 
 use crate::contract::{World, marks, quiet, status, within};
 use crate::support::engine::eventually;
 
 /// The ties, as they come back from where the bot records them.
-async fn ties<W: World>(world: &W) -> Vec<Tie> {
-    let ties = world.driver().ties(&world.service()).await.unwrap();
-    assert!(!ties.is_empty());
-    serde_json::from_str(&serde_json::to_string(&ties).unwrap()).unwrap()
+async fn attachments<W: World>(world: &W) -> Vec<Attachment> {
+    let attachments = world.driver().attachments(&world.service()).await.unwrap();
+    assert!(!attachments.is_empty());
+    serde_json::from_str(&serde_json::to_string(&attachments).unwrap()).unwrap()
 }
 
-async fn isolate<W: World>(world: &W, ties: &[Tie]) {
+async fn isolate<W: World>(world: &W, attachments: &[Attachment]) {
     let service = world.service();
     let cut = world
         .driver()
-        .isolate(&service, ties, &quiet())
+        .isolate(&service, attachments, &quiet())
         .await
         .unwrap();
     assert_eq!(cut.replicas.len(), 2);
 }
 
 /// Releases the ties; what was told.
-async fn release<W: World>(world: &W, ties: &[Tie]) -> Vec<String> {
+async fn release<W: World>(world: &W, attachments: &[Attachment]) -> Vec<String> {
     let (sender, mut steps) = mpsc::channel(99);
     let sink = ProgressSink::new(sender);
     let service = world.service();
-    within(60, world.driver().release(&service, ties, &sink))
+    within(60, world.driver().release(&service, attachments, &sink))
         .await
         .unwrap();
     drop(sink);
@@ -78,11 +78,11 @@ pub async fn nobody_reaches_what_is_cut_off_and_its_processes_go_on<W: World>() 
     let world = W::new().await;
     until_reached(&world, true).await;
     let (before, starts) = (marks(&world).await, world.starts().await);
-    let ties = ties(&world).await;
-    isolate(&world, &ties).await;
+    let attachments = attachments(&world).await;
+    isolate(&world, &attachments).await;
     until_reached(&world, false).await;
     assert_eq!(
-        world.driver().ties(&world.service()).await.unwrap(),
+        world.driver().attachments(&world.service()).await.unwrap(),
         [],
         "nothing is joined"
     );
@@ -94,11 +94,11 @@ pub async fn nobody_reaches_what_is_cut_off_and_its_processes_go_on<W: World>() 
 
 pub async fn isolating_again_changes_nothing<W: World>() {
     let world = W::new().await;
-    let ties = ties(&world).await;
-    isolate(&world, &ties).await;
+    let attachments = attachments(&world).await;
+    isolate(&world, &attachments).await;
     until_reached(&world, false).await;
     let (bonds, before) = (world.bonds().await, marks(&world).await);
-    isolate(&world, &ties).await;
+    isolate(&world, &attachments).await;
     assert_eq!((world.bonds().await, marks(&world).await), (bonds, before));
 }
 
@@ -106,12 +106,12 @@ pub async fn what_was_cut_is_joined_again_exactly<W: World>() {
     let world = W::new().await;
     until_reached(&world, true).await;
     let (bonds, before) = (world.bonds().await, marks(&world).await);
-    let ties = ties(&world).await;
-    isolate(&world, &ties).await;
+    let attachments = attachments(&world).await;
+    isolate(&world, &attachments).await;
     until_reached(&world, false).await;
     assert_ne!(world.bonds().await, bonds);
     for _ in 0..2 {
-        release(&world, &ties).await;
+        release(&world, &attachments).await;
         until_reached(&world, true).await;
         let same = async || (world.bonds().await == bonds).then_some(());
         let now = tokio::time::timeout(std::time::Duration::from_secs(5), eventually("", same));
@@ -122,15 +122,15 @@ pub async fn what_was_cut_is_joined_again_exactly<W: World>() {
 
 pub async fn a_replica_that_is_gone_is_left_out_of_the_release<W: World>() {
     let world = W::new().await;
-    let ties = ties(&world).await;
-    isolate(&world, &ties).await;
+    let attachments = attachments(&world).await;
+    isolate(&world, &attachments).await;
     let gone = world.remove_one().await;
-    let name = ties
+    let name = attachments
         .iter()
-        .find(|tie| tie.id == gone)
-        .map(|tie| tie.replica.clone());
-    let name = name.unwrap_or_else(|| panic!("no tie of {gone}: {ties:?}"));
-    let told = release(&world, &ties).await;
+        .find(|attachment| attachment.id == gone)
+        .map(|attachment| attachment.replica.clone());
+    let name = name.unwrap_or_else(|| panic!("no tie of {gone}: {attachments:?}"));
+    let told = release(&world, &attachments).await;
     assert!(
         told.iter()
             .any(|line| line.contains(&name) && line.contains("gone")),
@@ -143,12 +143,12 @@ pub async fn a_replica_that_is_gone_is_left_out_of_the_release<W: World>() {
 pub async fn a_denied_isolation_cuts_nothing<W: World>() {
     let world = W::new().await;
     until_reached(&world, true).await;
-    let (ties, bonds) = (ties(&world).await, world.bonds().await);
+    let (attachments, bonds) = (attachments(&world).await, world.bonds().await);
     world.forbid().await;
     let service = world.service();
     let error = world
         .driver()
-        .isolate(&service, &ties, &ProgressSink::none())
+        .isolate(&service, &attachments, &ProgressSink::none())
         .await;
     assert!(
         matches!(error, Err(PlatformError::Denied { .. })),

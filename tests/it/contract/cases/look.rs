@@ -50,7 +50,7 @@ pub async fn a_service_that_is_not_there_is_told_with_a_mend<W: World>() {
         driver.scalable(&absent, 2).await.err(),
         driver.scale(&absent, 2, patience, &quiet()).await.err(),
         driver.versions(&absent).await.err(),
-        driver.ties(&absent).await.err(),
+        driver.attachments(&absent).await.err(),
         driver.evidence(&absent).await.err(),
     ];
     for (place, error) in all.into_iter().enumerate() {

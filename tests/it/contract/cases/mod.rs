@@ -1,7 +1,7 @@
 //! The cases, by what they are about.
 
 pub mod deploy;
-pub mod fate;
+pub mod outcome;
 pub mod isolate;
 pub mod logs;
 pub mod look;

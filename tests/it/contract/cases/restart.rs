@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use treasury_bot::domain::service::{Patience, ReplicaFate, ReplicaMark};
+use treasury_bot::domain::service::{Patience, ReplicaOutcome, ReplicaMark};
 use treasury_bot::platform::{PlatformError, ProgressSink};
 
 use crate::contract::{World, intent, marks, quiet, restart, status, within};
@@ -243,9 +243,9 @@ pub async fn five_equal_requests_are_one_restart<W: World>() {
         assert!(request().await.unwrap().is_well());
     }
     assert_eq!(world.starts().await, starts + 2);
-    let fates = driver
-        .restart_fate(&service, &before, &intent)
+    let outcomes = driver
+        .restart_outcome(&service, &before, &intent)
         .await
         .unwrap();
-    assert_eq!(fates, [ReplicaFate::Restarted; 2]);
+    assert_eq!(outcomes, [ReplicaOutcome::Restarted; 2]);
 }

@@ -119,12 +119,12 @@ impl World for Simulated {
     }
 
     async fn reached(&self) -> bool {
-        !self.stack.ties(&self.service()).await.unwrap().is_empty()
+        !self.stack.attachments(&self.service()).await.unwrap().is_empty()
     }
 
     async fn bonds(&self) -> Value {
-        let ties = self.stack.ties(&self.service()).await.unwrap();
-        serde_json::to_value(ties).unwrap()
+        let attachments = self.stack.attachments(&self.service()).await.unwrap();
+        serde_json::to_value(attachments).unwrap()
     }
 
     fn patience(&self) -> Patience {

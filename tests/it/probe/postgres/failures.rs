@@ -21,7 +21,7 @@ async fn failure(url: &str) -> ProbeError {
     let texts = format!("{probe:?} {error} {error:?}");
     assert!(!texts.contains("hunter2"), "{texts}");
     assert!(!texts.contains("postgres://"), "{texts}");
-    assert!(!error.mend.is_empty());
+    assert!(!error.hint.is_empty());
     error
 }
 
@@ -107,12 +107,12 @@ async fn who_is_not_let_in_is_told_why() {
     }
     let denied = failure(&server.url_of("watcher", "closed")).await;
     assert_eq!(denied.kind, Kind::Denied);
-    assert!(denied.mend.contains("CONNECT"), "{denied}");
+    assert!(denied.hint.contains("CONNECT"), "{denied}");
 
     let url = server.url_of("watcher:hunter2", "postgres");
     let plain = failure(&format!("{url}?sslmode=require")).await;
     assert_eq!(plain.kind, Kind::Tls);
-    assert!(plain.mend.contains("sslmode"));
+    assert!(plain.hint.contains("sslmode"));
 }
 
 /// Takes every connection but the one that is kept: the ordinary ones, then those of the superuser.
@@ -166,7 +166,7 @@ async fn when_all_connections_are_taken_a_kept_one_still_answers() {
     let full = watcher(&server).summary().await.unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(2));
     assert_eq!(full.kind, Kind::Full);
-    assert!(full.mend.contains("pg_use_reserved_connections TO watcher"));
+    assert!(full.hint.contains("pg_use_reserved_connections TO watcher"));
 
     drop(taken);
     let free = watcher(&server);

@@ -148,7 +148,7 @@ async fn without_the_right_to_end_the_mend_is_told() {
     let denied = looks.end(number, session.started_at, End::Cancel).await;
     let denied = denied.unwrap_err();
     assert_eq!(denied.kind, ProbeErrorKind::Denied);
-    assert!(denied.mend.contains("pg_signal_backend TO stranger"));
+    assert!(denied.hint.contains("pg_signal_backend TO stranger"));
     assert!(!report.is_finished());
 
     // Not even that right reaches a superuser's session.
@@ -159,7 +159,7 @@ async fn without_the_right_to_end_the_mend_is_told() {
     let denied = probe.end(number, session.started_at, End::Terminate).await;
     let denied = denied.unwrap_err();
     assert_eq!(denied.kind, ProbeErrorKind::Denied);
-    assert!(denied.mend.contains("superuser"), "{denied}");
+    assert!(denied.hint.contains("superuser"), "{denied}");
     assert!(!sleeping.is_finished());
     report.abort();
     sleeping.abort();

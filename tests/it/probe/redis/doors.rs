@@ -47,7 +47,7 @@ async fn tls_asked_of_a_plain_server_is_told_as_that() {
     let took = began.elapsed();
     assert_eq!(error.kind, Kind::Tls, "{error}");
     assert!(error.what.contains("speaks no TLS"), "{error}");
-    assert!(error.mend.contains("redis://"), "{error}");
+    assert!(error.hint.contains("redis://"), "{error}");
     assert!(took < PATIENCE, "{took:?}");
 
     // A frozen one may or may not.
@@ -128,7 +128,7 @@ async fn a_user_of_few_rights_gets_a_summary_and_is_told_what_else_it_needs() {
     ] {
         assert_eq!(error.kind, Kind::Denied, "{error}");
         assert!(error.what.contains(command), "{command} in {error}");
-        let rule = error.mend.strip_prefix("ACL SETUSER bot ").unwrap();
+        let rule = error.hint.strip_prefix("ACL SETUSER bot ").unwrap();
         assert!(rule.split(' ').any(|word| word == right), "{error}");
     }
 
@@ -146,7 +146,7 @@ async fn a_user_of_few_rights_gets_a_summary_and_is_told_what_else_it_needs() {
     assert_eq!((log.threshold_known, log.threshold_us), (true, None));
 
     // The advice, taken at its word, is enough for everything.
-    let advice = bot.memory().await.unwrap_err().mend;
+    let advice = bot.memory().await.unwrap_err().hint;
     let words: Vec<&str> = advice.split(' ').collect();
     let _: () = tell(&mut app, &words).await;
     let bot = probe(url(1), Some("right"));

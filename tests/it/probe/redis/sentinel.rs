@@ -53,7 +53,7 @@ async fn sentinels_lead_to_the_master_as_long_as_one_is_there() {
 
     let unknown = through(&sentinels[0], "mian").summary().await.unwrap_err();
     assert_eq!(unknown.kind, Kind::NotFound, "{unknown}");
-    assert_eq!(unknown.mend, "set sentinel_master to one of: main");
+    assert_eq!(unknown.hint, "set sentinel_master to one of: main");
 
     // The Sentinel of the URL dies: another one leads on, and two are enough.
     drop(sentinels.remove(0));

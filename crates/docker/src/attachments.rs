@@ -8,7 +8,7 @@ use super::PLATFORM;
 use super::engine::Engine;
 use super::successor::aliases;
 use super::{find, recipe};
-use treasury_domain::service::{Service, Tie};
+use treasury_domain::service::{Service, Attachment};
 use treasury_ports::platform::PlatformError;
 
 /// A container's place in a network, with all that is needed to join it again.
@@ -29,10 +29,10 @@ pub(super) struct Place {
 }
 
 /// The places of all containers of a service, in the order of their names.
-pub(super) async fn ties(engine: &Engine, service: &Service) -> Result<Vec<Tie>, PlatformError> {
+pub(super) async fn attachments(engine: &Engine, service: &Service) -> Result<Vec<Attachment>, PlatformError> {
     let found = find::containers(engine, service).await?;
     let facts = try_join_all(found.iter().map(|one| find::inspect(engine, &one.id))).await?;
-    let mut ties = Vec::new();
+    let mut attachments = Vec::new();
     for facts in facts.into_iter().flatten() {
         let name = recipe::bare_name(&facts).to_owned();
         if let Some(why) = refusal(&facts) {
@@ -46,7 +46,7 @@ pub(super) async fn ties(engine: &Engine, service: &Service) -> Result<Vec<Tie>,
                 message: format!("a network of {name} that can't be recorded: {error}"),
                 source: Some(Box::new(error)),
             })?;
-            ties.push(Tie {
+            attachments.push(Attachment {
                 id: id.clone(),
                 replica: name.clone(),
                 to,
@@ -54,7 +54,7 @@ pub(super) async fn ties(engine: &Engine, service: &Service) -> Result<Vec<Tie>,
             });
         }
     }
-    Ok(ties)
+    Ok(attachments)
 }
 
 /// Why a container can't be cut off, if it can't.

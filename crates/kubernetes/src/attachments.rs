@@ -23,7 +23,7 @@ use super::api::Line;
 use super::find::{self, Place, Seen};
 use super::workload::{Workload, named};
 use super::{PLATFORM, pod};
-use treasury_domain::service::Tie;
+use treasury_domain::service::Attachment;
 use treasury_ports::platform::PlatformError;
 
 /// The label of pods that are cut off.
@@ -112,13 +112,13 @@ pub(super) async fn around(line: &Line, place: Place<'_>) -> Result<Around, Plat
 }
 
 /// The joins that hold now.
-pub(super) async fn ties(line: &Line, place: Place<'_>) -> Result<Vec<Tie>, PlatformError> {
+pub(super) async fn attachments(line: &Line, place: Place<'_>) -> Result<Vec<Attachment>, PlatformError> {
     let seen = find::look(line, place).await?;
     if let Some(why) = refusal(&seen.workload) {
         return Err(PlatformError::Unsupported(why));
     }
     let around = around(line, place).await?;
-    let ties = joins(place, &seen, &around).into_iter().map(|join| {
+    let attachments = joins(place, &seen, &around).into_iter().map(|join| {
         let (id, replica, to) = match &join {
             Join::Open { .. } => (seen.workload.uid(), place.name, "the network".to_owned()),
             Join::Pod { name } => {
@@ -142,23 +142,23 @@ pub(super) async fn ties(line: &Line, place: Place<'_>) -> Result<Vec<Tie>, Plat
             message: format!("a join of {replica} that can't be recorded: {error}"),
             source: Some(Box::new(error)),
         })?;
-        Ok(Tie {
+        Ok(Attachment {
             id: id.to_owned(),
             replica: replica.to_owned(),
             to,
             detail,
         })
     });
-    ties.collect()
+    attachments.collect()
 }
 
 /// What a tie says, as it was recorded.
-pub(super) fn read(tie: &Tie) -> Result<Join, PlatformError> {
-    serde_json::from_value(tie.detail.clone()).map_err(|error| PlatformError::Failed {
+pub(super) fn read(attachment: &Attachment) -> Result<Join, PlatformError> {
+    serde_json::from_value(attachment.detail.clone()).map_err(|error| PlatformError::Failed {
         platform: PLATFORM,
         message: format!(
             "the recorded join of {} can't be read: {error}",
-            tie.replica
+            attachment.replica
         ),
         source: Some(Box::new(error)),
     })

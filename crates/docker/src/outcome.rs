@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::engine::Engine;
 use super::events::{self, Told};
 use super::find::{self, Found};
-use treasury_domain::service::{Replica, ReplicaFate, ReplicaMark, ReplicaState};
+use treasury_domain::service::{Replica, ReplicaOutcome, ReplicaMark, ReplicaState};
 use treasury_ports::platform::PlatformError;
 
 /// Events this much older than the intent count too: clocks are read at different moments.
@@ -27,11 +27,11 @@ const BLIND: Duration = Duration::from_secs(120);
 const STARTING: Duration = Duration::from_secs(10);
 
 /// The fate of each mark, in their order.
-pub(super) async fn restart_fate(
+pub(super) async fn restart_outcome(
     engine: &Engine,
     marks: &[ReplicaMark],
     since: Timestamp,
-) -> Result<Vec<ReplicaFate>, PlatformError> {
+) -> Result<Vec<ReplicaOutcome>, PlatformError> {
     let marked: Vec<Found> = marks
         .iter()
         .map(|mark| Found {
@@ -53,7 +53,7 @@ pub(super) async fn restart_fate(
     Ok(marks
         .iter()
         .zip(now)
-        .map(|(mark, now)| now.map_or(ReplicaFate::Gone, |now| look.fate(mark, &now)))
+        .map(|(mark, now)| now.map_or(ReplicaOutcome::Gone, |now| look.outcome(mark, &now)))
         .collect())
 }
 
@@ -67,9 +67,9 @@ struct Look {
 }
 
 impl Look {
-    fn fate(&self, mark: &ReplicaMark, now: &Replica) -> ReplicaFate {
+    fn outcome(&self, mark: &ReplicaMark, now: &Replica) -> ReplicaOutcome {
         if now.started_at != mark.started_at {
-            return ReplicaFate::Restarted;
+            return ReplicaOutcome::Restarted;
         }
         let changing = match now.state {
             ReplicaState::Running | ReplicaState::Paused => false,
@@ -84,9 +84,9 @@ impl Look {
         });
         let blind = !self.told.reaches && self.age < BLIND;
         if changing || told_to || blind {
-            ReplicaFate::UnderWay
+            ReplicaOutcome::UnderWay
         } else {
-            ReplicaFate::Untouched
+            ReplicaOutcome::Untouched
         }
     }
 }
@@ -135,27 +135,27 @@ mod tests {
         let before = replica(ReplicaState::Running);
         let mark = ReplicaMark::from(&before);
         let mut quiet = look("1", "health_status: healthy");
-        assert_eq!(quiet.fate(&mark, &before), ReplicaFate::Untouched);
+        assert_eq!(quiet.outcome(&mark, &before), ReplicaOutcome::Untouched);
         assert_eq!(
-            look("2", "kill").fate(&mark, &before),
-            ReplicaFate::Untouched
+            look("2", "kill").outcome(&mark, &before),
+            ReplicaOutcome::Untouched
         );
         for sign in ["kill", "stop", "die", "restart"] {
             let look = look("1", sign);
-            assert_eq!(look.fate(&mark, &before), ReplicaFate::UnderWay, "{sign}");
+            assert_eq!(look.outcome(&mark, &before), ReplicaOutcome::UnderWay, "{sign}");
         }
         let restarting = replica(ReplicaState::Restarting);
-        assert_eq!(quiet.fate(&mark, &restarting), ReplicaFate::UnderWay);
+        assert_eq!(quiet.outcome(&mark, &restarting), ReplicaOutcome::UnderWay);
 
         quiet.told.reaches = false;
-        assert_eq!(quiet.fate(&mark, &before), ReplicaFate::UnderWay);
+        assert_eq!(quiet.outcome(&mark, &before), ReplicaOutcome::UnderWay);
         quiet.age = BLIND;
-        assert_eq!(quiet.fate(&mark, &before), ReplicaFate::Untouched);
+        assert_eq!(quiet.outcome(&mark, &before), ReplicaOutcome::Untouched);
 
         let mut after = replica(ReplicaState::Running);
         after.started_at = Some(Timestamp::UNIX_EPOCH + Duration::from_secs(1));
         let kill = look("1", "kill");
-        assert_eq!(kill.fate(&mark, &after), ReplicaFate::Restarted);
+        assert_eq!(kill.outcome(&mark, &after), ReplicaOutcome::Restarted);
     }
 
     #[test]
@@ -164,11 +164,11 @@ mod tests {
         let mark = ReplicaMark::from(&ended);
         let mut quiet = look("1", "start");
         ended.finished_at = Some(quiet.since - Duration::from_secs(9));
-        assert_eq!(quiet.fate(&mark, &ended), ReplicaFate::Untouched);
+        assert_eq!(quiet.outcome(&mark, &ended), ReplicaOutcome::Untouched);
         quiet.age = Duration::from_secs(3);
-        assert_eq!(quiet.fate(&mark, &ended), ReplicaFate::UnderWay);
+        assert_eq!(quiet.outcome(&mark, &ended), ReplicaOutcome::UnderWay);
         quiet.age = Duration::from_secs(60);
         ended.finished_at = Some(quiet.since);
-        assert_eq!(quiet.fate(&mark, &ended), ReplicaFate::UnderWay);
+        assert_eq!(quiet.outcome(&mark, &ended), ReplicaOutcome::UnderWay);
     }
 }

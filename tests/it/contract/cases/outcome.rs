@@ -1,20 +1,20 @@
 //! What became of a restart.
 
-use treasury_bot::domain::service::ReplicaFate;
+use treasury_bot::domain::service::ReplicaOutcome;
 
 use crate::contract::{World, intent, marks, quiet};
 
 pub async fn nothing_was_done<W: World>() {
     let world = W::new().await;
     let marks = marks(&world).await;
-    let fates = world
+    let outcomes = world
         .driver()
-        .restart_fate(&world.service(), &marks, &intent())
+        .restart_outcome(&world.service(), &marks, &intent())
         .await;
-    assert_eq!(fates.unwrap(), [ReplicaFate::Untouched; 2]);
+    assert_eq!(outcomes.unwrap(), [ReplicaOutcome::Untouched; 2]);
     let none = world
         .driver()
-        .restart_fate(&world.service(), &[], &intent())
+        .restart_outcome(&world.service(), &[], &intent())
         .await;
     assert_eq!(none.unwrap(), []);
 }
@@ -28,24 +28,24 @@ pub async fn all_were_restarted<W: World>() {
         .restart(&service, None, &intent, patience, &quiet())
         .await
         .unwrap();
-    let fates = driver.restart_fate(&service, &marks, &intent).await;
-    assert_eq!(fates.unwrap(), [ReplicaFate::Restarted; 2]);
+    let outcomes = driver.restart_outcome(&service, &marks, &intent).await;
+    assert_eq!(outcomes.unwrap(), [ReplicaOutcome::Restarted; 2]);
 }
 
 pub async fn one_is_gone<W: World>() {
     let world = W::new().await;
     let marks = marks(&world).await;
     let gone = world.remove_one().await;
-    let fates = world
+    let outcomes = world
         .driver()
-        .restart_fate(&world.service(), &marks, &intent())
+        .restart_outcome(&world.service(), &marks, &intent())
         .await;
-    for (mark, fate) in marks.iter().zip(fates.unwrap()) {
+    for (mark, outcome) in marks.iter().zip(outcomes.unwrap()) {
         let expected = if mark.id == gone {
-            ReplicaFate::Gone
+            ReplicaOutcome::Gone
         } else {
-            ReplicaFate::Untouched
+            ReplicaOutcome::Untouched
         };
-        assert_eq!(fate, expected, "{mark:?}");
+        assert_eq!(outcome, expected, "{mark:?}");
     }
 }

@@ -72,7 +72,7 @@ impl Problem {
 
 /// Runbooks by name, and what is wrong with those that can't be run.
 #[derive(Debug, Clone, Default)]
-pub struct Shelf {
+pub struct Library {
     runbooks: BTreeMap<String, Runbook>,
     problems: Vec<Problem>,
     vocabulary: Vocabulary,
@@ -86,7 +86,7 @@ pub struct Unreadable {
     source: std::io::Error,
 }
 
-impl Shelf {
+impl Library {
     /// The runbooks that come with the bot; those of the folder take the place of theirs. With the
     /// services, their names are checked as well.
     pub fn open(
@@ -127,15 +127,15 @@ impl Shelf {
 
     /// Reads and checks these texts.
     pub fn of(sources: Vec<Source>, services: Option<BTreeSet<String>>) -> Self {
-        let mut shelf = Self::default();
+        let mut library = Self::default();
         let mut read_ones: Vec<Runbook> = Vec::new();
         for source in sources {
             match read(&source) {
                 Ok(runbook) => read_ones.push(runbook),
-                Err(findings) => shelf.problems.push(Problem { source, findings }),
+                Err(findings) => library.problems.push(Problem { source, findings }),
             }
         }
-        shelf.vocabulary = Vocabulary {
+        library.vocabulary = Vocabulary {
             callables: registry::callables(),
             services,
             runbooks: read_ones
@@ -144,7 +144,7 @@ impl Shelf {
                 .collect(),
         };
         for runbook in read_ones {
-            let mut findings = check(&runbook, &shelf.vocabulary);
+            let mut findings = check(&runbook, &library.vocabulary);
             let name = runbook.name.value.clone();
             let stem = stem(&runbook.source);
             if stem != name {
@@ -156,7 +156,7 @@ impl Shelf {
                     .help(format!("name it `{name}.yml`")),
                 );
             }
-            if shelf.runbooks.contains_key(&name) {
+            if library.runbooks.contains_key(&name) {
                 findings.push(Finding::error(
                     runbook.name.span,
                     format!("there is another runbook `{name}`"),
@@ -167,13 +167,13 @@ impl Shelf {
                 findings,
             };
             if !problem.is_error() {
-                shelf.runbooks.insert(name, runbook);
+                library.runbooks.insert(name, runbook);
             }
             if !problem.findings.is_empty() {
-                shelf.problems.push(problem);
+                library.problems.push(problem);
             }
         }
-        shelf
+        library
     }
 
     /// The runbook of this name, if there is one that can be run.

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use treasury_bot::app::simulated;
-use treasury_bot::bot::{Access, Bot, Settings, Library};
+use treasury_bot::bot::{Access, Bot, Library, Settings};
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Door, Person, Place, Reply, Request};
 use treasury_bot::probe::Http;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::bot::{Access, AlertSettings, Bot, Catalogue, MailSettings, Named, Settings, Library};
+use crate::bot::{Access, AlertSettings, Bot, Catalogue, Library, MailSettings, Named, Settings};
 use crate::config::{
     ClusterSection, Config, EmailSection, EmailSecurity, EngineSection, SlackMode,
 };

@@ -1,14 +1,15 @@
 //! Questions with a yes and a no, each answered once.
 
-use super::worker::{Answer, Ask, Done, Effect};
+use super::request::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, with_content};
 use crate::command::{self, Command, Parsed};
+use crate::domain::question::{Question, QuestionRow, QuestionState};
 use crate::domain::timeline::Draft;
 use crate::domain::{
     Audience, Button, Content, EntryKind, Guarded, Line, Message, Outgoing, Person, Stream, Style,
     Tone, duration,
 };
-use crate::store::{Question, QuestionRow, QuestionState, StoreError};
+use crate::store::StoreError;
 
 impl Bot {
     /// Asks before something is done. The message that asks becomes the progress and the answer.

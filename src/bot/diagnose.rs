@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::graph::trend_words;
-use super::worker::{Answer, Ask, Done, Effect};
+use super::request::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault};
 use crate::domain::series::Metric;
 use crate::domain::service::{

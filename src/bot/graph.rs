@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 
+use super::request::{Answer, Effect};
 use super::watch::Told;
-use super::worker::{Answer, Effect};
 use super::{Bot, Failure, Fault, Refusal};
 use crate::command::nearest;
 use crate::domain::series::Metric;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::worker::{Answer, Ask, Done, Effect};
+use super::request::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault};
 use crate::command::ExportFormat;
 use crate::domain::timeline::{Draft, cut};

@@ -1,6 +1,6 @@
 //! Help, the menu for a phone, the version.
 
-use super::worker::Answer;
+use super::request::Answer;
 use super::{Bot, Refusal};
 use crate::command::{self, Mistake};
 use crate::domain::{Button, Line, Message, Part, Style, Tone};

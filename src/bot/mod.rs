@@ -4,16 +4,16 @@
 //! requests up, carries them out and writes the answer to the outbox, in one transaction with
 //! everything the answer tells of. The bot never calls a chat.
 
-mod act;
-mod alert;
-mod catalogue;
+mod actions;
+mod alerts;
 mod confirm;
 mod diagnose;
 mod graph;
 mod history;
 mod incidents;
-mod mail;
+mod library;
 mod menu;
+mod notify;
 mod oncall;
 pub mod pages;
 mod policy;
@@ -21,7 +21,9 @@ mod probes;
 mod recover;
 mod refusal;
 pub mod registry;
-mod run;
+mod request;
+mod runs;
+mod services;
 mod watch;
 mod worker;
 
@@ -41,12 +43,12 @@ use crate::platform::ProgressSink;
 use crate::probe::Http;
 use crate::store::{Accepted, Store, StoreError};
 
-pub use alert::{AlertSettings, Taken};
-pub use catalogue::{Catalogue, Named};
-pub use mail::MailSettings;
+pub use alerts::{AlertSettings, Taken};
+pub use library::Library;
+pub use notify::MailSettings;
 pub use policy::Access;
 pub use refusal::{Failure, Fault, Refusal};
-pub use run::Library;
+pub use services::{Catalogue, Named};
 
 /// Whether a request was new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +107,7 @@ struct Inner {
     http: Http,
     on_call: OnCall,
     watch: watch::Watch,
-    rates: alert::Rates,
+    rates: alerts::Rates,
     /// The runs driven by this process, with what wakes them.
     runs: std::sync::Mutex<HashMap<i64, Arc<tokio::sync::Notify>>>,
     /// This process's name in the store.
@@ -140,7 +142,7 @@ impl Bot {
                 http,
                 on_call,
                 watch: watch::Watch::default(),
-                rates: alert::Rates::default(),
+                rates: alerts::Rates::default(),
                 runs: std::sync::Mutex::default(),
                 instance: format!("{:016x}", rand::random::<u64>()),
                 heartbeat: std::sync::Mutex::new(std::time::Instant::now()),

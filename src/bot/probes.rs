@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::worker::{Ask, Effect};
+use super::request::{Ask, Effect};
 use super::{Bot, Fault};
 use crate::command::{CacheCommand, DbCommand};
+use crate::domain::question::QuestionRow;
 use crate::domain::service::End;
 use crate::probe::cache::ClientId;
-use crate::store::QuestionRow;
 
 impl Bot {
     /// `db …`

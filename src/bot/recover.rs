@@ -6,12 +6,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::act::{NOT_CONFIGURED, Outcome, outcome_failed};
+use super::actions::{NOT_CONFIGURED, Outcome, outcome_failed};
 use super::{Bot, STALE_INTENT, progress};
+use crate::domain::action::{ActionKind, ActionRow};
 use crate::domain::duration;
 use crate::domain::service::{ReplicaOutcome, Service};
 use crate::platform::{Platform, PlatformError};
-use crate::store::{ActionKind, ActionRow, StoreError};
+use crate::store::StoreError;
 
 /// How often a platform at work is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -113,7 +114,10 @@ impl Bot {
             return outcome_failed(&row.record, &cause, after, started)
                 .after_crash("a restart that does not end");
         }
-        let (restarted, untouched) = (count(ReplicaOutcome::Restarted), count(ReplicaOutcome::Untouched));
+        let (restarted, untouched) = (
+            count(ReplicaOutcome::Restarted),
+            count(ReplicaOutcome::Untouched),
+        );
         let left: Vec<String> = marks
             .iter()
             .zip(&outcomes)

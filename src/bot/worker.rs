@@ -8,13 +8,14 @@ use tokio::sync::oneshot;
 
 use super::{Bot, Failure, Fault, Refusal, answer_key, confirm, pages, policy, request_id};
 use crate::command::{self, Command, IncidentCommand, Parsed};
+use crate::domain::action::ActionRow;
 use crate::domain::duration::Human;
 use crate::domain::timeline::Draft;
 use crate::domain::{
     Audience, Content, Destination, EntryKind, Incident, IncidentId, Line, Message, Outgoing,
     Request, Role, ServiceName, Stream, Tone,
 };
-use crate::store::{ActionRow, Claimed, DEAD_AFTER, StoreError, Tx};
+use crate::store::{Claimed, DEAD_AFTER, StoreError, Tx};
 
 /// A request may take this long until its answer is committed; longer work is an action, which
 /// goes on behind a progress message.
@@ -25,104 +26,6 @@ const MAX_ATTEMPTS: i64 = 3;
 
 /// How often a process says that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(3);
-
-/// A request with what is known about it before it is carried out.
-pub(super) struct Ask {
-    pub(super) request: Request,
-    pub(super) role: Role,
-    /// The incident that is worked on in this place.
-    pub(super) here: Option<Incident>,
-}
-
-impl Ask {
-    /// Where the answer goes: the incident's own lane when asked in its very place.
-    pub(super) fn destination(&self) -> Destination {
-        match &self.here {
-            Some(incident) if incident.place.as_ref() == Some(&self.request.place) => {
-                Destination::Incident(incident.id)
-            }
-            _ => Destination::Place(self.request.place.clone()),
-        }
-    }
-
-    /// The answer as it goes into the outbox.
-    pub(super) fn outgoing(&self, content: Content, audience: Audience) -> Outgoing {
-        Outgoing {
-            key: answer_key(&self.request.key),
-            to: self.destination(),
-            audience,
-            asker: Some(self.request.person.clone()),
-            reply: self.request.reply.clone(),
-            content,
-        }
-    }
-}
-
-/// The answer to a request.
-pub(super) struct Answer {
-    pub(super) content: Content,
-    pub(super) audience: Audience,
-}
-
-impl Answer {
-    /// For everybody in the channel.
-    pub(super) fn to_all(message: Message) -> Self {
-        Self {
-            content: Content::Message(message),
-            audience: Audience::Everyone,
-        }
-    }
-
-    /// What it says, in one line.
-    pub(super) fn title(&self) -> String {
-        match &self.content {
-            Content::Message(message) => message.title.plain(),
-            _ => String::new(),
-        }
-    }
-
-    /// For the asker only.
-    pub(super) fn to_asker(message: Message) -> Self {
-        Self {
-            content: Content::Message(message),
-            audience: Audience::Asker,
-        }
-    }
-}
-
-/// What a write came to.
-#[derive(Default)]
-pub(super) struct Done {
-    /// The answer; `None` when another message, put within the write, tells all.
-    pub(super) answer: Option<Answer>,
-    /// An action whose intent is now recorded and which is to be carried out.
-    pub(super) drive: Option<ActionRow>,
-    /// A run that begins.
-    pub(super) run: Option<i64>,
-    /// A run that has been told something.
-    pub(super) wake: Option<i64>,
-    /// The incident that was declared.
-    pub(super) declared: Option<IncidentId>,
-    /// Figures of these services, to be told anew in this message once they are fresh.
-    pub(super) refresh: Option<(Outgoing, Vec<ServiceName>)>,
-}
-
-type Work = Box<dyn for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Done, Fault>> + Send>;
-
-/// What carrying out a request comes to: an answer, or a write that gives one.
-pub(super) enum Effect {
-    Say(Answer),
-    Write(Work),
-}
-
-impl Effect {
-    pub(super) fn write<F>(work: F) -> Self
-    where
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Done, Fault>> + Send + 'static,
-    {
-        Self::Write(Box::new(work))
-    }
-}
 
 impl Bot {
     /// Takes requests up until the shutdown, then waits for those under way.

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use super::tour;
 use crate::app::{App, Plan};
-use crate::bot::{Access, Catalogue, Settings, Library};
+use crate::bot::{Access, Catalogue, Library, Settings};
 use crate::domain::Person;
 use crate::domain::service::{Patience, PlatformKey};
 use crate::platform::Platform;

@@ -30,8 +30,9 @@ fn the_shipped_runbooks_are_clean_and_all_are_embedded() {
         })
         .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
-    let names =
-        |library: &Library| -> Vec<String> { library.runbooks().map(|r| r.name.value.clone()).collect() };
+    let names = |library: &Library| -> Vec<String> {
+        library.runbooks().map(|r| r.name.value.clone()).collect()
+    };
     let embedded = Library::open(None, Some(services())).unwrap();
     assert_eq!(names(&library), names(&embedded));
     assert!(names(&library).len() >= 10);

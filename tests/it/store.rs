@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
+use treasury_bot::domain::action::{ActionKind, ActionRecord};
 use treasury_bot::domain::mail::{Mail, Mailbox, Purpose};
+use treasury_bot::domain::question::{Question, QuestionState};
 use treasury_bot::domain::timeline::{Draft, GENESIS, verify};
 use treasury_bot::domain::{
     Audience, Content, Destination, Door, EntryKind, IncidentId, Message, Outgoing, Person, Place,
     Reply, Request, Severity, Stream, Tone,
 };
-use treasury_bot::store::{
-    Accepted, ActionKind, ActionRecord, NewIncident, Question, QuestionState, Sent, Store,
-    StoreError, Use,
-};
+use treasury_bot::store::{Accepted, NewIncident, Sent, Store, StoreError, Use};
 
 use crate::support::postgres::Postgres;
 

@@ -8,7 +8,7 @@ use super::PLATFORM;
 use super::engine::Engine;
 use super::successor::aliases;
 use super::{find, recipe};
-use treasury_domain::service::{Service, Attachment};
+use treasury_domain::service::{Attachment, Service};
 use treasury_ports::platform::PlatformError;
 
 /// A container's place in a network, with all that is needed to join it again.
@@ -29,7 +29,10 @@ pub(super) struct Place {
 }
 
 /// The places of all containers of a service, in the order of their names.
-pub(super) async fn attachments(engine: &Engine, service: &Service) -> Result<Vec<Attachment>, PlatformError> {
+pub(super) async fn attachments(
+    engine: &Engine,
+    service: &Service,
+) -> Result<Vec<Attachment>, PlatformError> {
     let found = find::containers(engine, service).await?;
     let facts = try_join_all(found.iter().map(|one| find::inspect(engine, &one.id))).await?;
     let mut attachments = Vec::new();

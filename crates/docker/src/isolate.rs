@@ -4,12 +4,12 @@ use bollard::models::NetworkDisconnectRequest;
 use bollard::models::{ContainerInspectResponse, EndpointIpamConfig, EndpointSettings};
 
 use super::PLATFORM;
+use super::attachments::{Place, is_joined};
 use super::container;
 use super::engine::{ACT, ASK, Engine};
 use super::recipe::PLAIN;
-use super::attachments::{Place, is_joined};
 use super::{find, wait};
-use treasury_domain::service::{Service, ServiceStatus, Attachment};
+use treasury_domain::service::{Attachment, Service, ServiceStatus};
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
 /// Cuts the ties that still hold.
@@ -25,7 +25,10 @@ pub(super) async fn isolate(
         let line = match find::inspect(engine, &attachment.id).await? {
             None => format!("{}: is gone", attachment.replica),
             Some(facts) if !is_joined(&facts, &place) => {
-                format!("{}: is not in {} any more", attachment.replica, attachment.to)
+                format!(
+                    "{}: is not in {} any more",
+                    attachment.replica, attachment.to
+                )
             }
             Some(_) => {
                 cut(engine, attachment, &place).await?;
@@ -88,7 +91,11 @@ pub(super) async fn release(
 }
 
 /// Joins a container again and returns what is not as before, to be put behind a sentence.
-async fn join(engine: &Engine, attachment: &Attachment, place: &Place) -> Result<String, PlatformError> {
+async fn join(
+    engine: &Engine,
+    attachment: &Attachment,
+    place: &Place,
+) -> Result<String, PlatformError> {
     let (network, note) = network(engine, attachment, place).await?;
     let plain = PLAIN.contains(&place.network.as_str());
     let asked = if plain {

@@ -9,24 +9,24 @@
 //! - `swarm`: services of a Swarm, whose containers are Swarm's to change
 
 mod address;
+mod attachments;
 mod container;
 mod deploy;
 mod discover;
 mod engine;
 mod events;
 mod evidence;
-mod outcome;
 mod find;
 mod image;
 mod isolate;
 mod logs;
+mod outcome;
 mod recipe;
 mod restart;
 mod scale;
 mod stats;
 mod successor;
 mod swarm;
-mod attachments;
 mod tls;
 mod versions;
 mod wait;
@@ -36,15 +36,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use treasury_domain::service::{
-    Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaOutcome, ReplicaMark, Service,
-    ServiceStats, ServiceStatus, Target, Attachment, Version,
-};
-use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
 pub use address::{EngineConfig, Identity, Tls};
 use engine::{ASK, Engine};
 use stats::Samplers;
 use swarm::Swarm;
+use treasury_domain::service::{
+    Attachment, Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaMark, ReplicaOutcome,
+    Service, ServiceStats, ServiceStatus, Target, Version,
+};
+use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
 
 /// This platform's name in errors.
 const PLATFORM: &str = "Docker";

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::engine::Engine;
 use super::events::{self, Told};
 use super::find::{self, Found};
-use treasury_domain::service::{Replica, ReplicaOutcome, ReplicaMark, ReplicaState};
+use treasury_domain::service::{Replica, ReplicaMark, ReplicaOutcome, ReplicaState};
 use treasury_ports::platform::PlatformError;
 
 /// Events this much older than the intent count too: clocks are read at different moments.
@@ -142,7 +142,11 @@ mod tests {
         );
         for sign in ["kill", "stop", "die", "restart"] {
             let look = look("1", sign);
-            assert_eq!(look.outcome(&mark, &before), ReplicaOutcome::UnderWay, "{sign}");
+            assert_eq!(
+                look.outcome(&mark, &before),
+                ReplicaOutcome::UnderWay,
+                "{sign}"
+            );
         }
         let restarting = replica(ReplicaState::Restarting);
         assert_eq!(quiet.outcome(&mark, &restarting), ReplicaOutcome::UnderWay);

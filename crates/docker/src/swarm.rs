@@ -24,9 +24,9 @@ pub(super) use scale::{scalable, scale};
 pub(super) use versions::{deployable, versions};
 
 use super::engine::Engine;
+use service::Seen;
 use treasury_domain::service::{Service, ServiceStatus};
 use treasury_ports::platform::PlatformError;
-use service::Seen;
 
 /// Where a service runs on a Swarm: the line to a manager, and who it is for.
 #[derive(Clone, Copy)]

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, reads a clock, or knows of Slack, SQL or HTTP.
 
+pub mod action;
 pub mod alert;
 pub mod duration;
 mod guard;
@@ -12,6 +13,7 @@ pub mod message;
 pub mod oncall;
 pub mod outgoing;
 pub mod person;
+pub mod question;
 pub mod request;
 pub mod series;
 pub mod service;

@@ -112,7 +112,10 @@ pub(super) async fn around(line: &Line, place: Place<'_>) -> Result<Around, Plat
 }
 
 /// The joins that hold now.
-pub(super) async fn attachments(line: &Line, place: Place<'_>) -> Result<Vec<Attachment>, PlatformError> {
+pub(super) async fn attachments(
+    line: &Line,
+    place: Place<'_>,
+) -> Result<Vec<Attachment>, PlatformError> {
     let seen = find::look(line, place).await?;
     if let Some(why) = refusal(&seen.workload) {
         return Err(PlatformError::Unsupported(why));

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::MANAGER;
 use super::api::{Line, if_there};
+use super::attachments::{self, ISOLATED, Join, NOWHERE, exclusion};
 use super::edit::{edit, member, remove};
 use super::find::{self, Place, Seen};
 use super::pod;
-use super::attachments::{self, ISOLATED, Join, NOWHERE, exclusion};
 use super::workload::named;
 use treasury_domain::service::Attachment;
 use treasury_ports::platform::{PlatformError, ProgressSink};

@@ -10,6 +10,7 @@
 //! - `rbac`: the rights that all this takes
 
 mod api;
+mod attachments;
 mod cache;
 mod deploy;
 mod edit;
@@ -27,7 +28,6 @@ mod scale;
 mod stats;
 mod status;
 mod template;
-mod attachments;
 mod versions;
 mod workload;
 
@@ -38,14 +38,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use treasury_domain::service::{
-    Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaOutcome, ReplicaMark, Service,
-    ServiceStats, ServiceStatus, Attachment, Version,
-};
-use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
 use api::Line;
 use cache::Cache;
 use find::{Place, Seen};
+use treasury_domain::service::{
+    Attachment, Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaMark,
+    ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
+};
+use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
 
 /// This platform's name in errors.
 const PLATFORM: &str = "Kubernetes";

@@ -18,7 +18,7 @@ use super::find::{self, Place, Seen};
 use super::rollout::{self, Goal};
 use super::workload::{Workload, resource};
 use super::{PLATFORM, pod};
-use treasury_domain::service::{Intent, Patience, ReplicaOutcome, ReplicaMark};
+use treasury_domain::service::{Intent, Patience, ReplicaMark, ReplicaOutcome};
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
 /// The key of `kubectl rollout restart`.

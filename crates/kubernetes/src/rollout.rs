@@ -13,8 +13,8 @@ use super::workload::Workload;
 use super::{PLATFORM, logs, pod};
 use treasury_domain::service::{Patience, WorkloadKind};
 use treasury_domain::timeline::cut;
-use treasury_ports::text::clean;
 use treasury_ports::platform::{PlatformError, ProgressSink};
+use treasury_ports::text::clean;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(400);

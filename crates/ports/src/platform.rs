@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use treasury_domain::service::{
-    Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, Progress, ReplicaOutcome, ReplicaMark,
-    Service, ServiceStats, ServiceStatus, Attachment, Version,
+    Attachment, Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, Progress, ReplicaMark,
+    ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
 };
 
 /// Where a driver reports progress. Sending never waits: a full or closed channel drops the step,

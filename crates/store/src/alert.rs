@@ -1,56 +1,8 @@
 //! Alerts, and the conversations in which they are told.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
 use super::{Store, StoreError, Tx, moment};
-use treasury_domain::alert::{Name, Routed, Standing, Summary, Tracked};
-use treasury_domain::{IncidentId, Person, ServiceName};
-
-/// An alert with where it belongs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AlertRecord {
-    /// What is known of it.
-    pub tracked: Tracked,
-    /// Where it belongs.
-    pub routed: Routed,
-}
-
-/// A conversation about alerts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Followed {
-    /// Its name: `incident:12`, or `group:…` where no incident was declared.
-    pub told: String,
-    /// The incident.
-    pub incident: Option<IncidentId>,
-    /// The service, if one is known.
-    pub service: Option<ServiceName>,
-    /// What the bot knows of the first alert, for runbooks and titles.
-    pub first: AlertRecord,
-    /// When it began.
-    pub began_at: jiff::Timestamp,
-    /// When the message was last written.
-    pub told_at: Option<jiff::Timestamp>,
-    /// Who has taken it up, and when.
-    pub acknowledged: Option<(Person, jiff::Timestamp)>,
-    /// How often it was followed up.
-    pub follow_ups: u32,
-    /// How far it was escalated.
-    pub escalated: u32,
-    /// Who was asked to acknowledge, by id.
-    #[serde(default)]
-    pub asked: Vec<String>,
-    /// Nothing fires since then.
-    pub quiet_since: Option<jiff::Timestamp>,
-    /// The runbook that fits.
-    pub runbook: Option<String>,
-    /// It is over.
-    pub over: bool,
-    /// How its services stood when the bot first looked.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub stood: BTreeMap<ServiceName, Standing>,
-}
+use treasury_domain::ServiceName;
+use treasury_domain::alert::{AlertRecord, Conversation, Name, Summary};
 
 type SummaryRow = (String, i64, i64, i64);
 
@@ -59,7 +11,7 @@ fn alert((told, record): (String, String)) -> Result<(String, AlertRecord), Stor
     Ok((told, serde_json::from_str(&record)?))
 }
 
-fn conversation(row: Option<(String,)>) -> Result<Option<Followed>, StoreError> {
+fn conversation(row: Option<(String,)>) -> Result<Option<Conversation>, StoreError> {
     Ok(row
         .map(|(record,)| serde_json::from_str(&record))
         .transpose()?)
@@ -173,7 +125,7 @@ impl Tx {
     }
 
     /// A conversation, locked.
-    pub async fn followed(&mut self, told: &str) -> Result<Option<Followed>, StoreError> {
+    pub async fn conversation(&mut self, told: &str) -> Result<Option<Conversation>, StoreError> {
         let lock = self.dialect.for_update();
         let row: Option<(String,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT record FROM followed WHERE told = $1{lock}"
@@ -185,13 +137,13 @@ impl Tx {
     }
 
     /// Records how a conversation stands.
-    pub async fn followed_put(&mut self, followed: &Followed) -> Result<(), StoreError> {
+    pub async fn followed_put(&mut self, conversation: &Conversation) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO followed (told, record) VALUES ($1, $2) \
              ON CONFLICT (told) DO UPDATE SET record = excluded.record",
         )
-        .bind(followed.told.clone())
-        .bind(serde_json::to_string(followed)?)
+        .bind(conversation.told.clone())
+        .bind(serde_json::to_string(conversation)?)
         .execute(self.connection())
         .await?;
         Ok(())
@@ -200,7 +152,7 @@ impl Tx {
 
 impl Store {
     /// A conversation.
-    pub async fn followed(&self, told: &str) -> Result<Option<Followed>, StoreError> {
+    pub async fn conversation(&self, told: &str) -> Result<Option<Conversation>, StoreError> {
         let row: Option<(String,)> = sqlx::query_as("SELECT record FROM followed WHERE told = $1")
             .bind(told.to_owned())
             .fetch_optional(self.readers())

@@ -32,15 +32,12 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Executor};
 use tokio::sync::Notify;
 
-pub use action::{ActionKind, ActionRecord, ActionRow, StepOf};
-pub use alert::{AlertRecord, Followed};
 pub use evidence::{Kept, KeptFor};
 pub use inbox::{Accepted, Claimed};
 pub use incident::NewIncident;
 pub use mail::{Backlog, MailRow};
 pub use outbox::{Parcel, Sent};
 pub use page::{PageLink, PageSession};
-pub use question::{Question, QuestionRow, QuestionState};
 pub use run::{NewRun, RunLock, RunRow, RunWrite};
 pub use timer::TimerRow;
 pub use writer::Tx;

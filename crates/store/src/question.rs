@@ -1,64 +1,7 @@
 //! Questions that await a button: each can be answered once.
 
-use serde::{Deserialize, Serialize};
-
 use super::{Store, StoreError, Tx, moment};
-use treasury_domain::{Outgoing, Person};
-
-/// What was asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Question {
-    /// The command to be confirmed, as a sentence.
-    pub sentence: String,
-    /// Who asked for it.
-    pub asker: Person,
-    /// The message that asks; it becomes the progress and the answer.
-    pub message: Outgoing,
-}
-
-/// Where a question stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum QuestionState {
-    /// It awaits its answer.
-    Open,
-    /// Somebody said yes.
-    Confirmed,
-    /// Somebody said no.
-    Cancelled,
-    /// Nobody said anything in time.
-    Expired,
-}
-
-impl QuestionState {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Confirmed => "confirmed",
-            Self::Cancelled => "cancelled",
-            Self::Expired => "expired",
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self, StoreError> {
-        [Self::Open, Self::Confirmed, Self::Cancelled, Self::Expired]
-            .into_iter()
-            .find(|state| state.as_str() == text)
-            .ok_or_else(|| StoreError::Unreadable(format!("question state `{text}`")))
-    }
-}
-
-/// A question with its token and state.
-#[derive(Debug, Clone, PartialEq)]
-pub struct QuestionRow {
-    /// What the button carries.
-    pub token: String,
-    /// What was asked.
-    pub question: Question,
-    /// Where it stands.
-    pub state: QuestionState,
-    /// Until when it can be answered.
-    pub expires_at: jiff::Timestamp,
-}
+use treasury_domain::question::{Question, QuestionRow, QuestionState};
 
 type Row = (String, String, String, i64);
 
@@ -67,7 +10,8 @@ fn question(row: Row) -> Result<QuestionRow, StoreError> {
     Ok(QuestionRow {
         token,
         question: serde_json::from_str(&record)?,
-        state: QuestionState::parse(&state)?,
+        state: QuestionState::parse(&state)
+            .ok_or_else(|| StoreError::Unreadable(format!("question state `{state}`")))?,
         expires_at: moment(expires_at),
     })
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::handover::{look_later, note, timer_key};
 use super::words::{self, View};
-use crate::bot::worker::{Answer, Ask, Done, Effect};
+use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Bot, Fault, Refusal};
 use crate::command::{OncallCommand, nearest};
 use crate::domain::oncall::{Override, Rotation, When};

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::words;
 use crate::bot::Bot;
-use crate::bot::alert::timers::{self, What};
+use crate::bot::alerts::timers::{self, What};
 use crate::domain::oncall::{Override, Rotation};
 use crate::domain::timeline::Draft;
 use crate::domain::{Destination, EntryKind, Incident, Outgoing, Person, Stream};

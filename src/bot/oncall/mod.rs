@@ -5,10 +5,11 @@ mod handover;
 mod words;
 
 use super::Bot;
+use crate::domain::alert::Conversation;
 use crate::domain::alert::Routed;
 use crate::domain::oncall::{OnCall, Rotation};
 use crate::domain::{Incident, Person};
-use crate::store::{Followed, StoreError, Tx};
+use crate::store::{StoreError, Tx};
 
 impl Bot {
     /// All rotations.
@@ -42,15 +43,15 @@ impl Bot {
     pub(super) async fn asked(
         &self,
         tx: &mut Tx,
-        followed: &Followed,
+        conversation: &Conversation,
     ) -> Result<(Vec<Person>, bool), StoreError> {
         let mut next = None;
-        if let Some(rotation) = self.rotation_of(&followed.first.routed) {
+        if let Some(rotation) = self.rotation_of(&conversation.first.routed) {
             let overrides = tx.overrides().await?;
             let ladder = self.on_call().ladder(rotation, &overrides, tx.now());
             next = ladder
                 .into_iter()
-                .find(|person| !followed.asked.contains(&person.id));
+                .find(|person| !conversation.asked.contains(&person.id));
         }
         let last = next.is_none();
         let mut whom = Vec::new();

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::worker::{Answer, Ask, Done, Effect};
+use super::request::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, answer_key, with_content};
 use crate::domain::timeline::{Draft, hex};
 use crate::domain::{

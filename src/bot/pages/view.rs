@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 
 use crate::bot::Bot;
-use crate::bot::act::intent_text;
+use crate::bot::actions::intent_text;
+use crate::domain::alert::AlertRecord;
 use crate::domain::alert::Summary;
 use crate::domain::timeline::{self, GENESIS};
 use crate::domain::{Entry, Incident, IncidentId, Person, Stream};
 use crate::runbook::engine::{Start, Verdict};
-use crate::store::{AlertRecord, RunRow, StoreError};
+use crate::store::{RunRow, StoreError};
 
 /// Incidents on a page of the list.
 const LISTED: u32 = 20;
@@ -148,7 +149,7 @@ impl Bot {
         let before = before.unwrap_or(i64::MAX);
         let entries = store.entries_before(&stream, before, ENTRIES).await?;
         let told = told(id);
-        let followed = store.followed(&told).await?;
+        let conversation = store.conversation(&told).await?;
         let runs = store.runs_of(id, RUNS).await?;
         Ok(Some(Shown {
             now: store.now(),
@@ -157,7 +158,7 @@ impl Bot {
             chain: self.chain(&stream).await?,
             alerts: store.alert_summary(&told).await?,
             firing: store.alerts_told(&told, ALERTS).await?,
-            acknowledged: followed.and_then(|followed| followed.acknowledged),
+            acknowledged: conversation.and_then(|conversation| conversation.acknowledged),
             runs: runs
                 .into_iter()
                 .map(|row| run(id, row))

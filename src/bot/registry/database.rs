@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, action, probe};
-use crate::bot::catalogue::Named;
+use crate::bot::services::Named;
 use crate::bot::{Bot, Fault};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Message, Part, Style, Tone, duration};

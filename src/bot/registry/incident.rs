@@ -87,7 +87,7 @@ struct EmailParams {
 }
 
 fn stakeholders() -> Vec<String> {
-    vec![crate::bot::mail::STAKEHOLDERS.to_owned()]
+    vec![crate::bot::notify::STAKEHOLDERS.to_owned()]
 }
 
 /// Which incident it was.

@@ -24,7 +24,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::worker::{Answer, Effect};
+use super::request::{Answer, Effect};
 use super::{Bot, Failure, Fault, Refusal, policy};
 use crate::domain::{Line, Message};
 use crate::probe::ProbeError;
@@ -195,7 +195,7 @@ pub(in crate::bot) mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::bot::{Access, Catalogue, Settings, Library};
+    use crate::bot::{Access, Catalogue, Library, Settings};
     use crate::domain::ServiceName;
     use crate::domain::service::{Patience, PlatformKey, Service, Target};
     use crate::platform::Platform;

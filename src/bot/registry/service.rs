@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, action, probe};
-use crate::bot::act::joined_to;
+use crate::bot::actions::joined_to;
 use crate::bot::diagnose::{events_message, logs_message, one_status};
 use crate::bot::{Bot, Fault};
 use crate::domain::duration::{self, Human};

@@ -47,7 +47,7 @@ impl Bot {
     pub(in crate::bot) async fn check(
         &self,
         what: Option<&str>,
-    ) -> Result<crate::bot::worker::Effect, Fault> {
+    ) -> Result<crate::bot::request::Effect, Fault> {
         match what {
             Some(url) if url.contains("://") => {
                 self.ask("http.check", serde_json::json!({ "url": url }))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bollard::query_parameters::KillContainerOptions;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use treasury_bot::domain::service::{Intent, Patience, ReplicaOutcome, ReplicaMark, Service};
+use treasury_bot::domain::service::{Intent, Patience, ReplicaMark, ReplicaOutcome, Service};
 use treasury_bot::platform::docker::Docker;
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
@@ -215,7 +215,10 @@ async fn a_restart_that_the_engine_goes_on_with_is_never_untouched() {
     assert!(bot.await.unwrap_err().is_cancelled());
     stack.remove(&gone).await;
     let [under_way, untouched] = [ReplicaOutcome::UnderWay, ReplicaOutcome::Untouched];
-    assert_eq!(outcomes().await, [under_way, untouched, ReplicaOutcome::Gone]);
+    assert_eq!(
+        outcomes().await,
+        [under_way, untouched, ReplicaOutcome::Gone]
+    );
 
     // It gives in; the engine starts it again without the bot.
     let options = None::<KillContainerOptions>;

@@ -79,11 +79,18 @@ async fn address(stack: &Stack, id: &str, network: &str) -> Option<String> {
 }
 
 /// Releases the ties and returns what was told.
-async fn release(stack: &Stack, attachments: &[Attachment]) -> (Result<(), PlatformError>, Vec<String>) {
+async fn release(
+    stack: &Stack,
+    attachments: &[Attachment],
+) -> (Result<(), PlatformError>, Vec<String>) {
     let (sender, mut steps) = mpsc::channel(99);
     let sink = ProgressSink::new(sender);
     let web = stack.service("web");
-    let released = stack.driver.release(&web, attachments, &sink).await.map(drop);
+    let released = stack
+        .driver
+        .release(&web, attachments, &sink)
+        .await
+        .map(drop);
     drop(sink);
     let mut told = Vec::new();
     while let Some(step) = steps.recv().await {
@@ -138,7 +145,11 @@ async fn a_service_is_cut_off_and_comes_back_with_its_names_and_addresses() {
 
     let quiet = ProgressSink::none();
     for _ in 0..2 {
-        let cut = stack.driver.isolate(&web, &attachments, &quiet).await.unwrap();
+        let cut = stack
+            .driver
+            .isolate(&web, &attachments, &quiet)
+            .await
+            .unwrap();
         assert!(cut.is_well(), "the processes go on");
         assert_eq!(stack.driver.attachments(&web).await.unwrap(), []);
     }
@@ -182,8 +193,14 @@ async fn a_service_is_cut_off_and_comes_back_with_its_names_and_addresses() {
         assert!(reaches(&stack, &peer, host).await, "{host}");
     }
     let names = |attachments: &[Attachment]| -> Vec<_> {
-        attachments.iter()
-            .map(|attachment| (attachment.to.clone(), attachment.detail["endpoint"]["Aliases"].clone()))
+        attachments
+            .iter()
+            .map(|attachment| {
+                (
+                    attachment.to.clone(),
+                    attachment.detail["endpoint"]["Aliases"].clone(),
+                )
+            })
             .collect()
     };
     let now = stack.driver.attachments(&web).await.unwrap();
@@ -203,7 +220,11 @@ async fn an_address_that_can_not_be_asked_for_is_told_to_be_new() {
     let attachments = stack.driver.attachments(&web).await.unwrap();
     let quiet = ProgressSink::none();
     let had = address(&stack, &id, "back").await.unwrap();
-    stack.driver.isolate(&web, &attachments, &quiet).await.unwrap();
+    stack
+        .driver
+        .isolate(&web, &attachments, &quiet)
+        .await
+        .unwrap();
     // Another one comes in meanwhile.
     stack.run("other", 1, OBEYS).await;
     let (released, told) = release(&stack, &attachments).await;
@@ -228,7 +249,11 @@ async fn what_is_gone_is_left_out_and_does_not_keep_the_others() {
     let attachments = stack.driver.attachments(&web).await.unwrap();
     assert_eq!(attachments.len(), 4);
     let quiet = ProgressSink::none();
-    stack.driver.isolate(&web, &attachments, &quiet).await.unwrap();
+    stack
+        .driver
+        .isolate(&web, &attachments, &quiet)
+        .await
+        .unwrap();
     stack.remove(&first).await;
     let removed = stack.network("fixed");
     stack.client.remove_network(&removed).await.unwrap();
@@ -271,7 +296,11 @@ async fn a_network_that_is_not_its_own_is_refused_with_a_mend() {
     host.networking_config = None;
     host.host_config.as_mut().unwrap().network_mode = Some("host".into());
     stack.start(&stack.container("web", 1), host).await;
-    let error = stack.driver.attachments(&stack.service("web")).await.unwrap_err();
+    let error = stack
+        .driver
+        .attachments(&stack.service("web"))
+        .await
+        .unwrap_err();
     assert!(
         error.is_refusal() && error.to_string().contains("docker pause"),
         "{error}"

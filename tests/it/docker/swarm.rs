@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use treasury_bot::domain::service::{
-    Intent, LogQuery, Logs, Patience, ReplicaOutcome, ReplicaMark, Service, ServiceStatus, Target,
+    Intent, LogQuery, Logs, Patience, ReplicaMark, ReplicaOutcome, Service, ServiceStatus, Target,
 };
 use treasury_bot::domain::{EntryKind, Stream};
 use treasury_bot::platform::docker::Docker;

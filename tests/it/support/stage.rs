@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use treasury_bot::app::{App, Plan, simulated};
-use treasury_bot::bot::{Access, AlertSettings, Catalogue, MailSettings, Named, Settings, Library};
+use treasury_bot::bot::{Access, AlertSettings, Catalogue, Library, MailSettings, Named, Settings};
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, Guarded, IncidentId, Stream};
 use treasury_bot::notify::SmtpConfig;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use treasury_bot::domain::service::{
-    Bounds, Intent, ReplicaOutcome, ReplicaMark, Service, WorkloadKind,
+    Bounds, Intent, ReplicaMark, ReplicaOutcome, Service, WorkloadKind,
 };
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
@@ -96,7 +96,10 @@ async fn given_the_bot_dies_after_the_patch_then_what_is_found_leads_to_no_secon
             .restart_outcome(&service, &before, &intent)
             .await
             .unwrap();
-        assert!(!outcomes.contains(&ReplicaOutcome::Untouched), "{outcomes:?}");
+        assert!(
+            !outcomes.contains(&ReplicaOutcome::Untouched),
+            "{outcomes:?}"
+        );
         if outcomes == [ReplicaOutcome::Restarted; 2] {
             break;
         }

@@ -70,7 +70,10 @@ async fn an_isolated_service_is_joined_again_exactly_as_it_was() {
     let quiet = ProgressSink::none();
 
     let attachments = driver.attachments(&service).await.unwrap();
-    let to: Vec<&str> = attachments.iter().map(|attachment| attachment.to.as_str()).collect();
+    let to: Vec<&str> = attachments
+        .iter()
+        .map(|attachment| attachment.to.as_str())
+        .collect();
     assert_eq!(
         to,
         [
@@ -82,7 +85,10 @@ async fn an_isolated_service_is_joined_again_exactly_as_it_was() {
             "service web"
         ]
     );
-    let status = driver.isolate(&service, &attachments, &quiet).await.unwrap();
+    let status = driver
+        .isolate(&service, &attachments, &quiet)
+        .await
+        .unwrap();
     assert_eq!(status.replicas.len(), 2, "the processes go on");
     assert_eq!(driver.attachments(&service).await.unwrap(), []);
     let cut = joins(&cluster);
@@ -110,15 +116,27 @@ async fn an_isolated_service_is_joined_again_exactly_as_it_was() {
     }
     assert_eq!((left, ends("front")), (0, 3));
     cluster.clear_access();
-    driver.isolate(&service, &attachments, &quiet).await.unwrap();
+    driver
+        .isolate(&service, &attachments, &quiet)
+        .await
+        .unwrap();
     assert_eq!(joins(&cluster), cut, "the same again changes nothing");
 
-    let status = driver.release(&service, &attachments, &quiet).await.unwrap();
+    let status = driver
+        .release(&service, &attachments, &quiet)
+        .await
+        .unwrap();
     assert_eq!(status.replicas.len(), 2);
     assert_eq!(joins(&cluster), before);
-    driver.release(&service, &attachments, &quiet).await.unwrap();
+    driver
+        .release(&service, &attachments, &quiet)
+        .await
+        .unwrap();
     assert_eq!(joins(&cluster), before);
-    assert_eq!(driver.attachments(&service).await.unwrap().len(), attachments.len());
+    assert_eq!(
+        driver.attachments(&service).await.unwrap().len(),
+        attachments.len()
+    );
 }
 
 #[tokio::test]
@@ -127,13 +145,19 @@ async fn a_release_after_pods_were_replaced_leaves_none_cut_off() {
     surroundings(&cluster);
     let quiet = ProgressSink::none();
     let attachments = driver.attachments(&service).await.unwrap();
-    driver.isolate(&service, &attachments, &quiet).await.unwrap();
+    driver
+        .isolate(&service, &attachments, &quiet)
+        .await
+        .unwrap();
     let pod = cluster.list("pods", "shop")[0]["metadata"]["name"].clone();
     cluster.delete("pods", "shop", pod.as_str().unwrap());
     cluster.settled("deployments", "shop", "web").await;
     // A service that somebody removes meanwhile is no reason to leave the rest cut.
     cluster.delete("services", "shop", "web");
-    driver.release(&service, &attachments, &quiet).await.unwrap();
+    driver
+        .release(&service, &attachments, &quiet)
+        .await
+        .unwrap();
     let text = joins(&cluster).to_string();
     assert!(!text.contains("treasury-bot"), "{text}");
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-pub(in crate) use treasury_ports::text::clean;
+pub(crate) use treasury_ports::text::clean;
 pub(super) use treasury_ports::text::fit;
 
 /// A longer line is cut here before it is looked at; the rest of it is dropped.

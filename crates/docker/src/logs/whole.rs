@@ -11,7 +11,7 @@ use super::{ACT, Engine, READ};
 use treasury_ports::platform::PlatformError;
 
 /// The newest lines of a container with their times, at most `most` bytes; `None` if it is gone.
-pub(in crate) async fn whole(
+pub(crate) async fn whole(
     engine: &Engine,
     id: &str,
     most: usize,

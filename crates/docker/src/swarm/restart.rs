@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::service::{INTENT, Seen, change, label, set_label};
 use super::{Swarm, rollout};
-use treasury_domain::service::{Intent, Patience, ReplicaOutcome, ReplicaMark, ServiceStatus};
+use treasury_domain::service::{Intent, Patience, ReplicaMark, ReplicaOutcome, ServiceStatus};
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
 /// Restarts all tasks, unless this very intent has been carried out; `only` none of them: awaits

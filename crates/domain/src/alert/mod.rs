@@ -1,6 +1,7 @@
 //! Alerts: what is reported, by whom, and what is known of it.
 
 pub mod alertmanager;
+mod conversation;
 pub mod generic;
 mod route;
 mod silence;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use conversation::{AlertRecord, Conversation};
 pub use route::{Auto, Matcher, Route, Routed, Routes};
 pub use silence::{Piece as SilencePiece, Silence};
 pub use standing::Standing;

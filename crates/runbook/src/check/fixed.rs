@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use treasury_domain::duration;
 use crate::expr::text_of;
 use crate::types::Type;
+use treasury_domain::duration;
 
 /// Deepest nesting that is looked at; schemas are our own and shallow.
 const MAX_DEPTH: usize = 8;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Checker, Place};
-use treasury_domain::duration;
 use crate::model::{Retry, Step, Wait, Work, walk};
 use crate::source::Finding;
+use treasury_domain::duration;
 
 impl Checker<'_> {
     /// Time-outs and attempts.

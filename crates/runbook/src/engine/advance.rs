@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 
 use super::event::after;
 use super::state::{Call, Phase, RunState, StepState, Stop, Verdict};
-use treasury_domain::{Role, duration};
 use crate::expr::{self, EvalError, Values};
 use crate::model::{OnFailure, Runbook, Step, Use, Wait, Work};
 use crate::source::At;
 use crate::template::{Shape, Template};
 use crate::vocabulary::Vocabulary;
+use treasury_domain::{Role, duration};
 
 /// How long a probe may take if its step does not say.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::advance::{Said, failed, hold, values};
 use super::state::{Leave, Phase, RunState, StepState, Stop, Vote};
-use treasury_domain::duration;
 use crate::model::{Runbook, Step, Use, Work};
+use treasury_domain::duration;
 
 /// Why something can't be said at this moment; for the person who said it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

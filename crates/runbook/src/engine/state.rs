@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use treasury_domain::Role;
 use crate::model::{Runbook, Work};
+use treasury_domain::Role;
 
 /// What a run was started with; never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

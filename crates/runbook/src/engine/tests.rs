@@ -7,11 +7,11 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use super::*;
-use treasury_domain::Role;
 use crate::model::Runbook;
 use crate::source::Source;
 use crate::types::Type;
 use crate::vocabulary::{Callable, Vocabulary};
+use treasury_domain::Role;
 
 fn vocabulary() -> Vocabulary {
     let callable = |changes| Callable {

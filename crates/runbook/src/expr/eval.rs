@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::check::projects;
 use super::functions::{asks_state, function};
 use super::{Expr, Kind, Op};
-use treasury_domain::duration;
 use crate::source::Span;
+use treasury_domain::duration;
 
 /// What evaluation may cost; each part and each item counts one.
 const FUEL: u32 = 200_000;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use treasury_domain::duration;
 use crate::source::{At, Finding, Source, Span};
 use crate::template::{Condition, Shape, Template};
 use crate::yaml::{Kind, Node, Scalar};
+use treasury_domain::duration;
 
 /// The keys of a map. Each is taken once; [`Fields::end`] tells of those that nobody took.
 pub(super) struct Fields<'n> {

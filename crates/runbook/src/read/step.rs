@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::fields::{Fields, Reader};
-use treasury_domain::Role;
 use crate::model::{OnFailure, Retry, Step, Until, Use, Wait, Work};
 use crate::source::{At, Finding, Span};
 use crate::yaml::{Kind, Node};
+use treasury_domain::Role;
 
 /// The keys that say what a step does; each step has exactly one of them.
 pub const WORK_KEYS: [&str; 11] = [

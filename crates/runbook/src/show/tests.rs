@@ -1,11 +1,11 @@
 use insta::assert_snapshot;
 
 use super::{markdown, mermaid, outline};
-use treasury_domain::Role;
 use crate::model::Runbook;
 use crate::source::Source;
 use crate::types::Type;
 use crate::vocabulary::{Callable, Vocabulary};
+use treasury_domain::Role;
 
 fn read(text: &str) -> Runbook {
     crate::read(&Source::new("x.yml", text)).unwrap()

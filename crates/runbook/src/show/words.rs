@@ -1,11 +1,11 @@
 //! Steps in words.
 
 use super::{Known, one_line};
-use treasury_domain::{Role, duration};
 use crate::expr::text_of;
 use crate::model::{OnFailure, Step, Wait, Work};
 use crate::source::At;
 use crate::template::{Shape, Template};
+use treasury_domain::{Role, duration};
 
 /// How names and conditions are set off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::stories::{all_lines, events, intent, noon, restart, scale, service, stack, status};
 use super::{Fault, Role, Stack, StackConfig};
-use treasury_domain::service::{LogQuery, Patience, ReplicaOutcome, ReplicaMark, Target};
+use treasury_domain::service::{LogQuery, Patience, ReplicaMark, ReplicaOutcome, Target};
 use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
 
 const MINUTE: Duration = Duration::from_mins(1);

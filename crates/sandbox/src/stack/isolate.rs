@@ -6,14 +6,17 @@ use super::answers::{NAME, asked, changeable};
 use super::container::Container;
 use super::driver::Stack;
 use super::model::World;
-use treasury_domain::service::{Evidence, Service, ServiceStatus, Attachment};
+use treasury_domain::service::{Attachment, Evidence, Service, ServiceStatus};
 use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
 
 /// The one network of the stack.
 const NETWORK: &str = "treasury_default";
 
 /// What still joins the replicas of a service to the others.
-pub(super) fn attachments(world: &World, service: &Service) -> Result<Vec<Attachment>, PlatformError> {
+pub(super) fn attachments(
+    world: &World,
+    service: &Service,
+) -> Result<Vec<Attachment>, PlatformError> {
     let role = asked(world, service)?;
     let joined = world.of(role).filter(|c| !c.cut);
     Ok(joined
@@ -151,7 +154,10 @@ mod tests {
         };
         let before = started(&status(&stack, Role::Api).await);
 
-        stack.isolate(&api, &attachments[..1], &quiet()).await.unwrap();
+        stack
+            .isolate(&api, &attachments[..1], &quiet())
+            .await
+            .unwrap();
         stack.advance(MINUTE);
         assert!(seen(&stack, Role::Frontend).error_percent < 2.0);
         assert_eq!(stack.attachments(&api).await.unwrap(), attachments[1..]);

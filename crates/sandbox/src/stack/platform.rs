@@ -15,8 +15,8 @@ use super::driver::Stack;
 use super::role::Role;
 use super::{deploy, isolate};
 use treasury_domain::service::{
-    Event, Evidence, Health, Intent, LogQuery, Logs, Patience, ReplicaOutcome, ReplicaMark, Service,
-    ServiceStats, ServiceStatus, Attachment, Version,
+    Attachment, Event, Evidence, Health, Intent, LogQuery, Logs, Patience, ReplicaMark,
+    ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
 };
 use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
 

@@ -1,7 +1,7 @@
 //! Cut off, examined, joined again.
 
 use tokio::sync::mpsc;
-use treasury_bot::domain::service::{Evidence, Attachment};
+use treasury_bot::domain::service::{Attachment, Evidence};
 use treasury_bot::platform::{PlatformError, ProgressSink};
 
 use crate::contract::{World, marks, quiet, status, within};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use treasury_bot::domain::service::{Patience, ReplicaOutcome, ReplicaMark};
+use treasury_bot::domain::service::{Patience, ReplicaMark, ReplicaOutcome};
 use treasury_bot::platform::{PlatformError, ProgressSink};
 
 use crate::contract::{World, intent, marks, quiet, restart, status, within};

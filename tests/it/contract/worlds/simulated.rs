@@ -119,7 +119,12 @@ impl World for Simulated {
     }
 
     async fn reached(&self) -> bool {
-        !self.stack.attachments(&self.service()).await.unwrap().is_empty()
+        !self
+            .stack
+            .attachments(&self.service())
+            .await
+            .unwrap()
+            .is_empty()
     }
 
     async fn bonds(&self) -> Value {

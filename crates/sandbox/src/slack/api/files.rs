@@ -8,9 +8,7 @@ use serde_json::{Value, json};
 use super::{ApiError, Args, Outcome, chat};
 use crate::slack::sandbox::Sandbox;
 use crate::slack::shapes;
-use crate::slack::workspace::{
-    FILES_TOTAL, File, Message, UploadState, Workspace, unix_seconds,
-};
+use crate::slack::workspace::{FILES_TOTAL, File, Message, UploadState, Workspace, unix_seconds};
 
 /// Files kept; the oldest go.
 const FILES: usize = 1_000;

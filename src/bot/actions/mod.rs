@@ -13,16 +13,18 @@ use serde_json::json;
 pub(super) use self::plan::Plan;
 pub(super) use self::words::{intent_text, joined_to, outcome_failed, state_text, verb};
 use self::words::{outcome_good, told, working};
-use super::worker::{Ask, Done, Effect};
+use super::request::{Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, confirm, progress, with_content};
-use crate::domain::service::{ReplicaOutcome, ReplicaMark, Service, ServiceStatus, well_text};
+use crate::domain::action::{ActionKind, ActionRecord, ActionRow};
+use crate::domain::question::{QuestionRow, QuestionState};
+use crate::domain::service::{ReplicaMark, ReplicaOutcome, Service, ServiceStatus, well_text};
 use crate::domain::timeline::Draft;
 use crate::domain::{
     Audience, Content, Destination, EntryKind, Incident, Line, Message, Outgoing, Reply,
     ServiceName, Stream, Tone,
 };
 use crate::platform::{Platform, PlatformError, ProgressSink};
-use crate::store::{ActionKind, ActionRecord, ActionRow, QuestionRow, QuestionState, StoreError};
+use crate::store::StoreError;
 
 /// Progress is written at most this often; the outbox keeps only the newest state anyway.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
@@ -210,10 +212,12 @@ impl Bot {
                 evidence = Some(self.keep_evidence(row, service, platform).await);
                 platform.isolate(service, attachments, sink).await
             }
-            ActionKind::Release { attachments } => match platform.release(service, attachments, sink).await {
-                Ok(status) => self.settle(service, platform, status, sink).await,
-                Err(error) => Err(error),
-            },
+            ActionKind::Release { attachments } => {
+                match platform.release(service, attachments, sink).await {
+                    Ok(status) => self.settle(service, platform, status, sink).await,
+                    Err(error) => Err(error),
+                }
+            }
             ActionKind::Session { .. } | ActionKind::Client { .. } => {
                 return outcome_failed(&row.record, "no platform does this", None, started);
             }
@@ -384,7 +388,7 @@ impl Bot {
         let message = told(&record, outcome);
         let event = record.step.as_ref().map(|step| {
             let key = format!("run:{}:{}:{}", step.run, step.path, step.attempt);
-            (step.run, key, super::run::ended(&record, outcome))
+            (step.run, key, super::runs::ended(&record, outcome))
         });
         let wake = event.as_ref().map(|(run, ..)| *run);
         let (id, owner) = (row.id, self.inner.instance.clone());

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::drive::path_of;
-use crate::bot::act::intent_text;
+use crate::bot::actions::intent_text;
+use crate::domain::action::ActionRecord;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Button, Content, EntryKind, Line, Message, Outgoing, Person, Role, Style, Tone, duration,
@@ -16,7 +17,6 @@ use crate::runbook::engine::{
     Leave, Phase, RunState, Said, StepState, Verdict, can_be_left_out, titles,
 };
 use crate::runbook::model::{Step, Work};
-use crate::store::ActionRecord;
 
 /// Most steps that a message shows.
 const MAX_LINES: usize = 30;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::told::run_message;
 use super::{Event, Loaded, Unreadable, load};
-use crate::bot::worker::{Answer, Ask, Done, Effect};
+use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Bot, Failure, Fault, Refusal};
 use crate::command::{RunbookCommand, nearest, words::quote};
 use crate::domain::timeline::{Draft, cut};
@@ -194,7 +194,9 @@ impl Bot {
             .detail(told.map(|told| told.to_string()).unwrap_or_default()));
         }
         let refusal = Refusal::new(Line::new().text("There is no runbook ").code(cut(name, 60)));
-        let names = library.runbooks().map(|runbook| runbook.name.value.as_str());
+        let names = library
+            .runbooks()
+            .map(|runbook| runbook.name.value.as_str());
         Err(match nearest(name, names) {
             Some(near) => refusal.suggest(near.to_owned(), format!("{verb} {near}")),
             None => refusal.suggest("All runbooks", "runbook list"),

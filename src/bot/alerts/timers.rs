@@ -13,12 +13,13 @@ use tokio::sync::Semaphore;
 
 use super::{PACE, words};
 use crate::bot::Bot;
-use crate::bot::mail::{self, Bulletin};
+use crate::bot::notify::{self, Bulletin};
+use crate::domain::alert::Conversation;
 use crate::domain::timeline::Draft;
 use crate::domain::{
     Destination, EntryKind, Incident, Line, Message, Outgoing, Person, Status, Stream, Tone,
 };
-use crate::store::{Followed, StoreError, TimerRow, Tx};
+use crate::store::{StoreError, TimerRow, Tx};
 
 /// A timer that could not be done is tried again after this.
 const AGAIN: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
@@ -123,23 +124,23 @@ pub(super) async fn unset(tx: &mut Tx, told: &str, what: &What) -> Result<(), St
 }
 
 /// Has the message written: now, or as soon as it may be written again.
-pub(super) async fn tell(tx: &mut Tx, followed: &Followed) -> Result<(), StoreError> {
+pub(super) async fn tell(tx: &mut Tx, conversation: &Conversation) -> Result<(), StoreError> {
     let now = tx.now();
-    let due = followed.told_at.map_or(now, |at| (at + PACE).max(now));
-    set(tx, &followed.told, due, What::Tell).await
+    let due = conversation.told_at.map_or(now, |at| (at + PACE).max(now));
+    set(tx, &conversation.told, due, What::Tell).await
 }
 
 /// The channel that all may read: the route's, else the main one.
-fn home(followed: &Followed) -> Destination {
-    let channel = followed.first.routed.channel.clone();
+fn home(conversation: &Conversation) -> Destination {
+    let channel = conversation.first.routed.channel.clone();
     channel.map_or(Destination::Home, Destination::Channel)
 }
 
 /// The message of a conversation, to be given a key and content.
-pub(super) fn outgoing(followed: &Followed, key: String, message: Message) -> Outgoing {
-    let to = followed
+pub(super) fn outgoing(conversation: &Conversation, key: String, message: Message) -> Outgoing {
+    let to = conversation
         .incident
-        .map_or_else(|| home(followed), Destination::Incident);
+        .map_or_else(|| home(conversation), Destination::Incident);
     Outgoing::unasked(key, to, message)
 }
 
@@ -227,14 +228,14 @@ impl Bot {
                     if !tx.timer_take(&timer).await? {
                         return Ok::<_, StoreError>(());
                     }
-                    let Some(mut followed) = tx.followed(&told).await? else {
+                    let Some(mut conversation) = tx.conversation(&told).await? else {
                         return Ok(());
                     };
-                    followed.told_at = Some(tx.now());
-                    tx.followed_put(&followed).await?;
-                    let message = words::alerts(&bot, &followed, &summary, &others, tx.now());
+                    conversation.told_at = Some(tx.now());
+                    tx.followed_put(&conversation).await?;
+                    let message = words::alerts(&bot, &conversation, &summary, &others, tx.now());
                     let key = format!("alerts:{told}");
-                    tx.outbox_put(&outgoing(&followed, key, message)).await
+                    tx.outbox_put(&outgoing(&conversation, key, message)).await
                 })
             })
             .await
@@ -248,12 +249,12 @@ impl Bot {
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
-                    let Some((mut followed, _)) = going_on(tx, &timer, &told).await? else {
+                    let Some((mut conversation, _)) = going_on(tx, &timer, &told).await? else {
                         return Ok::<_, StoreError>(());
                     };
-                    let n = followed.follow_ups;
-                    followed.follow_ups += 1;
-                    tx.followed_put(&followed).await?;
+                    let n = conversation.follow_ups;
+                    conversation.follow_ups += 1;
+                    tx.followed_put(&conversation).await?;
                     let next = interval
                         .saturating_mul(1 << (n + 1).min(10))
                         .min(RARELY.max(interval));
@@ -261,14 +262,14 @@ impl Bot {
                     if summary.firing == 0 {
                         return Ok(());
                     }
-                    let message = words::follow_up(&followed, &summary, &changes, tx.now());
-                    if let Some(id) = followed.incident {
+                    let message = words::follow_up(&conversation, &summary, &changes, tx.now());
+                    if let Some(id) = conversation.incident {
                         let draft =
                             Draft::new(&Person::bot(), EntryKind::Alert, message.title.plain());
                         tx.append(&Stream::Incident(id), draft).await?;
                     }
                     let key = format!("follow-up:{told}:{n}");
-                    tx.outbox_put(&outgoing(&followed, key, message)).await
+                    tx.outbox_put(&outgoing(&conversation, key, message)).await
                 })
             })
             .await
@@ -281,10 +282,11 @@ impl Bot {
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
-                    let Some((mut followed, incident)) = going_on(tx, &timer, &told).await? else {
+                    let Some((mut conversation, incident)) = going_on(tx, &timer, &told).await?
+                    else {
                         return Ok::<_, StoreError>(());
                     };
-                    if followed.acknowledged.is_some() {
+                    if conversation.acknowledged.is_some() {
                         return Ok(());
                     }
                     if summary.firing <= summary.silenced {
@@ -292,11 +294,13 @@ impl Bot {
                         let due = tx.now() + bot.settings().alerts.ack_within;
                         return set(tx, &told, due, What::Escalate).await;
                     }
-                    let (whom, last) = bot.asked(tx, &followed).await?;
-                    let level = followed.escalated;
-                    followed.escalated += 1;
-                    followed.asked.extend(whom.iter().map(|one| one.id.clone()));
-                    tx.followed_put(&followed).await?;
+                    let (whom, last) = bot.asked(tx, &conversation).await?;
+                    let level = conversation.escalated;
+                    conversation.escalated += 1;
+                    conversation
+                        .asked
+                        .extend(whom.iter().map(|one| one.id.clone()));
+                    tx.followed_put(&conversation).await?;
                     if !last {
                         let due = tx.now() + bot.settings().alerts.ack_within;
                         set(tx, &told, due, What::Escalate).await?;
@@ -304,13 +308,15 @@ impl Bot {
                     if whom.is_empty() {
                         return Ok(());
                     }
-                    let message = words::escalation(&followed, incident.as_ref(), &whom, tx.now());
+                    let message =
+                        words::escalation(&conversation, incident.as_ref(), &whom, tx.now());
                     let settings = bot.settings();
                     let next = (!last).then_some(settings.alerts.ack_within);
                     let incident = incident.as_ref();
-                    let mailed = mail::ask(tx, settings, &followed, incident, &whom, next).await?;
+                    let mailed =
+                        notify::ask(tx, settings, &conversation, incident, &whom, next).await?;
                     let names: Vec<&str> = whom.iter().map(|one| one.name.as_str()).collect();
-                    if let Some(id) = followed.incident {
+                    if let Some(id) = conversation.incident {
                         let text = format!("not acknowledged: asked {}", names.join(", "));
                         let draft = Draft::new(&Person::bot(), EntryKind::Alert, text)
                             .data(json!({"level": level, "asked": whom, "mailed": mailed}));
@@ -318,8 +324,8 @@ impl Bot {
                     }
                     let key = format!("escalation:{told}:{level}");
                     tx.outbox_put(&Outgoing {
-                        to: home(&followed),
-                        ..outgoing(&followed, key, message)
+                        to: home(&conversation),
+                        ..outgoing(&conversation, key, message)
                     })
                     .await
                 })
@@ -329,8 +335,8 @@ impl Bot {
 
     async fn was_quiet(&self, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
         let summary = self.store().alert_summary(told).await?;
-        let figures = match self.store().followed(told).await? {
-            Some(followed) => self.figures(&followed).await?,
+        let figures = match self.store().conversation(told).await? {
+            Some(conversation) => self.figures(&conversation).await?,
             None => Vec::new(),
         };
         let changes = self.changes_since(told).await?;
@@ -339,15 +345,16 @@ impl Bot {
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
-                    let Some((mut followed, incident)) = going_on(tx, &timer, &told).await? else {
+                    let Some((mut conversation, incident)) = going_on(tx, &timer, &told).await?
+                    else {
                         return Ok::<_, StoreError>(());
                     };
                     if tx.alerts_firing(&told).await? > 0 {
                         return Ok(());
                     }
                     let resolves = settings.alerts.resolves || incident.is_none();
-                    followed.over = resolves;
-                    tx.followed_put(&followed).await?;
+                    conversation.over = resolves;
+                    tx.followed_put(&conversation).await?;
                     unset(tx, &told, &What::FollowUp).await?;
                     unset(tx, &told, &What::Escalate).await?;
                     let after = words::After {
@@ -356,8 +363,9 @@ impl Bot {
                         changes: &changes,
                     };
                     let now = tx.now();
-                    let message = words::quiet(&followed, incident.as_ref(), &after, resolves, now);
-                    if let (Some(id), Some(text)) = (followed.incident, after.text()) {
+                    let message =
+                        words::quiet(&conversation, incident.as_ref(), &after, resolves, now);
+                    if let (Some(id), Some(text)) = (conversation.incident, after.text()) {
                         let draft = Draft::new(&Person::bot(), EntryKind::Alert, text);
                         tx.append(&Stream::Incident(id), draft).await?;
                     }
@@ -372,17 +380,17 @@ impl Bot {
                         let title = Line::new().bold(incident.id).text(" is resolved: ");
                         let title = title.line(message.title.clone());
                         let bulletin = Bulletin::new(tx, title, Tone::Good, incident.severity);
-                        mail::tell(tx, &settings, &incident, bulletin).await?;
+                        notify::tell(tx, &settings, &incident, bulletin).await?;
                         tx.outbox_put(&crate::bot::incidents::header(&incident, None))
                             .await?;
                     }
                     // The message shows the end as well.
-                    tell(tx, &followed).await?;
+                    tell(tx, &conversation).await?;
                     let key = format!(
                         "quiet:{told}:{}",
-                        followed.quiet_since.map_or(0, Timestamp::as_second)
+                        conversation.quiet_since.map_or(0, Timestamp::as_second)
                     );
-                    tx.outbox_put(&outgoing(&followed, key, message)).await
+                    tx.outbox_put(&outgoing(&conversation, key, message)).await
                 })
             })
             .await
@@ -394,19 +402,19 @@ async fn going_on(
     tx: &mut Tx,
     timer: &TimerRow,
     told: &str,
-) -> Result<Option<(Followed, Option<Incident>)>, StoreError> {
+) -> Result<Option<(Conversation, Option<Incident>)>, StoreError> {
     if !tx.timer_take(timer).await? {
         return Ok(None);
     }
-    let Some(followed) = tx.followed(told).await?.filter(|one| !one.over) else {
+    let Some(conversation) = tx.conversation(told).await?.filter(|one| !one.over) else {
         return Ok(None);
     };
-    let incident = match followed.incident {
+    let incident = match conversation.incident {
         None => None,
         Some(id) => match tx.incident(id).await? {
             Some(incident) if incident.status.is_open() => Some(incident),
             _ => return Ok(None),
         },
     };
-    Ok(Some((followed, incident)))
+    Ok(Some((conversation, incident)))
 }

@@ -12,40 +12,40 @@ use crate::runbook::{Finding, Severity, Source, check, read};
 const EMBEDDED: &[(&str, &str)] = &[
     (
         "container-wont-start",
-        include_str!("../../../runbooks/container-wont-start.yml"),
+        include_str!("../../runbooks/container-wont-start.yml"),
     ),
     (
         "database-connection-failed",
-        include_str!("../../../runbooks/database-connection-failed.yml"),
+        include_str!("../../runbooks/database-connection-failed.yml"),
     ),
     (
         "database-issues",
-        include_str!("../../../runbooks/database-issues.yml"),
+        include_str!("../../runbooks/database-issues.yml"),
     ),
-    ("deploy", include_str!("../../../runbooks/deploy.yml")),
+    ("deploy", include_str!("../../runbooks/deploy.yml")),
     (
         "high-memory",
-        include_str!("../../../runbooks/high-memory.yml"),
+        include_str!("../../runbooks/high-memory.yml"),
     ),
     (
         "high-traffic",
-        include_str!("../../../runbooks/high-traffic.yml"),
+        include_str!("../../runbooks/high-traffic.yml"),
     ),
     (
         "memory-leak",
-        include_str!("../../../runbooks/memory-leak.yml"),
+        include_str!("../../runbooks/memory-leak.yml"),
     ),
     (
         "restart-service",
-        include_str!("../../../runbooks/restart-service.yml"),
+        include_str!("../../runbooks/restart-service.yml"),
     ),
     (
         "security-incident",
-        include_str!("../../../runbooks/security-incident.yml"),
+        include_str!("../../runbooks/security-incident.yml"),
     ),
     (
         "slow-responses",
-        include_str!("../../../runbooks/slow-responses.yml"),
+        include_str!("../../runbooks/slow-responses.yml"),
     ),
 ];
 

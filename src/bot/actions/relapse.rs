@@ -9,10 +9,11 @@ use serde_json::json;
 
 use super::{Outcome, outcome_failed, streams, told};
 use crate::bot::{Bot, with_content};
+use crate::domain::action::{ActionKind, ActionRow};
 use crate::domain::service::{Health, LogQuery, Replica, ServiceStatus};
 use crate::domain::timeline::Draft;
 use crate::domain::{Content, EntryKind, Line, duration};
-use crate::store::{ActionKind, ActionRow, StoreError};
+use crate::store::StoreError;
 
 /// So long after a restart a replica without a health check is watched.
 const WATCH: Duration = Duration::from_secs(3);

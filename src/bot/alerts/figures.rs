@@ -7,10 +7,11 @@ use jiff::Timestamp;
 
 use crate::bot::Bot;
 use crate::bot::watch::Told;
+use crate::domain::alert::Conversation;
 use crate::domain::alert::Standing;
 use crate::domain::series::Metric;
 use crate::domain::{ServiceName, duration};
-use crate::store::{Followed, StoreError};
+use crate::store::StoreError;
 
 /// An alert fires some time after what it tells of.
 const EARLIER: Duration = Duration::from_secs(120);
@@ -35,9 +36,9 @@ impl Bot {
     }
 
     /// Before and after of the services of a conversation.
-    pub(super) async fn figures(&self, followed: &Followed) -> Result<Figures, StoreError> {
-        let mut services: Vec<ServiceName> = followed.service.iter().cloned().collect();
-        if let Some(id) = followed.incident
+    pub(super) async fn figures(&self, conversation: &Conversation) -> Result<Figures, StoreError> {
+        let mut services: Vec<ServiceName> = conversation.service.iter().cloned().collect();
+        if let Some(id) = conversation.incident
             && let Some(incident) = self.store().incident(id).await?
         {
             for service in incident.services {
@@ -50,7 +51,7 @@ impl Bot {
         let all = join_all(
             services
                 .iter()
-                .map(|service| self.of_service(followed, service)),
+                .map(|service| self.of_service(conversation, service)),
         )
         .await;
         let mut told = Vec::new();
@@ -65,14 +66,14 @@ impl Bot {
 
     async fn of_service(
         &self,
-        followed: &Followed,
+        conversation: &Conversation,
         service: &ServiceName,
     ) -> Result<Vec<String>, StoreError> {
         let mut figures = Vec::new();
         let Some((known, _)) = self.catalogue().get(service) else {
             return Ok(figures);
         };
-        let (since, now) = (followed.began_at - EARLIER, self.store().now());
+        let (since, now) = (conversation.began_at - EARLIER, self.store().now());
         if self
             .recorded(known, Metric::Memory, since)
             .await?
@@ -91,9 +92,10 @@ impl Bot {
             let series = self.recorded(known, metric, since).await?;
             figures.extend(change(metric, name, &series, now));
         }
-        if let (Some(before), Some(now)) =
-            (followed.stood.get(service), self.standing(service).await)
-        {
+        if let (Some(before), Some(now)) = (
+            conversation.stood.get(service),
+            self.standing(service).await,
+        ) {
             figures.push(before.then(now));
         }
         Ok(figures)

@@ -10,9 +10,10 @@ use super::timers::outgoing;
 use super::words;
 use crate::bot::Bot;
 use crate::domain::alert::Auto;
+use crate::domain::alert::Conversation;
 use crate::domain::timeline::Draft;
 use crate::domain::{Entry, EntryKind, Message, Person, ServiceName, Stream, Tone};
-use crate::store::{Followed, StoreError, TimerRow};
+use crate::store::{StoreError, TimerRow};
 
 /// What can't be told in this time is left out.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -38,14 +39,14 @@ impl Bot {
         timer: &TimerRow,
         told: &str,
     ) -> Result<(), StoreError> {
-        let Some(followed) = self.store().followed(told).await? else {
+        let Some(conversation) = self.store().conversation(told).await? else {
             return self.drop_timer(timer).await;
         };
-        let auto = followed.first.routed.auto;
+        let auto = conversation.first.routed.auto;
         if auto == Auto::Off {
             return self.drop_timer(timer).await;
         }
-        let (seen, standing) = match &followed.service {
+        let (seen, standing) = match &conversation.service {
             None => (None, None),
             Some(service) => {
                 let (seen, standing) =
@@ -56,7 +57,7 @@ impl Bot {
                 )
             }
         };
-        let run = self.run_for_alerts(&followed, auto);
+        let run = self.run_for_alerts(&conversation, auto);
         let owner = self.inner.instance.clone();
         let (timer, told) = (timer.clone(), told.to_owned());
         let begun = self
@@ -67,14 +68,14 @@ impl Bot {
                         return Ok::<_, StoreError>(None);
                     }
                     if let Some((service, standing)) = standing
-                        && let Some(mut newest) = tx.followed(&told).await?
+                        && let Some(mut newest) = tx.conversation(&told).await?
                     {
                         newest.stood.insert(service, standing);
                         tx.followed_put(&newest).await?;
                     }
                     if let Some(seen) = &seen {
-                        let message = words::seen(&followed, seen, tx.now());
-                        if let Some(id) = followed.incident {
+                        let message = words::seen(&conversation, seen, tx.now());
+                        if let Some(id) = conversation.incident {
                             let draft = Draft::new(
                                 &Person::bot(),
                                 EntryKind::Alert,
@@ -83,7 +84,8 @@ impl Bot {
                             tx.append(&Stream::Incident(id), draft).await?;
                         }
                         let key = format!("look:{told}");
-                        tx.outbox_put(&outgoing(&followed, key, message)).await?;
+                        tx.outbox_put(&outgoing(&conversation, key, message))
+                            .await?;
                     }
                     let Some((new, begins)) = run else {
                         return Ok(None);
@@ -99,7 +101,7 @@ impl Bot {
                     )
                     .data(json!({"run": id, "runbook": new.name}));
                     tx.append(&Stream::Audit, draft.clone()).await?;
-                    if let Some(incident) = followed.incident {
+                    if let Some(incident) = conversation.incident {
                         tx.append(&Stream::Incident(incident), draft).await?;
                     }
                     Ok(Some(id))
@@ -171,10 +173,10 @@ impl Bot {
 
     /// What was changed since a conversation began.
     pub(super) async fn changes_since(&self, told: &str) -> Result<Vec<Entry>, StoreError> {
-        let Some(followed) = self.store().followed(told).await? else {
+        let Some(conversation) = self.store().conversation(told).await? else {
             return Ok(Vec::new());
         };
-        let began = followed.began_at;
+        let began = conversation.began_at;
         let now = self.store().now();
         self.changes(crate::domain::duration::between(began, now))
             .await
@@ -183,21 +185,27 @@ impl Bot {
     /// The run that the policy wants, with what the timeline says of it.
     fn run_for_alerts(
         &self,
-        followed: &Followed,
+        conversation: &Conversation,
         auto: Auto,
     ) -> Option<(crate::store::NewRun, String)> {
-        let name = followed.runbook.as_deref()?;
+        let name = conversation.runbook.as_deref()?;
         let rehearsal = auto != Auto::Run;
         let told = outgoing(
-            followed,
-            format!("alert-run:{}", followed.told),
+            conversation,
+            format!("alert-run:{}", conversation.told),
             Message::new(Tone::Progress, ""),
         );
-        let incident = followed.incident.map(|id| {
-            let title = followed.first.tracked.alert.says().to_owned();
+        let incident = conversation.incident.map(|id| {
+            let title = conversation.first.tracked.alert.says().to_owned();
             (id.0, title)
         });
-        match self.run_by_itself(name, followed.service.as_ref(), incident, rehearsal, told) {
+        match self.run_by_itself(
+            name,
+            conversation.service.as_ref(),
+            incident,
+            rehearsal,
+            told,
+        ) {
             Ok(new) => {
                 let word = if rehearsal { "rehearsal" } else { "run" };
                 Some((new, format!("{word} of {name} for an alert:")))

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::{timers, words};
-use crate::bot::worker::{Answer, Ask, Done, Effect};
+use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Bot, Fault, Refusal};
+use crate::domain::alert::{AlertRecord, Conversation};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, IncidentId, Line, Message, Person, Stream, Tone, duration};
-use crate::store::{AlertRecord, Followed};
 
 /// Alerts that are listed.
 const LISTED: i64 = 30;
@@ -103,28 +103,28 @@ impl Bot {
         let person = ask.request.person.clone();
         Ok(Effect::write(move |tx| {
             Box::pin(async move {
-                let mut known: Option<Followed> = None;
+                let mut known: Option<Conversation> = None;
                 let mut done = Vec::new();
                 for told in &meant.told {
-                    let Some(mut followed) = tx.followed(told).await? else {
+                    let Some(mut conversation) = tx.conversation(told).await? else {
                         continue;
                     };
-                    if followed.acknowledged.is_some() {
-                        known = Some(followed);
+                    if conversation.acknowledged.is_some() {
+                        known = Some(conversation);
                         continue;
                     }
-                    followed.acknowledged = Some((person.clone(), tx.now()));
-                    tx.followed_put(&followed).await?;
+                    conversation.acknowledged = Some((person.clone(), tx.now()));
+                    tx.followed_put(&conversation).await?;
                     timers::unset(tx, told, &timers::What::Escalate).await?;
                     let now = tx.now();
                     timers::set(tx, told, now, timers::What::Tell).await?;
-                    let after = duration::text(duration::between(followed.began_at, tx.now()));
+                    let after = duration::text(duration::between(conversation.began_at, tx.now()));
                     let text = format!("alerts acknowledged {after} after they began");
-                    append(tx, &followed, &person, text).await?;
-                    done.push(words::target(&followed));
+                    append(tx, &conversation, &person, text).await?;
+                    done.push(words::target(&conversation));
                 }
                 if done.is_empty() {
-                    let line = match known.and_then(|followed| followed.acknowledged) {
+                    let line = match known.and_then(|conversation| conversation.acknowledged) {
                         Some((by, at)) => Line::new()
                             .code(&meant.name)
                             .text(" was already acknowledged by ")
@@ -153,12 +153,14 @@ impl Bot {
 /// Onto the timeline of the conversation's incident, else the audit.
 pub(super) async fn append(
     tx: &mut crate::store::Tx,
-    followed: &Followed,
+    conversation: &Conversation,
     person: &Person,
     text: String,
 ) -> Result<(), crate::store::StoreError> {
-    let stream = followed.incident.map_or(Stream::Audit, Stream::Incident);
-    let draft = Draft::new(person, EntryKind::Alert, text).data(json!({"told": followed.told}));
+    let stream = conversation
+        .incident
+        .map_or(Stream::Audit, Stream::Incident);
+    let draft = Draft::new(person, EntryKind::Alert, text).data(json!({"told": conversation.told}));
     tx.append(&stream, draft).await?;
     Ok(())
 }

@@ -12,19 +12,17 @@ mod call;
 mod command;
 mod drive;
 mod record;
-mod library;
 mod told;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::act::Outcome as Acted;
+use super::actions::Outcome as Acted;
+use crate::domain::action::ActionRecord;
 use crate::runbook::engine::{Decision, Outcome, RunState, Start, Vote};
 use crate::runbook::{Runbook, Source};
-use crate::store::{ActionRecord, RunRow, Store, StoreError};
-
-pub use library::Library;
+use crate::store::{RunRow, Store, StoreError};
 
 /// What a run is told from outside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,12 +7,13 @@ use std::time::Instant;
 
 use super::{Intent, NOT_CONFIGURED, Outcome, outcome_failed};
 use crate::bot::registry::{cache_question, session_question};
-use crate::bot::worker::{Ask, Effect};
+use crate::bot::request::{Ask, Effect};
 use crate::bot::{Bot, Fault, Refusal};
+use crate::domain::action::{ActionKind, ActionRecord};
+use crate::domain::question::QuestionRow;
 use crate::domain::service::End;
 use crate::domain::{Guarded, Line, duration};
 use crate::probe::cache::ClientId;
-use crate::store::{ActionKind, ActionRecord, QuestionRow};
 
 impl Bot {
     /// `db cancel` and `db terminate`: checks, asks, or records the intent.

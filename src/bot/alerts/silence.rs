@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::command::append;
 use super::timers::{self, What};
-use crate::bot::worker::{Answer, Ask, Done, Effect};
+use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Bot, Fault, Refusal, request_id};
 use crate::domain::alert::{Alert, Silence};
 use crate::domain::timeline::cut;
@@ -78,11 +78,11 @@ impl Bot {
                     timers::set(tx, place, now, What::Tell).await?;
                     // It is told again when the silence ends.
                     timers::set(tx, place, until, What::SilenceEnds).await?;
-                    if let Some(followed) = tx.followed(place).await? {
+                    if let Some(conversation) = tx.conversation(place).await? {
                         let span = duration::text(within);
                         let text = format!("{count} alerts silenced for {span}{why}");
-                        append(tx, &followed, &person, text).await?;
-                        incident = incident.or(followed.incident);
+                        append(tx, &conversation, &person, text).await?;
+                        incident = incident.or(conversation.incident);
                     }
                 }
                 let line = Line::new()
@@ -182,9 +182,9 @@ impl Bot {
                 };
                 for place in told.iter().filter(|place| !place.is_empty()) {
                     timers::set(tx, place, now, What::Tell).await?;
-                    if let Some(followed) = tx.followed(place).await? {
+                    if let Some(conversation) = tx.conversation(place).await? {
                         let text = format!("the silence of {what} was ended");
-                        append(tx, &followed, &person, text).await?;
+                        append(tx, &conversation, &person, text).await?;
                     }
                 }
                 let line = Line::new()
@@ -411,9 +411,9 @@ async fn record(
     }
     if let Some(text) = news(before, &kept, over)
         && let Some(told) = kept.told.iter().find(|told| !told.is_empty())
-        && let Some(followed) = tx.followed(told).await?
+        && let Some(conversation) = tx.conversation(told).await?
     {
-        append(tx, &followed, &Person::bot(), text).await?;
+        append(tx, &conversation, &Person::bot(), text).await?;
     }
     tx.silence_put(&kept, over).await?;
     if words(before) != words(&kept) || over {

@@ -7,10 +7,11 @@ use serde_json::json;
 use super::streams;
 use crate::bot::Bot;
 use crate::domain::EntryKind;
+use crate::domain::action::ActionRow;
 use crate::domain::service::Service;
 use crate::domain::timeline::Draft;
 use crate::platform::Platform;
-use crate::store::{ActionRow, Kept, StoreError};
+use crate::store::{Kept, StoreError};
 
 /// A platform that gathers longer than this holds up the isolation for too long. The processes go
 /// on: what they say can still be had afterwards.

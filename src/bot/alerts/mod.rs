@@ -22,13 +22,14 @@ use serde_json::json;
 pub(super) use self::rates::Rates;
 use self::timers::What;
 use super::incidents::open_incident;
-use super::mail::{self, Bulletin};
+use super::notify::{self, Bulletin};
 use super::{Bot, Settings};
 use crate::domain::alert::{Alert, Auto, Damping, News, Routed, Routes, Tracked, WatchSettings};
+use crate::domain::alert::{AlertRecord, Conversation};
 use crate::domain::oncall::Rotation;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, IncidentId, Line, Person, ServiceName, Severity, Stream, Tone};
-use crate::store::{AlertRecord, Followed, NewIncident, StoreError, Tx};
+use crate::store::{NewIncident, StoreError, Tx};
 
 pub(super) use words::{link as alert_link, target as alert_target};
 
@@ -253,9 +254,9 @@ async fn take(
 /// Alerts of a group that began to fire: they get a conversation, and all that follows.
 async fn fired(tx: &mut Tx, bot: &Bot, name: &str, group: &Group) -> Result<(), StoreError> {
     let (now, alerts) = (tx.now(), &bot.settings().alerts);
-    let (mut followed, new) = conversation(tx, bot, name, group).await?;
+    let (mut conversation, new) = conversation(tx, bot, name, group).await?;
     for record in &group.fired {
-        tx.alert_put(&followed.told, record).await?;
+        tx.alert_put(&conversation.told, record).await?;
     }
     let worst = group
         .fired
@@ -266,35 +267,38 @@ async fn fired(tx: &mut Tx, bot: &Bot, name: &str, group: &Group) -> Result<(), 
         1 => "1 alert fires".to_owned(),
         n => format!("{n} alerts fire"),
     };
-    note(tx, &followed, &what, &group.fired).await?;
-    if let (Some(id), Some(worst), false) = (followed.incident, worst, new) {
+    note(tx, &conversation, &what, &group.fired).await?;
+    if let (Some(id), Some(worst), false) = (conversation.incident, worst, new) {
         worsen(tx, bot.settings(), id, worst).await?;
     }
-    followed.quiet_since = None;
-    tx.followed_put(&followed).await?;
-    timers::unset(tx, &followed.told, &What::Quiet).await?;
-    timers::tell(tx, &followed).await?;
-    damp::begun(tx, bot, &followed, &group.fired).await?;
+    conversation.quiet_since = None;
+    tx.followed_put(&conversation).await?;
+    timers::unset(tx, &conversation.told, &What::Quiet).await?;
+    timers::tell(tx, &conversation).await?;
+    damp::begun(tx, bot, &conversation, &group.fired).await?;
     if new {
-        timers::set(tx, &followed.told, now, What::Look).await?;
+        timers::set(tx, &conversation.told, now, What::Look).await?;
         let later = now + alerts.follow_up;
-        timers::set(tx, &followed.told, later, What::FollowUp).await?;
+        timers::set(tx, &conversation.told, later, What::FollowUp).await?;
     }
-    ask_soon(tx, bot, &followed).await
+    ask_soon(tx, bot, &conversation).await
 }
 
 /// Has somebody asked to acknowledge, unless somebody was or has.
-async fn ask_soon(tx: &mut Tx, bot: &Bot, followed: &Followed) -> Result<(), StoreError> {
-    if followed.incident.is_none() || followed.acknowledged.is_some() || followed.escalated > 0 {
+async fn ask_soon(tx: &mut Tx, bot: &Bot, conversation: &Conversation) -> Result<(), StoreError> {
+    if conversation.incident.is_none()
+        || conversation.acknowledged.is_some()
+        || conversation.escalated > 0
+    {
         return Ok(());
     }
     let now = tx.now();
     // Nobody is on call: who sees it has some time to come, then all are asked.
-    let due = match bot.rotation_of(&followed.first.routed) {
+    let due = match bot.rotation_of(&conversation.first.routed) {
         None => now + bot.settings().alerts.ack_within,
         Some(_) => now,
     };
-    timers::set(tx, &followed.told, due, What::Escalate).await
+    timers::set(tx, &conversation.told, due, What::Escalate).await
 }
 
 /// Alerts that are over, or say something new.
@@ -308,7 +312,7 @@ async fn resolved(tx: &mut Tx, bot: &Bot, group: &Group) -> Result<(), StoreErro
         }
     }
     for (place, over) in told {
-        let Some(mut followed) = tx.followed(place).await? else {
+        let Some(mut conversation) = tx.conversation(place).await? else {
             continue;
         };
         if !over.is_empty() {
@@ -316,18 +320,18 @@ async fn resolved(tx: &mut Tx, bot: &Bot, group: &Group) -> Result<(), StoreErro
                 1 => "1 alert is over".to_owned(),
                 n => format!("{n} alerts are over"),
             };
-            note(tx, &followed, &what, &over).await?;
+            note(tx, &conversation, &what, &over).await?;
         }
-        if followed.over {
+        if conversation.over {
             continue;
         }
-        if tx.alerts_firing(place).await? == 0 && followed.quiet_since.is_none() {
-            followed.quiet_since = Some(tx.now());
-            tx.followed_put(&followed).await?;
+        if tx.alerts_firing(place).await? == 0 && conversation.quiet_since.is_none() {
+            conversation.quiet_since = Some(tx.now());
+            tx.followed_put(&conversation).await?;
             let due = tx.now() + bot.settings().alerts.quiet;
             timers::set(tx, place, due, What::Quiet).await?;
         }
-        timers::tell(tx, &followed).await?;
+        timers::tell(tx, &conversation).await?;
     }
     Ok(())
 }
@@ -339,7 +343,7 @@ async fn conversation(
     bot: &Bot,
     name: &str,
     group: &Group,
-) -> Result<(Followed, bool), StoreError> {
+) -> Result<(Conversation, bool), StoreError> {
     let alerts = &bot.settings().alerts;
     // The worst of them stands for all; of equal ones the first.
     let first = group
@@ -349,13 +353,13 @@ async fn conversation(
         .unwrap_or(&group.fired[0]);
     let declares = first.routed.severity <= alerts.declare_from;
     if let Some(told) = &group.told
-        && let Some(followed) = tx.followed(told).await?
-        && !followed.over
-        && is_open(tx, followed.incident).await?
+        && let Some(conversation) = tx.conversation(told).await?
+        && !conversation.over
+        && is_open(tx, conversation.incident).await?
         // One that declares an incident is not told among lesser ones.
-        && (followed.incident.is_some() || !declares)
+        && (conversation.incident.is_some() || !declares)
     {
-        return Ok((followed, false));
+        return Ok((conversation, false));
     }
     let service = first.routed.service.clone();
     let mut incident = None;
@@ -379,12 +383,12 @@ async fn conversation(
         None => format!("group:{name}:{}", tx.now().as_microsecond()),
     };
     tx.alert_group_told(name, &told).await?;
-    if let Some(followed) = tx.followed(&told).await?
-        && !followed.over
+    if let Some(conversation) = tx.conversation(&told).await?
+        && !conversation.over
     {
-        return Ok((followed, false));
+        return Ok((conversation, false));
     }
-    let followed = Followed {
+    let conversation = Conversation {
         told,
         incident,
         service,
@@ -400,7 +404,7 @@ async fn conversation(
         over: false,
         stood: BTreeMap::new(),
     };
-    Ok((followed, true))
+    Ok((conversation, true))
 }
 
 /// There is no incident, or it is open.
@@ -438,7 +442,7 @@ async fn worsen(
     let title = format!(" is now {severity} (was {before}): a worse alert fires");
     let title = Line::new().bold(id).text(title);
     let bulletin = Bulletin::new(tx, title, Tone::Bad, before);
-    mail::tell(tx, settings, &incident, bulletin).await?;
+    notify::tell(tx, settings, &incident, bulletin).await?;
     tx.outbox_put(&super::incidents::header(&incident, None))
         .await
 }
@@ -457,7 +461,7 @@ fn title(record: &AlertRecord) -> String {
 /// One entry for all alerts of a body.
 async fn note(
     tx: &mut Tx,
-    followed: &Followed,
+    conversation: &Conversation,
     what: &str,
     records: &[AlertRecord],
 ) -> Result<(), StoreError> {
@@ -494,8 +498,8 @@ async fn note(
         })
         .collect();
     let draft = Draft::new(&Person::bot(), EntryKind::Alert, text)
-        .data(json!({"alerts": alerts, "count": records.len(), "told": followed.told}));
-    let stream = match followed.incident {
+        .data(json!({"alerts": alerts, "count": records.len(), "told": conversation.told}));
+    let stream = match conversation.incident {
         Some(id) => Stream::Incident(id),
         None => Stream::Audit,
     };

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::mail::{self, Bulletin};
-use super::worker::{Answer, Ask, Done, Effect};
+use super::notify::{self, Bulletin};
+use super::request::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, Settings};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
@@ -439,7 +439,7 @@ impl Bot {
                     let by = Line::new().text(" — by ").person(&person);
                     let title = Line::new().bold(id).line(change.told.clone()).line(by);
                     let bulletin = Bulletin::new(tx, title, change.tone, severity);
-                    mail::tell(tx, &settings, &incident, bulletin).await?;
+                    notify::tell(tx, &settings, &incident, bulletin).await?;
                 }
                 tx.outbox_put(&header(&incident, None)).await?;
                 tx.outbox_put(&Outgoing {
@@ -544,7 +544,7 @@ pub(super) async fn open_incident(
         key: "declared".into(),
         ..Bulletin::new(tx, title, Tone::Bad, incident.severity)
     };
-    mail::tell(tx, settings, &incident, bulletin).await?;
+    notify::tell(tx, settings, &incident, bulletin).await?;
     Ok(incident)
 }
 

@@ -8,27 +8,27 @@ use serde_json::Value;
 use super::figures::Figures;
 use super::look::Seen;
 use crate::bot::Bot;
+use crate::domain::alert::Conversation;
 use crate::domain::alert::{Summary, likely_cause};
 use crate::domain::timeline::cut;
 use crate::domain::{
     Button, Entry, Incident, Line, Message, Part, Person, ServiceName, Severity, Span, Style, Tone,
     duration,
 };
-use crate::store::Followed;
 
 /// The message that shows how the alerts of a conversation stand.
 pub(super) fn alerts(
     bot: &Bot,
-    followed: &Followed,
+    conversation: &Conversation,
     summary: &Summary,
     others: &[ServiceName],
     now: Timestamp,
 ) -> Message {
-    let first = &followed.first;
+    let first = &conversation.first;
     let loud = summary.firing - summary.silenced.min(summary.firing);
     let tone = match (summary.firing, first.routed.severity) {
         (0, _) => Tone::Good,
-        _ if loud == 0 || followed.acknowledged.is_some() => Tone::Warning,
+        _ if loud == 0 || conversation.acknowledged.is_some() => Tone::Warning,
         (_, Severity::Sev1 | Severity::Sev2) => Tone::Bad,
         _ => Tone::Warning,
     };
@@ -39,7 +39,7 @@ pub(super) fn alerts(
         (1, _) => title.text("1 alert fires"),
         (n, _) => title.text(format!("{n} alerts fire")),
     };
-    if let Some(service) = &followed.service {
+    if let Some(service) = &conversation.service {
         title = title.text(" for ").code(service);
     }
     let mut message = Message::new(tone, title);
@@ -67,7 +67,7 @@ pub(super) fn alerts(
             summary.more
         ));
     }
-    if let Some(line) = cause(bot, followed, summary, others) {
+    if let Some(line) = cause(bot, conversation, summary, others) {
         message = message.text(line);
     }
     let mut fields = vec![(
@@ -92,20 +92,20 @@ pub(super) fn alerts(
     if summary.silenced > 0 {
         fields.push(("Silenced".into(), summary.silenced.to_string().into()));
     }
-    fields.push(("Acknowledged".into(), acknowledged(followed)));
+    fields.push(("Acknowledged".into(), acknowledged(conversation)));
     if let Some(team) = &first.routed.team {
         fields.push(("Team".into(), cut(team, 60).into()));
     }
-    if let Some(url) = link(followed) {
+    if let Some(url) = link(conversation) {
         fields.push(("Source".into(), url));
     }
     message
         .part(Part::Fields(fields))
-        .buttons(buttons(followed, summary))
+        .buttons(buttons(conversation, summary))
 }
 
-fn acknowledged(followed: &Followed) -> Line {
-    match &followed.acknowledged {
+fn acknowledged(conversation: &Conversation) -> Line {
+    match &conversation.acknowledged {
         None => "by nobody yet".into(),
         Some((person, at)) => Line::new()
             .text("by ")
@@ -116,8 +116,8 @@ fn acknowledged(followed: &Followed) -> Line {
 }
 
 /// Where the alert was made, if that is an address.
-pub(in crate::bot) fn link(followed: &Followed) -> Option<Line> {
-    let url = followed
+pub(in crate::bot) fn link(conversation: &Conversation) -> Option<Line> {
+    let url = conversation
         .first
         .tracked
         .alert
@@ -133,15 +133,15 @@ pub(in crate::bot) fn link(followed: &Followed) -> Option<Line> {
     })
 }
 
-fn buttons(followed: &Followed, summary: &Summary) -> Vec<Button> {
+fn buttons(conversation: &Conversation, summary: &Summary) -> Vec<Button> {
     let mut buttons = Vec::new();
-    let target = target(followed);
+    let target = target(conversation);
     if summary.firing > 0 {
-        if followed.acknowledged.is_none() {
+        if conversation.acknowledged.is_none() {
             buttons.push(Button::new("Acknowledge", format!("ack {target}")).style(Style::Primary));
         }
-        if let Some(runbook) = &followed.runbook {
-            let service = followed
+        if let Some(runbook) = &conversation.runbook {
+            let service = conversation
                 .service
                 .as_ref()
                 .map(|service| format!(" service={service}"))
@@ -152,24 +152,24 @@ fn buttons(followed: &Followed, summary: &Summary) -> Vec<Button> {
             ));
         }
         buttons.push(Button::new("Silence 1 h", format!("silence {target} 1h")));
-        if followed.incident.is_none() {
-            let service = followed
+        if conversation.incident.is_none() {
+            let service = conversation
                 .service
                 .as_ref()
                 .map(|service| format!(" --service {service}"))
                 .unwrap_or_default();
-            let says = followed.first.tracked.alert.says();
+            let says = conversation.first.tracked.alert.says();
             buttons.push(Button::new(
                 "Declare incident",
                 format!(
                     "incident declare {} --severity {}{service}",
                     crate::command::words::quote(&cut(says, 150)),
-                    followed.first.routed.severity
+                    conversation.first.routed.severity
                 ),
             ));
         }
     }
-    if let Some(service) = &followed.service {
+    if let Some(service) = &conversation.service {
         buttons.push(Button::new(
             format!("{service} …"),
             format!("menu {service}"),
@@ -179,21 +179,24 @@ fn buttons(followed: &Followed, summary: &Summary) -> Vec<Button> {
 }
 
 /// What names all alerts of a conversation in a sentence.
-pub(in crate::bot) fn target(followed: &Followed) -> String {
-    match followed.incident {
+pub(in crate::bot) fn target(conversation: &Conversation) -> String {
+    match conversation.incident {
         Some(id) => id.to_string(),
-        None => followed.first.tracked.alert.short().to_owned(),
+        None => conversation.first.tracked.alert.short().to_owned(),
     }
 }
 
 /// What other services fire, and which of all is the likely cause.
 fn cause(
     bot: &Bot,
-    followed: &Followed,
+    conversation: &Conversation,
     summary: &Summary,
     others: &[ServiceName],
 ) -> Option<Line> {
-    let own = followed.service.as_ref().filter(|_| summary.firing > 0)?;
+    let own = conversation
+        .service
+        .as_ref()
+        .filter(|_| summary.firing > 0)?;
     let all = others.iter().chain([own]).cloned().collect();
     let depends = bot.catalogue().services().iter();
     let depends: BTreeMap<_, _> = depends
@@ -221,9 +224,9 @@ fn cause(
 }
 
 /// What the bot saw by itself.
-pub(super) fn seen(followed: &Followed, seen: &Seen, now: Timestamp) -> Message {
+pub(super) fn seen(conversation: &Conversation, seen: &Seen, now: Timestamp) -> Message {
     let mut title = Line::new().text("A first look");
-    if let Some(service) = &followed.service {
+    if let Some(service) = &conversation.service {
         title = title.text(" at ").code(service);
     }
     let mut message = Message::new(Tone::Plain, title);
@@ -335,12 +338,12 @@ fn changes(entries: &[Entry], now: Timestamp) -> Option<String> {
 
 /// Does it still fire?
 pub(super) fn follow_up(
-    followed: &Followed,
+    conversation: &Conversation,
     summary: &Summary,
     changed: &[Entry],
     now: Timestamp,
 ) -> Message {
-    let age = duration::text(duration::between(followed.began_at, now));
+    let age = duration::text(duration::between(conversation.began_at, now));
     let verb = if summary.firing == 1 {
         "alert still fires"
     } else {
@@ -350,18 +353,18 @@ pub(super) fn follow_up(
     let mut message = Message::new(Tone::Warning, title);
     let ack = Line::new()
         .text("Acknowledged ")
-        .line(acknowledged(followed));
+        .line(acknowledged(conversation));
     message = message.text(ack);
     message = match changes(changed, now) {
         None => message.text("Nothing was changed by the bot since then"),
         Some(text) => message.text("Changed since then:").code(text),
     };
-    message.buttons(buttons(followed, summary))
+    message.buttons(buttons(conversation, summary))
 }
 
 /// Nobody has acknowledged: these people are asked.
 pub(super) fn escalation(
-    followed: &Followed,
+    conversation: &Conversation,
     incident: Option<&Incident>,
     whom: &[Person],
     now: Timestamp,
@@ -372,12 +375,12 @@ pub(super) fn escalation(
             .bold(incident.id)
             .text(format!(" {}: ", incident.severity));
     }
-    title = title.text(cut(followed.first.tracked.alert.says(), 150));
+    title = title.text(cut(conversation.first.tracked.alert.says(), 150));
     let mut line = Line::new();
     for person in whom {
         line = line.person(person).text(" ");
     }
-    let age = duration::between(followed.began_at, now);
+    let age = duration::between(conversation.began_at, now);
     line = if age.as_secs() < 30 {
         line.text("please acknowledge")
     } else {
@@ -389,7 +392,7 @@ pub(super) fn escalation(
     if let Some(place) = incident.and_then(|one| one.place.as_ref()) {
         line = line.text(" — ").channel(place.channel.clone());
     }
-    let target = target(followed);
+    let target = target(conversation);
     Message::new(Tone::Bad, title).text(line).buttons(vec![
         Button::new("Acknowledge", format!("ack {target}")).style(Style::Primary),
     ])
@@ -419,15 +422,15 @@ impl After<'_> {
 
 /// Nothing fires any more, for long enough.
 pub(super) fn quiet(
-    followed: &Followed,
+    conversation: &Conversation,
     incident: Option<&Incident>,
     after: &After<'_>,
     resolved: bool,
     now: Timestamp,
 ) -> Message {
     let summary = after.summary;
-    let quiet = followed.quiet_since.unwrap_or(now);
-    let lasted = duration::text(duration::between(followed.began_at, quiet));
+    let quiet = conversation.quiet_since.unwrap_or(now);
+    let lasted = duration::text(duration::between(conversation.began_at, quiet));
     let calm = duration::text(duration::between(quiet, now));
     let alerts = if summary.resolved == 1 {
         "1 alert"
@@ -445,8 +448,8 @@ pub(super) fn quiet(
         let line = Line::new().bold(service).text(format!(": {figures}"));
         message = message.text(line);
     }
-    if let Some((person, at)) = &followed.acknowledged {
-        let span = duration::text(duration::between(followed.began_at, *at));
+    if let Some((person, at)) = &conversation.acknowledged {
+        let span = duration::text(duration::between(conversation.began_at, *at));
         let line = Line::new()
             .text("Acknowledged by ")
             .person(person)

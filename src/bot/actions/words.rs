@@ -5,12 +5,14 @@ use std::time::Instant;
 
 use super::{Outcome, Plan};
 use crate::bot::Refusal;
-use crate::bot::worker::Ask;
+use crate::bot::request::Ask;
 use crate::command::words::quote;
-use crate::domain::service::{End, Progress, Service, ServiceStatus, Attachment, images, well_text};
+use crate::domain::action::{ActionKind, ActionRecord, ActionRow};
+use crate::domain::service::{
+    Attachment, End, Progress, Service, ServiceStatus, images, well_text,
+};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Message, Part, Tone, duration};
-use crate::store::{ActionKind, ActionRecord, ActionRow};
 
 /// The words of the command.
 pub(in crate::bot) fn verb(kind: &ActionKind) -> &'static str {
@@ -278,7 +280,10 @@ pub(super) fn question(
 
 /// What ties lead to, each once: `network treasury_default`.
 pub(in crate::bot) fn joined_to(attachments: &[Attachment]) -> String {
-    let to: BTreeSet<&str> = attachments.iter().map(|attachment| attachment.to.as_str()).collect();
+    let to: BTreeSet<&str> = attachments
+        .iter()
+        .map(|attachment| attachment.to.as_str())
+        .collect();
     let shown: Vec<String> = to.iter().take(5).map(|to| cut(to, 80)).collect();
     match to.len().saturating_sub(shown.len()) {
         0 if to.is_empty() => "nothing".to_owned(),
@@ -447,7 +452,11 @@ pub(super) fn outcome_good(
                 joined_to(attachments),
                 well_text(&after)
             )),
-            format!("joined {} again to {}", record.service, joined_to(attachments)),
+            format!(
+                "joined {} again to {}",
+                record.service,
+                joined_to(attachments)
+            ),
         ),
         ActionKind::Bounds { former, wanted } => (
             service().text(format!(

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use super::timers::{self, What};
 use super::{Group, ask_soon, is_open, note};
 use crate::bot::Bot;
+use crate::domain::alert::{AlertRecord, Conversation};
 use crate::domain::duration;
-use crate::store::{AlertRecord, Followed, StoreError, TimerRow, Tx};
+use crate::store::{StoreError, TimerRow, Tx};
 
 /// Alerts that are looked at in one transaction.
 const AT_ONCE: i64 = 500;
@@ -21,14 +22,14 @@ pub(super) async fn take(tx: &mut Tx, bot: &Bot, group: &mut Group) -> Result<()
         by_place.entry(place).or_default().push((record, begins));
     }
     for (place, records) in by_place {
-        let followed = match tx.followed(&place).await?.filter(|one| !one.over) {
+        let conversation = match tx.conversation(&place).await?.filter(|one| !one.over) {
             Some(one) if is_open(tx, one.incident).await? => Some(one),
             _ => None,
         };
         let mut begin = Vec::new();
         let mut rest = Vec::new();
         for (record, begins) in records {
-            if followed.is_none() && record.tracked.alert.firing {
+            if conversation.is_none() && record.tracked.alert.firing {
                 group.fired.push(record);
                 continue;
             }
@@ -36,12 +37,12 @@ pub(super) async fn take(tx: &mut Tx, bot: &Bot, group: &mut Group) -> Result<()
             if begins { &mut begin } else { &mut rest }.push(record);
         }
         look_later(tx, bot, &place, &rest).await?;
-        match &followed {
-            Some(followed) if !begin.is_empty() => {
-                begun(tx, bot, followed, &begin).await?;
+        match &conversation {
+            Some(conversation) if !begin.is_empty() => {
+                begun(tx, bot, conversation, &begin).await?;
                 // It counts as firing from now on, though it may just not have fired.
-                ask_soon(tx, bot, followed).await?;
-                timers::tell(tx, followed).await?;
+                ask_soon(tx, bot, conversation).await?;
+                timers::tell(tx, conversation).await?;
             }
             _ => look_later(tx, bot, &place, &begin).await?,
         }
@@ -53,7 +54,7 @@ pub(super) async fn take(tx: &mut Tx, bot: &Bot, group: &mut Group) -> Result<()
 pub(super) async fn begun(
     tx: &mut Tx,
     bot: &Bot,
-    followed: &Followed,
+    conversation: &Conversation,
     records: &[AlertRecord],
 ) -> Result<(), StoreError> {
     let flapping: Vec<AlertRecord> = records
@@ -71,8 +72,8 @@ pub(super) async fn begun(
         n => format!("{n} alerts flap: they count as firing until they have"),
     };
     let what = format!("{subject} not changed for {calm}");
-    note(tx, followed, &what, &flapping).await?;
-    look_later(tx, bot, &followed.told, &flapping).await
+    note(tx, conversation, &what, &flapping).await?;
+    look_later(tx, bot, &conversation.told, &flapping).await
 }
 
 async fn look_later(
@@ -105,7 +106,7 @@ impl Bot {
 async fn calm_down(tx: &mut Tx, bot: &Bot, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
     let (now, settings) = (tx.now(), &bot.settings().alerts);
     // In the order in which reports lock the same rows.
-    let followed = tx.followed(told).await?;
+    let conversation = tx.conversation(told).await?;
     let flapping = tx.alerts_flapping(told, AT_ONCE).await?;
     if !tx.timer_take(timer).await? {
         return Ok(());
@@ -123,25 +124,25 @@ async fn calm_down(tx: &mut Tx, bot: &Bot, timer: &TimerRow, told: &str) -> Resu
     if let Some(next) = next {
         timers::set(tx, told, next.max(now), What::Calm).await?;
     }
-    let Some(mut followed) = followed.filter(|_| !calm.is_empty()) else {
+    let Some(mut conversation) = conversation.filter(|_| !calm.is_empty()) else {
         return Ok(());
     };
     let what = match calm.len() {
         1 => "1 alert flaps no more".to_owned(),
         n => format!("{n} alerts flap no more"),
     };
-    note(tx, &followed, &what, &calm).await?;
-    if followed.over {
+    note(tx, &conversation, &what, &calm).await?;
+    if conversation.over {
         return Ok(());
     }
-    if tx.alerts_firing(told).await? == 0 && followed.quiet_since.is_none() {
+    if tx.alerts_firing(told).await? == 0 && conversation.quiet_since.is_none() {
         // It has been quiet since the last change, not only since now.
         let since = calm.iter().map(|record| record.tracked.changed_at).max();
         let since = since.unwrap_or(now);
-        followed.quiet_since = Some(since);
-        tx.followed_put(&followed).await?;
+        conversation.quiet_since = Some(since);
+        tx.followed_put(&conversation).await?;
         let due = (since + settings.quiet).max(now);
         timers::set(tx, told, due, What::Quiet).await?;
     }
-    timers::tell(tx, &followed).await
+    timers::tell(tx, &conversation).await
 }

@@ -6,11 +6,12 @@ use jiff::Timestamp;
 
 use super::{Bulletin, mails};
 use crate::bot::Settings;
-use crate::bot::alert::{alert_link, alert_target};
+use crate::bot::alerts::{alert_link, alert_target};
+use crate::domain::alert::Conversation;
 use crate::domain::mail::{Mail, Purpose};
 use crate::domain::timeline::cut;
 use crate::domain::{Incident, IncidentRole, Line, Message, Part, Severity, Tone, duration};
-use crate::store::{Backlog, Followed};
+use crate::store::Backlog;
 
 /// How an incident stands, for those who don't work on it.
 pub(super) fn stakeholders(incident: &Incident, bulletin: &Bulletin) -> Message {
@@ -87,27 +88,27 @@ fn meaning(severity: Severity) -> &'static str {
 /// Somebody is asked to acknowledge.
 pub(super) fn ask(
     settings: &Settings,
-    followed: &Followed,
+    conversation: &Conversation,
     incident: Option<&Incident>,
     others: &[&str],
     next: Option<Duration>,
     now: Timestamp,
 ) -> Message {
-    let alert = &followed.first.tracked.alert;
-    let age = duration::between(followed.began_at, now);
+    let alert = &conversation.first.tracked.alert;
+    let age = duration::between(conversation.began_at, now);
     let mut title = Line::new().text("Please acknowledge");
     if let Some(incident) = incident {
         title = title.text(" ").bold(incident.id);
     }
     // Somebody else was asked before, or some time was left for whoever sees it.
-    if followed.escalated > 1 || age.as_secs() >= 30 {
+    if conversation.escalated > 1 || age.as_secs() >= 30 {
         title = title.text(format!(": nobody has for {}", duration::text(age)));
     }
     let mut fields = vec![(
         "Severity".to_owned(),
-        Line::from(followed.first.routed.severity.to_string()),
+        Line::from(conversation.first.routed.severity.to_string()),
     )];
-    if let Some(service) = &followed.service {
+    if let Some(service) = &conversation.service {
         fields.push(("Service".to_owned(), service.to_string().into()));
     }
     fields.push(("Alert".to_owned(), cut(alert.name(), 80).into()));
@@ -121,13 +122,13 @@ pub(super) fn ask(
     if !others.is_empty() {
         fields.push(("Also asked".to_owned(), others.join(", ").into()));
     }
-    if let Some(runbook) = &followed.runbook {
+    if let Some(runbook) = &conversation.runbook {
         fields.push(("Runbook".to_owned(), Line::new().code(runbook)));
     }
-    if let Some(link) = alert_link(followed) {
+    if let Some(link) = alert_link(conversation) {
         fields.push(("Source".to_owned(), link));
     }
-    let sentence = format!("ack {}", alert_target(followed));
+    let sentence = format!("ack {}", alert_target(conversation));
     let message = Message::new(Tone::Bad, title)
         .text(cut(alert.says(), 500))
         .part(Part::Fields(fields))

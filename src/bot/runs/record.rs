@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use super::Event;
-use crate::bot::mail::STAKEHOLDERS;
-use crate::bot::worker::{Answer, Ask, Done, Effect};
+use crate::bot::notify::STAKEHOLDERS;
+use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Bot, Fault, Refusal, incidents};
 use crate::domain::timeline::cut;
 use crate::domain::{

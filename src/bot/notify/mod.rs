@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::incidents::{aloud, closed, locked};
-use super::worker::{Answer, Ask, Done, Effect};
+use super::request::{Answer, Ask, Done, Effect};
 use super::{Bot, Fault, Refusal, Settings};
+use crate::domain::alert::Conversation;
 use crate::domain::mail::{Mail, Mailbox, Purpose};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, Incident, Line, Message, Person, Severity, Status, Stream, Tone};
-use crate::store::{Followed, StoreError, Tx};
+use crate::store::{StoreError, Tx};
 
 /// What a stakeholder's mail says at most, bytes.
 const MAX_TEXT: usize = 6_000;
@@ -96,7 +97,7 @@ pub(super) async fn tell(
 pub(super) async fn ask(
     tx: &mut Tx,
     settings: &Settings,
-    followed: &Followed,
+    conversation: &Conversation,
     incident: Option<&Incident>,
     whom: &[Person],
     next: Option<std::time::Duration>,
@@ -111,14 +112,14 @@ pub(super) async fn ask(
         };
         let key = format!(
             "ask:{}:{}:{}",
-            followed.told, followed.escalated, to.address
+            conversation.told, conversation.escalated, to.address
         );
         let others: Vec<&str> = whom
             .iter()
             .filter(|other| other.id != person.id)
             .map(|other| mail.name(other))
             .collect();
-        let message = words::ask(settings, followed, incident, &others, next, tx.now());
+        let message = words::ask(settings, conversation, incident, &others, next, tx.now());
         let letter = match incident {
             Some(incident) => about(tx, incident, key, to, Purpose::Ask, &message),
             None => Mail {
@@ -126,8 +127,8 @@ pub(super) async fn ask(
                 to: to.clone(),
                 purpose: Purpose::Ask,
                 incident: None,
-                thread: followed.told.clone(),
-                subject: crate::domain::mail::one_line(followed.first.tracked.alert.says()),
+                thread: conversation.told.clone(),
+                subject: crate::domain::mail::one_line(conversation.first.tracked.alert.says()),
                 message,
                 at: tx.now(),
             },

@@ -2,15 +2,16 @@
 
 use super::Intent;
 use super::words::{busy, question, state_text, within_bounds};
-use crate::bot::worker::{Answer, Ask, Effect};
+use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::{Bot, Fault, Refusal};
 use crate::command::Change;
 use crate::command::words::quote;
+use crate::domain::action::ActionKind;
+use crate::domain::question::QuestionRow;
 use crate::domain::service::{Bounds, ReplicaMark, Service, ServiceStatus, images};
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Tone};
 use crate::platform::Platform;
-use crate::store::{ActionKind, QuestionRow};
 
 /// What would be done.
 pub(in crate::bot) struct Plan {

@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::bot::act::{Outcome as Acted, Plan, state_text};
+use crate::bot::actions::{Outcome as Acted, Plan, state_text};
 use crate::bot::{Bot, Fault};
 use crate::command::Change;
+use crate::domain::action::{ActionKind, ActionRecord, StepOf};
 use crate::domain::service::{End, ServiceStatus};
 use crate::domain::{Person, ServiceName};
 use crate::runbook::engine::{Outcome, Start, Wanted};
-use crate::store::{ActionKind, ActionRecord, StepOf};
 
 /// An action that a step wants.
 pub(super) struct Planned {

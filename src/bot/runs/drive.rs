@@ -28,7 +28,7 @@ type Ended = (String, u32, Outcome);
 
 /// What became of an attempt to begin a change.
 enum Begun {
-    Started(Box<crate::store::ActionRow>),
+    Started(Box<crate::domain::action::ActionRow>),
     Behind(String),
     Lost,
 }
@@ -400,7 +400,7 @@ impl Bot {
                     for stream in &streams {
                         tx.append(stream, intent.clone()).await?;
                     }
-                    Ok(Begun::Started(Box::new(crate::store::ActionRow {
+                    Ok(Begun::Started(Box::new(crate::domain::action::ActionRow {
                         id: action,
                         record,
                         intended_at: tx.now(),
@@ -572,7 +572,7 @@ pub(super) fn streams(state: &RunState) -> Vec<Stream> {
 }
 
 /// The audit, and the incidents of the service that is changed.
-fn action_streams(_: &RunState, record: &crate::store::ActionRecord) -> Vec<Stream> {
+fn action_streams(_: &RunState, record: &crate::domain::action::ActionRecord) -> Vec<Stream> {
     std::iter::once(Stream::Audit)
         .chain(record.incidents.iter().map(|id| Stream::Incident(*id)))
         .collect()

@@ -1,0 +1,52 @@
+//! An alert with where it belongs, and the conversations in which alerts are told.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Routed, Standing, Tracked};
+use crate::{IncidentId, Person, ServiceName};
+
+/// An alert with where it belongs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AlertRecord {
+    /// What is known of it.
+    pub tracked: Tracked,
+    /// Where it belongs.
+    pub routed: Routed,
+}
+
+/// A conversation about alerts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Conversation {
+    /// Its name: `incident:12`, or `group:…` where no incident was declared.
+    pub told: String,
+    /// The incident.
+    pub incident: Option<IncidentId>,
+    /// The service, if one is known.
+    pub service: Option<ServiceName>,
+    /// What the bot knows of the first alert, for runbooks and titles.
+    pub first: AlertRecord,
+    /// When it began.
+    pub began_at: jiff::Timestamp,
+    /// When the message was last written.
+    pub told_at: Option<jiff::Timestamp>,
+    /// Who has taken it up, and when.
+    pub acknowledged: Option<(Person, jiff::Timestamp)>,
+    /// How often it was followed up.
+    pub follow_ups: u32,
+    /// How far it was escalated.
+    pub escalated: u32,
+    /// Who was asked to acknowledge, by id.
+    #[serde(default)]
+    pub asked: Vec<String>,
+    /// Nothing fires since then.
+    pub quiet_since: Option<jiff::Timestamp>,
+    /// The runbook that fits.
+    pub runbook: Option<String>,
+    /// It is over.
+    pub over: bool,
+    /// How its services stood when the bot first looked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stood: BTreeMap<ServiceName, Standing>,
+}

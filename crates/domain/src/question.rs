@@ -1,0 +1,61 @@
+//! Questions that await a button: each can be answered once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Outgoing, Person};
+
+/// What was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    /// The command to be confirmed, as a sentence.
+    pub sentence: String,
+    /// Who asked for it.
+    pub asker: Person,
+    /// The message that asks; it becomes the progress and the answer.
+    pub message: Outgoing,
+}
+
+/// Where a question stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuestionState {
+    /// It awaits its answer.
+    Open,
+    /// Somebody said yes.
+    Confirmed,
+    /// Somebody said no.
+    Cancelled,
+    /// Nobody said anything in time.
+    Expired,
+}
+
+impl QuestionState {
+    /// As it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Confirmed => "confirmed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Reads what [`QuestionState::as_str`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Open, Self::Confirmed, Self::Cancelled, Self::Expired]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+    }
+}
+
+/// A question with its token and state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuestionRow {
+    /// What the button carries.
+    pub token: String,
+    /// What was asked.
+    pub question: Question,
+    /// Where it stands.
+    pub state: QuestionState,
+    /// Until when it can be answered.
+    pub expires_at: jiff::Timestamp,
+}

@@ -1,0 +1,109 @@
+//! A request on its way: who asks where, and what it comes to.
+
+use futures_util::future::BoxFuture;
+
+use super::{Fault, answer_key};
+use crate::domain::action::ActionRow;
+use crate::domain::{
+    Audience, Content, Destination, Incident, IncidentId, Message, Outgoing, Request, Role,
+    ServiceName,
+};
+use crate::store::Tx;
+
+/// A request with what is known about it before it is carried out.
+pub(in crate::bot) struct Ask {
+    pub(in crate::bot) request: Request,
+    pub(in crate::bot) role: Role,
+    /// The incident that is worked on in this place.
+    pub(in crate::bot) here: Option<Incident>,
+}
+
+impl Ask {
+    /// Where the answer goes: the incident's own lane when asked in its very place.
+    pub(in crate::bot) fn destination(&self) -> Destination {
+        match &self.here {
+            Some(incident) if incident.place.as_ref() == Some(&self.request.place) => {
+                Destination::Incident(incident.id)
+            }
+            _ => Destination::Place(self.request.place.clone()),
+        }
+    }
+
+    /// The answer as it goes into the outbox.
+    pub(in crate::bot) fn outgoing(&self, content: Content, audience: Audience) -> Outgoing {
+        Outgoing {
+            key: answer_key(&self.request.key),
+            to: self.destination(),
+            audience,
+            asker: Some(self.request.person.clone()),
+            reply: self.request.reply.clone(),
+            content,
+        }
+    }
+}
+
+/// The answer to a request.
+pub(in crate::bot) struct Answer {
+    pub(in crate::bot) content: Content,
+    pub(in crate::bot) audience: Audience,
+}
+
+impl Answer {
+    /// For everybody in the channel.
+    pub(in crate::bot) fn to_all(message: Message) -> Self {
+        Self {
+            content: Content::Message(message),
+            audience: Audience::Everyone,
+        }
+    }
+
+    /// What it says, in one line.
+    pub(in crate::bot) fn title(&self) -> String {
+        match &self.content {
+            Content::Message(message) => message.title.plain(),
+            _ => String::new(),
+        }
+    }
+
+    /// For the asker only.
+    pub(in crate::bot) fn to_asker(message: Message) -> Self {
+        Self {
+            content: Content::Message(message),
+            audience: Audience::Asker,
+        }
+    }
+}
+
+/// What a write came to.
+#[derive(Default)]
+pub(in crate::bot) struct Done {
+    /// The answer; `None` when another message, put within the write, tells all.
+    pub(in crate::bot) answer: Option<Answer>,
+    /// An action whose intent is now recorded and which is to be carried out.
+    pub(in crate::bot) drive: Option<ActionRow>,
+    /// A run that begins.
+    pub(in crate::bot) run: Option<i64>,
+    /// A run that has been told something.
+    pub(in crate::bot) wake: Option<i64>,
+    /// The incident that was declared.
+    pub(in crate::bot) declared: Option<IncidentId>,
+    /// Figures of these services, to be told anew in this message once they are fresh.
+    pub(in crate::bot) refresh: Option<(Outgoing, Vec<ServiceName>)>,
+}
+
+type Work = Box<dyn for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Done, Fault>> + Send>;
+
+/// What carrying out a request comes to: an answer, or a write that gives one.
+pub(in crate::bot) enum Effect {
+    Say(Answer),
+    Write(Work),
+}
+
+impl Effect {
+    pub(in crate::bot) fn write<F>(work: F) -> Self
+    where
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Done, Fault>> + Send + 'static,
+    {
+        Self::Write(Box::new(work))
+    }
+}

@@ -34,14 +34,14 @@ impl Bot {
         let outgoing = ask.outgoing(Content::Message(message.clone()), Audience::Everyone);
         let question = Question {
             sentence: sentence.clone(),
-            asker: ask.request.person.clone(),
+            requester: ask.request.person.clone(),
             message: outgoing,
         };
         // Five impatient taps are one question.
         let place = &ask.request.place;
         let same = format!(
             "{}|{}|{}|{sentence}",
-            question.asker.id,
+            question.requester.id,
             place.channel,
             place.thread.as_deref().unwrap_or_default()
         );
@@ -120,7 +120,7 @@ impl Bot {
     /// What the policy lists needs another person's yes than who asked for it.
     fn second_person(&self, ask: &Ask, row: &QuestionRow, what: Guarded) -> Result<(), Refusal> {
         let listed = self.settings().second_person.contains(&what);
-        if !listed || row.question.asker.id != ask.request.person.id {
+        if !listed || row.question.requester.id != ask.request.person.id {
             return Ok(());
         }
         Err(Refusal::new(

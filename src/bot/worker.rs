@@ -414,7 +414,7 @@ impl Bot {
         let asked = audit(ask, EntryKind::Asked, None);
         let answer_as = ask.outgoing(
             Content::Message(Message::new(Tone::Plain, "")),
-            Audience::Asker,
+            Audience::Requester,
         );
         self.store()
             .write(move |tx| {
@@ -481,7 +481,7 @@ impl Bot {
         entry: Draft,
         message: Message,
     ) -> Result<(), StoreError> {
-        let outgoing = ask.outgoing(Content::Message(message), Audience::Asker);
+        let outgoing = ask.outgoing(Content::Message(message), Audience::Requester);
         self.store()
             .write(move |tx| {
                 Box::pin(async move {

@@ -44,8 +44,9 @@ pub enum Tone {
 pub enum Audience {
     /// Everybody in the channel.
     Everyone,
-    /// The asker only.
-    Asker,
+    /// Only who asked.
+    #[serde(rename = "asker")]
+    Requester,
 }
 
 /// A part of a message.

@@ -55,7 +55,7 @@ impl Outbox {
             return self.edit_answer(parcel, &place, message).await;
         }
         match parcel.outgoing.audience {
-            Audience::Asker => self.whisper(parcel, &place, message).await,
+            Audience::Requester => self.whisper(parcel, &place, message).await,
             Audience::Everyone => self.post_anywhere(parcel, &place, message).await,
         }
     }
@@ -205,7 +205,7 @@ impl Outbox {
         Ok((channel.to_owned(), ts.to_owned()))
     }
 
-    /// To the asker only: at the request's own address, else as an ephemeral message.
+    /// To the requester only: at the request's own address, else as an ephemeral message.
     async fn whisper(
         &self,
         parcel: &Parcel,
@@ -223,10 +223,10 @@ impl Outbox {
                 other => return other.map(|()| answered_there()),
             }
         }
-        let Some(asker) = parcel.outgoing.asker.as_ref().filter(|p| p.is_on_slack()) else {
+        let Some(requester) = parcel.outgoing.requester.as_ref().filter(|p| p.is_on_slack()) else {
             return Err(Failure::Never("nobody on Slack to tell it to".into()));
         };
-        let mut body = json!({"channel": place.channel, "user": asker.id});
+        let mut body = json!({"channel": place.channel, "user": requester.id});
         if let Some(thread) = &place.thread {
             body["thread_ts"] = json!(thread);
         }
@@ -240,7 +240,7 @@ impl Outbox {
                 if is_closed(&code) || is_thread_gone(&code) =>
             {
                 // Neither there: a direct message reaches them anywhere.
-                let body = json!({"channel": asker.id});
+                let body = json!({"channel": requester.id});
                 self.say(parcel, "chat.postMessage", body, message).await?;
                 Ok(Outcome::Sent(sent))
             }
@@ -248,7 +248,7 @@ impl Outbox {
         }
     }
 
-    /// The channel is closed to the bot: everybody's answer goes the asker's way.
+    /// The channel is closed to the bot: everybody's answer goes the requester's way.
     async fn answer_instead(
         &self,
         parcel: &Parcel,

@@ -99,7 +99,7 @@ impl Bot {
                 ),
                 _ => message.part(Part::Menu {
                     placeholder: "Pick a service".into(),
-                    says: "menu {}".into(),
+                    sentence: "menu {}".into(),
                     choices,
                 }),
             };
@@ -128,7 +128,7 @@ impl Bot {
         if min < max {
             message = message.part(Part::Menu {
                 placeholder: "Scale to …".into(),
-                says: format!("scale {name} {{}}"),
+                sentence: format!("scale {name} {{}}"),
                 choices: (min..=max)
                     .take(100)
                     .map(|n| {

@@ -187,7 +187,7 @@ fn ask(message: &Message, yes: bool) -> anyhow::Result<Option<String>> {
         return Ok(None);
     };
     if yes {
-        return Ok(Some(first.says.clone()));
+        return Ok(Some(first.sentence.clone()));
     }
     if !std::io::stdin().is_terminal() {
         return Ok(None);
@@ -198,8 +198,8 @@ fn ask(message: &Message, yes: bool) -> anyhow::Result<Option<String>> {
     std::io::stdin().lock().read_line(&mut line)?;
     let agreed = matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes");
     Ok(if agreed {
-        Some(first.says.clone())
+        Some(first.sentence.clone())
     } else {
-        rest.first().map(|button| button.says.clone())
+        rest.first().map(|button| button.sentence.clone())
     })
 }

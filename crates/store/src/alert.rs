@@ -204,9 +204,9 @@ impl Store {
                 name,
                 firing: firing as usize,
                 all: all as usize,
-                says: newest
+                summary: newest
                     .as_ref()
-                    .map_or(String::new(), |one| one.tracked.alert.says().to_owned()),
+                    .map_or(String::new(), |one| one.tracked.alert.summary().to_owned()),
                 short: newest
                     .as_ref()
                     .map_or(String::new(), |one| one.tracked.alert.short().to_owned()),

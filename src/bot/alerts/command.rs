@@ -182,7 +182,7 @@ fn line(told: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line {
         line = line.text(" ").code(service);
     }
     let since = duration::text(duration::between(tracked.changed_at, now));
-    line = line.text(format!("  {} ({since})", cut(alert.says(), 150)));
+    line = line.text(format!("  {} ({since})", cut(alert.summary(), 150)));
     if let Some(flaps) = tracked.flaps() {
         line = line.text(format!("  {flaps}"));
     }

@@ -196,7 +196,7 @@ impl Bot {
             Message::new(Tone::Progress, ""),
         );
         let incident = conversation.incident.map(|id| {
-            let title = conversation.first.tracked.alert.says().to_owned();
+            let title = conversation.first.tracked.alert.summary().to_owned();
             (id.0, title)
         });
         match self.run_by_itself(

@@ -450,7 +450,7 @@ async fn worsen(
 /// An incident's title, from an alert.
 fn title(record: &AlertRecord) -> String {
     let alert = &record.tracked.alert;
-    let says = alert.says();
+    let says = alert.summary();
     let text = match &record.routed.service {
         Some(service) if !says.contains(service.as_str()) => format!("{service}: {says}"),
         _ => says.to_owned(),
@@ -492,7 +492,7 @@ async fn note(
                 "name": alert.name(),
                 "firing": alert.firing,
                 "starts_at": alert.starts_at,
-                "says": cut(alert.says(), 200),
+                "says": cut(alert.summary(), 200),
                 "source": alert.source,
             })
         })

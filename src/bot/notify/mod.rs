@@ -128,7 +128,7 @@ pub(super) async fn ask(
                 purpose: Purpose::Ask,
                 incident: None,
                 thread: conversation.told.clone(),
-                subject: crate::domain::mail::one_line(conversation.first.tracked.alert.says()),
+                subject: crate::domain::mail::one_line(conversation.first.tracked.alert.summary()),
                 message,
                 at: tx.now(),
             },

@@ -89,7 +89,7 @@ impl Alert {
     }
 
     /// What it says in one line.
-    pub fn says(&self) -> &str {
+    pub fn summary(&self) -> &str {
         self.annotation("summary")
             .or_else(|| self.annotation("description"))
             .or_else(|| self.annotation("message"))

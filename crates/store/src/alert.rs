@@ -142,7 +142,7 @@ impl Tx {
             "INSERT INTO followed (told, record) VALUES ($1, $2) \
              ON CONFLICT (told) DO UPDATE SET record = excluded.record",
         )
-        .bind(conversation.told.clone())
+        .bind(conversation.key.clone())
         .bind(serde_json::to_string(conversation)?)
         .execute(self.connection())
         .await?;

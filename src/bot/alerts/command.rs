@@ -160,7 +160,7 @@ pub(super) async fn append(
     let stream = conversation
         .incident
         .map_or(Stream::Audit, Stream::Incident);
-    let draft = Draft::new(person, EntryKind::Alert, text).data(json!({"told": conversation.told}));
+    let draft = Draft::new(person, EntryKind::Alert, text).data(json!({"told": conversation.key}));
     tx.append(&stream, draft).await?;
     Ok(())
 }

@@ -22,7 +22,7 @@ pub(super) async fn take(tx: &mut Tx, bot: &Bot, group: &mut Group) -> Result<()
         by_place.entry(place).or_default().push((record, begins));
     }
     for (place, records) in by_place {
-        let conversation = match tx.conversation(&place).await?.filter(|one| !one.over) {
+        let conversation = match tx.conversation(&place).await?.filter(|one| !one.ended) {
             Some(one) if is_open(tx, one.incident).await? => Some(one),
             _ => None,
         };
@@ -73,7 +73,7 @@ pub(super) async fn begun(
     };
     let what = format!("{subject} not changed for {calm}");
     note(tx, conversation, &what, &flapping).await?;
-    look_later(tx, bot, &conversation.told, &flapping).await
+    look_later(tx, bot, &conversation.key, &flapping).await
 }
 
 async fn look_later(
@@ -132,7 +132,7 @@ async fn calm_down(tx: &mut Tx, bot: &Bot, timer: &TimerRow, told: &str) -> Resu
         n => format!("{n} alerts flap no more"),
     };
     note(tx, &conversation, &what, &calm).await?;
-    if conversation.over {
+    if conversation.ended {
         return Ok(());
     }
     if tx.alerts_firing(told).await? == 0 && conversation.quiet_since.is_none() {

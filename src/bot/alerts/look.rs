@@ -46,14 +46,14 @@ impl Bot {
         if auto == Auto::Off {
             return self.drop_timer(timer).await;
         }
-        let (seen, standing) = match &conversation.service {
+        let (seen, counts) = match &conversation.service {
             None => (None, None),
             Some(service) => {
-                let (seen, standing) =
-                    futures_util::join!(self.look_at(service), self.standing(service));
+                let (seen, counts) =
+                    futures_util::join!(self.look_at(service), self.replica_counts(service));
                 (
                     Some(seen?),
-                    standing.map(|standing| (service.clone(), standing)),
+                    counts.map(|counts| (service.clone(), counts)),
                 )
             }
         };
@@ -67,10 +67,10 @@ impl Bot {
                     if !tx.timer_take(&timer).await? {
                         return Ok::<_, StoreError>(None);
                     }
-                    if let Some((service, standing)) = standing
+                    if let Some((service, counts)) = counts
                         && let Some(mut newest) = tx.conversation(&told).await?
                     {
-                        newest.stood.insert(service, standing);
+                        newest.counts_before.insert(service, counts);
                         tx.followed_put(&newest).await?;
                     }
                     if let Some(seen) = &seen {
@@ -192,7 +192,7 @@ impl Bot {
         let rehearsal = auto != Auto::Run;
         let told = outgoing(
             conversation,
-            format!("alert-run:{}", conversation.told),
+            format!("alert-run:{}", conversation.key),
             Message::new(Tone::Progress, ""),
         );
         let incident = conversation.incident.map(|id| {

@@ -256,7 +256,7 @@ async fn fired(tx: &mut Tx, bot: &Bot, name: &str, group: &Group) -> Result<(), 
     let (now, alerts) = (tx.now(), &bot.settings().alerts);
     let (mut conversation, new) = conversation(tx, bot, name, group).await?;
     for record in &group.fired {
-        tx.alert_put(&conversation.told, record).await?;
+        tx.alert_put(&conversation.key, record).await?;
     }
     let worst = group
         .fired
@@ -273,13 +273,13 @@ async fn fired(tx: &mut Tx, bot: &Bot, name: &str, group: &Group) -> Result<(), 
     }
     conversation.quiet_since = None;
     tx.followed_put(&conversation).await?;
-    timers::unset(tx, &conversation.told, &What::Quiet).await?;
+    timers::unset(tx, &conversation.key, &What::Quiet).await?;
     timers::tell(tx, &conversation).await?;
     damp::begun(tx, bot, &conversation, &group.fired).await?;
     if new {
-        timers::set(tx, &conversation.told, now, What::Look).await?;
+        timers::set(tx, &conversation.key, now, What::Look).await?;
         let later = now + alerts.follow_up;
-        timers::set(tx, &conversation.told, later, What::FollowUp).await?;
+        timers::set(tx, &conversation.key, later, What::FollowUp).await?;
     }
     ask_soon(tx, bot, &conversation).await
 }
@@ -298,7 +298,7 @@ async fn ask_soon(tx: &mut Tx, bot: &Bot, conversation: &Conversation) -> Result
         None => now + bot.settings().alerts.ack_within,
         Some(_) => now,
     };
-    timers::set(tx, &conversation.told, due, What::Escalate).await
+    timers::set(tx, &conversation.key, due, What::Escalate).await
 }
 
 /// Alerts that are over, or say something new.
@@ -322,7 +322,7 @@ async fn resolved(tx: &mut Tx, bot: &Bot, group: &Group) -> Result<(), StoreErro
             };
             note(tx, &conversation, &what, &over).await?;
         }
-        if conversation.over {
+        if conversation.ended {
             continue;
         }
         if tx.alerts_firing(place).await? == 0 && conversation.quiet_since.is_none() {
@@ -354,7 +354,7 @@ async fn conversation(
     let declares = first.routed.severity <= alerts.declare_from;
     if let Some(told) = &group.told
         && let Some(conversation) = tx.conversation(told).await?
-        && !conversation.over
+        && !conversation.ended
         && is_open(tx, conversation.incident).await?
         // One that declares an incident is not told among lesser ones.
         && (conversation.incident.is_some() || !declares)
@@ -384,25 +384,25 @@ async fn conversation(
     };
     tx.alert_group_told(name, &told).await?;
     if let Some(conversation) = tx.conversation(&told).await?
-        && !conversation.over
+        && !conversation.ended
     {
         return Ok((conversation, false));
     }
     let conversation = Conversation {
-        told,
+        key: told,
         incident,
         service,
         runbook: bot.runbook_for(first),
         first: first.clone(),
         began_at: tx.now(),
-        told_at: None,
+        written_at: None,
         acknowledged: None,
         follow_ups: 0,
         escalated: 0,
-        asked: Vec::new(),
+        escalated_to: Vec::new(),
         quiet_since: None,
-        over: false,
-        stood: BTreeMap::new(),
+        ended: false,
+        counts_before: BTreeMap::new(),
     };
     Ok((conversation, true))
 }
@@ -498,7 +498,7 @@ async fn note(
         })
         .collect();
     let draft = Draft::new(&Person::bot(), EntryKind::Alert, text)
-        .data(json!({"alerts": alerts, "count": records.len(), "told": conversation.told}));
+        .data(json!({"alerts": alerts, "count": records.len(), "told": conversation.key}));
     let stream = match conversation.incident {
         Some(id) => Stream::Incident(id),
         None => Stream::Audit,

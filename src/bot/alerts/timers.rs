@@ -126,8 +126,8 @@ pub(super) async fn unset(tx: &mut Tx, told: &str, what: &What) -> Result<(), St
 /// Has the message written: now, or as soon as it may be written again.
 pub(super) async fn tell(tx: &mut Tx, conversation: &Conversation) -> Result<(), StoreError> {
     let now = tx.now();
-    let due = conversation.told_at.map_or(now, |at| (at + PACE).max(now));
-    set(tx, &conversation.told, due, What::Tell).await
+    let due = conversation.written_at.map_or(now, |at| (at + PACE).max(now));
+    set(tx, &conversation.key, due, What::Tell).await
 }
 
 /// The channel that all may read: the route's, else the main one.
@@ -231,7 +231,7 @@ impl Bot {
                     let Some(mut conversation) = tx.conversation(&told).await? else {
                         return Ok(());
                     };
-                    conversation.told_at = Some(tx.now());
+                    conversation.written_at = Some(tx.now());
                     tx.followed_put(&conversation).await?;
                     let message = words::alerts(&bot, &conversation, &summary, &others, tx.now());
                     let key = format!("alerts:{told}");
@@ -298,7 +298,7 @@ impl Bot {
                     let level = conversation.escalated;
                     conversation.escalated += 1;
                     conversation
-                        .asked
+                        .escalated_to
                         .extend(whom.iter().map(|one| one.id.clone()));
                     tx.followed_put(&conversation).await?;
                     if !last {
@@ -353,7 +353,7 @@ impl Bot {
                         return Ok(());
                     }
                     let resolves = settings.alerts.resolves || incident.is_none();
-                    conversation.over = resolves;
+                    conversation.ended = resolves;
                     tx.followed_put(&conversation).await?;
                     unset(tx, &told, &What::FollowUp).await?;
                     unset(tx, &told, &What::Escalate).await?;
@@ -406,7 +406,7 @@ async fn going_on(
     if !tx.timer_take(timer).await? {
         return Ok(None);
     }
-    let Some(conversation) = tx.conversation(told).await?.filter(|one| !one.over) else {
+    let Some(conversation) = tx.conversation(told).await?.filter(|one| !one.ended) else {
         return Ok(None);
     };
     let incident = match conversation.incident {

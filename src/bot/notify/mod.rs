@@ -112,7 +112,7 @@ pub(super) async fn ask(
         };
         let key = format!(
             "ask:{}:{}:{}",
-            conversation.told, conversation.escalated, to.address
+            conversation.key, conversation.escalated, to.address
         );
         let others: Vec<&str> = whom
             .iter()
@@ -127,7 +127,7 @@ pub(super) async fn ask(
                 to: to.clone(),
                 purpose: Purpose::Ask,
                 incident: None,
-                thread: conversation.told.clone(),
+                thread: conversation.key.clone(),
                 subject: crate::domain::mail::one_line(conversation.first.tracked.alert.summary()),
                 message,
                 at: tx.now(),

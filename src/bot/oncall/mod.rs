@@ -51,7 +51,7 @@ impl Bot {
             let ladder = self.on_call().ladder(rotation, &overrides, tx.now());
             next = ladder
                 .into_iter()
-                .find(|person| !conversation.asked.contains(&person.id));
+                .find(|person| !conversation.escalated_to.contains(&person.id));
         }
         let last = next.is_none();
         let mut whom = Vec::new();

@@ -5,7 +5,7 @@ mod conversation;
 pub mod generic;
 mod route;
 mod silence;
-mod standing;
+mod counts;
 mod summary;
 mod tracked;
 
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use conversation::{AlertRecord, Conversation};
 pub use route::{Auto, Matcher, Route, Routed, Routes};
 pub use silence::{Piece as SilencePiece, Silence};
-pub use standing::Standing;
+pub use counts::ReplicaCounts;
 pub use summary::{Name, Summary, likely_cause};
 pub use tracked::{Damping, Flapping, News, Tracked};
 

@@ -142,7 +142,9 @@ async fn converse(
             }
             Tone::Plain | Tone::Good => return Ok(ExitCode::SUCCESS),
             // What is told to the asker alone is a refusal; to all, that something is not well.
-            Tone::Warning if outgoing.audience == Audience::Requester => return Ok(ExitCode::from(2)),
+            Tone::Warning if outgoing.audience == Audience::Requester => {
+                return Ok(ExitCode::from(2));
+            }
             Tone::Warning | Tone::Bad => return Ok(ExitCode::FAILURE),
         }
     }

@@ -84,7 +84,7 @@ impl Tx {
         .bind(told.to_owned())
         .bind(alert.name().to_owned())
         .bind(routed.service.as_ref().map(ToString::to_string))
-        .bind(i64::from(tracked.counts()))
+        .bind(i64::from(tracked.is_active()))
         .bind(tracked.silenced_until.map(jiff::Timestamp::as_microsecond))
         .bind(alert.starts_at.as_microsecond())
         .bind(tracked.changed_at.as_microsecond())

@@ -168,7 +168,7 @@ pub(super) async fn append(
 fn line(told: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line {
     let tracked = &record.tracked;
     let alert = &tracked.alert;
-    let light = match (tracked.counts(), tracked.is_loud(now)) {
+    let light = match (tracked.is_active(), tracked.is_audible(now)) {
         (true, true) => "🔥",
         (true, false) => "🔕",
         (false, _) => "✅",

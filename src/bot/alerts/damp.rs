@@ -114,7 +114,7 @@ async fn calm_down(tx: &mut Tx, bot: &Bot, timer: &TimerRow, told: &str) -> Resu
     let mut next: Option<Timestamp> = (flapping.len() as i64 == AT_ONCE).then_some(now);
     let mut calm = Vec::new();
     for mut record in flapping {
-        if record.tracked.settle(settings.damping, now) {
+        if record.tracked.calm_down(settings.damping, now) {
             tx.alert_put(told, &record).await?;
             calm.push(record);
         } else if let Some(at) = record.tracked.calm_at(settings.damping) {

@@ -51,10 +51,7 @@ impl Bot {
             Some(service) => {
                 let (seen, counts) =
                     futures_util::join!(self.look_at(service), self.replica_counts(service));
-                (
-                    Some(seen?),
-                    counts.map(|counts| (service.clone(), counts)),
-                )
+                (Some(seen?), counts.map(|counts| (service.clone(), counts)))
             }
         };
         let run = self.run_for_alerts(&conversation, auto);

@@ -24,7 +24,9 @@ use self::timers::What;
 use super::incidents::open_incident;
 use super::notify::{self, Bulletin};
 use super::{Bot, Settings};
-use crate::domain::alert::{Alert, Auto, Damping, News, Routed, Routes, Tracked, WatchSettings};
+use crate::domain::alert::{
+    Alert, Auto, Damping, Routed, Routes, Tracked, Transition, WatchSettings,
+};
 use crate::domain::alert::{AlertRecord, Conversation};
 use crate::domain::oncall::Rotation;
 use crate::domain::timeline::{Draft, cut};
@@ -208,8 +210,8 @@ async fn take(
             Some((told, mut record)) => {
                 let before = record.tracked.alert.clone();
                 let damping = bot.settings().alerts.damping;
-                let news = record.tracked.seen(alert.after(&before), damping, now);
-                if news == News::Nothing && record.tracked.alert == before {
+                let news = record.tracked.apply(alert.after(&before), damping, now);
+                if news == Transition::Nothing && record.tracked.alert == before {
                     taken.known += 1;
                     known.insert(fingerprint, (told, record));
                     continue;
@@ -220,19 +222,19 @@ async fn take(
         };
         let group = groups.entry(name).or_default();
         match news {
-            News::Fired => {
+            Transition::Fired => {
                 taken.fired += 1;
                 group.fired.push(record.clone());
             }
-            News::Resolved => {
+            Transition::Resolved => {
                 taken.resolved += 1;
                 group.others.push((told.clone(), record.clone(), true));
             }
-            News::Nothing => {
+            Transition::Nothing => {
                 taken.known += 1;
                 group.others.push((told.clone(), record.clone(), false));
             }
-            News::Damped { begins } => {
+            Transition::Damped { begins } => {
                 taken.known += 1;
                 group.damped.push((told.clone(), record.clone(), begins));
             }

@@ -126,7 +126,9 @@ pub(super) async fn unset(tx: &mut Tx, told: &str, what: &What) -> Result<(), St
 /// Has the message written: now, or as soon as it may be written again.
 pub(super) async fn tell(tx: &mut Tx, conversation: &Conversation) -> Result<(), StoreError> {
     let now = tx.now();
-    let due = conversation.written_at.map_or(now, |at| (at + PACE).max(now));
+    let due = conversation
+        .written_at
+        .map_or(now, |at| (at + PACE).max(now));
     set(tx, &conversation.key, due, What::Tell).await
 }
 

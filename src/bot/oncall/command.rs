@@ -12,7 +12,7 @@ use super::words::{self, View};
 use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Bot, Fault, Refusal};
 use crate::command::{OncallCommand, nearest};
-use crate::domain::oncall::{Override, Rotation, When};
+use crate::domain::oncall::{Moment, Override, Rotation};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Destination, EntryKind, Incident, Line, Message, Outgoing, Person, Role, Stream, Tone, duration,
@@ -28,7 +28,7 @@ const LISTED: usize = 6;
 #[derive(Debug, Clone, Copy)]
 enum Span {
     UntilHandover,
-    For(Duration, Option<When>),
+    For(Duration, Option<Moment>),
 }
 
 impl Bot {
@@ -67,7 +67,7 @@ impl Bot {
             let mut view = View {
                 rotation,
                 duty: rotation.duty(&overrides, now),
-                ladder: self.on_call().ladder(rotation, &overrides, now),
+                escalation_order: self.on_call().escalation_order(rotation, &overrides, now),
                 shifts: rotation.shifts(&overrides, now, listed + 1),
                 overrides: overrides
                     .iter()
@@ -87,9 +87,13 @@ impl Bot {
         let mut known: BTreeMap<String, Person> = BTreeMap::new();
         let shifts = view.shifts.iter_mut().map(|shift| &mut shift.person);
         let duty = [&mut view.duty.person].into_iter();
-        let duty = duty.chain(view.duty.relief.as_mut());
+        let duty = duty.chain(view.duty.next.as_mut());
         let overrides = view.overrides.iter_mut().map(|one| &mut one.person);
-        for person in shifts.chain(duty).chain(&mut view.ladder).chain(overrides) {
+        for person in shifts
+            .chain(duty)
+            .chain(&mut view.escalation_order)
+            .chain(overrides)
+        {
             if !known.contains_key(&person.id) {
                 let found = self.store().person(&person.id).await?;
                 known.insert(person.id.clone(), found.unwrap_or_else(|| person.clone()));
@@ -139,7 +143,7 @@ impl Bot {
         }
         let mut here: Vec<&Rotation> = Vec::new();
         for service in ask.here.iter().flat_map(|incident| &incident.services) {
-            here.extend(self.on_call().serving(Some(service), None));
+            here.extend(self.on_call().rotation_for(Some(service), None));
         }
         here.dedup_by_key(|one| &one.name);
         if let [only] = here.as_slice() {

@@ -20,7 +20,7 @@ impl Bot {
     /// The rotation that serves what an alert is about.
     pub(super) fn rotation_of(&self, routed: &Routed) -> Option<&Rotation> {
         self.on_call()
-            .serving(routed.service.as_ref(), routed.team.as_deref())
+            .rotation_for(routed.service.as_ref(), routed.team.as_deref())
     }
 
     /// Who is on call now for what an alert is about; nobody where no rotation serves it.
@@ -48,8 +48,10 @@ impl Bot {
         let mut next = None;
         if let Some(rotation) = self.rotation_of(&conversation.first.routed) {
             let overrides = tx.overrides().await?;
-            let ladder = self.on_call().ladder(rotation, &overrides, tx.now());
-            next = ladder
+            let escalation_order = self
+                .on_call()
+                .escalation_order(rotation, &overrides, tx.now());
+            next = escalation_order
                 .into_iter()
                 .find(|person| !conversation.escalated_to.contains(&person.id));
         }
@@ -70,8 +72,8 @@ impl Bot {
                 some => some.iter().map(Some).collect(),
             };
             services.into_iter().any(|service| {
-                let serving = self.on_call().serving(service, None);
-                serving.is_some_and(|one| one.name == rotation.name)
+                let found = self.on_call().rotation_for(service, None);
+                found.is_some_and(|one| one.name == rotation.name)
             })
         };
         open.retain(serves);

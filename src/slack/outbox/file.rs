@@ -155,7 +155,11 @@ impl Outbox {
             && let Some(requester) = requester
         {
             let opened = self
-                .call(parcel, "conversations.open", &json!({"users": requester.id}))
+                .call(
+                    parcel,
+                    "conversations.open",
+                    &json!({"users": requester.id}),
+                )
                 .await?;
             return match opened["channel"]["id"].as_str() {
                 Some(id) => Ok(Place::channel(id)),

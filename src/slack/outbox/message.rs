@@ -223,7 +223,12 @@ impl Outbox {
                 other => return other.map(|()| answered_there()),
             }
         }
-        let Some(requester) = parcel.outgoing.requester.as_ref().filter(|p| p.is_on_slack()) else {
+        let Some(requester) = parcel
+            .outgoing
+            .requester
+            .as_ref()
+            .filter(|p| p.is_on_slack())
+        else {
             return Err(Failure::Never("nobody on Slack to tell it to".into()));
         };
         let mut body = json!({"channel": place.channel, "user": requester.id});

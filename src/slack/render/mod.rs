@@ -214,7 +214,8 @@ impl Page {
 
     fn buttons(&mut self, buttons: &[Button]) {
         // A sentence that doesn't fit is never cut: it would say something else.
-        let fits = |button: &&Button| !button.sentence.is_empty() && size(&button.sentence) <= VALUE;
+        let fits =
+            |button: &&Button| !button.sentence.is_empty() && size(&button.sentence) <= VALUE;
         let shown: Vec<&Button> = buttons.iter().filter(fits).take(BUTTONS).collect();
         let mut placed = 0;
         for row in shown.chunks(ROW) {

@@ -308,7 +308,8 @@ fn any_line() -> impl Strategy<Value = Line> {
 }
 
 fn any_part() -> impl Strategy<Value = Part> {
-    let button = (any_text(), any_text()).prop_map(|(label, sentence)| Button::new(label, sentence));
+    let button =
+        (any_text(), any_text()).prop_map(|(label, sentence)| Button::new(label, sentence));
     prop_oneof![
         any_line().prop_map(Part::Text),
         prop::collection::vec((any_text(), any_line()), 0..25).prop_map(Part::Fields),

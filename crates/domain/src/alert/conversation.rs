@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Routed, ReplicaCounts, Tracked};
+use super::{ReplicaCounts, Routed, Tracked};
 use crate::{IncidentId, Person, ServiceName};
 
 /// An alert with where it belongs.

@@ -27,7 +27,7 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// A message of the bot's own accord, to be seen by everybody.
-    pub fn unasked(key: String, to: Destination, message: Message) -> Self {
+    pub fn announcement(key: String, to: Destination, message: Message) -> Self {
         Self {
             key,
             to,

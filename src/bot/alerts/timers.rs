@@ -143,7 +143,7 @@ pub(super) fn outgoing(conversation: &Conversation, key: String, message: Messag
     let to = conversation
         .incident
         .map_or_else(|| home(conversation), Destination::Incident);
-    Outgoing::unasked(key, to, message)
+    Outgoing::announcement(key, to, message)
 }
 
 impl Bot {

@@ -164,7 +164,7 @@ impl Bot {
                 Box::pin(async move {
                     if tx.mail_sent(row.id, &owner).await? && told {
                         let message = words::again(&tx.mail_backlog().await?);
-                        tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                        tx.outbox_put(&Outgoing::announcement(key, Destination::Home, message))
                             .await?;
                     }
                     Ok(())
@@ -189,7 +189,7 @@ impl Bot {
                         let backlog = tx.mail_backlog().await?;
                         let message = words::trouble(&backlog, &why, tx.now());
                         let key = trouble_key(row.created_at);
-                        tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                        tx.outbox_put(&Outgoing::announcement(key, Destination::Home, message))
                             .await?;
                     }
                     Ok(())
@@ -216,7 +216,7 @@ impl Bot {
                     } else {
                         (format!("mail-dead:{}", mail.key), words::dead(mail, &why))
                     };
-                    tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                    tx.outbox_put(&Outgoing::announcement(key, Destination::Home, message))
                         .await?;
                     let text = format!("an e-mail to {} was not delivered: {why}", mail.to);
                     let draft = Draft::new(&Person::bot(), EntryKind::Update, text).data(json!({

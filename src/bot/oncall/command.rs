@@ -387,7 +387,7 @@ impl New {
         let told = words::said_by(told, &self.by, Some(new.id));
         let key = format!("oncall:{}", new.id);
         let short = told.title.clone();
-        tx.outbox_put(&Outgoing::unasked(key, Destination::Home, told))
+        tx.outbox_put(&Outgoing::announcement(key, Destination::Home, told))
             .await?;
         Ok(done(short))
     }
@@ -470,7 +470,7 @@ async fn clear(
     };
     let told = words::said_by(told, by, None);
     let short = told.title.clone();
-    tx.outbox_put(&Outgoing::unasked(
+    tx.outbox_put(&Outgoing::announcement(
         format!("oncall:{}:removed", one.id),
         Destination::Home,
         told,

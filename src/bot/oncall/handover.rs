@@ -114,7 +114,7 @@ impl Bot {
                     note(tx, &rotation, &Person::bot(), (&was, &duty.person), &open).await?;
                     let message = words::comes_on(&bot, &rotation, &was, &duty, &open);
                     let key = format!("handover:{}:{}", rotation.name, tx.now().as_microsecond());
-                    tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                    tx.outbox_put(&Outgoing::announcement(key, Destination::Home, message))
                         .await
                 })
             })

@@ -11,7 +11,8 @@ use crate::bot::{Bot, policy};
 use crate::domain::timeline::Draft;
 use crate::domain::{EntryKind, Outgoing, Person, Role, Stream};
 use crate::runbook::engine::{
-    Batch, Drive, LEAVE_TIMEOUT, Leave, Outcome, RunState, Said, Start, Verdict, Wanted,
+    APPROVAL_TIMEOUT, Announcement, Approval, Batch, Drive, Outcome, PendingCall, RunState, Start,
+    Verdict,
 };
 use crate::runbook::model::Runbook;
 use crate::store::{NewRun, RunLock, RunWrite, StoreError};
@@ -339,15 +340,15 @@ impl Bot {
         &self,
         drive: &mut Drive<'_>,
         teller: &told::Teller<'_>,
-        wanted: &Wanted,
+        wanted: &PendingCall,
     ) -> Result<(), ()> {
         let name = &wanted.call.name;
-        let leave = self.leave_needed(name);
-        if !drive.state().may(teller.runbook, &wanted.path, &leave) {
-            let text = told::leave_wanted(drive.state(), &wanted.path, &leave);
+        let approval = self.approval_needed(name);
+        if !drive.state().may(teller.runbook, &wanted.path, &approval) {
+            let text = told::approval_question(drive.state(), &wanted.path, &approval);
             let now = self.store().now();
-            let until = now.checked_add(LEAVE_TIMEOUT).unwrap_or(now);
-            drive.leave_asked(&wanted.path, leave, &text, until);
+            let until = now.checked_add(APPROVAL_TIMEOUT).unwrap_or(now);
+            drive.request_approval(&wanted.path, approval, &text, until);
             return Ok(());
         }
         if name.starts_with("incident.") || name.starts_with("notify.") {
@@ -429,11 +430,11 @@ impl Bot {
         }
     }
 
-    /// Whose leave a step of this name needs, by the same policy as a typed command.
-    fn leave_needed(&self, step: &str) -> Leave {
+    /// Whose approval a step of this name needs, by the same policy as a typed command.
+    fn approval_needed(&self, step: &str) -> Approval {
         let callable = self.inner.library.vocabulary().callables.get(step);
         let watched = policy::step_guarded(step);
-        Leave {
+        Approval {
             by: callable.map_or(Role::Commander, |callable| callable.needs),
             other: watched.is_some_and(|one| self.settings().second_person.contains(&one)),
             attempt: 0,
@@ -446,7 +447,7 @@ impl Bot {
         runbook: &Runbook,
         state: &RunState,
         outgoing: &Outgoing,
-        wanted: &Wanted,
+        wanted: &PendingCall,
         name: &str,
     ) {
         let parent = super::command::Parent {
@@ -624,8 +625,10 @@ fn parent_event(
 }
 
 /// For the timeline: nothing to say of what is said elsewhere.
-pub(super) fn path_of(said: &Said) -> &str {
+pub(super) fn path_of(said: &Announcement) -> &str {
     match said {
-        Said::Step { path } | Said::Note { path, .. } | Said::Notify { path, .. } => path,
+        Announcement::Step { path }
+        | Announcement::Note { path, .. }
+        | Announcement::Notify { path, .. } => path,
     }
 }

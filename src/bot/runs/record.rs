@@ -12,7 +12,7 @@ use crate::domain::{
     Door, Incident, IncidentId, Message, Person, Place, Reply, Request, Role, Severity, Status,
     Tone,
 };
-use crate::runbook::engine::{Drive, RunState, Wanted};
+use crate::runbook::engine::{Drive, PendingCall, RunState};
 use crate::store::{RunWrite, StoreError};
 
 /// What is to be written.
@@ -34,7 +34,7 @@ impl Bot {
     pub(super) async fn record_step(
         &self,
         drive: &mut Drive<'_>,
-        wanted: &Wanted,
+        wanted: &PendingCall,
     ) -> Result<(), ()> {
         let id = drive.state().id;
         let now = self.store().now();
@@ -105,7 +105,7 @@ impl Bot {
     }
 
     /// The command that the step stands for.
-    async fn plan_record(&self, state: &RunState, wanted: &Wanted) -> Result<Planned, Fault> {
+    async fn plan_record(&self, state: &RunState, wanted: &PendingCall) -> Result<Planned, Fault> {
         let with = &wanted.call.with;
         let start = &state.start;
         let ask = Ask {

@@ -19,8 +19,8 @@ use treasury_domain::{Role, duration};
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long people are waited for if the step does not say (the checker wants that it does).
 const ASK_TIMEOUT: Duration = Duration::from_secs(3_600);
-/// How long whoever has to give leave for a change is waited for.
-pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(1_800);
+/// How long an approval is waited for.
+pub const APPROVAL_TIMEOUT: Duration = Duration::from_secs(1_800);
 /// Most items of a `for_each`.
 const MAX_ITEMS: usize = 100;
 
@@ -30,7 +30,7 @@ pub struct Advance {
     /// Paths of the steps that are to be written.
     pub changed: BTreeSet<String>,
     /// What is to be written with them, in order.
-    pub said: Vec<Said>,
+    pub said: Vec<Announcement>,
     /// The next moment at which something happens by itself.
     pub wake: Option<Timestamp>,
     /// The run has ended.
@@ -39,7 +39,7 @@ pub struct Advance {
 
 /// What is said or noted, in the transaction of the steps that say it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
+pub enum Announcement {
     /// A step began, ended or waits for somebody: for the timeline.
     Step {
         /// Its path.
@@ -63,7 +63,7 @@ pub enum Said {
 
 /// Something that has to be under way while the run is in this state.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Wanted {
+pub struct PendingCall {
     /// Path of the step.
     pub path: String,
     /// Which attempt.
@@ -77,7 +77,7 @@ pub struct Wanted {
 }
 
 /// What has to be under way now.
-pub fn wanted(runbook: &Runbook, state: &RunState, now: Timestamp) -> Vec<Wanted> {
+pub fn pending_calls(runbook: &Runbook, state: &RunState, now: Timestamp) -> Vec<PendingCall> {
     let mut found = Vec::new();
     if state.verdict.is_some() {
         return found;
@@ -92,7 +92,7 @@ pub fn wanted(runbook: &Runbook, state: &RunState, now: Timestamp) -> Vec<Wanted
             continue;
         };
         let id = path.split('[').next().unwrap_or(path);
-        found.push(Wanted {
+        found.push(PendingCall {
             path: path.clone(),
             attempt: step.attempt,
             call: call.clone(),
@@ -460,9 +460,9 @@ impl Walk<'_> {
             }
             Phase::Asking if due => {
                 let asked = state
-                    .leave
+                    .approval
                     .as_ref()
-                    .map_or(step.timeout, |_| Some(LEAVE_TIMEOUT));
+                    .map_or(step.timeout, |_| Some(APPROVAL_TIMEOUT));
                 let time = duration::text(asked.unwrap_or(ASK_TIMEOUT));
                 let line = format!("nobody answered within {time}");
                 self.fail(step, path, &line, false);
@@ -519,7 +519,7 @@ impl Walk<'_> {
             call: None,
             result: Value::Null,
             cut: None,
-            leave: None,
+            approval: None,
             line: String::new(),
             asked: false,
             votes: Vec::new(),
@@ -624,7 +624,7 @@ impl Walk<'_> {
                 let text = text.text(values).map_err(told)?;
                 self.end(path, Phase::Succeeded, json!({}), text.clone());
                 let path = path.to_owned();
-                self.done.said.push(Said::Note { path, text });
+                self.done.said.push(Announcement::Note { path, text });
             }
             Work::Notify(text) => {
                 let text = text.text(values).map_err(told)?;
@@ -638,7 +638,7 @@ impl Walk<'_> {
                 } else {
                     self.end(path, Phase::Succeeded, json!({}), text.clone());
                     let path = path.to_owned();
-                    self.done.said.push(Said::Notify { path, text });
+                    self.done.said.push(Announcement::Notify { path, text });
                 }
             }
             Work::Parallel(_) | Work::Block(_) => {}
@@ -688,7 +688,7 @@ impl Walk<'_> {
             state.until = Some(until);
             state.line = text;
         });
-        self.done.said.push(Said::Step {
+        self.done.said.push(Announcement::Step {
             path: path.to_owned(),
         });
     }
@@ -699,7 +699,7 @@ impl Walk<'_> {
             state.phase = Phase::Running;
             state.until = None;
             state.attempt += 1;
-            if state.leave.is_none() {
+            if state.approval.is_none() {
                 state.votes.clear();
             }
         });
@@ -727,7 +727,7 @@ impl Walk<'_> {
             .filter(|(attempt, base)| retry && attempt - base < step.retry.attempts)
             .map(|(attempt, base)| asked(step.retry.pause(attempt - base)));
         self.change(path, |state| failed(state, why, pause, hold, now));
-        self.done.said.push(Said::Step {
+        self.done.said.push(Announcement::Step {
             path: path.to_owned(),
         });
     }

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::advance::{Said, Wanted, advance, wanted};
+use super::advance::{Announcement, PendingCall, advance, pending_calls};
 use super::event::{self, Decision, Finished, NotNow, Outcome};
-use super::state::{Leave, RunState, StepState, Stop, Verdict, Vote};
+use super::state::{Approval, RunState, StepState, Stop, Verdict, Vote};
 use crate::model::Runbook;
 use crate::vocabulary::Vocabulary;
 
@@ -23,7 +23,7 @@ pub struct Batch {
     /// The run has ended.
     pub verdict: Option<Verdict>,
     /// What is to be said and noted.
-    pub said: Vec<Said>,
+    pub said: Vec<Announcement>,
 }
 
 impl Batch {
@@ -41,7 +41,7 @@ pub struct Drive<'r> {
     /// What is under way in this process.
     under_way: BTreeSet<(String, u32)>,
     changed: BTreeSet<String>,
-    said: Vec<Said>,
+    said: Vec<Announcement>,
     stop_written: bool,
     verdict_written: bool,
     wake: Option<Timestamp>,
@@ -101,8 +101,8 @@ impl<'r> Drive<'r> {
     }
 
     /// What is to be started now; called after the batch has been written.
-    pub fn start(&mut self, now: Timestamp) -> Vec<Wanted> {
-        let all = wanted(self.runbook, &self.state, now);
+    pub fn start(&mut self, now: Timestamp) -> Vec<PendingCall> {
+        let all = pending_calls(self.runbook, &self.state, now);
         let mut new = Vec::new();
         for one in all {
             let key = (one.path.clone(), one.attempt);
@@ -115,7 +115,7 @@ impl<'r> Drive<'r> {
 
     /// What is under way and not wanted any more: to be given up.
     pub fn give_up(&mut self, now: Timestamp) -> Vec<(String, u32)> {
-        let all: BTreeSet<(String, u32)> = wanted(self.runbook, &self.state, now)
+        let all: BTreeSet<(String, u32)> = pending_calls(self.runbook, &self.state, now)
             .into_iter()
             .map(|one| (one.path, one.attempt))
             .collect();
@@ -144,9 +144,15 @@ impl<'r> Drive<'r> {
         }
     }
 
-    /// It can begin once somebody has given leave, whom the text asks until `until`.
-    pub fn leave_asked(&mut self, path: &str, leave: Leave, text: &str, until: Timestamp) {
-        if let Some(said) = event::leave_asked(&mut self.state, path, leave, text, until) {
+    /// It can begin once somebody has approved it, whom the text asks until `until`.
+    pub fn request_approval(
+        &mut self,
+        path: &str,
+        approval: Approval,
+        text: &str,
+        until: Timestamp,
+    ) {
+        if let Some(said) = event::request_approval(&mut self.state, path, approval, text, until) {
             self.said.push(said);
             self.changed.insert(path.to_owned());
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::advance::{Said, failed, hold, values};
-use super::state::{Leave, Phase, RunState, StepState, Stop, Vote};
+use super::advance::{Announcement, failed, hold, values};
+use super::state::{Approval, Phase, RunState, StepState, Stop, Vote};
 use crate::model::{Runbook, Step, Use, Work};
 use treasury_domain::duration;
 
@@ -62,7 +62,7 @@ pub enum Finished {
     /// The step is to be written, but there is no news for the timeline.
     Quiet,
     /// The step is to be written and told.
-    Told(Said),
+    Told(Announcement),
 }
 
 /// A call has ended. What comes for another attempt, or a second time, changes nothing.
@@ -90,7 +90,7 @@ pub fn finished(
         Work::Use(Use { until, .. }) => until.as_ref(),
         _ => None,
     };
-    let said = Said::Step {
+    let said = Announcement::Step {
         path: path.to_owned(),
     };
     // When an `until` is looked at again; `None` when that would be too late.
@@ -211,7 +211,7 @@ pub fn vote(
     path: &str,
     vote: Vote,
     now: Timestamp,
-) -> Result<Said, NotNow> {
+) -> Result<Announcement, NotNow> {
     let unknown = || NotNow(format!("there is no step `{path}` in this run"));
     let (step, _) = find(runbook, path).ok_or_else(unknown)?;
     let starter = state.start.by_id.clone();
@@ -219,15 +219,15 @@ pub fn vote(
     if own.phase != Phase::Asking {
         return Err(NotNow("this question has been answered already".into()));
     }
-    let needed = match (&step.work, &own.leave) {
+    let needed = match (&step.work, &own.approval) {
         (Work::Ask { by, .. } | Work::Approve { by, .. } | Work::Manual { by, .. }, _) => *by,
-        (Work::Use(_), Some(leave)) => leave.by,
+        (Work::Use(_), Some(approval)) => approval.by,
         _ => return Err(unknown()),
     };
     if vote.role < needed {
         return Err(NotNow(format!("this needs the role {needed}")));
     }
-    let said = Said::Step {
+    let said = Announcement::Step {
         path: path.to_owned(),
     };
     match &step.work {
@@ -272,9 +272,9 @@ pub fn vote(
         Work::Use(_) if vote.answer == "decline" => declined(own, vote, now),
         Work::Use(_) => {
             if own
-                .leave
+                .approval
                 .as_ref()
-                .is_some_and(|leave| !leave.is_given_by(&vote, &starter))
+                .is_some_and(|approval| !approval.is_given_by(&vote, &starter))
             {
                 return Err(NotNow(
                     "who started the run can't give this leave: somebody else has to".into(),
@@ -300,28 +300,28 @@ fn declined(step: &mut StepState, vote: Vote, now: Timestamp) {
     failed(step, &why, None, None, now);
 }
 
-/// A scheduled change is not the starter's to make: whoever gives leave is asked until `until`.
-pub fn leave_asked(
+/// A scheduled change is not the starter's to make: whoever may approve it is asked until `until`.
+pub fn request_approval(
     state: &mut RunState,
     path: &str,
-    leave: Leave,
+    approval: Approval,
     text: &str,
     until: Timestamp,
-) -> Option<Said> {
+) -> Option<Announcement> {
     let step = state.steps.get_mut(path)?;
     if step.phase != Phase::Scheduled {
         return None;
     }
     step.phase = Phase::Asking;
     step.asked = true;
-    step.leave = Some(Leave {
+    step.approval = Some(Approval {
         attempt: step.attempt,
-        ..leave
+        ..approval
     });
     step.votes.clear();
     step.until = Some(until);
     step.line = treasury_domain::timeline::cut(text, 500);
-    Some(Said::Step {
+    Some(Announcement::Step {
         path: path.to_owned(),
     })
 }
@@ -344,7 +344,7 @@ pub fn decide(
     by: &str,
     reason: Option<&str>,
     now: Timestamp,
-) -> Result<Said, NotNow> {
+) -> Result<Announcement, NotNow> {
     let Some(step) = state.steps.get_mut(path) else {
         return Err(NotNow(format!("there is no step `{path}` in this run")));
     };
@@ -374,7 +374,7 @@ pub fn decide(
             step.line = format!("left out by {by}{why}");
         }
     }
-    Ok(Said::Step {
+    Ok(Announcement::Step {
         path: path.to_owned(),
     })
 }

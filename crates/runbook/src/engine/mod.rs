@@ -2,8 +2,8 @@
 //!
 //! [`advance()`] brings a run as far as it gets at this moment: it begins steps, lets waits end,
 //! evaluates conditions. It touches nothing but the state. Its caller commits the changed steps
-//! and what is to be said (in one transaction), and only then does what [`wanted`] lists. After a
-//! crash the caller loads the state and asks [`wanted`] again: running and recovering are the same
+//! and what is to be said (in one transaction), and only then does what [`pending_calls`] lists. After a
+//! crash the caller loads the state and asks [`pending_calls`] again: running and recovering are the same
 //! road. What came of a call is told by [`finished`], what people answer by [`vote`], [`decide`]
 //! and [`stop`]; a message that comes twice or too late changes nothing.
 
@@ -14,10 +14,12 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use advance::{Advance, LEAVE_TIMEOUT, Said, Wanted, advance, titles, wanted};
+pub use advance::{
+    APPROVAL_TIMEOUT, Advance, Announcement, PendingCall, advance, pending_calls, titles,
+};
 pub use drive::{Batch, Drive};
 pub use event::{
-    Decision, Finished, NotNow, Outcome, can_be_left_out, decide, finished, interrupted,
-    leave_asked, queued, started, stop, vote,
+    Decision, Finished, NotNow, Outcome, can_be_left_out, decide, finished, interrupted, queued,
+    request_approval, started, stop, vote,
 };
-pub use state::{Call, Leave, Phase, RunState, Start, StepState, Stop, Verdict, Vote, bounded};
+pub use state::{Approval, Call, Phase, RunState, Start, StepState, Stop, Verdict, Vote, bounded};

@@ -147,9 +147,9 @@ pub struct Vote {
     pub role: Role,
 }
 
-/// Whose leave a change needs that who started the run can't give.
+/// Who has to approve a change that whoever started the run may not make alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leave {
+pub struct Approval {
     /// At least this role.
     pub by: Role,
     /// Who started the run does not count.
@@ -159,7 +159,7 @@ pub struct Leave {
     pub attempt: u32,
 }
 
-impl Leave {
+impl Approval {
     /// This answer gives it.
     pub fn is_given_by(&self, vote: &Vote, starter: &str) -> bool {
         vote.answer == "approve" && vote.role >= self.by && !(self.other && vote.by_id == starter)
@@ -192,9 +192,9 @@ pub struct StepState {
     /// What was left out of that, because it was too large: `lines 100 of 500`.
     #[serde(default)]
     pub cut: Option<String>,
-    /// Whose leave the change waits for, or waited for.
-    #[serde(default)]
-    pub leave: Option<Leave>,
+    /// Whose approval the change waits for, or waited for.
+    #[serde(rename = "leave", default)]
+    pub approval: Option<Approval>,
     /// One line for people: what came of it, why it failed, what it waits for.
     #[serde(default)]
     pub line: String,
@@ -246,15 +246,15 @@ impl RunState {
 
     /// Whether a scheduled change may begin: who started the run may do it, or somebody who may has
     /// approved it, or something before it.
-    pub fn may(&self, runbook: &Runbook, path: &str, leave: &Leave) -> bool {
-        if self.start.role >= leave.by && !leave.other {
+    pub fn may(&self, runbook: &Runbook, path: &str, approval: &Approval) -> bool {
+        if self.start.role >= approval.by && !approval.other {
             return true;
         }
         let given = self.steps.get(path).map_or(&[][..], |step| &step.votes);
         self.approvals(runbook)
             .iter()
             .chain(given)
-            .any(|vote| leave.is_given_by(vote, &self.start.by_id))
+            .any(|vote| approval.is_given_by(vote, &self.start.by_id))
     }
 
     /// The paths that somebody has to decide on.

@@ -73,7 +73,7 @@ fn start(hold_ms: u64) -> Start {
 struct Hand<'r> {
     drive: Drive<'r>,
     now: i64,
-    said: Vec<Said>,
+    said: Vec<Announcement>,
 }
 
 impl<'r> Hand<'r> {
@@ -164,7 +164,7 @@ fn steps_follow_each_other_and_what_is_not_needed_is_left_out() {
     hand.good("restart", json!({}));
     assert_eq!(hand.phase("never"), Phase::Skipped);
     assert_eq!(hand.verdict(), Some(Verdict::Succeeded));
-    assert!(hand.said.contains(&Said::Note {
+    assert!(hand.said.contains(&Announcement::Note {
         path: "step_3".into(),
         text: "restarted api-2".into()
     }));
@@ -404,7 +404,7 @@ fn a_rehearsal_changes_nothing_and_tells_all() {
         !hand
             .said
             .iter()
-            .any(|said| matches!(said, Said::Notify { .. }))
+            .any(|said| matches!(said, Announcement::Notify { .. }))
     );
 }
 
@@ -440,17 +440,19 @@ fn a_rehearsal_fails_only_where_a_run_would() {
 fn a_change_that_is_not_the_starters_waits_for_leave() {
     let text = "name: a\nsteps:\n  - id: r\n    uses: service.restart\n    retry: {attempts: 2, delay: 5s}\n  - id: ok\n    approve: {text: 'more?', by: commander, timeout: 1m}\n  - id: s\n    uses: service.scale\n";
     let (runbook, vocabulary) = (runbook(text), vocabulary());
-    let leave = |other| Leave {
+    let approval = |other| Approval {
         by: Role::Commander,
         other,
         attempt: 0,
     };
     let mut hand = Hand::with(&runbook, &vocabulary, start(60_000));
-    let may =
-        |hand: &Hand<'_>, path: &str, other| hand.drive.state().may(&runbook, path, &leave(other));
+    let may = |hand: &Hand<'_>, path: &str, other| {
+        hand.drive.state().may(&runbook, path, &approval(other))
+    };
     assert!(!may(&hand, "r", false));
     let until = at(1_800);
-    hand.drive.leave_asked("r", leave(false), "do it?", until);
+    hand.drive
+        .request_approval("r", approval(false), "do it?", until);
     hand.go();
     assert_eq!(
         (hand.phase("r"), hand.drive.wake()),
@@ -480,7 +482,8 @@ fn a_change_that_is_not_the_starters_waits_for_leave() {
 
     // No, or nobody: nothing is done.
     let mut hand = Hand::with(&runbook, &vocabulary, start(60_000));
-    hand.drive.leave_asked("r", leave(true), "do it?", until);
+    hand.drive
+        .request_approval("r", approval(true), "do it?", until);
     let own = person("U1", "approve", Role::Commander);
     assert!(
         hand.drive.vote("r", own, now).is_err(),
@@ -491,7 +494,8 @@ fn a_change_that_is_not_the_starters_waits_for_leave() {
     hand.go();
     assert_eq!(hand.verdict(), Some(Verdict::Failed));
     let mut hand = Hand::with(&runbook, &vocabulary, start(60_000));
-    hand.drive.leave_asked("r", leave(false), "do it?", until);
+    hand.drive
+        .request_approval("r", approval(false), "do it?", until);
     hand.go();
     hand.wait(1_800);
     assert!(hand.drive.state().steps["r"].is_held());
@@ -725,7 +729,7 @@ impl Simulation<'_> {
         true
     }
 
-    fn launch(&mut self, wanted: Wanted) -> bool {
+    fn launch(&mut self, wanted: PendingCall) -> bool {
         let key = format!("{}:{}", wanted.path, wanted.attempt);
         if !wanted.call.changes {
             self.calls.push(Under {

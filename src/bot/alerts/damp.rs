@@ -135,12 +135,12 @@ async fn calm_down(tx: &mut Tx, bot: &Bot, timer: &TimerRow, told: &str) -> Resu
     if conversation.ended {
         return Ok(());
     }
-    if tx.alerts_firing(told).await? == 0 && conversation.quiet_since.is_none() {
+    if tx.count_firing(told).await? == 0 && conversation.quiet_since.is_none() {
         // It has been quiet since the last change, not only since now.
         let since = calm.iter().map(|record| record.tracked.changed_at).max();
         let since = since.unwrap_or(now);
         conversation.quiet_since = Some(since);
-        tx.followed_put(&conversation).await?;
+        tx.conversation_put(&conversation).await?;
         let due = (since + settings.quiet).max(now);
         timers::set(tx, told, due, What::Quiet).await?;
     }

@@ -68,7 +68,7 @@ impl Bot {
                         && let Some(mut newest) = tx.conversation(&told).await?
                     {
                         newest.counts_before.insert(service, counts);
-                        tx.followed_put(&newest).await?;
+                        tx.conversation_put(&newest).await?;
                     }
                     if let Some(seen) = &seen {
                         let message = words::seen(&conversation, seen, tx.now());

@@ -274,7 +274,7 @@ async fn fired(tx: &mut Tx, bot: &Bot, name: &str, group: &Group) -> Result<(), 
         worsen(tx, bot.settings(), id, worst).await?;
     }
     conversation.quiet_since = None;
-    tx.followed_put(&conversation).await?;
+    tx.conversation_put(&conversation).await?;
     timers::unset(tx, &conversation.key, &What::Quiet).await?;
     timers::tell(tx, &conversation).await?;
     damp::begun(tx, bot, &conversation, &group.fired).await?;
@@ -327,9 +327,9 @@ async fn resolved(tx: &mut Tx, bot: &Bot, group: &Group) -> Result<(), StoreErro
         if conversation.ended {
             continue;
         }
-        if tx.alerts_firing(place).await? == 0 && conversation.quiet_since.is_none() {
+        if tx.count_firing(place).await? == 0 && conversation.quiet_since.is_none() {
             conversation.quiet_since = Some(tx.now());
-            tx.followed_put(&conversation).await?;
+            tx.conversation_put(&conversation).await?;
             let due = tx.now() + bot.settings().alerts.quiet;
             timers::set(tx, place, due, What::Quiet).await?;
         }
@@ -384,7 +384,7 @@ async fn conversation(
         Some(id) => format!("incident:{}", id.0),
         None => format!("group:{name}:{}", tx.now().as_microsecond()),
     };
-    tx.alert_group_told(name, &told).await?;
+    tx.alert_group_set(name, &told).await?;
     if let Some(conversation) = tx.conversation(&told).await?
         && !conversation.ended
     {

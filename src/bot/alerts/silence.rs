@@ -205,7 +205,7 @@ impl Bot {
         let mut fingerprints = meant.alerts.clone().unwrap_or_default();
         if meant.alerts.is_none() {
             for told in &meant.told {
-                fingerprints.extend(self.store().alerts_of(told).await?);
+                fingerprints.extend(self.store().fingerprints_of(told).await?);
             }
         }
         if fingerprints.is_empty() {
@@ -276,7 +276,7 @@ impl Bot {
         }
         let mut missing: Vec<Alert> = Vec::new();
         for told in &silence.conversations {
-            let firing = self.store().alerts_that_fire(told).await?;
+            let firing = self.store().alerts_firing(told, 10_000).await?;
             for piece in silence
                 .pieces
                 .iter()

@@ -234,7 +234,7 @@ impl Bot {
                         return Ok(());
                     };
                     conversation.written_at = Some(tx.now());
-                    tx.followed_put(&conversation).await?;
+                    tx.conversation_put(&conversation).await?;
                     let message = words::alerts(&bot, &conversation, &summary, &others, tx.now());
                     let key = format!("alerts:{told}");
                     tx.outbox_put(&outgoing(&conversation, key, message)).await
@@ -256,7 +256,7 @@ impl Bot {
                     };
                     let n = conversation.follow_ups;
                     conversation.follow_ups += 1;
-                    tx.followed_put(&conversation).await?;
+                    tx.conversation_put(&conversation).await?;
                     let next = interval
                         .saturating_mul(1 << (n + 1).min(10))
                         .min(RARELY.max(interval));
@@ -302,7 +302,7 @@ impl Bot {
                     conversation
                         .escalated_to
                         .extend(whom.iter().map(|one| one.id.clone()));
-                    tx.followed_put(&conversation).await?;
+                    tx.conversation_put(&conversation).await?;
                     if !last {
                         let due = tx.now() + bot.settings().alerts.ack_within;
                         set(tx, &told, due, What::Escalate).await?;
@@ -351,12 +351,12 @@ impl Bot {
                     else {
                         return Ok::<_, StoreError>(());
                     };
-                    if tx.alerts_firing(&told).await? > 0 {
+                    if tx.count_firing(&told).await? > 0 {
                         return Ok(());
                     }
                     let resolves = settings.alerts.resolves || incident.is_none();
                     conversation.ended = resolves;
-                    tx.followed_put(&conversation).await?;
+                    tx.conversation_put(&conversation).await?;
                     unset(tx, &told, &What::FollowUp).await?;
                     unset(tx, &told, &What::Escalate).await?;
                     let after = words::After {

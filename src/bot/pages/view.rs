@@ -127,7 +127,7 @@ impl Bot {
             let mut last = self.store().entries_before(&stream, i64::MAX, 1).await?;
             listed.push(Listed {
                 last: last.pop(),
-                firing: self.store().alerts_fire(&told(incident.id)).await?,
+                firing: self.store().count_firing(&told(incident.id)).await?,
                 work: self.work_on(&incident).await?,
                 incident,
             });
@@ -157,7 +157,7 @@ impl Bot {
             entries,
             chain: self.chain(&stream).await?,
             alerts: store.alert_summary(&told).await?,
-            firing: store.alerts_told(&told, ALERTS).await?,
+            firing: store.alerts_firing(&told, ALERTS).await?,
             acknowledged: conversation.and_then(|conversation| conversation.acknowledged),
             runs: runs
                 .into_iter()

@@ -124,7 +124,7 @@ impl Bot {
             state,
         } = loaded;
         let id = row.id;
-        let Ok(outgoing) = serde_json::from_str::<Outgoing>(&row.told) else {
+        let Ok(outgoing) = serde_json::from_str::<Outgoing>(&row.message) else {
             tracing::error!(run = id, "where a run is told can't be read");
             return;
         };

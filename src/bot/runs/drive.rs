@@ -258,7 +258,7 @@ impl Bot {
             .map(|text| Draft::new(&Person::bot(), EntryKind::Run, text))
             .collect();
         let mut messages = vec![teller.run(state)];
-        for said in &batch.said {
+        for said in &batch.announcements {
             drafts.extend(teller.entry(state, said));
             messages.extend(teller.message(state, said));
         }

@@ -6,10 +6,14 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use treasury_domain::timeline;
 
-use super::advance::{Announcement, PendingCall, advance, pending_calls};
-use super::event::{self, Decision, Finished, NotNow, Outcome};
-use super::state::{Approval, RunState, StepState, Stop, Verdict, Vote};
+use super::advance::advance;
+use super::event::{self, Decision, NotNow, Outcome};
+use super::pending::{PendingCall, pending_calls};
+use super::state::{
+    Announcement, Approval, MAX_LINE, Phase, RunState, StepState, Stop, Verdict, Vote,
+};
 use crate::model::Runbook;
 use crate::vocabulary::Vocabulary;
 
@@ -23,7 +27,7 @@ pub struct Batch {
     /// The run has ended.
     pub verdict: Option<Verdict>,
     /// What is to be said and noted.
-    pub said: Vec<Announcement>,
+    pub announcements: Vec<Announcement>,
 }
 
 impl Batch {
@@ -41,7 +45,7 @@ pub struct Drive<'r> {
     /// What is under way in this process.
     under_way: BTreeSet<(String, u32)>,
     changed: BTreeSet<String>,
-    said: Vec<Announcement>,
+    announcements: Vec<Announcement>,
     stop_written: bool,
     verdict_written: bool,
     wake: Option<Timestamp>,
@@ -50,13 +54,20 @@ pub struct Drive<'r> {
 impl<'r> Drive<'r> {
     /// A run as it is written: a new one, or one that another process left behind.
     pub fn new(runbook: &'r Runbook, vocabulary: &'r Vocabulary, mut state: RunState) -> Self {
-        let changed = event::interrupted(&mut state).into_iter().collect();
+        let mut changed = BTreeSet::new();
+        // The process that was at these steps is gone.
+        for (path, step) in &mut state.steps {
+            if step.phase == Phase::Running && step.call.is_some() {
+                step.interruptions += 1;
+                changed.insert(path.clone());
+            }
+        }
         Self {
             runbook,
             vocabulary,
             under_way: BTreeSet::new(),
             changed,
-            said: Vec::new(),
+            announcements: Vec::new(),
             stop_written: state.stop.is_some(),
             verdict_written: state.verdict.is_some(),
             wake: None,
@@ -79,9 +90,9 @@ impl<'r> Drive<'r> {
         let done = advance(self.runbook, self.vocabulary, &mut self.state, now);
         self.wake = done.wake;
         self.changed.extend(done.changed);
-        self.said.extend(done.said);
+        self.announcements.extend(done.announcements);
         let mut batch = Batch {
-            said: std::mem::take(&mut self.said),
+            announcements: std::mem::take(&mut self.announcements),
             ..Batch::default()
         };
         for path in std::mem::take(&mut self.changed) {
@@ -124,27 +135,33 @@ impl<'r> Drive<'r> {
         lost
     }
 
+    /// The step of this path, if it has still to begin.
+    fn scheduled(&mut self, path: &str) -> Option<&mut StepState> {
+        let step = self.state.steps.get_mut(path)?;
+        (step.phase == Phase::Scheduled).then_some(step)
+    }
+
     /// The step as it is once it has been begun; to be written together with its intent.
     pub fn begun(&self, path: &str) -> Option<StepState> {
-        let mut state = self.state.clone();
-        event::started(&mut state, path)
-            .then(|| state.steps.remove(path))
-            .flatten()
+        let mut step = self.state.steps.get(path)?.clone();
+        begin(&mut step).then_some(step)
     }
 
     /// The intent and [`Self::begun`] have been written.
-    pub fn started(&mut self, path: &str) {
-        event::started(&mut self.state, path);
+    pub fn started(&mut self, path: &str) -> bool {
+        self.state.steps.get_mut(path).is_some_and(begin)
     }
 
-    /// It can't begin now; it is tried again at `until`.
+    /// It has to wait for somebody else's change; it is tried again at `until`.
     pub fn queued(&mut self, path: &str, behind: &str, until: Timestamp) {
-        if event::queued(&mut self.state, path, behind, until) {
+        if let Some(step) = self.scheduled(path) {
+            step.until = Some(until);
+            step.line = format!("waits for {behind}");
             self.changed.insert(path.to_owned());
         }
     }
 
-    /// It can begin once somebody has approved it, whom the text asks until `until`.
+    /// It is not the starter's to make: whoever may approve it is asked until `until`.
     pub fn request_approval(
         &mut self,
         path: &str,
@@ -152,15 +169,23 @@ impl<'r> Drive<'r> {
         text: &str,
         until: Timestamp,
     ) {
-        if let Some(said) = event::request_approval(&mut self.state, path, approval, text, until) {
-            self.said.push(said);
-            self.changed.insert(path.to_owned());
+        if let Some(step) = self.scheduled(path) {
+            step.phase = Phase::Asking;
+            step.asked = true;
+            step.approval = Some(Approval {
+                attempt: step.attempt,
+                ..approval
+            });
+            step.votes.clear();
+            step.until = Some(until);
+            step.line = timeline::cut(text, MAX_LINE);
+            self.announce(Announcement::step(path), path);
         }
     }
 
     /// It can never begin.
     pub fn refused(&mut self, path: &str, why: &str, now: Timestamp) {
-        if event::started(&mut self.state, path) {
+        if self.started(path) {
             let attempt = self.state.steps.get(path).map_or(1, |step| step.attempt);
             let line = why.to_owned();
             let retry = false;
@@ -171,21 +196,25 @@ impl<'r> Drive<'r> {
     /// A call has ended.
     pub fn finished(&mut self, path: &str, attempt: u32, outcome: Outcome, now: Timestamp) -> bool {
         self.under_way.remove(&(path.to_owned(), attempt));
-        let finished = event::finished(self.runbook, &mut self.state, path, attempt, outcome, now);
-        match finished {
-            Finished::Ignored => return false,
-            Finished::Quiet => {}
-            Finished::Told(said) => self.said.push(said),
-        }
+        let Some(news) =
+            event::finished(self.runbook, &mut self.state, path, attempt, outcome, now)
+        else {
+            return false;
+        };
+        self.announcements.extend(news);
         self.changed.insert(path.to_owned());
         true
     }
 
+    fn announce(&mut self, announcement: Announcement, path: &str) {
+        self.announcements.push(announcement);
+        self.changed.insert(path.to_owned());
+    }
+
     /// Somebody answers a question of the run.
     pub fn vote(&mut self, path: &str, vote: Vote, now: Timestamp) -> Result<(), NotNow> {
-        let said = event::vote(self.runbook, &mut self.state, path, vote, now)?;
-        self.said.push(said);
-        self.changed.insert(path.to_owned());
+        let news = event::vote(self.runbook, &mut self.state, path, vote, now)?;
+        self.announce(news, path);
         Ok(())
     }
 
@@ -198,17 +227,9 @@ impl<'r> Drive<'r> {
         reason: Option<&str>,
         now: Timestamp,
     ) -> Result<(), NotNow> {
-        let said = event::decide(
-            self.runbook,
-            &mut self.state,
-            path,
-            decision,
-            by,
-            reason,
-            now,
-        )?;
-        self.said.push(said);
-        self.changed.insert(path.to_owned());
+        let state = &mut self.state;
+        let news = event::decide(self.runbook, state, path, decision, by, reason, now)?;
+        self.announce(news, path);
         Ok(())
     }
 
@@ -216,4 +237,15 @@ impl<'r> Drive<'r> {
     pub fn stop(&mut self, by: &str, reason: &str, now: Timestamp) -> Result<(), NotNow> {
         event::stop(&mut self.state, by, reason, now)
     }
+}
+
+/// Begins a scheduled step; `false` for another.
+fn begin(step: &mut StepState) -> bool {
+    let scheduled = step.phase == Phase::Scheduled;
+    if scheduled {
+        step.phase = Phase::Running;
+        step.until = None;
+        step.line = String::new();
+    }
+    scheduled
 }

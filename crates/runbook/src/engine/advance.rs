@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use treasury_domain::duration;
 
 use super::state::{Phase, RunState, Stop, Verdict, after};

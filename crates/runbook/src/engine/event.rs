@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::bounded::bounded;
-use super::state::{Announcement, Approval, Phase, RunState, StepState, Stop, Vote, after};
+use super::state::{Announcement, Phase, RunState, StepState, Stop, Vote, after};
 use super::values::values;
 use crate::model::{Runbook, Step, Use, Work};
 use treasury_domain::duration;

@@ -148,8 +148,8 @@ impl<'r> Drive<'r> {
     }
 
     /// The intent and [`Self::begun`] have been written.
-    pub fn started(&mut self, path: &str) -> bool {
-        self.state.steps.get_mut(path).is_some_and(begin)
+    pub fn started(&mut self, path: &str) {
+        self.state.steps.get_mut(path).map(begin);
     }
 
     /// It has to wait for somebody else's change; it is tried again at `until`.
@@ -185,7 +185,7 @@ impl<'r> Drive<'r> {
 
     /// It can never begin.
     pub fn refused(&mut self, path: &str, why: &str, now: Timestamp) {
-        if self.started(path) {
+        if self.state.steps.get_mut(path).is_some_and(begin) {
             let attempt = self.state.steps.get(path).map_or(1, |step| step.attempt);
             let line = why.to_owned();
             let retry = false;

@@ -6,9 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use super::{Failure, Outbox, Outcome};
+use super::poster::{Failure, Outbox, Outcome};
 use crate::domain::{Audience, Content, Message, Place};
-use crate::slack::client::ApiError;
+use crate::slack::error::ApiError;
 use crate::slack::render::plain;
 use crate::store::{Parcel, Sent};
 

@@ -9,7 +9,7 @@ mod alert;
 mod evidence;
 mod inbox;
 mod incident;
-mod mail;
+mod notification;
 mod oncall;
 mod outbox;
 mod page;
@@ -35,7 +35,7 @@ use tokio::sync::Notify;
 pub use evidence::{Kept, KeptFor};
 pub use inbox::{Accepted, Claimed};
 pub use incident::NewIncident;
-pub use mail::{Backlog, MailRow};
+pub use notification::{Attempt, Backlog, NotificationRow};
 pub use outbox::{Parcel, Sent};
 pub use page::{PageLink, PageSession};
 pub use run::{NewRun, RunLock, RunRow, RunWrite};
@@ -126,7 +126,7 @@ struct Inner {
     inbox_changed: Notify,
     outbox_changed: Notify,
     timers_changed: Notify,
-    mails_changed: Notify,
+    notifications_changed: Notify,
     /// Held by a `serve` on SQLite until it closes the store.
     lock: std::sync::Mutex<Option<std::fs::File>>,
 }
@@ -224,7 +224,7 @@ impl Store {
                 inbox_changed: Notify::new(),
                 outbox_changed: Notify::new(),
                 timers_changed: Notify::new(),
-                mails_changed: Notify::new(),
+                notifications_changed: Notify::new(),
                 lock: std::sync::Mutex::new(lock),
             }),
         }
@@ -261,9 +261,9 @@ impl Store {
         self.inner.timers_changed.notified().await;
     }
 
-    /// Waits until a mail may be due. A change between two waits is not missed.
-    pub async fn mails_changed(&self) {
-        self.inner.mails_changed.notified().await;
+    /// Waits until a notification may be due. A change between two waits is not missed.
+    pub async fn notifications_changed(&self) {
+        self.inner.notifications_changed.notified().await;
     }
 
     /// Finishes waiting writes and closes the connections.

@@ -36,7 +36,7 @@ pub struct Tx {
     pub(super) inbox_changed: bool,
     pub(super) outbox_changed: bool,
     pub(super) timers_changed: bool,
-    pub(super) mails_changed: bool,
+    pub(super) notifications_changed: bool,
 }
 
 impl Tx {
@@ -197,7 +197,7 @@ async fn run(dialect: Dialect, writers: &AnyPool, clock: &Clock, jobs: &mut Vec<
             inbox_changed: false,
             outbox_changed: false,
             timers_changed: false,
-            mails_changed: false,
+            notifications_changed: false,
         },
         Err(error) => return refuse(jobs, &error).await,
     };
@@ -300,13 +300,13 @@ impl Store {
                         tx.inbox_changed = false;
                         tx.outbox_changed = false;
                         tx.timers_changed = false;
-                        tx.mails_changed = false;
+                        tx.notifications_changed = false;
                         let result = work(tx).await;
                         let changed = [
                             tx.inbox_changed,
                             tx.outbox_changed,
                             tx.timers_changed,
-                            tx.mails_changed,
+                            tx.notifications_changed,
                         ];
                         (result, changed)
                     }
@@ -327,7 +327,7 @@ impl Store {
             })
         });
         self.inner.queue.push(job, urgent).await.map_err(E::from)?;
-        let (value, [inbox, outbox, timers, mails]) = receiver
+        let (value, [inbox, outbox, timers, notifications]) = receiver
             .await
             .unwrap_or_else(|_| Err(E::from(StoreError::Closed)))?;
         if inbox {
@@ -339,8 +339,8 @@ impl Store {
         if timers {
             self.inner.timers_changed.notify_one();
         }
-        if mails {
-            self.inner.mails_changed.notify_one();
+        if notifications {
+            self.inner.notifications_changed.notify_one();
         }
         Ok(value)
     }

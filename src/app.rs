@@ -14,14 +14,15 @@ use tokio_util::sync::CancellationToken;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::bot::{Access, AlertSettings, Bot, Catalogue, Library, MailSettings, Named, Settings};
+use crate::bot::{Access, AlertSettings, Bot, Catalogue, Library, Named, NotifySettings, Settings};
 use crate::config::{
     ClusterSection, Config, EmailSection, EmailSecurity, EngineSection, SlackMode,
 };
 use crate::domain::alert::Routes;
+use crate::domain::notification::Recipient;
 use crate::domain::service::{MetricsPage, Patience, PlatformKey};
 use crate::domain::{Person, ServiceName};
-use crate::notify::{Security, Smtp, SmtpConfig};
+use crate::notify::{Security, Sender, Smtp, SmtpConfig};
 use crate::platform::Platform;
 use crate::platform::docker::{Docker, EngineConfig, Identity, Tls};
 use crate::platform::kubernetes::{self, Kubernetes};
@@ -108,13 +109,21 @@ impl Plan {
                 },
                 hold: config.runbooks.hold,
                 alerts: alerts(config),
-                mail: config.email.as_ref().map(|email| MailSettings {
+                notify: config.email.as_ref().map(|email| NotifySettings {
                     people: config
                         .people
                         .iter()
-                        .map(|person| (person.id.clone(), person.mailbox.clone()))
+                        .map(|person| {
+                            let to = vec![Recipient::Email(person.mailbox.clone())];
+                            (person.id.clone(), to)
+                        })
                         .collect(),
-                    stakeholders: email.stakeholders.clone(),
+                    stakeholders: email
+                        .stakeholders
+                        .iter()
+                        .cloned()
+                        .map(Recipient::Email)
+                        .collect(),
                     from_severity: email.from_severity,
                 }),
                 incident_channels: slack.incident_channels,
@@ -399,7 +408,7 @@ pub struct App {
     shutdown: CancellationToken,
     slack: Arc<Slack>,
     worker: JoinHandle<()>,
-    post: Option<JoinHandle<()>>,
+    deliveries: Vec<JoinHandle<()>>,
     servers: Vec<JoinHandle<()>>,
 }
 
@@ -412,7 +421,10 @@ impl App {
             .with_context(|| format!("can't listen on {}: set [web] listen", plan.listen))?;
         let address = listener.local_addr()?;
         // A certificate authority that can't be read is told before anything runs.
-        let smtp = plan.smtp.map(Smtp::new).transpose()?;
+        let mut senders: Vec<Arc<dyn Sender>> = Vec::new();
+        if let Some(smtp) = plan.smtp {
+            senders.push(Arc::new(Smtp::new(smtp)?));
+        }
         let public_url = plan.settings.public_url.get_or_insert_with(|| {
             // Where no address is set, the one that is served will do: on this machine.
             format!("http://{address}")
@@ -480,7 +492,8 @@ impl App {
                 tracing::error!(%error, "the worker ended");
             }
         });
-        let post = smtp.map(|smtp| tokio::spawn(crate::bot::keep_mailing(bot.clone(), smtp)));
+        let deliver = |sender| tokio::spawn(crate::bot::deliver(bot.clone(), sender));
+        let deliveries = senders.into_iter().map(deliver).collect();
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "treasury-bot serves");
         Ok(Self {
             bot,
@@ -489,7 +502,7 @@ impl App {
             shutdown,
             slack,
             worker,
-            post,
+            deliveries,
             servers,
         })
     }
@@ -500,10 +513,10 @@ impl App {
         if let Err(error) = self.worker.await {
             tracing::error!(%error, "the worker ended badly");
         }
-        if let Some(post) = self.post
-            && let Err(error) = post.await
-        {
-            tracing::error!(%error, "the post ended badly");
+        for delivery in self.deliveries {
+            if let Err(error) = delivery.await {
+                tracing::error!(%error, "a delivery of notifications ended badly");
+            }
         }
         self.slack.ended().await;
         for server in self.servers {

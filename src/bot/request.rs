@@ -29,6 +29,11 @@ impl Ask {
         }
     }
 
+    /// It is asked where this incident is worked on.
+    pub(in crate::bot) fn is_in(&self, incident: IncidentId) -> bool {
+        self.here.as_ref().is_some_and(|here| here.id == incident)
+    }
+
     /// The answer as it goes into the outbox.
     pub(in crate::bot) fn outgoing(&self, content: Content, audience: Audience) -> Outgoing {
         Outgoing {
@@ -89,6 +94,15 @@ pub(in crate::bot) struct Done {
     pub(in crate::bot) declared: Option<IncidentId>,
     /// Figures of these services, to be told anew in this message once they are fresh.
     pub(in crate::bot) refresh: Option<(Outgoing, Vec<ServiceName>)>,
+}
+
+impl From<Answer> for Done {
+    fn from(answer: Answer) -> Self {
+        Self {
+            answer: Some(answer),
+            ..Self::default()
+        }
+    }
 }
 
 type Work = Box<dyn for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Done, Fault>> + Send>;

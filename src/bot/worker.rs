@@ -72,11 +72,12 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     context
         .tasks()
         .spawn(crate::bot::watch::keep_watching(context.clone()));
-    crate::bot::alerts::watchers::begin_watching(context).await?;
-    crate::bot::oncall::handover::begin_handovers(context).await?;
+    crate::bot::alerts::begin_watching(context).await?;
+    crate::bot::oncall::begin_handovers(context).await?;
+    let jobs = [crate::bot::alerts::JOBS, crate::bot::oncall::JOBS].concat();
     context
         .tasks()
-        .spawn(crate::bot::alerts::timers::keep_timers(context.clone()));
+        .spawn(crate::bot::timers::run(context.clone(), jobs));
     context
         .tasks()
         .spawn(crate::bot::runs::drive::keep_telling(context.clone()));
@@ -387,29 +388,25 @@ async fn dispatch(context: &Context, ask: &Ask, command: Command) -> Result<Effe
         C::Incident(I::Link { other, incident }) => {
             crate::bot::incidents::link(context, ask, incident.as_deref(), &other).await
         }
-        C::Alerts { all } => crate::bot::alerts::command::alerts_list(context, all).await,
-        C::Ack { alert } => {
-            crate::bot::alerts::command::acknowledge(context, ask, alert.as_deref()).await
-        }
+        C::Alerts { all } => crate::bot::alerts::alerts_list(context, all).await,
+        C::Ack { alert } => crate::bot::alerts::acknowledge(context, ask, alert.as_deref()).await,
         C::Silence {
             alert,
             within,
             reason,
             end: _,
         } => match within {
-            Some(within) => {
-                crate::bot::alerts::silence::silence(context, ask, &alert, within, reason).await
-            }
-            None => crate::bot::alerts::silence::unsilence(context, ask, &alert).await,
+            Some(within) => crate::bot::alerts::silence(context, ask, &alert, within, reason).await,
+            None => crate::bot::alerts::unsilence(context, ask, &alert).await,
         },
         C::Oncall { what, rotation } => {
-            crate::bot::oncall::command::oncall(context, ask, what, rotation).await
+            crate::bot::oncall::oncall(context, ask, what, rotation).await
         }
         C::Note { text, incident } => {
             crate::bot::incidents::note(context, ask, incident.as_deref(), text.join(" ")).await
         }
         C::Update { text, incident } => {
-            crate::bot::notify::update(context, ask, incident.as_deref(), text.join(" ")).await
+            crate::bot::incidents::update(context, ask, incident.as_deref(), text.join(" ")).await
         }
         C::Mitigate { text, incident } => {
             crate::bot::incidents::set_status(

@@ -144,7 +144,7 @@ impl Demo {
                             .collect(),
                         ..crate::bot::AlertSettings::default()
                     },
-                    mail: None,
+                    notify: None,
                     incident_channels: true,
                     public_url: None,
                 },

@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::handover::{look_later, note, timer_key};
+use super::handover::{lock, note, schedule};
+use super::people::served;
 use super::words::{self, View};
 use crate::bot::request::{Answer, Ask, Done, Effect};
-use crate::bot::{Context, Fault, Refusal};
+use crate::bot::{Context, Fault, Refusal, incidents};
+use crate::command::words::quote;
 use crate::command::{OncallCommand, nearest};
 use crate::domain::oncall::{Moment, Override, Rotation};
 use crate::domain::timeline::{Draft, cut};
@@ -125,7 +127,7 @@ fn rotation_named<'a>(
                 .map(|one| one.name.as_str())
         };
         if let Some(near) = nearest(name, names()) {
-            let says = format!("{sentence} --rotation {}", quoted(near));
+            let says = format!("{sentence} --rotation {}", quote(near));
             refusal = refusal.suggest(near, says);
         }
         refusal.suggest("Who is on call?", "oncall")
@@ -163,10 +165,10 @@ fn rotation_meant<'a>(
     }
     let refusal = Refusal::new("For which rotation? Nothing was changed").detail(format!(
         "Name one: {sentence} --rotation {}",
-        quoted(&all[0].name)
+        quote(&all[0].name)
     ));
     Err(all.iter().take(5).fold(refusal, |refusal, one| {
-        let says = format!("{sentence} --rotation {}", quoted(&one.name));
+        let says = format!("{sentence} --rotation {}", quote(&one.name));
         refusal.suggest(&one.name, says)
     }))
 }
@@ -179,16 +181,16 @@ async fn put_on_call(
     given: Option<&str>,
 ) -> Result<Effect, Fault> {
     let sentence = match span {
-        Span::UntilHandover => format!("oncall set {}", quoted(who)),
+        Span::UntilHandover => format!("oncall set {}", quote(who)),
         Span::For(within, _) => {
             let within = duration::text(within).replace(' ', "");
-            format!("oncall override {} {within}", quoted(who))
+            format!("oncall override {} {within}", quote(who))
         }
     };
     let rotation = rotation_meant(context, ask, given, &sentence)?.clone();
     let person = match who {
         "me" | "@me" => ask.request.person.clone(),
-        _ => crate::bot::incidents::person(context, who).await?,
+        _ => incidents::person(context, who).await?,
     };
     may_be_on_call(context, &person).await?;
     let zone = rotation
@@ -209,7 +211,7 @@ async fn put_on_call(
         }
         _ => None,
     };
-    let open = crate::bot::oncall::served(context, &rotation).await?;
+    let open = served(context, &rotation).await?;
     let new = New {
         rotation,
         person,
@@ -300,17 +302,13 @@ async fn oncall_clear(
     }
     let rotation = context.on_call().rotation(&one.rotation).cloned();
     let open = match &rotation {
-        Some(rotation) => crate::bot::oncall::served(context, rotation).await?,
+        Some(rotation) => served(context, rotation).await?,
         None => Vec::new(),
     };
     let bot = context.clone();
     Ok(Effect::write(move |tx| {
         Box::pin(async move { clear(tx, &bot, rotation, one, &person, &open).await })
     }))
-}
-
-fn quoted(word: &str) -> String {
-    crate::command::words::quote(word)
 }
 
 /// Somebody is to be put on call.
@@ -328,7 +326,7 @@ struct New {
 impl New {
     async fn write(self, tx: &mut Tx, bot: &Context, open: &[Incident]) -> Result<Done, Fault> {
         let rotation = &self.rotation;
-        tx.timer_lock(&timer_key(rotation)).await?;
+        lock(tx, rotation).await?;
         let now = tx.now();
         let from = self.from.unwrap_or(now).max(now);
         let until = match self.span {
@@ -362,7 +360,7 @@ impl New {
             )
             .suggest(
                 "Take it myself",
-                format!("oncall set me --rotation {}", quoted(&rotation.name)),
+                format!("oncall set me --rotation {}", quote(&rotation.name)),
             )
             .into());
         }
@@ -382,7 +380,7 @@ impl New {
         if at_once && before.id != new.person.id {
             note(tx, rotation, &self.by, (&before, &new.person), open).await?;
         }
-        look_later(tx, rotation, &overrides).await?;
+        schedule(tx, rotation, &overrides).await?;
         let told = if at_once {
             let duty = rotation.duty(&overrides, now);
             words::comes_on(bot, rotation, &before, &duty, open)
@@ -400,10 +398,7 @@ impl New {
 
 /// The one who asked sees it in short, wherever they asked; everybody sees it in the main channel.
 fn done(short: Line) -> Done {
-    Done {
-        answer: Some(Answer::to_asker(Message::new(Tone::Good, short))),
-        ..Done::default()
-    }
+    Answer::to_asker(Message::new(Tone::Good, short)).into()
 }
 
 /// Onto the audit, what was and what is.
@@ -442,7 +437,7 @@ async fn clear(
     open: &[Incident],
 ) -> Result<Done, Fault> {
     if let Some(rotation) = &rotation {
-        tx.timer_lock(&timer_key(rotation)).await?;
+        lock(tx, rotation).await?;
     }
     let mut overrides = tx.overrides().await?;
     if !tx.override_remove(one.id).await? {
@@ -467,7 +462,7 @@ async fn clear(
     if changes && at <= now {
         note(tx, &rotation, by, (&before, &duty.person), open).await?;
     }
-    look_later(tx, &rotation, &overrides).await?;
+    schedule(tx, &rotation, &overrides).await?;
     let told = if at <= now {
         words::comes_on(bot, &rotation, &before, &duty, open)
     } else {

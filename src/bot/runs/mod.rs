@@ -13,7 +13,6 @@ pub(in crate::bot) mod command;
 pub(in crate::bot) mod drive;
 pub(in crate::bot) mod record;
 pub(in crate::bot) mod told;
-pub(in crate::bot) mod wakers;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,7 +23,6 @@ use crate::domain::action::ActionRecord;
 use crate::runbook::engine::{Decision, Outcome, RunState, Start, Vote};
 use crate::runbook::{Runbook, Source};
 use crate::store::{RunRow, Store, StoreError};
-pub(in crate::bot) use wakers::Wakers;
 
 /// What a run is told from outside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -130,7 +130,7 @@ async fn plan_record(
         let services: Vec<String> = text(with, "service").into_iter().collect();
         let title = text(with, "title").unwrap_or_default();
         return Ok(Planned {
-            effect: Some(crate::bot::incidents::declare(
+            effect: Some(incidents::declare(
                 context,
                 &ask,
                 &title,
@@ -145,7 +145,7 @@ async fn plan_record(
         .as_ref()
         .map(|(id, _)| IncidentId(*id).to_string());
     let named = text(with, "incident").or(own);
-    let incident = crate::bot::incidents::meant(context, &ask, named.as_deref()).await?;
+    let incident = incidents::meant(context, &ask, named.as_deref()).await?;
     let id = incident.id;
     let name = id.to_string();
     let status = |wanted: Status| already(&incident, wanted);
@@ -156,34 +156,28 @@ async fn plan_record(
             if incident.severity == wanted {
                 None
             } else {
-                Some(crate::bot::incidents::set_severity(context, &ask, Some(&name), wanted).await?)
+                Some(incidents::set_severity(context, &ask, Some(&name), wanted).await?)
             }
         }
         "incident.mitigate" if status(Status::Mitigated) => None,
         "incident.mitigate" => {
             let wanted = Status::Mitigated;
-            Some(
-                crate::bot::incidents::set_status(context, &ask, Some(&name), wanted, &words)
-                    .await?,
-            )
+            Some(incidents::set_status(context, &ask, Some(&name), wanted, &words).await?)
         }
         "incident.resolve" if status(Status::Resolved) => None,
         "incident.resolve" => {
             let wanted = Status::Resolved;
-            Some(
-                crate::bot::incidents::set_status(context, &ask, Some(&name), wanted, &words)
-                    .await?,
-            )
+            Some(incidents::set_status(context, &ask, Some(&name), wanted, &words).await?)
         }
         "incident.note" => {
-            Some(crate::bot::incidents::note(context, &ask, Some(&name), words.join(" ")).await?)
+            Some(incidents::note(context, &ask, Some(&name), words.join(" ")).await?)
         }
         "notify.incident" => Some(say(id, words.join(" "))),
         "notify.email" => {
             let key = &ask.request.key;
-            Some(crate::bot::notify::mail_text(
+            Some(incidents::notify_listed(
                 context,
-                incident,
+                &incident,
                 key,
                 &listed(with),
                 &words.join(" "),
@@ -204,7 +198,8 @@ fn say(id: IncidentId, text: String) -> Effect {
     Effect::write(move |tx| {
         Box::pin(async move {
             let message = Message::new(Tone::Plain, cut(&text, 3_000));
-            tx.outbox_put(&incidents::aloud(tx, id, message)).await?;
+            tx.outbox_put(&incidents::room_message(tx, id, message))
+                .await?;
             Ok(Done {
                 answer: Some(Answer::to_all(Message::new(
                     Tone::Good,

@@ -94,7 +94,7 @@ async fn main() -> ExitCode {
         patience: Patience::default(),
         hold: Duration::ZERO,
         alerts: treasury_bot::bot::AlertSettings::default(),
-        mail: None,
+        notify: None,
         incident_channels: false,
         public_url: None,
     };

@@ -1,7 +1,7 @@
 //! Questions with a yes and a no, each answered once.
 
 use super::request::{Answer, Ask, Done, Effect};
-use super::{Bot, Fault, Refusal, with_content};
+use super::{Bot, Fault, Refusal};
 use crate::command::{self, Command, Parsed};
 use crate::domain::question::{Question, QuestionRow, QuestionState};
 use crate::domain::timeline::Draft;
@@ -201,21 +201,18 @@ fn refuse_answered(row: &QuestionRow) -> Result<(), Refusal> {
 
 /// The question's message once it needs no answer any more.
 fn over(row: &QuestionRow, why: &str) -> Outgoing {
-    with_content(
-        &row.question.message,
-        Content::Message(
-            Message::new(
-                Tone::Plain,
-                Line::new()
-                    .code(&row.question.sentence)
-                    .text(format!(" was not done. {why}")),
-            )
-            .buttons(vec![Button::new(
-                "Ask again",
-                row.question.sentence.clone(),
-            )]),
-        ),
-    )
+    row.question.message.with(Content::Message(
+        Message::new(
+            Tone::Plain,
+            Line::new()
+                .code(&row.question.sentence)
+                .text(format!(" was not done. {why}")),
+        )
+        .buttons(vec![Button::new(
+            "Ask again",
+            row.question.sentence.clone(),
+        )]),
+    ))
 }
 
 /// Closes the questions that nobody answered.

@@ -160,7 +160,7 @@ impl Bot {
             .filter(|service| names.contains(&service.name))
             .collect();
         let deadline = std::time::Instant::now() + FRESH_WITHIN;
-        while std::time::Instant::now() < deadline && !self.inner.shutdown.is_cancelled() {
+        while std::time::Instant::now() < deadline && !self.shutdown().is_cancelled() {
             tokio::time::sleep(LOOK).await;
             let rows = self.sampled(&services).await;
             let now = self.store().now();
@@ -168,7 +168,7 @@ impl Bot {
                 continue;
             }
             let message = self.usage(&rows).await;
-            let edit = crate::bot::with_content(&outgoing, Content::Message(message));
+            let edit = outgoing.with(Content::Message(message));
             if let Err(error) = self.store().outbox_put(edit).await {
                 tracing::warn!(%error, "fresh figures could not be told");
             }

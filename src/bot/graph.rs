@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 
+use super::measurements::Trace;
 use super::request::{Answer, Effect};
-use super::watch::Told;
 use super::{Bot, Failure, Fault, Refusal};
 use crate::command::nearest;
 use crate::domain::series::Metric;
@@ -286,7 +286,7 @@ fn unknown_metric(service: &Service, metric: &str) -> Refusal {
 }
 
 /// The line of a series since its last fall: a restart begins a new one.
-fn heading(told: Told) -> Option<Heading> {
+fn heading(told: Trace) -> Option<Heading> {
     let (_, value) = *told.points.last()?;
     let trend = trend(&since_restart(&told.points));
     let time_to_limit = told
@@ -372,7 +372,7 @@ mod tests {
         let mebibyte = 1_048_576.0;
         let mut values: Vec<f64> = (0..20).map(|n| (400.0 + f64::from(n)) * mebibyte).collect();
         values.extend((0..20).map(|n| (100.0 + 2.0 * f64::from(n)) * mebibyte));
-        let heading = heading(Told {
+        let heading = heading(Trace {
             replica: "api-1".into(),
             points: line(&values),
             limit: Some(512.0 * mebibyte),
@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_steady_line_is_not_foretold() {
-        let told = Told {
+        let told = Trace {
             replica: "api-1".into(),
             points: line(&[50.0; 30]),
             limit: Some(100.0),

@@ -6,26 +6,28 @@
 
 use std::time::{Duration, Instant};
 
+use super::Bot;
 use super::actions::{NOT_CONFIGURED, Outcome, outcome_failed};
-use super::{Bot, STALE_INTENT, progress};
 use crate::domain::action::{ActionKind, ActionRow};
 use crate::domain::duration;
 use crate::domain::service::{ReplicaOutcome, Service};
-use crate::platform::{Platform, PlatformError};
+use crate::platform::{Platform, PlatformError, ProgressSink};
 use crate::store::StoreError;
 
+/// An intent older than this is not carried out any more after a crash: the world has moved on.
+const STALE_INTENT: Duration = Duration::from_secs(600);
 /// How often a platform at work is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
 impl Bot {
     /// Takes over what dead processes left behind.
     pub(super) async fn recover(&self) -> Result<(), StoreError> {
-        for row in self.store().actions_take_over(&self.inner.instance).await? {
+        for row in self.store().actions_take_over(self.instance()).await? {
             tracing::warn!(
                 action = row.id, service = %row.record.service,
                 "an intent without outcome: finding out what happened"
             );
-            self.inner.tasks.spawn(self.clone().find_out(row));
+            self.tasks().spawn(self.clone().find_out(row));
         }
         Ok(())
     }
@@ -39,7 +41,7 @@ impl Bot {
             None => outcome_failed(&row.record, NOT_CONFIGURED, None, started)
                 .after_crash("nothing can be asked about it"),
             Some((service, platform)) => {
-                let (sink, steps) = progress();
+                let (sink, steps) = ProgressSink::channel();
                 let platform = platform.as_ref();
                 let work = async {
                     match row.record.what {
@@ -220,7 +222,7 @@ impl Bot {
                 Err(error)
                     if !error.is_refusal()
                         && Instant::now() < deadline
-                        && !self.inner.shutdown.is_cancelled() =>
+                        && !self.shutdown().is_cancelled() =>
                 {
                     tracing::warn!(%error, "the platform can't say yet what happened");
                     tokio::time::sleep(pause).await;

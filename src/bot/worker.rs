@@ -1,21 +1,21 @@
 //! Taking requests up, carrying them out, committing what they did together with their answer.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, Semaphore, oneshot};
 
-use super::{Bot, Failure, Fault, Refusal, answer_key, confirm, pages, policy, request_id};
+use super::request::{Ask, Done, Effect, request_id};
+use super::{Bot, Failure, Fault, Refusal, confirm, heartbeat, pages, policy};
 use crate::command::{self, Command, IncidentCommand, Parsed};
-use crate::domain::action::ActionRow;
 use crate::domain::duration::Human;
 use crate::domain::timeline::Draft;
 use crate::domain::{
-    Audience, Content, Destination, EntryKind, Incident, IncidentId, Line, Message, Outgoing,
-    Request, Role, ServiceName, Stream, Tone,
+    Audience, Content, EntryKind, Line, Message, Outgoing, Place, Request, Stream, Tone,
 };
-use crate::store::{Claimed, DEAD_AFTER, StoreError, Tx};
+use crate::store::{Accepted, Claimed, StoreError};
 
 /// A request may take this long until its answer is committed; longer work is an action, which
 /// goes on behind a progress message.
@@ -24,33 +24,65 @@ const HANDLING: Duration = Duration::from_secs(60);
 /// A request that brought the process down this often is given up.
 const MAX_ATTEMPTS: i64 = 3;
 
-/// How often a process says that it is alive.
-const HEARTBEAT: Duration = Duration::from_secs(3);
+/// Requests handled at the same time.
+const CONCURRENCY: usize = 64;
+
+/// The order of requests: how many are handled at the same time, and which wait for which.
+struct Lanes {
+    handlers: Arc<Semaphore>,
+    /// The last changing request of each place: the next one there waits for it.
+    last: Mutex<HashMap<Place, oneshot::Receiver<()>>>,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            handlers: Arc::new(Semaphore::new(CONCURRENCY)),
+            last: Mutex::default(),
+        }
+    }
+}
+
+/// Whether a request was new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It is recorded and will be answered.
+    New,
+    /// The same request came before; it has been or will be answered once.
+    Duplicate,
+}
 
 impl Bot {
+    /// Records a request durably and returns; it is answered later, once.
+    pub async fn accept(&self, request: Request) -> Result<Acceptance, StoreError> {
+        Ok(match self.store().accept(request, None).await? {
+            Accepted::New => Acceptance::New,
+            Accepted::Duplicate => Acceptance::Duplicate,
+        })
+    }
+
     /// Takes requests up until the shutdown, then waits for those under way.
     pub async fn run(&self) -> Result<(), StoreError> {
-        self.store()
-            .instance_start(&self.inner.instance, true)
-            .await?;
-        self.beat();
-        self.inner.tasks.spawn(self.clone().keep_alive());
-        self.inner.tasks.spawn(self.clone().keep_recovering());
-        self.inner.tasks.spawn(self.clone().keep_watching());
+        self.store().instance_start(self.instance(), true).await?;
+        self.heartbeat().beat();
+        self.tasks().spawn(self.clone().keep_alive());
+        self.tasks().spawn(self.clone().keep_recovering());
+        self.tasks().spawn(self.clone().keep_watching());
         self.begin_watching().await?;
         self.begin_handovers().await?;
-        self.inner.tasks.spawn(self.clone().keep_timers());
-        self.inner.tasks.spawn(self.clone().keep_telling());
-        let shutdown = &self.inner.shutdown;
+        self.tasks().spawn(self.clone().keep_timers());
+        self.tasks().spawn(self.clone().keep_telling());
+        let shutdown = self.shutdown();
+        let lanes = Lanes::default();
         let mut pause = Duration::from_millis(100);
         while !shutdown.is_cancelled() {
-            let free = self.inner.handlers.available_permits().min(16);
+            let free = lanes.handlers.available_permits().min(16);
             if free == 0 {
                 // Somebody will finish; the permit itself is taken below.
-                drop(self.inner.handlers.acquire().await);
+                drop(lanes.handlers.acquire().await);
                 continue;
             }
-            match self.store().claim(&self.inner.instance, free as i64).await {
+            match self.store().claim(self.instance(), free as i64).await {
                 Ok(claims) if claims.is_empty() => {
                     // The timer finds what other processes left behind.
                     tokio::select! {
@@ -62,7 +94,7 @@ impl Bot {
                 Ok(claims) => {
                     pause = Duration::from_millis(100);
                     for claim in claims {
-                        self.spawn(claim).await;
+                        self.spawn(&lanes, claim).await;
                     }
                 }
                 Err(error) => {
@@ -75,9 +107,9 @@ impl Bot {
                 }
             }
         }
-        self.inner.tasks.close();
-        self.inner.tasks.wait().await;
-        self.store().instance_stop(&self.inner.instance).await
+        self.tasks().close();
+        self.tasks().wait().await;
+        self.store().instance_stop(self.instance()).await
     }
 
     /// Carries out one request of this process's own (`treasury-bot exec`) and what follows from
@@ -85,7 +117,7 @@ impl Bot {
     pub async fn visit(&self, request: Request) -> Result<(), StoreError> {
         let key = request.key.clone();
         self.store()
-            .accept(request, Some(self.inner.instance.clone()))
+            .accept(request, Some(self.instance().to_owned()))
             .await?;
         if let Some(claim) = self.store().claim_own(&key).await? {
             self.handle(claim).await;
@@ -95,58 +127,37 @@ impl Bot {
 
     /// Starts a process that visits: it is known in the store and says that it is alive.
     pub async fn start_visit(&self) -> Result<(), StoreError> {
-        self.store()
-            .instance_start(&self.inner.instance, false)
-            .await?;
-        self.beat();
-        self.inner.tasks.spawn(self.clone().keep_alive());
-        self.inner.tasks.spawn(self.clone().keep_telling());
+        self.store().instance_start(self.instance(), false).await?;
+        self.heartbeat().beat();
+        self.tasks().spawn(self.clone().keep_alive());
+        self.tasks().spawn(self.clone().keep_telling());
         Ok(())
     }
 
     /// Waits for the actions under way and takes leave of the store.
     pub async fn end_visit(&self) -> Result<(), StoreError> {
-        self.inner.shutdown.cancel();
-        self.inner.tasks.close();
-        self.inner.tasks.wait().await;
-        self.store().instance_stop(&self.inner.instance).await
+        self.shutdown().cancel();
+        self.tasks().close();
+        self.tasks().wait().await;
+        self.store().instance_stop(self.instance()).await
     }
 
     async fn keep_alive(self) {
         loop {
             tokio::select! {
-                () = self.inner.shutdown.cancelled() => return,
-                () = tokio::time::sleep(HEARTBEAT) => {}
+                () = self.shutdown().cancelled() => return,
+                () = tokio::time::sleep(heartbeat::EVERY) => {}
             }
-            match self.store().instance_heartbeat(&self.inner.instance).await {
-                Ok(()) => self.beat(),
+            match self.store().instance_heartbeat(self.instance()).await {
+                Ok(()) => self.heartbeat().beat(),
                 Err(error) => tracing::error!(%error, "the heartbeat could not be recorded"),
             }
         }
     }
 
-    fn beat(&self) {
-        *self
-            .inner
-            .heartbeat
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = std::time::Instant::now();
-    }
-
-    /// No other process can have taken this one for dead.
-    pub(super) fn is_surely_alive(&self) -> bool {
-        self.inner
-            .heartbeat
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .elapsed()
-            + HEARTBEAT
-            < DEAD_AFTER
-    }
-
     /// Spawns the handling of a request; changing ones wait for the one before in their place.
-    async fn spawn(&self, claim: Claimed) {
-        let Ok(permit) = self.inner.handlers.clone().acquire_owned().await else {
+    async fn spawn(&self, lanes: &Lanes, claim: Claimed) {
+        let Ok(permit) = lanes.handlers.clone().acquire_owned().await else {
             return;
         };
         let changing = matches!(
@@ -155,7 +166,7 @@ impl Bot {
         );
         let turn = if changing {
             let (done, next) = oneshot::channel();
-            let mut lanes = self.inner.lanes.lock().await;
+            let mut lanes = lanes.last.lock().await;
             // Places whose last request is finished need no lane any more.
             lanes.retain(|_, last| {
                 matches!(last.try_recv(), Err(oneshot::error::TryRecvError::Empty))
@@ -165,7 +176,7 @@ impl Bot {
             None
         };
         let bot = self.clone();
-        self.inner.tasks.spawn(async move {
+        self.tasks().spawn(async move {
             let _permit = permit;
             let done = match turn {
                 Some((before, done)) => {
@@ -194,7 +205,7 @@ impl Bot {
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         // It stays in the inbox and is taken up again after the restart.
-                        () = self.inner.shutdown.cancelled() => return,
+                        () = self.shutdown().cancelled() => return,
                     }
                     pause = (pause * 2).min(Duration::from_secs(10));
                 }
@@ -235,19 +246,17 @@ impl Bot {
         let word = match committed {
             Ok(done) => {
                 if let Some(row) = done.drive {
-                    self.inner.tasks.spawn(self.clone().drive(row));
+                    self.tasks().spawn(self.clone().drive(row));
                 }
                 if let Some(run) = done.run {
                     self.follow(run);
                 }
                 if let Some(run) = done.wake {
-                    self.wake_run(run);
+                    self.wakers().wake(run);
                 }
                 if let Some((outgoing, services)) = done.refresh {
                     let bot = self.clone();
-                    self.inner
-                        .tasks
-                        .spawn(bot.refresh_stats(outgoing, services));
+                    self.tasks().spawn(bot.refresh_stats(outgoing, services));
                 }
                 "done"
             }
@@ -509,7 +518,7 @@ impl Bot {
                 tracing::error!(%error, "overdue links could not be forgotten");
             }
             tokio::select! {
-                () = self.inner.shutdown.cancelled() => return,
+                () = self.shutdown().cancelled() => return,
                 () = tokio::time::sleep(Duration::from_secs(5)) => {}
             }
         }

@@ -14,7 +14,7 @@ pub(super) use self::plan::Plan;
 pub(super) use self::words::{intent_text, joined_to, outcome_failed, state_text, verb};
 use self::words::{outcome_good, told, working};
 use super::request::{Ask, Done, Effect};
-use super::{Bot, Fault, Refusal, confirm, progress, with_content};
+use super::{Bot, Fault, Refusal, confirm};
 use crate::domain::action::{ActionKind, ActionRecord, ActionRow};
 use crate::domain::question::{QuestionRow, QuestionState};
 use crate::domain::service::{ReplicaMark, ReplicaOutcome, Service, ServiceStatus, well_text};
@@ -95,7 +95,7 @@ impl Bot {
             .map_or(&ask.request.key, |row| &row.token)
             .clone();
         record.messages = told_in(&own, &incidents, &key);
-        let owner = self.inner.instance.clone();
+        let owner = self.instance().to_owned();
         Ok(Effect::write(move |tx| {
             Box::pin(async move {
                 if let Some(row) = &confirmed {
@@ -128,7 +128,7 @@ impl Bot {
                 }
                 let message = working(&record, None);
                 for outgoing in &record.messages {
-                    tx.outbox_put(&with_content(outgoing, Content::Message(message.clone())))
+                    tx.outbox_put(&outgoing.with(Content::Message(message.clone())))
                         .await?;
                 }
                 let row = ActionRow {
@@ -164,7 +164,7 @@ impl Bot {
     /// Carries out a recorded intent and records its outcome.
     pub(super) async fn drive(self, row: ActionRow) {
         let started = Instant::now();
-        let outcome = if !self.is_surely_alive() {
+        let outcome = if !self.heartbeat().is_surely_alive() {
             // Another process may have taken this action over; acting as well could do it twice.
             let cause = "this process was cut off from the store; nothing was done by it";
             outcome_failed(&row.record, cause, None, started)
@@ -172,7 +172,7 @@ impl Bot {
             match self.catalogue().get(&row.record.service) {
                 None => outcome_failed(&row.record, NOT_CONFIGURED, None, started),
                 Some((service, platform)) => {
-                    let (sink, steps) = progress();
+                    let (sink, steps) = ProgressSink::channel();
                     let work = self.perform(&row, service, &*platform, &sink, started);
                     self.with_progress(&row, work, steps).await
                 }
@@ -261,8 +261,7 @@ impl Bot {
                 if let Some(url) = &service.health_url
                     && !matches!(record.what, ActionKind::Isolate { .. })
                     && let Err(why) = self
-                        .inner
-                        .http
+                        .http()
                         .wait_well(url, self.settings().patience.healthy)
                         .await
                 {
@@ -325,7 +324,7 @@ impl Bot {
     async fn say(&self, messages: &[Outgoing], message: Message) -> Result<(), StoreError> {
         let edits: Vec<Outgoing> = messages
             .iter()
-            .map(|outgoing| with_content(outgoing, Content::Message(message.clone())))
+            .map(|outgoing| outgoing.with(Content::Message(message.clone())))
             .collect();
         self.store()
             .write(move |tx| {
@@ -364,7 +363,7 @@ impl Bot {
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         // The next start finds the intent without outcome and looks again.
-                        () = self.inner.shutdown.cancelled() => return,
+                        () = self.shutdown().cancelled() => return,
                     }
                     pause = (pause * 2).min(Duration::from_secs(10));
                 }
@@ -391,7 +390,7 @@ impl Bot {
             (step.run, key, super::runs::ended(&record, outcome))
         });
         let wake = event.as_ref().map(|(run, ..)| *run);
-        let (id, owner) = (row.id, self.inner.instance.clone());
+        let (id, owner) = (row.id, self.instance().to_owned());
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
@@ -403,7 +402,7 @@ impl Bot {
                     }
                     for outgoing in &record.messages {
                         let content = Content::Message(message.clone());
-                        tx.outbox_put(&with_content(outgoing, content)).await?;
+                        tx.outbox_put(&outgoing.with(content)).await?;
                     }
                     if let Some((run, key, event)) = &event {
                         tx.run_tell(*run, key, event).await?;
@@ -414,7 +413,7 @@ impl Bot {
             .await
             .inspect(|_| {
                 if let Some(run) = wake {
-                    self.wake_run(run);
+                    self.wakers().wake(run);
                 }
             })
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{Outcome, outcome_failed, streams, told};
-use crate::bot::{Bot, with_content};
+use crate::bot::Bot;
 use crate::domain::action::{ActionKind, ActionRow};
 use crate::domain::service::{Health, LogQuery, Replica, ServiceStatus};
 use crate::domain::timeline::Draft;
@@ -104,7 +104,7 @@ impl Bot {
                     }
                     for outgoing in &record.messages {
                         let content = Content::Message(message.clone());
-                        tx.outbox_put(&with_content(outgoing, content)).await?;
+                        tx.outbox_put(&outgoing.with(content)).await?;
                     }
                     Ok(())
                 })

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use crate::bot::Bot;
-use crate::bot::watch::Told;
+use crate::bot::measurements::Trace;
 use crate::domain::alert::Conversation;
 use crate::domain::alert::Standing;
 use crate::domain::series::Metric;
@@ -103,10 +103,10 @@ impl Bot {
 }
 
 /// The worst value of all replicas, and the worst of now.
-fn change(metric: Metric, name: &str, series: &[Told], now: Timestamp) -> Option<String> {
+fn change(metric: Metric, name: &str, series: &[Trace], now: Timestamp) -> Option<String> {
     // Shares can be compared between replicas where all have a limit.
     let shares = metric == Metric::Memory && series.iter().all(|one| one.limit.is_some());
-    let of = |one: &Told, value: f64| match one.limit {
+    let of = |one: &Trace, value: f64| match one.limit {
         Some(limit) if shares && limit > 0.0 => value * 100.0 / limit,
         _ => value,
     };
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn the_worst_replica_at_its_worst_stands_for_all() {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
-        let told = |values: [f64; 3], limit| Told {
+        let told = |values: [f64; 3], limit| Trace {
             replica: "a".into(),
             points: vec![
                 (at(0), values[0]),

@@ -58,7 +58,7 @@ impl Bot {
             }
         };
         let run = self.run_for_alerts(&conversation, auto);
-        let owner = self.inner.instance.clone();
+        let owner = self.instance().to_owned();
         let (timer, told) = (timer.clone(), told.to_owned());
         let begun = self
             .store()

@@ -24,9 +24,8 @@ use self::timers::What;
 use super::incidents::open_incident;
 use super::notify::{self, Bulletin};
 use super::{Bot, Settings};
-use crate::domain::alert::{Alert, Auto, Damping, News, Routed, Routes, Tracked, WatchSettings};
+use crate::domain::alert::{Alert, News, Routed, Tracked};
 use crate::domain::alert::{AlertRecord, Conversation};
-use crate::domain::oncall::Rotation;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, IncidentId, Line, Person, ServiceName, Severity, Stream, Tone};
 use crate::store::{NewIncident, StoreError, Tx};
@@ -37,54 +36,6 @@ pub(super) use words::{link as alert_link, target as alert_target};
 const PACE: Duration = Duration::from_secs(10);
 /// Alerts that an entry of the timeline lists; it counts all.
 const LISTED: usize = 50;
-
-/// What the bot does with alerts.
-#[derive(Debug, Clone)]
-pub struct AlertSettings {
-    /// Where alerts belong.
-    pub routes: Routes,
-    /// Alerts at least this bad declare an incident by themselves.
-    pub declare_from: Severity,
-    /// Who is asked next when nobody has acknowledged for so long.
-    pub ack_within: Duration,
-    /// Alerts that still fire are followed up after so long, then ever later.
-    pub follow_up: Duration,
-    /// So long nothing may fire until it counts as over.
-    pub quiet: Duration,
-    /// The bot resolves incidents that were quiet; otherwise it proposes to.
-    pub resolves: bool,
-    /// What the bot watches for by itself; `None`: nothing.
-    pub watch: Option<WatchSettings>,
-    /// How often Alertmanager is asked how its silences stand.
-    pub silence_check: Duration,
-    /// Alerts that flap count as firing until they are calm.
-    pub damping: Damping,
-    /// Who is on call in turn, and for what.
-    pub rotations: Vec<Rotation>,
-    /// Who is asked for what no rotation serves: people by id, in the order of asking.
-    pub on_call: Vec<Person>,
-}
-
-impl Default for AlertSettings {
-    fn default() -> Self {
-        Self {
-            routes: Routes {
-                routes: Vec::new(),
-                auto: Auto::Diagnose,
-            },
-            declare_from: Severity::Sev3,
-            ack_within: Duration::from_secs(300),
-            follow_up: Duration::from_secs(600),
-            quiet: Duration::from_secs(300),
-            resolves: false,
-            watch: None,
-            silence_check: Duration::from_secs(60),
-            damping: Damping::default(),
-            rotations: Vec::new(),
-            on_call: Vec::new(),
-        }
-    }
-}
 
 /// What became of a body of alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -145,7 +96,7 @@ impl Bot {
     /// The runbook for an alert: the one that is named, else the first whose trigger fits.
     fn runbook_for(&self, record: &AlertRecord) -> Option<String> {
         use crate::runbook::Trigger;
-        let library = &self.inner.library;
+        let library = self.library();
         let named = record.routed.runbook.as_deref();
         if let Some(runbook) = named.and_then(|name| library.find(name)) {
             return Some(runbook.name.value.clone());

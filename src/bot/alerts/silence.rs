@@ -11,8 +11,9 @@ use jiff::Timestamp;
 
 use super::command::append;
 use super::timers::{self, What};
+use crate::bot::request::request_id;
 use crate::bot::request::{Answer, Ask, Done, Effect};
-use crate::bot::{Bot, Fault, Refusal, request_id};
+use crate::bot::{Bot, Fault, Refusal};
 use crate::domain::alert::{Alert, Silence};
 use crate::domain::timeline::cut;
 use crate::domain::{Audience, Button, Content, Line, Message, Person, Tone, duration};

@@ -158,7 +158,7 @@ impl Bot {
                 crate::domain::duration::between(now, at).min(Duration::from_secs(2))
             });
             tokio::select! {
-                () = self.inner.shutdown.cancelled() => return,
+                () = self.shutdown().cancelled() => return,
                 () = self.store().timers_changed() => {}
                 () = tokio::time::sleep(pause.max(Duration::from_millis(20))) => {}
             }
@@ -175,7 +175,7 @@ impl Bot {
                             return;
                         };
                         let bot = self.clone();
-                        self.inner.tasks.spawn(async move {
+                        self.tasks().spawn(async move {
                             bot.go_off(timer).await;
                             drop(turn);
                         });

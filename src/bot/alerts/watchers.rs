@@ -140,7 +140,7 @@ impl Bot {
         platform: &dyn Platform,
         threshold: f64,
     ) -> Option<Reading> {
-        let (rates, now) = (&self.inner.rates, self.store().now());
+        let (rates, now) = (self.rates(), self.store().now());
         if let Some(page) = &service.metrics_page {
             match rates.pages.counted(page).await {
                 Ok(counted) => rates.of(&service.name, |rate| rate.scraped(now, counted)),
@@ -175,7 +175,7 @@ impl Bot {
             metric: Metric::ErrorRate,
             replica: service.name.to_string(),
         };
-        self.inner.watch.record(series, now, percent, None);
+        self.measurements().record(series, now, percent, None);
         Some(Reading {
             labels: labels(&[
                 ("alertname", "HighErrorRate"),

@@ -116,7 +116,7 @@ impl Bot {
                 .match_indices(word)
                 .any(|(at, _)| !title[..at].ends_with(char::is_alphanumeric))
         };
-        let runbooks = self.inner.library.runbooks().filter(|runbook| {
+        let runbooks = self.library().runbooks().filter(|runbook| {
             let mut triggers = runbook.triggers.iter();
             triggers.any(|trigger| matches!(trigger, Trigger::Keyword(word) if has(word)))
         });

@@ -3,13 +3,11 @@
 mod post;
 mod words;
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
 use super::incidents::{aloud, closed, locked};
 use super::request::{Answer, Ask, Done, Effect};
-use super::{Bot, Fault, Refusal, Settings};
+use super::{Bot, Fault, MailSettings, Refusal, Settings};
 use crate::domain::alert::Conversation;
 use crate::domain::mail::{Mail, Mailbox, Purpose};
 use crate::domain::timeline::{Draft, cut};
@@ -21,17 +19,6 @@ const MAX_TEXT: usize = 6_000;
 
 /// The word for all stakeholders where recipients are named.
 pub(super) const STAKEHOLDERS: &str = "stakeholders";
-
-/// Who gets mail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailSettings {
-    /// Where people get mail, by user id.
-    pub people: BTreeMap<String, Mailbox>,
-    /// Who hears how incidents stand.
-    pub stakeholders: Vec<Mailbox>,
-    /// They hear of incidents at least this bad.
-    pub from_severity: Severity,
-}
 
 /// What stakeholders are told.
 pub(super) struct Bulletin {

@@ -77,7 +77,7 @@ impl Bot {
                 }
             };
             tokio::select! {
-                () = self.inner.shutdown.cancelled() => break,
+                () = self.shutdown().cancelled() => break,
                 () = self.store().mails_changed() => {}
                 Some(_) = under_way.join_next() => {}
                 () = tokio::time::sleep(wait) => {}
@@ -98,7 +98,7 @@ impl Bot {
         let free = AT_ONCE.saturating_sub(under_way.len());
         if free > 0 {
             let lease = smtp.timeout() + LEASE_SPARE;
-            let owner = &self.inner.instance;
+            let owner = self.instance();
             let due = self.store().mails_claim(owner, free as i64, lease).await?;
             for row in due {
                 let (bot, smtp) = (self.clone(), smtp.clone());
@@ -158,7 +158,7 @@ impl Bot {
         let late = between(row.created_at, self.store().now()) >= LATE;
         let key = trouble_key(row.created_at);
         let told = late && self.store().outbox_read(&key).await?.is_some();
-        let owner = self.inner.instance.clone();
+        let owner = self.instance().to_owned();
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
@@ -180,7 +180,7 @@ impl Bot {
         after: Duration,
         tell: bool,
     ) -> Result<(), StoreError> {
-        let owner = self.inner.instance.clone();
+        let owner = self.instance().to_owned();
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
@@ -201,7 +201,7 @@ impl Bot {
     /// It is kept, counted, and told: in the main channel and on the incident's timeline. Of those
     /// that were given up, a day's are told together.
     async fn is_dead(&self, row: MailRow, why: String, given_up: bool) -> Result<(), StoreError> {
-        let owner = self.inner.instance.clone();
+        let owner = self.instance().to_owned();
         self.store()
             .write(move |tx| {
                 Box::pin(async move {
@@ -307,7 +307,7 @@ mod tests {
                 .write(move |tx| Box::pin(async move { tx.mail_put(&mail).await }))
                 .await
                 .unwrap();
-            let owner = bot.inner.instance.clone();
+            let owner = bot.instance().to_owned();
             mails.extend(store.mails_claim(&owner, 1, LATE).await.unwrap());
         }
         let said = || async {

@@ -7,16 +7,11 @@ mod words;
 use super::Bot;
 use crate::domain::alert::Conversation;
 use crate::domain::alert::Routed;
-use crate::domain::oncall::{OnCall, Rotation};
+use crate::domain::oncall::Rotation;
 use crate::domain::{Incident, Person};
 use crate::store::{StoreError, Tx};
 
 impl Bot {
-    /// All rotations.
-    pub(super) fn on_call(&self) -> &OnCall {
-        &self.inner.on_call
-    }
-
     /// The rotation that serves what an alert is about.
     pub(super) fn rotation_of(&self, routed: &Routed) -> Option<&Rotation> {
         self.on_call()

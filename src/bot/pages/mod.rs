@@ -16,7 +16,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::request::{Answer, Ask, Done, Effect};
-use super::{Bot, Fault, Refusal, answer_key, with_content};
+use super::{Bot, Fault, Refusal, answer_key};
 use crate::domain::timeline::{Draft, hex};
 use crate::domain::{
     Button, Content, EntryKind, IncidentId, Line, Message, Outgoing, Person, Role, Span, Stream,
@@ -293,7 +293,7 @@ impl Bot {
         Ok(said.map(|(outgoing, _)| {
             let message = Message::new(Tone::Plain, why)
                 .buttons(vec![Button::new("Get another link", "page")]);
-            with_content(&outgoing, Content::Message(message))
+            outgoing.with(Content::Message(message))
         }))
     }
 }

@@ -176,7 +176,7 @@ mod tests {
             let at = now - Duration::from_secs(60 * u64::from(40 - minute));
             let leaking = (100.0 + f64::from(minute)) * MEBIBYTE;
             let limit = Some(199.0 * MEBIBYTE);
-            let watch = &bot.inner.watch;
+            let watch = bot.measurements();
             watch.record(memory_of("api-1"), at, 50.0 * MEBIBYTE, limit);
             watch.record(memory_of("api-2"), at, leaking, limit);
         }

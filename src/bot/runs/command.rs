@@ -118,7 +118,7 @@ impl Bot {
     }
 
     fn runbook_list(&self) -> Message {
-        let library = &self.inner.library;
+        let library = self.library();
         let mut message = Message::new(
             Tone::Plain,
             Line::new().text(format!("{} runbooks", library.runbooks().count())),
@@ -157,7 +157,7 @@ impl Bot {
 
     fn runbook_show(&self, name: &str) -> Result<Message, Refusal> {
         let runbook = self.find_runbook(name, "runbook show")?;
-        let library = &self.inner.library;
+        let library = self.library();
         let mut message = Message::new(Tone::Plain, Line::new().bold(&runbook.title))
             .text(runbook.summary.clone());
         let lines: Vec<String> = show::outline(runbook, library.vocabulary())
@@ -176,7 +176,7 @@ impl Bot {
     }
 
     fn find_runbook(&self, name: &str, verb: &str) -> Result<&Runbook, Refusal> {
-        let library = &self.inner.library;
+        let library = self.library();
         if let Some(runbook) = library.find(name) {
             return Ok(runbook);
         }
@@ -240,7 +240,7 @@ impl Bot {
             Audience::Everyone,
         );
         let new = new_run(ask.request.key.clone(), runbook, &start, &told)?;
-        let owner = self.inner.instance.clone();
+        let owner = self.instance().to_owned();
         let runbook = runbook.clone();
         Ok(Effect::write(move |tx| {
             Box::pin(async move {
@@ -314,7 +314,7 @@ impl Bot {
     }
 
     fn named_runbook(&self, name: &str) -> Result<&Runbook, String> {
-        let found = self.inner.library.find(name);
+        let found = self.library().find(name);
         found.ok_or_else(|| format!("there is no runbook {name}"))
     }
 

@@ -1,6 +1,6 @@
 //! The owner's loop of a run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -36,7 +36,7 @@ enum Begun {
 impl Bot {
     /// Takes over the runs that dead processes left behind.
     pub(in crate::bot) async fn recover_runs(&self) -> Result<(), StoreError> {
-        for id in self.store().runs_take_over(&self.inner.instance).await? {
+        for id in self.store().runs_take_over(self.instance()).await? {
             tracing::warn!(run = id, "an unfinished run is taken over");
             self.follow(id);
         }
@@ -46,48 +46,31 @@ impl Bot {
     /// Waits until no run is driven here any more: for `treasury-bot exec`, which follows what it
     /// began to its end.
     pub async fn runs_over(&self) {
-        while !self.runs().is_empty() {
+        while !self.wakers().is_empty() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
     /// Drives a run in the background.
     pub(in crate::bot) fn follow(&self, id: i64) {
-        let waker = std::sync::Arc::new(tokio::sync::Notify::new());
-        match self.runs().entry(id) {
-            // It is being driven here already.
-            std::collections::hash_map::Entry::Occupied(_) => return,
-            std::collections::hash_map::Entry::Vacant(free) => free.insert(waker.clone()),
+        let Some(waker) = self.wakers().begin(id) else {
+            return;
         };
-        self.inner.tasks.spawn(self.clone().drive_run(id, waker));
+        self.tasks().spawn(self.clone().drive_run(id, waker));
     }
 
     /// Wakes the runs that have been told something, by whatever process.
     pub(in crate::bot) async fn keep_telling(self) {
         loop {
             tokio::select! {
-                () = self.inner.shutdown.cancelled() => return,
+                () = self.shutdown().cancelled() => return,
                 () = tokio::time::sleep(LOOK) => {}
             }
             match self.store().runs_told().await {
-                Ok(runs) => runs.into_iter().for_each(|run| self.wake_run(run)),
+                Ok(runs) => runs.into_iter().for_each(|run| self.wakers().wake(run)),
                 Err(error) => tracing::error!(%error, "what runs are told can't be read"),
             }
         }
-    }
-
-    /// The run has been told something.
-    pub(in crate::bot) fn wake_run(&self, run: i64) {
-        if let Some(waker) = self.runs().get(&run) {
-            waker.notify_one();
-        }
-    }
-
-    fn runs(&self) -> std::sync::MutexGuard<'_, HashMap<i64, std::sync::Arc<tokio::sync::Notify>>> {
-        self.inner
-            .runs
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     async fn drive_run(self, id: i64, waker: std::sync::Arc<tokio::sync::Notify>) {
@@ -99,7 +82,7 @@ impl Bot {
                     tracing::error!(run = id, %error, "a run can't be read");
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
-                        () = self.inner.shutdown.cancelled() => break None,
+                        () = self.shutdown().cancelled() => break None,
                     }
                     pause = (pause * 2).min(Duration::from_secs(10));
                 }
@@ -113,7 +96,7 @@ impl Bot {
         if let Some(loaded) = loaded {
             self.drive_loaded(loaded, &waker).await;
         }
-        self.runs().remove(&id);
+        self.wakers().end(id);
     }
 
     async fn drive_loaded(&self, loaded: Loaded, waker: &tokio::sync::Notify) {
@@ -127,7 +110,7 @@ impl Bot {
             tracing::error!(run = id, "where a run is told can't be read");
             return;
         };
-        let vocabulary = self.inner.library.vocabulary();
+        let vocabulary = self.library().vocabulary();
         let interrupted: Vec<String> = state
             .steps
             .iter()
@@ -202,7 +185,7 @@ impl Bot {
                     let key = (wanted.path.clone(), wanted.attempt);
                     let sender = sender.clone();
                     let bot = self.clone();
-                    let task = self.inner.tasks.spawn(async move {
+                    let task = self.tasks().spawn(async move {
                         let (path, attempt) = (wanted.path.clone(), wanted.attempt);
                         let outcome = bot.look_for_step(wanted).await;
                         // The run may have ended meanwhile.
@@ -229,7 +212,7 @@ impl Bot {
                 () = waker.notified() => {}
                 () = tokio::time::sleep(wait) => {}
                 // The next process goes on from what is written.
-                () = self.inner.shutdown.cancelled() => break,
+                () = self.shutdown().cancelled() => break,
             }
         }
         for call in calls.into_values() {
@@ -279,7 +262,7 @@ impl Bot {
             let (write, drafts, messages) = (write.clone(), drafts.clone(), messages.clone());
             let (streams, owner, parent, called) = (
                 streams.clone(),
-                self.inner.instance.clone(),
+                self.instance().to_owned(),
                 parent.clone(),
                 called.clone(),
             );
@@ -315,7 +298,7 @@ impl Bot {
             match written {
                 Ok(Some(told)) => {
                     for run in told.into_iter().chain(called_by) {
-                        self.wake_run(run);
+                        self.wakers().wake(run);
                     }
                     return true;
                 }
@@ -327,7 +310,7 @@ impl Bot {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.inner.shutdown.cancelled() => return false,
+                () = self.shutdown().cancelled() => return false,
             }
             pause = (pause * 2).min(Duration::from_secs(10));
         }
@@ -376,7 +359,7 @@ impl Bot {
         let key = format!("run:{id}:{}:{}", wanted.path, wanted.attempt);
         let intent = teller.intent(drive.state(), &wanted.path, &record);
         let streams = action_streams(drive.state(), &record);
-        let owner = self.inner.instance.clone();
+        let owner = self.instance().to_owned();
         let service = record.service.clone();
         let callers = drive.state().start.callers.clone();
         let begun = self
@@ -411,7 +394,7 @@ impl Bot {
         match begun {
             Ok(Begun::Started(row)) => {
                 drive.started(&wanted.path);
-                self.inner.tasks.spawn(self.clone().drive(*row));
+                self.tasks().spawn(self.clone().drive(*row));
                 Ok(())
             }
             Ok(Begun::Behind(what)) => {
@@ -431,7 +414,7 @@ impl Bot {
 
     /// Whose leave a step of this name needs, by the same policy as a typed command.
     fn leave_needed(&self, step: &str) -> Leave {
-        let callable = self.inner.library.vocabulary().callables.get(step);
+        let callable = self.library().vocabulary().callables.get(step);
         let watched = policy::step_guarded(step);
         Leave {
             by: callable.map_or(Role::Commander, |callable| callable.needs),
@@ -491,7 +474,7 @@ impl Bot {
             .write(move |tx| Box::pin(async move { tx.run_tell(run, &key, &text).await }))
             .await;
         match told {
-            Ok(()) => self.wake_run(run),
+            Ok(()) => self.wakers().wake(run),
             Err(error) => {
                 let error: StoreError = error;
                 tracing::error!(run, %error, "a run could not be told");
@@ -501,7 +484,7 @@ impl Bot {
 
     /// Begins a run within a transaction of its own; its number.
     pub(super) async fn begin_run(&self, new: NewRun) -> Result<i64, StoreError> {
-        let owner = self.inner.instance.clone();
+        let owner = self.instance().to_owned();
         let (id, is_new) = self
             .store()
             .write(move |tx| Box::pin(async move { tx.run_begin(&new, &owner).await }))

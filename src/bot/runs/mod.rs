@@ -13,6 +13,7 @@ mod command;
 mod drive;
 mod record;
 mod told;
+mod wakers;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ use crate::domain::action::ActionRecord;
 use crate::runbook::engine::{Decision, Outcome, RunState, Start, Vote};
 use crate::runbook::{Runbook, Source};
 use crate::store::{RunRow, Store, StoreError};
+pub(in crate::bot) use wakers::Wakers;
 
 /// What a run is told from outside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -57,7 +57,7 @@ impl Bot {
         };
         let key = format!("run:{id}:{}:{}", wanted.path, wanted.attempt);
         let (path, attempt) = (wanted.path.clone(), wanted.attempt);
-        let owner = self.inner.instance.clone();
+        let owner = self.instance().to_owned();
         let written = self
             .store()
             .write(move |tx| {

@@ -89,6 +89,21 @@ impl Plan {
             library,
         })
     }
+
+    /// A bot beside a running one, and without one: on the same store, for one command. Slack is not
+    /// spoken to.
+    pub async fn visit(self) -> anyhow::Result<(Bot, Store)> {
+        let store = Store::open(&self.store_url, Use::Visit).await?;
+        let bot = Bot::new(
+            store.clone(),
+            self.settings,
+            self.catalogue,
+            self.library,
+            Http::new(),
+            CancellationToken::new(),
+        );
+        Ok((bot, store))
+    }
 }
 
 /// A driver for each platform that a service is on. Nothing is asked of them yet: only what the

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use super::demo::Demo;
-use super::show::Paint;
+use super::stage::Demo;
+use super::terminal::Paint;
 use crate::report;
 use crate::sandbox::slack::{Human, Message, Sandbox};
 use crate::sandbox::stack::Fault;
@@ -64,7 +64,7 @@ impl Tour {
         self.ask(&ana, HOME, words, "INC-1 declared as SEV2")
             .await?;
         let room = self.room().await?;
-        self.until(&room, "INC-1: Frontend runs out of memory")
+        self.said(&room, "INC-1: Frontend runs out of memory", |_| true)
             .await?;
         self.ask(
             &ana,
@@ -108,7 +108,7 @@ impl Tour {
         self.press(&ana, &room, &question, "Restart frontend")
             .await?;
         let told = self
-            .until_message(&room, &question.ts, "frontend restarted in")
+            .said(&room, "frontend restarted in", |one| one.ts == question.ts)
             .await?;
         ensure!(
             told.shown().contains("healthy 2/2"),
@@ -162,6 +162,16 @@ impl Tour {
         println!("\n{}\n", self.paint.style("1;35", &format!("── {text}")));
     }
 
+    /// Types a command; it has to be acknowledged.
+    async fn types(&self, person: &Human, channel: &str, words: &str) -> anyhow::Result<()> {
+        let prompt = format!("{} ›", person.name());
+        println!("{} /treasury {words}", self.paint.style("1;34", &prompt));
+        let receipt = person.types(channel, &format!("/treasury {words}")).await?;
+        let error = receipt.error;
+        ensure!(receipt.acked, "`{words}` was not acknowledged: {error:?}");
+        Ok(())
+    }
+
     /// Types a command and waits for an answer with these words.
     async fn ask(
         &self,
@@ -170,66 +180,27 @@ impl Tour {
         words: &str,
         expected: &str,
     ) -> anyhow::Result<Message> {
-        println!(
-            "{} /treasury {words}",
-            self.paint.style("1;34", &format!("{} ›", person.name()))
-        );
         let before = self.newest(channel);
-        let receipt = person.types(channel, &format!("/treasury {words}")).await?;
-        ensure!(
-            receipt.acked,
-            "`{words}` was not acknowledged: {:?}",
-            receipt.error
-        );
-        let found = self
-            .sandbox
-            .wait_for(PATIENCE, |workspace| {
-                let channel = workspace.channel(channel)?;
-                channel
-                    .messages
-                    .iter()
-                    .find(|m| m.by_bot && m.ts > before && plain(m).contains(expected))
-                    .cloned()
-            })
+        self.types(person, channel, words).await?;
+        self.said(channel, expected, |message| message.ts > before)
             .await
-            .with_context(|| format!("no answer with “{expected}” to `{words}`"))?;
-        self.show(&found);
-        Ok(found)
+            .with_context(|| format!("`{words}`"))
     }
 
-    /// Waits until somebody says these words in a channel.
-    async fn until(&self, channel: &str, expected: &str) -> anyhow::Result<Message> {
-        let found = self
-            .sandbox
-            .wait_for(PATIENCE, |workspace| {
-                let channel = workspace.channel(channel)?;
-                channel
-                    .messages
-                    .iter()
-                    .find(|m| plain(m).contains(expected))
-                    .cloned()
-            })
-            .await
-            .with_context(|| format!("nobody said “{expected}”"))?;
-        self.show(&found);
-        Ok(found)
-    }
-
-    /// Waits until one message has come to say these words.
-    async fn until_message(
+    /// Waits until a message of the bot's says these words.
+    async fn said(
         &self,
         channel: &str,
-        ts: &str,
         expected: &str,
+        meant: impl Fn(&Message) -> bool,
     ) -> anyhow::Result<Message> {
-        let found = self
-            .sandbox
-            .wait_for(PATIENCE, |workspace| {
-                let message = workspace.channel(channel)?.message(ts)?;
-                plain(message).contains(expected).then(|| message.clone())
-            })
-            .await
-            .with_context(|| format!("the message did not come to say “{expected}”"))?;
+        let says = |one: &&Message| one.by_bot && meant(one) && plain(one).contains(expected);
+        let found = self.sandbox.wait_for(PATIENCE, |workspace| {
+            let messages = &workspace.channel(channel)?.messages;
+            messages.iter().find(says).cloned()
+        });
+        let found = found.await;
+        let found = found.with_context(|| format!("the bot did not say “{expected}”"))?;
         self.show(&found);
         Ok(found)
     }
@@ -270,16 +241,7 @@ impl Tour {
 
     async fn export(&self, person: &Human, room: &str, format: &str) -> anyhow::Result<String> {
         let line = format!("export --format {format}");
-        println!(
-            "{} /treasury {line}",
-            self.paint.style("1;34", &format!("{} ›", person.name()))
-        );
-        let receipt = person.types(room, &format!("/treasury {line}")).await?;
-        ensure!(
-            receipt.acked,
-            "`{line}` was not acknowledged: {:?}",
-            receipt.error
-        );
+        self.types(person, room, &line).await?;
         let file = self
             .sandbox
             .wait_for(PATIENCE, |workspace| {

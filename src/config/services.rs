@@ -9,7 +9,6 @@ use super::names::Names;
 use super::root::Root;
 use super::section::Section;
 use super::{docker, kubernetes};
-use crate::command::nearest;
 use crate::domain::series::Metric;
 use crate::domain::service::{MetricsPage, WorkloadKind};
 use crate::domain::{Service, ServiceName, Target};

@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use crate::report;
 
-pub(super) fn verify(file: &Path) -> anyhow::Result<ExitCode> {
+pub(super) fn run(file: &Path) -> anyhow::Result<ExitCode> {
     let bytes = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
     match report::verify_export(&bytes) {
         Ok(verified) => {

@@ -146,66 +146,57 @@ pub fn simulated(stack: &Stack, pages: Option<&str>) -> anyhow::Result<Catalogue
     let mut asked = web_probe::Config::default();
     let mut figures = None;
     if let Some(pages) = pages {
-        let url = url::Url::parse(pages)?;
-        asked.hosts.extend(
-            url.host_str()
-                .zip(url.port())
-                .map(|(host, port)| format!("{host}:{port}")),
-        );
+        asked
+            .hosts
+            .extend(pages.strip_prefix("http://").map(str::to_owned));
         figures = Some(Prometheus::new(prometheus::Config {
             url: format!("{pages}/stack/prometheus"),
             token: None,
             timeout: Duration::from_secs(5),
         }));
         for service in &mut services {
-            let name = service.name.clone();
-            match name.as_str() {
-                "frontend" => {
-                    service.check = vec![
-                        format!("{pages}/stack/site/"),
-                        format!("{pages}/stack/site/assets/app.js"),
-                    ];
-                }
-                "api" => {}
-                _ => continue,
+            let name = service.name.to_string();
+            if name == "frontend" {
+                let site = format!("{pages}/stack/site/");
+                service.check = vec![site.clone(), site + "assets/app.js"];
+            } else if name != "api" {
+                continue;
             }
             service.metrics_page = Some(MetricsPage {
                 url: format!("{pages}/stack/metrics"),
                 counter: Some("treasury_http_requests_total".to_owned()),
                 label: Some("code".to_owned()),
-                only: [("service".to_owned(), name.to_string())].into(),
+                only: [("service".to_owned(), name.clone())].into(),
             });
-            service.metrics = [
-                ("errors", "error_percent"),
-                ("p95", "p95_ms"),
-                ("requests", "requests_per_second"),
-            ]
-            .map(|(metric, series)| {
+            let metric = |(metric, series): (&str, &str)| {
                 let query = format!("treasury:{series}{{service=\"{name}\"}}");
                 (metric.to_owned(), query)
-            })
-            .into();
+            };
+            let errors = ("errors", "error_percent");
+            let requests = ("requests", "requests_per_second");
+            service.metrics = [errors, ("p95", "p95_ms"), requests].map(metric).into();
         }
     }
-    let named = |name: &str| ServiceName::parse(name);
     let database: Arc<dyn Database> = Arc::new(stack.database());
     let cache: Arc<dyn Cache> = Arc::new(stack.cache());
-    Ok(
-        Catalogue::new(services, [(PlatformKey::Simulated, platform)])
-            .with_probes(
-                vec![Named {
-                    name: named("postgres")?,
-                    service: named("postgres")?,
-                    probe: database,
-                }],
-                vec![Named {
-                    name: named("redis")?,
-                    service: named("redis")?,
-                    probe: cache,
-                }],
-            )
-            .with_web(Web::new(asked)?, figures),
-    )
+    let catalogue = Catalogue::new(services, [(PlatformKey::Simulated, platform)])
+        .with_probes(
+            vec![of_service("postgres", database)?],
+            vec![of_service("redis", cache)?],
+        )
+        .with_web(Web::new(asked)?, figures);
+    Ok(catalogue)
+}
+
+/// A probe that is called as its service is.
+fn of_service<P: ?Sized>(name: &str, probe: Arc<P>) -> anyhow::Result<Named<P>> {
+    let name = ServiceName::parse(name)?;
+    let service = name.clone();
+    Ok(Named {
+        name,
+        service,
+        probe,
+    })
 }
 
 /// A running bot.
@@ -218,8 +209,8 @@ pub struct App {
     pub address: SocketAddr,
     shutdown: CancellationToken,
     slack: Arc<Slack>,
-    worker: JoinHandle<()>,
-    post: Option<JoinHandle<()>>,
+    /// What works for the bot, with its name.
+    workers: Vec<(&'static str, JoinHandle<()>)>,
     servers: Vec<JoinHandle<()>>,
 }
 
@@ -295,7 +286,10 @@ impl App {
                 tracing::error!(%error, "the worker ended");
             }
         });
-        let post = smtp.map(|smtp| tokio::spawn(bot.clone().keep_mailing(smtp)));
+        let mut workers = vec![("worker", worker)];
+        if let Some(smtp) = smtp {
+            workers.push(("post", tokio::spawn(bot.clone().keep_mailing(smtp))));
+        }
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "treasury-bot serves");
         Ok(Self {
             bot,
@@ -303,8 +297,7 @@ impl App {
             address,
             shutdown,
             slack,
-            worker,
-            post,
+            workers,
             servers,
         })
     }
@@ -312,13 +305,10 @@ impl App {
     /// Ends everything in order: no new work, work under way to its end, then the store.
     pub async fn stop(self) {
         self.shutdown.cancel();
-        if let Err(error) = self.worker.await {
-            tracing::error!(%error, "the worker ended badly");
-        }
-        if let Some(post) = self.post
-            && let Err(error) = post.await
-        {
-            tracing::error!(%error, "the post ended badly");
+        for (task, handle) in self.workers {
+            if let Err(error) = handle.await {
+                tracing::error!(%error, task, "ended badly");
+            }
         }
         self.slack.ended().await;
         for server in self.servers {

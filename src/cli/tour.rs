@@ -28,10 +28,8 @@ pub(super) async fn play(demo: &Demo) -> anyhow::Result<ExitCode> {
     };
     match tour.incident(demo).await {
         Ok(()) => {
-            println!(
-                "\nThe tour took {:.1} s; every step was as it should be.",
-                started.elapsed().as_secs_f64()
-            );
+            let seconds = started.elapsed().as_secs_f64();
+            println!("\nThe tour took {seconds:.1} s; every step was as it should be.");
             println!("Try it yourself: treasury-bot demo");
             Ok(ExitCode::SUCCESS)
         }
@@ -59,88 +57,60 @@ impl Tour {
         self.ask(&ana, HOME, "stats frontend", "MEMORY").await?;
 
         self.scene("Ana declares an incident; it gets a channel of its own.");
-        let words =
+        let declare =
             "incident declare Frontend runs out of memory --severity SEV2 --service frontend";
-        self.ask(&ana, HOME, words, "INC-1 declared as SEV2")
-            .await?;
+        let declared = "INC-1 declared as SEV2";
+        self.ask(&ana, HOME, declare, declared).await?;
         let room = self.room().await?;
-        self.said(&room, "INC-1: Frontend runs out of memory", |_| true)
-            .await?;
-        self.ask(
-            &ana,
-            &room,
-            "note it's the export job again, heap grows 2 MiB a second",
-            "export job",
-        )
-        .await?;
-        self.ask(&ana, &room, "logs frontend --lines 5", "log line")
-            .await?;
+        let title = "INC-1: Frontend runs out of memory";
+        self.said(&room, title, |_| true).await?;
+        let note = "note it's the export job again, heap grows 2 MiB a second";
+        let logs = "logs frontend --lines 5";
+        self.ask(&ana, &room, note, "export job").await?;
+        self.ask(&ana, &room, logs, "log line").await?;
 
         self.scene("Chloe is no responder: she may look, not act.");
-        self.ask(
-            &chloe,
-            HOME,
-            "restart frontend",
-            "Only a responder may do this",
-        )
-        .await?;
-        ensure!(
-            demo.stack.calls().is_empty(),
-            "something was restarted: {:?}",
-            demo.stack.calls()
-        );
+        let refusal = "Only a responder may do this";
+        self.ask(&chloe, HOME, "restart frontend", refusal).await?;
+        let calls = demo.stack.calls();
+        ensure!(calls.is_empty(), "something was restarted: {calls:?}");
 
         self.scene("A typo does no harm.");
-        self.ask(&ana, &room, "restrat frontend", "did not understand")
-            .await?;
+        let typo = "restrat frontend";
+        self.ask(&ana, &room, typo, "did not understand").await?;
 
         self.scene(
             "Ana restarts the frontend. The bot asks first; the same message then tells all.",
         );
-        let question = self
-            .ask(
-                &ana,
-                &room,
-                "restart frontend --reason 'memory leak'",
-                "Restart frontend?",
-            )
-            .await?;
+        let restart = "restart frontend --reason 'memory leak'";
+        let question = self.ask(&ana, &room, restart, "Restart frontend?").await?;
         self.press(&ana, &room, &question, "Restart frontend")
             .await?;
-        let told = self
+        let restarted = self
             .said(&room, "frontend restarted in", |one| one.ts == question.ts)
             .await?;
+        let shown = restarted.shown();
         ensure!(
-            told.shown().contains("healthy 2/2"),
+            shown.contains("healthy 2/2"),
             "before and after are missing"
         );
+        let calls = demo.stack.calls();
         ensure!(
-            demo.stack.calls() == ["restart frontend"],
-            "the stack saw {:?}, not one restart",
-            demo.stack.calls()
+            calls == ["restart frontend"],
+            "the stack saw {calls:?}, not one restart"
         );
 
         self.scene("It is better. Resolve, and export the timeline for the review.");
         demo.stack.take_out(Fault::MemoryLeak);
-        self.ask(
-            &ana,
-            &room,
-            "mitigate restart freed the memory",
-            "is mitigated",
-        )
-        .await?;
-        self.ask(
-            &ana,
-            &room,
-            "resolve the export job streams now",
-            "is resolved",
-        )
-        .await?;
+        let mitigate = "mitigate restart freed the memory";
+        let resolve = "resolve the export job streams now";
+        self.ask(&ana, &room, mitigate, "is mitigated").await?;
+        self.ask(&ana, &room, resolve, "is resolved").await?;
         let json = self.export(&ana, &room, "json").await?;
         let verified = report::verify_export(json.as_bytes()).context("the export")?;
         let markdown = self.export(&ana, &room, "md").await?;
         for word in [
-            "Frontend runs out of memory",
+            "runs out of memory",
             "export job",
             "restarting frontend",
             "memory leak",
@@ -151,10 +121,8 @@ impl Tour {
             );
         }
         println!("\n{markdown}");
-        println!(
-            "Verified offline: {} entries, head {}",
-            verified.entries, verified.head
-        );
+        let (entries, head) = (verified.entries, verified.head);
+        println!("Verified offline: {entries} entries, head {head}");
         Ok(())
     }
 
@@ -217,11 +185,8 @@ impl Tour {
             self.paint.style("1;34", &format!("{} ›", person.name()))
         );
         let receipt = person.clicks(channel, &message.ts, label).await?;
-        ensure!(
-            receipt.acked,
-            "the press was not acknowledged: {:?}",
-            receipt.error
-        );
+        let error = receipt.error;
+        ensure!(receipt.acked, "the press was not acknowledged: {error:?}");
         Ok(())
     }
 

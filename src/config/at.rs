@@ -45,11 +45,14 @@ impl At<'_> {
         good.then(|| self.value.to_owned())
     }
 
-    /// What the text stands for; reported if it can't be read.
-    pub(super) fn parsed<T, E: Display>(&self, parsed: Result<T, E>) -> Option<T> {
-        parsed
-            .map_err(|error| self.error(format!("`{}`: {error}", self.what), ""))
-            .ok()
+    /// What was made of the text; the error is reported as it is.
+    pub(super) fn ok<T, E: Display>(&self, made: Result<T, E>) -> Option<T> {
+        made.map_err(|error| self.error(error.to_string(), "")).ok()
+    }
+
+    /// What was made of the text; the error is reported behind the key.
+    pub(super) fn parsed<T, E: Display>(&self, made: Result<T, E>) -> Option<T> {
+        self.ok(made.map_err(|error| format!("`{}`: {error}", self.what)))
     }
 
     /// The value of one of these words; refused if it is none.

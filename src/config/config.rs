@@ -117,7 +117,6 @@ impl Config {
                     message: format!("can't read the configuration: {why}"),
                     hint: None,
                 }],
-                warnings: Vec::new(),
             }),
         }
     }
@@ -142,7 +141,7 @@ impl Config {
         let (problems, warnings) = source.finish();
         match config {
             Some(config) if problems.is_empty() => Ok(Self { warnings, ..config }),
-            _ => Err(ConfigErrors { problems, warnings }),
+            _ => Err(ConfigErrors { problems }),
         }
     }
 

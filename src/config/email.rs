@@ -70,9 +70,7 @@ pub(super) fn email(
                  `allow_plain = true`",
             )
         };
-        section
-            .source
-            .error(section.written("security"), message, hint);
+        section.error_at("security", message, hint);
     }
     let settings = MailSettings {
         people,

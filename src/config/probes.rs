@@ -35,68 +35,73 @@ pub struct Probed<C> {
     pub config: C,
 }
 
+/// What databases and caches have in common.
+struct Server {
+    name: String,
+    url: Url,
+    password: Option<SecretString>,
+    timeout: Duration,
+}
+
+/// What differs in their addresses: the schemes, and an example.
+struct Address {
+    schemes: [&'static str; 2],
+    example: &'static str,
+}
+
+const POSTGRES: Address = Address {
+    schemes: ["postgres", "postgresql"],
+    example: "postgres://treasury_bot@127.0.0.1:5432/treasury",
+};
+const REDIS: Address = Address {
+    schemes: ["redis", "rediss"],
+    example: "redis://127.0.0.1:6379/0",
+};
+
 /// All databases, in the file's order. The password is put into the URL.
 pub(super) fn databases(root: &Root<'_>, services: &[Service]) -> Vec<Probed<postgres::Config>> {
-    let example = "postgres://treasury_bot@127.0.0.1:5432/treasury";
-    let schemes = ["postgres", "postgresql"];
-    all(
-        root,
-        DATABASE,
-        &schemes,
-        example,
-        services,
-        |_, name, mut url, password, timeout| {
-            if let Some(password) = password {
-                // Only a URL without a host refuses one, and that was reported.
-                let _ = url.set_password(Some(password.expose_secret()));
-            }
-            let url = SecretString::from(String::from(url));
-            postgres::Config { name, url, timeout }
-        },
-    )
+    probed(root, DATABASE, &POSTGRES, services, |_, mut server| {
+        if let Some(password) = server.password {
+            // Only a URL without a host refuses one, and that was reported.
+            let _ = server.url.set_password(Some(password.expose_secret()));
+        }
+        postgres::Config {
+            name: server.name,
+            url: SecretString::from(String::from(server.url)),
+            timeout: server.timeout,
+        }
+    })
 }
 
 /// All caches, in the file's order.
 pub(super) fn caches(root: &Root<'_>, services: &[Service]) -> Vec<Probed<redis::Config>> {
-    let example = "redis://127.0.0.1:6379/0";
-    let schemes = ["redis", "rediss"];
-    all(
-        root,
-        CACHE,
-        &schemes,
-        example,
-        services,
-        |section, name, url, password, timeout| redis::Config {
-            name,
-            url: url.into(),
-            password,
+    probed(root, CACHE, &REDIS, services, |section, server| {
+        redis::Config {
+            name: server.name,
+            url: server.url.into(),
+            password: server.password,
             sentinel_master: section.string("sentinel_master"),
-            timeout,
-        },
-    )
+            timeout: server.timeout,
+        }
+    })
 }
 
-/// What databases and caches have in common; `config` makes the rest of it.
-fn all<C>(
+fn probed<C>(
     root: &Root<'_>,
     kind: Kind,
-    schemes: &[&str],
-    example: &str,
+    address: &Address,
     services: &[Service],
-    config: impl Fn(&Section<'_>, String, Url, Option<SecretString>, Duration) -> C,
+    config: impl Fn(&Section<'_>, Server) -> C,
 ) -> Vec<Probed<C>> {
     let is_alone = root.count(kind) == 1;
     let mut names = Names::default();
     root.list(kind, |section| {
-        let written = section.text("name");
         let service = section.text("service");
         let service = service.and_then(|text| known_service(&text, services));
+        let written = section.text("name");
         let name = match &written {
-            Some(text) => ServiceName::parse(text.value)
-                .map_err(|error| {
-                    text.error(error.to_string().replace("service name", "name"), "");
-                })
-                .ok(),
+            Some(text) => text.ok(ServiceName::parse(text.value)
+                .map_err(|error| error.to_string().replace("service name", "name"))),
             None => service
                 .clone()
                 .or_else(|| ServiceName::parse(kind.name).ok()),
@@ -107,13 +112,20 @@ fn all<C>(
             names.first(section, name.as_str(), at.unwrap_or_default(), more);
         }
         let message = format!("a {} without a `url`", kind.name);
-        let url = section.required("url", message, format!("such as `url = \"{example}\"`"));
-        let url = url.and_then(|text| address(&text, schemes, example, section));
+        let hint = format!("such as `url = \"{}\"`", address.example);
+        let url = section.required("url", message, hint);
+        let url = url.and_then(|text| server_url(&text, address, section));
         let password = password(section, name.as_ref(), is_alone);
         let timeout = section.timeout(Duration::from_secs(5));
         let name = name?;
+        let server = Server {
+            name: name.to_string(),
+            url: url?,
+            password,
+            timeout,
+        };
         Some(Probed {
-            config: config(section, name.to_string(), url?, password, timeout),
+            config: config(section, server),
             service: service.unwrap_or_else(|| name.clone()),
             name,
         })
@@ -121,20 +133,18 @@ fn all<C>(
 }
 
 /// The address, without a password. Nothing of it is repeated: it might hold one all the same.
-fn address(text: &At<'_>, schemes: &[&str], example: &str, section: &Section<'_>) -> Option<Url> {
+fn server_url(text: &At<'_>, address: &Address, section: &Section<'_>) -> Option<Url> {
     let what = &text.what;
-    let mut hint = format!("such as `{example}`");
+    let mut hint = format!("such as `{}`", address.example);
     let message = match Url::parse(text.value) {
         Err(error) => format!("`{what}` is not a URL: {error}"),
-        Ok(url) if !schemes.contains(&url.scheme()) => {
-            let schemes: Vec<String> = schemes.iter().map(|one| format!("{one}://")).collect();
-            format!("`{what}` must begin with {}", schemes.join(" or "))
+        Ok(url) if !address.schemes.contains(&url.scheme()) => {
+            let [one, other] = address.schemes;
+            format!("`{what}` must begin with {one}:// or {other}://")
         }
         Ok(url) if holds_password(&url) => {
-            hint = format!(
-                "put it in {} or password_file",
-                section.variable("password")
-            );
+            let variable = section.variable("password");
+            hint = format!("put it in {variable} or password_file");
             format!("`{what}` holds a password, which doesn't belong in this file")
         }
         Ok(url) if url.host_str().is_none_or(str::is_empty) => format!("`{what}` names no host"),

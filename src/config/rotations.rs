@@ -85,8 +85,7 @@ fn rotation<'a>(section: &Section<'a>, services: &[Service]) -> Option<Read<'a>>
     let substitutes = people(&section.texts("holiday_members").unwrap_or_default());
     if substitutes.is_empty() && !holidays.is_empty() {
         let hint = "add `holiday_members`: they take the holidays in turn";
-        let at = section.written("holidays");
-        section.source.error(at, "nobody takes the holidays", hint);
+        section.error_at("holidays", "nobody takes the holidays", hint);
     }
     let lacks = |what: &str, example: &str| {
         let message = format!("a rotation needs {what}");

@@ -51,50 +51,53 @@ impl<'a> Section<'a> {
         self.source.error(self.span.clone(), message, hint);
     }
 
+    /// Reports this at a key.
+    pub(super) fn error_at(&self, key: &str, message: impl AsRef<str>, hint: impl AsRef<str>) {
+        self.source.error(self.written(key), message, hint);
+    }
+
     /// The bytes of a key, if it is there, whatever its value.
     pub(super) fn written(&self, key: &str) -> Option<Range<usize>> {
         let (found, _) = self.table?.get_key_value(key)?;
         Some(found.span())
     }
 
-    fn raw(&self, key: &str) -> Option<At<'a, &'a DeValue<'a>>> {
-        let (found, value) = self.table?.get_key_value(key)?;
-        Some(At {
-            value: value.get_ref(),
-            span: place(&found.span(), value),
-            what: format!("{}.{key}", self.kind.name),
-            source: self.source,
-        })
-    }
-
+    /// A key's value as `get` has it; otherwise it is reported what it `must` be.
     fn typed<T>(
         &self,
         key: &str,
-        kind: &str,
+        must: &str,
         get: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
     ) -> Option<At<'a, T>> {
-        let At {
-            value,
-            span,
-            what,
-            source,
-        } = self.raw(key)?;
-        let Some(value) = get(value) else {
-            let message = format!("`{what}` must be {kind}, not {}", kind_of(value));
-            source.error(span, message, "");
-            return None;
-        };
+        let (found, value) = self.table?.get_key_value(key)?;
+        let what = format!("{}.{key}", self.kind.name);
+        self.converted(value, &found.span(), what, must, get)
+    }
+
+    fn converted<T>(
+        &self,
+        value: &'a Spanned<DeValue<'a>>,
+        key: &Range<usize>,
+        what: String,
+        must: &str,
+        get: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
+    ) -> Option<At<'a, T>> {
+        let found = get(value.get_ref());
+        if found.is_none() {
+            let message = format!("`{what}` {must}, not {}", kind_of(value.get_ref()));
+            self.source.error(place(key, value), message, "");
+        }
         Some(At {
-            value,
-            span,
+            value: found?,
+            span: place(key, value),
             what,
-            source,
+            source: self.source,
         })
     }
 
     /// A text.
     pub(super) fn text(&self, key: &str) -> Option<At<'a>> {
-        self.typed(key, "a string", DeValue::as_str)
+        self.typed(key, "must be a string", DeValue::as_str)
     }
 
     /// A text, however it is.
@@ -117,13 +120,13 @@ impl<'a> Section<'a> {
 
     /// `true` or `false`.
     pub(super) fn boolean(&self, key: &str) -> Option<bool> {
-        self.typed(key, "`true` or `false`", DeValue::as_bool)
+        self.typed(key, "must be `true` or `false`", DeValue::as_bool)
             .map(|at| at.value)
     }
 
     /// A whole number from `least` to `most`.
     pub(super) fn number(&self, key: &str, least: u32, most: u32) -> Option<u32> {
-        let whole = self.typed(key, "a whole number", DeValue::as_integer)?;
+        let whole = self.typed(key, "must be a whole number", DeValue::as_integer)?;
         let number = u32::from_str_radix(whole.value.as_str(), whole.value.radix()).ok();
         let number = number.filter(|number| (least..=most).contains(number));
         if number.is_none() {
@@ -136,9 +139,7 @@ impl<'a> Section<'a> {
     /// A duration such as `5m`.
     pub(super) fn duration(&self, key: &str) -> Option<Duration> {
         let text = self.text(key)?;
-        duration::parse(text.value)
-            .map_err(|error| text.error(error.to_string(), ""))
-            .ok()
+        text.ok(duration::parse(text.value))
     }
 
     /// A duration, or this one where there is none.
@@ -151,7 +152,7 @@ impl<'a> Section<'a> {
         let timeout = self.duration_or("timeout", default);
         if timeout > Duration::from_secs(30) {
             let message = format!("`{}.timeout` must be from 1s to 30s", self.kind.name);
-            self.source.error(self.written("timeout"), message, "");
+            self.error_at("timeout", message, "");
         }
         timeout
     }
@@ -163,20 +164,10 @@ impl<'a> Section<'a> {
 
     /// A list of texts; entries of another type are reported and left out.
     pub(super) fn texts(&self, key: &str) -> Option<Vec<At<'a>>> {
-        let list = self.typed(key, "a list of strings", DeValue::as_array)?;
+        let list = self.typed(key, "must be a list of strings", DeValue::as_array)?;
+        let must = "must list strings";
         let texts = list.value.iter().filter_map(|entry| {
-            let text = At {
-                value: entry.get_ref().as_str().unwrap_or_default(),
-                span: entry.span(),
-                what: list.what.clone(),
-                source: self.source,
-            };
-            if !entry.get_ref().is_str() {
-                let kind = kind_of(entry.get_ref());
-                text.error(format!("`{}` must list strings, not {kind}", text.what), "");
-                return None;
-            }
-            Some(text)
+            self.converted(entry, &list.span, list.what.clone(), must, DeValue::as_str)
         });
         Some(texts.collect())
     }
@@ -208,27 +199,16 @@ impl<'a> Section<'a> {
             DeValue::Array(list) => list.iter().collect(),
             _ => vec![value],
         };
-        let texts = several.into_iter().filter_map(|one| {
-            let (value, span) = (one.get_ref(), place(key, one));
-            let Some(text) = value.as_str() else {
-                let kind = kind_of(value);
-                let message = format!("`{what}` must be a string or a list of strings, not {kind}");
-                self.source.error(span, message, "");
-                return None;
-            };
-            Some(At {
-                value: text,
-                span,
-                what: what.clone(),
-                source: self.source,
-            })
-        });
-        texts.collect()
+        let must = "must be a string or a list of strings";
+        let texts = several.into_iter();
+        texts
+            .filter_map(|one| self.converted(one, key, what.clone(), must, DeValue::as_str))
+            .collect()
     }
 
     /// A table within this one, such as `scale = { min = 1 }`.
     pub(super) fn table<T>(&self, kind: Kind, read: impl FnOnce(&Section<'a>) -> T) -> T {
-        let table = self.typed(kind.name, "a table", DeValue::as_table);
+        let table = self.typed(kind.name, "must be a table", DeValue::as_table);
         self.within(kind, table, read)
     }
 
@@ -238,13 +218,14 @@ impl<'a> Section<'a> {
         kind: Kind,
         read: impl FnOnce(Option<At<'a>>, &Section<'a>) -> T,
     ) -> T {
-        let written = self.raw(kind.name);
-        if written.is_some_and(|at| at.value.is_str()) {
-            let text = self.text(kind.name);
-            return self.within(kind, None, |none| read(text, none));
-        }
-        let table = self.typed(kind.name, "a string or a table", DeValue::as_table);
-        self.within(kind, table, |table| read(None, table))
+        let value = self.table.and_then(|table| table.get(kind.name));
+        let is_text = value.is_some_and(|value| value.get_ref().is_str());
+        let text = is_text.then(|| self.text(kind.name)).flatten();
+        let must = "must be a string or a table";
+        let table = (!is_text)
+            .then(|| self.typed(kind.name, must, DeValue::as_table))
+            .flatten();
+        self.within(kind, table, |table| read(text, table))
     }
 
     fn within<T>(
@@ -259,7 +240,7 @@ impl<'a> Section<'a> {
 
     /// A table within this one whose keys are free to choose.
     pub(super) fn free_table(&self, key: &str) -> Option<&'a DeTable<'a>> {
-        self.typed(key, "a table", DeValue::as_table)
+        self.typed(key, "must be a table", DeValue::as_table)
             .map(|at| at.value)
     }
 

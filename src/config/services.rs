@@ -85,14 +85,14 @@ pub(super) fn services(root: &Root<'_>, known: &Installations<'_>) -> Vec<Servic
         }
         Some(service)
     });
+    let all = || services.iter().map(|service| service.name.as_str());
     for service in &services {
-        for below in &service.depends_on {
-            let mut all = services.iter().map(|other| other.name.as_str());
-            if !all.clone().any(|name| name == below.as_str()) {
-                let hint = did_you_mean(below.as_str(), &mut all, "");
+        for below in service.depends_on.iter().map(ServiceName::as_str) {
+            if !all().any(|name| name == below) {
                 let name = &service.name;
                 let message = format!("`{name}` depends on `{below}`, which is no service");
-                root.source.error(None, message, hint);
+                root.source
+                    .error(None, message, did_you_mean(below, all(), ""));
             }
         }
     }
@@ -120,17 +120,15 @@ fn service(
         _ => None,
     };
     let (min_replicas, max_replicas) = section.table(SCALE, |scale| replicas(scale, single));
-    let health_url = section.text("health").and_then(|text| {
-        text.http()?;
-        Some(text.value.to_owned())
-    });
+    let health_url = section.text("health").filter(|text| text.http().is_some());
+    let health_url = health_url.map(|text| text.value.to_owned());
     let check = match section.texts("check") {
         // What is not listed: the health address.
         None => health_url.clone().into_iter().collect(),
         Some(listed) => {
             if listed.len() > MOST_LISTED {
                 let message = format!("`service.check` lists more than {MOST_LISTED} addresses");
-                section.source.error(section.written("check"), message, "");
+                section.error_at("check", message, "");
             }
             listed
                 .iter()
@@ -161,9 +159,7 @@ fn service(
 }
 
 fn service_name(text: &At<'_>) -> Option<ServiceName> {
-    ServiceName::parse(text.value)
-        .map_err(|error| text.error(error.to_string(), ""))
-        .ok()
+    text.ok(ServiceName::parse(text.value))
 }
 
 /// Names for `graph`, and what Prometheus is asked for each.
@@ -192,9 +188,7 @@ fn metrics(section: &Section<'_>) -> BTreeMap<String, String> {
     }
     if metrics.len() > MOST_LISTED {
         let message = format!("`service.metrics` names more than {MOST_LISTED}");
-        section
-            .source
-            .error(section.written("metrics"), message, "");
+        section.error_at("metrics", message, "");
     }
     metrics
 }
@@ -220,10 +214,7 @@ fn metrics_page(
     let url = written.or_else(|| table.text("url"));
     if url.is_none() && table.span.is_some() {
         let hint = "such as `metrics_page = \"http://127.0.0.1:8080/metrics\"`";
-        let at = section.written("metrics_page");
-        section
-            .source
-            .error(at, "`metrics_page` without a `url`", hint);
+        section.error_at("metrics_page", "`metrics_page` without a `url`", hint);
     }
     let mut url = url?;
     url.what = "service.metrics_page".to_owned();

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::bot::{Bot, Catalogue, Library, Named, Settings};
+use crate::bot::{self, Bot, Catalogue, Library, Named, Settings};
 use crate::config::{Config, Probed};
 use crate::domain::ServiceName;
 use crate::domain::service::{MetricsPage, PlatformKey};
@@ -245,7 +245,11 @@ impl App {
             plan.slack,
             Arc::new(move |request| {
                 let bot = accepting.clone();
-                async move { bot.accept(request).await.map_err(|error| error.to_string()) }.boxed()
+                async move {
+                    let accepted = bot::accept(&bot, request).await;
+                    accepted.map_err(|error| error.to_string())
+                }
+                .boxed()
             }),
             store.clone(),
             shutdown.clone(),
@@ -282,13 +286,13 @@ impl App {
         servers.push(tokio::spawn(web::serve(listener, router, shutdown.clone())));
         let working = bot.clone();
         let worker = tokio::spawn(async move {
-            if let Err(error) = working.run().await {
+            if let Err(error) = bot::run(&working).await {
                 tracing::error!(%error, "the worker ended");
             }
         });
         let mut workers = vec![("worker", worker)];
         if let Some(smtp) = smtp {
-            workers.push(("post", tokio::spawn(bot.clone().keep_mailing(smtp))));
+            workers.push(("post", tokio::spawn(bot::keep_mailing(bot.clone(), smtp))));
         }
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "treasury-bot serves");
         Ok(Self {

@@ -11,7 +11,7 @@ use clap::Args;
 use super::config_file::ConfigFile;
 use super::messages;
 use super::terminal::{Paint, start_log};
-use crate::bot::{Bot, answer_key};
+use crate::bot::{self, Bot, answer_key};
 use crate::command::words::quote;
 use crate::domain::{
     Audience, Content, Door, Message, Outgoing, Part, Person, Place, Reply, Request, Tone,
@@ -44,7 +44,7 @@ impl Options {
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     start_log("warn", false);
     let (bot, store) = options.file.visit().await?;
-    bot.start_visit().await?;
+    bot::start_visit(&bot).await?;
     // One argument is a sentence as typed; several are words, kept together as the shell had them.
     let text = match &options.text[..] {
         [sentence] => sentence.clone(),
@@ -55,8 +55,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     };
     let mut seen = None;
     let mut code = converse(&bot, &store, text, options.yes, &mut seen).await;
-    bot.runs_over().await;
-    bot.end_visit().await?;
+    bot::runs_over(&bot).await;
+    bot::end_visit(&bot).await?;
     // What was restarted may have fallen again while it was watched.
     if let Some((watched, shown)) = seen
         && let Some((outgoing, version)) = store.outbox_read(&watched).await?
@@ -128,15 +128,15 @@ async fn converse(
 
 async fn say(bot: &Bot, login: &str, text: String) -> anyhow::Result<String> {
     let key = format!("terminal:{:032x}", rand::random::<u128>());
-    bot.visit(Request {
+    let request = Request {
         key: key.clone(),
         door: Door::Terminal,
         person: Person::terminal(login),
         place: Place::terminal(),
         text,
         reply: Reply::default(),
-    })
-    .await?;
+    };
+    bot::visit(bot, request).await?;
     Ok(key)
 }
 

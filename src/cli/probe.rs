@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::config_file::{ConfigFile, Refused};
 use super::terminal::{put, start_log};
-use crate::bot::{Fault, registry};
+use crate::bot::{self, Fault, registry};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -40,7 +40,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         params.insert(key.to_owned(), value);
     }
     let (bot, store) = options.file.visit().await?;
-    let asked = bot.probe(&name, Value::Object(params)).await;
+    let asked = bot::ask_probe(&bot, &name, Value::Object(params)).await;
     store.close().await;
     let value = asked.map_err(|fault| match fault {
         Fault::Refusal(refusal) => {

@@ -46,13 +46,8 @@ async fn show(
             );
         }
         for one in all {
-            println!(
-                "{:>6}  {}  {}  {} pieces",
-                one.action,
-                one.at.strftime("%F %T UTC"),
-                one.service,
-                one.pieces
-            );
+            let (action, at) = (one.action, one.at.strftime("%F %T UTC"));
+            println!("{action:>6}  {at}  {}  {} pieces", one.service, one.pieces);
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -74,12 +69,8 @@ async fn show(
                 piece.sha256
             );
         }
-        println!(
-            "{}  {}  {} bytes",
-            piece.sha256,
-            piece.name,
-            piece.text.len()
-        );
+        let (sha256, bytes) = (&piece.sha256, piece.text.len());
+        println!("{sha256}  {}  {bytes} bytes", piece.name);
         if let Some(folder) = &out {
             // The name came from a platform: only its last part may name a file.
             let name = PathBuf::from(&piece.name);

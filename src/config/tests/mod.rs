@@ -112,10 +112,8 @@ fn an_empty_file_gives_the_defaults() {
     );
 }
 
-#[test]
-fn every_key_is_read() {
-    let config = good(
-        r#"
+/// Every key of the first sections, and services.
+const EVERY_KEY: &str = r#"
 [slack]
 mode = "http"
 command = "/tms"
@@ -157,8 +155,11 @@ compose_service = "api"
 name = "db"
 container = "treasury-db"
 scale.max = 1
-"#,
-    );
+"#;
+
+#[test]
+fn every_key_is_read() {
+    let config = good(EVERY_KEY);
     assert_eq!(config.slack.mode, Mode::Http);
     assert_eq!(config.slack.command, "/tms");
     assert_eq!(config.slack.channel, "C0123");
@@ -187,6 +188,12 @@ scale.max = 1
     assert_eq!(config.settings.patience.stop, Duration::from_secs(60));
     assert_eq!(config.log.level, "warn,treasury_bot=debug");
     assert!(config.log.json);
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn every_service_is_read() {
+    let config = good(EVERY_KEY);
     let [frontend, api, db] = config.services.as_slice() else {
         panic!("{:?}", config.services)
     };

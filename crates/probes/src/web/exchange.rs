@@ -9,8 +9,8 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use super::headers::told;
@@ -46,7 +46,8 @@ where
         .await?
         .map_err(|error| broken(&error))?;
     // Drives the connection; its error is told to the request as well. Ends with this function.
-    let _driver = AbortOnDropHandle::new(tokio::spawn(connection));
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
     let request = request(url)?;
     let sent = Instant::now();
     let answer = within(Step::Head, way, sender.send_request(request)).await;

@@ -67,7 +67,7 @@ fn sound(world: &World, starts: &mut BTreeMap<String, (u64, Timestamp)>) {
     assert_eq!(world.of(Role::Postgres).count(), 1);
     assert!(world.load().connections <= MAX_CONNECTIONS);
     assert!(world.journal.events.len() <= MAX_EVENTS);
-    let sessions = &world.asked.backends.list;
+    let sessions = &world.diagnostics.backends.list;
     let clients = sessions.iter().filter(|one| one.seat.is_client()).count();
     assert_eq!(clients as u32, world.load().connections, "one each");
     let oldest_first = |pair: &[_]| pair_rises(&pair[0], &pair[1]);

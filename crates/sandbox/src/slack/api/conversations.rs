@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use super::history::readable;
-use super::request::Page;
-use super::{ApiError, Args, Outcome};
+use super::request::{ApiError, Args, Outcome, Page};
 use crate::slack::shapes;
 use crate::slack::workspace::{Channel, ChannelKind, Message, Workspace};
 

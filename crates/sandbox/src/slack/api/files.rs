@@ -5,7 +5,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{ApiError, Args, Outcome, chat};
+use super::chat;
+use super::request::{ApiError, Args, Outcome};
 use crate::slack::sandbox::Sandbox;
 use crate::slack::shapes;
 use crate::slack::workspace::{FILES_TOTAL, File, Message, UploadState, Workspace, unix_seconds};

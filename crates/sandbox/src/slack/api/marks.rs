@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::chat::public;
 use super::history::readable;
-use super::{Args, Outcome};
+use super::request::{ApiError, Args, Outcome};
 use crate::slack::shapes;
 use crate::slack::workspace::{Message, Pin, Reaction, Workspace, unix_seconds};
 
@@ -12,7 +12,7 @@ const PINS: usize = 100;
 const BOOKMARKS: usize = 100;
 
 /// The channel and message that are meant, as ids.
-fn item(world: &Workspace, args: &Args) -> Result<(String, String), super::ApiError> {
+fn item(world: &Workspace, args: &Args) -> Result<(String, String), ApiError> {
     let channel = readable(world, args)?;
     let ts = args.text("timestamp").ok_or("no_item_specified")?;
     public(world, &channel.id, &ts)?;
@@ -88,7 +88,7 @@ pub(crate) fn react(message: &mut Message, name: &str, user: &str) -> bool {
     new
 }
 
-fn emoji(args: &Args) -> Result<String, super::ApiError> {
+fn emoji(args: &Args) -> Result<String, ApiError> {
     let name = args.text("name").ok_or("invalid_name")?;
     let name = name.trim_matches(':').to_string();
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-_:'".contains(c);

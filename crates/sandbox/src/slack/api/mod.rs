@@ -5,11 +5,11 @@ mod chat;
 mod conversations;
 mod files;
 mod history;
-pub(crate) mod marks;
-pub(crate) mod modals;
+pub(super) mod marks;
+pub(super) mod modals;
 mod people;
 mod request;
-pub(crate) mod respond;
+pub(super) mod respond;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -18,13 +18,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use serde_json::{Value, json};
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
-pub(crate) use request::{ApiError, Args};
+use request::{ApiError, Args, Outcome};
 
-use super::faults::Fault;
-use super::sandbox::{ApiCall, Sandbox};
+use super::plan::Fault;
+use super::sandbox::Sandbox;
 use super::socket;
 use super::wire::Wire;
 use super::workspace::{FILES_TOTAL, Workspace};
@@ -51,8 +50,6 @@ pub(crate) fn router(sandbox: &Sandbox) -> Router {
 /// Larger bodies are not kept in the record of calls.
 const RECORDED: usize = 128 * 1024;
 
-type Outcome = Result<Value, ApiError>;
-
 async fn call(
     State(sandbox): State<Sandbox>,
     ConnectInfo(wire): ConnectInfo<Wire>,
@@ -68,19 +65,8 @@ async fn call(
         Ok(args) => args.without_token(),
         Err(_) => Value::Null,
     };
-    let record = |answer: &Value, status: u16| {
-        let at = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_millis() as i64);
-        let (method, body, answer) = (method.clone(), given.clone(), answer.clone());
-        sandbox.record(ApiCall {
-            at,
-            method,
-            body,
-            answer,
-            status,
-        });
-        sandbox.touch();
+    let record = |answer: &Value, status| {
+        sandbox.record(&method, given.clone(), answer.clone(), status);
     };
     match &fault {
         Some(Fault::RateLimited { retry_after_s }) => {
@@ -212,7 +198,7 @@ fn connections_open(world: &mut Workspace) -> Value {
     if world.tickets.len() >= TICKETS {
         world.tickets.clear();
     }
-    let ticket = super::delivery::uuid();
+    let ticket = super::workspace::uuid();
     let host = world.base_url.trim_start_matches("http://");
     let url = format!(
         "ws://{host}/link/?ticket={ticket}&app_id={}",
@@ -258,17 +244,8 @@ async fn respond_to(
         Ok(()) => (StatusCode::OK, json!({"ok": true})),
         Err((status, error)) => (status, error.answer()),
     };
-    let at = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_millis() as i64);
-    sandbox.record(ApiCall {
-        at,
-        method: "response_url".to_string(),
-        body: given.unwrap_or_default(),
-        answer: answer.clone(),
-        status: status.as_u16(),
-    });
-    sandbox.touch();
+    let given = given.unwrap_or_default();
+    sandbox.record("response_url", given, answer.clone(), status.as_u16());
     if fault == Some(Fault::DropAfterAccept) {
         wire.cut();
     }

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::request::Page;
-use super::{Args, Outcome};
+use super::request::{Args, Outcome, Page};
 use crate::slack::shapes;
 use crate::slack::workspace::{SLACKBOT, Workspace};
 

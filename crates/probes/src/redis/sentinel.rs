@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::ask::Ask;
+use super::address::Address;
+use super::ask::{SENTINEL_MASTERS, SENTINELS};
+use super::connect::Redis;
 use super::parse::clean;
-use super::{Address, Redis};
 use crate::cache::{CacheSummary, Node};
 use crate::{ProbeError, ProbeErrorKind as Kind};
 
@@ -48,7 +49,7 @@ async fn told(
     asked: &Address,
     name: &str,
 ) -> Result<(Fields, Vec<Fields>), ProbeError> {
-    let masters: Vec<Fields> = redis.ask(asked, &Ask::SentinelMasters).await?;
+    let masters: Vec<Fields> = redis.ask(asked, &SENTINEL_MASTERS.alone()).await?;
     let master = masters
         .into_iter()
         .find(|master| master.get("name").is_some_and(|one| one == name))
@@ -59,7 +60,7 @@ async fn told(
                 "ask again",
             )
         })?;
-    Ok((master, redis.ask(asked, &Ask::Sentinels(name)).await?))
+    Ok((master, redis.ask(asked, &SENTINELS.with(name)).await?))
 }
 
 /// A failover needs the quorum to agree that the master is down, and most Sentinels to elect the

@@ -3,9 +3,10 @@
 use ::redis::Value;
 use jiff::Timestamp;
 
-use super::ask::Ask;
+use super::address::Address;
+use super::ask::SLOWLOG;
+use super::connect::Redis;
 use super::parse::clean;
-use super::{Address, Redis};
 use crate::ProbeError;
 use crate::cache::{SlowCommand, SlowLog};
 
@@ -15,48 +16,16 @@ const ASKED: u32 = 128;
 const SHOWN: usize = 20;
 
 /// Commands whose first argument is no key: nothing of them is told but their name.
-const NO_KEY: [&str; 31] = [
-    "ACL",
-    "AUTH",
-    "CLIENT",
-    "CONFIG",
-    "DEBUG",
-    "ECHO",
-    "EVAL",
-    "EVALSHA",
-    "EVALSHA_RO",
-    "EVAL_RO",
-    "FCALL",
-    "FCALL_RO",
-    "FUNCTION",
-    "HELLO",
-    "MIGRATE",
-    "MODULE",
-    "PING",
-    "PSUBSCRIBE",
-    "PSYNC",
-    "PUBLISH",
-    "PUNSUBSCRIBE",
-    "REPLCONF",
-    "REPLICAOF",
-    "SCRIPT",
-    "SENTINEL",
-    "SLAVEOF",
-    "SPUBLISH",
-    "SSUBSCRIBE",
-    "SUBSCRIBE",
-    "SUNSUBSCRIBE",
-    "UNSUBSCRIBE",
-];
+const NO_KEY: &str = "ACL AUTH CLIENT CONFIG DEBUG ECHO EVAL EVALSHA EVALSHA_RO EVAL_RO FCALL FCALL_RO \
+                      FUNCTION HELLO MIGRATE MODULE PING PSUBSCRIBE PSYNC PUBLISH PUNSUBSCRIBE REPLCONF \
+                      REPLICAOF SCRIPT SENTINEL SLAVEOF SPUBLISH SSUBSCRIBE SUBSCRIBE SUNSUBSCRIBE UNSUBSCRIBE";
 
 pub(super) async fn slowlog(redis: &Redis) -> Result<SlowLog, ProbeError> {
     let servers = redis.servers().await?;
     let round = redis.round(&servers, |at| slowlog_at(redis, at)).await?;
     let mut log = SlowLog {
-        threshold_us: None,
-        threshold_known: false,
-        entries: Vec::new(),
         missing: round.missing,
+        ..SlowLog::default()
     };
     for (threshold, entries) in round.told {
         if let Some(us) = threshold {
@@ -78,7 +47,7 @@ async fn slowlog_at(
     at: Address,
 ) -> Result<(Option<i64>, Vec<SlowCommand>), ProbeError> {
     let threshold = redis.setting(&at, "slowlog-log-slower-than").await?;
-    let rows: Vec<Value> = redis.ask(&at, &Ask::Slowlog(ASKED)).await?;
+    let rows: Vec<Value> = redis.ask(&at, &SLOWLOG.with(ASKED)).await?;
     let entries = rows.iter().filter_map(slow_command).collect();
     Ok((threshold.and_then(|us| us.parse().ok()), entries))
 }
@@ -120,7 +89,7 @@ fn told(words: &[&[u8]]) -> String {
     let rest = words.len().saturating_sub(2);
     match words.get(1) {
         None => name,
-        Some(_) if NO_KEY.contains(&name.as_str()) => format!("{name} +{}", rest + 1),
+        Some(_) if NO_KEY.split(' ').any(|one| one == name) => format!("{name} +{}", rest + 1),
         Some(key) if rest == 0 => format!("{name} {}", clean(key, 80)),
         Some(key) => format!("{name} {} +{rest}", clean(key, 80)),
     }

@@ -2,9 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::ask::Ask;
+use super::address::Address;
+use super::ask::CLUSTER_INFO;
+use super::connect::Redis;
 use super::parse::{ClusterNode, Info, clean};
-use super::{Address, Redis, sentinel};
+use super::sentinel;
 use crate::cache::{CacheSummary, Node, Topology};
 use crate::{ProbeError, ProbeErrorKind as Kind};
 
@@ -72,7 +74,7 @@ pub(super) async fn summary(redis: &Redis) -> Result<CacheSummary, ProbeError> {
     let mut summary = of(&up);
     summary.topology = Topology::Cluster;
     "cluster".clone_into(&mut summary.role);
-    let state: Result<String, _> = redis.ask(&servers.first, &Ask::ClusterInfo).await;
+    let state: Result<String, _> = redis.ask(&servers.first, &CLUSTER_INFO.alone()).await;
     let state = Info::parse(&state.unwrap_or_default());
     let mut worst = Vec::new();
     if !matches!(state.text("cluster_state"), "ok" | "") {
@@ -246,54 +248,39 @@ fn of(all: &[&Told]) -> CacheSummary {
 
 /// What is worth a look, worst first.
 fn warnings(s: &CacheSummary, reads: u64, link_down: bool) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if link_down {
-        warnings.push("This replica has lost its master".to_owned());
-    } else if !s.replication_ok {
-        warnings.push("A replica is not online".to_owned());
-    }
-    if s.save_failed {
-        warnings.push("The last save to the disk failed: writes may be refused".to_owned());
-    }
-    if let Some(percent) = s.memory_percent
-        && percent >= FULL
-    {
-        let then = if s.eviction_policy == "noeviction" {
-            "writes are refused at 100 %"
-        } else {
-            "keys are thrown out at 100 %"
-        };
-        warnings.push(format!("{percent:.0} % of maxmemory are in use: {then}"));
-    }
-    if s.clients_max > 0 && s.clients * 10 >= s.clients_max * 9 {
-        warnings.push(format!(
-            "{} of {} client connections are in use",
-            s.clients, s.clients_max
-        ));
-    }
-    if s.rejected > 0 {
-        warnings.push(format!(
-            "{} connections were refused for maxclients since the start",
-            s.rejected
-        ));
-    }
-    if s.evicted > 0 {
-        warnings.push(format!(
-            "{} keys were thrown out for lack of memory since the start",
-            s.evicted
-        ));
-    }
-    if let Some(percent) = s.hit_percent
-        && percent < HITS
-        && reads >= READS
-    {
-        warnings.push(format!("Only {percent:.0} % of the reads find their key"));
-    }
-    if s.fragmentation > FRAGMENTED && s.memory_bytes > ENOUGH {
-        warnings.push(format!(
-            "Memory is fragmented: {:.1} times what is in use is resident",
-            s.fragmentation
-        ));
-    }
-    warnings
+    let then = if s.eviction_policy == "noeviction" {
+        "writes are refused at 100 %"
+    } else {
+        "keys are thrown out at 100 %"
+    };
+    let full = s.memory_percent.filter(|percent| *percent >= FULL);
+    let hits = s.hit_percent.filter(|percent| *percent < HITS);
+    [
+        link_down.then(|| "This replica has lost its master".to_owned()),
+        (!link_down && !s.replication_ok).then(|| "A replica is not online".to_owned()),
+        s.save_failed
+            .then(|| "The last save to the disk failed: writes may be refused".to_owned()),
+        full.map(|percent| format!("{percent:.0} % of maxmemory are in use: {then}")),
+        (s.clients_max > 0 && s.clients * 10 >= s.clients_max * 9).then(|| {
+            let (used, max) = (s.clients, s.clients_max);
+            format!("{used} of {max} client connections are in use")
+        }),
+        (s.rejected > 0).then(|| {
+            let count = s.rejected;
+            format!("{count} connections were refused for maxclients since the start")
+        }),
+        (s.evicted > 0).then(|| {
+            let count = s.evicted;
+            format!("{count} keys were thrown out for lack of memory since the start")
+        }),
+        hits.filter(|_| reads >= READS)
+            .map(|percent| format!("Only {percent:.0} % of the reads find their key")),
+        (s.fragmentation > FRAGMENTED && s.memory_bytes > ENOUGH).then(|| {
+            let times = s.fragmentation;
+            format!("Memory is fragmented: {times:.1} times what is in use is resident")
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

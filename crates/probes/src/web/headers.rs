@@ -10,8 +10,8 @@ const HSTS_SECONDS: u64 = 15_552_000;
 /// Values are told up to this many characters.
 pub(super) const VALUE_CHARS: usize = 200;
 
-/// Text from outside made fit to be told: no control characters, at most `max` characters.
-pub(super) fn told(text: &str, max: usize) -> String {
+/// Text from outside made fit to be shown: no control characters, at most `max` characters.
+pub(super) fn printable(text: &str, max: usize) -> String {
     let mut clean = text.chars().filter(|c| !c.is_control());
     let mut short: String = clean.by_ref().take(max).collect();
     if clean.next().is_some() {
@@ -117,7 +117,7 @@ fn check(
         name: name.to_owned(),
         present: value.is_some(),
         good,
-        value: value.map(|value| told(&value, VALUE_CHARS)),
+        value: value.map(|value| printable(&value, VALUE_CHARS)),
         advice: (!good).then(|| advice.to_owned()),
     }
 }
@@ -175,7 +175,7 @@ pub(super) fn versions(headers: &HeaderMap) -> Vec<String> {
             let value = value(headers, name)?;
             value
                 .contains(|c: char| c.is_ascii_digit())
-                .then(|| format!("{name}: {}", told(&value, 80)))
+                .then(|| format!("{name}: {}", printable(&value, 80)))
         })
         .collect()
 }
@@ -357,7 +357,7 @@ mod tests {
         let checks = security(&headers(&[&long]), false);
         let value = checks.iter().find_map(|check| check.value.as_deref());
         assert_eq!(value.unwrap().chars().count(), 200);
-        assert_eq!(told("a\u{1b}[31mb\n", 200), "a[31mb");
+        assert_eq!(printable("a\u{1b}[31mb\n", 200), "a[31mb");
     }
 
     #[test]

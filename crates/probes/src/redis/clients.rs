@@ -96,7 +96,7 @@ pub(super) async fn clients(redis: &Redis) -> Result<Clients, ProbeError> {
         ..Clients::default()
     };
     let mut by_host: BTreeMap<String, u64> = BTreeMap::new();
-    for part in round.told {
+    for part in round.answers {
         all.connected += part.connected;
         all.max += part.max;
         all.list.extend(part.list);

@@ -215,7 +215,7 @@ pub(super) async fn memory(redis: &Redis) -> Result<BigKeys, ProbeError> {
         ..BigKeys::default()
     };
     let mut groups = Groups::new();
-    for (part, part_groups) in round.told {
+    for (part, part_groups) in round.answers {
         all.keys += part.keys;
         all.sampled += part.sampled;
         all.complete &= part.complete;
@@ -292,7 +292,7 @@ pub(super) async fn keys(redis: &Redis, wanted: &str) -> Result<Keys, ProbeError
         missing: round.missing,
         ..Keys::default()
     };
-    for part in round.told {
+    for part in round.answers {
         all.scanned += part.scanned;
         all.complete &= part.complete;
         all.matched += part.matched;

@@ -18,7 +18,7 @@ const SHOWN: usize = 16;
 /// Adds the Sentinels, and a warning when too few of them are there for a failover. `asked` is the
 /// one that answered; that it stops answering now is worth a warning, no more.
 pub(super) async fn look(redis: &Redis, asked: &Address, name: &str, summary: &mut CacheSummary) {
-    match told(redis, asked, name).await {
+    match ask_about(redis, asked, name).await {
         Ok((master, others)) => {
             let known = others.iter().filter_map(address);
             redis.remember(known.chain([asked.clone()])).await;
@@ -44,7 +44,7 @@ pub(super) async fn look(redis: &Redis, asked: &Address, name: &str, summary: &m
 }
 
 /// The master, and the other Sentinels that watch it.
-async fn told(
+async fn ask_about(
     redis: &Redis,
     asked: &Address,
     name: &str,

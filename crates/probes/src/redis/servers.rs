@@ -55,7 +55,7 @@ impl ClusterNode {
 /// What the servers answered.
 pub(super) struct Round<T> {
     /// At least one.
-    pub(super) told: Vec<T>,
+    pub(super) answers: Vec<T>,
     /// Those that did not, each with why.
     pub(super) missing: Vec<String>,
 }
@@ -201,12 +201,12 @@ impl Redis {
     ) -> Result<Round<T>, ProbeError> {
         let Some(nodes) = &servers.cluster else {
             return Ok(Round {
-                told: vec![ask(servers.first.clone()).await?],
+                answers: vec![ask(servers.first.clone()).await?],
                 missing: Vec::new(),
             });
         };
         let mut round = Round {
-            told: Vec::new(),
+            answers: Vec::new(),
             missing: Vec::new(),
         };
         let failed = nodes.iter().filter(|n| n.failed && !n.is_replaced());
@@ -217,7 +217,7 @@ impl Redis {
         let alive = nodes.iter().filter(|node| !node.failed);
         for (_, told) in self.every(alive, servers, ask).await {
             match told {
-                Ok(told) => round.told.push(told),
+                Ok(told) => round.answers.push(told),
                 Err(error) => {
                     round.missing.push(error.what.clone());
                     why.get_or_insert(error);
@@ -230,7 +230,7 @@ impl Redis {
                 servers.beyond
             ));
         }
-        if round.told.is_empty() {
+        if round.answers.is_empty() {
             return Err(why.unwrap_or_else(|| {
                 ProbeError::new(
                     Kind::Connect,

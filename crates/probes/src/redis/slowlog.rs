@@ -27,7 +27,7 @@ pub(super) async fn slowlog(redis: &Redis) -> Result<SlowLog, ProbeError> {
         missing: round.missing,
         ..SlowLog::default()
     };
-    for (threshold, entries) in round.told {
+    for (threshold, entries) in round.answers {
         if let Some(us) = threshold {
             log.threshold_known = true;
             // -1 switches it off.
@@ -68,7 +68,7 @@ fn slow_command(row: &Value) -> Option<SlowCommand> {
     Some(SlowCommand {
         at: Timestamp::from_second(number(1)?).ok()?,
         took_us: u64::try_from(number(2)?).ok()?,
-        command: told(&words),
+        command: shown(&words),
         client: fields
             .get(4)
             .map_or(String::new(), |value| clean(bytes(value), 64)),
@@ -84,7 +84,7 @@ fn bytes(value: &Value) -> &[u8] {
 }
 
 /// The command and its first key; other arguments may be secrets.
-fn told(words: &[&[u8]]) -> String {
+fn shown(words: &[&[u8]]) -> String {
     let name = clean(words.first().unwrap_or(&&b""[..]), 30).to_uppercase();
     let rest = words.len().saturating_sub(2);
     match words.get(1) {
@@ -102,13 +102,13 @@ mod tests {
     #[test]
     fn arguments_are_left_out_but_for_the_key() {
         assert_eq!(
-            told(&[b"ZRANGE", b"queue:pay", b"0", b"-1"]),
+            shown(&[b"ZRANGE", b"queue:pay", b"0", b"-1"]),
             "ZRANGE queue:pay +2"
         );
-        assert_eq!(told(&[b"get", b"a\xff"]), "GET a\\xff");
-        assert_eq!(told(&[b"AUTH", b"hunter2"]), "AUTH +1");
+        assert_eq!(shown(&[b"get", b"a\xff"]), "GET a\\xff");
+        assert_eq!(shown(&[b"AUTH", b"hunter2"]), "AUTH +1");
         assert_eq!(
-            told(&[b"config", b"set", b"requirepass", b"x"]),
+            shown(&[b"config", b"set", b"requirepass", b"x"]),
             "CONFIG +3"
         );
         for name in [
@@ -118,10 +118,10 @@ mod tests {
             "psubscribe",
             "SUNSUBSCRIBE",
         ] {
-            let shown = told(&[name.as_bytes(), b"hunter2", b"0"]);
+            let shown = shown(&[name.as_bytes(), b"hunter2", b"0"]);
             assert_eq!(shown, format!("{} +2", name.to_uppercase()));
         }
-        assert_eq!(told(&[b"PING"]), "PING");
-        assert_eq!(told(&[]), "");
+        assert_eq!(shown(&[b"PING"]), "PING");
+        assert_eq!(shown(&[]), "");
     }
 }

@@ -21,8 +21,8 @@ const FRAGMENTED: f64 = 1.5;
 /// … when this much is in use: small servers always look fragmented. Bytes.
 const ENOUGH: u64 = 64 << 20;
 
-/// What one server tells.
-struct Told {
+/// What one server tells of itself.
+struct ServerState {
     address: Address,
     info: Info,
     maxmemory: Option<u64>,
@@ -31,7 +31,7 @@ struct Told {
     snapshots: Option<bool>,
 }
 
-impl Told {
+impl ServerState {
     /// When it made its newest snapshot since its start, in Unix seconds. Until then
     /// `rdb_last_save_time` is the time of the start.
     fn saved(&self) -> Option<u64> {
@@ -55,9 +55,9 @@ impl Told {
 pub(super) async fn summary(redis: &Redis) -> Result<CacheSummary, ProbeError> {
     let servers = redis.servers().await?;
     let Some(nodes) = &servers.cluster else {
-        let told = tell(redis, servers.first.clone(), servers.info).await?;
-        let mut summary = of(&[&told]);
-        summary.nodes.push(node(&told));
+        let state = state_of(redis, servers.first.clone(), servers.info).await?;
+        let mut summary = of(&[&state]);
+        summary.nodes.push(node(&state));
         if let Some(name) = &redis.sentinel {
             summary.topology = Topology::Sentinel;
             sentinel::look(redis, &servers.guide, name, &mut summary).await;
@@ -67,24 +67,24 @@ pub(super) async fn summary(redis: &Redis) -> Result<CacheSummary, ProbeError> {
     let asked = redis
         .every(nodes.iter(), &servers, |at| async move {
             let info = redis.info(&at).await?;
-            tell(redis, at, info).await
+            state_of(redis, at, info).await
         })
         .await;
-    let up: Vec<&Told> = asked.iter().filter_map(|(_, t)| t.as_ref().ok()).collect();
+    let up: Vec<&ServerState> = asked.iter().filter_map(|(_, t)| t.as_ref().ok()).collect();
     let mut summary = of(&up);
     summary.topology = Topology::Cluster;
     "cluster".clone_into(&mut summary.role);
-    let state: Result<String, _> = redis.ask(&servers.first, &CLUSTER_INFO.alone()).await;
-    let state = Info::parse(&state.unwrap_or_default());
+    let cluster: Result<String, _> = redis.ask(&servers.first, &CLUSTER_INFO.alone()).await;
+    let cluster = Info::parse(&cluster.unwrap_or_default());
     let mut worst = Vec::new();
-    if !matches!(state.text("cluster_state"), "ok" | "") {
+    if !matches!(cluster.text("cluster_state"), "ok" | "") {
         worst.push(format!(
             "The cluster is down: {} of 16384 slots are served",
-            state.count("cluster_slots_ok")
+            cluster.count("cluster_slots_ok")
         ));
     }
-    for (known, told) in &asked {
-        match told {
+    for (known, state) in &asked {
+        match state {
             Err(error) => worst.push(format!("{} does not answer: {}", known.address, error.what)),
             Ok(_) if known.failed => worst.push(format!(
                 "{} answers, but the others say it has failed",
@@ -97,7 +97,7 @@ pub(super) async fn summary(redis: &Redis) -> Result<CacheSummary, ProbeError> {
     summary.warnings = worst;
     summary.nodes = asked
         .into_iter()
-        .map(|(known, told)| cluster_node(known, told))
+        .map(|(known, state)| cluster_node(known, state))
         .collect();
     if summary.nodes.iter().any(|node| node.up) {
         return Ok(summary);
@@ -113,14 +113,14 @@ pub(super) async fn summary(redis: &Redis) -> Result<CacheSummary, ProbeError> {
     ))
 }
 
-fn cluster_node(known: &ClusterNode, told: Result<Told, ProbeError>) -> Node {
+fn cluster_node(known: &ClusterNode, state: Result<ServerState, ProbeError>) -> Node {
     Node {
         address: known.address.to_string(),
         role: "master".to_owned(),
-        up: told.is_ok(),
-        memory_bytes: told.as_ref().ok().map(|t| t.info.count("used_memory")),
+        up: state.is_ok(),
+        memory_bytes: state.as_ref().ok().map(|t| t.info.count("used_memory")),
         slots: known.slots.clone(),
-        problem: match told {
+        problem: match state {
             Err(error) => Some(error.what),
             Ok(_) if known.failed => Some("the others say it has failed".to_owned()),
             Ok(_) => None,
@@ -129,18 +129,18 @@ fn cluster_node(known: &ClusterNode, told: Result<Told, ProbeError>) -> Node {
 }
 
 /// With the settings that are not in INFO; a managed Redis refuses to tell them.
-async fn tell(redis: &Redis, address: Address, info: Info) -> Result<Told, ProbeError> {
+async fn state_of(redis: &Redis, address: Address, info: Info) -> Result<ServerState, ProbeError> {
     let setting = async |name| match info.number(name) {
         Some(number) => Ok(Some(number)),
         None => {
-            let told = redis.setting(&address, name).await?;
-            Ok::<_, ProbeError>(told.and_then(|told| told.parse().ok()))
+            let value = redis.setting(&address, name).await?;
+            Ok::<_, ProbeError>(value.and_then(|value| value.parse().ok()))
         }
     };
     let maxmemory = setting("maxmemory").await?.filter(|bytes| *bytes > 0);
     let maxclients = setting("maxclients").await?.unwrap_or(0);
     let snapshots = redis.setting(&address, "save").await?;
-    Ok(Told {
+    Ok(ServerState {
         snapshots: snapshots.map(|when| !when.trim().is_empty()),
         maxmemory,
         maxclients,
@@ -149,12 +149,12 @@ async fn tell(redis: &Redis, address: Address, info: Info) -> Result<Told, Probe
     })
 }
 
-fn node(told: &Told) -> Node {
+fn node(state: &ServerState) -> Node {
     Node {
-        address: told.address.to_string(),
-        role: role(&told.info),
+        address: state.address.to_string(),
+        role: role(&state.info),
         up: true,
-        memory_bytes: Some(told.info.count("used_memory")),
+        memory_bytes: Some(state.info.count("used_memory")),
         slots: String::new(),
         problem: None,
     }
@@ -168,10 +168,10 @@ fn role(info: &Info) -> String {
 }
 
 /// Sums and worst values.
-fn of(all: &[&Told]) -> CacheSummary {
-    let sum = |name: &str| all.iter().map(|told| told.info.count(name)).sum::<u64>();
-    let any = |name: &str, value: &str| all.iter().any(|told| told.info.text(name) == value);
-    let first = all.first().map(|told| &told.info);
+fn of(all: &[&ServerState]) -> CacheSummary {
+    let sum = |name: &str| all.iter().map(|state| state.info.count(name)).sum::<u64>();
+    let any = |name: &str, value: &str| all.iter().any(|state| state.info.text(name) == value);
+    let first = all.first().map(|state| &state.info);
     let text = |name| clean(first.map_or("", |info| info.text(name)).as_bytes(), 60);
     let now = Timestamp::now();
     let uptime = all
@@ -182,21 +182,21 @@ fn of(all: &[&Told]) -> CacheSummary {
     let hit_percent = (hits + misses > 0).then(|| hits as f64 * 100.0 / (hits + misses) as f64);
     let memory_percent = all
         .iter()
-        .filter_map(|told| {
-            let max = told.maxmemory?;
-            Some(told.info.count("used_memory") as f64 * 100.0 / max as f64)
+        .filter_map(|state| {
+            let max = state.maxmemory?;
+            Some(state.info.count("used_memory") as f64 * 100.0 / max as f64)
         })
         .max_by(f64::total_cmp);
-    let maxima: Vec<u64> = all.iter().filter_map(|told| told.maxmemory).collect();
+    let maxima: Vec<u64> = all.iter().filter_map(|state| state.maxmemory).collect();
     let aof = any("aof_enabled", "1");
-    let snapshots = all.iter().any(|told| told.makes_snapshots());
-    let saved = all.iter().filter_map(|told| told.saved()).min();
-    let replicas: Vec<_> = all.iter().flat_map(|told| told.info.replicas()).collect();
+    let snapshots = all.iter().any(|state| state.makes_snapshots());
+    let saved = all.iter().filter_map(|state| state.saved()).min();
+    let replicas: Vec<_> = all.iter().flat_map(|state| state.info.replicas()).collect();
     let lag =
         all.iter()
-            .flat_map(|told| {
-                let offset = told.info.count("master_repl_offset");
-                told.info.replicas().into_iter().filter_map(move |r| {
+            .flat_map(|state| {
+                let offset = state.info.count("master_repl_offset");
+                state.info.replicas().into_iter().filter_map(move |r| {
                     Some(offset.saturating_sub(r.get("offset")?.parse().ok()?))
                 })
             })
@@ -217,16 +217,16 @@ fn of(all: &[&Told]) -> CacheSummary {
         eviction_policy: text("maxmemory_policy"),
         fragmentation: all
             .iter()
-            .filter_map(|told| told.info.float("mem_fragmentation_ratio"))
+            .filter_map(|state| state.info.float("mem_fragmentation_ratio"))
             .fold(0.0, f64::max),
         evicted: sum("evicted_keys"),
         hit_percent,
         commands_per_second: sum("instantaneous_ops_per_sec") as f64,
         clients: sum("connected_clients"),
-        clients_max: all.iter().map(|told| told.maxclients).sum(),
+        clients_max: all.iter().map(|state| state.maxclients).sum(),
         clients_blocked: sum("blocked_clients"),
         rejected: sum("rejected_connections"),
-        keys: all.iter().map(|told| told.info.keys()).sum(),
+        keys: all.iter().map(|state| state.info.keys()).sum(),
         persistence: match (aof, snapshots) {
             (true, true) => "append-only file, snapshots",
             (true, false) => "append-only file",

@@ -257,7 +257,6 @@ fn seen_channel(world: &Workspace, channel: &Channel, me: &str) -> Value {
         "name": channel.name,
         "kind": channel.kind,
         "topic": channel.topic,
-        "purpose": channel.purpose,
         "archived": channel.archived,
         "members": channel.members,
         "bot_is_member": channel.members.contains(&world.bot.user_id),

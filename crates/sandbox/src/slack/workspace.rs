@@ -256,7 +256,6 @@ impl Workspace {
             kind,
             members: BTreeSet::from([creator.to_string()]),
             topic: String::new(),
-            purpose: String::new(),
             archived: false,
             created: unix_seconds(),
             creator: creator.to_string(),

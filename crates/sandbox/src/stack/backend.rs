@@ -108,7 +108,7 @@ pub(super) fn sessions(world: &World) -> Vec<Session> {
 }
 
 /// What a session does.
-struct Doing<'a> {
+struct Activity<'a> {
     state: &'a str,
     since: Timestamp,
     transaction: bool,
@@ -116,7 +116,12 @@ struct Doing<'a> {
     query: &'a str,
 }
 
-fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -> Session {
+fn activity<'a>(
+    world: &World,
+    one: &Backend,
+    waiter: Option<&Waiter>,
+    works: bool,
+) -> Activity<'a> {
     let now = world.now();
     let number = one.pid.unsigned_abs() as usize;
     // Of a fixed length for a session, never longer than it is there.
@@ -124,7 +129,7 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
         let ago = SignedDuration::from_millis((number * 997 % most) as i64);
         now.checked_sub(ago).unwrap_or(now).max(one.started_at)
     };
-    let idle = |query| Doing {
+    let idle = |query| Activity {
         state: "idle",
         since: ago(9_000),
         transaction: false,
@@ -132,20 +137,20 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
         query,
     };
     let sql = QUERIES[number % QUERIES.len()];
-    let doing = match (one.seat, world.since(Fault::SlowDatabase)) {
-        (Seat::Checkpointer, _) => Doing {
+    match (one.seat, world.since(Fault::SlowDatabase)) {
+        (Seat::Checkpointer, _) => Activity {
             state: "",
             since: one.started_at,
             ..idle("")
         },
-        (Seat::WalSender, _) => Doing {
+        (Seat::WalSender, _) => Activity {
             state: "active",
             since: one.started_at,
             ..idle("START_REPLICATION SLOT treasury_postgres_replica")
         },
         (Seat::Bot, _) => idle("SELECT state, count(*) FROM pg_stat_activity GROUP BY ?"),
         (Seat::Exporter, _) => idle("SELECT * FROM pg_stat_database"),
-        (Seat::Reports, Some(began)) => Doing {
+        (Seat::Reports, Some(began)) => Activity {
             state: "active",
             since: began.max(one.started_at),
             transaction: true,
@@ -154,7 +159,7 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
         },
         (Seat::Scheduler, _) | (Seat::Reports, None) => idle("COMMIT"),
         (Seat::Pool(_), _) => match waiter {
-            Some(waiter) => Doing {
+            Some(waiter) => Activity {
                 state: "active",
                 since: waiter.since,
                 transaction: true,
@@ -165,7 +170,7 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
                 }),
                 query: SETTLE,
             },
-            None if works => Doing {
+            None if works => Activity {
                 state: "active",
                 since: ago((world.load().postgres.p95 as usize).max(2)),
                 transaction: true,
@@ -174,17 +179,22 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
             None => idle(sql),
         },
         // Taken from the pool and never given back, some in the middle of a transaction.
-        (Seat::Leaked(_), _) if number.is_multiple_of(3) => Doing {
+        (Seat::Leaked(_), _) if number.is_multiple_of(3) => Activity {
             state: "idle in transaction",
             since: one.started_at,
             transaction: true,
             ..idle(sql)
         },
-        (Seat::Leaked(_), _) => Doing {
+        (Seat::Leaked(_), _) => Activity {
             since: one.started_at,
             ..idle(sql)
         },
-    };
+    }
+}
+
+fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -> Session {
+    let activity = activity(world, one, waiter, works);
+    let number = one.pid.unsigned_abs() as usize;
     let (user, application, host) = match one.seat {
         Seat::Checkpointer => ("", "", String::new()),
         Seat::WalSender => ("replicator", "treasury-postgres-replica", at(21)),
@@ -208,11 +218,13 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
         } else {
             format!("{host}:{}", 32_768 + number * 13 % 28_000)
         },
-        state: doing.state.to_owned(),
-        state_since: Some(doing.since),
-        transaction_ms: doing.transaction.then(|| ms(now, doing.since)),
-        waits_for: doing.waits_for.map(ToOwned::to_owned),
-        query: doing.query.to_owned(),
+        state: activity.state.to_owned(),
+        state_since: Some(activity.since),
+        transaction_ms: activity
+            .transaction
+            .then(|| ms(world.now(), activity.since)),
+        waits_for: activity.waits_for.map(ToOwned::to_owned),
+        query: activity.query.to_owned(),
         kind: match one.seat {
             Seat::Checkpointer => "checkpointer",
             Seat::WalSender => "walsender",

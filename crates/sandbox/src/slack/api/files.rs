@@ -157,14 +157,3 @@ pub(super) fn complete(world: &mut Workspace, args: &Args) -> Outcome {
     let shared = world.files.iter().filter(|f| names.contains(&f.id));
     Ok(json!({"files": shared.map(|f| shapes::file(world, f)).collect::<Vec<_>>()}))
 }
-
-/// `files.info`
-pub(super) fn info(world: &Workspace, args: &Args) -> Outcome {
-    let id = args.required("file")?;
-    let file = world
-        .files
-        .iter()
-        .find(|f| f.id == id && f.is_complete())
-        .ok_or("file_not_found")?;
-    Ok(json!({"file": shapes::file(world, file), "comments": []}))
-}

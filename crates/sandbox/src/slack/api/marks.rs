@@ -113,32 +113,6 @@ pub(super) fn add_reaction(world: &mut Workspace, args: &Args) -> Outcome {
     }
 }
 
-/// `reactions.remove`
-pub(super) fn remove_reaction(world: &mut Workspace, args: &Args) -> Outcome {
-    let name = emoji(args)?;
-    let (id, ts) = item(world, args)?;
-    let bot = world.bot.user_id.clone();
-    let message = world.channels.get_mut(&id).and_then(|c| c.message_mut(&ts));
-    let message = message.ok_or("message_not_found")?;
-    let reaction = message.reactions.iter_mut().find(|r| r.name == name);
-    let users = reaction
-        .map(|r| &mut r.users)
-        .filter(|users| users.contains(&bot));
-    users.ok_or("no_reaction")?.retain(|u| *u != bot);
-    message.reactions.retain(|r| !r.users.is_empty());
-    Ok(json!({}))
-}
-
-/// `reactions.get`
-pub(super) fn reactions(world: &Workspace, args: &Args) -> Outcome {
-    let (id, ts) = item(world, args)?;
-    let message = public(world, &id, &ts)?;
-    let channel = world.channels.get(&id).ok_or("channel_not_found")?;
-    let mut shown = shapes::message(world, channel, &message, false);
-    shown["reactions"] = shapes::reactions(&message);
-    Ok(json!({"type": "message", "channel": id, "message": shown}))
-}
-
 /// `bookmarks.add`
 pub(super) fn add_bookmark(world: &mut Workspace, args: &Args) -> Outcome {
     let channel = args.required("channel_id")?;

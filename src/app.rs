@@ -23,7 +23,7 @@ use crate::domain::service::{MetricsPage, Patience, PlatformKey};
 use crate::domain::{Person, ServiceName};
 use crate::notify::{Security, Smtp, SmtpConfig};
 use crate::platform::Platform;
-use crate::platform::docker::{Docker, EngineConfig, Identity, Tls};
+use crate::platform::docker::{Docker, EngineConfig, Identity, Swarm, Tls};
 use crate::platform::kubernetes::{self, Kubernetes};
 use crate::probe::alertmanager::{self, Alertmanager};
 use crate::probe::postgres::{self, Postgres};
@@ -139,6 +139,7 @@ pub fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dy
     let drivers = keys.collect::<BTreeSet<_>>().into_iter().map(|key| {
         let driver: Arc<dyn Platform> = match &key {
             PlatformKey::Docker(name) => Arc::new(Docker::with(engine(config, name.as_deref()))?),
+            PlatformKey::Swarm(name) => Arc::new(Swarm::with(engine(config, name.as_deref()))?),
             PlatformKey::Kubernetes(name) => {
                 Arc::new(Kubernetes::new(cluster(config, name.as_deref())))
             }

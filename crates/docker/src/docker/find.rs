@@ -1,0 +1,140 @@
+//! From a service to its containers.
+
+use futures_util::future::try_join_all;
+
+use crate::engine::container::{list, listed_label, replica, some_names};
+use crate::engine::{ContainerRef, Engine, Result, not_found, unsupported};
+use treasury_domain::service::{Replica, Service, ServiceStatus, Target};
+use treasury_ports::platform::PlatformError;
+use treasury_ports::text::by_name;
+
+/// Compose's label for the name of the project.
+pub const PROJECT: &str = "com.docker.compose.project";
+/// Compose's label for the name of the service.
+pub const SERVICE: &str = "com.docker.compose.service";
+/// Compose's label for the number of the replica.
+pub const NUMBER: &str = "com.docker.compose.container-number";
+/// Compose's label for the containers of `docker compose run`.
+const ONE_OFF: &str = "com.docker.compose.oneoff";
+/// What the name of a container has at its end while another one takes its place.
+const REPLACED: &str = "-treasury-bot-old";
+
+/// The name under which a container waits until the one that takes its place is well.
+pub fn replaced(name: &str) -> String {
+    format!("{name}{REPLACED}")
+}
+
+/// The name that a container had before it was to be replaced; `None` if it is not.
+pub fn before_replaced(name: &str) -> Option<&str> {
+    name.strip_suffix(REPLACED)
+}
+
+/// The containers of a service in the order of their names; none at all is `NotFound`.
+///
+/// A container that another one has replaced is no replica; one that is to be replaced and whose
+/// successor does not exist yet is all there is of its replica.
+pub async fn containers(engine: &Engine, service: &Service) -> Result<Vec<ContainerRef>> {
+    let all = with_replaced(engine, service).await?;
+    let succeeded = |one: &ContainerRef| {
+        before_replaced(&one.name).is_some_and(|name| all.iter().any(|other| other.name == name))
+    };
+    Ok(all.iter().filter(|one| !succeeded(one)).cloned().collect())
+}
+
+/// Like [`containers`], with those that others have replaced.
+pub async fn with_replaced(engine: &Engine, service: &Service) -> Result<Vec<ContainerRef>> {
+    let filter = match &service.target {
+        Target::Compose {
+            project, service, ..
+        } => (
+            "label",
+            vec![
+                format!("{PROJECT}={project}"),
+                format!("{SERVICE}={service}"),
+            ],
+        ),
+        Target::Container { name, .. } => ("name", vec![name.clone()]),
+        other => {
+            return Err(unsupported(format!(
+                "{} does not run on Docker",
+                name_of(other)
+            )));
+        }
+    };
+    let listed = list(engine, Some(filter)).await?.into_iter();
+    let mut found: Vec<ContainerRef> = listed
+        .filter(|summary| listed_label(summary, ONE_OFF) != Some("True"))
+        .filter_map(ContainerRef::listed)
+        // The engine finds every name that contains the text.
+        .filter(|one| {
+            let own = before_replaced(&one.name).unwrap_or(&one.name);
+            !matches!(&service.target, Target::Container { name, .. } if *name != one.name && name != own)
+        })
+        .collect();
+    if found.is_empty() {
+        return Err(missing(engine, &service.target).await?);
+    }
+    found.sort_by(|a, b| by_name(&a.name, &b.name));
+    Ok(found)
+}
+
+/// The status of a service: its containers inspected all at once.
+pub async fn status(engine: &Engine, service: &Service) -> Result<ServiceStatus> {
+    let found = containers(engine, service).await?;
+    let replicas = try_join_all(found.iter().map(|one| replica(engine, &one.id))).await?;
+    let replicas: Vec<Replica> = replicas.into_iter().flatten().collect();
+    if replicas.is_empty() {
+        return Err(missing(engine, &service.target).await?);
+    }
+    let facts = Vec::new();
+    Ok(ServiceStatus { replicas, facts })
+}
+
+/// What a target is called on its platform.
+fn name_of(target: &Target) -> &str {
+    match target {
+        Target::Compose { service: name, .. }
+        | Target::Swarm { service: name, .. }
+        | Target::Container { name, .. }
+        | Target::Simulated { name }
+        | Target::Kubernetes { name, .. } => name,
+    }
+}
+
+/// The error that tells what there is instead of the container looked for.
+async fn missing(engine: &Engine, target: &Target) -> Result<PlatformError> {
+    if let Target::Compose {
+        project, service, ..
+    } = target
+    {
+        let all = list(
+            engine,
+            Some(("label", vec![format!("{PROJECT}={project}")])),
+        )
+        .await?;
+        let hint = match some_names(all.iter().filter_map(|one| listed_label(one, SERVICE))) {
+            Some(names) => format!(
+                "the project {project} has: {names}. Name one of them in the catalogue, or start \
+                 {service} with `docker compose up -d {service}`"
+            ),
+            None => format!(
+                "there is no container of the project {project}: start it with `docker compose up \
+                 -d`, or mend its name in the catalogue"
+            ),
+        };
+        let labels = format!("{PROJECT}={project} and {SERVICE}={service}");
+        return Ok(not_found(
+            format!("a container with the labels {labels}"),
+            hint,
+        ));
+    }
+    let all = list(engine, None).await?.into_iter();
+    let all: Vec<ContainerRef> = all.filter_map(ContainerRef::listed).collect();
+    let there = some_names(all.iter().map(|one| one.name.as_str()));
+    let there = there.unwrap_or_else(|| "no containers at all".to_owned());
+    let hint = format!("there are: {there}. Mend the container's name in the catalogue");
+    Ok(not_found(
+        format!("the container {}", name_of(target)),
+        hint,
+    ))
+}

@@ -109,7 +109,7 @@ async fn main() -> ExitCode {
     );
     let worker = tokio::spawn({
         let bot = bot.clone();
-        async move { bot.run().await }
+        async move { treasury_bot::bot::run(&bot).await }
     });
     let began = Instant::now();
     for n in 0..count {
@@ -121,7 +121,7 @@ async fn main() -> ExitCode {
             text: "runbook run ten".into(),
             reply: Reply::default(),
         };
-        bot.accept(request).await.unwrap();
+        treasury_bot::bot::accept(&bot, request).await.unwrap();
     }
     let accepted = began.elapsed();
     loop {

@@ -26,6 +26,14 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// The same delivery with other content.
+    pub fn with(&self, content: Content) -> Self {
+        Self {
+            content,
+            ..self.clone()
+        }
+    }
+
     /// A message of the bot's own accord, to be seen by everybody.
     pub fn unasked(key: String, to: Destination, message: Message) -> Self {
         Self {

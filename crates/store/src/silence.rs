@@ -1,7 +1,7 @@
 //! Silences that are kept in Alertmanager too.
 
-use super::{AlertRecord, Store, StoreError, Tx};
-use treasury_domain::alert::Silence;
+use super::{Store, StoreError, Tx};
+use treasury_domain::alert::{AlertRecord, Silence};
 
 fn silence((record,): (String,)) -> Result<Silence, StoreError> {
     Ok(serde_json::from_str(&record)?)

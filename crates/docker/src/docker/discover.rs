@@ -9,7 +9,7 @@ use treasury_domain::{Service, ServiceName, Target};
 
 /// All Compose services of this engine; see [`Docker::discover`](super::Docker::discover).
 pub async fn services(engine: &Engine) -> Result<Vec<Service>> {
-    let listed = list(engine, Some(("label", vec![SERVICE.to_owned()]))).await?;
+    let listed = list(engine, &[("label", SERVICE)]).await?;
     let names = listed.iter().filter_map(|summary| {
         Some((
             listed_label(summary, SERVICE)?,

@@ -1,10 +1,8 @@
 //! From a service to its containers.
 
-use futures_util::future::try_join_all;
-
-use crate::engine::container::{list, listed_label, replica, some_names};
+use crate::engine::container::{inspect_all, list, listed_label, some_names, to_replica};
 use crate::engine::{ContainerRef, Engine, Result, not_found, unsupported};
-use treasury_domain::service::{Replica, Service, ServiceStatus, Target};
+use treasury_domain::service::{Service, ServiceStatus, Target};
 use treasury_ports::platform::PlatformError;
 use treasury_ports::text::by_name;
 
@@ -43,36 +41,40 @@ pub async fn containers(engine: &Engine, service: &Service) -> Result<Vec<Contai
 
 /// Like [`containers`], with those that others have replaced.
 pub async fn with_replaced(engine: &Engine, service: &Service) -> Result<Vec<ContainerRef>> {
-    let filter = match &service.target {
+    let (listed, named) = match &service.target {
         Target::Compose {
             project, service, ..
-        } => (
-            "label",
-            vec![
+        } => {
+            let (project, service) = (
                 format!("{PROJECT}={project}"),
                 format!("{SERVICE}={service}"),
-            ],
-        ),
-        Target::Container { name, .. } => ("name", vec![name.clone()]),
-        other => {
+            );
+            (
+                list(engine, &[("label", &project), ("label", &service)]).await?,
+                None,
+            )
+        }
+        Target::Container { name, .. } => (list(engine, &[("name", name)]).await?, Some(name)),
+        _ => {
             return Err(unsupported(format!(
                 "{} does not run on Docker",
-                name_of(other)
+                service.name
             )));
         }
     };
-    let listed = list(engine, Some(filter)).await?.into_iter();
-    let mut found: Vec<ContainerRef> = listed
-        .filter(|summary| listed_label(summary, ONE_OFF) != Some("True"))
+    // The engine finds every name that contains the text.
+    let has_name = |one: &ContainerRef| {
+        let own = before_replaced(&one.name).unwrap_or(&one.name);
+        named.is_none_or(|name| *name == one.name || name == own)
+    };
+    let listed = listed.into_iter();
+    let listed = listed.filter(|summary| listed_label(summary, ONE_OFF) != Some("True"));
+    let mut found: Vec<_> = listed
         .filter_map(ContainerRef::listed)
-        // The engine finds every name that contains the text.
-        .filter(|one| {
-            let own = before_replaced(&one.name).unwrap_or(&one.name);
-            !matches!(&service.target, Target::Container { name, .. } if *name != one.name && name != own)
-        })
+        .filter(has_name)
         .collect();
     if found.is_empty() {
-        return Err(missing(engine, &service.target).await?);
+        return Err(missing(engine, service).await?);
     }
     found.sort_by(|a, b| by_name(&a.name, &b.name));
     Ok(found)
@@ -81,60 +83,44 @@ pub async fn with_replaced(engine: &Engine, service: &Service) -> Result<Vec<Con
 /// The status of a service: its containers inspected all at once.
 pub async fn status(engine: &Engine, service: &Service) -> Result<ServiceStatus> {
     let found = containers(engine, service).await?;
-    let replicas = try_join_all(found.iter().map(|one| replica(engine, &one.id))).await?;
-    let replicas: Vec<Replica> = replicas.into_iter().flatten().collect();
-    if replicas.is_empty() {
-        return Err(missing(engine, &service.target).await?);
+    let facts = inspect_all(engine, &found).await?;
+    if facts.is_empty() {
+        return Err(missing(engine, service).await?);
     }
-    let facts = Vec::new();
-    Ok(ServiceStatus { replicas, facts })
-}
-
-/// What a target is called on its platform.
-fn name_of(target: &Target) -> &str {
-    match target {
-        Target::Compose { service: name, .. }
-        | Target::Swarm { service: name, .. }
-        | Target::Container { name, .. }
-        | Target::Simulated { name }
-        | Target::Kubernetes { name, .. } => name,
-    }
+    Ok(ServiceStatus {
+        replicas: facts.iter().map(to_replica).collect(),
+        facts: Vec::new(),
+    })
 }
 
 /// The error that tells what there is instead of the container looked for.
-async fn missing(engine: &Engine, target: &Target) -> Result<PlatformError> {
-    if let Target::Compose {
+async fn missing(engine: &Engine, service: &Service) -> Result<PlatformError> {
+    let Target::Compose {
         project, service, ..
-    } = target
-    {
-        let all = list(
-            engine,
-            Some(("label", vec![format!("{PROJECT}={project}")])),
-        )
-        .await?;
-        let hint = match some_names(all.iter().filter_map(|one| listed_label(one, SERVICE))) {
-            Some(names) => format!(
-                "the project {project} has: {names}. Name one of them in the catalogue, or start \
-                 {service} with `docker compose up -d {service}`"
-            ),
-            None => format!(
-                "there is no container of the project {project}: start it with `docker compose up \
-                 -d`, or mend its name in the catalogue"
-            ),
+    } = &service.target
+    else {
+        let all = list(engine, &[]).await?.into_iter();
+        let all: Vec<ContainerRef> = all.filter_map(ContainerRef::listed).collect();
+        let there = some_names(all.iter().map(|one| one.name.as_str()));
+        let there = there.unwrap_or_else(|| "no containers at all".to_owned());
+        let hint = format!("there are: {there}. Mend the container's name in the catalogue");
+        let name = match &service.target {
+            Target::Container { name, .. } => name,
+            _ => service.name.as_str(),
         };
-        let labels = format!("{PROJECT}={project} and {SERVICE}={service}");
-        return Ok(not_found(
-            format!("a container with the labels {labels}"),
-            hint,
-        ));
-    }
-    let all = list(engine, None).await?.into_iter();
-    let all: Vec<ContainerRef> = all.filter_map(ContainerRef::listed).collect();
-    let there = some_names(all.iter().map(|one| one.name.as_str()));
-    let there = there.unwrap_or_else(|| "no containers at all".to_owned());
-    let hint = format!("there are: {there}. Mend the container's name in the catalogue");
-    Ok(not_found(
-        format!("the container {}", name_of(target)),
-        hint,
-    ))
+        return Ok(not_found(format!("the container {name}"), hint));
+    };
+    let all = list(engine, &[("label", &format!("{PROJECT}={project}"))]).await?;
+    let hint = match some_names(all.iter().filter_map(|one| listed_label(one, SERVICE))) {
+        Some(names) => format!(
+            "the project {project} has: {names}. Name one of them in the catalogue, or start \
+             {service} with `docker compose up -d {service}`"
+        ),
+        None => format!(
+            "there is no container of the project {project}: start it with `docker compose up -d`, \
+             or mend its name in the catalogue"
+        ),
+    };
+    let what = format!("a container with the labels {PROJECT}={project} and {SERVICE}={service}");
+    Ok(not_found(what, hint))
 }

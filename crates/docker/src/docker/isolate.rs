@@ -1,8 +1,6 @@
 //! Cutting containers off from their networks, and joining them again.
 
-use bollard::models::{
-    ContainerInspectResponse, EndpointIpamConfig, EndpointSettings, NetworkDisconnectRequest,
-};
+use bollard::models::{EndpointIpamConfig, EndpointSettings, NetworkDisconnectRequest};
 
 use super::attachments::Membership;
 use super::spec::DEFAULT_NETWORKS;
@@ -12,21 +10,26 @@ use crate::engine::{Engine, Result, all_well, not_found, optional, unusable};
 use treasury_domain::service::Attachment;
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
+/// An attachment as it was recorded.
+struct Recorded<'a> {
+    engine: &'a Engine,
+    id: &'a str,
+    replica: &'a str,
+    /// `network NAME`.
+    to: &'a str,
+    membership: Membership,
+}
+
 /// Cuts the attachments that still hold.
 pub async fn isolate(engine: &Engine, all: &[Attachment], progress: &ProgressSink) -> Result<()> {
     for (done, attachment) in (1..).zip(all) {
-        let Attachment {
-            id, replica, to, ..
-        } = attachment;
-        let membership = membership(attachment)?;
-        let line = match inspect(engine, id).await? {
-            None => format!("{replica}: is gone"),
-            Some(facts) if !membership.holds(&facts) => {
-                format!("{replica}: is not in {to} any more")
-            }
-            Some(_) => {
-                cut(engine, attachment, &membership).await?;
-                format!("{replica}: cut off from {to}")
+        let one = Recorded::new(engine, attachment)?;
+        let line = match one.holds().await? {
+            None => format!("{}: is gone", one.replica),
+            Some(false) => format!("{}: is not in {} any more", one.replica, one.to),
+            Some(true) => {
+                one.cut().await?;
+                format!("{}: cut off from {}", one.replica, one.to)
             }
         };
         progress.report(done, all.len() as u32, line);
@@ -34,122 +37,130 @@ pub async fn isolate(engine: &Engine, all: &[Attachment], progress: &ProgressSin
     Ok(())
 }
 
-async fn cut(engine: &Engine, attachment: &Attachment, membership: &Membership) -> Result<()> {
-    let Attachment {
-        id, replica, to, ..
-    } = attachment;
-    let network = membership
-        .network_id
-        .as_deref()
-        .unwrap_or(&membership.network);
-    let request = NetworkDisconnectRequest {
-        container: id.clone(),
-        force: Some(false),
-    };
-    let call = engine.client()?.disconnect_network(network, request);
-    let what = format!("the cut of {replica} from {to}");
-    match engine.change(&what, call).await {
-        Ok(()) => Ok(()),
-        // Somebody else was faster, or the engine did it without an answer in time.
-        Err(error) => match inspect(engine, id).await? {
-            Some(facts) if membership.holds(&facts) => Err(error),
-            _ => Ok(()),
-        },
-    }
-}
-
 /// Joins again what is not joined. One that can't be joined does not keep the others from it.
 pub async fn release(engine: &Engine, all: &[Attachment], progress: &ProgressSink) -> Result<()> {
     let mut failed = Vec::new();
     for (done, attachment) in (1..).zip(all) {
-        let Attachment {
-            id, replica, to, ..
-        } = attachment;
-        let membership = membership(attachment)?;
-        let line = match inspect(engine, id).await? {
-            None => format!("{replica}: is gone, so {to} is left out"),
-            Some(facts) if membership.holds(&facts) => format!("{replica}: is in {to} already"),
-            Some(_) => match join(engine, attachment, &membership).await {
-                Ok(new) => format!("{replica}: joined to {to} again{new}"),
+        let one = Recorded::new(engine, attachment)?;
+        let what = match one.holds().await? {
+            None => format!("is gone, so {} is left out", one.to),
+            Some(true) => format!("is in {} already", one.to),
+            Some(false) => match one.join().await {
+                Ok(new) => format!("joined to {} again{new}", one.to),
                 Err(error) => {
-                    let line = format!("{replica}: not joined to {to}: {error}");
+                    let what = format!("not joined to {}: {error}", one.to);
                     failed.push(error);
-                    line
+                    what
                 }
             },
         };
-        progress.report(done, all.len() as u32, line);
+        progress.report(done, all.len() as u32, format!("{}: {what}", one.replica));
     }
     all_well(failed)
 }
 
-/// Joins a container again and returns what is not as before, to be put behind a sentence.
-async fn join(engine: &Engine, attachment: &Attachment, membership: &Membership) -> Result<String> {
-    let id = &attachment.id;
-    let (network, note) = network(engine, attachment, membership).await?;
-    let requested = if DEFAULT_NETWORKS.contains(&membership.network.as_str()) {
-        EndpointSettings::default()
-    } else {
-        with_addresses(membership)
-    };
-    if let Err(error) = steps::connect(engine, id, &network, requested).await {
-        let fixed = membership.endpoint.ipam_config.is_some();
-        let had = membership.ipv4.is_some() || membership.ipv6.is_some();
-        let refused = matches!(
-            error,
-            PlatformError::Failed { .. } | PlatformError::Denied { .. }
-        );
-        // An address that was never asked for is asked for in vain on a network without a subnet
-        // of its own, and another container may have got it meanwhile.
-        if fixed || !had || !refused {
-            return Err(error);
-        }
-        steps::connect(engine, id, &network, membership.endpoint.clone()).await?;
+impl<'a> Recorded<'a> {
+    fn new(engine: &'a Engine, attachment: &'a Attachment) -> Result<Self> {
+        let (id, replica, to) = (&attachment.id, &attachment.replica, &attachment.to);
+        let membership = serde_json::from_value(attachment.detail.clone());
+        let what = format!("the record of {to} of {replica} can't be read");
+        Ok(Self {
+            engine,
+            id,
+            replica,
+            to,
+            membership: membership.map_err(unusable(what))?,
+        })
     }
-    let facts = inspect(engine, id).await?;
-    let now = facts.and_then(|facts| current_endpoint(&facts, membership, &network));
-    let now = now.unwrap_or_default();
-    let changed = [
-        (&membership.ipv4, now.ip_address),
-        (&membership.ipv6, now.global_ipv6_address),
-    ];
-    let news = changed.into_iter().filter_map(|(had, has)| {
-        // One that does not run gets its addresses when it starts.
-        let (had, has) = (had.as_ref()?, has.filter(|has| !has.is_empty())?);
-        (has != *had).then(|| format!("; its address is new: {has}, was {had}"))
-    });
-    Ok(format!("{note}{}", news.collect::<String>()))
-}
 
-/// The network to join, by its id; or the one that has its name now.
-async fn network(
-    engine: &Engine,
-    attachment: &Attachment,
-    membership: &Membership,
-) -> Result<(String, &'static str)> {
-    let (id, name) = (membership.network_id.as_ref(), &membership.network);
-    for key in id.into_iter().chain([name]) {
-        let call = engine.client()?.inspect_network(key, None);
-        let found = engine.query("the network", optional(call)).await?;
-        if let Some(found) = found.and_then(|network| network.id) {
-            let anew = key == name && id.is_some_and(|old| *old != found);
-            return Ok((
-                found,
-                if anew {
-                    " (the network was made anew)"
-                } else {
-                    ""
-                },
-            ));
+    /// The container is in the network; `None` if it is gone.
+    async fn holds(&self) -> Result<Option<bool>> {
+        let facts = inspect(self.engine, self.id).await?;
+        Ok(facts.map(|facts| self.membership.holds(&facts)))
+    }
+
+    async fn cut(&self) -> Result<()> {
+        let Membership {
+            network,
+            network_id,
+            ..
+        } = &self.membership;
+        let request = NetworkDisconnectRequest {
+            container: self.id.to_owned(),
+            force: Some(false),
+        };
+        let network = network_id.as_ref().unwrap_or(network);
+        let call = self.engine.client()?.disconnect_network(network, request);
+        let what = format!("the cut of {} from {}", self.replica, self.to);
+        match self.engine.change(&what, call).await {
+            Err(error) if self.holds().await? == Some(true) => Err(error),
+            // An error: somebody else was faster, or the engine did it without an answer in time.
+            _ => Ok(()),
         }
     }
-    Err(not_found(
-        &attachment.to,
-        format!(
+
+    /// Joins the container again and returns what is not as before, to be put behind a sentence.
+    async fn join(&self) -> Result<String> {
+        let (engine, id, membership) = (self.engine, self.id, &self.membership);
+        let (network, note) = self.network().await?;
+        let requested = if DEFAULT_NETWORKS.contains(&membership.network.as_str()) {
+            EndpointSettings::default()
+        } else {
+            with_addresses(membership)
+        };
+        if let Err(error) = steps::connect(engine, id, &network, requested).await {
+            use PlatformError as E;
+            let fixed = membership.endpoint.ipam_config.is_some();
+            let had = membership.ipv4.is_some() || membership.ipv6.is_some();
+            let refused = matches!(error, E::Failed { .. } | E::Denied { .. });
+            // An address that was never asked for is asked for in vain on a network without a
+            // subnet of its own, and another container may have got it meanwhile.
+            if fixed || !had || !refused {
+                return Err(error);
+            }
+            steps::connect(engine, id, &network, membership.endpoint.clone()).await?;
+        }
+        let facts = inspect(engine, id).await?;
+        let mut places = facts.iter().flat_map(networks);
+        let now = places.find(|(name, one)| {
+            one.network_id.as_deref() == Some(&network) || **name == membership.network
+        });
+        let news = |had: &Option<String>, has: Option<&String>| {
+            // One that does not run gets its addresses when it starts.
+            let (had, has) = (had.as_ref()?, has.filter(|has| !has.is_empty())?);
+            (has != had).then(|| format!("; its address is new: {has}, was {had}"))
+        };
+        let v4 = now.and_then(|(_, now)| news(&membership.ipv4, now.ip_address.as_ref()));
+        let v6 = now.and_then(|(_, now)| news(&membership.ipv6, now.global_ipv6_address.as_ref()));
+        let [v4, v6] = [v4, v6].map(Option::unwrap_or_default);
+        Ok(format!("{note}{v4}{v6}"))
+    }
+
+    /// The network to join, by its id; or the one that has its name now, with a note of that.
+    async fn network(&self) -> Result<(String, &'static str)> {
+        let Membership {
+            network,
+            network_id,
+            ..
+        } = &self.membership;
+        for (key, note) in [
+            (network_id.as_ref(), ""),
+            (Some(network), " (the network was made anew)"),
+        ] {
+            let Some(key) = key else { continue };
+            let call = self.engine.client()?.inspect_network(key, None);
+            let found = self.engine.query("the network", optional(call)).await?;
+            if let Some(id) = found.and_then(|network| network.id) {
+                let anew = network_id.as_ref().is_some_and(|old| *old != id);
+                return Ok((id, if anew { note } else { "" }));
+            }
+        }
+        let hint = format!(
             "it was removed meanwhile: make it with `docker compose up --no-start` (or `docker \
-             network create {name}`) and release again"
-        ),
-    ))
+             network create {network}`) and release again"
+        );
+        Err(not_found(self.to, hint))
+    }
 }
 
 /// The place as it was asked for, with the addresses that it had.
@@ -166,22 +177,4 @@ fn with_addresses(membership: &Membership) -> EndpointSettings {
     // Newer engines must be asked for the same one, see the crate's head.
     requested.mac_address.clone_from(&membership.mac);
     requested
-}
-
-/// The place that a container has in a network now.
-fn current_endpoint(
-    facts: &ContainerInspectResponse,
-    membership: &Membership,
-    network: &str,
-) -> Option<EndpointSettings> {
-    let is_it = |(name, one): &(&String, &EndpointSettings)| {
-        one.network_id.as_deref() == Some(network) || **name == membership.network
-    };
-    networks(facts).find(is_it).map(|(_, one)| one.clone())
-}
-
-fn membership(attachment: &Attachment) -> Result<Membership> {
-    let Attachment { replica, to, .. } = attachment;
-    let what = format!("the record of {to} of {replica} can't be read");
-    serde_json::from_value(attachment.detail.clone()).map_err(unusable(what))
 }

@@ -3,26 +3,17 @@
 use std::time::Duration;
 
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum as State};
-use futures_util::future::try_join_all;
 use futures_util::{StreamExt, stream};
 
 use super::spec::{self, ContainerSpec};
 use super::steps::{self, Change};
 use super::{find, wait};
-use crate::engine::container::{self, inspect, label};
+use crate::engine::container::{self, inspect_all, label};
 use crate::engine::{ContainerRef, Engine, Result, all_well, image, unsupported};
 use treasury_domain::service::{Service, Target};
 
 /// So many replicas are brought up at the same time.
 const AT_ONCE: usize = 3;
-
-/// A replica that is there.
-struct Existing {
-    container: ContainerRef,
-    number: u32,
-    state: Option<State>,
-    facts: ContainerInspectResponse,
-}
 
 /// What is to be done, in this order.
 #[derive(Default)]
@@ -99,52 +90,44 @@ pub async fn plan(engine: &Engine, service: &Service, replicas: u32) -> Result<P
     let mut old = existing(engine, service, project, name).await?;
     let mut plan = Plan::default();
     while old.len() > replicas as usize
-        && let Some(one) = old.pop()
+        && let Some((_, facts)) = old.pop()
     {
-        plan.surplus.push(one.container);
+        plan.surplus.push(ContainerRef::described(&facts));
     }
     // All containers look the same to Compose, so the newest that has ever run is the model.
     let has_run = old
         .iter()
-        .rposition(|one| one.state != Some(State::CREATED));
-    let model = has_run.unwrap_or(old.len().saturating_sub(1));
-    let refusal = old
-        .get(model)
-        .and_then(|model| spec::no_copy(project, name, &model.facts));
+        .rposition(|(_, facts)| state(facts) != Some(State::CREATED));
+    let model = old.get(has_run.unwrap_or(old.len().saturating_sub(1)));
+    let refusal = model.and_then(|(_, facts)| spec::no_copy(project, name, facts));
     let mut numbers = Vec::new();
-    for one in &old {
-        match one.state {
+    for (number, facts) in &old {
+        let one = ContainerRef::described(facts);
+        match state(facts) {
             Some(State::CREATED) if has_run.is_some() && refusal.is_none() => {
-                numbers.push(one.number);
-                plan.unfinished.push(one.container.clone());
+                numbers.push(*number);
+                plan.unfinished.push(one);
             }
             Some(State::CREATED | State::EXITED | State::DEAD) => {
-                plan.starts.push(Start::Stopped(one.container.clone()));
+                plan.starts.push(Start::Stopped(one));
             }
             _ => {}
         }
     }
-    let highest = old.iter().map(|one| one.number).max().unwrap_or(0);
+    let highest = old.iter().map(|(number, _)| *number).max().unwrap_or(0);
     let missing = replicas.saturating_sub(old.len() as u32);
     numbers.extend((1..=missing).map(|more| highest + more));
-    if numbers.is_empty() {
+    let (Some((_, facts)), false) = (model, numbers.is_empty()) else {
         return Ok(plan);
-    }
+    };
     if let Some(refusal) = refusal {
         return Err(unsupported(refusal));
     }
-    let Some(Existing { facts, .. }) = old.into_iter().nth(model) else {
-        return Ok(plan);
-    };
-    let stem = spec::numbered(project, name, container::name(&facts)).map_or("", |(stem, _)| stem);
-    let image = image::of_container(engine, &facts).await?;
+    let stem = spec::numbered(project, name, container::name(facts)).map_or("", |(stem, _)| stem);
+    let image = image::of_container(engine, facts).await?;
     for number in numbers {
-        let copy = spec::replica(
-            facts.clone(),
-            format!("{stem}{number}"),
-            number,
-            image.clone(),
-        )?;
+        let name = format!("{stem}{number}");
+        let copy = spec::replica(facts.clone(), name, number, image.clone())?;
         plan.starts.push(Start::New(Box::new(copy)));
     }
     Ok(plan)
@@ -156,23 +139,24 @@ async fn existing(
     service: &Service,
     project: &str,
     name: &str,
-) -> Result<Vec<Existing>> {
+) -> Result<Vec<(u32, ContainerInspectResponse)>> {
     let found = find::containers(engine, service).await?;
-    let facts = try_join_all(found.iter().map(|one| inspect(engine, &one.id))).await?;
-    let existing = |(container, facts): (ContainerRef, Option<ContainerInspectResponse>)| {
-        let facts = facts?;
-        let by_name = spec::numbered(project, name, &container.name).map(|(_, number)| number);
-        let by_label = || label(&facts, find::NUMBER)?.parse().ok();
-        Some(Existing {
-            number: by_name.or_else(by_label).unwrap_or(0),
-            state: facts.state.as_ref().and_then(|state| state.status),
-            container,
-            facts,
-        })
+    let number = |facts: &ContainerInspectResponse| {
+        let by_name = spec::numbered(project, name, container::name(facts));
+        let by_label = || label(facts, find::NUMBER)?.parse().ok();
+        by_name
+            .map(|(_, number)| number)
+            .or_else(by_label)
+            .unwrap_or(0)
     };
-    let mut old: Vec<Existing> = found.into_iter().zip(facts).filter_map(existing).collect();
-    old.sort_by_key(|one| one.number);
-    Ok(old)
+    let facts = inspect_all(engine, &found).await?.into_iter();
+    let mut all: Vec<_> = facts.map(|facts| (number(&facts), facts)).collect();
+    all.sort_by_key(|(number, _)| *number);
+    Ok(all)
+}
+
+fn state(facts: &ContainerInspectResponse) -> Option<State> {
+    facts.state.as_ref()?.status
 }
 
 /// Brings one replica up and awaits that it is well; a new one that fails is removed again.

@@ -76,7 +76,7 @@ pub async fn replaceable(engine: &Engine, containers: &[ContainerInspectResponse
         return Err(unsupported(why));
     }
     // A network that others share ends with its container.
-    for other in container::list(engine, None).await? {
+    for other in container::list(engine, &[]).await? {
         let mode = other.host_config.and_then(|host| host.network_mode);
         let Some(owner) = mode
             .as_deref()

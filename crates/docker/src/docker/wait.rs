@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::engine::container::{inspect, replica};
-use crate::engine::logs::{self, LogSource};
+use crate::engine::logs::{LogSource, last_lines};
 use crate::engine::{ContainerRef, Engine, Result, events, timeout, unwell};
 use treasury_domain::service::{Health, Replica, ReplicaState};
 use treasury_ports::platform::PlatformError;
@@ -16,9 +16,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(150);
 
 /// Without a health check a replica must run for so long before the next one is touched.
 pub const STABLE: Duration = Duration::from_secs(2);
-
-/// How many of its last log lines are told of a replica that ended.
-const LAST_LINES: usize = 3;
 
 /// Awaits that a replica is well: healthy, or, where nothing checks its health, running for
 /// `stable`.
@@ -77,8 +74,9 @@ pub async fn until_well(
 /// How long its process has been running.
 fn age(replica: &Replica, ahead: SignedDuration) -> Duration {
     let now = Timestamp::now() + ahead;
-    let age = replica.started_at.map(|start| now.duration_since(start));
-    age.and_then(|age| age.try_into().ok())
+    let started = replica.started_at.unwrap_or(now);
+    now.duration_since(started)
+        .try_into()
         .unwrap_or(Duration::ZERO)
 }
 
@@ -87,20 +85,18 @@ async fn overdue(engine: &Engine, now: &Replica, patience: Duration) -> Platform
     let Replica { id, name, .. } = now;
     match (now.state, now.health) {
         (ReplicaState::Running, Health::Unhealthy) => {
+            let said = last_check(engine, id).await;
             let seconds = patience.as_secs();
-            let words = last_check(engine, id).await;
-            unwell(format!(
-                "{name} is still unhealthy after {seconds} s{words}"
-            ))
+            unwell(format!("{name} is still unhealthy after {seconds} s{said}"))
         }
         (ReplicaState::Paused, _) => unwell(format!(
             "{name} is paused: let it go on with `docker unpause {name}`"
         )),
         (ReplicaState::Restarting, _) => ended(engine, now, "keeps ending: it").await,
-        _ => timeout(
-            format!("the start of {name} (its health check has not passed yet)"),
-            patience,
-        ),
+        _ => {
+            let what = format!("the start of {name} (its health check has not passed yet)");
+            timeout(what, patience)
+        }
     }
 }
 
@@ -112,10 +108,8 @@ async fn ended(engine: &Engine, now: &Replica, how: &str) -> PlatformError {
         let one = [ContainerRef::new(&now.id, &now.name)];
         let history = events::history(engine, &one, Timestamp::UNIX_EPOCH).await;
         let events = history.map(|history| history.events).unwrap_or_default();
-        let die = events
-            .into_iter()
-            .rev()
-            .find(|(_, event)| event.what == "die");
+        let mut events = events.into_iter().rev();
+        let die = events.find(|(_, event)| event.what == "die");
         last = die.and_then(|(_, event)| event.detail);
     }
     let code = match last {
@@ -132,13 +126,7 @@ async fn ended(engine: &Engine, now: &Replica, how: &str) -> PlatformError {
         1 => " (restarted once by Docker)".to_owned(),
         n => format!(" (restarted {n} times by Docker)"),
     };
-    // Without its last words the error is still told.
-    let lines = logs::last(engine, LogSource::Container(&now.id), LAST_LINES).await;
-    let lines: String = lines
-        .unwrap_or_default()
-        .iter()
-        .map(|line| format!("\n> {line}"))
-        .collect();
+    let lines = last_lines(engine, LogSource::Container(&now.id)).await;
     unwell(format!("{} {how} {code}{memory}{times}{lines}", now.name))
 }
 

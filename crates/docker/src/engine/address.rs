@@ -102,32 +102,26 @@ impl Address {
                  supported: forward the socket with `ssh -L`)"
             ))
         };
-        if let Some(path) = host.strip_prefix("unix://") {
-            if !Path::new(path).is_absolute() {
-                return Err(bad());
-            }
-            let transport = Transport::Unix;
-            return Ok(Self {
-                host,
-                transport,
-                place,
-            });
-        }
-        let rest = host
-            .strip_prefix("tcp://")
-            .or_else(|| host.strip_prefix("https://"))
-            .ok_or_else(bad)?;
-        let url = url::Url::parse(&format!("http://{rest}")).map_err(|_| bad())?;
-        let (Some(name), true) = (url.host_str(), matches!(url.path(), "" | "/")) else {
-            return Err(bad());
+        let transport = if let Some(path) = host.strip_prefix("unix://") {
+            Path::new(path).is_absolute().then_some(Transport::Unix)
+        } else {
+            let rest = host
+                .strip_prefix("tcp://")
+                .or(host.strip_prefix("https://"));
+            let url = rest.and_then(|rest| url::Url::parse(&format!("http://{rest}")).ok());
+            let url = url.filter(|url| matches!(url.path(), "" | "/"));
+            let at = url.and_then(|url| Some((url.host_str()?.to_owned(), url.port())));
+            at.map(|(name, port)| match tls {
+                None => Transport::Plain,
+                Some(tls) => {
+                    let authority = format!("{name}:{}", port.unwrap_or(2376));
+                    Transport::Tls { authority, tls }
+                }
+            })
         };
-        let transport = tls.map_or(Transport::Plain, |tls| {
-            let authority = format!("{name}:{}", url.port().unwrap_or(2376));
-            Transport::Tls { authority, tls }
-        });
         Ok(Self {
+            transport: transport.ok_or_else(bad)?,
             host,
-            transport,
             place,
         })
     }
@@ -161,9 +155,8 @@ fn local(env: &dyn Fn(&str) -> Option<String>) -> Result<(String, Option<Tls>)> 
 /// The context that `docker context use` has set.
 fn current_context(folder: &Path) -> Result<Option<String>> {
     let config = read_json(&folder.join("config.json"), folder, "config.json")?;
-    let name = config
-        .as_ref()
-        .and_then(|config| config["currentContext"].as_str());
+    let config = config.unwrap_or_default();
+    let name = config["currentContext"].as_str();
     Ok(name.filter(|name| !name.is_empty()).map(str::to_owned))
 }
 
@@ -220,10 +213,10 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 
 /// What a file holds; an error names `what` in `folder`.
 fn read_json(path: &Path, folder: &Path, what: &str) -> Result<Option<serde_json::Value>> {
-    let value = read(path)?
-        .map(|text| serde_json::from_slice(&text))
-        .transpose();
-    value.map_err(|error| unreadable(folder, what, &error))
+    let value = read(path)?.map(|text| serde_json::from_slice(&text));
+    value
+        .transpose()
+        .map_err(|error| unreadable(folder, what, &error))
 }
 
 fn unreadable(path: &Path, what: &str, error: &dyn std::fmt::Display) -> PlatformError {

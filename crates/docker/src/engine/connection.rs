@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::address::{Address, EngineConfig, Transport};
 use super::error::{Result, denied, failed, not_found, timeout, unreachable};
-use super::tls::{self, io_kind};
+use super::tls::{self, find_error};
 use treasury_ports::platform::PlatformError;
 
 /// How long a question (list, inspect) may take.
@@ -181,7 +181,7 @@ impl Engine {
         let kind = match &error {
             // Bollard shows this one as if it were its cause.
             Error::IOError { err } => Some(err.kind()),
-            other => io_kind(other),
+            other => find_error(other).map(io::Error::kind),
         };
         match (kind, &error) {
             (Some(io::ErrorKind::PermissionDenied), _) => denied(format!(

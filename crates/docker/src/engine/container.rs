@@ -36,6 +36,11 @@ impl ContainerRef {
         }
     }
 
+    /// A container that was looked at.
+    pub fn described(facts: &ContainerInspectResponse) -> Self {
+        Self::new(facts.id.clone().unwrap_or_default(), name(facts))
+    }
+
     /// `None` for a container without a name of its own.
     pub fn listed(summary: ContainerSummary) -> Option<Self> {
         let names = summary.names.unwrap_or_default();
@@ -50,14 +55,15 @@ impl ContainerRef {
     }
 }
 
-/// The containers of this engine, those that do not run too, that pass a filter of the engine.
-pub async fn list(
-    engine: &Engine,
-    filter: Option<(&str, Vec<String>)>,
-) -> Result<Vec<ContainerSummary>> {
-    let filters: HashMap<&str, Vec<String>> = filter.into_iter().collect();
+/// The containers of this engine, those that do not run too, that pass the engine's own filters,
+/// such as `label` with `name=value`.
+pub async fn list(engine: &Engine, filters: &[(&str, &str)]) -> Result<Vec<ContainerSummary>> {
+    let mut all: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (kind, value) in filters {
+        all.entry(kind).or_default().push(value);
+    }
     let options = ListContainersOptionsBuilder::default().all(true);
-    let options = options.filters(&filters).build();
+    let options = options.filters(&all).build();
     let call = engine.client()?.list_containers(Some(options));
     engine.query("the list of containers", call).await
 }

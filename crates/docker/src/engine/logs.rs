@@ -18,6 +18,9 @@ use treasury_domain::service::Logs;
 use treasury_ports::log_search::{MAX_ENTRIES, Portion, Portions, Wanted};
 use treasury_ports::text::clean;
 
+/// How many of its last log lines are told of a replica that ended.
+const LAST_LINES: usize = 3;
+
 /// Whose log it is, by its id.
 #[derive(Debug, Clone, Copy)]
 pub enum LogSource<'a> {
@@ -52,14 +55,18 @@ pub async fn read(
     }
 }
 
-/// The texts of the last lines of a log.
-pub async fn last(engine: &Engine, source: LogSource<'_>, lines: usize) -> Result<Vec<String>> {
+/// The last lines of a log, to be put behind a sentence; nothing where they can't be had.
+pub async fn last_lines(engine: &Engine, source: LogSource<'_>) -> String {
+    let lines = LAST_LINES;
     let wanted = Wanted {
         lines,
         ..Wanted::default()
     };
-    let logs = read(engine, source, "", &wanted).await?;
-    Ok(logs.lines.into_iter().map(|line| line.text).collect())
+    let logs = read(engine, source, "", &wanted).await.unwrap_or_default();
+    logs.lines
+        .iter()
+        .map(|line| format!("\n> {}", line.text))
+        .collect()
 }
 
 /// The newest lines of a container with their times, at most `most` bytes; `None` if it is gone.

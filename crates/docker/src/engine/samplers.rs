@@ -58,16 +58,10 @@ struct Sampler {
 /// The newest samples of one service.
 #[derive(Debug, Default, Clone)]
 struct Samples {
-    /// By name of the replica.
-    replicas: BTreeMap<String, Sample>,
+    /// By name of the replica, each with the time when it was taken.
+    replicas: BTreeMap<String, (Timestamp, ReplicaStats)>,
     /// When the last round through all replicas was complete.
     round: Option<Instant>,
-}
-
-#[derive(Debug, Clone)]
-struct Sample {
-    at: Timestamp,
-    stats: ReplicaStats,
 }
 
 impl Samples {
@@ -93,26 +87,19 @@ impl Samplers {
     pub async fn stats(&self, engine: &Arc<Engine>, service: &Service) -> Result<ServiceStats> {
         let mut samples = self.samples_of(engine, service);
         let waited = tokio::time::timeout(FIRST_WAIT, samples.wait_for(Samples::is_fresh)).await;
-        let fresh = waited
-            .ok()
-            .and_then(Result::ok)
-            .map(|newest| newest.clone());
-        let newest = match fresh {
-            Some(newest) => newest,
+        let is_fresh = matches!(waited, Ok(Ok(_)));
+        drop(waited);
+        if !is_fresh {
             // The round is not complete, or fails: the containers themselves tell why.
-            None => {
-                (self.find)(engine, service).await?;
-                let newest = samples.borrow().clone();
-                if newest.replicas.is_empty() {
-                    let what = format!("the first samples of {}", service.name);
-                    return Err(timeout(what, FIRST_WAIT));
-                }
-                newest
-            }
-        };
-        let oldest = newest.replicas.values().map(|sample| sample.at).min();
-        let samples = newest.replicas.into_values();
-        let mut replicas: Vec<ReplicaStats> = samples.map(|sample| sample.stats).collect();
+            (self.find)(engine, service).await?;
+        }
+        let newest = samples.borrow().replicas.clone();
+        if !is_fresh && newest.is_empty() {
+            let what = format!("the first samples of {}", service.name);
+            return Err(timeout(what, FIRST_WAIT));
+        }
+        let oldest = newest.values().map(|(at, _)| *at).min();
+        let mut replicas: Vec<_> = newest.into_values().map(|(_, stats)| stats).collect();
         replicas.sort_by(|a, b| by_name(&a.replica, &b.replica));
         Ok(ServiceStats {
             taken_at: oldest.unwrap_or_else(Timestamp::now),
@@ -133,14 +120,8 @@ impl Samplers {
         }
         let (asked, asked_at) = watch::channel(Instant::now());
         let (publish, samples) = watch::channel(Samples::default());
-        let work = run(
-            Arc::clone(engine),
-            service.clone(),
-            self.find,
-            asked_at,
-            publish,
-        );
-        tokio::spawn(work);
+        let engine = Arc::clone(engine);
+        tokio::spawn(run(engine, service.clone(), self.find, asked_at, publish));
         let sampler = Sampler {
             target: service.target.clone(),
             asked,
@@ -211,20 +192,18 @@ async fn round(
 }
 
 /// One sample of one container; `None` if there is none to be had.
-async fn take(engine: &Engine, one: &ContainerRef, host_memory: Option<u64>) -> Option<Sample> {
-    let options = StatsOptionsBuilder::default()
-        .stream(false)
-        .one_shot(false)
-        .build();
+async fn take(
+    engine: &Engine,
+    one: &ContainerRef,
+    host_memory: Option<u64>,
+) -> Option<(Timestamp, ReplicaStats)> {
+    let options = StatsOptionsBuilder::default().stream(false);
+    let options = options.one_shot(false).build();
     let client = engine.client().ok()?;
     let mut stream = std::pin::pin!(client.stats(&one.id, Some(options)));
-    let facts = tokio::time::timeout(QUERY_LIMIT, stream.next())
-        .await
-        .ok()??
-        .ok()?;
-    let stats = sample::stats(&one.name, &facts, host_memory)?;
-    let at = Timestamp::now();
-    Some(Sample { at, stats })
+    let taken = tokio::time::timeout(QUERY_LIMIT, stream.next()).await;
+    let stats = sample::stats(&one.name, &taken.ok()??.ok()?, host_memory)?;
+    Some((Timestamp::now(), stats))
 }
 
 #[cfg(test)]
@@ -243,7 +222,7 @@ mod tests {
         let mut samples = Samples::default();
         for name in ["runs", "ended", "gone"] {
             let stats = stats.clone();
-            samples.replicas.insert(name.into(), Sample { at, stats });
+            samples.replicas.insert(name.into(), (at, stats));
         }
         let found = ["runs", "ended"].map(|name| ContainerRef {
             id: String::new(),

@@ -98,8 +98,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 
 /// What a failed call over TLS means for the operator, if it is TLS that failed.
 pub fn hint(error: &(dyn StdError + 'static), address: &Address, tls: &Tls) -> Option<String> {
-    let host = &address.host;
-    let said = match rustls_error(error) {
+    let said = match find_error::<rustls::Error>(error) {
         Some(rustls::Error::InvalidCertificate(why)) => refused_by_us(why, tls),
         Some(rustls::Error::AlertReceived(alert)) => refused_by_engine(*alert, tls),
         Some(rustls::Error::InvalidMessage(_)) => {
@@ -115,39 +114,34 @@ pub fn hint(error: &(dyn StdError + 'static), address: &Address, tls: &Tls) -> O
         }
         None => return None,
     };
-    Some(format!(
-        "{said}. The engine is at {host}, see {}",
-        address.place
-    ))
+    let Address { host, place, .. } = address;
+    Some(format!("{said}. The engine is at {host}, see {place}"))
 }
 
 /// The bot does not believe the engine.
 fn refused_by_us(why: &CertificateError, tls: &Tls) -> String {
     use CertificateError as E;
-    match why {
+    let text = match why {
         E::Expired | E::ExpiredContext { .. } => {
             "its certificate has expired: renew it on the engine's host and restart the engine"
-                .to_owned()
         }
         E::NotValidYet | E::NotValidYetContext { .. } => {
-            "its certificate is not valid yet: compare the clocks of both hosts".to_owned()
+            "its certificate is not valid yet: compare the clocks of both hosts"
         }
         E::NotValidForName | E::NotValidForNameContext { .. } => {
             "its certificate is for other names: write the host as the certificate names it, or \
              have it made anew with this name or address as subjectAltName"
-                .to_owned()
         }
         E::UnknownIssuer if tls.ca.is_some() => {
             "its certificate was signed by another authority than that in ca_file: take the ca.pem \
              that it was made with, and if that is so, somebody else answers there"
-                .to_owned()
         }
         E::UnknownIssuer => {
             "its certificate was signed by an authority that this system does not know: set ca_file"
-                .to_owned()
         }
-        other => format!("its certificate is not accepted: {other}"),
-    }
+        other => return format!("its certificate is not accepted: {other}"),
+    };
+    text.to_owned()
 }
 
 /// The engine does not believe the bot.
@@ -173,42 +167,25 @@ fn expired(pem: &[u8]) -> Option<String> {
     (until < jiff::Timestamp::now()).then(|| format!("at {until}"))
 }
 
-/// The error of rustls at the bottom, which hides in an `io::Error`.
-fn rustls_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<rustls::Error>() {
-            return Some(found);
-        }
-        if let Some(inner) = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-        {
-            // `io::Error` shows the source of what it holds as its own.
-            if let Some(found) = rustls_error(inner) {
-                return Some(found);
-            }
-        }
-        next = error.source();
-    }
-    None
-}
-
 /// The connection was there and ended.
 fn is_cut(error: &(dyn StdError + 'static)) -> bool {
     use io::ErrorKind as K;
+    let kind = find_error(error).map(io::Error::kind);
     matches!(
-        io_kind(error),
+        kind,
         Some(K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::UnexpectedEof)
     )
 }
 
-/// The kind of the input or output error at the bottom of an error, if there is one.
-pub fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
+/// The first error of this type among an error and its causes.
+pub fn find_error<'e, E: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e E> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error.kind());
+        // `io::Error` shows the source of what it holds as its own.
+        let held = error.downcast_ref().and_then(io::Error::get_ref);
+        let found = error.downcast_ref().or_else(|| find_error(held?));
+        if found.is_some() {
+            return found;
         }
         next = error.source();
     }

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 
 use super::snapshot::{Snapshot, SwarmService};
 use super::tasks::container;
-use crate::engine::logs::{LogSource, last, read};
+use crate::engine::logs::{LogSource, last_lines, read};
 use crate::engine::{Engine, Result};
 use treasury_domain::service::{LogQuery, Logs};
 use treasury_ports::log_search::{Wanted, merged};
@@ -19,11 +19,8 @@ const MAX_TASKS: usize = 40;
 /// So many logs are read at the same time.
 const AT_ONCE: usize = 6;
 
-/// How many of its last log lines are told of a task that failed.
-const LAST_LINES: usize = 3;
-
-/// How long they are waited for: another node may be away.
-const LAST_LINES_WAIT: Duration = Duration::from_secs(3);
+/// How long the last lines of a task are waited for: another node may be away.
+const LAST_WORDS_WAIT: Duration = Duration::from_secs(3);
 
 /// The lines of all tasks that Swarm still knows, merged by time.
 pub async fn logs(swarm: SwarmService<'_>, query: &LogQuery) -> Result<Logs> {
@@ -69,14 +66,11 @@ pub async fn logs(swarm: SwarmService<'_>, query: &LogQuery) -> Result<Logs> {
 }
 
 /// The last lines of a task, to be put behind a sentence; none where they can't be had soon.
-pub async fn last_lines(engine: &Engine, task: &Task) -> String {
+pub async fn last_words(engine: &Engine, task: &Task) -> String {
     let (Some(id), Some(_)) = (task.id.as_deref(), container(task)) else {
         return String::new();
     };
-    let reading = last(engine, LogSource::Task(id), LAST_LINES);
-    let lines = match tokio::time::timeout(LAST_LINES_WAIT, reading).await {
-        Ok(Ok(lines)) => lines,
-        Ok(Err(_)) | Err(_) => Vec::new(),
-    };
-    lines.iter().map(|line| format!("\n> {line}")).collect()
+    let reading = last_lines(engine, LogSource::Task(id));
+    let lines = tokio::time::timeout(LAST_WORDS_WAIT, reading).await;
+    lines.unwrap_or_default()
 }

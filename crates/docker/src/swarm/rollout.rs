@@ -6,7 +6,7 @@ use bollard::models::{ServiceUpdateStatusStateEnum as Update, Task, TaskSpec};
 use tokio::time::Instant;
 
 use super::change::Change;
-use super::logs::last_lines;
+use super::logs::last_words;
 use super::snapshot::Snapshot;
 use super::tasks::{Slot, describe, exit_code_words, has_failed, is_running};
 use crate::engine::{PLATFORM, Result, unwell};
@@ -186,7 +186,7 @@ async fn failed(snapshot: &Snapshot<'_>, mut text: String) -> PlatformError {
     if let Some((slot, task)) = newest {
         let (what, code) = (describe(task), exit_code_words(task));
         text.push_str(&format!("\n{} {what}{code}", slot.name));
-        text.push_str(&last_lines(snapshot.service.engine, task).await);
+        text.push_str(&last_words(snapshot.service.engine, task).await);
     } else {
         text.push_str(&format!("\nSee `docker service ps --no-trunc` {name}"));
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::change::Change;
-use super::logs::last_lines;
+use super::logs::last_words;
 use super::snapshot::Snapshot;
 use super::tasks::{Slot, describe, has_failed, is_running};
 use crate::engine::{Result, unsupported, unwell};
@@ -79,7 +79,7 @@ pub async fn scale(change: Change<'_>, replicas: u32) -> Result<ServiceStatus> {
         });
         let counted = format!("{running} of {replicas} tasks run");
         if let Some((slot, task)) = failed {
-            let lines = last_lines(change.service.engine, task).await;
+            let lines = last_words(change.service.engine, task).await;
             return Err(stuck(
                 replicas,
                 format!("{} {}{lines}", slot.name, describe(task)),

@@ -76,8 +76,8 @@ impl<'a> SwarmService<'a> {
 
     /// Its containers on this node, each by the name of its slot.
     pub async fn local_containers(self) -> Result<Vec<ContainerRef>> {
-        let filter = ("label", vec![format!("{SERVICE_NAME}={}", self.name)]);
-        let listed = list(self.engine, Some(filter)).await?.into_iter();
+        let label = format!("{SERVICE_NAME}={}", self.name);
+        let listed = list(self.engine, &[("label", &label)]).await?.into_iter();
         let mut found: Vec<ContainerRef> = listed.filter_map(ContainerRef::listed).collect();
         for one in &mut found {
             // The last part is the task's id, of no use to people.

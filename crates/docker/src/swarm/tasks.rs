@@ -69,10 +69,9 @@ impl Snapshot<'_> {
     /// The slots that count: those with a task that is to run, and, where these are too few, the
     /// newest of those whose tasks have ended for good.
     pub fn live_slots(&self) -> Vec<Slot<'_>> {
-        let (mut live, mut ended): (Vec<_>, Vec<_>) = self
-            .slots()
-            .into_iter()
-            .partition(|slot| slot.current().is_some());
+        let slots = self.slots().into_iter();
+        let (mut live, mut ended): (Vec<_>, Vec<_>) =
+            slots.partition(|slot| slot.current().is_some());
         let wanted = self.desired().unwrap_or(0) as usize;
         ended.sort_by_key(|slot| {
             let newest = slot.tasks.first().and_then(|task| task.created_at.clone());
@@ -88,10 +87,8 @@ impl Snapshot<'_> {
     pub fn status(&self) -> ServiceStatus {
         let slots = self.live_slots();
         let replicas: Vec<Replica> = slots.iter().filter_map(|slot| self.replica(slot)).collect();
-        let running = replicas
-            .iter()
-            .filter(|replica| replica.state == ReplicaState::Running)
-            .count();
+        let runs = |replica: &&Replica| replica.state == ReplicaState::Running;
+        let running = replicas.iter().filter(runs).count();
         let mut facts = vec![match self.desired() {
             Some(wanted) => format!("desired {wanted}, running {running}"),
             None => format!("one on each node, running {running} of {}", slots.len()),
@@ -113,10 +110,8 @@ impl Snapshot<'_> {
         let at = time(status.timestamp.as_deref());
         let state = state(task);
         let ended = matches!(state, ReplicaState::Exited | ReplicaState::Dead);
-        let spec = task
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.container_spec.as_ref());
+        let spec = task.spec.as_ref();
+        let spec = spec.and_then(|spec| spec.container_spec.as_ref());
         let health = match (state, status.state) {
             (ReplicaState::Running, Some(TaskState::STARTING)) => Health::Starting,
             // A task whose check fails is ended by Swarm.
@@ -128,6 +123,7 @@ impl Snapshot<'_> {
         let restarts = slot.failed().count() as u64;
         let before = slot.failed().next();
         let last = if ended { Some(task) } else { before };
+        let exit_code = last.and_then(exit_code);
         let note = match (state, before) {
             (ReplicaState::Running, before) => {
                 before.map(|before| format!("before: {}", describe(before)))
@@ -137,10 +133,8 @@ impl Snapshot<'_> {
             }
             _ => Some(describe(task)),
         };
-        let node = task.node_id.as_ref().map(|id| {
-            let name = self.nodes.get(id);
-            name.unwrap_or(id).clone()
-        });
+        let node = task.node_id.as_ref();
+        let node = node.map(|id| self.nodes.get(id).unwrap_or(id).clone());
         let image = spec.and_then(|spec| spec.image.as_deref());
         Some(Replica {
             id: format!("{}.{}", self.id, slot.key),
@@ -150,9 +144,7 @@ impl Snapshot<'_> {
             started_at: at.filter(|_| state == ReplicaState::Running),
             finished_at: at.filter(|_| ended),
             restarts,
-            exit_code: last
-                .and_then(exit_code)
-                .filter(|_| state != ReplicaState::Running),
+            exit_code: exit_code.filter(|_| state != ReplicaState::Running),
             // Swarm does not tell.
             oom_killed: false,
             image: shown(image.unwrap_or(image_of(&self.spec)), &self.spec),
@@ -211,9 +203,8 @@ pub fn container(task: &Task) -> Option<&str> {
 /// What a task is and why: `failed: task: non-zero exit (1)`.
 pub fn describe(task: &Task) -> String {
     let status = task.status.clone().unwrap_or_default();
-    let state = status
-        .state
-        .map_or_else(|| "new".to_owned(), |state| state.to_string());
+    let state = status.state.map(|state| state.to_string());
+    let state = state.unwrap_or_else(|| "new".to_owned());
     let why = status.err.filter(|err| !err.is_empty()).or(status.message);
     match why {
         Some(why) if !why.is_empty() && why != state => {
@@ -226,7 +217,8 @@ pub fn describe(task: &Task) -> String {
 
 /// Its exit code, to be put behind a sentence; nothing where there is none or it is 0.
 pub fn exit_code_words(task: &Task) -> String {
-    let code = exit_code(task).filter(|code| *code != 0);
-    code.map(|code| format!(", exit code {code}"))
-        .unwrap_or_default()
+    match exit_code(task) {
+        None | Some(0) => String::new(),
+        Some(code) => format!(", exit code {code}"),
+    }
 }

@@ -1,19 +1,21 @@
 //! Docker Engine and Swarm, by bollard: two platforms on one connection.
 //!
-//! - `engine`: what both stand on: the connection, errors, containers, images, logs, events, samples
+//! - `engine`: what both share: the connection, errors, containers, images, logs, events, samples
 //! - `docker`: services that are containers with Compose labels, or one container by its name
 //! - `swarm`: services of a Swarm, whose containers are Swarm's to change
 //!
-//! What differs between engines, and the version that it was seen at:
+//! What engines do differently, the version that it was seen at, and what is done about it:
 //!
 //! | what | seen at | so |
 //! |---|---|---|
-//! | a container takes one network at its creation, several only from API 1.44 on | 20.10.24 (API 1.41) | it is made in one and joined to the others before it starts |
-//! | a call for a container that is being removed is answered with 500, not 404 | 20.10.24 | its words decide |
-//! | the MAC address follows from the IPv4 address; newer engines draw one by chance | 20.10.24, 28 | a container that is joined again asks for the one that it had |
-//! | a sample of resource use takes a second, and `one_shot` is no faster | 20.10.24 | samples are taken in the background |
-//! | page cache is `total_inactive_file` with cgroups 1, `inactive_file` with cgroups 2; the words of disk operations begin with a capital or not | 20.10.24 | both are read |
-//! | an engine without a swarm says so by a 503 with the words `not a swarm manager` | 20.10.24 | its words decide |
+//! | a container takes one network when it is made; several from API 1.44 on, as documented | 20.10.24 (API 1.41) | it is made in one and joined to the others before it starts |
+//! | a call for a container that is being removed is answered by 500 and not by 404 | 20.10.24 | the words `marked for removal` decide |
+//! | an engine that is no Swarm manager answers by an error without a code of its own | 20.10.24 | the words `not a swarm manager` decide |
+//! | the MAC address follows from the IPv4 address; newer engines draw it, as documented | 20.10.24 | a container that is joined again requests the one that it had |
+//! | a sample of resource use takes a second, also with `one_shot` | 20.10.24 | samples are taken in the background |
+//! | the page cache is `total_inactive_file` with cgroups 1 and `inactive_file` with cgroups 2; words such as `Read` are written in either case | 20.10.24 | both are read |
+//!
+//! Bollard 0.21 leaves the API's version out of its requests: an engine answers by its newest one.
 
 mod docker;
 mod engine;

@@ -56,6 +56,15 @@ impl From<&LogQuery> for Wanted {
     }
 }
 
+impl Wanted {
+    fn matches(&self, at: Option<Timestamp>, text: &str) -> bool {
+        let grep = self.grep.as_ref();
+        self.since.is_none_or(|since| at >= Some(since))
+            && self.before.is_none_or(|before| at < Some(before))
+            && grep.is_none_or(|grep| text.to_lowercase().contains(grep))
+    }
+}
+
 /// The newest wanted lines of what was read of a log.
 #[derive(Debug)]
 pub struct Portion<'a> {
@@ -68,34 +77,22 @@ pub struct Portion<'a> {
 impl<'a> Portion<'a> {
     /// Nothing is read yet of the log of this replica.
     pub fn new(wanted: &'a Wanted, replica: &'a str) -> Self {
-        let (lines, matches) = (VecDeque::new(), 0);
         Self {
             wanted,
             replica,
-            lines,
-            matches,
+            lines: VecDeque::new(),
+            matches: 0,
         }
     }
 
     /// Takes the next line, which stands behind those before it.
     pub fn add(&mut self, at: Option<Timestamp>, stderr: bool, text: &str) {
         let text = clean(text);
-        let Wanted {
-            lines,
-            since,
-            before,
-            grep,
-        } = self.wanted;
-        let matching = since.is_none_or(|since| at >= Some(since))
-            && before.is_none_or(|before| at < Some(before))
-            && grep
-                .as_ref()
-                .is_none_or(|grep| text.to_lowercase().contains(grep));
-        if !matching {
+        if !self.wanted.matches(at, &text) {
             return;
         }
         self.matches += 1;
-        if self.lines.len() == *lines {
+        if self.lines.len() == self.wanted.lines {
             self.lines.pop_front();
         }
         self.lines.push_back(LogLine {
@@ -120,14 +117,10 @@ pub struct Portions {
 impl Portions {
     /// All of them together may take as long as `limit`.
     pub fn new(wanted: &Wanted, limit: Duration) -> Self {
-        let enough = wanted.lines + 1;
         let searching = wanted.grep.is_some() || wanted.before.is_some();
+        let first = if searching { FIRST_PORTION } else { 0 };
         Self {
-            size: if searching {
-                FIRST_PORTION.max(enough)
-            } else {
-                enough
-            },
+            size: first.max(wanted.lines + 1),
             limit,
             begun: Instant::now(),
             newest: None,

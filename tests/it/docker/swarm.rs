@@ -9,7 +9,7 @@ use treasury_bot::domain::service::{
     Intent, LogQuery, Logs, Patience, ReplicaMark, ReplicaOutcome, Service, ServiceStatus, Target,
 };
 use treasury_bot::domain::{EntryKind, Stream};
-use treasury_bot::platform::docker::Swarm;
+use treasury_bot::platform::docker::{EngineConfig, Swarm};
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 use treasury_bot::sandbox::slack::{Sandbox, SandboxConfig};
 use treasury_bot::store::{Store, Use};
@@ -34,7 +34,7 @@ fn service(name: &str) -> Service {
 /// A manager with a service `web` of so many tasks, all of them running; and a driver for it.
 async fn swarm(image: &str, script: &str, replicas: i64) -> (Dockerd, Swarm) {
     let engine = Dockerd::swarm().await;
-    let driver = Swarm::new(Some(&engine.host())).unwrap();
+    let driver = Swarm::with(EngineConfig::at(Some(&engine.host()))).unwrap();
     engine.import(image, script).await;
     engine.serve("web", image, Some(replicas)).await;
     well(&driver, replicas as usize).await;
@@ -387,7 +387,7 @@ async fn a_restart_that_does_not_get_well_is_told() {
 #[ignore = "needs Docker"]
 async fn an_engine_that_is_no_manager_is_a_mistake_in_the_configuration() {
     let engine = Dockerd::start(&[]).await;
-    let driver = Swarm::new(Some(&engine.host())).unwrap();
+    let driver = Swarm::with(EngineConfig::at(Some(&engine.host()))).unwrap();
     let error = driver.status(&service("web")).await.unwrap_err();
     assert!(error.is_refusal(), "{error:?}");
     let told = error.to_string();

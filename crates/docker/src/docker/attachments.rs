@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::find;
 use super::spec::as_requested;
-use crate::engine::container::{self, inspect_all, network_mode, networks};
+use crate::engine::container::{self, network_mode, networks};
 use crate::engine::{Engine, Result, unsupported, unusable};
 use treasury_domain::service::{Attachment, Service};
 
@@ -16,7 +16,7 @@ pub struct Membership {
     pub network: String,
     /// Its id; absent for a container that has never run.
     pub network_id: Option<String>,
-    /// As it was asked for: aliases, fixed addresses, links, options, priority.
+    /// As it was requested: aliases, fixed addresses, links, options, priority.
     pub endpoint: EndpointSettings,
     /// The addresses that it had, fixed or not.
     pub ipv4: Option<String>,
@@ -28,9 +28,8 @@ pub struct Membership {
 
 /// The places of all containers of a service, in the order of their names.
 pub async fn attachments(engine: &Engine, service: &Service) -> Result<Vec<Attachment>> {
-    let found = find::containers(engine, service).await?;
     let mut attachments = Vec::new();
-    for facts in inspect_all(engine, &found).await? {
+    for facts in find::described(engine, service).await? {
         if let Some(why) = refusal(&facts) {
             return Err(unsupported(why));
         }

@@ -4,6 +4,7 @@
 //! moment there is one of the two to go on with. A call that dies in between leaves them both, and
 //! the next call finishes or puts back, by what it finds.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::spec::ContainerSpec;
@@ -16,9 +17,8 @@ use treasury_ports::platform::PlatformError;
 use treasury_ports::text::by_name;
 
 /// A replica's containers: the one under its name, and the one that waits under the other.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Slot {
-    name: String,
     now: Option<ContainerRef>,
     old: Option<ContainerRef>,
 }
@@ -40,10 +40,10 @@ pub async fn deploy(change: &Change<'_>, version: &Version) -> Result<()> {
     if !image::is_there(engine, &version.id).await? {
         return Err(image::absent(&version.image));
     }
-    let slots = slots(found);
+    let slots = slots(&found);
     let total = slots.len() as u32;
-    for (done, slot) in (0..).zip(slots) {
-        let name = &slot.name.clone();
+    for (done, (name, slot)) in (0..).zip(slots) {
+        let name = &name;
         let report = &|step: &str| progress.report(done, total, format!("{name}: {step}"));
         let rollout = Rollout {
             change,
@@ -57,27 +57,18 @@ pub async fn deploy(change: &Change<'_>, version: &Version) -> Result<()> {
     Ok(())
 }
 
-/// The replicas in the order of their numbers.
-fn slots(found: Vec<ContainerRef>) -> Vec<Slot> {
-    let mut slots: Vec<Slot> = Vec::new();
+/// The replicas by their names, in the order of their numbers.
+fn slots(found: &[ContainerRef]) -> Vec<(String, Slot)> {
+    let mut slots: BTreeMap<String, Slot> = BTreeMap::new();
     for one in found {
-        let replaced = find::before_replaced(&one.name).map(str::to_owned);
-        let name = replaced.clone().unwrap_or_else(|| one.name.clone());
-        let at = slots
-            .iter()
-            .position(|slot| slot.name == name)
-            .unwrap_or_else(|| {
-                let (now, old) = (None, None);
-                slots.push(Slot { name, now, old });
-                slots.len() - 1
-            });
-        if replaced.is_some() {
-            slots[at].old = Some(one);
+        if let Some(name) = find::before_replaced(&one.name) {
+            slots.entry(name.to_owned()).or_default().old = Some(one.clone());
         } else {
-            slots[at].now = Some(one);
+            slots.entry(one.name.clone()).or_default().now = Some(one.clone());
         }
     }
-    slots.sort_by(|a, b| by_name(&a.name, &b.name));
+    let mut slots: Vec<_> = slots.into_iter().collect();
+    slots.sort_by(|(a, _), (b, _)| by_name(a, b));
     slots
 }
 
@@ -89,10 +80,8 @@ impl Rollout<'_> {
         if let (Some(now), Some(old), false) = (&slot.now, &slot.old, is_new) {
             // A former call was to bring another version. If that is well, its work is done; if
             // not, the old container is still the replica.
-            if replica(engine, &now.id)
-                .await?
-                .is_some_and(|now| now.is_well())
-            {
+            let state = replica(engine, &now.id).await?;
+            if state.is_some_and(|state| state.is_well()) {
                 self.discard(old).await?;
                 slot.old = None;
             } else {
@@ -262,10 +251,10 @@ mod tests {
             "w-1",
             "w-1-treasury-bot-old",
         ];
-        let slots = slots(all.map(found).into());
+        let slots = slots(&all.map(found));
         let shown: Vec<_> = slots
             .iter()
-            .map(|slot| (slot.name.as_str(), slot.now.is_some(), slot.old.is_some()))
+            .map(|(name, slot)| (name.as_str(), slot.now.is_some(), slot.old.is_some()))
             .collect();
         let expected = [
             ("w-1", true, true),

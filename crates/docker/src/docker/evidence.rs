@@ -5,13 +5,13 @@ use futures_util::future::try_join_all;
 use serde_json::Value;
 
 use super::find;
-use crate::engine::container::{inspect, replica};
+use crate::engine::container::replica;
 use crate::engine::{ContainerRef, Engine, Result, logs, optional, unusable};
 use treasury_domain::service::{Evidence, Service};
 use treasury_ports::platform::PlatformError;
 use treasury_ports::text::clean;
 
-/// What stands instead of a value that may be a secret.
+/// What is shown instead of a value that may be a secret.
 const HIDDEN: &str = "***";
 
 /// Words in the names of options whose values may be secrets.
@@ -19,19 +19,16 @@ const SECRET: [&str; 6] = ["token", "secret", "passw", "key", "auth", "cred"];
 
 /// Logs, description and processes of each container.
 pub async fn evidence(engine: &Engine, service: &Service) -> Result<Vec<Evidence>> {
-    let found = find::containers(engine, service).await?;
-    let pieces = try_join_all(found.iter().map(|one| of_container(engine, one))).await?;
-    Ok(pieces.into_iter().flatten().collect())
+    let found = find::described(engine, service).await?.into_iter();
+    let pieces = try_join_all(found.map(|facts| of_container(engine, facts)));
+    Ok(pieces.await?.into_iter().flatten().collect())
 }
 
-/// The pieces of one container; none if it is gone.
-async fn of_container(engine: &Engine, one: &ContainerRef) -> Result<Vec<Evidence>> {
-    let Some(facts) = inspect(engine, &one.id).await? else {
-        return Ok(Vec::new());
-    };
+/// The pieces of one container.
+async fn of_container(engine: &Engine, facts: ContainerInspectResponse) -> Result<Vec<Evidence>> {
+    let ContainerRef { id, name, .. } = ContainerRef::described(&facts);
     let running = facts.state.as_ref().and_then(|state| state.running) == Some(true);
-    let name = &one.name;
-    let log = match logs::whole(engine, &one.id, Evidence::MAX_BYTES).await {
+    let log = match logs::whole(engine, &id, Evidence::MAX_BYTES).await {
         Ok(text) => text.unwrap_or_default(),
         // Some log drivers can't be read; the rest of the evidence is worth having all the same.
         Err(error @ PlatformError::Failed { .. }) => format!("The log can't be read: {error}\n"),
@@ -39,9 +36,9 @@ async fn of_container(engine: &Engine, one: &ContainerRef) -> Result<Vec<Evidenc
     };
     let mut pieces = vec![
         Evidence::newest(format!("{name}.logs.txt"), log),
-        Evidence::newest(format!("{name}.inspect.json"), description(facts, name)?),
+        Evidence::newest(format!("{name}.inspect.json"), description(facts, &name)?),
     ];
-    if running && let Some(table) = processes(engine, one).await? {
+    if running && let Some(table) = processes(engine, &id).await? {
         pieces.push(Evidence::newest(format!("{name}.processes.txt"), table));
     }
     Ok(pieces)
@@ -51,10 +48,8 @@ async fn of_container(engine: &Engine, one: &ContainerRef) -> Result<Vec<Evidenc
 fn description(facts: ContainerInspectResponse, name: &str) -> Result<String> {
     let described = || {
         let mut facts = serde_json::to_value(facts)?;
-        let env = facts
-            .pointer_mut("/Config/Env")
-            .and_then(Value::as_array_mut);
-        for line in env.into_iter().flatten() {
+        let env = facts.pointer_mut("/Config/Env");
+        for line in env.and_then(Value::as_array_mut).into_iter().flatten() {
             let variable = line.as_str().unwrap_or_default();
             let variable = variable.split('=').next().unwrap_or_default();
             *line = format!("{variable}={HIDDEN}").into();
@@ -62,9 +57,8 @@ fn description(facts: ContainerInspectResponse, name: &str) -> Result<String> {
         hide_options(&mut facts);
         serde_json::to_string_pretty(&facts)
     };
-    described().map_err(unusable(format!(
-        "a description of {name} that can\'t be kept"
-    )))
+    let what = format!("a description of {name} that can't be kept");
+    described().map_err(unusable(what))
 }
 
 /// Hides the options of log and volume drivers whose names sound like a secret.
@@ -101,28 +95,24 @@ fn hide_named(value: &mut Value) {
 }
 
 /// The processes as a table; `None` if it has ended meanwhile.
-async fn processes(engine: &Engine, one: &ContainerRef) -> Result<Option<String>> {
-    let call = engine.client()?.top_processes(&one.id, None);
+async fn processes(engine: &Engine, id: &str) -> Result<Option<String>> {
+    let call = engine.client()?.top_processes(id, None);
     let top = match engine.change("the processes", optional(call)).await {
         Ok(Some(top)) => top,
         Ok(None) => return Ok(None),
         Err(error) => {
-            let now = replica(engine, &one.id).await?;
+            let now = replica(engine, id).await?;
             let ended = now.is_none_or(|now| now.finished_at.is_some());
             return if ended { Ok(None) } else { Err(error) };
         }
     };
-    let rows = top
-        .titles
-        .into_iter()
-        .chain(top.processes.into_iter().flatten());
-    let rows: Vec<String> = rows
-        .map(|row| {
-            let cells: Vec<String> = row.iter().map(|cell| clean(cell)).collect();
-            cells.join("\t")
-        })
-        .collect();
-    Ok(Some(rows.join("\n") + "\n"))
+    let mut table = String::new();
+    for row in top.titles.iter().chain(top.processes.iter().flatten()) {
+        let cells: Vec<String> = row.iter().map(|cell| clean(cell)).collect();
+        table.push_str(&cells.join("\t"));
+        table.push('\n');
+    }
+    Ok(Some(table))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! From a service to its containers.
 
+use bollard::models::ContainerInspectResponse;
+
 use crate::engine::container::{inspect_all, list, listed_label, some_names, to_replica};
 use crate::engine::{ContainerRef, Engine, Result, not_found, unsupported};
 use treasury_domain::service::{Service, ServiceStatus, Target};
@@ -37,6 +39,14 @@ pub async fn containers(engine: &Engine, service: &Service) -> Result<Vec<Contai
         before_replaced(&one.name).is_some_and(|name| all.iter().any(|other| other.name == name))
     };
     Ok(all.iter().filter(|one| !succeeded(one)).cloned().collect())
+}
+
+/// The containers of a service as the engine describes them, in the order of their names.
+pub async fn described(
+    engine: &Engine,
+    service: &Service,
+) -> Result<Vec<ContainerInspectResponse>> {
+    inspect_all(engine, &containers(engine, service).await?).await
 }
 
 /// Like [`containers`], with those that others have replaced.
@@ -82,8 +92,7 @@ pub async fn with_replaced(engine: &Engine, service: &Service) -> Result<Vec<Con
 
 /// The status of a service: its containers inspected all at once.
 pub async fn status(engine: &Engine, service: &Service) -> Result<ServiceStatus> {
-    let found = containers(engine, service).await?;
-    let facts = inspect_all(engine, &found).await?;
+    let facts = described(engine, service).await?;
     if facts.is_empty() {
         return Err(missing(engine, service).await?);
     }

@@ -5,7 +5,7 @@ use bollard::models::{EndpointIpamConfig, EndpointSettings, NetworkDisconnectReq
 use super::attachments::Membership;
 use super::spec::DEFAULT_NETWORKS;
 use super::steps;
-use crate::engine::container::{inspect, networks};
+use crate::engine::container::{inspect, place_in};
 use crate::engine::{Engine, Result, all_well, not_found, optional, unusable};
 use treasury_domain::service::Attachment;
 use treasury_ports::platform::{PlatformError, ProgressSink};
@@ -113,7 +113,7 @@ impl<'a> Recorded<'a> {
             let fixed = membership.endpoint.ipam_config.is_some();
             let had = membership.ipv4.is_some() || membership.ipv6.is_some();
             let refused = matches!(error, E::Failed { .. } | E::Denied { .. });
-            // An address that was never asked for is asked for in vain on a network without a
+            // An address that was never requested is refused on a network without a
             // subnet of its own, and another container may have got it meanwhile.
             if fixed || !had || !refused {
                 return Err(error);
@@ -121,17 +121,21 @@ impl<'a> Recorded<'a> {
             steps::connect(engine, id, &network, membership.endpoint.clone()).await?;
         }
         let facts = inspect(engine, id).await?;
-        let mut places = facts.iter().flat_map(networks);
-        let now = places.find(|(name, one)| {
-            one.network_id.as_deref() == Some(&network) || **name == membership.network
+        let now = facts.as_ref().and_then(|facts| {
+            let by_name = || place_in(facts, &membership.network);
+            place_in(facts, &network).or_else(by_name)
         });
         let news = |had: &Option<String>, has: Option<&String>| {
             // One that does not run gets its addresses when it starts.
             let (had, has) = (had.as_ref()?, has.filter(|has| !has.is_empty())?);
             (has != had).then(|| format!("; its address is new: {has}, was {had}"))
         };
-        let v4 = now.and_then(|(_, now)| news(&membership.ipv4, now.ip_address.as_ref()));
-        let v6 = now.and_then(|(_, now)| news(&membership.ipv6, now.global_ipv6_address.as_ref()));
+        let v4 = news(
+            &membership.ipv4,
+            now.and_then(|now| now.ip_address.as_ref()),
+        );
+        let v6 = now.and_then(|now| now.global_ipv6_address.as_ref());
+        let v6 = news(&membership.ipv6, v6);
         let [v4, v6] = [v4, v6].map(Option::unwrap_or_default);
         Ok(format!("{note}{v4}{v6}"))
     }
@@ -163,7 +167,7 @@ impl<'a> Recorded<'a> {
     }
 }
 
-/// The place as it was asked for, with the addresses that it had.
+/// The place as it was requested, with the addresses that it had.
 fn with_addresses(membership: &Membership) -> EndpointSettings {
     let mut requested = membership.endpoint.clone();
     let had = EndpointIpamConfig {
@@ -174,7 +178,7 @@ fn with_addresses(membership: &Membership) -> EndpointSettings {
     if requested.ipam_config.is_none() && had != EndpointIpamConfig::default() {
         requested.ipam_config = Some(had);
     }
-    // Newer engines must be asked for the same one, see the crate's head.
+    // Newer engines give another one unless it is requested, see the crate's head.
     requested.mac_address.clone_from(&membership.mac);
     requested
 }

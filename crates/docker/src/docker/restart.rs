@@ -38,7 +38,7 @@ pub async fn restart(change: &Change<'_>, only: Option<&[String]>) -> Result<()>
         change
             .progress
             .report(done, total, format!("{name}: waiting until healthy"));
-        // Nobody waits behind the last one; whether it stays up is watched by who asked.
+        // Nobody waits behind the last one; the caller watches whether it stays up.
         let last = done + 1 == total;
         let stable = if last { Duration::ZERO } else { wait::STABLE };
         wait::until_well(engine, one, patience.healthy, stable, Duration::ZERO).await?;

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use super::spec::{self, ContainerSpec};
 use super::steps::{self, Change};
 use super::{find, wait};
-use crate::engine::container::{self, inspect_all, label};
+use crate::engine::container::{self, label};
 use crate::engine::{ContainerRef, Engine, Result, all_well, image, unsupported};
 use treasury_domain::service::{Service, Target};
 
@@ -140,7 +140,6 @@ async fn existing(
     project: &str,
     name: &str,
 ) -> Result<Vec<(u32, ContainerInspectResponse)>> {
-    let found = find::containers(engine, service).await?;
     let number = |facts: &ContainerInspectResponse| {
         let by_name = spec::numbered(project, name, container::name(facts));
         let by_label = || label(facts, find::NUMBER)?.parse().ok();
@@ -149,7 +148,7 @@ async fn existing(
             .or_else(by_label)
             .unwrap_or(0)
     };
-    let facts = inspect_all(engine, &found).await?.into_iter();
+    let facts = find::described(engine, service).await?.into_iter();
     let mut all: Vec<_> = facts.map(|facts| (number(&facts), facts)).collect();
     all.sort_by_key(|(number, _)| *number);
     Ok(all)

@@ -126,8 +126,8 @@ pub fn replica(
     Ok(spec)
 }
 
-/// A place in a network as it was asked for: without what the engine made of the container's id,
-/// and without the addresses that were not asked for.
+/// A place in a network as it was requested: without what the engine made of the container's id,
+/// and without the addresses that were not requested.
 pub fn as_requested(old: EndpointSettings, id: &str) -> EndpointSettings {
     let mut aliases = old.aliases;
     if let Some(aliases) = &mut aliases {

@@ -40,9 +40,8 @@ pub async fn make(engine: &Engine, spec: ContainerSpec) -> Result<ContainerRef> 
 pub async fn start(engine: &Engine, one: &ContainerRef) -> Result<()> {
     let client = engine.client()?;
     let call = client.start_container(&one.id, None::<StartContainerOptions>);
-    engine
-        .change(&format!("the start of {}", one.name), call)
-        .await
+    let what = format!("the start of {}", one.name);
+    engine.change(&what, call).await
 }
 
 /// Asks a container to end, kills it after `patience`, and starts it again.
@@ -51,9 +50,8 @@ pub async fn restart(engine: &Engine, one: &ContainerRef, patience: Duration) ->
     let options = RestartContainerOptionsBuilder::default().t(seconds).build();
     let client = engine.patient_client(limit)?;
     let call = client.restart_container(&one.id, Some(options));
-    engine
-        .call(&format!("the restart of {}", one.name), limit, call)
-        .await
+    let what = format!("the restart of {}", one.name);
+    engine.call(&what, limit, call).await
 }
 
 /// Asks a container to end and kills it after `patience`; one that is gone or has ended is
@@ -95,9 +93,8 @@ pub async fn connect(
         endpoint_config: Some(endpoint),
     };
     let call = engine.client()?.connect_network(network, request);
-    engine
-        .change(&format!("the connection to {network}"), call)
-        .await
+    let what = format!("the connection to {network}");
+    engine.change(&what, call).await
 }
 
 /// Removes a container; `wholly` also by force and with its nameless volumes.

@@ -4,28 +4,21 @@
 //! container what ran before it.
 
 use bollard::models::ContainerInspectResponse;
-use futures_util::future::try_join_all;
 
 use super::find;
 use super::spec::DEFAULT_NETWORKS;
-use crate::engine::container::{self, inspect_all, label, network_mode, networks, time};
+use crate::engine::container::{self, inspect_all, label, network_mode, place_in, time};
 use crate::engine::version_label::{self, IMAGE, PREVIOUS, version};
 use crate::engine::{Engine, Result, image, unsupported};
 use treasury_domain::service::{Service, Version};
 
 /// What the newest replica runs, then what ran before and could still run.
 pub async fn versions(engine: &Engine, service: &Service) -> Result<Vec<Version>> {
-    let found = find::containers(engine, service).await?;
-    let facts = inspect_all(engine, &found).await?.into_iter();
+    let facts = find::described(engine, service).await?.into_iter();
     let Some(newest) = facts.max_by_key(|facts| time(facts.created.as_deref())) else {
         return Ok(Vec::new());
     };
-    let former = former(&newest);
-    let there = try_join_all(former.iter().map(|one| image::is_there(engine, &one.id))).await?;
-    let left = former
-        .into_iter()
-        .zip(there)
-        .filter_map(|(one, there)| there.then_some(one));
+    let left = image::runnable(engine, former(&newest)).await?;
     Ok(std::iter::once(present(&newest)).chain(left).collect())
 }
 
@@ -62,11 +55,8 @@ pub async fn deployable(engine: &Engine, service: &Service, image: &str) -> Resu
     let id = there.id.unwrap_or_default();
     let tag = there.repo_tags.unwrap_or_default().into_iter().next();
     let by_id = image::means_id(image, &id);
-    let name = if by_id {
-        tag.unwrap_or_else(|| id.clone())
-    } else {
-        image.to_owned()
-    };
+    let name = tag.filter(|_| by_id);
+    let name = name.unwrap_or_else(|| if by_id { id.clone() } else { image.to_owned() });
     Ok(version(id, name, None))
 }
 
@@ -78,10 +68,8 @@ pub async fn replaceable(engine: &Engine, containers: &[ContainerInspectResponse
     // A network that others share ends with its container.
     for other in container::list(engine, &[]).await? {
         let mode = other.host_config.and_then(|host| host.network_mode);
-        let Some(owner) = mode
-            .as_deref()
-            .and_then(|mode| mode.strip_prefix("container:"))
-        else {
+        let mode = mode.unwrap_or_default();
+        let Some(owner) = mode.strip_prefix("container:") else {
             continue;
         };
         let shares = |facts: &&ContainerInspectResponse| {
@@ -115,9 +103,7 @@ fn refusal(facts: &ContainerInspectResponse) -> Option<String> {
         || DEFAULT_NETWORKS.contains(&mode)
         || mode.starts_with("container:");
     facts.network_settings.as_ref()?;
-    let is_joined = networks(facts)
-        .any(|(network, one)| network == mode || one.network_id.as_deref() == Some(mode));
-    (!own && !is_joined).then(|| {
+    (!own && place_in(facts, mode).is_none()).then(|| {
         format!(
             "{name} is cut off from its network {mode}: a new container would be joined to it. \
              Release it first"

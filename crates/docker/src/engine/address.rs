@@ -74,30 +74,30 @@ pub struct Address {
     /// As it is written.
     pub host: String,
     pub transport: Transport,
-    /// Where to mend it: `[docker] host`.
-    pub place: String,
+    /// The setting that names it: `[docker] host`.
+    pub setting: String,
 }
 
 impl Address {
     /// Checks the form of what the configuration says, or finds what the `docker` command would.
     pub fn new(config: EngineConfig) -> Result<Self> {
-        let place = match &config.name {
+        let setting = match &config.name {
             None => "[docker] host".to_owned(),
             Some(name) => format!("`host` of the [[engine]] {name}"),
         };
         let Some(host) = config.host else {
             let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
             let (host, tls) = local(&env)?;
-            return Self::parse(host, tls, place);
+            return Self::parse(host, tls, setting);
         };
         let tls = (!config.tls.is_empty() || host.starts_with("https://")).then_some(config.tls);
-        Self::parse(host, tls, place)
+        Self::parse(host, tls, setting)
     }
 
-    fn parse(host: String, tls: Option<Tls>, place: String) -> Result<Self> {
+    fn parse(host: String, tls: Option<Tls>, setting: String) -> Result<Self> {
         let bad = || {
             unsupported(format!(
-                "`{host}` is not an address of a Docker engine: set {place} to \
+                "`{host}` is not an address of a Docker engine: set {setting} to \
                  unix:///path/to/docker.sock, tcp://host:port or https://host:port (ssh:// is not \
                  supported: forward the socket with `ssh -L`)"
             ))
@@ -122,7 +122,7 @@ impl Address {
         Ok(Self {
             transport: transport.ok_or_else(bad)?,
             host,
-            place,
+            setting,
         })
     }
 }

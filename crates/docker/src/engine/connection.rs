@@ -142,7 +142,7 @@ impl Engine {
     fn error(&self, error: Error) -> PlatformError {
         let Address {
             host,
-            place,
+            setting,
             transport,
         } = &self.address;
         let cut = |text: &str| -> String { text.chars().take(MAX_MESSAGE).collect() };
@@ -157,7 +157,7 @@ impl Engine {
             return match status_code {
                 400 if message.contains("HTTP request to an HTTPS server") => unreachable(
                     format!(
-                        "it wants TLS at {host}: write https:// in {place}, with ca_file, \
+                        "it wants TLS at {host}: write https:// in {setting}, with ca_file, \
                          cert_file and key_file"
                     ),
                     error,
@@ -197,7 +197,7 @@ impl Engine {
             ) => unreachable(
                 format!(
                     "is the Docker daemon running? `systemctl status docker`. The bot looks at \
-                     {host}: set {place} if it is elsewhere"
+                     {host}: set {setting} if it is elsewhere"
                 ),
                 error,
             ),

@@ -172,6 +172,17 @@ pub fn networks(
     settings.flat_map(|settings| &settings.networks).flatten()
 }
 
+/// A container's place in the network of this name or id.
+pub fn place_in<'a>(
+    facts: &'a ContainerInspectResponse,
+    network: &str,
+) -> Option<&'a EndpointSettings> {
+    let is_it = |(name, place): &(&String, &EndpointSettings)| {
+        **name == network || place.network_id.as_deref() == Some(network)
+    };
+    networks(facts).find(is_it).map(|(_, place)| place)
+}
+
 /// A time of the engine; the year 1 is its word for never.
 pub fn time(text: Option<&str>) -> Option<Timestamp> {
     let time: Timestamp = text?.parse().ok()?;

@@ -54,10 +54,8 @@ pub async fn history(
     // engine ends its answer at `until`.
     let until = Timestamp::now() + ahead;
     let until = format!("{}.{:09}", until.as_second(), until.subsec_nanosecond());
-    let options = EventsOptionsBuilder::default()
-        .since("1")
-        .until(&until)
-        .build();
+    let options = EventsOptionsBuilder::default().since("1");
+    let options = options.until(&until).build();
     let mut stream = engine.client()?.events(Some(options));
     let call = async {
         let mut events = VecDeque::new();
@@ -118,13 +116,11 @@ fn event(
         // Of a Swarm service.
         _ => fact("updatestate.new").map(|state| format!("rollout {state}")),
     };
-    Some((
-        id,
-        Event {
-            at,
-            replica,
-            what,
-            detail,
-        },
-    ))
+    let event = Event {
+        at,
+        replica,
+        what,
+        detail,
+    };
+    Some((id, event))
 }

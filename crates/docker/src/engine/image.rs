@@ -5,6 +5,7 @@ use bollard::models::{ContainerInspectResponse, ImageInspect};
 use super::connection::{Engine, optional};
 use super::container::image_name;
 use super::error::{Result, unsupported};
+use treasury_domain::service::Version;
 use treasury_ports::platform::PlatformError;
 
 /// The most characters of a reference (a name of 255, a tag of 128, a digest).
@@ -29,6 +30,18 @@ pub async fn is_there(engine: &Engine, reference: &str) -> Result<bool> {
     Ok(inspect(engine, reference).await?.is_some())
 }
 
+/// Those of these versions that can still run: what has a name can be fetched by whoever runs it,
+/// and an image's id means something only while the engine has it.
+pub async fn runnable(engine: &Engine, versions: Vec<Version>) -> Result<Vec<Version>> {
+    let mut left = Vec::new();
+    for version in versions {
+        if !is_id(&version.id) || is_there(engine, &version.id).await? {
+            left.push(version);
+        }
+    }
+    Ok(left)
+}
+
 /// What a container was made of: the name, if it still means the same image, else the image's id.
 pub async fn of_container(engine: &Engine, facts: &ContainerInspectResponse) -> Result<String> {
     let id = facts.image.clone().unwrap_or_default();
@@ -40,10 +53,12 @@ pub async fn of_container(engine: &Engine, facts: &ContainerInspectResponse) -> 
 
 /// The name if it means the image of this id, else the id.
 pub async fn exact(engine: &Engine, name: &str, id: &str) -> Result<String> {
-    let same = is_reference(name)
-        && inspect(engine, name)
-            .await?
-            .is_some_and(|now| now.id.as_deref() == Some(id));
+    let now = if is_reference(name) {
+        inspect(engine, name).await?
+    } else {
+        None
+    };
+    let same = now.is_some_and(|now| now.id.as_deref() == Some(id));
     Ok(if same { name } else { id }.to_owned())
 }
 

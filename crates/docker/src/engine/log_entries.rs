@@ -1,5 +1,7 @@
 //! From the engine's log entries to lines that may be shown.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use treasury_ports::log_search::{MAX_LINE_BYTES, split_time};
@@ -9,43 +11,38 @@ use treasury_ports::log_search::{MAX_LINE_BYTES, split_time};
 pub struct RawLine {
     pub at: Option<Timestamp>,
     pub stderr: bool,
-    pub text: String,
+    pub bytes: Vec<u8>,
+}
+
+impl RawLine {
+    /// What it says.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.bytes)
+    }
 }
 
 /// Puts lines together that the engine cut into entries of 16 KiB.
 #[derive(Debug, Default)]
 pub struct Entries {
-    begun: [Option<(Option<Timestamp>, Vec<u8>)>; 2],
+    begun: [Option<RawLine>; 2],
 }
 
 impl Entries {
     /// Takes an entry, `time SPACE bytes`; gives the line that it ends.
     pub fn take(&mut self, stderr: bool, entry: &[u8]) -> Option<RawLine> {
-        let (at, bytes) = split_time(entry);
+        let (at, part) = split_time(entry);
         let begun = &mut self.begun[usize::from(stderr)];
-        let (_, line) = begun.get_or_insert_with(|| (at, Vec::new()));
-        let room = MAX_LINE_BYTES.saturating_sub(line.len());
-        line.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        if entry.ends_with(b"\n") {
-            begun.take().map(|begun| raw(stderr, begun))
-        } else {
-            None
-        }
+        let bytes = Vec::new();
+        let line = begun.get_or_insert(RawLine { at, stderr, bytes });
+        let room = MAX_LINE_BYTES.saturating_sub(line.bytes.len());
+        line.bytes.extend_from_slice(&part[..part.len().min(room)]);
+        begun.take_if(|_| entry.ends_with(b"\n"))
     }
 
     /// The lines that were begun and not ended.
-    pub fn rest(self) -> Vec<RawLine> {
-        let [out, err] = self.begun;
-        [(false, out), (true, err)]
-            .into_iter()
-            .filter_map(|(stderr, begun)| begun.map(|begun| raw(stderr, begun)))
-            .collect()
+    pub fn rest(self) -> impl Iterator<Item = RawLine> {
+        self.begun.into_iter().flatten()
     }
-}
-
-fn raw(stderr: bool, (at, bytes): (Option<Timestamp>, Vec<u8>)) -> RawLine {
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    RawLine { at, stderr, text }
 }
 
 #[cfg(test)]
@@ -62,7 +59,7 @@ mod tests {
         assert_eq!(entries.take(false, long.as_bytes()), None);
         let other = entries.take(true, format!("{time}err\n").as_bytes());
         assert_eq!(
-            other.map(|raw| (raw.stderr, raw.text)),
+            other.map(|raw| (raw.stderr, raw.text().into_owned())),
             Some((true, "err\n".into()))
         );
         let raw = entries
@@ -70,11 +67,11 @@ mod tests {
             .unwrap();
         assert_eq!(raw.at, time.trim().parse().ok());
         assert!(
-            raw.text.ends_with("ääend\n"),
+            raw.text().ends_with("ääend\n"),
             "the second time stamp is gone"
         );
-        let cut = fit(clean(&raw.text));
+        let cut = fit(clean(&raw.text()));
         assert!(cut.len() <= LogLine::MAX_BYTES && cut.ends_with("ä…"));
-        assert!(entries.rest().is_empty());
+        assert!(entries.rest().next().is_none());
     }
 }

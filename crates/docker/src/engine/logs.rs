@@ -18,7 +18,7 @@ use treasury_domain::service::Logs;
 use treasury_ports::log_search::{MAX_ENTRIES, Portion, Portions, Wanted};
 use treasury_ports::text::clean;
 
-/// How many of its last log lines are told of a replica that ended.
+/// How many of its last lines the error for a replica that ended shows.
 const LAST_LINES: usize = 3;
 
 /// Whose log it is, by its id.
@@ -42,7 +42,7 @@ pub async fn read(
     loop {
         let call = async {
             let mut portion = Portion::new(wanted, name);
-            let keep = |raw: RawLine| portion.add(raw.at, raw.stderr, &raw.text);
+            let keep = |raw: RawLine| portion.add(raw.at, raw.stderr, &raw.text());
             let entries = each_line(client, source, portions.size(), wanted.since, keep).await?;
             Ok((portion, entries))
         };
@@ -112,7 +112,7 @@ async fn each_line(
             keep(raw);
         }
     }
-    entries.rest().into_iter().for_each(keep);
+    entries.rest().for_each(keep);
     Ok(count)
 }
 
@@ -135,7 +135,7 @@ impl NewestLines {
     fn add(&mut self, raw: &RawLine) {
         let at = raw.at.map_or_else(|| "-".to_owned(), |at| at.to_string());
         let stream = if raw.stderr { "stderr" } else { "stdout" };
-        let line = format!("{at} {stream} {}\n", clean(&raw.text));
+        let line = format!("{at} {stream} {}\n", clean(&raw.text()));
         self.bytes += line.len();
         self.lines.push_back(line);
         while self.bytes > self.most
@@ -161,7 +161,7 @@ mod tests {
             newest.add(&RawLine {
                 at: "2026-11-23T10:00:00Z".parse().ok(),
                 stderr,
-                text: text.into(),
+                bytes: text.into(),
             });
         }
         let line = "2026-11-23T10:00:00Z stdout three\n";

@@ -1,4 +1,4 @@
-//! What both platforms of an engine stand on.
+//! What both platforms share.
 //!
 //! - `address`, `tls`, `connection`: where the engine is, who it is, time limits; `error`
 //! - `container`, `image`, `version_label`: what it has; `events`, `logs`, `samplers`: what it tells

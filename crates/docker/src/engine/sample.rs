@@ -1,6 +1,8 @@
 //! From the engine's counters to figures for people.
 
-use bollard::models::{ContainerCpuStats, ContainerMemoryStats, ContainerStatsResponse};
+use bollard::models::{
+    ContainerCpuStats, ContainerMemoryStats, ContainerNetworkStats, ContainerStatsResponse,
+};
 
 use treasury_domain::service::ReplicaStats;
 
@@ -14,37 +16,32 @@ pub fn stats(
     let now = facts.cpu_stats.as_ref()?;
     // A container that does not run has zeros everywhere.
     now.system_cpu_usage?;
-    let networks = facts.networks.iter().flat_map(|all| all.values());
-    let (rx, tx) = networks.fold((0, 0), |(rx, tx), one| {
-        (
-            rx + one.rx_bytes.unwrap_or(0),
-            tx + one.tx_bytes.unwrap_or(0),
-        )
-    });
+    let before = facts.precpu_stats.as_ref();
+    let limit = memory.limit.filter(|limit| *limit > 0);
+    let network = |count: fn(&ContainerNetworkStats) -> Option<u64>| {
+        let networks = facts.networks.iter().flat_map(|all| all.values());
+        networks.filter_map(count).sum()
+    };
     let block = |wanted: &str| {
-        let entries = facts.blkio_stats.as_ref()?;
-        let entries = entries.io_service_bytes_recursive.as_ref()?;
-        let entries = entries.iter().filter(|one| {
-            let op = one.op.as_deref().unwrap_or_default();
-            op.eq_ignore_ascii_case(wanted)
-        });
-        Some(entries.filter_map(|one| one.value).sum())
+        let disk = facts.blkio_stats.iter();
+        let entries = disk
+            .flat_map(|disk| &disk.io_service_bytes_recursive)
+            .flatten();
+        let is_wanted = |op: &String| op.eq_ignore_ascii_case(wanted);
+        let entries = entries.filter(|one| one.op.as_ref().is_some_and(is_wanted));
+        entries.filter_map(|one| one.value).sum()
     };
     Some(ReplicaStats {
         replica: replica.to_owned(),
-        cpu_percent: facts
-            .precpu_stats
-            .as_ref()
+        cpu_percent: before
             .and_then(|before| cpu_percent(before, now))
             .unwrap_or(0.0),
         memory_bytes: memory_used(memory),
-        memory_limit_bytes: memory
-            .limit
-            .filter(|limit| *limit > 0 && Some(*limit) != host_memory),
-        network_rx_bytes: rx,
-        network_tx_bytes: tx,
-        block_read_bytes: block("read").unwrap_or(0),
-        block_write_bytes: block("write").unwrap_or(0),
+        memory_limit_bytes: limit.filter(|limit| Some(*limit) != host_memory),
+        network_rx_bytes: network(|one| one.rx_bytes),
+        network_tx_bytes: network(|one| one.tx_bytes),
+        block_read_bytes: block("read"),
+        block_write_bytes: block("write"),
         pids: facts
             .pids_stats
             .as_ref()
@@ -59,29 +56,25 @@ fn cpu_percent(before: &ContainerCpuStats, now: &ContainerCpuStats) -> Option<f6
     let used = total(now)?.checked_sub(total(before)?)?;
     let passed = now
         .system_cpu_usage?
-        .checked_sub(before.system_cpu_usage?)
-        .filter(|passed| *passed > 0)?;
+        .checked_sub(before.system_cpu_usage?)?;
     let listed = || {
         let each = now.cpu_usage.as_ref()?.percpu_usage.as_ref()?;
         u32::try_from(each.len()).ok()
     };
-    let online = now
-        .online_cpus
-        .filter(|n| *n > 0)
-        .or_else(listed)
-        .unwrap_or(1);
-    Some(used as f64 / passed as f64 * f64::from(online) * 100.0)
+    let online = now.online_cpus.filter(|n| *n > 0).or_else(listed);
+    let percent = used as f64 / passed as f64 * f64::from(online.unwrap_or(1)) * 100.0;
+    (passed > 0).then_some(percent)
 }
 
 /// Without the page cache that the kernel may drop: its name depends on the version of cgroups.
 fn memory_used(memory: &ContainerMemoryStats) -> u64 {
-    let usage = memory.usage.unwrap_or(0);
-    let cache = memory.stats.as_ref().and_then(|stats| {
-        stats
-            .get("total_inactive_file")
-            .or_else(|| stats.get("inactive_file"))
-    });
-    usage.saturating_sub(cache.copied().unwrap_or(0))
+    let stats = memory.stats.as_ref();
+    let names = ["total_inactive_file", "inactive_file"];
+    let cache = stats.and_then(|stats| names.iter().find_map(|name| stats.get(*name)));
+    memory
+        .usage
+        .unwrap_or(0)
+        .saturating_sub(cache.copied().unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use treasury_ports::text::by_name;
 /// Samples are renewed so often.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// A service that nobody asked for so long is not sampled any more.
+/// A service whose figures nobody wanted for so long is not sampled any more.
 const UNUSED: Duration = Duration::from_secs(120);
 
 /// The first question waits no longer than this.
@@ -40,7 +40,7 @@ const STALE: Duration = Duration::from_secs(10);
 pub type FindContainers =
     for<'a> fn(&'a Engine, &'a Service) -> BoxFuture<'a, Result<Vec<ContainerRef>>>;
 
-/// The samplers of all services that are asked for.
+/// The samplers of all services whose figures somebody wants.
 #[derive(Debug)]
 pub struct Samplers {
     find: FindContainers,
@@ -51,7 +51,7 @@ pub struct Samplers {
 #[derive(Debug)]
 struct Sampler {
     target: Target,
-    asked: watch::Sender<Instant>,
+    last_use: watch::Sender<Instant>,
     samples: watch::Receiver<Samples>,
 }
 
@@ -111,20 +111,26 @@ impl Samplers {
     /// Notes that somebody asks, and begins to sample if need be.
     fn samples_of(&self, engine: &Arc<Engine>, service: &Service) -> watch::Receiver<Samples> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.retain(|_, sampler| !sampler.asked.is_closed());
+        running.retain(|_, sampler| !sampler.last_use.is_closed());
         if let Some(sampler) = running.get(&service.name)
             && sampler.target == service.target
-            && sampler.asked.send(Instant::now()).is_ok()
+            && sampler.last_use.send(Instant::now()).is_ok()
         {
             return sampler.samples.clone();
         }
-        let (asked, asked_at) = watch::channel(Instant::now());
+        let (last_use, last_use_seen) = watch::channel(Instant::now());
         let (publish, samples) = watch::channel(Samples::default());
         let engine = Arc::clone(engine);
-        tokio::spawn(run(engine, service.clone(), self.find, asked_at, publish));
+        tokio::spawn(run(
+            engine,
+            service.clone(),
+            self.find,
+            last_use_seen,
+            publish,
+        ));
         let sampler = Sampler {
             target: service.target.clone(),
-            asked,
+            last_use,
             samples: samples.clone(),
         };
         running.insert(service.name.clone(), sampler);
@@ -137,7 +143,7 @@ async fn run(
     engine: Arc<Engine>,
     service: Service,
     find: FindContainers,
-    asked: watch::Receiver<Instant>,
+    last_use: watch::Receiver<Instant>,
     publish: watch::Sender<Samples>,
 ) {
     let mut tick = tokio::time::interval(INTERVAL);
@@ -147,7 +153,7 @@ async fn run(
     loop {
         tick.tick().await;
         // An error here: the driver itself is gone.
-        if asked.has_changed().is_err() || asked.borrow().elapsed() >= UNUSED {
+        if last_use.has_changed().is_err() || last_use.borrow().elapsed() >= UNUSED {
             return;
         }
         if host_memory.is_none() {
@@ -156,7 +162,7 @@ async fn run(
         }
         match find(&engine, &service).await {
             Ok(found) => round(&engine, &found, host_memory, &publish).await,
-            // Nothing of it is left to be shown; other errors are told to who asks.
+            // Nothing of it is left to be shown; whoever wants the figures gets other errors.
             Err(PlatformError::NotFound { .. }) => {
                 publish.send_replace(Samples::default());
             }

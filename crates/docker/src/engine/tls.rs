@@ -37,7 +37,7 @@ pub fn client(
     let config = config(tls).map_err(|why| {
         unsupported(format!(
             "the TLS files of the engine at {} can't be used: {why}. Mend them beside {}",
-            address.host, address.place
+            address.host, address.setting
         ))
     })?;
     let mut http = HttpConnector::new();
@@ -114,8 +114,8 @@ pub fn hint(error: &(dyn StdError + 'static), address: &Address, tls: &Tls) -> O
         }
         None => return None,
     };
-    let Address { host, place, .. } = address;
-    Some(format!("{said}. The engine is at {host}, see {place}"))
+    let Address { host, setting, .. } = address;
+    Some(format!("{said}. The engine is at {host}, see {setting}"))
 }
 
 /// The bot does not believe the engine.

@@ -9,7 +9,7 @@ use treasury_domain::service::Version;
 /// Our label for the versions that ran before, the newest first.
 pub const PREVIOUS: &str = "treasury-bot.previous";
 
-/// Our label for the image as it was asked for, which the id of an image does not show.
+/// Our label for the image as it was requested, which the id of an image does not show.
 pub const IMAGE: &str = "treasury-bot.image";
 
 /// The most former versions that are remembered.

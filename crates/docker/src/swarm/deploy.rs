@@ -16,7 +16,7 @@ use treasury_ports::platform::PlatformError;
 struct DeployedPart {
     image: String,
     previous: Option<String>,
-    asked: Option<String>,
+    requested: Option<String>,
 }
 
 impl DeployedPart {
@@ -25,14 +25,16 @@ impl DeployedPart {
         Self {
             image: image_of(spec).to_owned(),
             previous: owned(PREVIOUS),
-            asked: owned(IMAGE),
+            requested: owned(IMAGE),
         }
     }
 
-    fn put(&self, spec: &mut Value) {
+    /// Writes it into a description, which is thereby changed.
+    fn put(&self, spec: &mut Value) -> bool {
         spec["TaskTemplate"]["ContainerSpec"]["Image"] = json!(self.image);
         set_label(spec, PREVIOUS, self.previous.as_deref());
-        set_label(spec, IMAGE, self.asked.as_deref());
+        set_label(spec, IMAGE, self.requested.as_deref());
+        true
     }
 }
 
@@ -47,28 +49,21 @@ pub async fn deploy(change: Change<'_>, version: &Version) -> Result<ServiceStat
     let wanted = DeployedPart {
         image: version.id.clone(),
         previous: Some(snapshot.note(&present, &version.id)),
-        asked: Some(version.image.clone()),
+        requested: Some(version.image.clone()),
     };
     // Called again after a crash, the description has the new image already, and Swarm knows what
     // was before it.
     let again = image_of(&snapshot.spec) == wanted.image;
-    let before = if again {
+    let before = DeployedPart::of_spec(if again {
         &snapshot.previous
     } else {
         &snapshot.spec
-    };
-    let before = DeployedPart::of_spec(before);
+    });
     if !again && present.id != version.id {
         let line = format!("Swarm is told to run {}", version.image);
         change.progress.report(0, snapshot.total(), line);
-        let put_wanted = |spec: &mut Value| {
-            let changes = image_of(spec) != wanted.image;
-            if changes {
-                wanted.put(spec);
-            }
-            changes
-        };
-        change.update(put_wanted).await?;
+        let deploy = |spec: &mut Value| image_of(spec) != wanted.image && wanted.put(spec);
+        change.update(deploy).await?;
     }
     let error = match follow(change).await {
         Ok(snapshot) => return Ok(snapshot.status()),
@@ -91,23 +86,13 @@ async fn put_back(
     before: &DeployedPart,
     error: PlatformError,
 ) -> PlatformError {
-    let name = change.service.name;
-    change
-        .progress
-        .report(0, 1, "putting the former version back");
-    let put_before = |spec: &mut Value| {
-        let is_ours = image_of(spec) == wanted.image;
-        if is_ours {
-            before.put(spec);
-        }
-        is_ours
-    };
-    let back = change.update(put_before).await;
-    let asked = before
-        .asked
-        .as_ref()
-        .filter(|_| image::is_id(&before.image));
-    let image = asked.unwrap_or(&before.image);
+    let (name, progress) = (change.service.name, change.progress);
+    progress.report(0, 1, "putting the former version back");
+    let restore = |spec: &mut Value| image_of(spec) == wanted.image && before.put(spec);
+    let back = change.update(restore).await;
+    let requested = before.requested.as_ref();
+    let requested = requested.filter(|_| image::is_id(&before.image));
+    let image = requested.unwrap_or(&before.image);
     unwell(match back {
         Err(other) => format!(
             "{error}\n{name} could not be put back to {image}: {other}\nPut it back with `docker \
@@ -133,7 +118,7 @@ mod tests {
         let wanted = DeployedPart {
             image: "api:2".to_owned(),
             previous: Some("[]".to_owned()),
-            asked: Some("api:2".to_owned()),
+            requested: Some("api:2".to_owned()),
         };
         wanted.put(&mut changed);
         assert_eq!(DeployedPart::of_spec(&changed), wanted);

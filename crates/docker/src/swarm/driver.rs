@@ -24,11 +24,6 @@ pub struct Swarm {
 }
 
 impl Swarm {
-    /// Like [`Docker::new`](crate::Docker::new).
-    pub fn new(host: Option<&str>) -> Result<Self> {
-        Self::with(EngineConfig::at(host))
-    }
-
     /// Like [`Docker::with`](crate::Docker::with).
     pub fn with(config: EngineConfig) -> Result<Self> {
         Ok(Self {

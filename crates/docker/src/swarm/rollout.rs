@@ -13,6 +13,9 @@ use crate::engine::{PLATFORM, Result, unwell};
 use treasury_domain::service::Patience;
 use treasury_ports::platform::PlatformError;
 
+/// The beginning of the error for a rollout that did not succeed.
+const STOPPED: &str = "the rollout stopped";
+
 const POLL_INTERVAL: Duration = Duration::from_millis(400);
 
 /// So many questions in a row may fail: managers elect a new leader in some seconds.
@@ -28,13 +31,8 @@ pub enum Rollout {
     Going { done: u32, line: String },
     /// All tasks are as described, and run.
     Done,
-    /// It stopped for this cause.
-    Failed {
-        /// In Swarm's words.
-        why: String,
-        /// Swarm put the former description back by itself.
-        back: bool,
-    },
+    /// It stopped; why, with Swarm's own words.
+    Failed(String),
 }
 
 impl Snapshot<'_> {
@@ -60,15 +58,15 @@ impl Snapshot<'_> {
         let total = self.desired().map_or(slots.len(), |wanted| wanted as usize);
         let done = slots.iter().filter(|slot| self.is_done(slot)).count();
         let update = self.model.update_status.as_ref();
-        let failed = |back| {
-            let why = update
-                .and_then(|update| update.message.clone())
-                .unwrap_or_default();
-            Rollout::Failed { why, back }
+        let failed = |how: &str| {
+            let why = update.and_then(|update| update.message.as_deref());
+            Rollout::Failed(format!("{how}: {}", why.unwrap_or_default()))
         };
         match update.and_then(|update| update.state) {
-            Some(Update::PAUSED | Update::ROLLBACK_PAUSED) => return failed(false),
-            Some(Update::ROLLBACK_COMPLETED) => return failed(true),
+            Some(Update::PAUSED | Update::ROLLBACK_PAUSED) => return failed(STOPPED),
+            Some(Update::ROLLBACK_COMPLETED) => {
+                return failed("Swarm put the former version back");
+            }
             Some(Update::UPDATING | Update::ROLLBACK_STARTED) => {}
             Some(Update::COMPLETED | Update::EMPTY) | None => {
                 if done == total {
@@ -79,18 +77,15 @@ impl Snapshot<'_> {
                     fresh.filter(|task| has_failed(task)).count() >= HOPELESS
                 });
                 if let Some(slot) = failing {
-                    let why = format!("{} keeps failing", slot.name);
-                    return Rollout::Failed { why, back: false };
+                    let name = &slot.name;
+                    return Rollout::Failed(format!("{STOPPED}: {name} keeps failing"));
                 }
             }
         }
         let line = match slots.iter().find(|slot| !self.is_done(slot)) {
             Some(slot) => {
-                let doing = slot
-                    .tasks
-                    .first()
-                    .map_or_else(String::new, |task| describe(task));
-                format!("{}: {doing}", slot.name)
+                let doing = slot.tasks.first().map(|task| describe(task));
+                format!("{}: {}", slot.name, doing.unwrap_or_default())
             }
             None if done < total => "waiting for further tasks".to_owned(),
             None => "Swarm watches whether the tasks stay up".to_owned(),
@@ -101,8 +96,8 @@ impl Snapshot<'_> {
 
     /// How many tasks there will be.
     pub fn total(&self) -> u32 {
-        self.desired()
-            .unwrap_or_else(|| self.live_slots().len() as u32)
+        let wanted = self.desired();
+        wanted.unwrap_or_else(|| self.live_slots().len() as u32)
     }
 
     /// The longest that a rollout may take: each turn stops, starts and is watched.
@@ -156,10 +151,7 @@ async fn progress(snapshot: &Snapshot<'_>, change: Change<'_>, elapsed: Duration
             change.progress.report(total, total, "all tasks run");
             return Ok(true);
         }
-        Rollout::Failed { why, back: true } => {
-            format!("Swarm put the former version back: {why}")
-        }
-        Rollout::Failed { why, back: false } => format!("the rollout stopped: {why}"),
+        Rollout::Failed(how) => how,
         Rollout::Going { done, line } => {
             let longest = snapshot.longest(change.patience);
             if elapsed <= longest {
@@ -176,12 +168,11 @@ async fn progress(snapshot: &Snapshot<'_>, change: Change<'_>, elapsed: Duration
 /// The error for a rollout that failed, with the newest failed task and its last words.
 async fn failed(snapshot: &Snapshot<'_>, mut text: String) -> PlatformError {
     let slots = snapshot.slots();
-    let all = slots
+    let tasks = slots
         .iter()
         .flat_map(|slot| slot.tasks.iter().map(move |task| (slot, *task)));
-    let newest = all
-        .filter(|(_, task)| has_failed(task))
-        .max_by_key(|(_, task)| task.created_at.clone());
+    let failed = tasks.filter(|(_, task)| has_failed(task));
+    let newest = failed.max_by_key(|(_, task)| task.created_at.clone());
     let name = snapshot.service.name;
     if let Some((slot, task)) = newest {
         let (what, code) = (describe(task), exit_code_words(task));

@@ -34,11 +34,11 @@ pub fn image_of(spec: &Value) -> &str {
     image.as_str().unwrap_or_default()
 }
 
-/// An image for people: the name alone, or what was asked for where it is only an id.
+/// An image for people: the name alone, or what was requested where it is only an id.
 pub fn shown(image: &str, spec: &Value) -> String {
     if image::is_id(image) {
-        let asked = label(spec, IMAGE).filter(|_| image_of(spec) == image);
-        return asked.unwrap_or(image).to_owned();
+        let requested = label(spec, IMAGE).filter(|_| image_of(spec) == image);
+        return requested.unwrap_or(image).to_owned();
     }
     image
         .split_once('@')

@@ -58,9 +58,9 @@ impl Snapshot<'_> {
                 }),
             }
         }
+        let created = |task: &&Task| Reverse(time(task.created_at.as_deref()));
         for slot in &mut slots {
-            slot.tasks
-                .sort_by_key(|task| Reverse(time(task.created_at.as_deref())));
+            slot.tasks.sort_by_key(created);
         }
         slots.sort_by(|a, b| by_name(&a.name, &b.name));
         slots

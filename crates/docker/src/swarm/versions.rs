@@ -35,8 +35,8 @@ impl Snapshot<'_> {
                 }
             }
         }
-        let since = current
-            .iter()
+        let begun = current.iter();
+        let since = begun
             .filter_map(|task| time(task.created_at.as_deref()))
             .min();
         Ok(version(id, shown(named, &self.spec), since))
@@ -72,15 +72,8 @@ fn is_exact(reference: &str) -> bool {
 pub async fn versions(swarm: SwarmService<'_>) -> Result<Vec<Version>> {
     let snapshot = Snapshot::now(swarm).await?;
     let present = snapshot.present().await?;
-    let former = snapshot.former(&present);
-    let mut versions = vec![present];
-    for version in former {
-        // What has a name can be fetched by the machines themselves.
-        if !image::is_id(&version.id) || image::is_there(swarm.engine, &version.id).await? {
-            versions.push(version);
-        }
-    }
-    Ok(versions)
+    let former = image::runnable(swarm.engine, snapshot.former(&present)).await?;
+    Ok(std::iter::once(present).chain(former).collect())
 }
 
 /// What an image is exactly, if the Swarm can run it.

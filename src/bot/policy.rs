@@ -168,13 +168,6 @@ pub(super) fn refuse(person: &Person, role: Role, needed: Role, what: &str) -> R
 mod tests {
     use super::*;
 
-    fn person(id: &str, name: &str) -> Person {
-        Person {
-            id: id.into(),
-            name: name.into(),
-        }
-    }
-
     #[test]
     fn what_a_step_changes_needs_the_role_of_its_command() {
         for spec in super::super::registry::specs() {

@@ -61,7 +61,7 @@ impl Tx {
         .bind(now)
         .execute(self.connection())
         .await?;
-        self.notifications_changed = true;
+        self.changed.notifications = true;
         Ok(())
     }
 

@@ -66,7 +66,7 @@ impl Tx {
         .bind(payload)
         .execute(self.connection())
         .await?;
-        self.timers_changed = true;
+        self.changed.timers = true;
         Ok(())
     }
 
@@ -81,7 +81,7 @@ impl Tx {
         .bind(now)
         .execute(self.connection())
         .await?;
-        self.timers_changed = true;
+        self.changed.timers = true;
         Ok(())
     }
 

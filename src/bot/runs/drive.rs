@@ -323,12 +323,12 @@ async fn begin_step(
     wanted: &PendingCall,
 ) -> Result<(), ()> {
     let name = &wanted.call.name;
-    let approval = approval_needed(context, name);
-    if !drive.state().may(teller.runbook, &wanted.path, &approval) {
-        let text = told::approval_question(drive.state(), &wanted.path, &approval);
+    let leave = approval_needed(context, name);
+    if !drive.state().may(teller.runbook, &wanted.path, &leave) {
+        let text = told::approval_question(drive.state(), &wanted.path, &leave);
         let now = context.store().now();
         let until = now.checked_add(APPROVAL_TIMEOUT).unwrap_or(now);
-        drive.request_approval(&wanted.path, approval, &text, until);
+        drive.request_approval(&wanted.path, leave, &text, until);
         return Ok(());
     }
     if name.starts_with("incident.") || name.starts_with("notify.") {

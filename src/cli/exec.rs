@@ -142,7 +142,9 @@ async fn converse(
             }
             Tone::Plain | Tone::Good => return Ok(ExitCode::SUCCESS),
             // What is told to the asker alone is a refusal; to all, that something is not well.
-            Tone::Warning if outgoing.audience == Audience::Asker => return Ok(ExitCode::from(2)),
+            Tone::Warning if outgoing.audience == Audience::Requester => {
+                return Ok(ExitCode::from(2));
+            }
             Tone::Warning | Tone::Bad => return Ok(ExitCode::FAILURE),
         }
     }
@@ -190,7 +192,7 @@ fn ask(message: &Message, yes: bool) -> anyhow::Result<Option<String>> {
         return Ok(None);
     };
     if yes {
-        return Ok(Some(first.says.clone()));
+        return Ok(Some(first.sentence.clone()));
     }
     if !std::io::stdin().is_terminal() {
         return Ok(None);
@@ -201,8 +203,8 @@ fn ask(message: &Message, yes: bool) -> anyhow::Result<Option<String>> {
     std::io::stdin().lock().read_line(&mut line)?;
     let agreed = matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes");
     Ok(if agreed {
-        Some(first.says.clone())
+        Some(first.sentence.clone())
     } else {
-        rest.first().map(|button| button.says.clone())
+        rest.first().map(|button| button.sentence.clone())
     })
 }

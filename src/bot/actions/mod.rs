@@ -455,7 +455,7 @@ fn told_in(own: &Outgoing, incidents: &[Incident], key: &str) -> Vec<Outgoing> {
                 key: format!("action:{key}:{}", incident.id),
                 to: Destination::Incident(incident.id),
                 audience: Audience::Everyone,
-                asker: None,
+                requester: None,
                 reply: Reply::default(),
                 content: own.content.clone(),
             });

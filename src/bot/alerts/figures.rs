@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::bot::Context;
 use crate::bot::measurements::Trace;
 use crate::domain::alert::Conversation;
-use crate::domain::alert::Standing;
+use crate::domain::alert::ReplicaCounts;
 use crate::domain::series::Metric;
 use crate::domain::{ServiceName, duration};
 use crate::store::StoreError;
@@ -162,19 +162,19 @@ mod tests {
         );
         assert_eq!(change(Metric::Cpu, "CPU", &[], now), None);
         let (before, after) = (
-            Standing {
+            ReplicaCounts {
                 well: 1,
                 total: 2,
                 restarts: 4,
             },
-            Standing {
+            ReplicaCounts {
                 well: 2,
                 total: 2,
                 restarts: 7,
             },
         );
         assert_eq!(
-            before.then(after),
+            before.change_to(after),
             "healthy 1/2 → 2/2, restarted by itself 3×"
         );
     }

@@ -352,7 +352,7 @@ async fn bring_about(
         silence
             .pieces
             .iter_mut()
-            .for_each(|piece| piece.over = true);
+            .for_each(|piece| piece.ended = true);
         return Ok(());
     }
     let all = there.silences().await.map_err(told)?;
@@ -360,7 +360,7 @@ async fn bring_about(
         let marker = silence.marker(at);
         let comment = silence.comment(at);
         let piece = &mut silence.pieces[at];
-        if piece.over {
+        if piece.ended {
             continue;
         }
         let found = all.iter().find(|one| match &piece.made {
@@ -374,9 +374,9 @@ async fn bring_about(
                 if piece.end && !one.expired {
                     there.end(&one.id).await.map_err(told)?;
                 }
-                piece.over = piece.end || one.expired;
+                piece.ended = piece.end || one.expired;
             }
-            None if piece.made.is_some() || piece.end => piece.over = true,
+            None if piece.made.is_some() || piece.end => piece.ended = true,
             None => {
                 let new = NewSilence {
                     labels: &piece.labels,
@@ -413,13 +413,13 @@ async fn record(
         }
         kept.ended = kept.ended.or(newest.ended);
     }
-    let over = kept.pieces.iter().all(|piece| piece.over);
+    let over = kept.pieces.iter().all(|piece| piece.ended);
     if over && kept.ended.is_none() && kept.until > now {
         kept.ended = Some(None);
         told_again(tx, &kept).await?;
     }
     if let Some(text) = news(before, &kept, over)
-        && let Some(told) = kept.told.iter().find(|told| !told.is_empty())
+        && let Some(told) = kept.conversations.iter().find(|told| !told.is_empty())
         && let Some(conversation) = tx.conversation(told).await?
     {
         append(tx, &conversation, &Person::bot(), text).await?;
@@ -445,7 +445,7 @@ async fn record(
 /// It was ended in Alertmanager: its alerts are told again here too.
 async fn told_again(tx: &mut Tx, silence: &Silence) -> Result<(), StoreError> {
     let now = tx.now();
-    for told in &silence.told {
+    for told in &silence.conversations {
         for mut record in tx.alerts_silenced_until(told, silence.until).await? {
             record.tracked.silenced_until = None;
             tx.alert_put(told, &record).await?;
@@ -502,7 +502,7 @@ fn words(silence: &Silence) -> Message {
     let Content::Message(mut message) = silence.answer.content.clone() else {
         return Message::new(Tone::Good, "");
     };
-    let open = silence.pieces.iter().filter(|piece| !piece.over).count();
+    let open = silence.pieces.iter().filter(|piece| !piece.ended).count();
     let made: Vec<&String> = silence
         .pieces
         .iter()

@@ -126,8 +126,10 @@ pub(super) async fn unset(tx: &mut Tx, told: &str, what: &What) -> Result<(), St
 /// Has the message written: now, or as soon as it may be written again.
 pub(super) async fn tell(tx: &mut Tx, conversation: &Conversation) -> Result<(), StoreError> {
     let now = tx.now();
-    let due = conversation.told_at.map_or(now, |at| (at + PACE).max(now));
-    set(tx, &conversation.told, due, What::Tell).await
+    let due = conversation
+        .written_at
+        .map_or(now, |at| (at + PACE).max(now));
+    set(tx, &conversation.key, due, What::Tell).await
 }
 
 /// The channel that all may read: the route's, else the main one.
@@ -141,7 +143,7 @@ pub(super) fn outgoing(conversation: &Conversation, key: String, message: Messag
     let to = conversation
         .incident
         .map_or_else(|| home(conversation), Destination::Incident);
-    Outgoing::unasked(key, to, message)
+    Outgoing::announcement(key, to, message)
 }
 
 /// Does what timers are for, as they go off.
@@ -412,7 +414,7 @@ async fn going_on(
     if !tx.timer_take(timer).await? {
         return Ok(None);
     }
-    let Some(conversation) = tx.conversation(told).await?.filter(|one| !one.over) else {
+    let Some(conversation) = tx.conversation(told).await?.filter(|one| !one.ended) else {
         return Ok(None);
     };
     let incident = match conversation.incident {

@@ -12,7 +12,7 @@ use super::words::{self, View};
 use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Context, Fault, Refusal};
 use crate::command::{OncallCommand, nearest};
-use crate::domain::oncall::{Override, Rotation, When};
+use crate::domain::oncall::{Moment, Override, Rotation};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Destination, EntryKind, Incident, Line, Message, Outgoing, Person, Role, Stream, Tone, duration,
@@ -28,7 +28,7 @@ const LISTED: usize = 6;
 #[derive(Debug, Clone, Copy)]
 enum Span {
     UntilHandover,
-    For(Duration, Option<When>),
+    For(Duration, Option<Moment>),
 }
 
 pub(in crate::bot) async fn oncall(
@@ -386,7 +386,7 @@ impl New {
         let told = words::said_by(told, &self.by, Some(new.id));
         let key = format!("oncall:{}", new.id);
         let short = told.title.clone();
-        tx.outbox_put(&Outgoing::unasked(key, Destination::Home, told))
+        tx.outbox_put(&Outgoing::announcement(key, Destination::Home, told))
             .await?;
         Ok(done(short))
     }
@@ -469,7 +469,7 @@ async fn clear(
     };
     let told = words::said_by(told, by, None);
     let short = told.title.clone();
-    tx.outbox_put(&Outgoing::unasked(
+    tx.outbox_put(&Outgoing::announcement(
         format!("oncall:{}:removed", one.id),
         Destination::Home,
         told,

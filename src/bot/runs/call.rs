@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 use crate::bot::actions::{Outcome as Acted, Plan, state_text};
 use crate::bot::{Context, Fault};
 use crate::command::Change;
-use crate::domain::action::{ActionKind, ActionRecord, StepOf};
+use crate::domain::action::{ActionKind, ActionRecord, StepRef};
 use crate::domain::service::{End, ServiceStatus};
 use crate::domain::{Person, ServiceName};
-use crate::runbook::engine::{Outcome, Start, Wanted};
+use crate::runbook::engine::{Outcome, PendingCall, Start};
 
 /// An action that a step wants.
 pub(super) struct Planned {

@@ -11,7 +11,8 @@ use crate::bot::{Context, policy};
 use crate::domain::timeline::Draft;
 use crate::domain::{EntryKind, Outgoing, Person, Role, Stream};
 use crate::runbook::engine::{
-    Batch, Drive, LEAVE_TIMEOUT, Leave, Outcome, RunState, Said, Start, Verdict, Wanted,
+    APPROVAL_TIMEOUT, Announcement, Approval, Batch, Drive, Outcome, PendingCall, RunState, Start,
+    Verdict,
 };
 use crate::runbook::model::Runbook;
 use crate::store::{NewRun, RunLock, RunWrite, StoreError};
@@ -612,8 +613,10 @@ fn parent_event(
 }
 
 /// For the timeline: nothing to say of what is said elsewhere.
-pub(super) fn path_of(said: &Said) -> &str {
+pub(super) fn path_of(said: &Announcement) -> &str {
     match said {
-        Said::Step { path } | Said::Note { path, .. } | Said::Notify { path, .. } => path,
+        Announcement::Step { path }
+        | Announcement::Note { path, .. }
+        | Announcement::Notify { path, .. } => path,
     }
 }

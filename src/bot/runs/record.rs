@@ -12,7 +12,7 @@ use crate::domain::{
     Door, Incident, IncidentId, Message, Person, Place, Reply, Request, Role, Severity, Status,
     Tone,
 };
-use crate::runbook::engine::{Drive, RunState, Wanted};
+use crate::runbook::engine::{Drive, PendingCall, RunState};
 use crate::store::{RunWrite, StoreError};
 
 /// What is to be written.

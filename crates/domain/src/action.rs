@@ -32,8 +32,7 @@ pub struct ActionRecord {
 impl ActionRecord {
     /// The audit, then the incidents in ascending order.
     pub fn streams(&self) -> impl Iterator<Item = Stream> + '_ {
-        std::iter::once(Stream::Audit)
-            .chain(self.incidents.iter().map(|id| Stream::Incident(*id)))
+        std::iter::once(Stream::Audit).chain(self.incidents.iter().map(|id| Stream::Incident(*id)))
     }
 }
 
@@ -48,7 +47,7 @@ pub struct StepRef {
     pub attempt: u32,
 }
 
-impl StepOf {
+impl StepRef {
     /// One action, and one end of it, for each attempt.
     pub fn key(&self) -> String {
         format!("run:{}:{}:{}", self.run, self.path, self.attempt)

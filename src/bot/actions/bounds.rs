@@ -6,15 +6,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::job::{Job, Worked};
-use super::kind::{Kind, Plan, Rules, Words};
+use super::kind::{Intent, Kind, LOOK_AT, Plan, Rules, Sentences, Words, buttons};
 use super::scale::within_bounds;
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::action::{ActionKind, ActionRecord, Bounding};
 use crate::domain::service::{Bounds, well_text};
-use crate::domain::{Guarded, Line, Role, ServiceName};
+use crate::domain::{Guarded, Line, Role};
 use crate::platform::Platform;
 
-const RULES: Rules = Rules {
+pub(super) const RULES: Rules = Rules {
     verb: "bounds",
     guarded: Guarded::Scale,
     needs: Role::Responder,
@@ -43,14 +43,6 @@ fn sentence(service: &str, bounds: Bounds) -> String {
 
 #[async_trait]
 impl Words for SetBounds {
-    fn rules(&self) -> Rules {
-        RULES
-    }
-
-    fn reason(&self) -> Option<&str> {
-        self.reason.as_deref()
-    }
-
     async fn plan(&self, context: &Context) -> Result<Plan, Fault> {
         let wanted = Bounds {
             min: self.min,
@@ -68,25 +60,24 @@ impl Words for SetBounds {
         within_bounds(service, wanted.max)?;
         let former = platform.bounds(service).await?;
         let before = platform.status(service).await?;
-        let title = Line::new()
-            .text("Have ")
-            .code(name)
-            .text(format!(" scaled between {wanted} replicas?"));
-        let effect = format!(
-            "Its autoscaler keeps {former} replicas now; it goes on within the new bounds, and \
-             the old ones come back with: {}",
-            sentence(name.as_str(), former)
-        );
         let kind = ActionKind::Bounds(Bounding { former, wanted });
-        let question = (title, format!("Set {wanted}"), effect);
-        let mut plan =
-            Plan::on_platform(service, kind, &before, same(name.as_str()), question);
-        if former == wanted {
-            plan.nothing = Some(format!(
-                " is scaled between {wanted} already: nothing to do"
-            ));
-        }
-        Ok(plan)
+        let intent = Intent::on_platform(service, kind, &before);
+        let nothing = || format!(" is scaled between {wanted} already: nothing to do");
+        Ok(Plan {
+            title: Line::new()
+                .text("Have ")
+                .code(name)
+                .text(format!(" scaled between {wanted} replicas?")),
+            label: format!("Set {wanted}"),
+            effect: format!(
+                "Its autoscaler keeps {former} replicas now; it goes on within the new bounds, and \
+                 the old ones come back with: {}",
+                sentence(name.as_str(), former)
+            ),
+            nothing: (former == wanted).then(nothing),
+            reason: self.reason.clone(),
+            ..Plan::new(RULES, intent, same(name.as_str()))
+        })
     }
 }
 
@@ -94,6 +85,19 @@ impl Words for SetBounds {
 impl Kind for Bounding {
     fn rules(&self) -> Rules {
         RULES
+    }
+
+    fn sentences(&self, record: &ActionRecord) -> Sentences {
+        let service = &record.service;
+        let subject = Line::new().text("Setting the bounds of ").code(service);
+        let doing = subject
+            .clone()
+            .text(format!(" to {} replicas", self.wanted));
+        Sentences {
+            buttons: buttons(&LOOK_AT, service.as_str()),
+            again: Some(sentence(service.as_str(), self.wanted)),
+            ..Sentences::new(doing, subject, "given other bounds")
+        }
     }
 
     async fn work(&self, job: &Job<'_>) -> Worked {
@@ -109,26 +113,5 @@ impl Kind for Bounding {
         let text = format!("set the bounds of {name} to {wanted} from {former}");
         let result = job.after(&after);
         Ok(job.changed(title, &text, after, &result))
-    }
-
-    fn doing(&self, record: &ActionRecord) -> Line {
-        Line::new()
-            .text("Setting the bounds of ")
-            .code(&record.service)
-            .text(format!(" to {} replicas", self.wanted))
-    }
-
-    fn subject(&self, record: &ActionRecord) -> Line {
-        Line::new()
-            .text("Setting the bounds of ")
-            .code(&record.service)
-    }
-
-    fn participle(&self) -> String {
-        "given other bounds".to_owned()
-    }
-
-    fn again(&self, service: &ServiceName) -> Option<String> {
-        Some(sentence(service.as_str(), self.wanted))
     }
 }

@@ -9,16 +9,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::job::{Failure, Found, Job, NOT_CONFIGURED, Worked};
-use super::kind::{Intent, Kind, Plan, Rules, Words};
+use super::kind::{Intent, Kind, Plan, Rules, Sentences, Words, buttons};
 use super::probe::{ended, recover};
-use crate::bot::registry::cache_question;
 use crate::bot::services::Named;
 use crate::bot::{Context, Fault, Refusal};
 use crate::command::words::quote;
 use crate::domain::action::{ActionKind, ActionRecord, ClientEnd};
-use crate::domain::{Button, Guarded, Line, Role, ServiceName};
+use crate::domain::{Guarded, Line, Role, duration};
 use crate::probe::Cache;
-use crate::probe::cache::ClientId;
+use crate::probe::cache::{Client, ClientId};
 
 pub(super) const RULES: Rules = Rules {
     verb: "cache kill",
@@ -66,10 +65,6 @@ impl KillClient {
 
 #[async_trait]
 impl Words for KillClient {
-    fn rules(&self) -> Rules {
-        RULES
-    }
-
     async fn plan(&self, context: &Context) -> Result<Plan, Fault> {
         let found = context.catalogue().cache(self.cache.as_deref())?;
         let all = found.probe.clients().await?;
@@ -86,14 +81,14 @@ impl Words for KillClient {
         });
         let server = self.server.as_ref();
         let server = server.map_or(String::new(), |at| format!(" --server {}", quote(at)));
+        let sentence = format!("cache kill {}{server} --cache {}", self.client, found.name);
+        let title = Line::new().text("Close the connection of client ");
         Ok(Plan {
-            intent: self.intent(found, before_text),
-            nothing: None,
-            sentence: format!(
-                "cache kill {}{server} --cache {}",
-                self.client, found.name
-            ),
-            question: cache_question(self.client, shown),
+            title: title.bold(self.client).text("?"),
+            label: format!("Close client {}", self.client),
+            effect: "Most clients connect again at once; what they were doing fails".to_owned(),
+            detail: shown.map_or(String::new(), client_row),
+            ..Plan::new(RULES, self.intent(found, before_text), sentence)
         })
     }
 
@@ -108,6 +103,17 @@ impl Words for KillClient {
 impl Kind for ClientEnd {
     fn rules(&self) -> Rules {
         RULES
+    }
+
+    fn sentences(&self, _: &ActionRecord) -> Sentences {
+        let Self { cache, id, .. } = self;
+        let closing = "Closing the connection of client ";
+        let doing = Line::new().text(closing).bold(id).text(" of ").code(cache);
+        let subject = Line::new().text(format!("{closing}{id} of ")).code(cache);
+        Sentences {
+            buttons: buttons(&[("Clients", "cache clients")], &format!("--cache {cache}")),
+            ..Sentences::new(doing, subject, "worked on")
+        }
     }
 
     fn is_on_platform(&self) -> bool {
@@ -140,30 +146,22 @@ impl Kind for ClientEnd {
     async fn recover(&self, job: &Job<'_>) -> Result<Found, Found> {
         recover(self, job).await
     }
+}
 
-    fn doing(&self, _record: &ActionRecord) -> Line {
-        Line::new()
-            .text("Closing the connection of client ")
-            .bold(self.id)
-            .text(" of ")
-            .code(&self.cache)
-    }
-
-    fn subject(&self, _record: &ActionRecord) -> Line {
-        Line::new()
-            .text(format!(
-                "Closing the connection of client {} of ",
-                self.id
-            ))
-            .code(&self.cache)
-    }
-
-    fn participle(&self) -> String {
-        "worked on".to_owned()
-    }
-
-    fn buttons(&self, _service: &ServiceName, _good: bool) -> Vec<Button> {
-        let clients = format!("cache clients --cache {}", self.cache);
-        vec![Button::new("Clients", clients)]
-    }
+/// A client in one line.
+pub(in crate::bot) fn client_row(client: &Client) -> String {
+    let name = if client.name.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", client.name)
+    };
+    let own = if client.own { " (the bot)" } else { "" };
+    format!(
+        "{:>6} {}{name} {} idle {}, {} out{own}\n",
+        client.id,
+        client.address,
+        client.command,
+        duration::text(std::time::Duration::from_millis(client.idle_ms)),
+        duration::bytes_text(client.output_bytes)
+    )
 }

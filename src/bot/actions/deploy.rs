@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::job::{After, Job, Worked};
-use super::kind::{Kind, Plan, Rules, Words};
+use super::kind::{Intent, Kind, LOOK_AT, Plan, Rules, Sentences, Words, buttons};
 use crate::bot::{Context, Fault, Refusal};
 use crate::command::words::quote;
 use crate::domain::action::{ActionKind, ActionRecord, Deployment};
 use crate::domain::service::{Service, ServiceStatus, images, well_text};
 use crate::domain::timeline::cut;
-use crate::domain::{Button, Guarded, Line, Role, ServiceName};
+use crate::domain::{Button, Guarded, Line, Role};
 use crate::platform::Platform;
 
 pub(super) const DEPLOY: Rules = Rules {
@@ -82,14 +82,6 @@ fn rollback_sentence(service: &str) -> String {
 
 #[async_trait]
 impl Words for Deploy {
-    fn rules(&self) -> Rules {
-        DEPLOY
-    }
-
-    fn reason(&self) -> Option<&str> {
-        self.reason.as_deref()
-    }
-
     async fn plan(&self, context: &Context) -> Result<Plan, Fault> {
         let sentence = |service: &str| deploy_sentence(service, &self.image);
         let (service, platform) = context.catalogue().find(&self.service, sentence)?;
@@ -111,22 +103,16 @@ impl Words for Deploy {
             former,
             back: false,
         };
-        let mut plan = plan(service, deployment, &before, sentence);
-        plan.nothing = nothing;
-        Ok(plan)
+        Ok(Plan {
+            nothing,
+            reason: self.reason.clone(),
+            ..plan(service, deployment, &before, sentence)
+        })
     }
 }
 
 #[async_trait]
 impl Words for Rollback {
-    fn rules(&self) -> Rules {
-        ROLLBACK
-    }
-
-    fn reason(&self) -> Option<&str> {
-        self.reason.as_deref()
-    }
-
     async fn plan(&self, context: &Context) -> Result<Plan, Fault> {
         let (service, platform) = context.catalogue().find(&self.service, rollback_sentence)?;
         let name = &service.name;
@@ -156,7 +142,10 @@ impl Words for Rollback {
             back: true,
         };
         let before = platform.status(service).await?;
-        Ok(plan(service, deployment, &before, sentence))
+        Ok(Plan {
+            reason: self.reason.clone(),
+            ..plan(service, deployment, &before, sentence)
+        })
     }
 }
 
@@ -181,7 +170,6 @@ fn plan(
         1 => "Its one replica is replaced".to_owned(),
         count => format!("Its {count} replicas are replaced one after another"),
     };
-    let effect = format!("{replaced}; what does not get well is put back as it is now");
     let mut fields: Vec<(String, Line)> = Vec::new();
     if let Some(since) = version.since {
         let since = since.strftime("%F %R UTC").to_string();
@@ -191,16 +179,45 @@ fn plan(
         let changes = cut(&version.changes.join(", "), 500);
         fields.push(("Changes besides the image".into(), changes.into()));
     }
-    let kind = ActionKind::Deploy(deployment);
-    let mut plan = Plan::on_platform(service, kind, before, sentence, (title, label, effect));
-    plan.question.fields.extend(fields);
-    plan
+    let rules = deployment.rules();
+    let intent = Intent::on_platform(service, ActionKind::Deploy(deployment), before);
+    Plan {
+        title,
+        label,
+        effect: format!("{replaced}; what does not get well is put back as it is now"),
+        fields,
+        ..Plan::new(rules, intent, sentence)
+    }
 }
 
 #[async_trait]
 impl Kind for Deployment {
     fn rules(&self) -> Rules {
         if self.back { ROLLBACK } else { DEPLOY }
+    }
+
+    fn sentences(&self, record: &ActionRecord) -> Sentences {
+        let (service, image) = (&record.service, cut(&self.version.image, 120));
+        // What was the former version may be another by now: look first.
+        let (word, to, noun, again) = if self.back {
+            ("Rolling ", " back to ", "rollback", None)
+        } else {
+            let again = deploy_sentence(service.as_str(), &self.version.image);
+            ("Bringing ", " to ", "deployment", Some(again))
+        };
+        let doing = Line::new().text(word).code(service).text(to).code(&image);
+        let subject = Line::new().text(format!("The {noun} of ")).code(service);
+        let subject = subject.text(" to ").code(&image);
+        Sentences {
+            buttons: buttons(&LOOK_AT, service.as_str()),
+            // What failed was put back already.
+            undo: Some(Button::new(
+                "Roll back",
+                rollback_sentence(service.as_str()),
+            )),
+            again,
+            ..Sentences::new(doing, subject, &format!("brought to {image}"))
+        }
     }
 
     async fn work(&self, job: &Job<'_>) -> Worked {
@@ -228,48 +245,5 @@ impl Kind for Deployment {
             after: job.after(&after),
         };
         Ok(job.changed(title, &format!("{done} {image}: {name}"), after, &result))
-    }
-
-    fn doing(&self, record: &ActionRecord) -> Line {
-        let (word, to) = if self.back {
-            ("Rolling ", " back to ")
-        } else {
-            ("Bringing ", " to ")
-        };
-        Line::new()
-            .text(word)
-            .code(&record.service)
-            .text(to)
-            .code(cut(&self.version.image, 120))
-    }
-
-    fn subject(&self, record: &ActionRecord) -> Line {
-        let word = if self.back { "rollback" } else { "deployment" };
-        Line::new()
-            .text(format!("The {word} of "))
-            .code(&record.service)
-            .text(" to ")
-            .code(cut(&self.version.image, 120))
-    }
-
-    fn participle(&self) -> String {
-        format!("brought to {}", cut(&self.version.image, 120))
-    }
-
-    fn buttons(&self, service: &ServiceName, good: bool) -> Vec<Button> {
-        let mut buttons = vec![
-            Button::new("Status", format!("status {service}")),
-            Button::new("Logs", format!("logs {service}")),
-        ];
-        // What failed was put back already.
-        if good {
-            buttons.push(Button::new("Roll back", format!("rollback {service}")));
-        }
-        buttons
-    }
-
-    /// What was the former version may be another by now: look first.
-    fn again(&self, service: &ServiceName) -> Option<String> {
-        (!self.back).then(|| deploy_sentence(service.as_str(), &self.version.image))
     }
 }

@@ -8,13 +8,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::keep_evidence;
-use super::job::{After, Job, LOOK, Site, Worked};
-use super::kind::{Kind, Plan, Rules, Words};
+use super::job::{After, Job, LOOK, Site, Success, Worked};
+use super::kind::{Intent, Kind, LOOK_AT, Plan, Rules, Sentences, Words, buttons};
 use super::state::joined_to;
 use crate::bot::{Context, Fault};
 use crate::domain::action::{ActionKind, ActionRecord, Isolation, Rejoining};
 use crate::domain::service::{ServiceStatus, well_text};
-use crate::domain::{Button, Guarded, Line, Role, ServiceName, Tone};
+use crate::domain::{Guarded, Line, Role, Tone};
 use crate::platform::{Platform, PlatformError};
 
 pub(super) const ISOLATE: Rules = Rules {
@@ -83,14 +83,6 @@ fn release_sentence(service: &str) -> String {
 
 #[async_trait]
 impl Words for Isolate {
-    fn rules(&self) -> Rules {
-        ISOLATE
-    }
-
-    fn reason(&self) -> Option<&str> {
-        self.reason.as_deref()
-    }
-
     async fn plan(&self, context: &Context) -> Result<Plan, Fault> {
         let (service, platform) = context.catalogue().find(&self.service, isolate_sentence)?;
         let before = platform.status(service).await?;
@@ -101,45 +93,40 @@ impl Words for Isolate {
              Its processes go on; its users will see errors",
             joined_to(&attachments),
         );
-        let title = Line::new().text("Cut ").code(name).text(" off?");
-        let question = (title, format!("Isolate {name}"), effect);
         let nothing = attachments.is_empty();
         let kind = ActionKind::Isolate(Isolation { attachments });
-        let sentence = isolate_sentence(name.as_str());
-        let mut plan = Plan::on_platform(service, kind, &before, sentence, question);
-        if nothing {
-            plan.nothing = Some(" is cut off from everything already: nothing to do".to_owned());
-        }
-        Ok(plan)
+        let intent = Intent::on_platform(service, kind, &before);
+        Ok(Plan {
+            title: Line::new().text("Cut ").code(name).text(" off?"),
+            label: format!("Isolate {name}"),
+            effect,
+            nothing: nothing
+                .then(|| " is cut off from everything already: nothing to do".to_owned()),
+            reason: self.reason.clone(),
+            ..Plan::new(ISOLATE, intent, isolate_sentence(name.as_str()))
+        })
     }
 }
 
 #[async_trait]
 impl Words for Release {
-    fn rules(&self) -> Rules {
-        RELEASE
-    }
-
-    fn reason(&self) -> Option<&str> {
-        self.reason.as_deref()
-    }
-
     async fn plan(&self, context: &Context) -> Result<Plan, Fault> {
         let (service, platform) = context.catalogue().find(&self.service, release_sentence)?;
         let before = platform.status(service).await?;
         let name = &service.name;
         let attachments = context.store().attachments_cut(name).await?;
         let effect = format!("It is joined as it was: {}", joined_to(&attachments));
-        let title = Line::new().text("Join ").code(name).text(" again?");
-        let question = (title, format!("Release {name}"), effect);
         let nothing = attachments.is_empty();
         let kind = ActionKind::Release(Rejoining { attachments });
-        let sentence = release_sentence(name.as_str());
-        let mut plan = Plan::on_platform(service, kind, &before, sentence, question);
-        if nothing {
-            plan.nothing = Some(" is not cut off by this bot: nothing to do".to_owned());
-        }
-        Ok(plan)
+        let intent = Intent::on_platform(service, kind, &before);
+        Ok(Plan {
+            title: Line::new().text("Join ").code(name).text(" again?"),
+            label: format!("Release {name}"),
+            effect,
+            nothing: nothing.then(|| " is not cut off by this bot: nothing to do".to_owned()),
+            reason: self.reason.clone(),
+            ..Plan::new(RELEASE, intent, release_sentence(name.as_str()))
+        })
     }
 }
 
@@ -147,6 +134,17 @@ impl Words for Release {
 impl Kind for Isolation {
     fn rules(&self) -> Rules {
         ISOLATE
+    }
+
+    fn sentences(&self, record: &ActionRecord) -> Sentences {
+        let service = &record.service;
+        let doing = Line::new().text("Cutting off ").code(service);
+        let subject = Line::new().text("The isolation of ").code(service);
+        Sentences {
+            buttons: buttons(&[LOOK_AT[0], ("Release", "release")], service.as_str()),
+            again: Some(isolate_sentence(service.as_str())),
+            ..Sentences::new(doing, subject, "cut off")
+        }
     }
 
     async fn work(&self, job: &Job<'_>) -> Worked {
@@ -174,35 +172,23 @@ impl Kind for Isolation {
         };
         Ok(job.changed(title, &format!("cut {name} off from {to}"), after, &result))
     }
-
-    fn doing(&self, record: &ActionRecord) -> Line {
-        Line::new().text("Cutting off ").code(&record.service)
-    }
-
-    fn subject(&self, record: &ActionRecord) -> Line {
-        Line::new().text("The isolation of ").code(&record.service)
-    }
-
-    fn participle(&self) -> String {
-        "cut off".to_owned()
-    }
-
-    fn buttons(&self, service: &ServiceName, _good: bool) -> Vec<Button> {
-        vec![
-            Button::new("Status", format!("status {service}")),
-            Button::new("Release", release_sentence(service.as_str())),
-        ]
-    }
-
-    fn again(&self, service: &ServiceName) -> Option<String> {
-        Some(isolate_sentence(service.as_str()))
-    }
 }
 
 #[async_trait]
 impl Kind for Rejoining {
     fn rules(&self) -> Rules {
         RELEASE
+    }
+
+    fn sentences(&self, record: &ActionRecord) -> Sentences {
+        let service = &record.service;
+        let doing = Line::new().text("Joining ").code(service).text(" again");
+        let subject = Line::new().text("The release of ").code(service);
+        Sentences {
+            buttons: buttons(&[LOOK_AT[0], ("Check", "check")], service.as_str()),
+            again: Some(release_sentence(service.as_str())),
+            ..Sentences::new(doing, subject, "joined again")
+        }
     }
 
     async fn work(&self, job: &Job<'_>) -> Worked {
@@ -217,48 +203,23 @@ impl Kind for Rejoining {
         };
         let after = job.settled(&site, answer).await?;
         let (name, to) = (&site.service.name, joined_to(&self.attachments));
-        let title = Line::new().code(name).text(format!(
-            " is joined again to {to}, {}",
-            well_text(&after)
-        ));
+        let title = Line::new()
+            .code(name)
+            .text(format!(" is joined again to {to}, {}", well_text(&after)));
         let result = Released {
             attachments: self.attachments.len(),
             after: job.after(&after),
         };
-        Ok(job.changed(title, &format!("joined {name} again to {to}"), after, &result))
-    }
-
-    fn doing(&self, record: &ActionRecord) -> Line {
-        Line::new()
-            .text("Joining ")
-            .code(&record.service)
-            .text(" again")
-    }
-
-    fn subject(&self, record: &ActionRecord) -> Line {
-        Line::new().text("The release of ").code(&record.service)
-    }
-
-    fn participle(&self) -> String {
-        "joined again".to_owned()
-    }
-
-    fn tone(&self, after: Option<&ServiceStatus>) -> Tone {
-        match after {
-            Some(after) if !after.is_well() => Tone::Warning,
-            _ => Tone::Good,
-        }
-    }
-
-    fn buttons(&self, service: &ServiceName, _good: bool) -> Vec<Button> {
-        vec![
-            Button::new("Status", format!("status {service}")),
-            Button::new("Check", format!("check {service}")),
-        ]
-    }
-
-    fn again(&self, service: &ServiceName) -> Option<String> {
-        Some(release_sentence(service.as_str()))
+        let tone = if after.is_well() {
+            Tone::Good
+        } else {
+            Tone::Warning
+        };
+        let text = format!("joined {name} again to {to}");
+        Ok(Success {
+            tone,
+            ..job.changed(title, &text, after, &result)
+        })
     }
 }
 

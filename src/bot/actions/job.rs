@@ -12,7 +12,7 @@ use crate::bot::Context;
 use crate::domain::action::{ActionRecord, ActionRow};
 use crate::domain::duration;
 use crate::domain::service::{Patience, Service, ServiceStatus};
-use crate::domain::Line;
+use crate::domain::{Line, Tone};
 use crate::platform::{Platform, PlatformError, ProgressSink};
 
 /// Why an intent can't be carried out any more.
@@ -40,6 +40,8 @@ pub(super) struct Site<'a> {
 
 /// It is as it was meant to be.
 pub(in crate::bot) struct Success {
+    /// Good, or a warning.
+    pub(super) tone: Tone,
     /// One line for the chat.
     pub(super) title: Line,
     /// The same and more for the timeline.
@@ -158,6 +160,7 @@ impl<'a> Job<'a> {
     ) -> Success {
         let (took, before) = (self.took(), &self.row.record.before_text);
         Success {
+            tone: Tone::Good,
             title,
             text: format!("{text} in {took}: {before} → {}", state_text(&after)),
             after: Some(after),

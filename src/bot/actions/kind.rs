@@ -7,7 +7,7 @@ use super::state::state_text;
 use crate::bot::{Context, Fault};
 use crate::domain::action::{ActionKind, ActionRecord, ActionRow};
 use crate::domain::service::{ReplicaMark, Service, ServiceStatus};
-use crate::domain::{Button, Guarded, Line, Role, ServiceName, Tone};
+use crate::domain::{Button, Guarded, Line, Role, ServiceName};
 
 /// What a kind is called, and who may have it done.
 #[derive(Debug, Clone, Copy)]
@@ -23,14 +23,6 @@ pub(in crate::bot) struct Rules {
 /// The typed words that ask for an action, in chat or as a runbook's step.
 #[async_trait]
 pub(in crate::bot) trait Words: Send + Sync {
-    /// What is asked for.
-    fn rules(&self) -> Rules;
-
-    /// Why, as it was typed.
-    fn reason(&self) -> Option<&str> {
-        None
-    }
-
     /// Checks, and tells what the words come to now; nothing is touched.
     async fn plan(&self, context: &Context) -> Result<Plan, Fault>;
 
@@ -41,7 +33,6 @@ pub(in crate::bot) trait Words: Send + Sync {
 }
 
 /// What is about to be recorded.
-#[derive(Debug)]
 pub(in crate::bot) struct Intent {
     /// Whose lock is taken, and whose incidents are told.
     pub(in crate::bot) service: ServiceName,
@@ -53,63 +44,110 @@ pub(in crate::bot) struct Intent {
     pub(in crate::bot) before_text: String,
 }
 
-/// What typed words come to.
-pub(in crate::bot) struct Plan {
-    pub(in crate::bot) intent: Intent,
-    /// It is so already: what follows the service's name.
-    pub(in crate::bot) nothing: Option<String>,
-    /// The words that ask for exactly this, without the reason.
-    pub(in crate::bot) sentence: String,
-    pub(in crate::bot) question: Question,
-}
-
-impl Plan {
-    /// What a platform would do to a service that is `before` now.
-    pub(super) fn on_platform(
-        service: &Service,
-        kind: ActionKind,
-        before: &ServiceStatus,
-        sentence: String,
-        (title, label, effect): (Line, String, String),
-    ) -> Self {
-        let before_text = state_text(before);
+impl Intent {
+    /// What a platform is to do to a service that is `before` now.
+    pub(super) fn on_platform(service: &Service, kind: ActionKind, before: &ServiceStatus) -> Self {
         Self {
-            question: Question {
-                title,
-                label,
-                effect,
-                fields: vec![("Now".to_owned(), Line::from(before_text.as_str()))],
-                detail: String::new(),
-            },
-            intent: Intent {
-                service: service.name.clone(),
-                kind,
-                before: before.replicas.iter().map(ReplicaMark::from).collect(),
-                before_text,
-            },
-            nothing: None,
-            sentence,
+            service: service.name.clone(),
+            kind,
+            before: before.replicas.iter().map(ReplicaMark::from).collect(),
+            before_text: state_text(before),
         }
     }
 }
 
-/// What somebody is asked before it is done.
-pub(in crate::bot) struct Question {
-    pub(in crate::bot) title: Line,
-    /// What the button says.
-    pub(in crate::bot) label: String,
+/// What typed words come to, and what is asked before it is done.
+pub(in crate::bot) struct Plan {
+    pub(super) rules: Rules,
+    pub(super) intent: Intent,
+    /// The words that ask for exactly this, without the reason.
+    pub(super) sentence: String,
+    /// Why, as it was typed.
+    pub(super) reason: Option<String>,
+    /// It is so already: what follows the service's name.
+    pub(super) nothing: Option<String>,
+    /// The question.
+    pub(super) title: Line,
+    /// What its button says.
+    pub(super) label: String,
     /// What will happen.
-    pub(in crate::bot) effect: String,
-    pub(in crate::bot) fields: Vec<(String, Line)>,
+    pub(super) effect: String,
+    pub(super) fields: Vec<(String, Line)>,
     /// More of it, preformatted.
-    pub(in crate::bot) detail: String,
+    pub(super) detail: String,
 }
+
+impl Plan {
+    /// A plan whose question has no words yet.
+    pub(super) fn new(rules: Rules, intent: Intent, sentence: String) -> Self {
+        Self {
+            rules,
+            intent,
+            sentence,
+            reason: None,
+            nothing: None,
+            title: Line::new(),
+            label: String::new(),
+            effect: String::new(),
+            fields: Vec::new(),
+            detail: String::new(),
+        }
+    }
+}
+
+/// What is said of an action.
+pub(in crate::bot) struct Sentences {
+    /// `Restarting frontend`.
+    pub(super) doing: Line,
+    /// The same in more words for the timeline, where there are more to say.
+    pub(super) intent: Option<String>,
+    /// `The restart of frontend`: the subject of a failure.
+    pub(super) subject: Line,
+    /// `frontend is being` … `restarted`.
+    pub(super) participle: String,
+    /// What can be asked next.
+    pub(super) buttons: Vec<Button>,
+    /// What else after a success.
+    pub(super) undo: Option<Button>,
+    /// The words that try it again after a failure; `None` where somebody has to look first.
+    pub(super) again: Option<String>,
+}
+
+impl Sentences {
+    /// Those that most have in common.
+    pub(super) fn new(doing: Line, subject: Line, participle: &str) -> Self {
+        Self {
+            doing,
+            intent: None,
+            subject,
+            participle: participle.to_owned(),
+            buttons: Vec::new(),
+            undo: None,
+            again: None,
+        }
+    }
+}
+
+/// A button for each command, with these words after it.
+pub(super) fn buttons(commands: &[(&str, &str)], words: &str) -> Vec<Button> {
+    let button = |(label, command): &(&str, &str)| {
+        let label = (*label).to_owned();
+        Button::new(label, format!("{command} {words}"))
+    };
+    commands.iter().map(button).collect()
+}
+
+/// The commands that look at a service after most changes.
+pub(super) const LOOK_AT: [(&str, &str); 2] = [("Status", "status"), ("Logs", "logs")];
 
 /// One kind of action, as it is recorded.
 #[async_trait]
 pub(in crate::bot) trait Kind: Send + Sync {
     /// What it is called, and who may have it done.
     fn rules(&self) -> Rules;
+
+    /// What is said of it.
+    fn sentences(&self, record: &ActionRecord) -> Sentences;
 
     /// Done to the service by its platform, and not by a probe.
     fn is_on_platform(&self) -> bool {
@@ -136,51 +174,13 @@ pub(in crate::bot) trait Kind: Send + Sync {
         Ok((found, self.work(job).await))
     }
 
-    /// Watches whether it lasts, once it is told as done: what is said when it does not, and what
-    /// comes of it then.
+    /// Watches whether a success lasts: what is said when it does not, and what comes of it then.
     async fn relapse(
         &self,
         _context: &Context,
         _row: &ActionRow,
         _after: &ServiceStatus,
     ) -> Option<(Line, Failure)> {
-        None
-    }
-
-    /// `Restarting frontend`.
-    fn doing(&self, record: &ActionRecord) -> Line;
-
-    /// `restarting frontend (healthy 2/2)`, for the timeline.
-    fn intent(&self, record: &ActionRecord) -> String {
-        let mut text = self.doing(record).plain();
-        if let Some(first) = text.get_mut(..1) {
-            first.make_ascii_lowercase();
-        }
-        format!("{text} ({})", record.before_text)
-    }
-
-    /// `The restart of frontend`: the subject of a failure.
-    fn subject(&self, record: &ActionRecord) -> Line;
-
-    /// `frontend is being` … `restarted`.
-    fn participle(&self) -> String;
-
-    /// The tone of a success.
-    fn tone(&self, _after: Option<&ServiceStatus>) -> Tone {
-        Tone::Good
-    }
-
-    /// What can be asked next.
-    fn buttons(&self, service: &ServiceName, _good: bool) -> Vec<Button> {
-        vec![
-            Button::new("Status", format!("status {service}")),
-            Button::new("Logs", format!("logs {service}")),
-        ]
-    }
-
-    /// The words that try it again after a failure; `None` where somebody has to look first.
-    fn again(&self, service: &ServiceName) -> Option<String> {
-        let _ = service;
         None
     }
 }

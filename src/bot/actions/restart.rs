@@ -8,11 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::job::{Failure, Found, Job, LOOK, Site, Success, Worked};
-use super::kind::{Kind, Plan, Rules, Words};
+use super::kind::{Intent, Kind, LOOK_AT, Plan, Rules, Sentences, Words, buttons};
 use crate::bot::{Context, Fault};
 use crate::domain::action::{ActionKind, ActionRecord, ActionRow};
 use crate::domain::service::{Health, LogQuery, Replica, ReplicaOutcome, ServiceStatus, well_text};
-use crate::domain::{Guarded, Line, Role, ServiceName, duration};
+use crate::domain::{Guarded, Line, Role, duration};
 use crate::platform::{Platform, PlatformError};
 
 pub(super) const RULES: Rules = Rules {
@@ -47,14 +47,6 @@ fn sentence(service: &str) -> String {
 
 #[async_trait]
 impl Words for Restart {
-    fn rules(&self) -> Rules {
-        RULES
-    }
-
-    fn reason(&self) -> Option<&str> {
-        self.reason.as_deref()
-    }
-
     async fn plan(&self, context: &Context) -> Result<Plan, Fault> {
         let (service, platform) = context.catalogue().find(&self.service, sentence)?;
         let before = platform.status(service).await?;
@@ -63,16 +55,14 @@ impl Words for Restart {
             1 => "Its one replica is restarted: expect a short interruption".to_owned(),
             count => format!("Its {count} replicas are restarted one after another"),
         };
-        let title = Line::new().text("Restart ").code(name).text("?");
-        let question = (title, format!("Restart {name}"), effect);
-        let sentence = sentence(name.as_str());
-        Ok(Plan::on_platform(
-            service,
-            ActionKind::Restart,
-            &before,
-            sentence,
-            question,
-        ))
+        let intent = Intent::on_platform(service, ActionKind::Restart, &before);
+        Ok(Plan {
+            title: Line::new().text("Restart ").code(name).text("?"),
+            label: format!("Restart {name}"),
+            effect,
+            reason: self.reason.clone(),
+            ..Plan::new(RULES, intent, sentence(name.as_str()))
+        })
     }
 }
 
@@ -83,6 +73,17 @@ pub(super) struct Restarting;
 impl Kind for Restarting {
     fn rules(&self) -> Rules {
         RULES
+    }
+
+    fn sentences(&self, record: &ActionRecord) -> Sentences {
+        let service = &record.service;
+        let doing = Line::new().text("Restarting ").code(service);
+        let subject = Line::new().text("The restart of ").code(service);
+        Sentences {
+            buttons: buttons(&LOOK_AT, service.as_str()),
+            again: Some(sentence(service.as_str())),
+            ..Sentences::new(doing, subject, "restarted")
+        }
     }
 
     async fn work(&self, job: &Job<'_>) -> Worked {
@@ -158,22 +159,6 @@ impl Kind for Restarting {
             }
         }
         None
-    }
-
-    fn doing(&self, record: &ActionRecord) -> Line {
-        Line::new().text("Restarting ").code(&record.service)
-    }
-
-    fn subject(&self, record: &ActionRecord) -> Line {
-        Line::new().text("The restart of ").code(&record.service)
-    }
-
-    fn participle(&self) -> String {
-        "restarted".to_owned()
-    }
-
-    fn again(&self, service: &ServiceName) -> Option<String> {
-        Some(sentence(service.as_str()))
     }
 }
 

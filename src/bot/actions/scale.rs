@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::job::{Found, Job, Site, Worked};
-use super::kind::{Kind, Plan, Rules, Words};
+use super::kind::{Intent, Kind, LOOK_AT, Plan, Rules, Sentences, Words, buttons};
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::action::{ActionKind, ActionRecord, Scaling};
 use crate::domain::service::{Service, well_text};
-use crate::domain::{Guarded, Line, Role, ServiceName};
+use crate::domain::{Guarded, Line, Role};
 use crate::platform::Platform;
 
 pub(super) const RULES: Rules = Rules {
@@ -36,14 +36,6 @@ pub struct Scale {
 
 #[async_trait]
 impl Words for Scale {
-    fn rules(&self) -> Rules {
-        RULES
-    }
-
-    fn reason(&self) -> Option<&str> {
-        self.reason.as_deref()
-    }
-
     async fn plan(&self, context: &Context) -> Result<Plan, Fault> {
         let wanted = self.replicas;
         let sentence = |service: &str| format!("scale {service} {wanted}");
@@ -52,10 +44,6 @@ impl Words for Scale {
         platform.scalable(service, wanted).await?;
         let before = platform.status(service).await?;
         let (name, count) = (&service.name, before.replicas.len());
-        let title = Line::new()
-            .text("Scale ")
-            .code(name)
-            .text(format!(" from {count} to {wanted} replicas?"));
         let effect = match (wanted as usize).checked_sub(count) {
             Some(more) => format!("{more} more are made"),
             None => format!(
@@ -63,14 +51,20 @@ impl Words for Scale {
                 count - wanted as usize
             ),
         };
+        let already = count == wanted as usize && before.is_well();
         let kind = ActionKind::Scale(Scaling { replicas: wanted });
-        let question = (title, format!("Scale to {wanted}"), effect);
-        let sentence = sentence(name.as_str());
-        let mut plan = Plan::on_platform(service, kind, &before, sentence, question);
-        if count == wanted as usize && before.is_well() {
-            plan.nothing = Some(format!(" already has {wanted} replicas: nothing to do"));
-        }
-        Ok(plan)
+        let intent = Intent::on_platform(service, kind, &before);
+        Ok(Plan {
+            title: Line::new()
+                .text("Scale ")
+                .code(name)
+                .text(format!(" from {count} to {wanted} replicas?")),
+            label: format!("Scale to {wanted}"),
+            effect,
+            nothing: already.then(|| format!(" already has {wanted} replicas: nothing to do")),
+            reason: self.reason.clone(),
+            ..Plan::new(RULES, intent, sentence(name.as_str()))
+        })
     }
 }
 
@@ -95,15 +89,29 @@ impl Kind for Scaling {
         RULES
     }
 
+    fn sentences(&self, record: &ActionRecord) -> Sentences {
+        let (service, wanted) = (&record.service, self.replicas);
+        let doing = Line::new().text("Scaling ").code(service);
+        let doing = doing.text(format!(" to {wanted} replicas"));
+        let subject = Line::new().text("The scaling of ").code(service);
+        Sentences {
+            intent: Some(format!(
+                "scaling {service} from {} to {wanted} replicas",
+                record.before.len()
+            )),
+            buttons: buttons(&LOOK_AT, service.as_str()),
+            again: Some(format!("scale {service} {wanted}")),
+            ..Sentences::new(doing, subject, &format!("scaled to {wanted}"))
+        }
+    }
+
     async fn work(&self, job: &Job<'_>) -> Worked {
         scale(job, &job.site()?, self.replicas).await
     }
 
     async fn recover(&self, job: &Job<'_>) -> Result<Found, Found> {
         let site = job.found_site()?;
-        let status = job
-            .insist(|| site.platform.status(site.service))
-            .await?;
+        let status = job.insist(|| site.platform.status(site.service)).await?;
         let there = status.replicas.len();
         let found = format!("{there} of {} replicas were there", self.replicas);
         if there != self.replicas as usize
@@ -114,35 +122,6 @@ impl Kind for Scaling {
         }
         // The number is absolute: asking again for what is there changes nothing.
         Ok((found, scale(job, &site, self.replicas).await))
-    }
-
-    fn doing(&self, record: &ActionRecord) -> Line {
-        Line::new()
-            .text("Scaling ")
-            .code(&record.service)
-            .text(format!(" to {} replicas", self.replicas))
-    }
-
-    fn intent(&self, record: &ActionRecord) -> String {
-        format!(
-            "scaling {} from {} to {} replicas ({})",
-            record.service,
-            record.before.len(),
-            self.replicas,
-            record.before_text
-        )
-    }
-
-    fn subject(&self, record: &ActionRecord) -> Line {
-        Line::new().text("The scaling of ").code(&record.service)
-    }
-
-    fn participle(&self) -> String {
-        format!("scaled to {}", self.replicas)
-    }
-
-    fn again(&self, service: &ServiceName) -> Option<String> {
-        Some(format!("scale {service} {}", self.replicas))
     }
 }
 

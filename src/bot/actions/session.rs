@@ -10,13 +10,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::job::{Failure, Found, Job, NOT_CONFIGURED, Worked};
-use super::kind::{Intent, Kind, Plan, Rules, Words};
+use super::kind::{Intent, Kind, Plan, Rules, Sentences, Words, buttons};
 use super::probe::{ended, recover};
-use crate::bot::registry::session_question;
+use crate::bot::services::Named;
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::action::{ActionKind, ActionRecord, SessionEnd};
 use crate::domain::service::End;
-use crate::domain::{Button, Guarded, Line, Role, ServiceName};
+use crate::domain::timeline::cut;
+use crate::domain::{Guarded, Line, Role, duration};
+use crate::probe::Database;
+use crate::probe::database::{MAX_QUERY, Session};
 
 pub(super) const CANCEL: Rules = Rules {
     verb: "db cancel",
@@ -66,6 +69,27 @@ fn required<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::
     Timestamp::deserialize(from).map(Some)
 }
 
+impl EndSession {
+    fn intent(
+        &self,
+        found: &Named<dyn Database>,
+        started_at: Timestamp,
+        before_text: String,
+    ) -> Intent {
+        Intent {
+            service: found.service.clone(),
+            kind: ActionKind::Session(SessionEnd {
+                database: found.name.clone(),
+                pid: self.pid,
+                started_at,
+                how: self.how,
+            }),
+            before: Vec::new(),
+            before_text,
+        }
+    }
+}
+
 /// What ending a session came to, as a runbook's step gets it.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(in crate::bot) struct Ended {
@@ -82,10 +106,6 @@ fn rules(how: End) -> Rules {
 
 #[async_trait]
 impl Words for EndSession {
-    fn rules(&self) -> Rules {
-        rules(self.how)
-    }
-
     async fn plan(&self, context: &Context) -> Result<Plan, Fault> {
         let (pid, how) = (self.pid, self.how);
         let found = context.catalogue().database(self.database.as_deref())?;
@@ -110,30 +130,23 @@ impl Words for EndSession {
         } else {
             &session.application
         };
-        Ok(Plan {
-            intent: Intent {
-                service: found.service.clone(),
-                kind: ActionKind::Session(SessionEnd {
-                    database: found.name.clone(),
-                    pid,
-                    started_at: session.started_at,
-                    how,
-                }),
-                before: Vec::new(),
-                before_text: format!(
-                    "{application} of {}@{}, {}",
-                    session.user, session.database, session.state
-                ),
-            },
-            nothing: None,
-            sentence: format!(
-                "{} {pid} --started {} --database {}",
-                self.rules().verb,
-                session.started_at,
-                found.name
-            ),
-            question: session_question(&session, how, context.now()),
-        })
+        let before_text = format!(
+            "{application} of {}@{}, {}",
+            session.user, session.database, session.state
+        );
+        let sentence = format!(
+            "{} {pid} --started {} --database {}",
+            rules(how).verb,
+            session.started_at,
+            found.name
+        );
+        let intent = self.intent(found, session.started_at, before_text);
+        Ok(question(
+            &session,
+            context.now(),
+            how,
+            Plan::new(rules(how), intent, sentence),
+        ))
     }
 
     /// Whether the session is still there is found out when it is ended.
@@ -141,17 +154,7 @@ impl Words for EndSession {
         let found = context.catalogue().database(self.database.as_deref())?;
         let started_at = self.started_at;
         let started_at = started_at.ok_or_else(|| Refusal::new("`started_at` is missing"))?;
-        Ok(Intent {
-            service: found.service.clone(),
-            kind: ActionKind::Session(SessionEnd {
-                database: found.name.clone(),
-                pid: self.pid,
-                started_at,
-                how: self.how,
-            }),
-            before: Vec::new(),
-            before_text: String::new(),
-        })
+        Ok(self.intent(found, started_at, String::new()))
     }
 }
 
@@ -161,12 +164,37 @@ impl Kind for SessionEnd {
         rules(self.how)
     }
 
+    fn sentences(&self, _: &ActionRecord) -> Sentences {
+        let Self { database, pid, .. } = self;
+        let (doing, noun) = match self.how {
+            End::Cancel => ("Cancelling the query of session ", "cancelling"),
+            End::Terminate => ("Terminating session ", "end"),
+        };
+        let doing = Line::new()
+            .text(doing)
+            .bold(pid)
+            .text(" of ")
+            .code(database);
+        let subject = format!("The {noun} of session {pid} of ");
+        let subject = Line::new().text(subject).code(database);
+        let next = [("Locks", "db locks"), ("Connections", "db connections")];
+        Sentences {
+            buttons: buttons(&next, &format!("--database {database}")),
+            ..Sentences::new(doing, subject, "worked on")
+        }
+    }
+
     fn is_on_platform(&self) -> bool {
         false
     }
 
     async fn work(&self, job: &Job<'_>) -> Worked {
-        let Self { database, pid, started_at, how } = self;
+        let Self {
+            database,
+            pid,
+            started_at,
+            how,
+        } = self;
         let Ok(found) = job.context.catalogue().database(Some(database.as_str())) else {
             return Err(Failure::new(NOT_CONFIGURED, None));
         };
@@ -188,40 +216,45 @@ impl Kind for SessionEnd {
     async fn recover(&self, job: &Job<'_>) -> Result<Found, Found> {
         recover(self, job).await
     }
+}
 
-    fn doing(&self, _record: &ActionRecord) -> Line {
-        Line::new()
-            .text(match self.how {
-                End::Cancel => "Cancelling the query of session ",
-                End::Terminate => "Terminating session ",
-            })
-            .bold(self.pid)
-            .text(" of ")
-            .code(&self.database)
+/// The question before a session is ended.
+fn question(session: &Session, now: Timestamp, how: End, plan: Plan) -> Plan {
+    let (title, label, effect) = match how {
+        End::Cancel => (
+            "Cancel the query of session ",
+            "Cancel",
+            "Its query ends with an error; the session stays",
+        ),
+        End::Terminate => (
+            "Terminate session ",
+            "Terminate",
+            "Its connection is closed and its transaction rolled back",
+        ),
+    };
+    let field = |name: &str, value: &str| (name.to_owned(), Line::from(cut(value, 200)));
+    let who = if session.application.is_empty() {
+        &session.user
+    } else {
+        &session.application
+    };
+    let connected = duration::text(duration::between(session.started_at, now));
+    let mut fields = vec![
+        field("Application", who),
+        field("User", &format!("{}@{}", session.user, session.database)),
+        field("State", &session.state),
+        field("Connected", &format!("{connected} ago")),
+    ];
+    if let Some(ms) = session.transaction_ms {
+        let open = duration::text(std::time::Duration::from_millis(ms));
+        fields.push(field("Transaction", &format!("open for {open}")));
     }
-
-    fn subject(&self, _record: &ActionRecord) -> Line {
-        let what = match self.how {
-            End::Cancel => "cancelling",
-            End::Terminate => "end",
-        };
-        Line::new()
-            .text(format!("The {what} of session {} of ", self.pid))
-            .code(&self.database)
-    }
-
-    fn participle(&self) -> String {
-        "worked on".to_owned()
-    }
-
-    fn buttons(&self, _service: &ServiceName, _good: bool) -> Vec<Button> {
-        let database = &self.database;
-        vec![
-            Button::new("Locks", format!("db locks --database {database}")),
-            Button::new(
-                "Connections",
-                format!("db connections --database {database}"),
-            ),
-        ]
+    Plan {
+        title: Line::new().text(title).bold(session.pid).text("?"),
+        label: format!("{label} {}", session.pid),
+        effect: effect.to_owned(),
+        fields,
+        detail: cut(&session.query, MAX_QUERY),
+        ..plan
     }
 }

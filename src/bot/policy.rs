@@ -3,7 +3,7 @@
 use crate::command::{
     CacheCommand, Command, DbCommand, IncidentCommand, OncallCommand, RunbookCommand,
 };
-use crate::domain::{Guarded, Line, Person, Role};
+use crate::domain::{Line, Person, Role};
 
 use super::Refusal;
 use super::actions::action_step;
@@ -125,11 +125,6 @@ pub(super) fn step_needs(step: &Spec) -> Role {
         None if step.changes => Role::Responder,
         None => Role::Viewer,
     }
-}
-
-/// What the policy watches over in a step of this name.
-pub(super) fn step_guarded(step: &str) -> Option<Guarded> {
-    Some(action_step(step)?.rules.guarded)
 }
 
 /// The command changes something: its order within a place matters.

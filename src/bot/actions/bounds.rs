@@ -12,7 +12,6 @@ use crate::bot::{Context, Fault, Refusal};
 use crate::domain::action::{ActionKind, ActionRecord, Bounding};
 use crate::domain::service::{Bounds, well_text};
 use crate::domain::{Guarded, Line, Role};
-use crate::platform::Platform;
 
 pub(super) const RULES: Rules = Rules {
     verb: "bounds",

@@ -13,7 +13,6 @@ use crate::domain::action::{ActionKind, ActionRecord, Deployment};
 use crate::domain::service::{Service, ServiceStatus, images, well_text};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Guarded, Line, Role};
-use crate::platform::Platform;
 
 pub(super) const DEPLOY: Rules = Rules {
     verb: "deploy",

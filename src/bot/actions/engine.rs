@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Receiver;
 
-use super::job::Failure;
-use super::job::{Found, Job};
+use super::job::{Failure, Found, Job};
 use super::kinds::kind_of;
 use super::outcome::{Outcome, progress_message};
 use crate::bot::Context;
@@ -194,10 +193,8 @@ async fn watch_for_relapse(context: &Context, row: &ActionRow, outcome: &Outcome
         return;
     };
     let record = row.record.clone();
-    let outcome = Outcome {
-        title,
-        ..Outcome::failed(&record, failure, began.elapsed())
-    };
+    let mut outcome = Outcome::failed(&record, failure, began.elapsed());
+    outcome.title = title;
     tracing::warn!(action = row.id, text = %outcome.text, "a relapse");
     let (entry, message) = (outcome.relapse_entry(row), outcome.message(row));
     let written = context

@@ -9,7 +9,6 @@ use crate::bot::Context;
 use crate::domain::EntryKind;
 use crate::domain::action::ActionRow;
 use crate::domain::timeline::Draft;
-use crate::platform::Platform;
 use crate::store::{Kept, StoreError};
 
 /// A platform that gathers longer than this holds up the isolation for too long. The processes go

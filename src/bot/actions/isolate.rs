@@ -15,7 +15,7 @@ use crate::bot::{Context, Fault};
 use crate::domain::action::{ActionKind, ActionRecord, Isolation, Rejoining};
 use crate::domain::service::{ServiceStatus, well_text};
 use crate::domain::{Guarded, Line, Role, Tone};
-use crate::platform::{Platform, PlatformError};
+use crate::platform::PlatformError;
 
 pub(super) const ISOLATE: Rules = Rules {
     verb: "isolate",

@@ -13,7 +13,7 @@ use crate::bot::{Context, Fault};
 use crate::domain::action::{ActionKind, ActionRecord, ActionRow};
 use crate::domain::service::{Health, LogQuery, Replica, ReplicaOutcome, ServiceStatus, well_text};
 use crate::domain::{Guarded, Line, Role, duration};
-use crate::platform::{Platform, PlatformError};
+use crate::platform::PlatformError;
 
 pub(super) const RULES: Rules = Rules {
     verb: "restart",

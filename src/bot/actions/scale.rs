@@ -11,7 +11,6 @@ use crate::bot::{Context, Fault, Refusal};
 use crate::domain::action::{ActionKind, ActionRecord, Scaling};
 use crate::domain::service::{Service, well_text};
 use crate::domain::{Guarded, Line, Role};
-use crate::platform::Platform;
 
 pub(super) const RULES: Rules = Rules {
     verb: "scale",

@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::bot::{Access, AlertSettings, Bot, Catalogue, Library, MailSettings, Named, Settings};
+use crate::bot::{
+    Access, AlertSettings, Bot, COMMANDS, Catalogue, Library, MailSettings, Named, Settings,
+};
 use crate::config::{
     ClusterSection, Config, EmailSection, EmailSecurity, EngineSection, SlackMode,
 };
@@ -121,6 +123,7 @@ impl Plan {
                 public_url: Some(config.web.public_url()),
             },
             library: Library::open(
+                &COMMANDS,
                 config.runbooks.folder.as_deref(),
                 Some(config.services.iter().map(|s| s.name.to_string()).collect()),
             )?,
@@ -422,6 +425,7 @@ impl App {
             .await
             .context("the store")?;
         let bot = Bot::new(
+            &COMMANDS,
             store.clone(),
             plan.settings,
             plan.catalogue,

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use super::tour;
 use crate::app::{App, Plan};
-use crate::bot::{Access, Catalogue, Library, Settings};
+use crate::bot::{Access, COMMANDS, Catalogue, Library, Settings};
 use crate::domain::Person;
 use crate::domain::service::{Patience, PlatformKey};
 use crate::platform::Platform;
@@ -149,7 +149,7 @@ impl Demo {
                     public_url: None,
                 },
                 catalogue,
-                library: Library::open(None, None)?,
+                library: Library::open(&COMMANDS, None, None)?,
             },
             tokio_util::sync::CancellationToken::new(),
         )

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::show::{self, Paint};
 use crate::app::Plan;
-use crate::bot::{Bot, answer_key};
+use crate::bot::{Bot, COMMANDS, answer_key};
 use crate::domain::{
     Audience, Content, Door, Message, Outgoing, Part, Person, Place, Reply, Request, Tone,
 };
@@ -53,6 +53,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let store = Store::open(&plan.store_url, Use::Visit).await?;
     let shutdown = CancellationToken::new();
     let bot = Bot::new(
+        &COMMANDS,
         store.clone(),
         plan.settings,
         plan.catalogue,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Plan;
-use crate::bot::{Bot, Fault, registry};
+use crate::bot::{Bot, COMMANDS, Fault};
 use crate::probe::Http;
 use crate::store::{Store, Use};
 
@@ -30,7 +30,7 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     super::log("warn", false);
     let Some(name) = options.name.filter(|_| !options.list) else {
-        let specs: Vec<_> = registry::specs().collect();
+        let specs = COMMANDS.specs();
         super::show::put(&format!("{}\n", serde_json::to_string_pretty(&specs)?))?;
         return Ok(ExitCode::SUCCESS);
     };
@@ -51,6 +51,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let store = Store::open(&plan.store_url, Use::Visit).await?;
     let shutdown = CancellationToken::new();
     let bot = Bot::new(
+        &COMMANDS,
         store.clone(),
         plan.settings,
         plan.catalogue,

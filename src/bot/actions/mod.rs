@@ -13,7 +13,7 @@ use serde_json::json;
 pub(super) use self::plan::Plan;
 pub(super) use self::words::{intent_text, joined_to, outcome_failed, state_text, verb};
 use self::words::{outcome_good, told, working};
-use super::request::{Ask, Done, Effect};
+use super::request::{Ask, Done, Effect, Next};
 use super::{Context, Fault, Refusal, confirm};
 use crate::domain::action::{ActionKind, ActionRecord, ActionRow};
 use crate::domain::question::{QuestionRow, QuestionState};
@@ -138,8 +138,7 @@ async fn intend(
                 intended_at: tx.now(),
             };
             Ok(Done {
-                answer: None,
-                drive: Some(row),
+                next: Some(Next::Drive(Box::new(row))),
                 ..Done::default()
             })
         })

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use super::{Intent, NOT_CONFIGURED, Outcome, outcome_failed};
-use crate::bot::registry::{cache_question, session_question};
+use crate::bot::probes::{client_question, session_question};
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::action::{ActionKind, ActionRecord};
@@ -103,7 +103,7 @@ pub(in crate::bot) async fn end_client(
         return Err(Refusal::new(title).into());
     }
     if crate::bot::confirm::must_ask(context, Guarded::Db) && confirmed.is_none() {
-        let (about, label) = cache_question(&client, shown);
+        let (about, label) = client_question(&client, shown);
         let server = client
             .server
             .as_ref()

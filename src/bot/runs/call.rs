@@ -33,7 +33,10 @@ pub(super) async fn look_for_step(context: Context, wanted: Wanted) -> Outcome {
     let mut with = wanted.call.with;
     // What is null is left out: most probes know a default.
     with.retain(|_, value| !value.is_null());
-    match crate::bot::registry::call(&context, &wanted.call.name, Value::Object(with)).await {
+    let called = context
+        .commands()
+        .call(&context, &wanted.call.name, Value::Object(with));
+    match called.await {
         Ok(called) => Outcome::Good {
             result: called.value,
             line: called.message.title.plain(),

@@ -4,14 +4,14 @@ use serde_json::{Map, Value};
 
 use super::told::run_message;
 use super::{Event, Loaded, Unreadable, load};
-use crate::bot::request::{Answer, Ask, Done, Effect};
+use crate::bot::request::{Answer, Ask, Done, Effect, Next};
 use crate::bot::{Context, Failure, Fault, Refusal};
-use crate::command::{RunbookCommand, nearest, words::quote};
+use crate::command::{nearest, words::quote};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Audience, Button, Content, EntryKind, Line, Message, Outgoing, Reply, Role, Tone, duration,
 };
-use crate::runbook::engine::{self, RunState, Start, Vote};
+use crate::runbook::engine::{self, RunState, Start};
 use crate::runbook::model::{Param, ParamKind, Runbook};
 use crate::runbook::read::{allowed, parse_param};
 use crate::runbook::show;
@@ -45,75 +45,14 @@ impl Parent {
     }
 }
 
-pub(in crate::bot) async fn runbook(
-    context: &Context,
-    ask: &Ask,
-    command: Option<RunbookCommand>,
-) -> Result<Effect, Fault> {
-    use RunbookCommand as R;
-    match command.unwrap_or(R::List) {
-        R::List => Ok(say(runbook_list(context))),
-        R::Show { name } => Ok(say(runbook_show(context, &name)?)),
-        R::Run {
-            name,
-            params,
-            incident,
-        } => runbook_run(context, ask, &name, &params, incident.as_deref(), false).await,
-        R::Rehearse { name, params } => runbook_run(context, ask, &name, &params, None, true).await,
-        R::Runs { run: Some(run) } => {
-            let loaded = loaded(context, run).await?;
-            Ok(say(run_message(&loaded.runbook, &loaded.state)))
-        }
-        R::Runs { run: None } => runbook_runs(context).await,
-        R::Stop { run, reason } => {
-            let by = ask.request.person.name.clone();
-            let reason = reason.unwrap_or_else(|| "no reason was given".into());
-            let event = Event::Stop { by, reason };
-            tell(context, ask, run, event).await
-        }
-        R::Retry { run, step } => decide(context, ask, run, step, true, None).await,
-        R::Skip { run, step, reason } => decide(context, ask, run, step, false, reason).await,
-        R::Answer {
-            run,
-            step,
-            answer,
-            note,
-        } => {
-            let person = &ask.request.person;
-            let event = Event::Vote {
-                path: step,
-                vote: Vote {
-                    by_id: person.id.clone(),
-                    by: person.name.clone(),
-                    answer,
-                    note,
-                    role: ask.role,
-                },
-            };
-            tell(context, ask, run, event).await
-        }
-    }
+/// Where a run is.
+pub(in crate::bot) async fn runbook_at(context: &Context, run: i64) -> Result<Effect, Fault> {
+    let loaded = loaded(context, run).await?;
+    let message = run_message(&loaded.runbook, &loaded.state);
+    Ok(Effect::Say(Answer::to_all(message)))
 }
 
-async fn decide(
-    context: &Context,
-    ask: &Ask,
-    run: i64,
-    path: String,
-    retry: bool,
-    reason: Option<String>,
-) -> Result<Effect, Fault> {
-    let by = ask.request.person.name.clone();
-    let event = Event::Decide {
-        path,
-        retry,
-        by,
-        reason,
-    };
-    tell(context, ask, run, event).await
-}
-
-fn runbook_list(context: &Context) -> Message {
+pub(in crate::bot) fn runbook_list(context: &Context) -> Message {
     let library = context.library();
     let mut message = Message::new(
         Tone::Plain,
@@ -151,7 +90,7 @@ fn runbook_list(context: &Context) -> Message {
     ))
 }
 
-fn runbook_show(context: &Context, name: &str) -> Result<Message, Refusal> {
+pub(in crate::bot) fn runbook_show(context: &Context, name: &str) -> Result<Message, Refusal> {
     let runbook = find_runbook(context, name, "runbook show")?;
     let library = context.library();
     let mut message =
@@ -199,7 +138,7 @@ fn find_runbook<'a>(context: &'a Context, name: &str, verb: &str) -> Result<&'a 
     })
 }
 
-async fn runbook_run(
+pub(in crate::bot) async fn runbook_run(
     context: &Context,
     ask: &Ask,
     name: &str,
@@ -263,7 +202,7 @@ async fn runbook_run(
             })
             .await?;
             Ok(Done {
-                run: Some(id),
+                next: Some(Next::Follow(id)),
                 ..Done::default()
             })
         })
@@ -402,7 +341,7 @@ fn params(
     Ok(params)
 }
 
-async fn runbook_runs(context: &Context) -> Result<Effect, Fault> {
+pub(in crate::bot) async fn runbook_runs(context: &Context) -> Result<Effect, Fault> {
     let rows = context.store().runs(SHOWN).await?;
     if rows.is_empty() {
         return Ok(say(Message::new(Tone::Plain, "Nothing has been run yet")));
@@ -452,7 +391,12 @@ async fn loaded(context: &Context, run: i64) -> Result<Loaded, Fault> {
 }
 
 /// Tells a run what somebody wants, if the run can take it up now.
-async fn tell(context: &Context, ask: &Ask, run: i64, event: Event) -> Result<Effect, Fault> {
+pub(in crate::bot) async fn tell(
+    context: &Context,
+    ask: &Ask,
+    run: i64,
+    event: Event,
+) -> Result<Effect, Fault> {
     let Loaded {
         runbook, mut state, ..
     } = loaded(context, run).await?;
@@ -503,7 +447,7 @@ async fn tell(context: &Context, ask: &Ask, run: i64, event: Event) -> Result<Ef
             tx.run_tell(run, &key, &text).await?;
             Ok(Done {
                 answer: Some(Answer::to_asker(Message::new(Tone::Plain, done))),
-                wake: Some(run),
+                next: Some(Next::Wake(run)),
                 ..Done::default()
             })
         })

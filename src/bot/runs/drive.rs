@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::{Event, Loaded, Unreadable, load, told, until};
-use crate::bot::{Context, policy};
+use crate::bot::Context;
 use crate::domain::timeline::Draft;
 use crate::domain::{EntryKind, Outgoing, Person, Role, Stream};
 use crate::runbook::engine::{
@@ -415,7 +415,7 @@ async fn begin_step(
 /// Whose leave a step of this name needs, by the same policy as a typed command.
 fn leave_needed(context: &Context, step: &str) -> Leave {
     let callable = context.library().vocabulary().callables.get(step);
-    let watched = policy::step_guarded(step);
+    let watched = context.commands().guarded(step);
     Leave {
         by: callable.map_or(Role::Commander, |callable| callable.needs),
         other: watched.is_some_and(|one| context.settings().second_person.contains(&one)),

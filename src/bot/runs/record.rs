@@ -125,6 +125,7 @@ async fn plan_record(
         },
         role: Role::Responder,
         here: None,
+        confirmed: None,
     };
     if wanted.call.name == "incident.declare" {
         let services: Vec<String> = text(with, "service").into_iter().collect();

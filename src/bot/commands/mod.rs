@@ -1,0 +1,160 @@
+//! The table of all commands, a file each.
+//!
+//! Adding one is its own file here, its line in the table, and its row in the README
+//! (ARCHITECTURE.md, "Adding a command").
+
+mod ack;
+mod alerts;
+mod audit;
+mod bounds;
+mod cache;
+mod cancel;
+mod check;
+mod close;
+mod confirm;
+mod db;
+mod deploy;
+mod events;
+mod export;
+mod graph;
+pub(super) mod help;
+mod incident;
+mod isolate;
+mod logs;
+mod menu;
+mod mitigate;
+mod note;
+mod notify;
+mod oncall;
+mod page;
+mod prometheus;
+mod release;
+mod reopen;
+mod resolve;
+mod restart;
+mod rollback;
+mod runbook;
+mod scale;
+mod silence;
+pub(super) mod stats;
+mod status;
+#[cfg(test)]
+pub(super) mod tests;
+mod timeline;
+mod trend;
+mod update;
+mod version;
+mod versions;
+
+use super::table::{Commands, Entry, Group};
+
+/// All commands, in the order of `help`.
+pub static COMMANDS: Commands = Commands {
+    entries: &[
+        Entry::command::<status::Status>(),
+        Entry::probe::<status::StatusOf>(),
+        Entry::question::<logs::Logs>(),
+        Entry::command::<stats::Stats>(),
+        Entry::probe::<stats::StatsOf>(),
+        Entry::question::<events::Events>(),
+        Entry::action::<restart::Restart>(),
+        Entry::action::<scale::Scale>(),
+        Entry::command::<bounds::Bounds>(),
+        Entry::action::<deploy::Deploy>(),
+        Entry::action::<rollback::Rollback>(),
+        Entry::probe::<versions::Versions>(),
+        Entry::action::<isolate::Isolate>(),
+        Entry::action::<release::Release>(),
+        Entry::command::<check::Check>(),
+        Entry::probe::<check::CheckAddress>(),
+        Entry::probe::<check::CheckService>(),
+        Entry::question::<db::summary::Summary>(),
+        Entry::question::<db::connections::Connections>(),
+        Entry::question::<db::locks::Locks>(),
+        Entry::question::<db::slow::Slow>(),
+        Entry::question::<db::replication::Replication>(),
+        Entry::question::<db::size::Size>(),
+        Entry::action::<db::cancel::Cancel>(),
+        Entry::action::<db::terminate::Terminate>(),
+        Entry::question::<cache::summary::Summary>(),
+        Entry::question::<cache::memory::Memory>(),
+        Entry::question::<cache::slowlog::SlowLog>(),
+        Entry::question::<cache::clients::Clients>(),
+        Entry::question::<cache::keys::Keys>(),
+        Entry::action::<cache::kill::Kill>(),
+        Entry::command::<graph::Graph>(),
+        Entry::probe::<trend::Trend>(),
+        Entry::probe::<prometheus::Query>(),
+        Entry::command::<runbook::list::List>(),
+        Entry::command::<runbook::show::Show>(),
+        Entry::command::<runbook::run::Run>(),
+        Entry::command::<runbook::rehearse::Rehearse>(),
+        Entry::command::<runbook::runs::Runs>(),
+        Entry::command::<runbook::stop::Stop>(),
+        Entry::command::<runbook::retry::Retry>(),
+        Entry::command::<runbook::skip::Skip>(),
+        Entry::command::<runbook::answer::Answer>(),
+        Entry::command::<alerts::Alerts>(),
+        Entry::command::<ack::Ack>(),
+        Entry::command::<silence::Silence>(),
+        Entry::command::<oncall::show::Show>(),
+        Entry::command::<oncall::set::Set>(),
+        Entry::command::<oncall::r#override::Override>(),
+        Entry::command::<oncall::clear::Clear>(),
+        Entry::command::<incident::declare::Declare>(),
+        Entry::record::<incident::declare::DeclareStep>(),
+        Entry::command::<incident::list::List>(),
+        Entry::command::<incident::show::Show>(),
+        Entry::command::<incident::severity::Severity>(),
+        Entry::record::<incident::severity::SeverityStep>(),
+        Entry::command::<incident::assign::Assign>(),
+        Entry::command::<incident::link::Link>(),
+        Entry::command::<note::Note>(),
+        Entry::record::<note::NoteStep>(),
+        Entry::command::<update::Update>(),
+        Entry::record::<notify::NotifyIncident>(),
+        Entry::record::<notify::NotifyEmail>(),
+        Entry::command::<timeline::Timeline>(),
+        Entry::command::<mitigate::Mitigate>(),
+        Entry::record::<mitigate::MitigateStep>(),
+        Entry::command::<resolve::Resolve>(),
+        Entry::record::<resolve::ResolveStep>(),
+        Entry::command::<close::Close>(),
+        Entry::command::<reopen::Reopen>(),
+        Entry::command::<export::Export>(),
+        Entry::command::<page::Page>(),
+        Entry::command::<audit::Audit>(),
+        Entry::command::<version::Version>(),
+        Entry::command::<help::Help>(),
+        Entry::command::<menu::Menu>(),
+        Entry::command::<confirm::Confirm>(),
+        Entry::command::<cancel::Cancel>(),
+    ],
+    groups: &[
+        Group {
+            word: "db",
+            about: "Ask the database; alone: its state at a glance",
+            alone: Some("db summary"),
+        },
+        Group {
+            word: "cache",
+            about: "Ask the cache; alone: its state at a glance",
+            alone: Some("cache summary"),
+        },
+        Group {
+            word: "runbook",
+            about: "Show and run runbooks; alone: which there are",
+            alone: Some("runbook list"),
+        },
+        Group {
+            word: "oncall",
+            about: "Show and change who is on call; alone: who it is",
+            alone: Some("oncall show"),
+        },
+        Group {
+            word: "incident",
+            about: "Declare, list and change incidents",
+            alone: None,
+        },
+    ],
+};

@@ -1,0 +1,34 @@
+//! `runbook retry`.
+
+use clap::Args;
+
+use crate::bot::request::{Ask, Effect};
+use crate::bot::runs::Event;
+use crate::bot::runs::command::tell;
+use crate::bot::table::Command;
+use crate::bot::{Context, Fault};
+use crate::domain::Role;
+
+/// Try a failed step of a run again
+#[derive(Debug, Args)]
+pub struct Retry {
+    /// The run
+    run: i64,
+    /// The step
+    step: String,
+}
+
+impl Command for Retry {
+    const WORDS: &'static str = "runbook retry";
+    const ROLE: Role = Role::Responder;
+
+    async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
+        let event = Event::Decide {
+            path: self.step,
+            retry: true,
+            by: ask.request.person.name.clone(),
+            reason: None,
+        };
+        tell(context, ask, self.run, event).await
+    }
+}

@@ -107,7 +107,7 @@ pub(in crate::bot) struct Typed {
     pub(in crate::bot) changes: bool,
     pub(in crate::bot) guarded: Option<Guarded>,
     free_text: bool,
-    hidden: bool,
+    pub(in crate::bot) hidden: bool,
     arguments: fn(clap::Command) -> clap::Command,
     run: Run,
 }
@@ -267,7 +267,7 @@ pub struct Spec {
 pub(in crate::bot) struct Sentence {
     /// What is typed.
     pub(in crate::bot) command: &'static Typed,
-    matches: ArgMatches,
+    pub(in crate::bot) matches: ArgMatches,
 }
 
 impl Sentence {
@@ -371,7 +371,8 @@ impl Commands {
         .about(group.about)
     }
 
-    fn typed(&self) -> impl Iterator<Item = &'static Typed> + use<> {
+    /// What can be typed, in the order of the table.
+    pub(in crate::bot) fn typed(&self) -> impl Iterator<Item = &'static Typed> + use<> {
         self.entries.iter().filter_map(|entry| entry.typed.as_ref())
     }
 

@@ -111,6 +111,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::bot::COMMANDS;
     use crate::bot::commands::tests::bot;
     use crate::probe::prometheus::{Config, Prometheus};
 
@@ -154,7 +155,9 @@ mod tests {
     async fn without_a_prometheus_or_a_query_the_asker_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let without = bot(&folder, None).await;
-        let refused = call(&without, "prometheus.query", json!({"query": "up"})).await;
+        let refused = COMMANDS
+            .call(&without, "prometheus.query", json!({"query": "up"}))
+            .await;
         let Err(Fault::Refusal(refusal)) = refused else {
             panic!("no refusal");
         };
@@ -166,7 +169,7 @@ mod tests {
             json!({"query": " "}),
             json!({"query": "x".repeat(5_000)}),
         ] {
-            let told = call(&with, "prometheus.query", bad).await;
+            let told = COMMANDS.call(&with, "prometheus.query", bad).await;
             assert!(matches!(told, Err(Fault::Refusal(_))));
         }
     }

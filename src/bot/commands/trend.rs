@@ -151,6 +151,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::bot::COMMANDS;
     use crate::bot::commands::tests::bot;
     use crate::domain::ServiceName;
     use crate::domain::series::Series;
@@ -178,13 +179,14 @@ mod tests {
             watch.record(memory_of("api-1"), at, 50.0 * MEBIBYTE, limit);
             watch.record(memory_of("api-2"), at, leaking, limit);
         }
-        let told = call(
-            &bot,
-            "service.trend",
-            json!({"service": "api", "window": "2h"}),
-        )
-        .await
-        .unwrap();
+        let told = COMMANDS
+            .call(
+                &bot,
+                "service.trend",
+                json!({"service": "api", "window": "2h"}),
+            )
+            .await
+            .unwrap();
         let trends: Trends = serde_json::from_value(told.value).unwrap();
         assert_eq!((trends.first.as_deref(), trends.count), (Some("api-2"), 2));
         let [leak, steady] = &trends.replicas[..] else {
@@ -223,7 +225,7 @@ mod tests {
     async fn what_is_not_known_is_refused_or_empty() {
         let folder = tempfile::tempdir().unwrap();
         let bot = bot(&folder, None).await;
-        let ask = async |params| call(&bot, "service.trend", params).await;
+        let ask = async |params| COMMANDS.call(&bot, "service.trend", params).await;
         let none = ask(json!({"service": "api", "metric": "cpu"}))
             .await
             .unwrap();

@@ -1,15 +1,13 @@
-//! What is said of databases, caches, and whoever is connected to them.
+//! What is said of databases and caches.
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Context;
 use super::services::Named;
 use crate::domain::timeline::cut;
-use crate::domain::{Button, Line, Message, Part, Tone, duration};
-use crate::probe::cache::{Client, ClientId};
-use crate::probe::database::{self, Count, End, Session};
+use crate::domain::{Button, Line, Message, Tone, duration};
+use crate::probe::database::Count;
 use crate::probe::{ProbeError, ProbeErrorKind};
 
 /// The state of a database or a cache, also when it is down.
@@ -69,94 +67,6 @@ impl<S> State<S> {
             summary: None,
         };
         (state, message)
-    }
-}
-
-/// The question before a session is ended.
-pub(in crate::bot) fn session_question(
-    session: &Session,
-    how: End,
-    now: Timestamp,
-) -> (Message, String) {
-    let (title, label, will) = match how {
-        End::Cancel => (
-            "Cancel the query of session ",
-            format!("Cancel {}", session.pid),
-            "Its query ends with an error; the session stays",
-        ),
-        End::Terminate => (
-            "Terminate session ",
-            format!("Terminate {}", session.pid),
-            "Its connection is closed and its transaction rolled back",
-        ),
-    };
-    let field = |name: &str, value: &str| (name.to_owned(), Line::from(cut(value, 200)));
-    let mut fields = vec![
-        field("Application", who(session)),
-        field("User", &format!("{}@{}", session.user, session.database)),
-        field("State", &session.state),
-        field(
-            "Connected",
-            &format!(
-                "{} ago",
-                duration::text(duration::between(session.started_at, now))
-            ),
-        ),
-    ];
-    if let Some(ms) = session.transaction_ms {
-        fields.push(field("Transaction", &format!("open for {}", time(ms))));
-    }
-    let message = Message::new(
-        Tone::Question,
-        Line::new().text(title).bold(session.pid).text("?"),
-    )
-    .text(will)
-    .part(Part::Fields(fields))
-    .code(cut(&session.query, database::MAX_QUERY));
-    (message, label)
-}
-
-/// The question before a client's connection is closed.
-pub(in crate::bot) fn client_question(
-    client: &ClientId,
-    shown: Option<&Client>,
-) -> (Message, String) {
-    let title = Line::new()
-        .text("Close the connection of client ")
-        .bold(client.id)
-        .text("?");
-    let mut message = Message::new(Tone::Question, title)
-        .text("Most clients connect again at once; what they were doing fails");
-    if let Some(shown) = shown {
-        message = message.code(client_row(shown));
-    }
-    (message, format!("Close client {}", client.id))
-}
-
-/// A client in one line.
-pub(in crate::bot) fn client_row(client: &Client) -> String {
-    let name = if client.name.is_empty() {
-        String::new()
-    } else {
-        format!(" {}", client.name)
-    };
-    let own = if client.own { " (the bot)" } else { "" };
-    format!(
-        "{:>6} {}{name} {} idle {}, {} out{own}\n",
-        client.id,
-        client.address,
-        client.command,
-        time(client.idle_ms),
-        duration::bytes_text(client.output_bytes)
-    )
-}
-
-/// The application, or the user where it has no name.
-pub(in crate::bot) fn who(s: &Session) -> &str {
-    if s.application.is_empty() {
-        &s.user
-    } else {
-        &s.application
     }
 }
 

@@ -117,7 +117,6 @@ struct Step {
     name: &'static str,
     summary: &'static str,
     role: Role,
-    guarded: Option<Guarded>,
     /// `None` for what changes something.
     look: Option<Look>,
     params: fn() -> Value,
@@ -150,7 +149,6 @@ impl Entry {
                 name: P::STEP,
                 summary: P::SUMMARY,
                 role: Role::Viewer,
-                guarded: None,
                 look: Some(look::<P>),
                 params: schema::<P>,
                 result: schema::<P::Found>,
@@ -174,7 +172,6 @@ impl Entry {
                 name: A::STEP,
                 summary: A::SUMMARY,
                 role: Role::Responder,
-                guarded: None,
                 look: None,
                 params: schema::<A>,
                 result: schema::<A::Outcome>,
@@ -189,7 +186,6 @@ impl Entry {
                 name: C::STEP,
                 summary: C::SUMMARY,
                 role: C::ROLE,
-                guarded: C::GUARDED,
                 look: None,
                 params: schema::<C>,
                 result: schema::<C::Outcome>,
@@ -400,11 +396,6 @@ impl Commands {
             (step.name.to_owned(), callable)
         };
         self.steps().map(callable).collect()
-    }
-
-    /// What the policy watches over in a step of this name.
-    pub(in crate::bot) fn guarded(&self, step: &str) -> Option<Guarded> {
-        self.steps().find(|one| one.name == step)?.guarded
     }
 
     /// Asks a probe.

@@ -81,7 +81,7 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
         .spawn(crate::bot::alerts::timers::keep_timers(context.clone()));
     context
         .tasks()
-        .spawn(crate::bot::runs::drive::keep_telling(context.clone()));
+        .spawn(crate::bot::runs::keep_telling(context.clone()));
     let shutdown = context.shutdown();
     let lanes = Lanes::default();
     let mut pause = Duration::from_millis(100);
@@ -146,7 +146,7 @@ pub async fn start_visit(context: &Context) -> Result<(), StoreError> {
     context.tasks().spawn(keep_alive(context.clone()));
     context
         .tasks()
-        .spawn(crate::bot::runs::drive::keep_telling(context.clone()));
+        .spawn(crate::bot::runs::keep_telling(context.clone()));
     Ok(())
 }
 
@@ -288,10 +288,10 @@ async fn handle_once(context: &Context, claim: &Claimed, id: &str) -> Result<(),
 fn begin(context: &Context, next: Next) {
     match next {
         Next::Drive(row) => {
-            let work = crate::bot::actions::drive(context.clone(), *row);
+            let work = crate::bot::actions::engine::drive(context.clone(), *row);
             context.tasks().spawn(work);
         }
-        Next::Follow(run) => crate::bot::runs::drive::follow(context, run),
+        Next::Follow(run) => crate::bot::runs::follow(context, run),
         Next::Wake(run) => context.wakers().wake(run),
         Next::Refresh(outgoing, services) => {
             let work = stats::refresh(context.clone(), *outgoing, services);
@@ -302,14 +302,10 @@ fn begin(context: &Context, next: Next) {
 
 /// Parses, authorises, and does what can be done outside a transaction.
 async fn carry_out(context: &Context, ask: &Ask) -> Result<Effect, Fault> {
-    match context
-        .commands()
-        .parse(&ask.request.text, context.command())
-    {
+    let text = &ask.request.text;
+    match context.commands().parse(text, context.command()) {
         Ok(Parsed::Command(sentence)) => {
-            authorise(ask, sentence.command.role, || {
-                context.typed(&ask.request.text)
-            })?;
+            authorise(ask, sentence.command.role, || context.typed(text))?;
             sentence.carry_out(context, ask).await
         }
         Ok(Parsed::Help(text)) => Ok(Effect::Say(help_text(&text))),
@@ -331,7 +327,7 @@ async fn commit(context: &Context, inbox: i64, ask: &Ask, effect: Effect) -> Res
     let asked = audit(ask, EntryKind::Asked, None);
     let answer_as = ask.outgoing(
         Content::Message(Message::new(Tone::Plain, "")),
-        Audience::Asker,
+        Audience::Requester,
     );
     context
         .store()
@@ -396,7 +392,7 @@ async fn commit_no(
     entry: Draft,
     message: Message,
 ) -> Result<(), StoreError> {
-    let outgoing = ask.outgoing(Content::Message(message), Audience::Asker);
+    let outgoing = ask.outgoing(Content::Message(message), Audience::Requester);
     context
         .store()
         .write(move |tx| {
@@ -412,10 +408,10 @@ async fn commit_no(
 /// Questions that nobody answered, and actions that their process left behind.
 async fn keep_recovering(context: Context) {
     loop {
-        if let Err(error) = crate::bot::runs::drive::recover_runs(&context).await {
+        if let Err(error) = crate::bot::runs::recover_runs(&context).await {
             tracing::error!(%error, "unfinished runs could not be looked for");
         }
-        if let Err(error) = crate::bot::recover::recover(&context).await {
+        if let Err(error) = crate::bot::actions::engine::recover(&context).await {
             tracing::error!(%error, "unfinished work could not be looked for");
         }
         if let Err(error) = confirm::expire(&context).await {

@@ -3,13 +3,10 @@
 //! One grammar for Slack and for `treasury-bot exec`. It is a clap parser that the table of commands
 //! builds (`src/bot/table.rs`), so that every mistake gets clap's message and suggestion.
 
-mod change;
 pub mod words;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, ColorChoice};
-
-pub use change::Change;
 
 /// Why a sentence is no command. All of it is told to the asker.
 #[derive(Debug, Clone, PartialEq, Eq)]

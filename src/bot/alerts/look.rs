@@ -71,8 +71,8 @@ pub(super) async fn look_at_alerts(
                 if let Some((service, standing)) = standing
                     && let Some(mut newest) = tx.conversation(&told).await?
                 {
-                    newest.stood.insert(service, standing);
-                    tx.followed_put(&newest).await?;
+                    newest.counts_before.insert(service, standing);
+                    tx.conversation_put(&newest).await?;
                 }
                 if let Some(seen) = &seen {
                     let message = words::seen(&conversation, seen, tx.now());
@@ -107,7 +107,7 @@ pub(super) async fn look_at_alerts(
         })
         .await?;
     if let Some(id) = begun {
-        crate::bot::runs::drive::follow(context, id);
+        crate::bot::runs::follow(context, id);
     }
     Ok(())
 }
@@ -196,20 +196,20 @@ fn run_for_alerts(
     let rehearsal = auto != Auto::Run;
     let told = outgoing(
         conversation,
-        format!("alert-run:{}", conversation.told),
+        format!("alert-run:{}", conversation.key),
         Message::new(Tone::Progress, ""),
     );
     let incident = conversation.incident.map(|id| {
-        let title = conversation.first.tracked.alert.says().to_owned();
+        let title = conversation.first.tracked.alert.summary().to_owned();
         (id.0, title)
     });
-    match crate::bot::runs::command::run_by_itself(
+    match crate::bot::runs::run_by_itself(
         context,
         name,
         conversation.service.as_ref(),
         incident,
         rehearsal,
-        told,
+        &told,
     ) {
         Ok(new) => {
             let word = if rehearsal { "rehearsal" } else { "run" };

@@ -55,7 +55,7 @@ fn second_person(
     what: Guarded,
 ) -> Result<(), Refusal> {
     let listed = context.settings().second_person.contains(&what);
-    if !listed || row.question.asker.id != ask.request.person.id {
+    if !listed || row.question.requester.id != ask.request.person.id {
         return Ok(());
     }
     Err(Refusal::new(

@@ -38,7 +38,7 @@ impl Command for Menu {
                 ),
                 _ => message.part(Part::Menu {
                     placeholder: "Pick a service".into(),
-                    says: "menu {}".into(),
+                    sentence: "menu {}".into(),
                     choices,
                 }),
             };
@@ -67,7 +67,7 @@ impl Command for Menu {
         if min < max {
             message = message.part(Part::Menu {
                 placeholder: "Scale to …".into(),
-                says: format!("scale {name} {{}}"),
+                sentence: format!("scale {name} {{}}"),
                 choices: (min..=max)
                     .take(100)
                     .map(|n| {

@@ -46,6 +46,12 @@ mod update;
 mod version;
 mod versions;
 
+use super::actions::bounds::SetBounds;
+use super::actions::client::KillClient;
+use super::actions::deploy::{Deploy, Rollback};
+use super::actions::isolate::{Isolate, Release};
+use super::actions::restart::Restart;
+use super::actions::scale::Scale;
 use super::table::{Commands, Entry, Group};
 
 /// All commands, in the order of `help`.
@@ -57,14 +63,14 @@ pub static COMMANDS: Commands = Commands {
         Entry::command::<stats::Stats>(),
         Entry::probe::<stats::StatsOf>(),
         Entry::question::<events::Events>(),
-        Entry::action::<restart::Restart>(),
-        Entry::action::<scale::Scale>(),
-        Entry::command::<bounds::Bounds>(),
-        Entry::action::<deploy::Deploy>(),
-        Entry::action::<rollback::Rollback>(),
+        Entry::action::<Restart>(),
+        Entry::action::<Scale>(),
+        Entry::command::<SetBounds>(),
+        Entry::action::<Deploy>(),
+        Entry::action::<Rollback>(),
         Entry::probe::<versions::Versions>(),
-        Entry::action::<isolate::Isolate>(),
-        Entry::action::<release::Release>(),
+        Entry::action::<Isolate>(),
+        Entry::action::<Release>(),
         Entry::command::<check::Check>(),
         Entry::probe::<check::CheckAddress>(),
         Entry::probe::<check::CheckService>(),
@@ -81,7 +87,7 @@ pub static COMMANDS: Commands = Commands {
         Entry::question::<cache::slowlog::SlowLog>(),
         Entry::question::<cache::clients::Clients>(),
         Entry::question::<cache::keys::Keys>(),
-        Entry::action::<cache::kill::Kill>(),
+        Entry::action::<KillClient>(),
         Entry::command::<graph::Graph>(),
         Entry::probe::<trend::Trend>(),
         Entry::probe::<prometheus::Query>(),

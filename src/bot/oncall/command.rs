@@ -12,7 +12,7 @@ use super::words::{self, View};
 use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Context, Fault, Refusal};
 use crate::command::nearest;
-use crate::domain::oncall::{Override, Rotation, When};
+use crate::domain::oncall::{Moment, Override, Rotation};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Destination, EntryKind, Incident, Line, Message, Outgoing, Person, Role, Stream, Tone, duration,
@@ -28,13 +28,10 @@ const LISTED: usize = 6;
 #[derive(Debug, Clone, Copy)]
 pub(in crate::bot) enum Span {
     UntilHandover,
-    For(Duration, Option<When>),
+    For(Duration, Option<Moment>),
 }
 
-pub(in crate::bot) async fn oncall_show(
-    context: &Context,
-    given: Option<&str>,
-) -> Result<Effect, Fault> {
+pub(in crate::bot) async fn oncall_show(context: &Context, given: Option<&str>) -> Result<Effect, Fault> {
     let all = context.on_call().rotations();
     let wanted: Vec<&Rotation> = match given {
         Some(name) => vec![rotation_named(context, name, "oncall show")?],
@@ -48,7 +45,9 @@ pub(in crate::bot) async fn oncall_show(
         let mut view = View {
             rotation,
             duty: rotation.duty(&overrides, now),
-            ladder: context.on_call().ladder(rotation, &overrides, now),
+            escalation_order: context
+                .on_call()
+                .escalation_order(rotation, &overrides, now),
             shifts: rotation.shifts(&overrides, now, listed + 1),
             overrides: overrides
                 .iter()
@@ -68,9 +67,13 @@ async fn name_all(context: &Context, view: &mut View<'_>) -> Result<(), StoreErr
     let mut known: BTreeMap<String, Person> = BTreeMap::new();
     let shifts = view.shifts.iter_mut().map(|shift| &mut shift.person);
     let duty = [&mut view.duty.person].into_iter();
-    let duty = duty.chain(view.duty.relief.as_mut());
+    let duty = duty.chain(view.duty.next.as_mut());
     let overrides = view.overrides.iter_mut().map(|one| &mut one.person);
-    for person in shifts.chain(duty).chain(&mut view.ladder).chain(overrides) {
+    for person in shifts
+        .chain(duty)
+        .chain(&mut view.escalation_order)
+        .chain(overrides)
+    {
         if !known.contains_key(&person.id) {
             let found = context.store().person(&person.id).await?;
             known.insert(person.id.clone(), found.unwrap_or_else(|| person.clone()));
@@ -125,7 +128,7 @@ fn rotation_meant<'a>(
     }
     let mut here: Vec<&Rotation> = Vec::new();
     for service in ask.here.iter().flat_map(|incident| &incident.services) {
-        here.extend(context.on_call().serving(Some(service), None));
+        here.extend(context.on_call().rotation_for(Some(service), None));
     }
     here.dedup_by_key(|one| &one.name);
     if let [only] = here.as_slice() {
@@ -369,7 +372,7 @@ impl New {
         let told = words::said_by(told, &self.by, Some(new.id));
         let key = format!("oncall:{}", new.id);
         let short = told.title.clone();
-        tx.outbox_put(&Outgoing::unasked(key, Destination::Home, told))
+        tx.outbox_put(&Outgoing::announcement(key, Destination::Home, told))
             .await?;
         Ok(done(short))
     }
@@ -452,7 +455,7 @@ async fn clear(
     };
     let told = words::said_by(told, by, None);
     let short = told.title.clone();
-    tx.outbox_put(&Outgoing::unasked(
+    tx.outbox_put(&Outgoing::announcement(
         format!("oncall:{}:removed", one.id),
         Destination::Home,
         told,

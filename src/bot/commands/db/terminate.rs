@@ -1,12 +1,10 @@
 //! `db terminate`.
 
 use clap::Args;
-use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
-use super::cancel::{Ended, pid};
-use crate::bot::actions::sessions::end_session;
+use crate::bot::actions::propose;
+use crate::bot::actions::session::{TERMINATE, EndSession, Ended};
 use crate::bot::request::{Ask, Effect};
 use crate::bot::table::{Action, Command};
 use crate::bot::{Context, Fault};
@@ -14,45 +12,24 @@ use crate::domain::service::End;
 use crate::domain::{Guarded, Role};
 
 /// End a session and roll its transaction back
-#[derive(Debug, Args, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(description = "Which session of which database.")]
+#[derive(Debug, Args, JsonSchema)]
+#[schemars(transparent)]
 pub struct Terminate {
-    /// The session's number.
-    #[arg(value_parser = pid)]
-    pid: i32,
-    /// When that session started: what makes the number mean this very session
-    #[arg(long, hide = true)]
-    #[serde(rename = "started_at")]
-    #[schemars(
-        with = "Timestamp",
-        description = "When it started: only that very session is meant."
-    )]
-    started: Option<Timestamp>,
-    /// Which database, where there are several
-    #[arg(long, value_name = "NAME")]
-    #[serde(default)]
-    #[schemars(description = "The database's name; needed only where there are several.")]
-    database: Option<String>,
+    #[command(flatten)]
+    session: EndSession,
 }
 
 impl Command for Terminate {
-    const WORDS: &'static str = "db terminate";
-    const ROLE: Role = Role::Responder;
-    const GUARDED: Option<Guarded> = Some(Guarded::Db);
+    const WORDS: &'static str = TERMINATE.verb;
+    const ROLE: Role = TERMINATE.needs;
+    const GUARDED: Option<Guarded> = Some(TERMINATE.guarded);
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
-        let (database, confirmed) = (self.database.as_deref(), ask.confirmed.clone());
-        end_session(
-            context,
-            ask,
-            database,
-            self.pid,
-            self.started,
-            End::Terminate,
-            confirmed,
-        )
-        .await
+        let session = EndSession {
+            how: End::Terminate,
+            ..self.session
+        };
+        propose(context, ask, &session, ask.confirmed.clone()).await
     }
 }
 

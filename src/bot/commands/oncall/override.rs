@@ -8,7 +8,7 @@ use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::domain::Role;
 use crate::domain::duration::Human;
-use crate::domain::oncall::When;
+use crate::domain::oncall::Moment;
 
 /// Put somebody on call for a while
 #[derive(Debug, Args)]
@@ -20,8 +20,8 @@ pub struct Override {
     #[arg(value_name = "TIME")]
     within: Human,
     /// Since when: 2h (from now), 18:00 or 2026-12-24T18:00; now when left out
-    #[arg(long, value_name = "WHEN", value_parser = When::parse)]
-    from: Option<When>,
+    #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
+    from: Option<Moment>,
     /// Which rotation, where there are several
     #[arg(long, value_name = "NAME")]
     rotation: Option<String>,

@@ -3,12 +3,11 @@
 use clap::Args;
 
 use crate::bot::request::{Ask, Effect};
-use crate::bot::runs::Event;
 use crate::bot::runs::command::tell;
 use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::domain::Role;
-use crate::runbook::engine::Vote;
+use crate::runbook::engine::{Event, Vote};
 
 /// Answer a question of a run: one of its choices, approve, decline, or done
 #[derive(Debug, Args)]

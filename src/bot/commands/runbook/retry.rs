@@ -3,11 +3,11 @@
 use clap::Args;
 
 use crate::bot::request::{Ask, Effect};
-use crate::bot::runs::Event;
-use crate::bot::runs::command::tell;
+use crate::bot::runs::command::decide;
 use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::domain::Role;
+use crate::runbook::engine::Decision;
 
 /// Try a failed step of a run again
 #[derive(Debug, Args)]
@@ -23,12 +23,6 @@ impl Command for Retry {
     const ROLE: Role = Role::Responder;
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
-        let event = Event::Decide {
-            path: self.step,
-            retry: true,
-            by: ask.request.person.name.clone(),
-            reason: None,
-        };
-        tell(context, ask, self.run, event).await
+        decide(context, ask, self.run, self.step, Decision::Retry, None).await
     }
 }

@@ -3,11 +3,11 @@
 use clap::Args;
 
 use crate::bot::request::{Ask, Effect};
-use crate::bot::runs::Event;
-use crate::bot::runs::command::tell;
+use crate::bot::runs::command::decide;
 use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::domain::Role;
+use crate::runbook::engine::Decision;
 
 /// Leave a failed step of a run out
 #[derive(Debug, Args)]
@@ -26,12 +26,6 @@ impl Command for Skip {
     const ROLE: Role = Role::Responder;
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
-        let event = Event::Decide {
-            path: self.step,
-            retry: false,
-            by: ask.request.person.name.clone(),
-            reason: self.reason,
-        };
-        tell(context, ask, self.run, event).await
+        decide(context, ask, self.run, self.step, Decision::Skip, self.reason).await
     }
 }

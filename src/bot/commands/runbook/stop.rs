@@ -3,11 +3,11 @@
 use clap::Args;
 
 use crate::bot::request::{Ask, Effect};
-use crate::bot::runs::Event;
 use crate::bot::runs::command::tell;
 use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::domain::Role;
+use crate::runbook::engine::Event;
 
 /// End a run early; a change under way is finished first
 #[derive(Debug, Args)]

@@ -95,7 +95,7 @@ impl Plan {
     pub async fn visit(self) -> anyhow::Result<(Bot, Store)> {
         let store = Store::open(&self.store_url, Use::Visit).await?;
         let bot = Bot::new(
-&COMMANDS,
+            &COMMANDS,
             store.clone(),
             self.settings,
             self.catalogue,
@@ -235,7 +235,7 @@ impl App {
             .await
             .context("the store")?;
         let bot = Bot::new(
-&COMMANDS,
+            &COMMANDS,
             store.clone(),
             plan.settings,
             plan.catalogue,

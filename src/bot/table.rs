@@ -20,7 +20,7 @@ use super::context::Context;
 use super::refusal::{Failure, Fault, Refusal};
 use super::request::{Answer, Ask, Effect};
 use crate::command::{self, Mistake, Parsed};
-use crate::domain::{Guarded, Line, Message, Role};
+use crate::domain::{Guarded, IncidentId, Line, Message, Role};
 use crate::runbook::types::Type;
 use crate::runbook::vocabulary::Callable;
 
@@ -81,7 +81,7 @@ impl<Q: Question> Command for Q {
 }
 
 /// What a runbook's step can change. The struct is the step's parameters; it is recorded, driven
-/// and judged as an action, or written with the step.
+/// and judged as an action.
 pub(in crate::bot) trait Action: JsonSchema {
     /// The step's name, such as `service.restart`.
     const STEP: &'static str;
@@ -91,7 +91,48 @@ pub(in crate::bot) trait Action: JsonSchema {
     type Outcome: JsonSchema;
 }
 
+/// What a runbook's step can write into the bot's own records, in one transaction with the step.
+pub(in crate::bot) trait Record:
+    DeserializeOwned + JsonSchema + Send + 'static
+{
+    /// The step's name, such as `incident.note`.
+    const STEP: &'static str;
+    /// What it does, in one line.
+    const SUMMARY: &'static str;
+
+    /// What is to be written. `own`: the incident of the run.
+    fn record(
+        self,
+        context: &Context,
+        ask: &Ask,
+        own: Option<IncidentId>,
+    ) -> impl Future<Output = Result<Recorded, Fault>> + Send;
+}
+
+/// What a step is about to write.
+pub(in crate::bot) struct Recorded {
+    /// `None`: it is so already.
+    pub(in crate::bot) effect: Option<Effect>,
+    /// The incident concerned; `None` for one that is yet to be declared.
+    pub(in crate::bot) incident: Option<IncidentId>,
+}
+
+/// Which incident it was.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::bot) struct Written {
+    /// Its id, such as `INC-12`.
+    pub(in crate::bot) incident: String,
+    /// It was not so before.
+    pub(in crate::bot) changed: bool,
+}
+
 type Run = for<'a> fn(&'a Context, &'a Ask, &ArgMatches) -> BoxFuture<'a, Result<Effect, Fault>>;
+type Write = for<'a> fn(
+    &'a Context,
+    &'a Ask,
+    Option<IncidentId>,
+    Value,
+) -> BoxFuture<'a, Result<Recorded, Fault>>;
 type Look = for<'a> fn(&'a Context, Value) -> BoxFuture<'a, Result<Called, Fault>>;
 
 /// One command, as the table holds it: what is typed, what a runbook calls, or both.
@@ -117,10 +158,18 @@ struct Step {
     name: &'static str,
     summary: &'static str,
     role: Role,
-    /// `None` for what changes something.
-    look: Option<Look>,
+    work: Work,
     params: fn() -> Value,
     result: fn() -> Value,
+}
+
+/// How a step is carried out.
+#[derive(Clone, Copy)]
+enum Work {
+    Look(Look),
+    Record(Write),
+    /// As an action: `actions/` plans it, and the engine of runbooks begins it.
+    Act,
 }
 
 impl Entry {
@@ -149,7 +198,7 @@ impl Entry {
                 name: P::STEP,
                 summary: P::SUMMARY,
                 role: Role::Viewer,
-                look: Some(look::<P>),
+                work: Work::Look(look::<P>),
                 params: schema::<P>,
                 result: schema::<P::Found>,
             }),
@@ -165,17 +214,25 @@ impl Entry {
     }
 
     /// What only runbooks write, into the bot's own records.
-    pub(in crate::bot) const fn record<A: Action>() -> Self {
+    pub(in crate::bot) const fn record<R: Record>() -> Self {
         Self {
             typed: None,
             step: Some(Step {
-                name: A::STEP,
-                summary: A::SUMMARY,
+                name: R::STEP,
+                summary: R::SUMMARY,
                 role: Role::Responder,
-                look: None,
-                params: schema::<A>,
-                result: schema::<A::Outcome>,
+                work: Work::Record(record::<R>),
+                params: schema::<R>,
+                result: schema::<Written>,
             }),
+        }
+    }
+
+    /// What people and runbooks write there.
+    pub(in crate::bot) const fn entry<R: Command + Record>() -> Self {
+        Self {
+            step: Self::record::<R>().step,
+            ..Self::command::<R>()
         }
     }
 
@@ -186,7 +243,7 @@ impl Entry {
                 name: C::STEP,
                 summary: C::SUMMARY,
                 role: C::ROLE,
-                look: None,
+                work: Work::Act,
                 params: schema::<C>,
                 result: schema::<C::Outcome>,
             }),
@@ -208,13 +265,29 @@ fn run<'a, C: Command>(
 
 fn look<P: Probe>(context: &Context, params: Value) -> BoxFuture<'_, Result<Called, Fault>> {
     async move {
-        let probe: P = serde_json::from_value(params)
-            .map_err(|error| Refusal::new(Line::new().code(P::STEP).text(format!(": {error}"))))?;
-        let (found, message) = probe.look(context).await?;
+        let (found, message) = read::<P>(P::STEP, params)?.look(context).await?;
         let value = serde_json::to_value(found).map_err(Failure::new)?;
         Ok(Called { value, message })
     }
     .boxed()
+}
+
+fn record<'a, R: Record>(
+    context: &'a Context,
+    ask: &'a Ask,
+    own: Option<IncidentId>,
+    params: Value,
+) -> BoxFuture<'a, Result<Recorded, Fault>> {
+    async move { read::<R>(R::STEP, params)?.record(context, ask, own).await }.boxed()
+}
+
+/// A step's parameters. What is null counts as left out.
+fn read<T: DeserializeOwned>(step: &str, mut params: Value) -> Result<T, Refusal> {
+    if let Value::Object(params) = &mut params {
+        params.retain(|_, value| !value.is_null());
+    }
+    serde_json::from_value(params)
+        .map_err(|error| Refusal::new(Line::new().code(step).text(format!(": {error}"))))
 }
 
 /// The schema of a type, without references: a reader needs no second look.
@@ -388,7 +461,7 @@ impl Commands {
         let callable = |step: &Step| {
             let callable = Callable {
                 summary: step.summary.to_owned(),
-                changes: step.look.is_none(),
+                changes: !matches!(step.work, Work::Look(_)),
                 needs: step.role,
                 params: (step.params)(),
                 result: Type::of_schema(&(step.result)()),
@@ -405,11 +478,37 @@ impl Commands {
         name: &str,
         params: Value,
     ) -> Result<Called, Fault> {
+        match self.steps().find(|one| one.name == name) {
+            Some(Step {
+                work: Work::Look(look),
+                ..
+            }) => look(context, params).await,
+            _ => Err(Refusal::new(Line::new().text("There is no probe ").code(name)).into()),
+        }
+    }
+
+    /// What a step writes into the bot's own records. `own`: the incident of the run.
+    pub(in crate::bot) async fn record(
+        &self,
+        context: &Context,
+        ask: &Ask,
+        own: Option<IncidentId>,
+        name: &str,
+        params: Value,
+    ) -> Result<Recorded, Fault> {
+        match self.steps().find(|one| one.name == name) {
+            Some(Step {
+                work: Work::Record(record),
+                ..
+            }) => record(context, ask, own, params).await,
+            _ => Err(Refusal::new(format!("`{name}` can't be done by a runbook")).into()),
+        }
+    }
+
+    /// A step of this name writes into the bot's own records.
+    pub(in crate::bot) fn records(&self, name: &str) -> bool {
         let step = self.steps().find(|one| one.name == name);
-        let look = step
-            .and_then(|step| step.look)
-            .ok_or_else(|| Refusal::new(Line::new().text("There is no probe ").code(name)))?;
-        look(context, params).await
+        step.is_some_and(|step| matches!(step.work, Work::Record(_)))
     }
 }
 
@@ -418,7 +517,7 @@ impl Step {
         Spec {
             name: self.name,
             summary: self.summary,
-            changes: self.look.is_none(),
+            changes: !matches!(self.work, Work::Look(_)),
             params: (self.params)(),
             result: (self.result)(),
         }

@@ -31,7 +31,10 @@ pub(in crate::bot) enum Span {
     For(Duration, Option<Moment>),
 }
 
-pub(in crate::bot) async fn oncall_show(context: &Context, given: Option<&str>) -> Result<Effect, Fault> {
+pub(in crate::bot) async fn oncall_show(
+    context: &Context,
+    given: Option<&str>,
+) -> Result<Effect, Fault> {
     let all = context.on_call().rotations();
     let wanted: Vec<&Rotation> = match given {
         Some(name) => vec![rotation_named(context, name, "oncall show")?],

@@ -7,7 +7,7 @@ use super::params::{typed, usage};
 use super::start::{new_run, start};
 use crate::bot::request::{Answer, Ask, Done, Effect, Next};
 use crate::bot::{Context, Failure, Fault, Refusal, incidents};
-use crate::command::{nearest};
+use crate::command::nearest;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Audience, Button, Content, EntryKind, Line, Message, Outgoing, Role, Tone, duration,
@@ -232,7 +232,12 @@ async fn loaded(context: &Context, run: i64) -> Result<Loaded, Fault> {
 }
 
 /// Tells a run what somebody wants, if the run can take it up now.
-pub(in crate::bot) async fn tell(context: &Context, ask: &Ask, run: i64, event: Event) -> Result<Effect, Fault> {
+pub(in crate::bot) async fn tell(
+    context: &Context,
+    ask: &Ask,
+    run: i64,
+    event: Event,
+) -> Result<Effect, Fault> {
     let Loaded { runbook, state, .. } = loaded(context, run).await?;
     if ask.role < Role::Responder {
         return Err(Refusal::new("Only a responder may do this. Nothing was done").into());

@@ -281,7 +281,11 @@ impl Owner<'_> {
 /// Calls a probe for a step.
 async fn look(context: &Context, call: &PendingCall) -> Outcome {
     let with = Value::Object(call.call.with.clone());
-    match context.commands().call(context, &call.call.name, with).await {
+    match context
+        .commands()
+        .call(context, &call.call.name, with)
+        .await
+    {
         Ok(called) => Outcome::Good {
             result: called.value,
             line: called.message.title.plain(),

@@ -4,7 +4,7 @@ use clap::Args;
 use schemars::JsonSchema;
 
 use crate::bot::actions::propose;
-use crate::bot::actions::session::{TERMINATE, EndSession, Ended};
+use crate::bot::actions::session::{EndSession, Ended, TERMINATE};
 use crate::bot::request::{Ask, Effect};
 use crate::bot::table::{Action, Command};
 use crate::bot::{Context, Fault};

@@ -26,6 +26,14 @@ impl Command for Skip {
     const ROLE: Role = Role::Responder;
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
-        decide(context, ask, self.run, self.step, Decision::Skip, self.reason).await
+        decide(
+            context,
+            ask,
+            self.run,
+            self.step,
+            Decision::Skip,
+            self.reason,
+        )
+        .await
     }
 }

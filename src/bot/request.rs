@@ -35,7 +35,7 @@ impl Ask {
             key: answer_key(&self.request.key),
             to: self.destination(),
             audience,
-            asker: Some(self.request.person.clone()),
+            requester: Some(self.request.person.clone()),
             reply: self.request.reply.clone(),
             content,
         }
@@ -69,7 +69,7 @@ impl Answer {
     pub(in crate::bot) fn to_asker(message: Message) -> Self {
         Self {
             content: Content::Message(message),
-            audience: Audience::Asker,
+            audience: Audience::Requester,
         }
     }
 }

@@ -121,7 +121,7 @@ async fn intend(
                 "action": id,
                 "service": record.service,
                 "what": record.what,
-                "asked_by": confirmed.as_ref().map(|row| &row.question.asker),
+                "asked_by": confirmed.as_ref().map(|row| &row.question.requester),
                 "before": record.before,
             }));
             for stream in streams(&record) {
@@ -455,7 +455,7 @@ fn told_in(own: &Outgoing, incidents: &[Incident], key: &str) -> Vec<Outgoing> {
                 key: format!("action:{key}:{}", incident.id),
                 to: Destination::Incident(incident.id),
                 audience: Audience::Everyone,
-                asker: None,
+                requester: None,
                 reply: Reply::default(),
                 content: own.content.clone(),
             });

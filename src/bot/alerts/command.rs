@@ -115,7 +115,7 @@ pub(in crate::bot) async fn acknowledge(
                     continue;
                 }
                 conversation.acknowledged = Some((person.clone(), tx.now()));
-                tx.followed_put(&conversation).await?;
+                tx.conversation_put(&conversation).await?;
                 timers::unset(tx, told, &timers::What::Escalate).await?;
                 let now = tx.now();
                 timers::set(tx, told, now, timers::What::Tell).await?;
@@ -160,7 +160,7 @@ pub(super) async fn append(
     let stream = conversation
         .incident
         .map_or(Stream::Audit, Stream::Incident);
-    let draft = Draft::new(person, EntryKind::Alert, text).data(json!({"told": conversation.told}));
+    let draft = Draft::new(person, EntryKind::Alert, text).data(json!({"told": conversation.key}));
     tx.append(&stream, draft).await?;
     Ok(())
 }
@@ -168,7 +168,7 @@ pub(super) async fn append(
 fn line(told: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line {
     let tracked = &record.tracked;
     let alert = &tracked.alert;
-    let light = match (tracked.counts(), tracked.is_loud(now)) {
+    let light = match (tracked.is_active(), tracked.is_audible(now)) {
         (true, true) => "🔥",
         (true, false) => "🔕",
         (false, _) => "✅",
@@ -182,7 +182,7 @@ fn line(told: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line {
         line = line.text(" ").code(service);
     }
     let since = duration::text(duration::between(tracked.changed_at, now));
-    line = line.text(format!("  {} ({since})", cut(alert.says(), 150)));
+    line = line.text(format!("  {} ({since})", cut(alert.summary(), 150)));
     if let Some(flaps) = tracked.flaps() {
         line = line.text(format!("  {flaps}"));
     }

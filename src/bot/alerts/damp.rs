@@ -22,7 +22,7 @@ pub(super) async fn take(tx: &mut Tx, bot: &Context, group: &mut Group) -> Resul
         by_place.entry(place).or_default().push((record, begins));
     }
     for (place, records) in by_place {
-        let conversation = match tx.conversation(&place).await?.filter(|one| !one.over) {
+        let conversation = match tx.conversation(&place).await?.filter(|one| !one.ended) {
             Some(one) if is_open(tx, one.incident).await? => Some(one),
             _ => None,
         };
@@ -73,7 +73,7 @@ pub(super) async fn begun(
     };
     let what = format!("{subject} not changed for {calm}");
     note(tx, conversation, &what, &flapping).await?;
-    look_later(tx, bot, &conversation.told, &flapping).await
+    look_later(tx, bot, &conversation.key, &flapping).await
 }
 
 async fn look_later(
@@ -122,7 +122,7 @@ async fn calm_down_in(
     let mut next: Option<Timestamp> = (flapping.len() as i64 == AT_ONCE).then_some(now);
     let mut calm = Vec::new();
     for mut record in flapping {
-        if record.tracked.settle(settings.damping, now) {
+        if record.tracked.calm_down(settings.damping, now) {
             tx.alert_put(told, &record).await?;
             calm.push(record);
         } else if let Some(at) = record.tracked.calm_at(settings.damping) {
@@ -140,15 +140,15 @@ async fn calm_down_in(
         n => format!("{n} alerts flap no more"),
     };
     note(tx, &conversation, &what, &calm).await?;
-    if conversation.over {
+    if conversation.ended {
         return Ok(());
     }
-    if tx.alerts_firing(told).await? == 0 && conversation.quiet_since.is_none() {
+    if tx.count_firing(told).await? == 0 && conversation.quiet_since.is_none() {
         // It has been quiet since the last change, not only since now.
         let since = calm.iter().map(|record| record.tracked.changed_at).max();
         let since = since.unwrap_or(now);
         conversation.quiet_since = Some(since);
-        tx.followed_put(&conversation).await?;
+        tx.conversation_put(&conversation).await?;
         let due = (since + settings.quiet).max(now);
         timers::set(tx, told, due, What::Quiet).await?;
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::bot::Context;
 use crate::bot::measurements::Trace;
 use crate::domain::alert::Conversation;
-use crate::domain::alert::Standing;
+use crate::domain::alert::ReplicaCounts;
 use crate::domain::series::Metric;
 use crate::domain::{ServiceName, duration};
 use crate::store::StoreError;
@@ -28,10 +28,10 @@ const MOST: usize = 5;
 pub(super) type Figures = Vec<(ServiceName, String)>;
 
 /// How the platform says that a service stands.
-pub(super) async fn standing(context: &Context, service: &ServiceName) -> Option<Standing> {
+pub(super) async fn standing(context: &Context, service: &ServiceName) -> Option<ReplicaCounts> {
     let (service, platform) = context.catalogue().get(service)?;
     let status = tokio::time::timeout(PATIENCE, platform.status(service)).await;
-    Some(Standing::from(&status.ok()?.ok()?))
+    Some(ReplicaCounts::from(&status.ok()?.ok()?))
 }
 
 /// Before and after of the services of a conversation.
@@ -94,10 +94,10 @@ async fn of_service(
         figures.extend(change(metric, name, &series, now));
     }
     if let (Some(before), Some(now)) = (
-        conversation.stood.get(service),
+        conversation.counts_before.get(service),
         standing(context, service).await,
     ) {
-        figures.push(before.then(now));
+        figures.push(before.change_to(now));
     }
     Ok(figures)
 }
@@ -162,19 +162,19 @@ mod tests {
         );
         assert_eq!(change(Metric::Cpu, "CPU", &[], now), None);
         let (before, after) = (
-            Standing {
+            ReplicaCounts {
                 well: 1,
                 total: 2,
                 restarts: 4,
             },
-            Standing {
+            ReplicaCounts {
                 well: 2,
                 total: 2,
                 restarts: 7,
             },
         );
         assert_eq!(
-            before.then(after),
+            before.change_to(after),
             "healthy 1/2 → 2/2, restarted by itself 3×"
         );
     }

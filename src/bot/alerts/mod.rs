@@ -24,7 +24,7 @@ use self::timers::What;
 use super::incidents::open_incident;
 use super::notify::{self, Bulletin};
 use super::{Context, Settings};
-use crate::domain::alert::{Alert, News, Routed, Tracked};
+use crate::domain::alert::{Alert, Routed, Tracked, Transition};
 use crate::domain::alert::{AlertRecord, Conversation};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, IncidentId, Line, Person, ServiceName, Severity, Stream, Tone};
@@ -157,8 +157,8 @@ async fn take(
             Some((told, mut record)) => {
                 let before = record.tracked.alert.clone();
                 let damping = bot.settings().alerts.damping;
-                let news = record.tracked.seen(alert.after(&before), damping, now);
-                if news == News::Nothing && record.tracked.alert == before {
+                let news = record.tracked.apply(alert.after(&before), damping, now);
+                if news == Transition::Nothing && record.tracked.alert == before {
                     taken.known += 1;
                     known.insert(fingerprint, (told, record));
                     continue;
@@ -169,19 +169,19 @@ async fn take(
         };
         let group = groups.entry(name).or_default();
         match news {
-            News::Fired => {
+            Transition::Fired => {
                 taken.fired += 1;
                 group.fired.push(record.clone());
             }
-            News::Resolved => {
+            Transition::Resolved => {
                 taken.resolved += 1;
                 group.others.push((told.clone(), record.clone(), true));
             }
-            News::Nothing => {
+            Transition::Nothing => {
                 taken.known += 1;
                 group.others.push((told.clone(), record.clone(), false));
             }
-            News::Damped { begins } => {
+            Transition::Damped { begins } => {
                 taken.known += 1;
                 group.damped.push((told.clone(), record.clone(), begins));
             }
@@ -205,7 +205,7 @@ async fn fired(tx: &mut Tx, bot: &Context, name: &str, group: &Group) -> Result<
     let (now, alerts) = (tx.now(), &bot.settings().alerts);
     let (mut conversation, new) = conversation(tx, bot, name, group).await?;
     for record in &group.fired {
-        tx.alert_put(&conversation.told, record).await?;
+        tx.alert_put(&conversation.key, record).await?;
     }
     let worst = group
         .fired
@@ -221,14 +221,14 @@ async fn fired(tx: &mut Tx, bot: &Context, name: &str, group: &Group) -> Result<
         worsen(tx, bot.settings(), id, worst).await?;
     }
     conversation.quiet_since = None;
-    tx.followed_put(&conversation).await?;
-    timers::unset(tx, &conversation.told, &What::Quiet).await?;
+    tx.conversation_put(&conversation).await?;
+    timers::unset(tx, &conversation.key, &What::Quiet).await?;
     timers::tell(tx, &conversation).await?;
     damp::begun(tx, bot, &conversation, &group.fired).await?;
     if new {
-        timers::set(tx, &conversation.told, now, What::Look).await?;
+        timers::set(tx, &conversation.key, now, What::Look).await?;
         let later = now + alerts.follow_up;
-        timers::set(tx, &conversation.told, later, What::FollowUp).await?;
+        timers::set(tx, &conversation.key, later, What::FollowUp).await?;
     }
     ask_soon(tx, bot, &conversation).await
 }
@@ -251,7 +251,7 @@ async fn ask_soon(
         None => now + bot.settings().alerts.ack_within,
         Some(_) => now,
     };
-    timers::set(tx, &conversation.told, due, What::Escalate).await
+    timers::set(tx, &conversation.key, due, What::Escalate).await
 }
 
 /// Alerts that are over, or say something new.
@@ -275,12 +275,12 @@ async fn resolved(tx: &mut Tx, bot: &Context, group: &Group) -> Result<(), Store
             };
             note(tx, &conversation, &what, &over).await?;
         }
-        if conversation.over {
+        if conversation.ended {
             continue;
         }
-        if tx.alerts_firing(place).await? == 0 && conversation.quiet_since.is_none() {
+        if tx.count_firing(place).await? == 0 && conversation.quiet_since.is_none() {
             conversation.quiet_since = Some(tx.now());
-            tx.followed_put(&conversation).await?;
+            tx.conversation_put(&conversation).await?;
             let due = tx.now() + bot.settings().alerts.quiet;
             timers::set(tx, place, due, What::Quiet).await?;
         }
@@ -307,7 +307,7 @@ async fn conversation(
     let declares = first.routed.severity <= alerts.declare_from;
     if let Some(told) = &group.told
         && let Some(conversation) = tx.conversation(told).await?
-        && !conversation.over
+        && !conversation.ended
         && is_open(tx, conversation.incident).await?
         // One that declares an incident is not told among lesser ones.
         && (conversation.incident.is_some() || !declares)
@@ -335,27 +335,27 @@ async fn conversation(
         Some(id) => format!("incident:{}", id.0),
         None => format!("group:{name}:{}", tx.now().as_microsecond()),
     };
-    tx.alert_group_told(name, &told).await?;
+    tx.alert_group_set(name, &told).await?;
     if let Some(conversation) = tx.conversation(&told).await?
-        && !conversation.over
+        && !conversation.ended
     {
         return Ok((conversation, false));
     }
     let conversation = Conversation {
-        told,
+        key: told,
         incident,
         service,
         runbook: runbook_for(bot, first),
         first: first.clone(),
         began_at: tx.now(),
-        told_at: None,
+        written_at: None,
         acknowledged: None,
         follow_ups: 0,
         escalated: 0,
-        asked: Vec::new(),
+        escalated_to: Vec::new(),
         quiet_since: None,
-        over: false,
-        stood: BTreeMap::new(),
+        ended: false,
+        counts_before: BTreeMap::new(),
     };
     Ok((conversation, true))
 }
@@ -403,10 +403,10 @@ async fn worsen(
 /// An incident's title, from an alert.
 fn title(record: &AlertRecord) -> String {
     let alert = &record.tracked.alert;
-    let says = alert.says();
+    let summary = alert.summary();
     let text = match &record.routed.service {
-        Some(service) if !says.contains(service.as_str()) => format!("{service}: {says}"),
-        _ => says.to_owned(),
+        Some(service) if !summary.contains(service.as_str()) => format!("{service}: {summary}"),
+        _ => summary.to_owned(),
     };
     cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 150)
 }
@@ -445,13 +445,13 @@ async fn note(
                 "name": alert.name(),
                 "firing": alert.firing,
                 "starts_at": alert.starts_at,
-                "says": cut(alert.says(), 200),
+                "says": cut(alert.summary(), 200),
                 "source": alert.source,
             })
         })
         .collect();
     let draft = Draft::new(&Person::bot(), EntryKind::Alert, text)
-        .data(json!({"alerts": alerts, "count": records.len(), "told": conversation.told}));
+        .data(json!({"alerts": alerts, "count": records.len(), "told": conversation.key}));
     let stream = match conversation.incident {
         Some(id) => Stream::Incident(id),
         None => Stream::Audit,

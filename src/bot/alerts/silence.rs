@@ -115,7 +115,7 @@ pub(in crate::bot) async fn silence(
                 name: meant.name,
                 since: now,
                 until,
-                told,
+                conversations: told,
                 pieces,
                 answer,
                 fault: None,
@@ -161,18 +161,18 @@ pub(in crate::bot) async fn unsilence(
                 return Err(Refusal::new(line).into());
             }
             for mut silence in tx.silences_open().await? {
-                if silence.told.is_disjoint(&told) {
+                if silence.conversations.is_disjoint(&told) {
                     continue;
                 }
                 let mut touched = false;
-                for piece in silence.pieces.iter_mut().filter(|piece| !piece.over) {
-                    if alerts.iter().any(|alert| Silence::means(piece, alert)) {
+                for piece in silence.pieces.iter_mut().filter(|piece| !piece.ended) {
+                    if alerts.iter().any(|alert| Silence::covers(piece, alert)) {
                         piece.end = true;
                         touched = true;
                     }
                 }
                 if touched {
-                    if silence.pieces.iter().all(|piece| piece.end || piece.over) {
+                    if silence.pieces.iter().all(|piece| piece.end || piece.ended) {
                         silence.ended = Some(Some(person.clone()));
                     }
                     tx.silence_put(&silence, false).await?;
@@ -212,7 +212,7 @@ async fn fingerprints(
     let mut fingerprints = meant.alerts.clone().unwrap_or_default();
     if meant.alerts.is_none() {
         for told in &meant.told {
-            fingerprints.extend(context.store().alerts_of(told).await?);
+            fingerprints.extend(context.store().fingerprints_of(told).await?);
         }
     }
     if fingerprints.is_empty() {
@@ -285,17 +285,17 @@ async fn take_up_what_ended(
         return Ok(());
     }
     let mut missing: Vec<Alert> = Vec::new();
-    for told in &silence.told {
-        let firing = context.store().alerts_that_fire(told).await?;
+    for told in &silence.conversations {
+        let firing = context.store().alerts_firing(told, 10_000).await?;
         for piece in silence
             .pieces
             .iter()
-            .filter(|one| one.made.is_some() && !one.over)
+            .filter(|one| one.made.is_some() && !one.ended)
         {
             let meant: Vec<&Alert> = firing
                 .iter()
                 .map(|record| &record.tracked.alert)
-                .filter(|alert| Silence::means(piece, alert))
+                .filter(|alert| Silence::covers(piece, alert))
                 .collect();
             if meant.is_empty() {
                 continue;
@@ -352,7 +352,7 @@ async fn bring_about(
         silence
             .pieces
             .iter_mut()
-            .for_each(|piece| piece.over = true);
+            .for_each(|piece| piece.ended = true);
         return Ok(());
     }
     let all = there.silences().await.map_err(told)?;
@@ -360,7 +360,7 @@ async fn bring_about(
         let marker = silence.marker(at);
         let comment = silence.comment(at);
         let piece = &mut silence.pieces[at];
-        if piece.over {
+        if piece.ended {
             continue;
         }
         let found = all.iter().find(|one| match &piece.made {
@@ -374,9 +374,9 @@ async fn bring_about(
                 if piece.end && !one.expired {
                     there.end(&one.id).await.map_err(told)?;
                 }
-                piece.over = piece.end || one.expired;
+                piece.ended = piece.end || one.expired;
             }
-            None if piece.made.is_some() || piece.end => piece.over = true,
+            None if piece.made.is_some() || piece.end => piece.ended = true,
             None => {
                 let new = NewSilence {
                     labels: &piece.labels,
@@ -413,13 +413,13 @@ async fn record(
         }
         kept.ended = kept.ended.or(newest.ended);
     }
-    let over = kept.pieces.iter().all(|piece| piece.over);
+    let over = kept.pieces.iter().all(|piece| piece.ended);
     if over && kept.ended.is_none() && kept.until > now {
         kept.ended = Some(None);
         told_again(tx, &kept).await?;
     }
     if let Some(text) = news(before, &kept, over)
-        && let Some(told) = kept.told.iter().find(|told| !told.is_empty())
+        && let Some(told) = kept.conversations.iter().find(|told| !told.is_empty())
         && let Some(conversation) = tx.conversation(told).await?
     {
         append(tx, &conversation, &Person::bot(), text).await?;
@@ -445,7 +445,7 @@ async fn record(
 /// It was ended in Alertmanager: its alerts are told again here too.
 async fn told_again(tx: &mut Tx, silence: &Silence) -> Result<(), StoreError> {
     let now = tx.now();
-    for told in &silence.told {
+    for told in &silence.conversations {
         for mut record in tx.alerts_silenced_until(told, silence.until).await? {
             record.tracked.silenced_until = None;
             tx.alert_put(told, &record).await?;
@@ -502,7 +502,7 @@ fn words(silence: &Silence) -> Message {
     let Content::Message(mut message) = silence.answer.content.clone() else {
         return Message::new(Tone::Good, "");
     };
-    let open = silence.pieces.iter().filter(|piece| !piece.over).count();
+    let open = silence.pieces.iter().filter(|piece| !piece.ended).count();
     let made: Vec<&String> = silence
         .pieces
         .iter()

@@ -126,8 +126,10 @@ pub(super) async fn unset(tx: &mut Tx, told: &str, what: &What) -> Result<(), St
 /// Has the message written: now, or as soon as it may be written again.
 pub(super) async fn tell(tx: &mut Tx, conversation: &Conversation) -> Result<(), StoreError> {
     let now = tx.now();
-    let due = conversation.told_at.map_or(now, |at| (at + PACE).max(now));
-    set(tx, &conversation.told, due, What::Tell).await
+    let due = conversation
+        .written_at
+        .map_or(now, |at| (at + PACE).max(now));
+    set(tx, &conversation.key, due, What::Tell).await
 }
 
 /// The channel that all may read: the route's, else the main one.
@@ -141,7 +143,7 @@ pub(super) fn outgoing(conversation: &Conversation, key: String, message: Messag
     let to = conversation
         .incident
         .map_or_else(|| home(conversation), Destination::Incident);
-    Outgoing::unasked(key, to, message)
+    Outgoing::announcement(key, to, message)
 }
 
 /// Does what timers are for, as they go off.
@@ -240,8 +242,8 @@ async fn tell_alerts(context: &Context, timer: &TimerRow, told: &str) -> Result<
                 let Some(mut conversation) = tx.conversation(&told).await? else {
                     return Ok(());
                 };
-                conversation.told_at = Some(tx.now());
-                tx.followed_put(&conversation).await?;
+                conversation.written_at = Some(tx.now());
+                tx.conversation_put(&conversation).await?;
                 let message = words::alerts(&bot, &conversation, &summary, &others, tx.now());
                 let key = format!("alerts:{told}");
                 tx.outbox_put(&outgoing(&conversation, key, message)).await
@@ -264,7 +266,7 @@ async fn follow_up(context: &Context, timer: &TimerRow, told: &str) -> Result<()
                 };
                 let n = conversation.follow_ups;
                 conversation.follow_ups += 1;
-                tx.followed_put(&conversation).await?;
+                tx.conversation_put(&conversation).await?;
                 let next = interval
                     .saturating_mul(1 << (n + 1).min(10))
                     .min(RARELY.max(interval));
@@ -307,9 +309,9 @@ async fn escalate(context: &Context, timer: &TimerRow, told: &str) -> Result<(),
                 let level = conversation.escalated;
                 conversation.escalated += 1;
                 conversation
-                    .asked
+                    .escalated_to
                     .extend(whom.iter().map(|one| one.id.clone()));
-                tx.followed_put(&conversation).await?;
+                tx.conversation_put(&conversation).await?;
                 if !last {
                     let due = tx.now() + bot.settings().alerts.ack_within;
                     set(tx, &told, due, What::Escalate).await?;
@@ -357,12 +359,12 @@ async fn was_quiet(context: &Context, timer: &TimerRow, told: &str) -> Result<()
                 let Some((mut conversation, incident)) = going_on(tx, &timer, &told).await? else {
                     return Ok::<_, StoreError>(());
                 };
-                if tx.alerts_firing(&told).await? > 0 {
+                if tx.count_firing(&told).await? > 0 {
                     return Ok(());
                 }
                 let resolves = settings.alerts.resolves || incident.is_none();
-                conversation.over = resolves;
-                tx.followed_put(&conversation).await?;
+                conversation.ended = resolves;
+                tx.conversation_put(&conversation).await?;
                 unset(tx, &told, &What::FollowUp).await?;
                 unset(tx, &told, &What::Escalate).await?;
                 let after = words::After {
@@ -412,7 +414,7 @@ async fn going_on(
     if !tx.timer_take(timer).await? {
         return Ok(None);
     }
-    let Some(conversation) = tx.conversation(told).await?.filter(|one| !one.over) else {
+    let Some(conversation) = tx.conversation(told).await?.filter(|one| !one.ended) else {
         return Ok(None);
     };
     let incident = match conversation.incident {

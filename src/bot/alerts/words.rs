@@ -54,7 +54,7 @@ pub(super) fn alerts(
             ));
         }
         line = line
-            .text(format!("  {}  ", cut(&name.says, 200)))
+            .text(format!("  {}  ", cut(&name.summary, 200)))
             .code(&name.short);
         if let Some(flaps) = &name.flaps {
             line = line.text(format!("  {flaps}"));
@@ -158,12 +158,12 @@ fn buttons(conversation: &Conversation, summary: &Summary) -> Vec<Button> {
                 .as_ref()
                 .map(|service| format!(" --service {service}"))
                 .unwrap_or_default();
-            let says = conversation.first.tracked.alert.says();
+            let summary = conversation.first.tracked.alert.summary();
             buttons.push(Button::new(
                 "Declare incident",
                 format!(
                     "incident declare {} --severity {}{service}",
-                    crate::command::words::quote(&cut(says, 150)),
+                    crate::command::words::quote(&cut(summary, 150)),
                     conversation.first.routed.severity
                 ),
             ));
@@ -375,7 +375,7 @@ pub(super) fn escalation(
             .bold(incident.id)
             .text(format!(" {}: ", incident.severity));
     }
-    title = title.text(cut(conversation.first.tracked.alert.says(), 150));
+    title = title.text(cut(conversation.first.tracked.alert.summary(), 150));
     let mut line = Line::new();
     for person in whom {
         line = line.person(person).text(" ");

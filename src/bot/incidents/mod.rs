@@ -591,7 +591,7 @@ pub(super) fn closed(incident: &Incident) -> Refusal {
 /// A delivery to the incident's place, to be given a key and content.
 fn in_room(id: IncidentId) -> Outgoing {
     let message = Message::new(Tone::Plain, "");
-    Outgoing::unasked(String::new(), Destination::Incident(id), message)
+    Outgoing::announcement(String::new(), Destination::Incident(id), message)
 }
 
 /// A message said in the incident's place.

@@ -99,7 +99,7 @@ pub(super) async fn ask(
         };
         let key = format!(
             "ask:{}:{}:{}",
-            conversation.told, conversation.escalated, to.address
+            conversation.key, conversation.escalated, to.address
         );
         let others: Vec<&str> = whom
             .iter()
@@ -114,8 +114,8 @@ pub(super) async fn ask(
                 to: to.clone(),
                 purpose: Purpose::Ask,
                 incident: None,
-                thread: conversation.told.clone(),
-                subject: crate::domain::mail::one_line(conversation.first.tracked.alert.says()),
+                thread: conversation.key.clone(),
+                subject: crate::domain::mail::one_line(conversation.first.tracked.alert.summary()),
                 message,
                 at: tx.now(),
             },

@@ -526,7 +526,7 @@ fn new_run(
         name: runbook.name.value.clone(),
         source: runbook.source.text.to_string(),
         start: serde_json::to_string(start).map_err(json)?,
-        told: serde_json::to_string(told).map_err(json)?,
+        message: serde_json::to_string(told).map_err(json)?,
     })
 }
 

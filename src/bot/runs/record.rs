@@ -12,7 +12,7 @@ use crate::domain::{
     Door, Incident, IncidentId, Message, Person, Place, Reply, Request, Role, Severity, Status,
     Tone,
 };
-use crate::runbook::engine::{Drive, RunState, Wanted};
+use crate::runbook::engine::{Drive, PendingCall, RunState};
 use crate::store::{RunWrite, StoreError};
 
 /// What is to be written.
@@ -33,7 +33,7 @@ enum Written {
 pub(super) async fn record_step(
     context: &Context,
     drive: &mut Drive<'_>,
-    wanted: &Wanted,
+    wanted: &PendingCall,
 ) -> Result<(), ()> {
     let id = drive.state().id;
     let now = context.store().now();
@@ -107,7 +107,7 @@ pub(super) async fn record_step(
 async fn plan_record(
     context: &Context,
     state: &RunState,
-    wanted: &Wanted,
+    wanted: &PendingCall,
 ) -> Result<Planned, Fault> {
     let with = &wanted.call.with;
     let start = &state.start;

@@ -91,7 +91,7 @@ async fn guard(request: Request, next: Next) -> Response {
 
 /// A page that is not shown, and why.
 enum No {
-    /// The asker is not let in.
+    /// The requester is not let in.
     Entry(NoEntry),
     /// There is no such page.
     NotFound,

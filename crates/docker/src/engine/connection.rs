@@ -195,7 +195,9 @@ impl Engine {
 /// The call's value; `None` if what it is about is not there.
 pub async fn optional<T>(call: impl Call<T>) -> Result<Option<T>, Error> {
     match call.await {
-        Err(Error::DockerResponseServerError { status_code, .. }) if status_code == 404 => Ok(None),
+        Err(Error::DockerResponseServerError {
+            status_code: 404, ..
+        }) => Ok(None),
         result => result.map(Some),
     }
 }

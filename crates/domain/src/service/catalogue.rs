@@ -226,4 +226,16 @@ mod tests {
             assert!(ServiceName::parse(bad).is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn a_swarm_has_a_driver_of_its_own_at_the_engine_s_address() {
+        let engine = Some("eu".to_owned());
+        let swarm = Target::Swarm {
+            engine: engine.clone(),
+            service: "web".to_owned(),
+        };
+        assert_eq!(swarm.platform(), PlatformKey::Swarm(engine.clone()));
+        let of_engine = PlatformKey::Docker(engine).to_string();
+        assert_eq!(swarm.platform().to_string(), of_engine);
+    }
 }

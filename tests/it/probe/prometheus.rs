@@ -63,8 +63,12 @@ async fn server() -> Server {
     let probe = probe(&server);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let scraped = probe.query("count(many)", Timestamp::now()).await.unwrap();
+        let scraped = probe
+            .samples("count(many)", Timestamp::now())
+            .await
+            .unwrap();
         if scraped
+            .list
             .iter()
             .any(|one| (one.value - MANY as f64).abs() < 0.5)
         {
@@ -185,7 +189,10 @@ async fn a_metric_is_drawn_from_a_real_prometheus() {
 async fn values_are_read_with_their_labels_and_bounded() {
     let server = server().await;
     let probe = probe(&server);
-    let ask = async |query: &str| probe.query(query, Timestamp::now()).await.unwrap();
+    let ask = async |query: &str| {
+        let answer = probe.samples(query, Timestamp::now()).await;
+        answer.unwrap().list
+    };
     let errors = ask("errors_percent{job=\"shop\"}").await;
     let told: Vec<_> = errors
         .iter()
@@ -267,7 +274,7 @@ async fn a_prometheus_that_is_halted_or_gone_is_told() {
         told.contains("can't be reached") && told.contains(&server.url()),
         "{told}"
     );
-    let error = probe.query("up", Timestamp::now()).await.unwrap_err();
+    let error = probe.samples("up", Timestamp::now()).await.unwrap_err();
     assert_eq!(error.kind, ProbeErrorKind::Connect, "{error}");
     terminal.close().await;
 }

@@ -31,7 +31,7 @@ fn milliseconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D
 
 /// What is planned to go wrong.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct FaultPlan {
     pub next: Vec<(String, u32, Fault)>,
     pub rates: HashMap<String, (u32, VecDeque<Instant>)>,
     pub refuse_connections: bool,
@@ -39,7 +39,7 @@ pub(super) struct Plan {
     pub redeliver: u32,
 }
 
-impl Plan {
+impl FaultPlan {
     /// The fault for this call, if one is due. `*` stands for any method.
     pub fn due(&mut self, method: &str, now: Instant) -> Option<Fault> {
         if let Some(at) = self.next.iter().position(|(m, ..)| m == method || m == "*") {
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_fault_is_due_as_often_as_asked_and_only_for_its_method() {
-        let mut plan = Plan::default();
+        let mut plan = FaultPlan::default();
         plan.next.push(("chat.update".into(), 2, Fault::Hang));
         let now = Instant::now();
         assert_eq!(plan.due("chat.postMessage", now), None);
@@ -83,11 +83,11 @@ mod tests {
 
     #[test]
     fn a_rate_lets_through_so_many_in_each_second() {
-        let mut plan = Plan::default();
+        let mut plan = FaultPlan::default();
         plan.rates
             .insert("chat.postMessage".into(), (2, VecDeque::new()));
         let start = Instant::now();
-        let limited = |plan: &mut Plan, at| plan.due("chat.postMessage", start + at).is_some();
+        let limited = |plan: &mut FaultPlan, at| plan.due("chat.postMessage", start + at).is_some();
         assert!(!limited(&mut plan, Duration::ZERO));
         assert!(!limited(&mut plan, Duration::from_millis(500)));
         assert!(limited(&mut plan, Duration::from_millis(900)));

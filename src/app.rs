@@ -20,7 +20,7 @@ use crate::domain::ServiceName;
 use crate::domain::service::{MetricsPage, PlatformKey};
 use crate::notify::{Smtp, SmtpConfig};
 use crate::platform::Platform;
-use crate::platform::docker::Docker;
+use crate::platform::docker::{Docker, Swarm};
 use crate::platform::kubernetes::Kubernetes;
 use crate::probe::alertmanager::Alertmanager;
 use crate::probe::postgres::Postgres;
@@ -114,6 +114,9 @@ pub fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dy
         let driver: Arc<dyn Platform> = match &key {
             PlatformKey::Docker(name) => {
                 Arc::new(Docker::with(config.platforms.engine(name.as_deref()))?)
+            }
+            PlatformKey::Swarm(name) => {
+                Arc::new(Swarm::with(config.platforms.engine(name.as_deref()))?)
             }
             PlatformKey::Kubernetes(name) => {
                 Arc::new(Kubernetes::new(config.platforms.cluster(name.as_deref())))

@@ -113,10 +113,14 @@ pub fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dy
     let keys = config.services.iter().map(|one| one.target.platform());
     let drivers = keys.collect::<BTreeSet<_>>().into_iter().map(|key| {
         let driver: Arc<dyn Platform> = match &key {
-            PlatformKey::Docker(name) => Arc::new(Docker::with(config.engine(name.as_deref()))?),
-            PlatformKey::Swarm(name) => Arc::new(Swarm::with(config.engine(name.as_deref()))?),
+            PlatformKey::Docker(name) => {
+                Arc::new(Docker::with(config.platforms.engine(name.as_deref()))?)
+            }
+            PlatformKey::Swarm(name) => {
+                Arc::new(Swarm::with(config.platforms.engine(name.as_deref()))?)
+            }
             PlatformKey::Kubernetes(name) => {
-                Arc::new(Kubernetes::new(config.cluster(name.as_deref())))
+                Arc::new(Kubernetes::new(config.platforms.cluster(name.as_deref())))
             }
             PlatformKey::Simulated => anyhow::bail!("the simulated stack is not configured"),
         };

@@ -108,7 +108,7 @@ impl Bot {
         if headings.is_empty() {
             return Err(Refusal::new(
                 Line::new()
-                    .text(format!("No {} of ", metric.name()))
+                    .text(format!("No {} of ", metric.as_str()))
                     .code(&service.name)
                     .text(" is known yet"),
             )
@@ -143,7 +143,7 @@ impl Bot {
         });
         let limit = headings.first().and_then(|first| first.limit);
         let chart = Chart {
-            title: format!("{} {}", service.name, metric.name()),
+            title: format!("{} {}", service.name, metric.as_str()),
             subtitle: words.clone().unwrap_or_default(),
             unit: match metric {
                 Metric::Memory => Unit::Bytes,
@@ -265,7 +265,7 @@ fn unit_of(metric: &str) -> Unit {
 fn unknown_metric(service: &Service, metric: &str) -> Refusal {
     let known: Vec<&str> = Metric::ALL
         .iter()
-        .map(|metric| metric.name())
+        .map(|metric| metric.as_str())
         .chain(service.metrics.keys().map(String::as_str))
         .collect();
     let refusal = Refusal::new(
@@ -349,7 +349,7 @@ pub(super) fn trend_words(heading: &Heading, metric: Metric) -> Option<String> {
     };
     Some(format!(
         "{} of {} rises {rate}: at its limit {left}",
-        metric.name(),
+        metric.as_str(),
         heading.replica
     ))
 }

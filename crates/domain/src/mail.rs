@@ -141,16 +141,11 @@ pub enum Purpose {
     Runbook,
 }
 
-impl Purpose {
-    /// The word as stored.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ask => "ask",
-            Self::Stakeholders => "stakeholders",
-            Self::Runbook => "runbook",
-        }
-    }
-}
+crate::words!(Purpose {
+    Ask: "ask",
+    Stakeholders: "stakeholders",
+    Runbook: "runbook",
+});
 
 /// One mail to one mailbox: so that a mailbox that is refused keeps nothing from the others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -36,13 +36,19 @@ impl<T> At<T> {
 }
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The runbook can't be run.
     Error,
     /// It can, but probably not as it is meant.
     Warning,
 }
+
+treasury_domain::words!(Severity {
+    Error: "error",
+    Warning: "warning",
+});
 
 /// Something wrong in a runbook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +95,22 @@ impl Finding {
         match nearest(word, known) {
             Some(near) => self.help(format!("did you mean `{near}`?")),
             None => self,
+        }
+    }
+
+    /// The same; other help where no known word is near.
+    #[must_use]
+    pub fn near_or<'a>(
+        self,
+        word: &str,
+        known: impl IntoIterator<Item = &'a str>,
+        help: impl Into<String>,
+    ) -> Self {
+        let near = self.near(word, known);
+        if near.help.is_some() {
+            near
+        } else {
+            near.help(help)
         }
     }
 }
@@ -196,7 +218,6 @@ fn floor(text: &str, offset: usize) -> usize {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Explained {
     /// How bad it is.
-    #[serde(serialize_with = "word")]
     pub severity: Severity,
     /// Name of the file.
     pub file: String,
@@ -218,23 +239,9 @@ pub struct Explained {
     pub help: Option<String>,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands out a reference"
-)]
-fn word<S: serde::Serializer>(severity: &Severity, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    })
-}
-
 impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
+        let word = self.severity;
         let number = self.line.to_string();
         let gap = " ".repeat(number.len());
         writeln!(f, "{word}: {}", self.message)?;

@@ -263,7 +263,7 @@ impl Bot {
         id: IncidentId,
         extension: &str,
     ) -> Result<Option<File>, StoreError> {
-        let Some(format) = Format::of_extension(extension) else {
+        let Some(format) = Format::parse(extension) else {
             return Ok(None);
         };
         let Some(incident) = self.store().incident(id).await? else {

@@ -103,7 +103,7 @@ pub(super) fn entries() -> Vec<Entry> {
 }
 
 async fn trend(bot: Bot, of: Of) -> Result<(Trends, Message), Fault> {
-    let sentence = |near: &str| format!("graph {near} {}", of.metric.name());
+    let sentence = |near: &str| format!("graph {near} {}", of.metric.as_str());
     let (service, _) = bot.catalogue().find(&of.service, sentence)?;
     let from = bot.store().now() - of.window.0;
     let headings = bot.headings(service, of.metric, from).await?;
@@ -121,7 +121,7 @@ async fn trend(bot: Bot, of: Of) -> Result<(Trends, Message), Fault> {
             .collect(),
     };
     let title = Line::new()
-        .text(format!("Trend of the {} of ", of.metric.name()))
+        .text(format!("Trend of the {} of ", of.metric.as_str()))
         .code(&service.name)
         .text(format!(" in the last {}", duration::text(of.window.0)));
     let tone = if first.is_some() {

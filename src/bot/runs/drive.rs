@@ -167,9 +167,9 @@ impl Bot {
                 break;
             }
             if let Some(verdict) = batch.verdict {
-                metrics::counter!("treasury_bot_runs_total", "verdict" => verdict.word())
+                metrics::counter!("treasury_bot_runs_total", "verdict" => verdict.as_str())
                     .increment(1);
-                tracing::info!(run = id, runbook = %row.name, verdict = verdict.word(), "run");
+                tracing::info!(run = id, runbook = %row.name, verdict = verdict.as_str(), "run");
                 return;
             }
             let mut again = false;
@@ -600,8 +600,8 @@ fn parent_event(
         path: parent.path.clone(),
         attempt: parent.attempt,
         good: verdict == Verdict::Succeeded,
-        line: format!("run {} {}", state.id, verdict.word()),
-        result: serde_json::json!({"run": state.id, "verdict": verdict.word()}),
+        line: format!("run {} {}", state.id, verdict.as_str()),
+        result: serde_json::json!({"run": state.id, "verdict": verdict.as_str()}),
     };
     let key = format!("run:{}:{}:{}", parent.run, parent.path, parent.attempt);
     Some((parent.run, key, serde_json::to_string(&event).ok()?))

@@ -242,7 +242,7 @@ impl Teller<'_> {
             "run {} of {} {}{why}",
             state.id,
             self.runbook.name.value,
-            verdict.word()
+            verdict.as_str()
         );
         Draft::new(&Person::bot(), EntryKind::Run, text)
             .data(json!({"run": state.id, "verdict": verdict}))

@@ -72,6 +72,22 @@ impl Checker<'_> {
         self.findings.push(finding);
     }
 
+    fn error(&mut self, span: Span, message: impl Into<String>) {
+        self.wrong(Finding::error(span, message));
+    }
+
+    fn error_help(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.wrong(Finding::error(span, message).help(help));
+    }
+
+    fn warning(&mut self, span: Span, message: impl Into<String>) {
+        self.wrong(Finding::warning(span, message));
+    }
+
+    fn warning_help(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.wrong(Finding::warning(span, message).help(help));
+    }
+
     fn runbook(&mut self) {
         let runbook = self.runbook;
         if !self.ids() {
@@ -138,25 +154,23 @@ impl Checker<'_> {
     fn ids(&mut self) -> bool {
         let all = self.runbook.all_steps();
         if all.len() > MAX_STEPS {
-            self.wrong(
-                Finding::error(
-                    self.runbook.name.span,
-                    format!(
-                        "a runbook has at most {MAX_STEPS} steps; this one has {}",
-                        all.len()
-                    ),
-                )
-                .help("put some into a runbook of their own and call it with `runbook:`"),
+            self.error_help(
+                self.runbook.name.span,
+                format!(
+                    "a runbook has at most {MAX_STEPS} steps; this one has {}",
+                    all.len()
+                ),
+                "put some into a runbook of their own and call it with `runbook:`",
             );
             return false;
         }
         let mut known: BTreeMap<&str, Span> = BTreeMap::new();
         for step in all {
             if known.insert(&step.id.value, step.id.span).is_some() {
-                self.wrong(Finding::error(
+                self.error(
                     step.id.span,
                     format!("there is another step `{}`", step.id.value),
-                ));
+                );
             }
         }
         true
@@ -226,7 +240,7 @@ impl Checker<'_> {
                     } else {
                         format!("`{}` calls `{own}` again: it would never end", name.value)
                     };
-                    self.wrong(Finding::error(name.span, way));
+                    self.error(name.span, way);
                     break;
                 }
                 if done.insert(next.clone())
@@ -243,10 +257,10 @@ impl Checker<'_> {
         let mut place = place.clone();
         if place.depth > MAX_DEPTH {
             if let Some(step) = steps.first() {
-                self.wrong(Finding::error(
+                self.error(
                     step.span,
                     format!("steps are nested more than {MAX_DEPTH} deep"),
-                ));
+                );
             }
             return Vec::new();
         }
@@ -300,10 +314,7 @@ impl Checker<'_> {
             };
             place.loops += 1;
             if place.loops > 2 {
-                self.wrong(Finding::error(
-                    list.span,
-                    "more than two loops in each other",
-                ));
+                self.error(list.span, "more than two loops in each other");
             }
             // What is known of the item of a loop around does not hold for this one's.
             place
@@ -366,9 +377,10 @@ impl Checker<'_> {
                 if let Wait::Computed(template) = wait {
                     let found = self.template(template, scope);
                     if !(Type::Number.takes(&found) || Type::Text.takes(&found)) {
-                        self.wrong(
-                            Finding::error(template.span, format!("this is {found}"))
-                                .help("a duration such as `2m`, or a number of milliseconds"),
+                        self.error_help(
+                            template.span,
+                            format!("this is {found}"),
+                            "a duration such as `2m`, or a number of milliseconds",
                         );
                     }
                 }
@@ -378,7 +390,7 @@ impl Checker<'_> {
                 self.template(text, scope);
                 for (n, choice) in choices.iter().enumerate() {
                     if choices[..n].iter().any(|other| other.value == choice.value) {
-                        self.wrong(Finding::error(choice.span, "this choice stands twice"));
+                        self.error(choice.span, "this choice stands twice");
                     }
                 }
                 Type::record([
@@ -405,10 +417,7 @@ impl Checker<'_> {
                 // `assert: false` is how a runbook gives up; what follows it is looked at by
                 // `unreached`.
                 if order::constant(&condition.expr) == Some(true) {
-                    self.wrong(Finding::warning(
-                        condition.span,
-                        "this always holds: leave it out",
-                    ));
+                    self.warning(condition.span, "this always holds: leave it out");
                 }
                 Type::record([])
             }
@@ -423,10 +432,10 @@ impl Checker<'_> {
     fn condition(&mut self, condition: &Condition, scope: &Scope, what: &str) {
         let found = self.typed(condition, scope);
         if !Type::Bool.takes(&found) {
-            self.wrong(Finding::error(
+            self.error(
                 condition.span,
                 format!("{what} is true or false; this is {found}"),
-            ));
+            );
         }
     }
 

@@ -85,16 +85,11 @@ pub enum Verdict {
     Stopped,
 }
 
-impl Verdict {
-    /// As people and expressions read it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Stopped => "stopped",
-        }
-    }
-}
+treasury_domain::words!(Verdict {
+    Succeeded: "succeeded",
+    Failed: "failed",
+    Stopped: "stopped",
+});
 
 /// Where a step is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

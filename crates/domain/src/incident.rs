@@ -173,6 +173,14 @@ pub struct Incident {
     pub resolved_at: Option<Timestamp>,
 }
 
+impl Incident {
+    /// Who has this role.
+    pub fn with_role(&self, role: IncidentRole) -> impl Iterator<Item = &Person> {
+        let found = self.assignments.iter().filter(move |(own, _)| *own == role);
+        found.map(|(_, person)| person)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use serde_json::json;
 use url::Url;
 
 use super::post::{is_closed, is_thread_gone};
-use super::poster::{Failure, Outbox, Outcome, REMEMBERED, posted};
+use super::poster::{Failure, Outbox, Outcome, REMEMBERED, in_thread, posted};
 use super::routed::not_there;
 use crate::domain::duration::between;
 use crate::domain::{Audience, Destination, Message, Place, Tone};
@@ -142,9 +142,7 @@ impl Outbox {
             return Err(Failure::Never("nobody on Slack to tell it to".into()));
         };
         let mut body = json!({"channel": place.channel, "user": requester.id});
-        if let Some(thread) = &place.thread {
-            body["thread_ts"] = json!(thread);
-        }
+        in_thread(&mut body, place);
         let sent = Sent {
             channel: Some(place.channel.clone()),
             ..Sent::default()
@@ -226,9 +224,7 @@ impl Outbox {
             "text": rendered.text,
             "blocks": rendered.blocks,
         });
-        if let Some(thread) = &place.thread {
-            body["thread_ts"] = json!(thread);
-        }
+        in_thread(&mut body, place);
         let answered = self.client.respond(url, &body).await;
         if answered.is_ok() {
             // Only these are sure to count; a use too many is refused, and another way is found.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::poster::{Failure, Outbox, REMEMBERED};
+use super::poster::{Failure, Outbox, REMEMBERED, in_thread};
 use super::search::{EVENT_TYPE, has_key};
 use crate::domain::{Message, Place};
 use crate::slack::error::ApiError;
@@ -76,9 +76,7 @@ impl Outbox {
             "unfurl_links": false,
             "unfurl_media": false,
         });
-        if let Some(thread) = &place.thread {
-            body["thread_ts"] = json!(thread);
-        }
+        in_thread(&mut body, place);
         self.attempting(parcel).await?;
         let answer = self.say(parcel, "chat.postMessage", body, message).await;
         let answer = self.note_attempt(parcel, answer)?;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::channels::Channels;
 use super::pace::{Pace, Turn};
+use crate::domain::Place;
 use crate::slack::client::Client;
 use crate::slack::directory::People;
 use crate::slack::error::ApiError;
@@ -25,6 +26,13 @@ pub(super) enum Outcome {
     Sent(Sent),
     /// Not yet: again after this time, and no failure.
     Later(Duration),
+}
+
+/// The parameter of a post that goes into a thread.
+pub(super) fn in_thread(body: &mut Value, place: &Place) {
+    if let Some(thread) = &place.thread {
+        body["thread_ts"] = thread.as_str().into();
+    }
 }
 
 /// What was posted: channel id and timestamp.

@@ -130,6 +130,21 @@ pub struct Malformed {
     pub what: String,
 }
 
+impl Malformed {
+    /// What is wrong at a place.
+    pub fn new(at: impl Into<String>, what: impl Into<String>) -> Self {
+        Self {
+            at: at.into(),
+            what: what.into(),
+        }
+    }
+
+    /// What is wrong with a text that somebody wrote.
+    pub fn text(text: &str, what: impl Into<String>) -> Self {
+        Self::new(text.chars().take(80).collect::<String>(), what)
+    }
+}
+
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.at.is_empty() {

@@ -42,10 +42,7 @@ enum Piece {
 impl Matcher {
     /// Reads a condition.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let wrong = |what: &str| Malformed {
-            at: text.chars().take(80).collect(),
-            what: what.to_owned(),
-        };
+        let wrong = |what: &str| Malformed::text(text, what);
         let usage = "write a label, =, !=, =~ or !~, and a value in quotes: severity=\"critical\"";
         let end = text.find(['=', '!']).ok_or_else(|| wrong(usage))?;
         let label = text[..end].trim();

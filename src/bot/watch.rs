@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::measurements::Trace;
-use super::{Bot, Named};
+use super::{Context, Named};
 use crate::domain::series::{Metric, Series};
 use crate::domain::service::Service;
 use crate::probe::Database;
@@ -27,129 +27,129 @@ const THIN: u64 = 720;
 /// A service that does not answer in this time has no value this time.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-impl Bot {
-    /// Measures until the shutdown.
-    pub(super) async fn keep_watching(self) {
-        if let Err(error) = self.recall().await {
-            tracing::error!(%error, "earlier measurements could not be read");
+/// Measures until the shutdown.
+pub(super) async fn keep_watching(context: Context) {
+    if let Err(error) = recall(&context).await {
+        tracing::error!(%error, "earlier measurements could not be read");
+    }
+    let mut tick = interval(EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    for turn in 0_u64.. {
+        tokio::select! {
+            () = context.shutdown().cancelled() => return,
+            _ = tick.tick() => {}
         }
-        let mut tick = interval(EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        for turn in 0_u64.. {
-            tokio::select! {
-                () = self.shutdown().cancelled() => return,
-                _ = tick.tick() => {}
-            }
-            self.measure_services().await;
-            if turn % DATABASES == 0 {
-                self.measure_databases().await;
-            }
-            if turn % RECORD == RECORD - 1 {
-                let means = self.measurements().means(self.store().now());
-                if let Err(error) = self.store().samples_put(means).await {
-                    tracing::warn!(%error, "measurements could not be recorded");
-                }
-            }
-            if turn % THIN == THIN - 1
-                && let Err(error) = self.store().samples_thin().await
-            {
-                tracing::warn!(%error, "old measurements could not be removed");
+        measure_services(&context).await;
+        if turn % DATABASES == 0 {
+            measure_databases(&context).await;
+        }
+        if turn % RECORD == RECORD - 1 {
+            let means = context.measurements().means(context.store().now());
+            if let Err(error) = context.store().samples_put(means).await {
+                tracing::warn!(%error, "measurements could not be recorded");
             }
         }
+        if turn % THIN == THIN - 1
+            && let Err(error) = context.store().samples_thin().await
+        {
+            tracing::warn!(%error, "old measurements could not be removed");
+        }
     }
+}
 
-    /// What was measured before this process began.
-    async fn recall(&self) -> Result<(), StoreError> {
-        self.measurements().recall(self.store().samples().await?);
-        // They are recorded already.
-        self.measurements().means(self.store().now());
-        Ok(())
-    }
+/// What was measured before this process began.
+async fn recall(context: &Context) -> Result<(), StoreError> {
+    context
+        .measurements()
+        .recall(context.store().samples().await?);
+    // They are recorded already.
+    context.measurements().means(context.store().now());
+    Ok(())
+}
 
-    async fn measure_services(&self) {
-        let services = self.catalogue().services().iter();
-        join_all(services.map(|service| self.measure_service(service))).await;
-    }
+async fn measure_services(context: &Context) {
+    let services = context.catalogue().services().iter();
+    join_all(services.map(|service| measure_service(context, service))).await;
+}
 
-    pub(super) async fn measure_service(&self, service: &Service) {
-        let Ok(platform) = self.catalogue().platform(service) else {
-            return;
+pub(super) async fn measure_service(context: &Context, service: &Service) {
+    let Ok(platform) = context.catalogue().platform(service) else {
+        return;
+    };
+    // Whoever asks is told why there is no sample; here it is only missing.
+    let Ok(Ok(stats)) = timeout(PATIENCE, platform.stats(service)).await else {
+        return;
+    };
+    for replica in stats.replicas {
+        let series = |metric| Series {
+            service: service.name.clone(),
+            metric,
+            replica: replica.replica.clone(),
         };
-        // Whoever asks is told why there is no sample; here it is only missing.
-        let Ok(Ok(stats)) = timeout(PATIENCE, platform.stats(service)).await else {
-            return;
-        };
-        for replica in stats.replicas {
-            let series = |metric| Series {
-                service: service.name.clone(),
-                metric,
-                replica: replica.replica.clone(),
-            };
-            let limit = replica.memory_limit_bytes.map(|limit| limit as f64);
-            let (memory, cpu) = (replica.memory_bytes as f64, replica.cpu_percent);
-            let watch = self.measurements();
-            watch.record(series(Metric::Memory), stats.taken_at, memory, limit);
-            watch.record(series(Metric::Cpu), stats.taken_at, cpu, None);
-        }
+        let limit = replica.memory_limit_bytes.map(|limit| limit as f64);
+        let (memory, cpu) = (replica.memory_bytes as f64, replica.cpu_percent);
+        let watch = context.measurements();
+        watch.record(series(Metric::Memory), stats.taken_at, memory, limit);
+        watch.record(series(Metric::Cpu), stats.taken_at, cpu, None);
     }
+}
 
-    async fn measure_databases(&self) {
-        let databases = self.catalogue().databases().iter();
-        join_all(databases.map(|database| self.measure_database(database))).await;
-    }
+async fn measure_databases(context: &Context) {
+    let databases = context.catalogue().databases().iter();
+    join_all(databases.map(|database| measure_database(context, database))).await;
+}
 
-    async fn measure_database(&self, database: &Named<dyn Database>) {
-        let Ok(Ok(seen)) = timeout(PATIENCE, database.probe.connections()).await else {
-            return;
-        };
-        let series = Series {
-            service: database.service.clone(),
-            metric: Metric::Connections,
-            replica: database.name.to_string(),
-        };
-        let (used, max) = (seen.used as f64, seen.max as f64);
-        let now = self.store().now();
-        self.measurements().record(series, now, used, Some(max));
-    }
+async fn measure_database(context: &Context, database: &Named<dyn Database>) {
+    let Ok(Ok(seen)) = timeout(PATIENCE, database.probe.connections()).await else {
+        return;
+    };
+    let series = Series {
+        service: database.service.clone(),
+        metric: Metric::Connections,
+        replica: database.name.to_string(),
+    };
+    let (used, max) = (seen.used as f64, seen.max as f64);
+    let now = context.store().now();
+    context.measurements().record(series, now, used, Some(max));
+}
 
-    /// What is known of a metric of a service since a moment. A process that does not measure
-    /// itself (`exec`) reads what the serving one has recorded, and looks once: limits are not
-    /// recorded.
-    pub(super) async fn measured(
-        &self,
-        service: &Service,
-        metric: Metric,
-        since: Timestamp,
-    ) -> Result<Vec<Trace>, StoreError> {
-        let mut told = self.recorded(service, metric, since).await?;
-        if told.is_empty() {
-            match metric {
-                Metric::Memory | Metric::Cpu => self.measure_service(service).await,
-                // Two looks are needed: it is counted only while the bot serves.
-                Metric::ErrorRate => {}
-                Metric::Connections => {
-                    let databases = self.catalogue().databases().iter();
-                    let own = databases.filter(|database| database.service == service.name);
-                    join_all(own.map(|database| self.measure_database(database))).await;
-                }
+/// What is known of a metric of a service since a moment. A process that does not measure
+/// itself (`exec`) reads what the serving one has recorded, and looks once: limits are not
+/// recorded.
+pub(super) async fn measured(
+    context: &Context,
+    service: &Service,
+    metric: Metric,
+    since: Timestamp,
+) -> Result<Vec<Trace>, StoreError> {
+    let mut told = recorded(context, service, metric, since).await?;
+    if told.is_empty() {
+        match metric {
+            Metric::Memory | Metric::Cpu => measure_service(context, service).await,
+            // Two looks are needed: it is counted only while the bot serves.
+            Metric::ErrorRate => {}
+            Metric::Connections => {
+                let databases = context.catalogue().databases().iter();
+                let own = databases.filter(|database| database.service == service.name);
+                join_all(own.map(|database| measure_database(context, database))).await;
             }
-            told = self.measurements().of(&service.name, metric, since);
         }
-        Ok(told)
+        told = context.measurements().of(&service.name, metric, since);
     }
+    Ok(told)
+}
 
-    /// What was measured since a time, at once.
-    pub(super) async fn recorded(
-        &self,
-        service: &Service,
-        metric: Metric,
-        since: Timestamp,
-    ) -> Result<Vec<Trace>, StoreError> {
-        let told = self.measurements().of(&service.name, metric, since);
-        if !told.is_empty() {
-            return Ok(told);
-        }
-        self.recall().await?;
-        Ok(self.measurements().of(&service.name, metric, since))
+/// What was measured since a time, at once.
+pub(super) async fn recorded(
+    context: &Context,
+    service: &Service,
+    metric: Metric,
+    since: Timestamp,
+) -> Result<Vec<Trace>, StoreError> {
+    let told = context.measurements().of(&service.name, metric, since);
+    if !told.is_empty() {
+        return Ok(told);
     }
+    recall(context).await?;
+    Ok(context.measurements().of(&service.name, metric, since))
 }

@@ -60,7 +60,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         Http::new(),
         shutdown.clone(),
     );
-    bot.start_visit().await?;
+    crate::bot::start_visit(&bot).await?;
     // One argument is a sentence as typed; several are words, kept together as the shell had them.
     let text = match &options.text[..] {
         [sentence] => sentence.clone(),
@@ -72,8 +72,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     };
     let mut seen = None;
     let mut code = converse(&bot, &store, text, options.yes, &mut seen).await;
-    bot.runs_over().await;
-    bot.end_visit().await?;
+    crate::bot::runs_over(&bot).await;
+    crate::bot::end_visit(&bot).await?;
     // What was restarted may have fallen again while it was watched.
     if let Some((watched, shown)) = seen
         && let Some((outgoing, version)) = store.outbox_read(&watched).await?
@@ -152,14 +152,17 @@ async fn converse(
 
 async fn say(bot: &Bot, login: &str, text: String) -> anyhow::Result<String> {
     let key = format!("terminal:{:032x}", rand::random::<u128>());
-    bot.visit(Request {
-        key: key.clone(),
-        door: Door::Terminal,
-        person: Person::terminal(login),
-        place: Place::terminal(),
-        text,
-        reply: Reply::default(),
-    })
+    crate::bot::visit(
+        bot,
+        Request {
+            key: key.clone(),
+            door: Door::Terminal,
+            person: Person::terminal(login),
+            place: Place::terminal(),
+            text,
+            reply: Reply::default(),
+        },
+    )
     .await?;
     Ok(key)
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::timers::{self, What};
 use super::{Group, ask_soon, is_open, note};
-use crate::bot::Bot;
+use crate::bot::Context;
 use crate::domain::alert::{AlertRecord, Conversation};
 use crate::domain::duration;
 use crate::store::{StoreError, TimerRow, Tx};
@@ -16,7 +16,7 @@ const AT_ONCE: i64 = 500;
 
 /// Records changes of alerts that flap. Where an alert fires though its conversation is over (people
 /// said that it is), it is moved to those that begin to fire.
-pub(super) async fn take(tx: &mut Tx, bot: &Bot, group: &mut Group) -> Result<(), StoreError> {
+pub(super) async fn take(tx: &mut Tx, bot: &Context, group: &mut Group) -> Result<(), StoreError> {
     let mut by_place: BTreeMap<String, Vec<(AlertRecord, bool)>> = BTreeMap::new();
     for (place, record, begins) in std::mem::take(&mut group.damped) {
         by_place.entry(place).or_default().push((record, begins));
@@ -53,7 +53,7 @@ pub(super) async fn take(tx: &mut Tx, bot: &Bot, group: &mut Group) -> Result<()
 /// Puts on the timeline which of these flap, and has somebody look whether they have calmed down.
 pub(super) async fn begun(
     tx: &mut Tx,
-    bot: &Bot,
+    bot: &Context,
     conversation: &Conversation,
     records: &[AlertRecord],
 ) -> Result<(), StoreError> {
@@ -78,7 +78,7 @@ pub(super) async fn begun(
 
 async fn look_later(
     tx: &mut Tx,
-    bot: &Bot,
+    bot: &Context,
     place: &str,
     records: &[AlertRecord],
 ) -> Result<(), StoreError> {
@@ -92,18 +92,26 @@ async fn look_later(
     }
 }
 
-impl Bot {
-    /// Alerts that have not changed for long enough are what was last reported of them.
-    pub(super) async fn calm_down(&self, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
-        let bot = self.clone();
-        let (timer, told) = (timer.clone(), told.to_owned());
-        self.store()
-            .write(move |tx| Box::pin(async move { calm_down(tx, &bot, &timer, &told).await }))
-            .await
-    }
+/// Alerts that have not changed for long enough are what was last reported of them.
+pub(super) async fn calm_down(
+    context: &Context,
+    timer: &TimerRow,
+    told: &str,
+) -> Result<(), StoreError> {
+    let bot = context.clone();
+    let (timer, told) = (timer.clone(), told.to_owned());
+    context
+        .store()
+        .write(move |tx| Box::pin(async move { calm_down_in(tx, &bot, &timer, &told).await }))
+        .await
 }
 
-async fn calm_down(tx: &mut Tx, bot: &Bot, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
+async fn calm_down_in(
+    tx: &mut Tx,
+    bot: &Context,
+    timer: &TimerRow,
+    told: &str,
+) -> Result<(), StoreError> {
     let (now, settings) = (tx.now(), &bot.settings().alerts);
     // In the order in which reports lock the same rows.
     let conversation = tx.conversation(told).await?;

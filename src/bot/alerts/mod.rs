@@ -4,15 +4,15 @@
 //! the timeline, and the timers of all that follows. Nothing is told within it: messages are
 //! written by timers, at most one each [`PACE`] and conversation, so that a storm is a few edits.
 
-mod command;
-mod damp;
-mod figures;
-mod look;
-mod rates;
-mod silence;
+pub(in crate::bot) mod command;
+pub(in crate::bot) mod damp;
+pub(in crate::bot) mod figures;
+pub(in crate::bot) mod look;
+pub(in crate::bot) mod rates;
+pub(in crate::bot) mod silence;
 pub(in crate::bot) mod timers;
-mod watchers;
-mod words;
+pub(in crate::bot) mod watchers;
+pub(in crate::bot) mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(super) use self::rates::Rates;
 use self::timers::What;
 use super::incidents::open_incident;
 use super::notify::{self, Bulletin};
-use super::{Bot, Settings};
+use super::{Context, Settings};
 use crate::domain::alert::{Alert, Routed, Tracked, Transition};
 use crate::domain::alert::{AlertRecord, Conversation};
 use crate::domain::timeline::{Draft, cut};
@@ -61,66 +61,64 @@ struct Group {
     damped: Vec<(String, AlertRecord, bool)>,
 }
 
-impl Bot {
-    /// Takes alerts in: when it returns, they are durably recorded, and what follows will happen.
-    /// The same reports again change nothing.
-    pub async fn take_alerts(&self, alerts: Vec<Alert>) -> Result<Taken, StoreError> {
-        let known = |name: &str| {
-            let name = ServiceName::parse(name).ok()?;
-            self.catalogue().get(&name).map(|_| name)
-        };
-        let routes = &self.settings().alerts.routes;
-        let reports: Vec<(Alert, Routed, String)> = alerts
-            .into_iter()
-            .map(|alert| {
-                let routed = routes.resolve(&alert, &known);
-                let group = routed.group(&alert);
-                (alert, routed, group)
-            })
-            .collect();
-        let bot = self.clone();
-        let taken = self
-            .store()
-            .write(move |tx| Box::pin(async move { take(tx, &bot, reports).await }))
-            .await?;
-        for (word, count) in [
-            ("fired", taken.fired),
-            ("resolved", taken.resolved),
-            ("known", taken.known),
-        ] {
-            metrics::counter!("treasury_bot_alerts_total", "news" => word).increment(count as u64);
-        }
-        Ok(taken)
+/// Takes alerts in: when it returns, they are durably recorded, and what follows will happen.
+/// The same reports again change nothing.
+pub async fn take_alerts(context: &Context, alerts: Vec<Alert>) -> Result<Taken, StoreError> {
+    let known = |name: &str| {
+        let name = ServiceName::parse(name).ok()?;
+        context.catalogue().get(&name).map(|_| name)
+    };
+    let routes = &context.settings().alerts.routes;
+    let reports: Vec<(Alert, Routed, String)> = alerts
+        .into_iter()
+        .map(|alert| {
+            let routed = routes.resolve(&alert, &known);
+            let group = routed.group(&alert);
+            (alert, routed, group)
+        })
+        .collect();
+    let bot = context.clone();
+    let taken = context
+        .store()
+        .write(move |tx| Box::pin(async move { take(tx, &bot, reports).await }))
+        .await?;
+    for (word, count) in [
+        ("fired", taken.fired),
+        ("resolved", taken.resolved),
+        ("known", taken.known),
+    ] {
+        metrics::counter!("treasury_bot_alerts_total", "news" => word).increment(count as u64);
     }
+    Ok(taken)
+}
 
-    /// The runbook for an alert: the one that is named, else the first whose trigger fits.
-    fn runbook_for(&self, record: &AlertRecord) -> Option<String> {
-        use crate::runbook::Trigger;
-        let library = self.library();
-        let named = record.routed.runbook.as_deref();
-        if let Some(runbook) = named.and_then(|name| library.find(name)) {
-            return Some(runbook.name.value.clone());
-        }
-        let labels = &record.tracked.alert.labels;
-        let fits = |trigger: &Trigger| match trigger {
-            Trigger::Alert(wanted) => {
-                !wanted.is_empty()
-                    && wanted
-                        .iter()
-                        .all(|(name, value)| labels.get(name) == Some(value))
-            }
-            Trigger::Keyword(_) => false,
-        };
-        let found = library
-            .runbooks()
-            .find(|runbook| runbook.triggers.iter().any(fits));
-        found.map(|runbook| runbook.name.value.clone())
+/// The runbook for an alert: the one that is named, else the first whose trigger fits.
+fn runbook_for(context: &Context, record: &AlertRecord) -> Option<String> {
+    use crate::runbook::Trigger;
+    let library = context.library();
+    let named = record.routed.runbook.as_deref();
+    if let Some(runbook) = named.and_then(|name| library.find(name)) {
+        return Some(runbook.name.value.clone());
     }
+    let labels = &record.tracked.alert.labels;
+    let fits = |trigger: &Trigger| match trigger {
+        Trigger::Alert(wanted) => {
+            !wanted.is_empty()
+                && wanted
+                    .iter()
+                    .all(|(name, value)| labels.get(name) == Some(value))
+        }
+        Trigger::Keyword(_) => false,
+    };
+    let found = library
+        .runbooks()
+        .find(|runbook| runbook.triggers.iter().any(fits));
+    found.map(|runbook| runbook.name.value.clone())
 }
 
 async fn take(
     tx: &mut Tx,
-    bot: &Bot,
+    bot: &Context,
     reports: Vec<(Alert, Routed, String)>,
 ) -> Result<Taken, StoreError> {
     let now = tx.now();
@@ -203,7 +201,7 @@ async fn take(
 }
 
 /// Alerts of a group that began to fire: they get a conversation, and all that follows.
-async fn fired(tx: &mut Tx, bot: &Bot, name: &str, group: &Group) -> Result<(), StoreError> {
+async fn fired(tx: &mut Tx, bot: &Context, name: &str, group: &Group) -> Result<(), StoreError> {
     let (now, alerts) = (tx.now(), &bot.settings().alerts);
     let (mut conversation, new) = conversation(tx, bot, name, group).await?;
     for record in &group.fired {
@@ -236,7 +234,11 @@ async fn fired(tx: &mut Tx, bot: &Bot, name: &str, group: &Group) -> Result<(), 
 }
 
 /// Has somebody asked to acknowledge, unless somebody was or has.
-async fn ask_soon(tx: &mut Tx, bot: &Bot, conversation: &Conversation) -> Result<(), StoreError> {
+async fn ask_soon(
+    tx: &mut Tx,
+    bot: &Context,
+    conversation: &Conversation,
+) -> Result<(), StoreError> {
     if conversation.incident.is_none()
         || conversation.acknowledged.is_some()
         || conversation.escalated > 0
@@ -245,7 +247,7 @@ async fn ask_soon(tx: &mut Tx, bot: &Bot, conversation: &Conversation) -> Result
     }
     let now = tx.now();
     // Nobody is on call: who sees it has some time to come, then all are asked.
-    let due = match bot.rotation_of(&conversation.first.routed) {
+    let due = match crate::bot::oncall::rotation_of(bot, &conversation.first.routed) {
         None => now + bot.settings().alerts.ack_within,
         Some(_) => now,
     };
@@ -253,7 +255,7 @@ async fn ask_soon(tx: &mut Tx, bot: &Bot, conversation: &Conversation) -> Result
 }
 
 /// Alerts that are over, or say something new.
-async fn resolved(tx: &mut Tx, bot: &Bot, group: &Group) -> Result<(), StoreError> {
+async fn resolved(tx: &mut Tx, bot: &Context, group: &Group) -> Result<(), StoreError> {
     let mut told: BTreeMap<&String, Vec<AlertRecord>> = BTreeMap::new();
     for (place, record, over) in &group.others {
         tx.alert_put(place, record).await?;
@@ -291,7 +293,7 @@ async fn resolved(tx: &mut Tx, bot: &Bot, group: &Group) -> Result<(), StoreErro
 /// of the service, or a new one.
 async fn conversation(
     tx: &mut Tx,
-    bot: &Bot,
+    bot: &Context,
     name: &str,
     group: &Group,
 ) -> Result<(Conversation, bool), StoreError> {
@@ -325,7 +327,7 @@ async fn conversation(
             declared_by: Person::bot(),
         };
         let channel = first.routed.channel.clone();
-        let members = bot.on_call_now(tx, &first.routed).await?;
+        let members = crate::bot::oncall::on_call_now(bot, tx, &first.routed).await?;
         let opened = open_incident(tx, new, bot.settings(), members, channel).await?;
         incident = Some(opened.id);
     }
@@ -343,7 +345,7 @@ async fn conversation(
         key: told,
         incident,
         service,
-        runbook: bot.runbook_for(first),
+        runbook: runbook_for(bot, first),
         first: first.clone(),
         began_at: tx.now(),
         written_at: None,
@@ -401,10 +403,10 @@ async fn worsen(
 /// An incident's title, from an alert.
 fn title(record: &AlertRecord) -> String {
     let alert = &record.tracked.alert;
-    let says = alert.summary();
+    let summary = alert.summary();
     let text = match &record.routed.service {
-        Some(service) if !says.contains(service.as_str()) => format!("{service}: {says}"),
-        _ => says.to_owned(),
+        Some(service) if !summary.contains(service.as_str()) => format!("{service}: {summary}"),
+        _ => summary.to_owned(),
     };
     cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 150)
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::figures::Figures;
 use super::look::Seen;
-use crate::bot::Bot;
+use crate::bot::Context;
 use crate::domain::alert::Conversation;
 use crate::domain::alert::{Summary, likely_cause};
 use crate::domain::timeline::cut;
@@ -18,7 +18,7 @@ use crate::domain::{
 
 /// The message that shows how the alerts of a conversation stand.
 pub(super) fn alerts(
-    bot: &Bot,
+    bot: &Context,
     conversation: &Conversation,
     summary: &Summary,
     others: &[ServiceName],
@@ -158,12 +158,12 @@ fn buttons(conversation: &Conversation, summary: &Summary) -> Vec<Button> {
                 .as_ref()
                 .map(|service| format!(" --service {service}"))
                 .unwrap_or_default();
-            let says = conversation.first.tracked.alert.summary();
+            let summary = conversation.first.tracked.alert.summary();
             buttons.push(Button::new(
                 "Declare incident",
                 format!(
                     "incident declare {} --severity {}{service}",
-                    crate::command::words::quote(&cut(says, 150)),
+                    crate::command::words::quote(&cut(summary, 150)),
                     conversation.first.routed.severity
                 ),
             ));
@@ -188,7 +188,7 @@ pub(in crate::bot) fn target(conversation: &Conversation) -> String {
 
 /// What other services fire, and which of all is the likely cause.
 fn cause(
-    bot: &Bot,
+    bot: &Context,
     conversation: &Conversation,
     summary: &Summary,
     others: &[ServiceName],

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use crate::bot::Bot;
+use crate::bot::Context;
 use crate::command::words::quote;
 use crate::domain::oncall::{Duty, Override, Rotation, Shift, ShiftReason};
 use crate::domain::timeline::cut;
@@ -27,7 +27,7 @@ pub(super) struct View<'a> {
 }
 
 /// ` for primary`, where there is more than one rotation.
-fn which(bot: &Bot, rotation: &Rotation) -> Line {
+fn which(bot: &Context, rotation: &Rotation) -> Line {
     match bot.on_call().rotations() {
         [_] => Line::new(),
         _ => Line::new().text(" for ").bold(&rotation.name),
@@ -35,7 +35,7 @@ fn which(bot: &Bot, rotation: &Rotation) -> Line {
 }
 
 /// Who is on call.
-pub(super) fn show(bot: &Bot, views: &[View<'_>], now: Timestamp) -> Message {
+pub(super) fn show(bot: &Context, views: &[View<'_>], now: Timestamp) -> Message {
     let mut message = match views {
         [] => {
             return Message::new(Tone::Warning, "Nobody is on call")
@@ -161,7 +161,7 @@ fn serves(rotation: &Rotation) -> Line {
 
 /// Somebody has come on call.
 pub(super) fn comes_on(
-    bot: &Bot,
+    bot: &Context,
     rotation: &Rotation,
     before: &Person,
     duty: &Duty,
@@ -212,7 +212,7 @@ pub(super) fn comes_on(
 
 /// Somebody will come on call.
 pub(super) fn will_be_on(
-    bot: &Bot,
+    bot: &Context,
     rotation: &Rotation,
     before: &Person,
     new: &Override,
@@ -233,7 +233,7 @@ pub(super) fn will_be_on(
 
 /// Somebody who was to be relieved is not.
 pub(super) fn stays_on(
-    bot: &Bot,
+    bot: &Context,
     rotation: &Rotation,
     before: &Person,
     duty: &Duty,

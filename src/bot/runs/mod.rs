@@ -8,12 +8,12 @@
 //! the run as an event, written in the transaction that records the outcome. What people answer
 //! reaches it the same way.
 
-mod call;
-mod command;
-mod drive;
-mod record;
-mod told;
-mod wakers;
+pub(in crate::bot) mod call;
+pub(in crate::bot) mod command;
+pub(in crate::bot) mod drive;
+pub(in crate::bot) mod record;
+pub(in crate::bot) mod told;
+pub(in crate::bot) mod wakers;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Enums whose variants are words.
+//! Enums whose variants are words, and texts that are checked.
 
 /// Gives an enum the words of its variants: `ALL`, `as_str`, `parse` and `Display`.
 #[macro_export]
@@ -28,3 +28,35 @@ macro_rules! words {
         }
     };
 }
+
+/// Gives a text that is checked by `parse` its conversions and `Display`.
+macro_rules! checked_text {
+    ($name:ident, $error:ident) => {
+        impl $name {
+            /// As it is written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $error;
+            fn try_from(text: String) -> Result<Self, $error> {
+                Self::parse(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(checked: $name) -> Self {
+                checked.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+pub(crate) use checked_text;

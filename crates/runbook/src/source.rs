@@ -148,7 +148,7 @@ impl Source {
 
     /// Line and column of a byte, both from 1; columns count characters.
     pub fn position(&self, offset: usize) -> (usize, usize) {
-        let offset = floor(&self.text, offset);
+        let offset = self.text.floor_char_boundary(offset);
         let before = &self.text[..offset];
         let line = before.matches('\n').count() + 1;
         let start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -157,8 +157,8 @@ impl Source {
 
     /// The part of the text.
     pub fn slice(&self, span: Span) -> &str {
-        let start = floor(&self.text, span.start);
-        let end = floor(&self.text, span.end).max(start);
+        let start = self.text.floor_char_boundary(span.start);
+        let end = self.text.floor_char_boundary(span.end).max(start);
         &self.text[start..end]
     }
 
@@ -203,15 +203,6 @@ impl Source {
             help: finding.help.clone(),
         }
     }
-}
-
-/// The greatest character boundary at or before `offset`.
-fn floor(text: &str, offset: usize) -> usize {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
-    }
-    offset
 }
 
 /// A finding with its surroundings.

@@ -136,10 +136,7 @@ impl Checker<'_> {
             .iter()
             .map(|(key, shape)| (key, shape, self.shape(&shape.value, scope)))
             .collect();
-        let result = Type::record([
-            ("run".to_owned(), Type::Number),
-            ("verdict".to_owned(), Type::Text),
-        ]);
+        let result = Type::fields([("run", Type::Number), ("verdict", Type::Text)]);
         let Some(signature) = self.vocabulary.runbooks.get(&name.value) else {
             let known = self.vocabulary.runbooks.keys().map(String::as_str);
             let finding =

@@ -102,18 +102,15 @@ impl Checker<'_> {
             .iter()
             .map(|param| (param.name.value.clone(), param.value_type()));
         let run = [
-            ("id".to_owned(), Type::Number),
-            ("by".to_owned(), Type::Text),
-            ("started_at".to_owned(), Type::Text),
+            ("id", Type::Number),
+            ("by", Type::Text),
+            ("started_at", Type::Text),
         ];
-        let incident = [
-            ("id".to_owned(), Type::Number),
-            ("title".to_owned(), Type::Text),
-        ];
+        let incident = [("id", Type::Number), ("title", Type::Text)];
         let names: BTreeMap<String, Type> = [
             ("params".to_owned(), Type::record(params)),
-            ("run".to_owned(), Type::record(run)),
-            ("incident".to_owned(), Type::record(incident).optional()),
+            ("run".to_owned(), Type::fields(run)),
+            ("incident".to_owned(), Type::fields(incident).optional()),
             ("steps".to_owned(), Type::record([])),
         ]
         .into();
@@ -393,21 +390,15 @@ impl Checker<'_> {
                         self.error(choice.span, "this choice stands twice");
                     }
                 }
-                Type::record([
-                    ("answer".to_owned(), Type::Text),
-                    ("by".to_owned(), Type::Text),
-                ])
+                Type::fields([("answer", Type::Text), ("by", Type::Text)])
             }
             Work::Approve { text, .. } => {
                 self.template(text, scope);
-                Type::record([("by".to_owned(), Type::List(Box::new(Type::Text)))])
+                Type::fields([("by", Type::List(Box::new(Type::Text)))])
             }
             Work::Manual { text, .. } => {
                 self.template(text, scope);
-                Type::record([
-                    ("by".to_owned(), Type::Text),
-                    ("note".to_owned(), Type::Text.optional()),
-                ])
+                Type::fields([("by", Type::Text), ("note", Type::Text.optional())])
             }
             Work::Assert { condition, message } => {
                 self.condition(condition, scope, "`assert`");

@@ -369,8 +369,5 @@ impl Announcement {
 
 /// A moment later; the last moment there is where it would be beyond it.
 pub(super) fn after(at: Timestamp, time: Duration) -> Timestamp {
-    jiff::SignedDuration::try_from(time)
-        .ok()
-        .and_then(|time| at.checked_add(time).ok())
-        .unwrap_or(Timestamp::MAX)
+    at.checked_add(time).unwrap_or(Timestamp::MAX)
 }

@@ -94,8 +94,8 @@ pub(super) async fn confirm(context: &Context, ask: &Ask, token: &str) -> Result
     crate::bot::worker::authorise(context, ask, &command)?;
     match command {
         Command::Change(change) => {
-            second_person(context, ask, &row, change.guarded())?;
-            crate::bot::actions::plan::act_on_service(context, ask, change, Some(row)).await
+            second_person(context, ask, &row, change.rules().guarded)?;
+            crate::bot::actions::propose(context, ask, change.words(), Some(row)).await
         }
         Command::Db { what, database } => {
             second_person(context, ask, &row, Guarded::Db)?;

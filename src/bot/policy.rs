@@ -1,11 +1,12 @@
 //! Who may do what.
 
 use crate::command::{
-    CacheCommand, Change, Command, DbCommand, IncidentCommand, OncallCommand, RunbookCommand,
+    CacheCommand, Command, DbCommand, IncidentCommand, OncallCommand, RunbookCommand,
 };
-use crate::domain::{Guarded, Line, Person, Role};
+use crate::domain::{Line, Person, Role};
 
 use super::Refusal;
+use super::actions::action_step;
 use super::registry::Spec;
 
 /// Lists of people: Slack user ids (`U…`), user groups (`S…`), user names (`@ana`), or `*` for all
@@ -56,7 +57,7 @@ pub(super) fn needs(command: &Command) -> Role {
     use IncidentCommand as I;
     match command {
         C::Help { .. } | C::Version => Role::Nobody,
-        C::Change(Change::Isolate { .. } | Change::Release { .. }) => Role::Commander,
+        C::Change(change) => change.rules().needs,
         C::Db {
             what: Some(DbCommand::Cancel { .. } | DbCommand::Terminate { .. }),
             ..
@@ -85,7 +86,6 @@ pub(super) fn needs(command: &Command) -> Role {
             ..
         }
         | C::Audit { .. }
-        | C::Change(_)
         | C::Note { .. }
         | C::Update { .. }
         | C::Ack { .. }
@@ -118,63 +118,12 @@ pub(super) fn needs(command: &Command) -> Role {
     }
 }
 
-/// The command that a runbook's step stands for, as far as the policy looks at it; `None` for what
-/// only looks or writes into the bot's own records.
-fn stands_for(step: &str) -> Option<Command> {
-    let (service, image, reason, exactly) = (String::new(), String::new(), None, None);
-    let change = match step {
-        "service.restart" => Change::Restart { service, reason },
-        "service.scale" => Change::Scale {
-            service,
-            replicas: 1,
-            reason,
-        },
-        "service.deploy" => Change::Deploy {
-            service,
-            image,
-            exactly,
-            reason,
-        },
-        "service.rollback" => Change::Rollback {
-            service,
-            exactly,
-            reason,
-        },
-        "service.isolate" => Change::Isolate { service, reason },
-        "service.release" => Change::Release { service, reason },
-        "db.cancel" | "db.terminate" => {
-            let (pid, started) = (1, None);
-            return Some(Command::Db {
-                what: Some(DbCommand::Terminate { pid, started }),
-                database: None,
-            });
-        }
-        "cache.kill" => {
-            let (client, server) = (1, None);
-            return Some(Command::Cache {
-                what: Some(CacheCommand::Kill { client, server }),
-                cache: None,
-            });
-        }
-        _ => return None,
-    };
-    Some(Command::Change(change))
-}
-
 /// The role that somebody needs who has a runbook do this: that of the command it stands for.
 pub(super) fn step_needs(step: &Spec) -> Role {
-    match stands_for(step.name) {
-        Some(command) => needs(&command),
+    match action_step(step.name) {
+        Some(action) => action.rules.needs,
         None if step.changes => Role::Responder,
         None => Role::Viewer,
-    }
-}
-
-/// What the policy watches over in a step of this name.
-pub(super) fn step_guarded(step: &str) -> Option<Guarded> {
-    match stands_for(step)? {
-        Command::Change(change) => Some(change.guarded()),
-        _ => Some(Guarded::Db),
     }
 }
 
@@ -220,7 +169,7 @@ mod tests {
     fn what_a_step_changes_needs_the_role_of_its_command() {
         for spec in super::super::registry::specs() {
             let own = spec.name.starts_with("incident.") || spec.name.starts_with("notify.");
-            let known = stands_for(spec.name).is_some() || own;
+            let known = action_step(spec.name).is_some() || own;
             assert_eq!(known, spec.changes, "{}", spec.name);
             let wanted = match spec.name {
                 "service.isolate" | "service.release" => Role::Commander,

@@ -2,12 +2,13 @@
 
 use serde_json::json;
 
+use super::actions::client::KillClient;
+use super::actions::session::EndSession;
 use super::request::{Ask, Effect};
-use super::{Context, Fault};
+use super::{Context, Fault, actions};
 use crate::command::{CacheCommand, DbCommand};
 use crate::domain::question::QuestionRow;
 use crate::domain::service::End;
-use crate::probe::cache::ClientId;
 
 /// `db …`
 pub(super) async fn db(
@@ -18,6 +19,10 @@ pub(super) async fn db(
     confirmed: Option<QuestionRow>,
 ) -> Result<Effect, Fault> {
     use DbCommand as D;
+    let how = match what {
+        Some(D::Cancel { .. }) => End::Cancel,
+        _ => End::Terminate,
+    };
     let name = match what.unwrap_or(D::Summary) {
         D::Summary => "db.summary",
         D::Connections => "db.connections",
@@ -25,31 +30,14 @@ pub(super) async fn db(
         D::Slow => "db.slow",
         D::Replication => "db.replication",
         D::Size => "db.size",
-        D::Cancel { pid, started } => {
-            let database = database.as_deref();
-            return crate::bot::actions::sessions::end_session(
-                context,
-                ask,
+        D::Cancel { pid, started } | D::Terminate { pid, started } => {
+            let words = EndSession {
                 database,
                 pid,
-                started,
-                End::Cancel,
-                confirmed,
-            )
-            .await;
-        }
-        D::Terminate { pid, started } => {
-            let database = database.as_deref();
-            return crate::bot::actions::sessions::end_session(
-                context,
-                ask,
-                database,
-                pid,
-                started,
-                End::Terminate,
-                confirmed,
-            )
-            .await;
+                started_at: started,
+                how,
+            };
+            return actions::propose(context, ask, &words, confirmed).await;
         }
     };
     crate::bot::registry::ask(context, name, json!({ "database": database })).await
@@ -74,15 +62,12 @@ pub(super) async fn cache(
             return crate::bot::registry::ask(context, "cache.keys", params).await;
         }
         C::Kill { client, server } => {
-            let client = ClientId { id: client, server };
-            return crate::bot::actions::sessions::end_client(
-                context,
-                ask,
-                cache.as_deref(),
+            let words = KillClient {
+                cache,
                 client,
-                confirmed,
-            )
-            .await;
+                server,
+            };
+            return actions::propose(context, ask, &words, confirmed).await;
         }
     };
     crate::bot::registry::ask(context, name, json!({ "cache": cache })).await

@@ -79,7 +79,7 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
         .spawn(crate::bot::alerts::timers::keep_timers(context.clone()));
     context
         .tasks()
-        .spawn(crate::bot::runs::drive::keep_telling(context.clone()));
+        .spawn(crate::bot::runs::keep_telling(context.clone()));
     let shutdown = context.shutdown();
     let lanes = Lanes::default();
     let mut pause = Duration::from_millis(100);
@@ -144,7 +144,7 @@ pub async fn start_visit(context: &Context) -> Result<(), StoreError> {
     context.tasks().spawn(keep_alive(context.clone()));
     context
         .tasks()
-        .spawn(crate::bot::runs::drive::keep_telling(context.clone()));
+        .spawn(crate::bot::runs::keep_telling(context.clone()));
     Ok(())
 }
 
@@ -260,10 +260,10 @@ async fn handle_once(context: &Context, claim: &Claimed, id: &str) -> Result<(),
             if let Some(row) = done.drive {
                 context
                     .tasks()
-                    .spawn(crate::bot::actions::drive(context.clone(), row));
+                    .spawn(crate::bot::actions::engine::drive(context.clone(), row));
             }
             if let Some(run) = done.run {
-                crate::bot::runs::drive::follow(context, run);
+                crate::bot::runs::follow(context, run);
             }
             if let Some(run) = done.wake {
                 context.wakers().wake(run);
@@ -325,9 +325,7 @@ async fn dispatch(context: &Context, ask: &Ask, command: Command) -> Result<Effe
     use Command as C;
     use IncidentCommand as I;
     match command {
-        C::Change(change) => {
-            crate::bot::actions::plan::act_on_service(context, ask, change, None).await
-        }
+        C::Change(change) => crate::bot::actions::propose(context, ask, change.words(), None).await,
         C::Status { service } => crate::bot::diagnose::status(context, service.as_deref()).await,
         C::Logs {
             service,
@@ -560,10 +558,10 @@ async fn commit_no(
 /// Questions that nobody answered, and actions that their process left behind.
 async fn keep_recovering(context: Context) {
     loop {
-        if let Err(error) = crate::bot::runs::drive::recover_runs(&context).await {
+        if let Err(error) = crate::bot::runs::recover_runs(&context).await {
             tracing::error!(%error, "unfinished runs could not be looked for");
         }
-        if let Err(error) = crate::bot::recover::recover(&context).await {
+        if let Err(error) = crate::bot::actions::engine::recover(&context).await {
             tracing::error!(%error, "unfinished work could not be looked for");
         }
         if let Err(error) = confirm::expire(&context).await {

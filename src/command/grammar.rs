@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use super::change::Change;
 use super::oncall::OncallCommand;
 use super::probes::{CacheCommand, DbCommand};
 use super::runbook::RunbookCommand;
+use crate::bot::Change;
 use crate::domain::{IncidentRole, Severity, duration};
 
 #[derive(Debug, Parser)]

@@ -3,7 +3,6 @@
 //! One grammar for Slack and for `treasury-bot exec`. It is a clap parser, so that every mistake
 //! gets clap's message and suggestion.
 
-mod change;
 mod grammar;
 mod oncall;
 mod probes;
@@ -13,7 +12,6 @@ pub mod words;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
-pub use change::Change;
 use grammar::Grammar;
 pub use grammar::{Command, ExportFormat, IncidentCommand};
 pub use oncall::OncallCommand;
@@ -181,6 +179,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bot::Change;
+    use crate::bot::actions::{restart::Restart, scale::Scale};
 
     fn command(text: &str) -> Command {
         match parse(text, "/treasury") {
@@ -194,18 +194,18 @@ mod tests {
         assert_eq!(command(""), Command::Menu { service: None });
         assert_eq!(
             command("restart frontend --reason 'too slow'"),
-            Command::Change(Change::Restart {
+            Command::Change(Change::Restart(Restart {
                 service: "frontend".into(),
                 reason: Some("too slow".into())
-            })
+            }))
         );
         assert_eq!(
             command("scale api 3"),
-            Command::Change(Change::Scale {
+            Command::Change(Change::Scale(Scale {
                 service: "api".into(),
                 replicas: 3,
                 reason: None
-            })
+            }))
         );
         assert_eq!(
             command("logs api --lines 20 --since 10m --grep ERROR"),

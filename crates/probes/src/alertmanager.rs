@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use hyper::Request;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::fetch::{Fetch, NoAnswer};
+use super::fetch::Fetch;
+use super::service::{Service, authorization};
 use super::{ProbeError, ProbeErrorKind as Kind};
 use treasury_domain::timeline::cut;
 
@@ -23,6 +22,7 @@ use treasury_domain::timeline::cut;
 const MAX_BYTES: usize = 16 << 20;
 
 /// Where and how Alertmanager is asked.
+#[derive(Debug)]
 pub struct Config {
     /// Its address without a slash at the end.
     pub url: String,
@@ -35,14 +35,11 @@ pub struct Config {
 }
 
 /// An Alertmanager.
-pub struct Alertmanager {
-    config: Config,
-    fetch: Fetch,
-}
+pub struct Alertmanager(Service);
 
 impl fmt::Debug for Alertmanager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Alertmanager at {}", self.config.url)
+        f.write_str(&self.0.label)
     }
 }
 
@@ -62,11 +59,13 @@ pub struct NewSilence<'a> {
 }
 
 /// A silence that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Silence {
     /// Its id.
     pub id: String,
     /// It is over, by its time or because somebody ended it.
+    #[serde(rename = "status", deserialize_with = "is_expired")]
     pub expired: bool,
     /// Until when.
     pub ends_at: Timestamp,
@@ -74,29 +73,12 @@ pub struct Silence {
     pub comment: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Told {
-    id: String,
-    status: Status,
-    ends_at: Timestamp,
-    comment: String,
-}
-
-#[derive(Deserialize)]
-struct Status {
-    state: String,
-}
-
-impl From<Told> for Silence {
-    fn from(told: Told) -> Self {
-        Self {
-            id: told.id,
-            expired: told.status.state == "expired",
-            ends_at: told.ends_at,
-            comment: told.comment,
-        }
+fn is_expired<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    struct Status {
+        state: String,
     }
+    Ok(Status::deserialize(from)?.state == "expired")
 }
 
 /// The question for alerts with these labels.
@@ -132,16 +114,27 @@ struct Made {
 impl Alertmanager {
     /// Nothing is connected yet.
     pub fn new(config: Config) -> Self {
-        Self {
-            config,
+        let header = match (&config.token, &config.login) {
+            (Some(token), _) => Some(format!("Bearer {}", token.expose_secret())),
+            (None, Some((user, password))) => {
+                let both = format!("{user}:{}", password.expose_secret());
+                Some(format!("Basic {}", BASE64.encode(both)))
+            }
+            (None, None) => None,
+        };
+        Self(Service {
+            label: format!("Alertmanager at {}", config.url),
+            setting: "[alertmanager] url",
+            url: format!("{}/api/v2/", config.url),
+            authorization: header.map(|header| authorization(&header)),
+            timeout: config.timeout,
             fetch: Fetch::new(MAX_BYTES),
-        }
+        })
     }
 
     /// All silences, those that are over for some days among them.
     pub async fn silences(&self) -> Result<Vec<Silence>, ProbeError> {
-        let told: Vec<Told> = self.ask("GET", "silences", None).await?;
-        Ok(told.into_iter().map(Silence::from).collect())
+        self.ask("GET", "silences", None).await
     }
 
     /// Makes a silence; its id.
@@ -200,7 +193,7 @@ impl Alertmanager {
         }
         serde_json::from_slice(&answer).map_err(|error| {
             let what = format!("gave an answer that is not understood ({error})");
-            self.error(
+            self.0.error(
                 Kind::Failed,
                 &what,
                 "is [alertmanager] url really Alertmanager's?",
@@ -214,71 +207,23 @@ impl Alertmanager {
         what: &str,
         body: Option<&Value>,
     ) -> Result<(u16, hyper::body::Bytes), ProbeError> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}/api/v2/{what}", self.config.url))
-            .header(CONTENT_TYPE, "application/json");
-        if let Some(header) = self.authorization()? {
-            request = request.header(AUTHORIZATION, header);
-        }
         let body = body.map(Value::to_string).unwrap_or_default();
-        let request = request.body(body).map_err(|error| {
-            let what = format!("its address is not understood ({error})");
-            self.error(Kind::Unsupported, &what, "correct [alertmanager] url")
-        })?;
-        let sent = self.fetch.send(request, self.config.timeout).await;
-        sent.map_err(|NoAnswer { kind, what }| {
-            let hint = match kind {
-                Kind::Resolve => "correct [alertmanager] url, or mend DNS",
-                Kind::Tls => "mend its certificate",
-                _ => "is it running, and is [alertmanager] url right?",
-            };
-            self.error(kind, &what, hint)
-        })
-    }
-
-    fn authorization(&self) -> Result<Option<HeaderValue>, ProbeError> {
-        let text = match (&self.config.token, &self.config.login) {
-            (Some(token), _) => format!("Bearer {}", token.expose_secret()),
-            (None, Some((user, password))) => {
-                let both = format!("{user}:{}", password.expose_secret());
-                format!("Basic {}", BASE64.encode(both))
-            }
-            (None, None) => return Ok(None),
-        };
-        let mut header = HeaderValue::from_str(&text).map_err(|_| {
-            let what = "the token holds characters that can't be sent";
-            self.error(
-                Kind::Authenticate,
-                what,
-                "write it again without line breaks",
-            )
-        })?;
-        header.set_sensitive(true);
-        Ok(Some(header))
+        self.0.send(method, what, "application/json", body).await
     }
 
     fn refused(&self, status: u16, body: &[u8]) -> ProbeError {
         let words = cut(String::from_utf8_lossy(body).trim(), 300);
         match status {
-            401 | 403 => self.error(
+            401 | 403 => self.0.error(
                 Kind::Authenticate,
                 &format!("refuses the token or password ({status})"),
                 "set TREASURY_BOT_ALERTMANAGER_TOKEN, or `user` and its password",
             ),
-            _ => self.error(
+            _ => self.0.error(
                 Kind::Failed,
                 &format!("answered {status}: {words}"),
                 "is [alertmanager] url really Alertmanager's?",
             ),
         }
-    }
-
-    fn error(&self, kind: Kind, what: &str, hint: &str) -> ProbeError {
-        ProbeError::new(
-            kind,
-            format!("Alertmanager at {} {what}", self.config.url),
-            hint,
-        )
     }
 }

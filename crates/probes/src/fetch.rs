@@ -5,13 +5,9 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 
 use super::ProbeErrorKind as Kind;
-use super::http::connector;
+use super::http::{HttpClient, client};
 use treasury_domain::timeline::cut;
 
 /// Why there is no answer.
@@ -24,7 +20,7 @@ pub(super) struct NoAnswer {
 
 /// Asks; connections are kept.
 pub(super) struct Fetch {
-    client: Client<HttpsConnector<HttpConnector>, String>,
+    client: HttpClient,
     most: usize,
 }
 
@@ -32,7 +28,7 @@ impl Fetch {
     /// Reads answers of at most so many bytes.
     pub(super) fn new(most: usize) -> Self {
         Self {
-            client: Client::builder(TokioExecutor::new()).build(connector()),
+            client: client(),
             most,
         }
     }
@@ -45,17 +41,17 @@ impl Fetch {
     ) -> Result<(u16, Bytes), NoAnswer> {
         let asked = async {
             let answer = self.client.request(request).await.map_err(|error| {
-                let told = chain(&error);
-                let kind = if told.contains("lookup") || told.contains("resolve") {
+                let causes = chain(&error);
+                let kind = if causes.contains("lookup") || causes.contains("resolve") {
                     Kind::Resolve
-                } else if told.contains("certificate") {
+                } else if causes.contains("certificate") {
                     Kind::Tls
                 } else {
                     Kind::Connect
                 };
                 NoAnswer {
                     kind,
-                    what: format!("can't be reached ({})", cut(&told, 200)),
+                    what: format!("can't be reached ({})", cut(&causes, 200)),
                 }
             })?;
             let status = answer.status().as_u16();

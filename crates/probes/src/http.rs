@@ -10,38 +10,32 @@ use hyper_util::rt::TokioExecutor;
 /// One try may take this long.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A client that keeps its connections.
+pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, String>;
+
 /// Asks HTTP addresses.
 #[derive(Clone)]
-pub struct Http {
-    client: Client<HttpsConnector<HttpConnector>, String>,
-}
+pub struct Http(HttpClient);
 
 /// Connects by `http://` and `https://`, trusting the system's certificate authorities. Without any
 /// (a bare container image) plain `http://` still works and `https://` fails with a clear error.
-pub(super) fn connector() -> HttpsConnector<HttpConnector> {
-    let builder = HttpsConnectorBuilder::new();
-    match builder.with_native_roots() {
-        Ok(builder) => builder.https_or_http().enable_http1().build(),
-        Err(error) => {
-            tracing::warn!(%error, "no certificate authorities found: https:// probes will fail");
-            let config = rustls::ClientConfig::builder()
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth();
-            HttpsConnectorBuilder::new()
-                .with_tls_config(config)
-                .https_or_http()
-                .enable_http1()
-                .build()
-        }
-    }
+pub(super) fn client() -> HttpClient {
+    let builder = HttpsConnectorBuilder::new().with_native_roots();
+    let builder = builder.unwrap_or_else(|error| {
+        tracing::warn!(%error, "no certificate authorities found: https:// probes will fail");
+        let config = rustls::ClientConfig::builder()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        HttpsConnectorBuilder::new().with_tls_config(config)
+    });
+    let connector = builder.https_or_http().enable_http1().build();
+    Client::builder(TokioExecutor::new()).build(connector)
 }
 
 impl Http {
-    /// A client; see `connector`.
+    /// Without any certificate authority of the system, only `http://` works.
     pub fn new() -> Self {
-        Self {
-            client: Client::builder(TokioExecutor::new()).build(connector()),
-        }
+        Self(client())
     }
 
     /// Asks once. `Err` says in a few words why the address is not well.
@@ -49,7 +43,7 @@ impl Http {
         let uri = url
             .parse()
             .map_err(|error| format!("`{url}` is no address: {error}"))?;
-        match tokio::time::timeout(TIMEOUT, self.client.get(uri)).await {
+        match tokio::time::timeout(TIMEOUT, self.0.get(uri)).await {
             Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
             Ok(Ok(answer)) => Err(format!("{url} answered {}", answer.status())),
             Ok(Err(error)) => Err(format!("{url} can't be reached: {error}")),

@@ -7,6 +7,7 @@ pub mod page;
 pub mod postgres;
 pub mod prometheus;
 pub mod redis;
+mod service;
 pub mod web;
 
 pub use http::Http;

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use hyper::Request;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::fetch::{Fetch, NoAnswer};
+use super::fetch::Fetch;
+use super::service::{Service, authorization};
 use super::{ProbeError, ProbeErrorKind as Kind};
 use treasury_domain::timeline::cut;
 
@@ -26,6 +25,7 @@ const MAX_SERIES: usize = 50;
 const MAX_POINTS: usize = 2_000;
 
 /// Where and how Prometheus is asked.
+#[derive(Debug)]
 pub struct Config {
     /// Its address without a slash at the end.
     pub url: String,
@@ -36,14 +36,11 @@ pub struct Config {
 }
 
 /// A Prometheus.
-pub struct Prometheus {
-    config: Config,
-    fetch: Fetch,
-}
+pub struct Prometheus(Service);
 
 impl fmt::Debug for Prometheus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Prometheus at {}", self.config.url)
+        f.write_str(self.0.label.trim_end_matches(':'))
     }
 }
 
@@ -88,10 +85,16 @@ pub struct Ranges {
 impl Prometheus {
     /// Nothing is connected yet.
     pub fn new(config: Config) -> Self {
-        Self {
-            config,
+        let token = config.token.as_ref();
+        Self(Service {
+            label: format!("Prometheus at {}:", config.url),
+            setting: "[prometheus] url",
+            url: format!("{}/api/v1/", config.url),
+            authorization: token
+                .map(|token| authorization(&format!("Bearer {}", token.expose_secret()))),
+            timeout: config.timeout,
             fetch: Fetch::new(MAX_BYTES),
-        }
+        })
     }
 
     /// The values of an expression at a moment, at most 100.
@@ -161,79 +164,54 @@ impl Prometheus {
     }
 
     async fn ask(&self, what: &str, form: &[(&str, String)]) -> Result<Value, ProbeError> {
-        let url = &self.config.url;
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
-        let mut request = Request::post(format!("{url}/api/v1/{what}"))
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        if let Some(token) = &self.config.token {
-            let header = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()));
-            let mut header = header.map_err(|_| {
-                self.error(
-                    Kind::Authenticate,
-                    "the token holds characters that can't be sent",
-                    "write it again without line breaks",
-                )
-            })?;
-            header.set_sensitive(true);
-            request = request.header(AUTHORIZATION, header);
-        }
-        let request = request.body(body).map_err(|error| {
-            let what = format!("its address is not understood ({error})");
-            self.error(Kind::Unsupported, &what, "correct [prometheus] url")
-        })?;
-        match self.fetch.send(request, self.config.timeout).await {
+        let form = "application/x-www-form-urlencoded";
+        match self.0.send("POST", what, form, body).await {
             Ok((status, body)) => self.answer(status, &body),
-            Err(NoAnswer { kind, what }) => {
-                let hint = match kind {
-                    Kind::Resolve => "correct [prometheus] url, or mend DNS",
-                    Kind::Tls => "mend its certificate",
-                    Kind::Failed => "ask for fewer series or a shorter time",
+            Err(mut error) => {
+                match error.kind {
+                    Kind::Failed => error.hint = "ask for fewer series or a shorter time".into(),
                     Kind::Timeout => {
-                        "it is overloaded, or the query is too much: ask for a shorter time"
+                        error.hint = "it is overloaded, or the query is too much: ask for a \
+                                      shorter time"
+                            .into();
                     }
-                    _ => "is it running, and is [prometheus] url right?",
-                };
-                Err(self.error(kind, &what, hint))
+                    _ => {}
+                }
+                Err(error)
             }
         }
     }
 
     fn answer(&self, status: u16, body: &[u8]) -> Result<Value, ProbeError> {
-        let mut told: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
-        if status == 200 && told["status"] == "success" {
-            return Ok(told["data"].take());
+        let mut answer: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+        if status == 200 && answer["status"] == "success" {
+            return Ok(answer["data"].take());
         }
-        let words = cut(told["error"].as_str().unwrap_or_default(), 300);
-        Err(match (status, told["errorType"].as_str()) {
-            (401 | 403, _) => self.error(
+        let words = cut(answer["error"].as_str().unwrap_or_default(), 300);
+        Err(match (status, answer["errorType"].as_str()) {
+            (401 | 403, _) => self.0.error(
                 Kind::Authenticate,
                 &format!("refuses the token ({status})"),
                 "set TREASURY_BOT_PROMETHEUS_TOKEN or token_file",
             ),
             (_, Some("bad_data")) => {
-                self.error(Kind::Unsupported, "does not understand the query", &words)
+                self.0
+                    .error(Kind::Unsupported, "does not understand the query", &words)
             }
-            (_, Some("timeout" | "canceled")) | (503 | 504, _) => self.error(
+            (_, Some("timeout" | "canceled")) | (503 | 504, _) => self.0.error(
                 Kind::Timeout,
                 &format!("gave up on the query: {words}"),
                 "ask for a shorter time or fewer series",
             ),
-            _ => self.error(
+            _ => self.0.error(
                 Kind::Failed,
                 &format!("answered {status}: {words}"),
                 "is [prometheus] url really Prometheus'?",
             ),
         })
-    }
-
-    fn error(&self, kind: Kind, what: &str, hint: &str) -> ProbeError {
-        ProbeError::new(
-            kind,
-            format!("Prometheus at {}: {what}", self.config.url),
-            hint,
-        )
     }
 }
 
@@ -327,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_no_is_told_apart_and_the_token_never_shown() {
+    async fn each_no_is_answer_apart_and_the_token_never_shown() {
         let bad =
             r#"{"status":"error","errorType":"bad_data","error":"parse error: unexpected x"}"#;
         for (status, body, kind) in [

@@ -82,8 +82,8 @@ impl Store {
         for (record, good) in rows {
             let record: ActionRecord = serde_json::from_str(&record)?;
             match record.what {
-                ActionKind::Isolate { attachments } => {
-                    for attachment in attachments {
+                ActionKind::Isolate(isolation) => {
+                    for attachment in isolation.attachments {
                         if !cut
                             .iter()
                             .any(|one| one.id == attachment.id && one.to == attachment.to)
@@ -92,7 +92,7 @@ impl Store {
                         }
                     }
                 }
-                ActionKind::Release { .. } if good == Some(1) => break,
+                ActionKind::Release(_) if good == Some(1) => break,
                 _ => {}
             }
         }

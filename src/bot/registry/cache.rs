@@ -6,13 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::database::{counts, percent, time};
 use super::{Entry, action, probe};
+use crate::bot::actions::client::{Closed, KillClient, client_row};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Message, Part, Tone, duration};
 use crate::probe::ProbeErrorKind;
-use crate::probe::cache::{
-    BigKey, BigKeys, CacheSummary, Client, ClientId, Clients, Keys, SlowLog, Topology,
-};
+use crate::probe::cache::{BigKey, BigKeys, CacheSummary, Clients, Keys, SlowLog, Topology};
 
 /// Which cache.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -34,20 +33,6 @@ struct KeysParams {
     prefix: String,
 }
 
-/// Which client of which cache.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ClientParams {
-    /// The cache's name; needed only where there are several.
-    #[serde(default)]
-    cache: Option<String>,
-    /// The client's number.
-    client: u64,
-    /// The server it is connected to, `host:port`, where there are several.
-    #[serde(default)]
-    server: Option<String>,
-}
-
 /// The state of a cache, also when it is down.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct State {
@@ -62,13 +47,6 @@ struct State {
     summary: Option<CacheSummary>,
 }
 
-/// What closing a connection came to.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct Closed {
-    /// That client was there and its connection is closed.
-    closed: bool,
-}
-
 pub(super) fn entries() -> Vec<Entry> {
     vec![
         probe("cache.summary", "The state of a cache at a glance", summary),
@@ -76,7 +54,7 @@ pub(super) fn entries() -> Vec<Entry> {
         probe("cache.memory", "The biggest keys of a sample", memory),
         probe("cache.clients", "Who is connected", clients),
         probe("cache.keys", "Keys that begin with a text", keys),
-        action::<ClientParams, Closed>("cache.kill", "Closes the connection of a client"),
+        action::<KillClient, Closed>("cache.kill", "Closes the connection of a client"),
     ]
 }
 
@@ -333,23 +311,6 @@ async fn clients(bot: Context, of: Of) -> Result<(Clients, Message), Fault> {
     Ok((clients, message))
 }
 
-fn client_row(client: &Client) -> String {
-    let name = if client.name.is_empty() {
-        String::new()
-    } else {
-        format!(" {}", client.name)
-    };
-    let own = if client.own { " (the bot)" } else { "" };
-    format!(
-        "{:>6} {}{name} {} idle {}, {} out{own}\n",
-        client.id,
-        client.address,
-        client.command,
-        time(client.idle_ms),
-        duration::bytes_text(client.output_bytes)
-    )
-}
-
 async fn keys(bot: Context, of: KeysParams) -> Result<(Keys, Message), Fault> {
     let found = bot.catalogue().cache(of.cache.as_deref())?;
     let keys = found.probe.keys(&of.prefix).await?;
@@ -375,18 +336,4 @@ async fn keys(bot: Context, of: KeysParams) -> Result<(Keys, Message), Fault> {
         .code(key_rows(&keys.keys))
         .footer(scanned);
     Ok((keys, message))
-}
-
-/// The question before a client's connection is closed.
-pub(in crate::bot) fn about(client: &ClientId, shown: Option<&Client>) -> (Message, String) {
-    let title = Line::new()
-        .text("Close the connection of client ")
-        .bold(client.id)
-        .text("?");
-    let mut message = Message::new(Tone::Question, title)
-        .text("Most clients connect again at once; what they were doing fails");
-    if let Some(shown) = shown {
-        message = message.code(client_row(shown));
-    }
-    (message, format!("Close client {}", client.id))
 }

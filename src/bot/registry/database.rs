@@ -5,15 +5,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, action, probe};
+use crate::bot::actions::session::{EndSession, Ended};
 use crate::bot::services::Named;
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Message, Part, Style, Tone, duration};
+use crate::probe::ProbeErrorKind;
 use crate::probe::database::{
-    Connections, Count, Database, DatabaseSummary, End, Locks, Replication, Session, Sizes,
-    SlowQueries,
+    Connections, Count, Database, DatabaseSummary, Locks, Replication, Session, Sizes, SlowQueries,
 };
-use crate::probe::{ProbeErrorKind, database};
 
 /// Connections in use beyond this many percent are worth a warning.
 const MANY: f64 = 80.0;
@@ -33,19 +33,6 @@ pub(in crate::bot) struct Of {
     pub(in crate::bot) database: Option<String>,
 }
 
-/// Which session of which database.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct SessionParams {
-    /// The database's name; needed only where there are several.
-    #[serde(default)]
-    database: Option<String>,
-    /// The session's number.
-    pid: i32,
-    /// When it started: only that very session is meant.
-    started_at: Timestamp,
-}
-
 /// The state of a database, also when it is down.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct State {
@@ -60,13 +47,6 @@ struct State {
     summary: Option<DatabaseSummary>,
 }
 
-/// What ending a session came to.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct Ended {
-    /// That session was there and is ended.
-    ended: bool,
-}
-
 pub(super) fn entries() -> Vec<Entry> {
     vec![
         probe("db.summary", "The state of a database at a glance", summary),
@@ -75,8 +55,8 @@ pub(super) fn entries() -> Vec<Entry> {
         probe("db.slow", "The queries that take the most time", slow),
         probe("db.replication", "How far replicas are behind", replication),
         probe("db.size", "What takes the room on the disk", size),
-        action::<SessionParams, Ended>("db.cancel", "Cancels the running query of a session"),
-        action::<SessionParams, Ended>("db.terminate", "Ends a session"),
+        action::<EndSession, Ended>("db.cancel", "Cancels the running query of a session"),
+        action::<EndSession, Ended>("db.terminate", "Ends a session"),
     ]
 }
 
@@ -523,46 +503,6 @@ async fn size(bot: Context, of: Of) -> Result<(Sizes, Message), Fault> {
         .part(Part::Fields(fields))
         .code(text);
     Ok((sizes, message))
-}
-
-/// The question before a session is ended.
-pub(in crate::bot) fn about(session: &Session, how: End, now: Timestamp) -> (Message, String) {
-    let (title, label, will) = match how {
-        End::Cancel => (
-            "Cancel the query of session ",
-            format!("Cancel {}", session.pid),
-            "Its query ends with an error; the session stays",
-        ),
-        End::Terminate => (
-            "Terminate session ",
-            format!("Terminate {}", session.pid),
-            "Its connection is closed and its transaction rolled back",
-        ),
-    };
-    let field = |name: &str, value: &str| (name.to_owned(), Line::from(cut(value, 200)));
-    let mut fields = vec![
-        field("Application", who(session)),
-        field("User", &format!("{}@{}", session.user, session.database)),
-        field("State", &session.state),
-        field(
-            "Connected",
-            &format!(
-                "{} ago",
-                duration::text(duration::between(session.started_at, now))
-            ),
-        ),
-    ];
-    if let Some(ms) = session.transaction_ms {
-        fields.push(field("Transaction", &format!("open for {}", time(ms))));
-    }
-    let message = Message::new(
-        Tone::Question,
-        Line::new().text(title).bold(session.pid).text("?"),
-    )
-    .text(will)
-    .part(Part::Fields(fields))
-    .code(cut(&session.query, database::MAX_QUERY));
-    (message, label)
 }
 
 fn sessions(n: u64) -> String {

@@ -31,9 +31,6 @@ use crate::probe::ProbeError;
 use crate::runbook::types::Type;
 use crate::runbook::vocabulary::Callable;
 
-pub(super) use cache::about as cache_question;
-pub(super) use database::about as session_question;
-
 /// What an entry is called, takes and gives.
 #[derive(Debug, Clone, Serialize)]
 pub struct Spec {

@@ -5,7 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, action, probe};
-use crate::bot::actions::joined_to;
+use crate::bot::actions::deploy::{Deploy, Deployed, Rollback};
+use crate::bot::actions::isolate::{Isolate, Isolated, Release, Released};
+use crate::bot::actions::restart::Restart;
+use crate::bot::actions::scale::Scale;
+use crate::bot::actions::{After, joined_to};
 use crate::bot::diagnose::{events_message, logs_message, one_status};
 use crate::bot::{Context, Fault};
 use crate::domain::duration::{self, Human};
@@ -64,28 +68,6 @@ struct EventsParams {
 
 fn an_hour() -> Human {
     Human(std::time::Duration::from_secs(3_600))
-}
-
-/// How many replicas.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ScaleParams {
-    /// The service.
-    #[schemars(extend("format" = "service"))]
-    service: String,
-    /// How many replicas there shall be.
-    replicas: u32,
-}
-
-/// Which image.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct DeployParams {
-    /// The service.
-    #[schemars(extend("format" = "service"))]
-    service: String,
-    /// The image, such as `treasury/api:1.9.0`; the platform has to have it.
-    image: String,
 }
 
 /// What a service runs and ran.
@@ -167,68 +149,6 @@ struct Events {
     events: Vec<Event>,
 }
 
-/// The state after a change.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct After {
-    /// It has replicas and all are well.
-    well: bool,
-    /// How many replicas are well.
-    well_replicas: usize,
-    /// How many replicas there are.
-    total_replicas: usize,
-    /// How long it took, ms.
-    took_ms: u64,
-}
-
-/// The state after a deployment.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct Deployed {
-    /// The image it runs now.
-    image: String,
-    /// The image it ran before, where the platform knows.
-    former: Option<String>,
-    /// It has replicas and all are well.
-    well: bool,
-    /// How many replicas are well.
-    well_replicas: usize,
-    /// How many replicas there are.
-    total_replicas: usize,
-    /// How long it took, ms.
-    took_ms: u64,
-}
-
-/// What was cut.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct Isolated {
-    /// How many joins were cut.
-    attachments: usize,
-    /// How many pieces of evidence were kept before.
-    evidence: usize,
-    /// All replicas go on running.
-    well: bool,
-    /// How many replicas are well.
-    well_replicas: usize,
-    /// How many replicas there are.
-    total_replicas: usize,
-    /// How long it took, ms.
-    took_ms: u64,
-}
-
-/// What was joined again.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-struct Released {
-    /// How many joins were made again.
-    attachments: usize,
-    /// It has replicas and all are well.
-    well: bool,
-    /// How many replicas are well.
-    well_replicas: usize,
-    /// How many replicas there are.
-    total_replicas: usize,
-    /// How long it took, ms.
-    took_ms: u64,
-}
-
 pub(super) fn entries() -> Vec<Entry> {
     vec![
         probe("service.status", "The replicas of a service now", status),
@@ -239,11 +159,11 @@ pub(super) fn entries() -> Vec<Entry> {
             "What the platform saw happen to a service",
             events,
         ),
-        action::<Of, After>(
+        action::<Restart, After>(
             "service.restart",
             "Restarts the replicas of a service, one after another",
         ),
-        action::<ScaleParams, After>(
+        action::<Scale, After>(
             "service.scale",
             "Changes the number of replicas of a service",
         ),
@@ -252,19 +172,19 @@ pub(super) fn entries() -> Vec<Entry> {
             "The versions that a service runs and ran",
             versions,
         ),
-        action::<DeployParams, Deployed>(
+        action::<Deploy, Deployed>(
             "service.deploy",
             "Brings a service to another image, one replica after another",
         ),
-        action::<Of, Deployed>(
+        action::<Rollback, Deployed>(
             "service.rollback",
             "Brings a service back to the version before the present one",
         ),
-        action::<Of, Isolated>(
+        action::<Isolate, Isolated>(
             "service.isolate",
             "Cuts a service off from all networks, after keeping evidence",
         ),
-        action::<Of, Released>(
+        action::<Release, Released>(
             "service.release",
             "Joins an isolated service again, exactly as it was",
         ),

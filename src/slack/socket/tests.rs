@@ -1,15 +1,18 @@
 use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::extract::ws::{Message as WsFrame, WebSocketUpgrade};
+use axum::extract::Request;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Message as WsFrame;
 
 use super::*;
 use crate::bot::Acceptance;
 use crate::sandbox::slack::Fault;
+use crate::sandbox::slack::websocket::upgrade;
 use crate::slack::directory::People;
 use crate::slack::tests::{Bench, PATIENCE};
 
@@ -157,9 +160,9 @@ impl Puppet {
             )
             .route(
                 "/link",
-                get(async move |uri: axum::http::Uri, upgrade: WebSocketUpgrade| {
-                    let first = uri.query() == Some("first");
-                    upgrade.on_upgrade(async move |mut socket| {
+                get(async move |request: Request| {
+                    let first = request.uri().query() == Some("first");
+                    upgrade(request, async move |mut socket| {
                         if first && manner == Manner::NoHello {
                             std::future::pending::<()>().await;
                         }
@@ -178,13 +181,13 @@ impl Puppet {
                                 socket.send(WsFrame::Text(envelope.to_string().into())).await.ok();
                             }
                         }
-                        while let Some(Ok(frame)) = socket.recv().await {
+                        while let Some(Ok(frame)) = socket.next().await {
                             seen.lock().unwrap().push(match frame {
                                 WsFrame::Text(text) => text.to_string(),
                                 WsFrame::Ping(_) => "ping".into(),
                                 WsFrame::Pong(data) => format!("pong {}", String::from_utf8_lossy(&data)),
                                 WsFrame::Close(_) => "close".into(),
-                                WsFrame::Binary(_) => "binary".into(),
+                                other => format!("{other:?}"),
                             });
                             told.notify_one();
                         }

@@ -153,6 +153,8 @@ impl WorkloadKind {
 pub enum PlatformKey {
     /// A Docker engine, by its name in the configuration; the default one where `None`.
     Docker(Option<String>),
+    /// The Swarm that this engine is a manager of.
+    Swarm(Option<String>),
     /// A cluster, by its name in the configuration.
     Kubernetes(Option<String>),
     /// The simulated stack.
@@ -162,8 +164,11 @@ pub enum PlatformKey {
 impl fmt::Display for PlatformKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Docker(None) => f.write_str("Docker"),
-            Self::Docker(Some(engine)) => write!(f, "Docker engine {engine}"),
+            // A Swarm is reached where its engine is.
+            Self::Docker(None) | Self::Swarm(None) => f.write_str("Docker"),
+            Self::Docker(Some(engine)) | Self::Swarm(Some(engine)) => {
+                write!(f, "Docker engine {engine}")
+            }
             Self::Kubernetes(None) => f.write_str("Kubernetes"),
             Self::Kubernetes(Some(cluster)) => write!(f, "Kubernetes cluster {cluster}"),
             Self::Simulated => f.write_str("the simulated stack"),
@@ -175,9 +180,10 @@ impl Target {
     /// Which installation of a platform this is on.
     pub fn platform(&self) -> PlatformKey {
         match self {
-            Self::Compose { engine, .. }
-            | Self::Container { engine, .. }
-            | Self::Swarm { engine, .. } => PlatformKey::Docker(engine.clone()),
+            Self::Compose { engine, .. } | Self::Container { engine, .. } => {
+                PlatformKey::Docker(engine.clone())
+            }
+            Self::Swarm { engine, .. } => PlatformKey::Swarm(engine.clone()),
             Self::Kubernetes { cluster, .. } => PlatformKey::Kubernetes(cluster.clone()),
             Self::Simulated { .. } => PlatformKey::Simulated,
         }

@@ -118,7 +118,7 @@ pub struct Node {
 }
 
 /// The slowest recent commands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SlowLog {
     /// Commands slower than this are kept by the server (the highest of several); `None`: it
     /// keeps none, or, without `threshold_known`, it does not tell.
@@ -146,7 +146,7 @@ pub struct SlowCommand {
 }
 
 /// The biggest keys of a sample.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BigKeys {
     /// Keys in all.
     pub keys: u64,
@@ -192,7 +192,7 @@ pub struct PrefixUse {
 }
 
 /// Who is connected.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Clients {
     /// Connected clients.
     pub connected: u64,
@@ -241,7 +241,7 @@ pub struct ClientId {
 }
 
 /// Keys found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Keys {
     /// What they begin with.
     pub prefix: String,

@@ -123,7 +123,7 @@ pub struct Connections {
 }
 
 /// One session.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Session {
     /// The number of its process.
     pub pid: i32,

@@ -1,59 +1,98 @@
-//! Connecting, keeping connections, and telling why one can't be had.
+//! Connecting and keeping connections.
 
-use std::str::FromStr;
+use std::fmt;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError};
-use sqlx::{ConnectOptions, Connection};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx_core::connection::{ConnectOptions, Connection};
+use sqlx_core::error::Error;
+use sqlx_postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::{Mutex, Semaphore};
 
-use super::{APPLICATION, CONNECTIONS, Postgres, clean};
+use super::fault::{ErrorContext, is_broken};
+use super::rows::clean;
 use crate::{ProbeError, ProbeErrorKind as Kind};
 
-pub(super) fn prepare(name: &str, url: &str, timeout: Duration) -> Result<Postgres, ProbeError> {
-    let options = PgConnectOptions::from_str(url).ok();
-    // sqlx takes any scheme; its own words about the rest may repeat the URL.
-    let options = options
-        .filter(|_| url.starts_with("postgres://") || url.starts_with("postgresql://"))
-        .ok_or_else(|| {
-            ProbeError::new(
-                Kind::Unsupported,
-                format!("the URL of the database `{name}` is not understood"),
-                "write postgres://user@host:port/database",
-            )
-        })?;
-    let ms = timeout.as_millis();
-    let options = options
-        .application_name(APPLICATION)
-        .options([
-            ("default_transaction_read_only", "on".to_owned()),
-            // The server gives up before we do: then the connection can be kept.
-            ("statement_timeout", (ms * 3 / 4).to_string()),
-            ("lock_timeout", (ms / 2).to_string()),
-            ("idle_in_transaction_session_timeout", (ms * 2).to_string()),
-        ])
-        .disable_statement_logging();
-    let host = options.get_host();
-    let label = if host.starts_with('/') {
-        format!("PostgreSQL at {host}")
-    } else {
-        format!("PostgreSQL at {host}:{}", options.get_port())
-    };
-    Ok(Postgres {
-        label,
-        user: options.get_username().to_owned(),
-        options,
-        timeout,
-        kept: Mutex::new(Vec::new()),
-        slots: Semaphore::new(CONNECTIONS as usize),
-    })
+/// Connections that are kept and used at the same time. One kept from before still answers when
+/// the server has no free one.
+const CONNECTIONS: u32 = 2;
+
+/// What the bot calls itself.
+pub(super) const APPLICATION: &str = "treasury-bot";
+
+/// Where and how a server is asked.
+#[derive(Debug)]
+pub struct Config {
+    /// The database's name in the configuration.
+    pub name: String,
+    /// `postgres://user:password@host:port/database?sslmode=…`
+    pub url: SecretString,
+    /// The longest that any question may take.
+    pub timeout: Duration,
+}
+
+/// A PostgreSQL server.
+pub struct Postgres {
+    options: PgConnectOptions,
+    context: ErrorContext,
+    timeout: Duration,
+    kept: Mutex<Vec<PgConnection>>,
+    slots: Semaphore,
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.context.label)
+    }
 }
 
 /// What a question comes to.
-pub(super) type Answer<'c, T> = BoxFuture<'c, Result<T, sqlx::Error>>;
+pub(super) type Answer<'c, T> = BoxFuture<'c, Result<T, Error>>;
 
 impl Postgres {
+    /// Checks the URL. Nothing is connected yet.
+    pub fn new(config: &Config) -> Result<Self, ProbeError> {
+        let url = config.url.expose_secret();
+        let options: Option<PgConnectOptions> = url.parse().ok();
+        // The driver takes any scheme; its own words about the rest may repeat the URL.
+        let options = options
+            .filter(|_| url.starts_with("postgres://") || url.starts_with("postgresql://"))
+            .ok_or_else(|| {
+                ProbeError::new(
+                    Kind::Unsupported,
+                    format!(
+                        "the URL of the database `{}` is not understood",
+                        config.name
+                    ),
+                    "write postgres://user@host:port/database",
+                )
+            })?;
+        let ms = config.timeout.as_millis();
+        let options = options
+            .application_name(APPLICATION)
+            .options([
+                ("default_transaction_read_only", "on".to_owned()),
+                // The server gives up before we do: then the connection can be kept.
+                ("statement_timeout", (ms * 3 / 4).to_string()),
+                ("lock_timeout", (ms / 2).to_string()),
+                ("idle_in_transaction_session_timeout", (ms * 2).to_string()),
+            ])
+            .disable_statement_logging();
+        Ok(Self {
+            context: ErrorContext::of(&options),
+            options,
+            timeout: config.timeout,
+            kept: Mutex::new(Vec::new()),
+            slots: Semaphore::new(CONNECTIONS as usize),
+        })
+    }
+
+    /// Who the bot is to the server.
+    pub(super) fn user(&self) -> &str {
+        &self.context.user
+    }
+
     /// Asks over a kept connection or a new one, within the time-out. A connection that did not
     /// answer is not used again.
     pub(super) async fn ask<T: Send>(
@@ -62,13 +101,13 @@ impl Postgres {
     ) -> Result<T, ProbeError> {
         let asked = async {
             let Ok(slot) = self.slots.acquire().await else {
-                return Err(self.error(&sqlx::Error::PoolClosed));
+                return Err(self.context.error(&Error::PoolClosed));
             };
             if let Some(mut server) = self.kept().await {
                 match question(&mut server).await {
                     // It was cut at this moment: once more over a new one.
                     Err(error) if is_broken(&error) => {
-                        tracing::debug!(server = self.label, %error, "a kept connection was cut");
+                        tracing::debug!(server = self.context.label, %error, "a kept connection was cut");
                     }
                     result => return self.keep(server, result).await,
                 }
@@ -98,7 +137,7 @@ impl Postgres {
                 Kind::Timeout,
                 format!(
                     "{} did not answer within {} s",
-                    self.label,
+                    self.context.label,
                     self.timeout.as_secs_f32()
                 ),
                 "it hangs, is overloaded, or a firewall swallows the packets: look at its \
@@ -115,9 +154,9 @@ impl Postgres {
             match tokio::time::timeout(self.timeout / 4, server.ping()).await {
                 Ok(Ok(())) => return Some(server),
                 Ok(Err(error)) => {
-                    tracing::debug!(server = self.label, %error, "a kept connection was cut");
+                    tracing::debug!(server = self.context.label, %error, "a kept connection was cut");
                 }
-                Err(_) => tracing::debug!(server = self.label, "a kept connection hangs"),
+                Err(_) => tracing::debug!(server = self.context.label, "a kept connection hangs"),
             }
         }
     }
@@ -125,13 +164,13 @@ impl Postgres {
     async fn keep<T: Send>(
         &self,
         server: PgConnection,
-        result: Result<T, sqlx::Error>,
+        result: Result<T, Error>,
     ) -> Result<T, ProbeError> {
         match result {
-            Err(error) if is_broken(&error) => Err(self.error(&error)),
+            Err(error) if is_broken(&error) => Err(self.context.error(&error)),
             result => {
                 self.kept.lock().await.push(server);
-                result.map_err(|error| self.error(&error))
+                result.map_err(|error| self.context.error(&error))
             }
         }
     }
@@ -151,131 +190,6 @@ impl Postgres {
         }
         PgConnection::connect_with(&self.options)
             .await
-            .map_err(|error| self.error(&error))
-    }
-
-    /// What an error of the driver means, and what to do about it.
-    pub(super) fn error(&self, error: &sqlx::Error) -> ProbeError {
-        let (label, user) = (&self.label, &self.user);
-        let told = error.to_string();
-        let (kind, what, hint) = match error {
-            sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::TimedOut => (
-                Kind::Timeout,
-                format!("{label} did not answer in time"),
-                "a firewall may swallow the packets".to_owned(),
-            ),
-            sqlx::Error::Io(io) => (
-                Kind::Connect,
-                format!("{label} refuses the connection ({io})"),
-                "is it running, and is this the right host and port? Look at its status and logs"
-                    .to_owned(),
-            ),
-            sqlx::Error::Tls(cause) => (
-                Kind::Tls,
-                format!(
-                    "{label}: no encrypted connection ({})",
-                    clean(&cause.to_string(), 200)
-                ),
-                "set sslmode in the URL (prefer, require, verify-full), or mend its certificate"
-                    .to_owned(),
-            ),
-            sqlx::Error::Database(cause) => {
-                let code = cause.code().unwrap_or_default();
-                let message = cause
-                    .try_downcast_ref::<PgDatabaseError>()
-                    .map_or(told.as_str(), PgDatabaseError::message);
-                self.refused(&code, &clean(message, 300))
-            }
-            _ => (
-                Kind::Failed,
-                format!("{label}: {}", clean(&told, 300)),
-                "see the bot's log".to_owned(),
-            ),
-        };
-        tracing::debug!(user, %told, "PostgreSQL");
-        ProbeError::new(kind, what, hint)
-    }
-
-    /// Which right is missing; the server's code is the same for all.
-    fn grant(&self, message: &str) -> String {
-        let user = &self.user;
-        if message.contains("for database") {
-            let database = self.options.get_database().unwrap_or(user);
-            format!("GRANT CONNECT ON DATABASE {database} TO {user}")
-        } else if message.to_lowercase().contains("superuser") {
-            // Since 16 in other words: only roles with the SUPERUSER attribute may.
-            "only a superuser may; let one do it in psql".to_owned()
-        } else {
-            format!("GRANT pg_monitor, pg_signal_backend TO {user}")
-        }
-    }
-
-    /// By SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-    fn refused(&self, code: &str, message: &str) -> (Kind, String, String) {
-        let (label, user) = (&self.label, &self.user);
-        match code {
-            "28P01" | "28000" => (
-                Kind::Authenticate,
-                format!("{label} does not let the user \"{user}\" in: {message}"),
-                "check the password in the bot's environment or password_file, and pg_hba.conf"
-                    .to_owned(),
-            ),
-            "3D000" => (
-                Kind::NotFound,
-                format!("{label}: {message}"),
-                "correct the database's name in the URL".to_owned(),
-            ),
-            "57P01" | "57P02" | "57P03" => (
-                Kind::Starting,
-                format!("{label} is starting, stopping or recovering: {message}"),
-                "wait a little; if it stays, look at its logs".to_owned(),
-            ),
-            "53300" => (
-                Kind::Full,
-                format!("{label} has no free connection: {message}"),
-                format!(
-                    "find who holds them (`db connections` as soon as one is free), restart what \
-                     leaks them; let the bot run on, so that it keeps a connection of its own, or \
-                     GRANT pg_use_reserved_connections TO {user} (PostgreSQL 16 and later)"
-                ),
-            ),
-            "42501" => (
-                Kind::Denied,
-                format!("{label}: {message}"),
-                self.grant(message),
-            ),
-            "57014" => (
-                Kind::Timeout,
-                format!("{label} took too long for this question: {message}"),
-                "it is overloaded: look at its stats".to_owned(),
-            ),
-            "55P03" => (
-                Kind::Timeout,
-                format!("{label}: this question waits for a lock: {message}"),
-                "see `db locks`".to_owned(),
-            ),
-            "08P01" if message.contains("options") => (
-                Kind::Unsupported,
-                format!("{label}: {message}"),
-                "point the URL at the server itself, not at a connection pooler".to_owned(),
-            ),
-            _ => (
-                Kind::Failed,
-                format!("{label} answered: {message} ({code})"),
-                "see its logs".to_owned(),
-            ),
-        }
-    }
-}
-
-/// The connection itself is of no use any more.
-fn is_broken(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => true,
-        // Ended by an operator, a crash or a shutdown.
-        sqlx::Error::Database(cause) => cause
-            .code()
-            .is_some_and(|code| matches!(&*code, "57P01" | "57P02" | "57P03" | "57P05" | "25P03")),
-        _ => false,
+            .map_err(|error| self.context.error(&error))
     }
 }

@@ -1,80 +1,60 @@
 //! Who blocks whom.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Row};
+use serde::Deserialize;
+use sqlx_core::error::Error;
+use sqlx_postgres::PgConnection;
 
-use super::activity::{session_columns, session_of};
-use super::{clean, count};
+use super::activity::sessions;
+use super::rows::{ms_since, rows};
 use crate::database::{Blocked, Locks, MAX_ROWS, Session};
 
 /// Sessions that wait beyond this many are counted, not followed.
 const MOST: usize = 500;
 
 /// A session that waits.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Deserialize)]
 struct Waiting {
+    pid: i32,
     /// Who holds what it wants, or stands before it in the queue.
     by: Vec<i32>,
     lock: String,
-    waits_ms: u64,
+    waits_ms: Option<u64>,
 }
 
-pub(super) async fn locks(server: &mut PgConnection) -> Result<Locks, sqlx::Error> {
+pub(super) async fn locks(server: &mut PgConnection) -> Result<Locks, Error> {
     // `waitstart` is there since version 14; through JSON it is null before.
-    let rows = sqlx::query(AssertSqlSafe(format!(
-        "SELECT l.pid, pg_blocking_pids(l.pid) AS by, l.mode, l.locktype, \
-         CASE WHEN l.database IN (0, (SELECT oid FROM pg_database \
-         WHERE datname = current_database())) THEN l.relation::regclass::text \
-         ELSE l.relation::text END AS relation, \
-         (extract(epoch FROM clock_timestamp() - coalesce( \
-         (to_jsonb(l) ->> 'waitstart')::timestamptz, a.state_change)) * 1000)::bigint AS ms \
-         FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
-         WHERE NOT l.granted LIMIT {MOST}"
-    )))
-    .fetch_all(&mut *server)
-    .await?;
-    let mut waiting = BTreeMap::new();
-    for row in &rows {
-        let by: Vec<i32> = row.try_get("by")?;
-        let mode: String = row.try_get("mode")?;
-        let what: String = row.try_get("locktype")?;
-        let relation: Option<String> = row.try_get("relation")?;
-        let lock = match relation {
-            Some(relation) if what == "relation" => format!("{mode} on {relation}"),
-            Some(relation) => format!("{mode} on a {what} of {relation}"),
-            None if what == "transactionid" => {
-                format!("{mode} on a transaction's end")
-            }
-            None => format!("{mode} on {what}"),
-        };
-        if !by.is_empty() {
-            let waits_ms = count(row.try_get("ms")?);
-            let lock = clean(&lock, 120);
-            waiting.insert(row.try_get("pid")?, Waiting { by, lock, waits_ms });
-        }
-    }
+    let query = format!(
+        "SELECT pid, pg_blocking_pids(pid) AS by, {waits_ms} AS waits_ms,
+         mode || ' on ' || CASE WHEN relation IS NULL AND locktype = 'transactionid'
+         THEN 'a transaction''s end' WHEN relation IS NULL THEN locktype
+         WHEN locktype = 'relation' THEN relation
+         ELSE 'a ' || locktype || ' of ' || relation END AS lock
+         FROM (SELECT l.pid, l.mode, l.locktype,
+         coalesce((to_jsonb(l) ->> 'waitstart')::timestamptz, a.state_change) AS since,
+         CASE WHEN l.database IN (0, (SELECT oid FROM pg_database
+         WHERE datname = current_database())) THEN l.relation::regclass::text
+         ELSE l.relation::text END AS relation
+         FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+         WHERE NOT l.granted LIMIT {MOST}) AS waiting",
+        waits_ms = ms_since("since"),
+    );
+    let waiting: Vec<Waiting> = rows(&mut *server, &query).await?;
+    let waiting: BTreeMap<i32, Waiting> = waiting
+        .into_iter()
+        .filter(|one| !one.by.is_empty())
+        .map(|one| (one.pid, one))
+        .collect();
     let known: BTreeSet<i32> = waiting
         .iter()
         .flat_map(|(pid, one)| one.by.iter().chain([pid]))
         .copied()
         .collect();
     let known: Vec<i32> = known.into_iter().collect();
-    let query = format!(
-        "SELECT {} FROM pg_stat_activity WHERE pid = ANY($1)",
-        session_columns()
-    );
-    let rows = sqlx::query(AssertSqlSafe(query))
-        .bind(&known)
-        .fetch_all(server)
-        .await?;
-    let mut sessions = BTreeMap::new();
-    for row in &rows {
-        let session = session_of(row)?;
-        sessions.insert(session.pid, session);
-    }
+    let sessions = sessions(server, &known).await?;
+    let sessions = sessions.into_iter().map(|one| (one.pid, one)).collect();
     Ok(tree(&waiting, &sessions))
 }
 
@@ -87,12 +67,12 @@ fn tree(waiting: &BTreeMap<i32, Waiting>, sessions: &BTreeMap<i32, Session>) -> 
         }
     }
     for list in below.values_mut() {
-        list.sort_by_key(|pid| (std::cmp::Reverse(waiting[pid].waits_ms), *pid));
+        list.sort_by_key(|pid| (Reverse(waiting[pid].waits_ms), *pid));
     }
     let blocks = |pid: &&i32| !waiting.contains_key(pid);
     let mut roots: Vec<i32> = below.keys().filter(blocks).copied().collect();
     // Those who hold up most come first.
-    roots.sort_by_key(|root| (std::cmp::Reverse(size(*root, &below)), *root));
+    roots.sort_by_key(|root| (Reverse(size(*root, &below)), *root));
     let mut seen = BTreeSet::new();
     let mut flat = Vec::new();
     for root in &roots {
@@ -112,7 +92,7 @@ fn tree(waiting: &BTreeMap<i32, Waiting>, sessions: &BTreeMap<i32, Session>) -> 
         Blocked {
             depth,
             blocked_by: parent,
-            waits_ms: wait.map(|one| one.waits_ms),
+            waits_ms: wait.map(|one| one.waits_ms.unwrap_or(0)),
             lock: wait.map(|one| one.lock.clone()).unwrap_or_default(),
             session: sessions.get(&pid).cloned().unwrap_or_else(|| gone(pid)),
         }
@@ -158,18 +138,8 @@ fn gone(pid: i32) -> Session {
     };
     Session {
         pid,
-        started_at: Timestamp::UNIX_EPOCH,
-        user: String::new(),
-        database: String::new(),
         application: what.to_owned(),
-        client: String::new(),
-        state: String::new(),
-        state_since: None,
-        transaction_ms: None,
-        waits_for: None,
-        query: String::new(),
-        kind: String::new(),
-        own: false,
+        ..Session::default()
     }
 }
 
@@ -180,9 +150,10 @@ mod tests {
     fn waits(pairs: &[(i32, &[i32])]) -> Locks {
         let waiting = pairs.iter().map(|(pid, by)| {
             let one = Waiting {
+                pid: *pid,
                 by: by.to_vec(),
                 lock: "ShareLock on a transaction's end".into(),
-                waits_ms: 1_000 - *pid as u64,
+                waits_ms: Some(1_000 - *pid as u64),
             };
             (*pid, one)
         });

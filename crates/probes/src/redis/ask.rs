@@ -1,122 +1,82 @@
 //! The commands that are ever sent to a cache. None of them writes data; what is not here is not
 //! sent.
 
-use ::redis::{Cmd, cmd};
-use secrecy::{ExposeSecret, SecretString};
+use std::fmt;
+
+use ::redis::{Cmd, ToRedisArgs};
 
 /// What the bot calls itself.
 pub(super) const NAME: &str = "treasury-bot";
 
-/// A command.
-#[derive(Debug, Clone)]
-pub(super) enum Ask<'a> {
-    /// Logs this connection in; servers before 6 know no user names.
-    Login {
-        user: Option<&'a str>,
-        password: &'a SecretString,
-    },
-    /// Chooses the database of this connection.
-    Select(i64),
-    Info,
-    ConfigGet(&'static str),
-    Slowlog(u32),
-    Scan {
-        cursor: u64,
-        pattern: Option<&'a [u8]>,
-        count: u32,
-    },
-    Size,
-    MemoryUsage(&'a [u8]),
-    Type(&'a [u8]),
-    ExpiresIn(&'a [u8]),
-    Clients,
-    /// Names this connection.
-    Introduce,
-    /// The number of this connection.
-    OwnId,
-    /// Closes another client's connection: the one command that does something.
-    Kill(u64),
-    ClusterInfo,
-    ClusterNodes,
-    SentinelMaster(&'a str),
-    SentinelMasters,
-    Sentinels(&'a str),
+/// A command before its arguments.
+#[derive(Clone, Copy)]
+pub(super) struct Question(&'static str);
+
+/// Logs this connection in: perhaps a user (servers before 6 know none), and a password.
+pub(super) const LOGIN: Question = Question("AUTH");
+/// Chooses the database of this connection.
+pub(super) const SELECT: Question = Question("SELECT");
+pub(super) const INFO: Question = Question("INFO");
+pub(super) const CONFIG_GET: Question = Question("CONFIG GET");
+pub(super) const SLOWLOG: Question = Question("SLOWLOG GET");
+pub(super) const SIZE: Question = Question("DBSIZE");
+pub(super) const TYPE: Question = Question("TYPE");
+pub(super) const EXPIRES_IN: Question = Question("PTTL");
+pub(super) const CLIENTS: Question = Question("CLIENT LIST");
+/// Names this connection.
+pub(super) const INTRODUCE: Question = Question("CLIENT SETNAME");
+/// The number of this connection.
+pub(super) const OWN_ID: Question = Question("CLIENT ID");
+/// Closes another client's connection: the one command that does something.
+pub(super) const KILL: Question = Question("CLIENT KILL ID");
+pub(super) const CLUSTER_INFO: Question = Question("CLUSTER INFO");
+pub(super) const CLUSTER_NODES: Question = Question("CLUSTER NODES");
+pub(super) const SENTINEL_MASTER: Question = Question("SENTINEL GET-MASTER-ADDR-BY-NAME");
+pub(super) const SENTINEL_MASTERS: Question = Question("SENTINEL MASTERS");
+pub(super) const SENTINELS: Question = Question("SENTINEL SENTINELS");
+
+/// A whole command.
+pub(super) struct Ask {
+    question: Question,
+    pub(super) command: Cmd,
 }
 
-impl Ask<'_> {
-    pub(super) fn command(&self) -> Cmd {
-        let words = |words: &[&str]| {
-            let mut command = cmd(words[0]);
-            for word in &words[1..] {
-                command.arg(*word);
-            }
-            command
-        };
-        match self {
-            Self::Login { user, password } => {
-                let mut command = cmd("AUTH");
-                if let Some(user) = user {
-                    command.arg(*user);
-                }
-                command.arg(password.expose_secret());
-                command
-            }
-            Self::Select(database) => {
-                let mut command = cmd("SELECT");
-                command.arg(*database);
-                command
-            }
-            Self::Info => words(&["INFO"]),
-            Self::ConfigGet(name) => words(&["CONFIG", "GET", name]),
-            Self::Slowlog(most) => {
-                let mut command = words(&["SLOWLOG", "GET"]);
-                command.arg(*most);
-                command
-            }
-            Self::Scan {
-                cursor,
-                pattern,
-                count,
-            } => {
-                let mut command = cmd("SCAN");
-                command.arg(*cursor);
-                if let Some(pattern) = pattern {
-                    command.arg("MATCH").arg(*pattern);
-                }
-                command.arg("COUNT").arg(*count);
-                command
-            }
-            Self::Size => words(&["DBSIZE"]),
-            Self::MemoryUsage(key) => {
-                let mut command = words(&["MEMORY", "USAGE"]);
-                command.arg(*key).arg("SAMPLES").arg(5);
-                command
-            }
-            Self::Type(key) => {
-                let mut command = cmd("TYPE");
-                command.arg(*key);
-                command
-            }
-            Self::ExpiresIn(key) => {
-                let mut command = cmd("PTTL");
-                command.arg(*key);
-                command
-            }
-            Self::Clients => words(&["CLIENT", "LIST"]),
-            Self::Introduce => words(&["CLIENT", "SETNAME", NAME]),
-            Self::OwnId => words(&["CLIENT", "ID"]),
-            Self::Kill(id) => {
-                let mut command = words(&["CLIENT", "KILL", "ID"]);
-                command.arg(*id);
-                command
-            }
-            Self::ClusterInfo => words(&["CLUSTER", "INFO"]),
-            Self::ClusterNodes => words(&["CLUSTER", "NODES"]),
-            Self::SentinelMaster(name) => words(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name]),
-            Self::SentinelMasters => words(&["SENTINEL", "MASTERS"]),
-            Self::Sentinels(name) => words(&["SENTINEL", "SENTINELS", name]),
+impl Question {
+    /// With these arguments.
+    pub(super) fn with(self, arguments: impl ToRedisArgs) -> Ask {
+        let mut command = Cmd::new();
+        for word in self.0.split(' ') {
+            command.arg(word);
+        }
+        command.arg(arguments);
+        Ask {
+            question: self,
+            command,
         }
     }
+
+    /// Without arguments.
+    pub(super) fn alone(self) -> Ask {
+        self.with(None::<&str>)
+    }
+}
+
+/// Without the arguments: one may be a password.
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.question.0)
+    }
+}
+
+/// Some of the keys, beginning at `cursor`.
+pub(super) fn scan(cursor: u64, pattern: Option<&[u8]>, count: u32) -> Ask {
+    let pattern = pattern.map(|pattern| ("MATCH", pattern));
+    Question("SCAN").with((cursor, pattern, "COUNT", count))
+}
+
+/// The memory that a key takes.
+pub(super) fn memory_usage(key: &[u8]) -> Ask {
+    Question("MEMORY USAGE").with((key, "SAMPLES", 5))
 }
 
 /// A prefix as a pattern of `MATCH`: every character stands for itself.
@@ -138,34 +98,26 @@ mod tests {
 
     #[test]
     fn only_these_commands_exist_and_none_writes_data() {
-        let password = SecretString::from("hunter2");
         let all = [
-            Ask::Login {
-                user: Some("bot"),
-                password: &password,
-            },
-            Ask::Select(1),
-            Ask::Info,
-            Ask::ConfigGet("maxmemory"),
-            Ask::Slowlog(1),
-            Ask::Scan {
-                cursor: 0,
-                pattern: None,
-                count: 1,
-            },
-            Ask::Size,
-            Ask::MemoryUsage(b"k"),
-            Ask::Type(b"k"),
-            Ask::ExpiresIn(b"k"),
-            Ask::Clients,
-            Ask::Introduce,
-            Ask::OwnId,
-            Ask::Kill(1),
-            Ask::ClusterInfo,
-            Ask::ClusterNodes,
-            Ask::SentinelMaster("m"),
-            Ask::SentinelMasters,
-            Ask::Sentinels("m"),
+            LOGIN.with((Some("bot"), "hunter2")),
+            SELECT.with(1),
+            INFO.alone(),
+            CONFIG_GET.with("maxmemory"),
+            SLOWLOG.with(1),
+            scan(0, None, 1),
+            SIZE.alone(),
+            memory_usage(b"k"),
+            TYPE.with("k"),
+            EXPIRES_IN.with("k"),
+            CLIENTS.alone(),
+            INTRODUCE.with(NAME),
+            OWN_ID.alone(),
+            KILL.with(1),
+            CLUSTER_INFO.alone(),
+            CLUSTER_NODES.alone(),
+            SENTINEL_MASTER.with("m"),
+            SENTINEL_MASTERS.alone(),
+            SENTINELS.with("m"),
         ];
         let reading = [
             "INFO", "CONFIG", "SLOWLOG", "SCAN", "DBSIZE", "MEMORY", "TYPE", "PTTL", "CLIENT",
@@ -173,7 +125,7 @@ mod tests {
         ];
         for ask in all {
             assert!(!format!("{ask:?}").contains("hunter2"));
-            let packed = ask.command().get_packed_command();
+            let packed = ask.command.get_packed_command();
             let text = String::from_utf8_lossy(&packed).to_string();
             let word = text.split("\r\n").nth(2).unwrap().to_owned();
             assert!(reading.contains(&word.as_str()), "{word}");

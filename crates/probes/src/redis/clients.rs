@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::ask::{Ask, NAME};
+use super::address::Address;
+use super::ask::{CLIENTS, KILL, NAME};
+use super::connect::Redis;
 use super::parse::{self, clean};
-use super::{Address, Redis};
 use crate::cache::{Client, ClientId, Clients};
 use crate::database::Count;
 use crate::{ProbeError, ProbeErrorKind as Kind};
@@ -13,6 +14,7 @@ use crate::{ProbeError, ProbeErrorKind as Kind};
 const SHOWN: usize = 20;
 
 /// Who is connected to one server.
+#[derive(Default)]
 struct Part {
     connected: u64,
     max: u64,
@@ -24,12 +26,10 @@ struct Part {
 async fn clients_at(redis: &Redis, at: Address) -> Result<Part, ProbeError> {
     let max = redis.setting(&at, "maxclients").await?;
     let mut part = Part {
-        connected: 0,
         max: max.and_then(|max| max.parse().ok()).unwrap_or(0),
-        by_host: BTreeMap::new(),
-        list: Vec::new(),
+        ..Part::default()
     };
-    let text: Vec<u8> = redis.ask(&at, &Ask::Clients).await?;
+    let text: Vec<u8> = redis.ask(&at, &CLIENTS.alone()).await?;
     let text = String::from_utf8_lossy(&text);
     let own = redis.own(&at).await;
     let server = at.to_string();
@@ -92,14 +92,11 @@ pub(super) async fn clients(redis: &Redis) -> Result<Clients, ProbeError> {
     let servers = redis.servers().await?;
     let round = redis.round(&servers, |at| clients_at(redis, at)).await?;
     let mut all = Clients {
-        connected: 0,
-        max: 0,
-        by_host: Vec::new(),
-        list: Vec::new(),
         missing: round.missing,
+        ..Clients::default()
     };
     let mut by_host: BTreeMap<String, u64> = BTreeMap::new();
-    for part in round.told {
+    for part in round.answers {
         all.connected += part.connected;
         all.max += part.max;
         all.list.extend(part.list);
@@ -138,7 +135,7 @@ pub(super) async fn kill(redis: &Redis, wanted: &ClientId) -> Result<bool, Probe
             format!("the servers are {}", known.join(", ")),
         ));
     };
-    let text: Vec<u8> = redis.ask(at, &Ask::Clients).await?;
+    let text: Vec<u8> = redis.ask(at, &CLIENTS.alone()).await?;
     let text = String::from_utf8_lossy(&text);
     let own = redis.own(at).await;
     let found = parse::clients(&text)
@@ -159,7 +156,7 @@ pub(super) async fn kill(redis: &Redis, wanted: &ClientId) -> Result<bool, Probe
             "only ordinary clients are closed",
         ));
     }
-    let closed: u64 = redis.ask(at, &Ask::Kill(wanted.id)).await?;
+    let closed: u64 = redis.ask(at, &KILL.with(wanted.id)).await?;
     Ok(closed > 0)
 }
 

@@ -1,23 +1,61 @@
 //! Connections, one a server, and the questions that go over them.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, FromRedisValue, Pipeline, RedisConnectionInfo,
-    RedisError, RedisResult,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, FromRedisValue,
+    IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError, RedisResult,
 };
+use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 
-use super::ask::Ask;
-use super::fault::{no_tls, words};
+use super::address::Address;
+use super::ask::{Ask, INTRODUCE, LOGIN, NAME, OWN_ID, SELECT};
+use super::fault::{ErrorContext, is_cut, is_refused, no_tls, words};
 use super::parse::clean;
-use super::{Address, Redis};
 use crate::{ProbeError, ProbeErrorKind as Kind};
 
+/// Most servers of a cluster that are asked, and most that are kept in mind.
+pub(super) const SERVERS: usize = 32;
+
+/// Where and how a cache is asked.
+#[derive(Debug)]
+pub struct Config {
+    /// The cache's name in the configuration.
+    pub name: String,
+    /// `redis://` or `rediss://[user@]host:port/database`, without a password.
+    pub url: String,
+    /// The password.
+    pub password: Option<SecretString>,
+    /// Then `url` is a Sentinel's, and this the name of the master.
+    pub sentinel_master: Option<String>,
+    /// The longest that any question may take.
+    pub timeout: Duration,
+}
+
+/// A Redis.
+pub struct Redis {
+    /// Where and whether with TLS; who logs in is below.
+    info: ConnectionInfo,
+    pub(super) context: ErrorContext,
+    password: Option<SecretString>,
+    database: i64,
+    /// The server, or the Sentinel, of the URL.
+    pub(super) main: Address,
+    pub(super) sentinel: Option<String>,
+    pub(super) timeout: Duration,
+    kept: Mutex<HashMap<Address, Kept>>,
+    /// Other servers of the cluster, or other Sentinels, as last told.
+    pub(super) seeds: Mutex<Vec<Address>>,
+}
+
 /// A connection that is used again.
-pub(super) struct Kept {
+struct Kept {
     server: MultiplexedConnection,
     /// Its number at the server, where that tells it.
     id: Option<u64>,
@@ -31,24 +69,113 @@ pub(super) struct Answers<T> {
     pub(super) gap: Option<ProbeError>,
 }
 
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redis at {}", self.main)
+    }
+}
+
 impl Redis {
+    /// Checks the configuration. Nothing is connected yet.
+    pub fn new(config: Config) -> Result<Self, ProbeError> {
+        let bad = || {
+            // The library's own words may repeat the URL.
+            ProbeError::new(
+                Kind::Unsupported,
+                format!("the URL of the cache `{}` is not understood", config.name),
+                "write redis://host:port/0, or rediss:// with TLS",
+            )
+        };
+        let info = config
+            .url
+            .as_str()
+            .into_connection_info()
+            .map_err(|_| bad())?;
+        let settings = info.redis_settings();
+        let user = settings.username().map(str::to_owned);
+        let in_url = settings.password().map(SecretString::from);
+        let database = settings.db();
+        let main = match info.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                Address {
+                    host: host.clone(),
+                    port: *port,
+                }
+            }
+            _ => return Err(bad()),
+        };
+        Ok(Self {
+            context: ErrorContext {
+                user,
+                tls: matches!(info.addr(), ConnectionAddr::TcpTls { .. }),
+            },
+            info,
+            password: config.password.or(in_url),
+            database,
+            main,
+            sentinel: config.sentinel_master,
+            timeout: config.timeout,
+            kept: Mutex::new(HashMap::new()),
+            seeds: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Ends a question when its time is over.
+    pub(super) async fn within<T>(
+        &self,
+        question: impl Future<Output = Result<T, ProbeError>>,
+    ) -> Result<T, ProbeError> {
+        match tokio::time::timeout(self.timeout, question).await {
+            Ok(Err(error)) => {
+                if error.kind == Kind::Timeout {
+                    self.forget_all().await;
+                }
+                Err(error)
+            }
+            Ok(answer) => answer,
+            Err(_) => {
+                self.forget_all().await;
+                Err(ProbeError::new(
+                    Kind::Timeout,
+                    format!(
+                        "Redis at {} did not answer within {} s",
+                        self.main,
+                        self.timeout.as_secs_f32()
+                    ),
+                    "it hangs, is busy with a slow command, or a firewall swallows the packets",
+                ))
+            }
+        }
+    }
+
+    /// This is a Sentinel's address.
+    pub(super) async fn is_sentinel(&self, at: &Address) -> bool {
+        self.sentinel.is_some() && (*at == self.main || self.seeds.lock().await.contains(at))
+    }
+
+    /// Keeps in mind whom to ask when the server of the URL is gone.
+    pub(super) async fn remember(&self, others: impl Iterator<Item = Address>) {
+        let others = others.filter(|at| *at != self.main).take(SERVERS).collect();
+        *self.seeds.lock().await = others;
+    }
+
     /// Asks a server one thing. A connection that turns out to be cut is made anew once.
     pub(super) async fn ask<T: FromRedisValue>(
         &self,
         at: &Address,
-        ask: &Ask<'_>,
+        ask: &Ask,
     ) -> Result<T, ProbeError> {
         let (mut server, kept) = self.connection(at).await?;
-        match ask.command().query_async(&mut server).await {
+        match ask.command.query_async(&mut server).await {
             Err(error) if kept && is_cut(&error) => {
                 self.forget(at).await;
                 let (mut server, _) = self.connection(at).await?;
-                ask.command()
+                ask.command
                     .query_async(&mut server)
                     .await
-                    .map_err(|error| self.error(at, &error))
+                    .map_err(|error| self.context.error(at, &error))
             }
-            result => result.map_err(|error| self.error(at, &error)),
+            result => result.map_err(|error| self.context.error(at, &error)),
         }
     }
 
@@ -57,18 +184,18 @@ impl Redis {
     pub(super) async fn ask_all<T: FromRedisValue>(
         &self,
         at: &Address,
-        asks: impl Iterator<Item = Ask<'_>>,
+        asks: impl Iterator<Item = Ask>,
     ) -> Result<Answers<T>, ProbeError> {
         let mut pipeline = Pipeline::new();
         pipeline.ignore_errors();
         for ask in asks {
-            pipeline.add_command(ask.command());
+            pipeline.add_command(ask.command);
         }
         let (mut server, _) = self.connection(at).await?;
         let results: Vec<RedisResult<T>> = pipeline
             .query_async(&mut server)
             .await
-            .map_err(|error| self.error(at, &error))?;
+            .map_err(|error| self.context.error(at, &error))?;
         let mut answers = Answers {
             each: Vec::with_capacity(results.len()),
             gap: None,
@@ -77,7 +204,9 @@ impl Redis {
             answers.each.push(match result {
                 Ok(answer) => Some(answer),
                 Err(error) => {
-                    answers.gap.get_or_insert_with(|| self.error(at, &error));
+                    answers
+                        .gap
+                        .get_or_insert_with(|| self.context.error(at, &error));
                     None
                 }
             });
@@ -148,17 +277,17 @@ impl Redis {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(patience))
             .set_response_timeout(Some(patience));
-        let client = Client::open(info).map_err(|error| self.error(at, &error))?;
+        let client = Client::open(info).map_err(|error| self.context.error(at, &error))?;
         match client
             .get_multiplexed_async_connection_with_config(&config)
             .await
         {
             Ok(server) => Ok(server),
             // A plain server waits for the end of the line that it takes the handshake for.
-            Err(error) if error.is_timeout() && self.tls() && self.is_plain(at).await => {
+            Err(error) if error.is_timeout() && self.context.tls && self.is_plain(at).await => {
                 Err(no_tls(at).because(error))
             }
-            Err(error) => Err(self.error(at, &error)),
+            Err(error) => Err(self.context.error(at, &error)),
         }
     }
 
@@ -177,10 +306,8 @@ impl Redis {
         } else {
             self.login(at, server, false).await?;
             if self.database != 0 {
-                let chosen: RedisResult<()> = Ask::Select(self.database)
-                    .command()
-                    .query_async(server)
-                    .await;
+                let select = SELECT.with(self.database).command;
+                let chosen: RedisResult<()> = select.query_async(server).await;
                 if let Err(error) = chosen {
                     return Err(self.hung_up(at, &error).await);
                 }
@@ -189,10 +316,10 @@ impl Redis {
                 tracing::debug!(server = %at, refused, "no name for the connection");
             }
         }
-        match Ask::OwnId.command().query_async(server).await {
+        match OWN_ID.alone().command.query_async(server).await {
             Ok(id) => Ok(Some(id)),
             Err(error) if is_refused(&error) => Ok(None),
-            Err(error) => Err(self.error(at, &error)),
+            Err(error) => Err(self.context.error(at, &error)),
         }
     }
 
@@ -202,7 +329,7 @@ impl Redis {
         at: &Address,
         server: &mut MultiplexedConnection,
     ) -> Result<Result<(), String>, ProbeError> {
-        match Ask::Introduce.command().query_async(server).await {
+        match INTRODUCE.with(NAME).command.query_async(server).await {
             Ok(()) => Ok(Ok(())),
             Err(error) if is_refused(&error) => Ok(Err(words(&error))),
             Err(error) => Err(self.hung_up(at, &error).await),
@@ -218,13 +345,10 @@ impl Redis {
         let Some(password) = &self.password else {
             return Ok(());
         };
-        let users = [self.user.as_deref(), None];
-        for user in &users[usize::from(self.user.is_none())..] {
-            let ask = Ask::Login {
-                user: *user,
-                password,
-            };
-            let entered: RedisResult<()> = ask.command().query_async(server).await;
+        let users = [self.context.user.as_deref(), None];
+        for user in &users[usize::from(users[0].is_none())..] {
+            let login = LOGIN.with((*user, password.expose_secret())).command;
+            let entered: RedisResult<()> = login.query_async(server).await;
             let Err(error) = entered else {
                 return Ok(());
             };
@@ -245,13 +369,13 @@ impl Redis {
     /// before it is asked anything; the library may have lost that.
     async fn hung_up(&self, at: &Address, error: &RedisError) -> ProbeError {
         if is_cut(error)
-            && !self.tls()
+            && !self.context.tls
             && let Some(told) = self.talk(at, b"").await
             && let Some(told) = told.strip_prefix('-')
         {
-            return self.answered(at, told.trim_end());
+            return self.context.answered(at, told.trim_end());
         }
-        self.error(at, error)
+        self.context.error(at, error)
     }
 
     /// It answers unencrypted.
@@ -275,16 +399,4 @@ impl Redis {
             .inspect_err(|error| tracing::debug!(server = %at, %error, "no word"))
             .ok()
     }
-}
-
-/// The server does not let this connection do that, which is no reason to give up.
-fn is_refused(error: &RedisError) -> bool {
-    let told = words(error);
-    ["NOPERM", "NOAUTH", "unknown command", "nknown subcommand"]
-        .iter()
-        .any(|word| told.contains(word))
-}
-
-fn is_cut(error: &RedisError) -> bool {
-    error.is_connection_dropped() || (error.is_io_error() && !error.is_timeout())
 }

@@ -1,9 +1,9 @@
 //! What an error of a server means, and what to do about it.
 
-use ::redis::{ConnectionAddr, RedisError};
+use ::redis::RedisError;
 
+use super::address::Address;
 use super::parse::clean;
-use super::{Address, Redis};
 use crate::{ProbeError, ProbeErrorKind as Kind};
 
 /// What the bot's user may do, so that every question is answered.
@@ -19,6 +19,19 @@ pub(super) fn words(error: &RedisError) -> String {
         (_, None) => error.to_string(),
     };
     clean(text.as_bytes(), 300)
+}
+
+/// The server does not let this connection do that, which is no reason to give up.
+pub(super) fn is_refused(error: &RedisError) -> bool {
+    let said = words(error);
+    ["NOPERM", "NOAUTH", "unknown command", "nknown subcommand"]
+        .iter()
+        .any(|word| said.contains(word))
+}
+
+/// The connection is gone.
+pub(super) fn is_cut(error: &RedisError) -> bool {
+    error.is_connection_dropped() || (error.is_io_error() && !error.is_timeout())
 }
 
 /// It does not answer in time.
@@ -40,32 +53,38 @@ pub(super) fn no_tls(at: &Address) -> ProbeError {
     )
 }
 
-impl Redis {
+/// How the bot comes to its servers, as far as errors name it.
+pub(super) struct ErrorContext {
+    pub(super) user: Option<String>,
+    /// The URL asks for encryption.
+    pub(super) tls: bool,
+}
+
+impl ErrorContext {
     /// What an error means, and what to do about it.
     pub(super) fn error(&self, at: &Address, error: &RedisError) -> ProbeError {
-        let told = words(error);
+        let said = words(error);
         if error.is_timeout() {
             return late(at);
         }
         if error.is_io_error() {
-            return self.cut(at, &told);
+            return self.cut(at, &said);
         }
-        self.answered(at, &told)
+        self.answered(at, &said)
     }
 
     /// No connection, or one that broke.
-    fn cut(&self, at: &Address, told: &str) -> ProbeError {
-        let label = format!("Redis at {at}");
-        let certificate = told.contains("certificate") || told.contains("tls");
-        if self.tls() && (certificate || told.contains("InvalidContentType")) {
+    fn cut(&self, at: &Address, said: &str) -> ProbeError {
+        let has = |word: &str| said.contains(word);
+        if self.tls && (has("certificate") || has("tls") || has("InvalidContentType")) {
             return ProbeError::new(
                 Kind::Tls,
-                format!("{label}: no encrypted connection ({told})"),
+                format!("Redis at {at}: no encrypted connection ({said})"),
                 "mend its certificate, write redis:// if it speaks no TLS, or raise maxclients if \
                  it is full (a full server hangs up before TLS)",
             );
         }
-        let hint = if self.tls() {
+        let hint = if self.tls {
             "is it running, and is this the right host and port? Look at its status and logs"
         } else {
             "is it running, and is this the right host and port? Look at its status and logs; \
@@ -73,86 +92,68 @@ impl Redis {
         };
         ProbeError::new(
             Kind::Connect,
-            format!("{label} refuses the connection ({told})"),
+            format!("Redis at {at} refuses the connection ({said})"),
             hint,
         )
     }
 
     /// It answered with an error: its words, with the code in front.
-    pub(super) fn answered(&self, at: &Address, told: &str) -> ProbeError {
-        let label = format!("Redis at {at}");
-        let has = |word: &str| told.contains(word);
+    pub(super) fn answered(&self, at: &Address, said: &str) -> ProbeError {
+        let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
         let user = self.user.as_deref().unwrap_or("default");
-        if has("max number of clients") {
-            return ProbeError::new(
+        let (kind, what, hint) = if has(&["max number of clients"]) {
+            (
                 Kind::Full,
-                format!("{label} has no free connection: {told}"),
+                format!("has no free connection: {said}"),
                 "find who holds them (`cache clients` as soon as one is free), restart what leaks \
                  them, or raise maxclients",
-            );
-        }
-        if has("without any password configured") || has("no password is set") {
-            return ProbeError::new(
+            )
+        } else if has(&["without any password configured", "no password is set"]) {
+            (
                 Kind::Authenticate,
-                format!("{label} has no password, but one was sent: {told}"),
+                format!("has no password, but one was sent: {said}"),
                 "take the password out of this cache's configuration, or set one at the server",
-            );
-        }
-        if told.starts_with("DENIED") {
-            return ProbeError::new(
+            )
+        } else if said.starts_with("DENIED") {
+            (
                 Kind::Authenticate,
-                format!("{label} is in protected mode: it lets only its own host in"),
+                "is in protected mode: it lets only its own host in".to_owned(),
                 "set a password at the server, or bind it to an inner address and switch \
                  protected-mode off",
-            );
-        }
-        if has("WRONGPASS") || has("NOAUTH") || has("invalid password") {
-            return ProbeError::new(
+            )
+        } else if has(&["WRONGPASS", "NOAUTH", "invalid password"]) {
+            (
                 Kind::Authenticate,
-                format!("{label} does not let the user \"{user}\" in: {told}"),
+                format!("does not let the user \"{user}\" in: {said}"),
                 "check the password in the bot's environment or password_file",
-            );
-        }
-        if has("NOPERM") {
-            return ProbeError::new(
-                Kind::Denied,
-                format!("{label}: {told}"),
-                format!("ACL SETUSER {user} {RIGHTS}"),
-            );
-        }
-        if has("LOADING") || has("MASTERDOWN") {
-            return ProbeError::new(
+            )
+        } else if has(&["NOPERM"]) {
+            let what = format!("Redis at {at}: {said}");
+            return ProbeError::new(Kind::Denied, what, format!("ACL SETUSER {user} {RIGHTS}"));
+        } else if has(&["LOADING", "MASTERDOWN"]) {
+            (
                 Kind::Starting,
-                format!("{label} is loading its data or waits for its master: {told}"),
+                format!("is loading its data or waits for its master: {said}"),
                 "wait a little; if it stays, look at its logs",
-            );
-        }
-        if has("CLUSTERDOWN") {
-            return ProbeError::new(
+            )
+        } else if has(&["CLUSTERDOWN"]) {
+            (
                 Kind::Failed,
-                format!("{label} tells no more than names of keys: its cluster is down"),
+                "tells no more than names of keys: its cluster is down".to_owned(),
                 "bring back the server that is down; `cache` shows which",
-            );
-        }
-        if ["MOVED", "ASK", "TRYAGAIN"]
+            )
+        } else if ["MOVED", "ASK", "TRYAGAIN"]
             .iter()
-            .any(|word| told.starts_with(word))
+            .any(|word| said.starts_with(word))
         {
-            return ProbeError::new(
+            (
                 Kind::Failed,
-                format!("{label} does not describe keys that are moving between servers"),
+                "does not describe keys that are moving between servers".to_owned(),
                 "ask again when the slots have moved",
-            );
-        }
-        ProbeError::new(
-            Kind::Failed,
-            format!("{label} answered: {told}"),
-            "see its logs",
-        )
-    }
-
-    /// The URL asks for encryption.
-    pub(super) fn tls(&self) -> bool {
-        matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
+            )
+        } else {
+            (Kind::Failed, format!("answered: {said}"), "see its logs")
+        };
+        ProbeError::new(kind, format!("Redis at {at} {what}"), hint)
     }
 }

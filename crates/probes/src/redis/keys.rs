@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
-use super::ask::{Ask, pattern};
+use super::address::Address;
+use super::ask::{EXPIRES_IN, SIZE, TYPE, memory_usage, pattern, scan as scan_from};
+use super::connect::Redis;
 use super::parse::clean;
-use super::{Address, Redis};
 use crate::cache::{BigKey, BigKeys, Keys, PrefixUse};
 use crate::{ProbeError, ProbeErrorKind as Kind};
 
@@ -52,11 +53,7 @@ async fn scan(
     };
     let mut cursor = 0;
     loop {
-        let ask = Ask::Scan {
-            cursor,
-            pattern,
-            count,
-        };
+        let ask = scan_from(cursor, pattern, count);
         let (next, keys): (u64, Vec<Vec<u8>>) = redis.ask(&part.at, &ask).await?;
         // With a pattern the server does not say how many it looked at; COUNT is about that.
         part.looked += if pattern.is_some() {
@@ -79,6 +76,7 @@ async fn scan(
 }
 
 /// The sizes of a server's keys.
+#[derive(Default)]
 struct Sizes {
     /// Without those that are gone meanwhile, or refused.
     known: Vec<(Vec<u8>, u64)>,
@@ -90,14 +88,10 @@ struct Sizes {
 
 /// The memory of each key. Fails when the bot may not look at any.
 async fn sizes(redis: &Redis, at: &Address, keys: Vec<Vec<u8>>) -> Result<Sizes, ProbeError> {
-    let mut sizes = Sizes {
-        known: Vec::with_capacity(keys.len()),
-        refused: Vec::new(),
-        gap: None,
-    };
+    let mut sizes = Sizes::default();
     for chunk in keys.chunks(PIPELINE) {
         let answers = redis
-            .ask_all::<Option<u64>>(at, chunk.iter().map(|key| Ask::MemoryUsage(key)))
+            .ask_all::<Option<u64>>(at, chunk.iter().map(|key| memory_usage(key)))
             .await?;
         sizes.gap = sizes.gap.or(answers.gap);
         for (key, size) in chunk.iter().zip(answers.each) {
@@ -124,10 +118,10 @@ async fn describe(
     let mut refused = None;
     for chunk in keys.chunks(PIPELINE) {
         let kinds = redis
-            .ask_all::<String>(at, chunk.iter().map(|(key, _)| Ask::Type(key)))
+            .ask_all::<String>(at, chunk.iter().map(|(key, _)| TYPE.with(key)))
             .await?;
         let expires = redis
-            .ask_all::<i64>(at, chunk.iter().map(|(key, _)| Ask::ExpiresIn(key)))
+            .ask_all::<i64>(at, chunk.iter().map(|(key, _)| EXPIRES_IN.with(key)))
             .await?;
         match kinds.gap.or(expires.gap) {
             Some(gap) if gap.kind == Kind::Denied => return Err(gap),
@@ -167,24 +161,20 @@ fn name_only(key: &[u8]) -> BigKey {
     }
 }
 
-/// A server's sample.
-struct Sample {
-    keys: u64,
-    sampled: u64,
-    complete: bool,
-    biggest: Vec<BigKey>,
-    groups: Groups,
-    /// Why sizes are missing.
-    gap: Option<String>,
+/// Adds what the keys that begin alike take.
+fn add(groups: &mut Groups, prefix: String, keys: u64, bytes: u64) {
+    let group = groups.entry(prefix).or_default();
+    *group = (group.0 + keys, group.1 + bytes);
 }
 
+/// A server's sample.
 async fn sample(
     redis: &Redis,
     at: Address,
     each: usize,
     until: Instant,
-) -> Result<Sample, ProbeError> {
-    let keys: u64 = redis.ask(&at, &Ask::Size).await?;
+) -> Result<(BigKeys, Groups), ProbeError> {
+    let keys: u64 = redis.ask(&at, &SIZE.alone()).await?;
     let mut part = scan(redis, at, None, 500, |_, found| found >= each, until).await?;
     if part.keys.len() > each {
         part.keys.truncate(each);
@@ -195,21 +185,21 @@ async fn sample(
     let mut known = sizes.known;
     let mut groups = Groups::new();
     for (key, bytes) in &known {
-        let group = groups.entry(prefix(key)).or_default();
-        *group = (group.0 + 1, group.1 + bytes);
+        add(&mut groups, prefix(key), 1, *bytes);
     }
     known.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     known.truncate(SHOWN);
     let (biggest, gap) = describe(redis, &part.at, &known).await?;
     let gap = sizes.gap.or(gap);
-    Ok(Sample {
+    let sample = BigKeys {
         keys,
         sampled: (looked - sizes.refused.len()) as u64,
         complete: part.complete && gap.is_none(),
         biggest,
-        groups,
-        gap: gap.map(|gap| gap.what),
-    })
+        missing: gap.into_iter().map(|gap| gap.what).collect(),
+        ..BigKeys::default()
+    };
+    Ok((sample, groups))
 }
 
 pub(super) async fn memory(redis: &Redis) -> Result<BigKeys, ProbeError> {
@@ -220,36 +210,31 @@ pub(super) async fn memory(redis: &Redis) -> Result<BigKeys, ProbeError> {
         .round(&servers, |at| sample(redis, at, each, until))
         .await?;
     let mut all = BigKeys {
-        keys: 0,
-        sampled: 0,
         complete: round.missing.is_empty(),
-        biggest: Vec::new(),
-        by_prefix: Vec::new(),
         missing: round.missing,
+        ..BigKeys::default()
     };
     let mut groups = Groups::new();
-    for part in round.told {
+    for (part, part_groups) in round.answers {
         all.keys += part.keys;
         all.sampled += part.sampled;
         all.complete &= part.complete;
         all.biggest.extend(part.biggest);
-        all.missing.extend(part.gap);
-        for (prefix, (keys, bytes)) in part.groups {
-            let group = groups.entry(prefix).or_default();
-            *group = (group.0 + keys, group.1 + bytes);
+        all.missing.extend(part.missing);
+        for (prefix, (keys, bytes)) in part_groups {
+            add(&mut groups, prefix, keys, bytes);
         }
     }
     all.biggest
         .sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.key.cmp(&b.key)));
     all.biggest.truncate(SHOWN);
-    all.by_prefix = groups
-        .into_iter()
-        .map(|(prefix, (keys, bytes))| PrefixUse {
-            prefix,
-            keys,
-            bytes,
-        })
-        .collect();
+    let groups = groups.into_iter();
+    let used = groups.map(|(prefix, (keys, bytes))| PrefixUse {
+        prefix,
+        keys,
+        bytes,
+    });
+    all.by_prefix = used.collect();
     all.by_prefix
         .sort_by_key(|group| std::cmp::Reverse(group.bytes));
     all.by_prefix.truncate(SHOWN);
@@ -265,23 +250,14 @@ fn prefix(key: &[u8]) -> String {
 }
 
 /// What a search found on a server.
-struct Found {
-    looked: u64,
-    complete: bool,
-    matched: u64,
-    keys: Vec<BigKey>,
-    /// Why kinds and sizes are missing.
-    gap: Option<String>,
-}
-
 async fn find(
     redis: &Redis,
     at: Address,
     pattern: &[u8],
     each: u64,
     until: Instant,
-) -> Result<Found, ProbeError> {
-    let size: u64 = redis.ask(&at, &Ask::Size).await?;
+) -> Result<Keys, ProbeError> {
+    let size: u64 = redis.ask(&at, &SIZE.alone()).await?;
     let enough = |looked, _| looked >= each;
     let mut part = scan(redis, at, Some(pattern), 1_000, enough, until).await?;
     let matched = part.keys.len() as u64;
@@ -291,12 +267,13 @@ async fn find(
     let (mut keys, gap) = describe(redis, &part.at, &sizes.known).await?;
     keys.extend(sizes.refused.iter().map(|key| name_only(key)));
     let gap = sizes.gap.or(gap);
-    Ok(Found {
-        looked: part.looked.min(size),
+    Ok(Keys {
+        prefix: String::new(),
+        scanned: part.looked.min(size),
         complete: part.complete && gap.is_none(),
         matched,
         keys,
-        gap: gap.map(|gap| gap.what),
+        missing: gap.into_iter().map(|gap| gap.what).collect(),
     })
 }
 
@@ -311,18 +288,16 @@ pub(super) async fn keys(redis: &Redis, wanted: &str) -> Result<Keys, ProbeError
         .await?;
     let mut all = Keys {
         prefix: clean(wanted.as_bytes(), LONGEST),
-        scanned: 0,
         complete: round.missing.is_empty(),
-        matched: 0,
-        keys: Vec::new(),
         missing: round.missing,
+        ..Keys::default()
     };
-    for part in round.told {
-        all.scanned += part.looked;
+    for part in round.answers {
+        all.scanned += part.scanned;
         all.complete &= part.complete;
         all.matched += part.matched;
         all.keys.extend(part.keys);
-        all.missing.extend(part.gap);
+        all.missing.extend(part.missing);
     }
     all.keys.sort_by(|a, b| a.key.cmp(&b.key));
     all.keys.truncate(FOUND);

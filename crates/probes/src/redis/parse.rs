@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Address;
+use super::address::Address;
 
 /// `name:value` lines.
 #[derive(Debug, Clone, Default)]

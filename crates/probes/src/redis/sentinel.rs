@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::ask::Ask;
+use super::address::Address;
+use super::ask::{SENTINEL_MASTERS, SENTINELS};
+use super::connect::Redis;
 use super::parse::clean;
-use super::{Address, Redis};
 use crate::cache::{CacheSummary, Node};
 use crate::{ProbeError, ProbeErrorKind as Kind};
 
@@ -17,7 +18,7 @@ const SHOWN: usize = 16;
 /// Adds the Sentinels, and a warning when too few of them are there for a failover. `asked` is the
 /// one that answered; that it stops answering now is worth a warning, no more.
 pub(super) async fn look(redis: &Redis, asked: &Address, name: &str, summary: &mut CacheSummary) {
-    match told(redis, asked, name).await {
+    match ask_about(redis, asked, name).await {
         Ok((master, others)) => {
             let known = others.iter().filter_map(address);
             redis.remember(known.chain([asked.clone()])).await;
@@ -43,12 +44,12 @@ pub(super) async fn look(redis: &Redis, asked: &Address, name: &str, summary: &m
 }
 
 /// The master, and the other Sentinels that watch it.
-async fn told(
+async fn ask_about(
     redis: &Redis,
     asked: &Address,
     name: &str,
 ) -> Result<(Fields, Vec<Fields>), ProbeError> {
-    let masters: Vec<Fields> = redis.ask(asked, &Ask::SentinelMasters).await?;
+    let masters: Vec<Fields> = redis.ask(asked, &SENTINEL_MASTERS.alone()).await?;
     let master = masters
         .into_iter()
         .find(|master| master.get("name").is_some_and(|one| one == name))
@@ -59,7 +60,7 @@ async fn told(
                 "ask again",
             )
         })?;
-    Ok((master, redis.ask(asked, &Ask::Sentinels(name)).await?))
+    Ok((master, redis.ask(asked, &SENTINELS.with(name)).await?))
 }
 
 /// A failover needs the quorum to agree that the master is down, and most Sentinels to elect the

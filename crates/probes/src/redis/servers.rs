@@ -5,14 +5,12 @@ use std::time::Instant;
 
 use futures_util::future::{join_all, select_ok};
 
-use super::ask::Ask;
+use super::address::Address;
+use super::ask::{CLUSTER_NODES, CONFIG_GET, INFO, SENTINEL_MASTER, SENTINEL_MASTERS};
+use super::connect::{Redis, SERVERS};
 use super::fault::late;
 use super::parse::{ClusterNode, Info, clean, cluster_nodes};
-use super::{Address, Redis};
 use crate::{ProbeError, ProbeErrorKind as Kind};
-
-/// Most servers of a cluster that are asked, and most that are kept in mind.
-const SERVERS: usize = 32;
 
 /// The servers that hold data.
 pub(super) struct Servers {
@@ -57,25 +55,14 @@ impl ClusterNode {
 /// What the servers answered.
 pub(super) struct Round<T> {
     /// At least one.
-    pub(super) told: Vec<T>,
+    pub(super) answers: Vec<T>,
     /// Those that did not, each with why.
     pub(super) missing: Vec<String>,
 }
 
 impl Redis {
-    /// This is a Sentinel's address.
-    pub(super) async fn is_sentinel(&self, at: &Address) -> bool {
-        self.sentinel.is_some() && (*at == self.main || self.seeds.lock().await.contains(at))
-    }
-
-    /// Keeps in mind whom to ask when the server of the URL is gone.
-    pub(super) async fn remember(&self, others: impl Iterator<Item = Address>) {
-        let others = others.filter(|at| *at != self.main).take(SERVERS).collect();
-        *self.seeds.lock().await = others;
-    }
-
     pub(super) async fn info(&self, at: &Address) -> Result<Info, ProbeError> {
-        Ok(Info::parse(&self.ask::<String>(at, &Ask::Info).await?))
+        Ok(Info::parse(&self.ask::<String>(at, &INFO.alone()).await?))
     }
 
     /// A setting; `None` where the server does not tell it, as managed ones do not.
@@ -84,7 +71,7 @@ impl Redis {
         at: &Address,
         name: &'static str,
     ) -> Result<Option<String>, ProbeError> {
-        let told: Result<Vec<(String, String)>, _> = self.ask(at, &Ask::ConfigGet(name)).await;
+        let told: Result<Vec<(String, String)>, _> = self.ask(at, &CONFIG_GET.with(name)).await;
         match told {
             Ok(pairs) => Ok(pairs.into_iter().next().map(|(_, value)| value)),
             Err(error) if matches!(error.kind, Kind::Denied | Kind::Failed) => Ok(None),
@@ -115,7 +102,7 @@ impl Redis {
         if servers.info.text("cluster_enabled") != "1" {
             return Ok(servers);
         }
-        let text: String = self.ask(&servers.first, &Ask::ClusterNodes).await?;
+        let text: String = self.ask(&servers.first, &CLUSTER_NODES.alone()).await?;
         let mut nodes = cluster_nodes(&text, &servers.first);
         let alive = nodes.iter().filter(|node| !node.failed);
         self.remember(alive.map(|node| node.address.clone())).await;
@@ -162,11 +149,11 @@ impl Redis {
         let Some(name) = &self.sentinel else {
             return Ok(Lead::Server(self.info(at).await?));
         };
-        let found: Option<(String, u16)> = self.ask(at, &Ask::SentinelMaster(name)).await?;
+        let found: Option<(String, u16)> = self.ask(at, &SENTINEL_MASTER.with(name)).await?;
         if let Some((host, port)) = found {
             return Ok(Lead::Master(Address { host, port }));
         }
-        let masters: Vec<HashMap<String, String>> = self.ask(at, &Ask::SentinelMasters).await?;
+        let masters: Vec<HashMap<String, String>> = self.ask(at, &SENTINEL_MASTERS.alone()).await?;
         let known: Vec<String> = masters
             .iter()
             .filter_map(|master| master.get("name"))
@@ -214,12 +201,12 @@ impl Redis {
     ) -> Result<Round<T>, ProbeError> {
         let Some(nodes) = &servers.cluster else {
             return Ok(Round {
-                told: vec![ask(servers.first.clone()).await?],
+                answers: vec![ask(servers.first.clone()).await?],
                 missing: Vec::new(),
             });
         };
         let mut round = Round {
-            told: Vec::new(),
+            answers: Vec::new(),
             missing: Vec::new(),
         };
         let failed = nodes.iter().filter(|n| n.failed && !n.is_replaced());
@@ -230,7 +217,7 @@ impl Redis {
         let alive = nodes.iter().filter(|node| !node.failed);
         for (_, told) in self.every(alive, servers, ask).await {
             match told {
-                Ok(told) => round.told.push(told),
+                Ok(told) => round.answers.push(told),
                 Err(error) => {
                     round.missing.push(error.what.clone());
                     why.get_or_insert(error);
@@ -243,7 +230,7 @@ impl Redis {
                 servers.beyond
             ));
         }
-        if round.told.is_empty() {
+        if round.answers.is_empty() {
             return Err(why.unwrap_or_else(|| {
                 ProbeError::new(
                     Kind::Connect,

@@ -3,9 +3,10 @@
 use ::redis::Value;
 use jiff::Timestamp;
 
-use super::ask::Ask;
+use super::address::Address;
+use super::ask::SLOWLOG;
+use super::connect::Redis;
 use super::parse::clean;
-use super::{Address, Redis};
 use crate::ProbeError;
 use crate::cache::{SlowCommand, SlowLog};
 
@@ -15,50 +16,18 @@ const ASKED: u32 = 128;
 const SHOWN: usize = 20;
 
 /// Commands whose first argument is no key: nothing of them is told but their name.
-const NO_KEY: [&str; 31] = [
-    "ACL",
-    "AUTH",
-    "CLIENT",
-    "CONFIG",
-    "DEBUG",
-    "ECHO",
-    "EVAL",
-    "EVALSHA",
-    "EVALSHA_RO",
-    "EVAL_RO",
-    "FCALL",
-    "FCALL_RO",
-    "FUNCTION",
-    "HELLO",
-    "MIGRATE",
-    "MODULE",
-    "PING",
-    "PSUBSCRIBE",
-    "PSYNC",
-    "PUBLISH",
-    "PUNSUBSCRIBE",
-    "REPLCONF",
-    "REPLICAOF",
-    "SCRIPT",
-    "SENTINEL",
-    "SLAVEOF",
-    "SPUBLISH",
-    "SSUBSCRIBE",
-    "SUBSCRIBE",
-    "SUNSUBSCRIBE",
-    "UNSUBSCRIBE",
-];
+const NO_KEY: &str = "ACL AUTH CLIENT CONFIG DEBUG ECHO EVAL EVALSHA EVALSHA_RO EVAL_RO FCALL FCALL_RO \
+                      FUNCTION HELLO MIGRATE MODULE PING PSUBSCRIBE PSYNC PUBLISH PUNSUBSCRIBE REPLCONF \
+                      REPLICAOF SCRIPT SENTINEL SLAVEOF SPUBLISH SSUBSCRIBE SUBSCRIBE SUNSUBSCRIBE UNSUBSCRIBE";
 
 pub(super) async fn slowlog(redis: &Redis) -> Result<SlowLog, ProbeError> {
     let servers = redis.servers().await?;
     let round = redis.round(&servers, |at| slowlog_at(redis, at)).await?;
     let mut log = SlowLog {
-        threshold_us: None,
-        threshold_known: false,
-        entries: Vec::new(),
         missing: round.missing,
+        ..SlowLog::default()
     };
-    for (threshold, entries) in round.told {
+    for (threshold, entries) in round.answers {
         if let Some(us) = threshold {
             log.threshold_known = true;
             // -1 switches it off.
@@ -78,7 +47,7 @@ async fn slowlog_at(
     at: Address,
 ) -> Result<(Option<i64>, Vec<SlowCommand>), ProbeError> {
     let threshold = redis.setting(&at, "slowlog-log-slower-than").await?;
-    let rows: Vec<Value> = redis.ask(&at, &Ask::Slowlog(ASKED)).await?;
+    let rows: Vec<Value> = redis.ask(&at, &SLOWLOG.with(ASKED)).await?;
     let entries = rows.iter().filter_map(slow_command).collect();
     Ok((threshold.and_then(|us| us.parse().ok()), entries))
 }
@@ -99,7 +68,7 @@ fn slow_command(row: &Value) -> Option<SlowCommand> {
     Some(SlowCommand {
         at: Timestamp::from_second(number(1)?).ok()?,
         took_us: u64::try_from(number(2)?).ok()?,
-        command: told(&words),
+        command: shown(&words),
         client: fields
             .get(4)
             .map_or(String::new(), |value| clean(bytes(value), 64)),
@@ -115,12 +84,12 @@ fn bytes(value: &Value) -> &[u8] {
 }
 
 /// The command and its first key; other arguments may be secrets.
-fn told(words: &[&[u8]]) -> String {
+fn shown(words: &[&[u8]]) -> String {
     let name = clean(words.first().unwrap_or(&&b""[..]), 30).to_uppercase();
     let rest = words.len().saturating_sub(2);
     match words.get(1) {
         None => name,
-        Some(_) if NO_KEY.contains(&name.as_str()) => format!("{name} +{}", rest + 1),
+        Some(_) if NO_KEY.split(' ').any(|one| one == name) => format!("{name} +{}", rest + 1),
         Some(key) if rest == 0 => format!("{name} {}", clean(key, 80)),
         Some(key) => format!("{name} {} +{rest}", clean(key, 80)),
     }
@@ -133,13 +102,13 @@ mod tests {
     #[test]
     fn arguments_are_left_out_but_for_the_key() {
         assert_eq!(
-            told(&[b"ZRANGE", b"queue:pay", b"0", b"-1"]),
+            shown(&[b"ZRANGE", b"queue:pay", b"0", b"-1"]),
             "ZRANGE queue:pay +2"
         );
-        assert_eq!(told(&[b"get", b"a\xff"]), "GET a\\xff");
-        assert_eq!(told(&[b"AUTH", b"hunter2"]), "AUTH +1");
+        assert_eq!(shown(&[b"get", b"a\xff"]), "GET a\\xff");
+        assert_eq!(shown(&[b"AUTH", b"hunter2"]), "AUTH +1");
         assert_eq!(
-            told(&[b"config", b"set", b"requirepass", b"x"]),
+            shown(&[b"config", b"set", b"requirepass", b"x"]),
             "CONFIG +3"
         );
         for name in [
@@ -149,10 +118,10 @@ mod tests {
             "psubscribe",
             "SUNSUBSCRIBE",
         ] {
-            let shown = told(&[name.as_bytes(), b"hunter2", b"0"]);
+            let shown = shown(&[name.as_bytes(), b"hunter2", b"0"]);
             assert_eq!(shown, format!("{} +2", name.to_uppercase()));
         }
-        assert_eq!(told(&[b"PING"]), "PING");
-        assert_eq!(told(&[]), "");
+        assert_eq!(shown(&[b"PING"]), "PING");
+        assert_eq!(shown(&[]), "");
     }
 }

@@ -2,9 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::ask::Ask;
+use super::address::Address;
+use super::ask::CLUSTER_INFO;
+use super::connect::Redis;
 use super::parse::{ClusterNode, Info, clean};
-use super::{Address, Redis, sentinel};
+use super::sentinel;
 use crate::cache::{CacheSummary, Node, Topology};
 use crate::{ProbeError, ProbeErrorKind as Kind};
 
@@ -19,8 +21,8 @@ const FRAGMENTED: f64 = 1.5;
 /// … when this much is in use: small servers always look fragmented. Bytes.
 const ENOUGH: u64 = 64 << 20;
 
-/// What one server tells.
-struct Told {
+/// What one server tells of itself.
+struct ServerState {
     address: Address,
     info: Info,
     maxmemory: Option<u64>,
@@ -29,7 +31,7 @@ struct Told {
     snapshots: Option<bool>,
 }
 
-impl Told {
+impl ServerState {
     /// When it made its newest snapshot since its start, in Unix seconds. Until then
     /// `rdb_last_save_time` is the time of the start.
     fn saved(&self) -> Option<u64> {
@@ -53,9 +55,9 @@ impl Told {
 pub(super) async fn summary(redis: &Redis) -> Result<CacheSummary, ProbeError> {
     let servers = redis.servers().await?;
     let Some(nodes) = &servers.cluster else {
-        let told = tell(redis, servers.first.clone(), servers.info).await?;
-        let mut summary = of(&[&told]);
-        summary.nodes.push(node(&told));
+        let state = state_of(redis, servers.first.clone(), servers.info).await?;
+        let mut summary = of(&[&state]);
+        summary.nodes.push(node(&state));
         if let Some(name) = &redis.sentinel {
             summary.topology = Topology::Sentinel;
             sentinel::look(redis, &servers.guide, name, &mut summary).await;
@@ -65,24 +67,24 @@ pub(super) async fn summary(redis: &Redis) -> Result<CacheSummary, ProbeError> {
     let asked = redis
         .every(nodes.iter(), &servers, |at| async move {
             let info = redis.info(&at).await?;
-            tell(redis, at, info).await
+            state_of(redis, at, info).await
         })
         .await;
-    let up: Vec<&Told> = asked.iter().filter_map(|(_, t)| t.as_ref().ok()).collect();
+    let up: Vec<&ServerState> = asked.iter().filter_map(|(_, t)| t.as_ref().ok()).collect();
     let mut summary = of(&up);
     summary.topology = Topology::Cluster;
     "cluster".clone_into(&mut summary.role);
-    let state: Result<String, _> = redis.ask(&servers.first, &Ask::ClusterInfo).await;
-    let state = Info::parse(&state.unwrap_or_default());
+    let cluster: Result<String, _> = redis.ask(&servers.first, &CLUSTER_INFO.alone()).await;
+    let cluster = Info::parse(&cluster.unwrap_or_default());
     let mut worst = Vec::new();
-    if !matches!(state.text("cluster_state"), "ok" | "") {
+    if !matches!(cluster.text("cluster_state"), "ok" | "") {
         worst.push(format!(
             "The cluster is down: {} of 16384 slots are served",
-            state.count("cluster_slots_ok")
+            cluster.count("cluster_slots_ok")
         ));
     }
-    for (known, told) in &asked {
-        match told {
+    for (known, state) in &asked {
+        match state {
             Err(error) => worst.push(format!("{} does not answer: {}", known.address, error.what)),
             Ok(_) if known.failed => worst.push(format!(
                 "{} answers, but the others say it has failed",
@@ -95,7 +97,7 @@ pub(super) async fn summary(redis: &Redis) -> Result<CacheSummary, ProbeError> {
     summary.warnings = worst;
     summary.nodes = asked
         .into_iter()
-        .map(|(known, told)| cluster_node(known, told))
+        .map(|(known, state)| cluster_node(known, state))
         .collect();
     if summary.nodes.iter().any(|node| node.up) {
         return Ok(summary);
@@ -111,14 +113,14 @@ pub(super) async fn summary(redis: &Redis) -> Result<CacheSummary, ProbeError> {
     ))
 }
 
-fn cluster_node(known: &ClusterNode, told: Result<Told, ProbeError>) -> Node {
+fn cluster_node(known: &ClusterNode, state: Result<ServerState, ProbeError>) -> Node {
     Node {
         address: known.address.to_string(),
         role: "master".to_owned(),
-        up: told.is_ok(),
-        memory_bytes: told.as_ref().ok().map(|t| t.info.count("used_memory")),
+        up: state.is_ok(),
+        memory_bytes: state.as_ref().ok().map(|t| t.info.count("used_memory")),
         slots: known.slots.clone(),
-        problem: match told {
+        problem: match state {
             Err(error) => Some(error.what),
             Ok(_) if known.failed => Some("the others say it has failed".to_owned()),
             Ok(_) => None,
@@ -127,18 +129,18 @@ fn cluster_node(known: &ClusterNode, told: Result<Told, ProbeError>) -> Node {
 }
 
 /// With the settings that are not in INFO; a managed Redis refuses to tell them.
-async fn tell(redis: &Redis, address: Address, info: Info) -> Result<Told, ProbeError> {
+async fn state_of(redis: &Redis, address: Address, info: Info) -> Result<ServerState, ProbeError> {
     let setting = async |name| match info.number(name) {
         Some(number) => Ok(Some(number)),
         None => {
-            let told = redis.setting(&address, name).await?;
-            Ok::<_, ProbeError>(told.and_then(|told| told.parse().ok()))
+            let value = redis.setting(&address, name).await?;
+            Ok::<_, ProbeError>(value.and_then(|value| value.parse().ok()))
         }
     };
     let maxmemory = setting("maxmemory").await?.filter(|bytes| *bytes > 0);
     let maxclients = setting("maxclients").await?.unwrap_or(0);
     let snapshots = redis.setting(&address, "save").await?;
-    Ok(Told {
+    Ok(ServerState {
         snapshots: snapshots.map(|when| !when.trim().is_empty()),
         maxmemory,
         maxclients,
@@ -147,12 +149,12 @@ async fn tell(redis: &Redis, address: Address, info: Info) -> Result<Told, Probe
     })
 }
 
-fn node(told: &Told) -> Node {
+fn node(state: &ServerState) -> Node {
     Node {
-        address: told.address.to_string(),
-        role: role(&told.info),
+        address: state.address.to_string(),
+        role: role(&state.info),
         up: true,
-        memory_bytes: Some(told.info.count("used_memory")),
+        memory_bytes: Some(state.info.count("used_memory")),
         slots: String::new(),
         problem: None,
     }
@@ -166,10 +168,10 @@ fn role(info: &Info) -> String {
 }
 
 /// Sums and worst values.
-fn of(all: &[&Told]) -> CacheSummary {
-    let sum = |name: &str| all.iter().map(|told| told.info.count(name)).sum::<u64>();
-    let any = |name: &str, value: &str| all.iter().any(|told| told.info.text(name) == value);
-    let first = all.first().map(|told| &told.info);
+fn of(all: &[&ServerState]) -> CacheSummary {
+    let sum = |name: &str| all.iter().map(|state| state.info.count(name)).sum::<u64>();
+    let any = |name: &str, value: &str| all.iter().any(|state| state.info.text(name) == value);
+    let first = all.first().map(|state| &state.info);
     let text = |name| clean(first.map_or("", |info| info.text(name)).as_bytes(), 60);
     let now = Timestamp::now();
     let uptime = all
@@ -180,21 +182,21 @@ fn of(all: &[&Told]) -> CacheSummary {
     let hit_percent = (hits + misses > 0).then(|| hits as f64 * 100.0 / (hits + misses) as f64);
     let memory_percent = all
         .iter()
-        .filter_map(|told| {
-            let max = told.maxmemory?;
-            Some(told.info.count("used_memory") as f64 * 100.0 / max as f64)
+        .filter_map(|state| {
+            let max = state.maxmemory?;
+            Some(state.info.count("used_memory") as f64 * 100.0 / max as f64)
         })
         .max_by(f64::total_cmp);
-    let maxima: Vec<u64> = all.iter().filter_map(|told| told.maxmemory).collect();
+    let maxima: Vec<u64> = all.iter().filter_map(|state| state.maxmemory).collect();
     let aof = any("aof_enabled", "1");
-    let snapshots = all.iter().any(|told| told.makes_snapshots());
-    let saved = all.iter().filter_map(|told| told.saved()).min();
-    let replicas: Vec<_> = all.iter().flat_map(|told| told.info.replicas()).collect();
+    let snapshots = all.iter().any(|state| state.makes_snapshots());
+    let saved = all.iter().filter_map(|state| state.saved()).min();
+    let replicas: Vec<_> = all.iter().flat_map(|state| state.info.replicas()).collect();
     let lag =
         all.iter()
-            .flat_map(|told| {
-                let offset = told.info.count("master_repl_offset");
-                told.info.replicas().into_iter().filter_map(move |r| {
+            .flat_map(|state| {
+                let offset = state.info.count("master_repl_offset");
+                state.info.replicas().into_iter().filter_map(move |r| {
                     Some(offset.saturating_sub(r.get("offset")?.parse().ok()?))
                 })
             })
@@ -215,16 +217,16 @@ fn of(all: &[&Told]) -> CacheSummary {
         eviction_policy: text("maxmemory_policy"),
         fragmentation: all
             .iter()
-            .filter_map(|told| told.info.float("mem_fragmentation_ratio"))
+            .filter_map(|state| state.info.float("mem_fragmentation_ratio"))
             .fold(0.0, f64::max),
         evicted: sum("evicted_keys"),
         hit_percent,
         commands_per_second: sum("instantaneous_ops_per_sec") as f64,
         clients: sum("connected_clients"),
-        clients_max: all.iter().map(|told| told.maxclients).sum(),
+        clients_max: all.iter().map(|state| state.maxclients).sum(),
         clients_blocked: sum("blocked_clients"),
         rejected: sum("rejected_connections"),
-        keys: all.iter().map(|told| told.info.keys()).sum(),
+        keys: all.iter().map(|state| state.info.keys()).sum(),
         persistence: match (aof, snapshots) {
             (true, true) => "append-only file, snapshots",
             (true, false) => "append-only file",
@@ -246,54 +248,39 @@ fn of(all: &[&Told]) -> CacheSummary {
 
 /// What is worth a look, worst first.
 fn warnings(s: &CacheSummary, reads: u64, link_down: bool) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if link_down {
-        warnings.push("This replica has lost its master".to_owned());
-    } else if !s.replication_ok {
-        warnings.push("A replica is not online".to_owned());
-    }
-    if s.save_failed {
-        warnings.push("The last save to the disk failed: writes may be refused".to_owned());
-    }
-    if let Some(percent) = s.memory_percent
-        && percent >= FULL
-    {
-        let then = if s.eviction_policy == "noeviction" {
-            "writes are refused at 100 %"
-        } else {
-            "keys are thrown out at 100 %"
-        };
-        warnings.push(format!("{percent:.0} % of maxmemory are in use: {then}"));
-    }
-    if s.clients_max > 0 && s.clients * 10 >= s.clients_max * 9 {
-        warnings.push(format!(
-            "{} of {} client connections are in use",
-            s.clients, s.clients_max
-        ));
-    }
-    if s.rejected > 0 {
-        warnings.push(format!(
-            "{} connections were refused for maxclients since the start",
-            s.rejected
-        ));
-    }
-    if s.evicted > 0 {
-        warnings.push(format!(
-            "{} keys were thrown out for lack of memory since the start",
-            s.evicted
-        ));
-    }
-    if let Some(percent) = s.hit_percent
-        && percent < HITS
-        && reads >= READS
-    {
-        warnings.push(format!("Only {percent:.0} % of the reads find their key"));
-    }
-    if s.fragmentation > FRAGMENTED && s.memory_bytes > ENOUGH {
-        warnings.push(format!(
-            "Memory is fragmented: {:.1} times what is in use is resident",
-            s.fragmentation
-        ));
-    }
-    warnings
+    let then = if s.eviction_policy == "noeviction" {
+        "writes are refused at 100 %"
+    } else {
+        "keys are thrown out at 100 %"
+    };
+    let full = s.memory_percent.filter(|percent| *percent >= FULL);
+    let hits = s.hit_percent.filter(|percent| *percent < HITS);
+    [
+        link_down.then(|| "This replica has lost its master".to_owned()),
+        (!link_down && !s.replication_ok).then(|| "A replica is not online".to_owned()),
+        s.save_failed
+            .then(|| "The last save to the disk failed: writes may be refused".to_owned()),
+        full.map(|percent| format!("{percent:.0} % of maxmemory are in use: {then}")),
+        (s.clients_max > 0 && s.clients * 10 >= s.clients_max * 9).then(|| {
+            let (used, max) = (s.clients, s.clients_max);
+            format!("{used} of {max} client connections are in use")
+        }),
+        (s.rejected > 0).then(|| {
+            let count = s.rejected;
+            format!("{count} connections were refused for maxclients since the start")
+        }),
+        (s.evicted > 0).then(|| {
+            let count = s.evicted;
+            format!("{count} keys were thrown out for lack of memory since the start")
+        }),
+        hits.filter(|_| reads >= READS)
+            .map(|percent| format!("Only {percent:.0} % of the reads find their key")),
+        (s.fragmentation > FRAGMENTED && s.memory_bytes > ENOUGH).then(|| {
+            let times = s.fragmentation;
+            format!("Memory is fragmented: {times:.1} times what is in use is resident")
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ProbeErrorKind;
 
 /// One web address as a visitor meets it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WebCheck {
     /// The address asked for, in its normal form and without fragment.
     pub url: String,
@@ -119,7 +119,7 @@ pub struct HeaderCheck {
 }
 
 /// Did a cache answer?
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheVerdict {
     /// A cache answered from what it holds.
@@ -129,11 +129,12 @@ pub enum CacheVerdict {
     /// The answer is not to be cached.
     Bypass,
     /// Nothing tells.
+    #[default]
     Unknown,
 }
 
 /// What the headers tell of a cache.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CacheInfo {
     /// Did a cache answer?
     pub verdict: CacheVerdict,
@@ -147,20 +148,6 @@ pub struct CacheInfo {
     pub etag: bool,
     /// Headers about caches as they came (name, value).
     pub headers: Vec<(String, String)>,
-}
-
-impl CacheInfo {
-    /// Of an answer that did not come.
-    pub(super) fn unknown() -> Self {
-        Self {
-            verdict: CacheVerdict::Unknown,
-            by: String::new(),
-            age_s: None,
-            cache_control: None,
-            etag: false,
-            headers: Vec::new(),
-        }
-    }
 }
 
 /// Several addresses checked.

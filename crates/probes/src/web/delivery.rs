@@ -3,7 +3,7 @@
 use hyper::HeaderMap;
 
 use super::answer::{CacheInfo, CacheVerdict};
-use super::headers::{VALUE_CHARS, told, value};
+use super::headers::{VALUE_CHARS, printable, value};
 
 /// A body below this is not worth compressing, bytes.
 const COMPRESS_BYTES: u64 = 1_024;
@@ -23,7 +23,7 @@ const CACHE_HEADERS: [&str; 8] = [
 /// What the headers tell of a cache on the way.
 pub(super) fn cache(headers: &HeaderMap) -> CacheInfo {
     let age_s = value(headers, "age").and_then(|age| age.trim().parse().ok());
-    let cache_control = value(headers, "cache-control").map(|value| told(&value, VALUE_CHARS));
+    let cache_control = value(headers, "cache-control").map(|value| printable(&value, VALUE_CHARS));
     let by_word = [
         "CF-Cache-Status",
         "Cache-Status",
@@ -66,7 +66,8 @@ pub(super) fn cache(headers: &HeaderMap) -> CacheInfo {
         headers: CACHE_HEADERS
             .iter()
             .filter_map(|name| {
-                value(headers, name).map(|value| ((*name).to_owned(), told(&value, VALUE_CHARS)))
+                value(headers, name)
+                    .map(|value| ((*name).to_owned(), printable(&value, VALUE_CHARS)))
             })
             .collect(),
     }
@@ -110,7 +111,7 @@ fn cache_status(value: &str) -> Option<CacheVerdict> {
 /// The compression of the body; `None` for none.
 pub(super) fn compression(headers: &HeaderMap) -> Option<String> {
     value(headers, "content-encoding")
-        .map(|value| told(&value.to_ascii_lowercase(), 40))
+        .map(|value| printable(&value.to_ascii_lowercase(), 40))
         .filter(|value| !value.is_empty() && value != "identity")
 }
 

@@ -4,6 +4,7 @@
 
 mod address;
 mod answer;
+mod attempt;
 mod delivery;
 mod exchange;
 mod guard;
@@ -11,6 +12,7 @@ mod headers;
 mod hop;
 mod judge;
 mod tls;
+mod visit;
 
 use std::time::Duration;
 
@@ -23,16 +25,12 @@ pub use answer::{
     CacheInfo, CacheVerdict, Certificate, HeaderCheck, Hop, WebCheck, WebResult, WebSet,
 };
 
-use super::{ProbeError, ProbeErrorKind};
+use super::ProbeError;
+use attempt::Bounds;
 use guard::Guard;
-use headers::told;
-use hop::{Asked, Problem, Way};
 use tls::Roots;
+use visit::{leads_to_https, shown, visit};
 
-/// Redirects that are followed.
-const MAX_REDIRECTS: usize = 5;
-/// Redirects that are followed to see whether `http://` leads to `https://`.
-const MAX_PLAIN: usize = 3;
 /// Addresses that are asked at the same time.
 const AT_ONCE: usize = 20;
 /// Addresses of one set.
@@ -42,8 +40,6 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 /// Whether `http://` leads to `https://` is found out within this: a firewall may drop it silently,
 /// and the answer should not wait for that.
 const PLAIN_TIMEOUT: Duration = Duration::from_secs(3);
-/// URLs are told up to this many characters.
-const URL_CHARS: usize = 300;
 
 /// How addresses are asked.
 #[derive(Debug, Clone)]
@@ -76,16 +72,6 @@ pub struct Web {
     roots: Roots,
 }
 
-/// A chain of redirects to its end.
-struct Walk {
-    /// The final address.
-    url: Url,
-    asked: Asked,
-    redirects: Vec<Hop>,
-    problem: Option<Problem>,
-    warnings: judge::Warnings,
-}
-
 impl Web {
     /// Reads the certificate authorities (the system's, and `extra_roots_pem`) and the hosts. A
     /// system without authorities is no error: then no certificate is valid.
@@ -101,14 +87,28 @@ impl Web {
     /// is an answer with `up: false`.
     pub async fn check(&self, url: &str) -> Result<WebCheck, ProbeError> {
         let url = self.guard.url(url)?;
-        let way = Way {
+        let bounds = self.bounds(self.timeout);
+        let (visit, enforced) = tokio::join!(visit(url.clone(), bounds), self.https_enforced(&url));
+        Ok(judge::judge(&url, visit?, enforced))
+    }
+
+    /// Does `http://` of the same host lead to https? `None` where it can't be told.
+    async fn https_enforced(&self, url: &Url) -> Option<bool> {
+        if url.scheme() != "https" || url.port().is_some() {
+            return None;
+        }
+        let mut plain = url.clone();
+        plain.set_scheme("http").ok()?;
+        leads_to_https(plain, self.bounds(self.timeout.min(PLAIN_TIMEOUT))).await
+    }
+
+    fn bounds(&self, timeout: Duration) -> Bounds<'_> {
+        Bounds {
             guard: &self.guard,
             roots: &self.roots,
-            deadline: Instant::now() + self.timeout,
-            timeout: self.timeout,
-        };
-        let (walk, enforced) = tokio::join!(walk(url.clone(), way), https_enforced(&url, way));
-        Ok(judge::judge(&url, walk?, enforced))
+            deadline: Instant::now() + timeout,
+            timeout,
+        }
     }
 
     /// Checks several addresses, at most 20 at the same time, at most 100 in all.
@@ -124,7 +124,7 @@ impl Web {
         let checks = || results.iter().filter_map(|result| result.check.as_ref());
         let verdicts = |verdict| checks().filter(|c| c.cache.verdict == verdict).count();
         let hits = verdicts(CacheVerdict::Hit);
-        let told = hits + verdicts(CacheVerdict::Miss);
+        let judged = hits + verdicts(CacheVerdict::Miss);
         let up = checks().filter(|check| check.up).count();
         let down = checks().count() - up;
         let refused = results.len() - up - down;
@@ -133,7 +133,7 @@ impl Web {
             up: up as u64,
             down: down as u64,
             refused: refused as u64,
-            hit_percent: (told > 0).then(|| hits as f64 * 100.0 / told as f64),
+            hit_percent: (judged > 0).then(|| hits as f64 * 100.0 / judged as f64),
             results,
         }
     }
@@ -141,153 +141,19 @@ impl Web {
     async fn one(&self, url: &str) -> WebResult {
         match self.check(url).await {
             Ok(check) => WebResult {
-                url: told(&check.url, URL_CHARS),
+                url: shown(&check.url),
                 check: Some(check),
                 refused: None,
                 refused_kind: None,
             },
             Err(error) => WebResult {
-                url: without_credentials(url),
+                url: shown(url),
                 check: None,
                 refused: Some(error.to_string()),
                 refused_kind: Some(error.kind),
             },
         }
     }
-}
-
-/// A refused URL as it may be repeated.
-fn without_credentials(text: &str) -> String {
-    let clean = Url::parse(text.trim())
-        .is_ok_and(|url| url.has_host() && url.username().is_empty() && url.password().is_none());
-    if clean || !text.contains('@') {
-        told(text, URL_CHARS)
-    } else {
-        "(a URL with credentials)".to_owned()
-    }
-}
-
-/// Follows redirects. `Err`: already the first address may not be asked.
-async fn walk(mut url: Url, way: Way<'_>) -> Result<Walk, ProbeError> {
-    let mut seen = vec![url.clone()];
-    let mut redirects = Vec::new();
-    let mut problem: Option<Problem> = None;
-    let mut warnings = judge::Warnings::default();
-    loop {
-        let mut asked = hop::ask(&url, way).await;
-        if let Some(refused) = asked.refused.take() {
-            if redirects.is_empty() {
-                return Err(refused);
-            }
-            let why = format!("a redirect leads to what must not be asked: {refused}");
-            problem.get_or_insert(Problem::new(ProbeErrorKind::Denied, why));
-        }
-        // A visitor's browser stops at the first bad certificate; the first problem counts.
-        if let Some(text) = judge::certificate_problem(&url, asked.certificate.as_ref()) {
-            problem.get_or_insert(Problem::new(ProbeErrorKind::Tls, text));
-        }
-        let location = asked.location();
-        if let Some(own) = asked.problem.take() {
-            problem.get_or_insert(own);
-        }
-        let next = match location {
-            None => None,
-            Some(location) => match follow(&url, &location, &seen, redirects.len(), way) {
-                Ok(next) => Some((next, location)),
-                Err(own) => {
-                    problem.get_or_insert(own);
-                    None
-                }
-            },
-        };
-        let (Some((next, location)), Some(head)) = (next, &asked.head) else {
-            return Ok(Walk {
-                url,
-                asked,
-                redirects,
-                problem,
-                warnings,
-            });
-        };
-        redirects.push(Hop {
-            url: told(url.as_str(), URL_CHARS),
-            status: head.status.as_u16(),
-            location: told(&location, URL_CHARS),
-            total_ms: judge::ms(asked.total),
-        });
-        if url.scheme() == "https" && next.scheme() == "http" {
-            warnings.downgrade(&url);
-        }
-        seen.push(next.clone());
-        url = next;
-    }
-}
-
-/// The next address of a redirect, if it may be followed.
-fn follow(
-    from: &Url,
-    location: &str,
-    seen: &[Url],
-    followed: usize,
-    way: Way<'_>,
-) -> Result<Url, Problem> {
-    let failed = |text: String| Problem::new(ProbeErrorKind::Failed, text);
-    let next = from.join(location).map_err(|error| {
-        failed(format!(
-            "a redirect leads nowhere: `{}` is no address ({error})",
-            without_credentials(location)
-        ))
-    })?;
-    let next = way.guard.url(next.as_str()).map_err(|error| {
-        Problem::new(
-            error.kind,
-            format!("a redirect leads to what must not be asked: {error}"),
-        )
-    })?;
-    if seen.contains(&next) {
-        return Err(failed(format!(
-            "redirects run in a circle, back to {}",
-            told(next.as_str(), URL_CHARS)
-        )));
-    }
-    if followed >= MAX_REDIRECTS {
-        return Err(failed(format!("more than {MAX_REDIRECTS} redirects")));
-    }
-    Ok(next)
-}
-
-/// Does `http://` of the same host lead to https? `None` where it can't be told.
-async fn https_enforced(url: &Url, way: Way<'_>) -> Option<bool> {
-    if url.scheme() != "https" || url.port().is_some() {
-        return None;
-    }
-    let mut plain = url.clone();
-    plain.set_scheme("http").ok()?;
-    let deadline = way.deadline.min(Instant::now() + PLAIN_TIMEOUT);
-    leads_to_https(plain, Way { deadline, ..way }).await
-}
-
-async fn leads_to_https(mut url: Url, way: Way<'_>) -> Option<bool> {
-    for hop in 0..MAX_PLAIN {
-        let asked = hop::ask(&url, way).await;
-        if asked.refused.is_some() {
-            return None;
-        }
-        let Some(location) = asked.location() else {
-            return match asked.problem {
-                // Where nobody listens, nothing can be had unencrypted.
-                Some(problem) if hop == 0 && problem.kind == ProbeErrorKind::Connect => Some(true),
-                Some(_) if asked.head.is_none() => None,
-                _ => Some(false),
-            };
-        };
-        let next = url.join(&location).ok()?;
-        if next.scheme() == "https" {
-            return Some(true);
-        }
-        url = way.guard.url(next.as_str()).ok()?;
-    }
-    Some(false)
 }
 
 #[cfg(test)]
@@ -316,14 +182,12 @@ mod tests {
             ..Config::default()
         })
         .unwrap();
-        let way = Way {
-            guard: &web.guard,
-            roots: &web.roots,
-            deadline: Instant::now() + Duration::from_secs(5),
-            timeout: Duration::from_secs(5),
-        };
         let url = format!("http://127.0.0.1:{port}/");
-        leads_to_https(Url::parse(&url).unwrap(), way).await
+        leads_to_https(
+            Url::parse(&url).unwrap(),
+            web.bounds(Duration::from_secs(5)),
+        )
+        .await
     }
 
     #[tokio::test]
@@ -364,7 +228,7 @@ mod tests {
             ("http://ana:geheim@x/", "(a URL with credentials)"),
             ("ana:geheim@x", "(a URL with credentials)"),
         ] {
-            assert_eq!(without_credentials(text), repeated);
+            assert_eq!(shown(text), repeated);
         }
     }
 }

@@ -18,7 +18,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use super::answer::Certificate;
-use super::headers::{VALUE_CHARS, told};
+use super::headers::{VALUE_CHARS, printable};
 use crate::{ProbeError, ProbeErrorKind};
 
 /// Names of a certificate that are told.
@@ -143,7 +143,7 @@ impl Roots {
         let verdict = webpki.verify_server_cert(leaf, chain, name, &[], at);
         let Err(Error::InvalidCertificate(error)) = verdict else {
             if let Err(error) = verdict {
-                faults.push(told(&error.to_string(), VALUE_CHARS));
+                faults.push(printable(&error.to_string(), VALUE_CHARS));
             }
             return faults;
         };
@@ -166,7 +166,7 @@ impl Roots {
             E::UnknownIssuer => {
                 let by = parsed
                     .as_ref()
-                    .map(|x509| told(&x509.issuer().to_string(), 80));
+                    .map(|x509| printable(&x509.issuer().to_string(), 80));
                 faults.push(match by {
                     Some(by) => format!("is signed by an unknown authority ({by})"),
                     None => "is signed by an unknown authority".to_owned(),
@@ -178,7 +178,7 @@ impl Roots {
             E::InvalidPurpose | E::InvalidPurposeContext { .. } => {
                 faults.push("is not meant for a server".to_owned());
             }
-            other => faults.push(told(&other.to_string(), VALUE_CHARS)),
+            other => faults.push(printable(&other.to_string(), VALUE_CHARS)),
         }
         faults
     }
@@ -209,8 +209,8 @@ impl Recorder {
         let mut names = names(&leaf);
         names.truncate(MAX_NAMES);
         Some(Certificate {
-            subject: told(&leaf.subject().to_string(), VALUE_CHARS),
-            issuer: told(&leaf.issuer().to_string(), VALUE_CHARS),
+            subject: printable(&leaf.subject().to_string(), VALUE_CHARS),
+            issuer: printable(&leaf.issuer().to_string(), VALUE_CHARS),
             names,
             not_before: timestamp(from),
             not_after: timestamp(until),
@@ -222,7 +222,7 @@ impl Recorder {
                 .iter()
                 .take(MAX_CHAIN)
                 .map(|der| match X509Certificate::from_der(der) {
-                    Ok((_, x509)) => told(&x509.subject().to_string(), VALUE_CHARS),
+                    Ok((_, x509)) => printable(&x509.subject().to_string(), VALUE_CHARS),
                     Err(_) => "(unreadable)".to_owned(),
                 })
                 .collect(),
@@ -317,7 +317,7 @@ fn names(x509: &X509Certificate<'_>) -> Vec<String> {
         .general_names
         .iter()
         .filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(told(name, VALUE_CHARS)),
+            GeneralName::DNSName(name) => Some(printable(name, VALUE_CHARS)),
             GeneralName::IPAddress(bytes) => {
                 let ip = if let Ok(v4) = <[u8; 4]>::try_from(*bytes) {
                     IpAddr::from(v4)

@@ -360,6 +360,13 @@ pub enum Announcement {
 }
 
 impl Announcement {
+    /// Path of the step that it is about.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Step { path } | Self::Note { path, .. } | Self::Notify { path, .. } => path,
+        }
+    }
+
     pub(super) fn step(path: &str) -> Self {
         Self::Step {
             path: path.to_owned(),

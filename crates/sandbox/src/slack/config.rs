@@ -41,7 +41,7 @@ pub struct ChannelSeed {
     pub bot_is_member: bool,
 }
 
-/// A user group, as `usergroups.list` tells of it.
+/// A user group, as `usergroups.users.list` tells of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UserGroup {
     pub id: String,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::human::CannotAct;
+use super::cannot_act::CannotAct;
 use super::workspace::{Message, Workspace};
 
 /// An interactive element and where it stands.

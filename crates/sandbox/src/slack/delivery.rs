@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::config::Delivery;
 use super::post;
 use super::sandbox::Sandbox;
+use super::workspace::uuid;
 
 /// Pauses before the retries of an event. Slack's are: almost at once, 1 minute, 5 minutes.
 const RETRY_AFTER: [Duration; 3] = [
@@ -282,17 +283,4 @@ fn form_of(payload: &Value) -> String {
         form.append_pair(key, value.as_str().unwrap_or_default());
     }
     form.finish()
-}
-
-/// A version 4 UUID, the shape of Slack's envelope ids.
-pub(super) fn uuid() -> String {
-    let hex = format!("{:032x}", rand::random::<u128>());
-    format!(
-        "{}-{}-4{}-a{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[13..16],
-        &hex[17..20],
-        &hex[20..]
-    )
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::api::respond;
+use super::cannot_act::CannotAct;
 use super::config::Person;
 use super::controls::{self, Control};
 use super::delivery::{Kind, Receipt, deliver};
@@ -14,40 +15,29 @@ use super::payload;
 use super::sandbox::Sandbox;
 use super::workspace::{Channel, Message, View, Workspace};
 
-/// Why the Slack client would not let a person do this.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CannotAct {
-    #[error("nobody here is called {0}")]
-    Stranger(String),
-    #[error("there is no channel {0} that this person is in")]
-    NoChannel(String),
-    #[error("#{0} is archived")]
-    Archived(String),
-    #[error("this person sees no message {0}")]
-    NoMessage(String),
-    #[error("there is no view {0} open")]
-    NoView(String),
-    #[error("there is no control “{wanted}”, but {have:?}")]
-    NoControl { wanted: String, have: Vec<String> },
-    #[error("“{wanted}” fits several of {have:?}; name one by its value")]
-    Ambiguous { wanted: String, have: Vec<String> },
-    #[error("a {0} is not chosen from")]
-    NothingToChoose(String),
-    #[error("there is no option “{wanted}”, but {have:?}")]
-    NoOption { wanted: String, have: Vec<String> },
-    #[error("the field “{0}” must be filled in")]
-    Incomplete(String),
-    #[error("the text in “{0}” is too short or too long")]
-    Length(String),
-    #[error("the modal has no submit button")]
-    NoSubmit,
-}
-
 /// Something said, and how the events about it were delivered.
 #[derive(Debug, Clone, Serialize)]
 pub struct Said {
     pub ts: String,
     pub receipts: Vec<Receipt>,
+}
+
+impl Sandbox {
+    /// Someone to act as, by name or id; `None` for a stranger.
+    pub fn find_person(&self, name: &str) -> Option<Human> {
+        let person = self.look(|world| world.person(name).cloned())?;
+        Some(Human::new(self.clone(), person))
+    }
+
+    /// Someone to act as. A name nobody has gives a stranger, whom the workspace refuses.
+    pub fn person(&self, name: &str) -> Human {
+        self.find_person(name).unwrap_or_else(|| {
+            Human::new(
+                self.clone(),
+                Person::new("U0NOBODY00", name, name, "nobody here"),
+            )
+        })
+    }
 }
 
 /// A person of the workspace, to act as. From [`Sandbox::person`].

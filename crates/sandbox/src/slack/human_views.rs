@@ -3,9 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::api::modals;
+use super::cannot_act::CannotAct;
 use super::controls;
 use super::delivery::{Kind, Receipt, deliver};
-use super::human::{CannotAct, Human};
+use super::human::Human;
 use super::payload;
 use super::workspace::{View, Workspace};
 

@@ -27,7 +27,6 @@ pub struct Channel {
     pub kind: ChannelKind,
     pub members: BTreeSet<String>,
     pub topic: String,
-    pub purpose: String,
     pub archived: bool,
     /// Unix seconds.
     pub created: i64,

@@ -10,13 +10,13 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio_stream::wrappers::WatchStream;
 
-use super::faults::Fault;
-use super::human::{CannotAct, Human};
+use super::cannot_act::CannotAct;
+use super::human::Human;
+use super::plan::Fault;
 use super::sandbox::Sandbox;
 use super::shapes;
 use super::workspace::{Channel, Message, View, Workspace};
@@ -257,7 +257,6 @@ fn seen_channel(world: &Workspace, channel: &Channel, me: &str) -> Value {
         "name": channel.name,
         "kind": channel.kind,
         "topic": channel.topic,
-        "purpose": channel.purpose,
         "archived": channel.archived,
         "members": channel.members,
         "bot_is_member": channel.members.contains(&world.bot.user_id),
@@ -278,12 +277,18 @@ async fn calls(State(sandbox): State<Sandbox>) -> Json<Value> {
 async fn events(
     State(sandbox): State<Sandbox>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let changes = WatchStream::new(sandbox.subscribe());
+    let mut changes = sandbox.subscribe();
+    // The first event tells where the count stands.
+    changes.mark_changed();
+    let events = stream::unfold(changes, async |mut changes| {
+        changes.changed().await.ok()?;
+        let n = *changes.borrow_and_update();
+        let event = Event::default().data(json!({"change": n}).to_string());
+        Some((Ok(event), changes))
+    });
     let stopped = sandbox.stopped().clone().cancelled_owned();
-    let events = changes
-        .map(|n| Ok(Event::default().data(json!({"change": n}).to_string())))
-        .take_until(Box::pin(stopped));
-    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+    Sse::new(events.take_until(stopped))
+        .keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
 }
 
 /// The bytes of a file, always as a download: a report must not run as a page of this origin.

@@ -217,7 +217,7 @@ pub(super) fn said(world: &Workspace, kind: &str, message: &Message) -> Value {
         "channel": message.channel,
         "event_ts": message.ts,
         "blocks": message.blocks,
-        "client_msg_id": super::delivery::uuid(),
+        "client_msg_id": super::workspace::uuid(),
     });
     if kind == "message" {
         out["channel_type"] = json!(match channel.map(|c| c.kind) {

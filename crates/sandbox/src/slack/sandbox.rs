@@ -1,25 +1,19 @@
-//! The handle: starts the server, looks into the workspace, waits for things to happen.
+//! The handle: looks into the workspace, changes it, waits for things to happen.
 
 use std::collections::VecDeque;
-use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use axum::Router;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Person, SandboxConfig};
-use super::faults::{Faults, Plan};
-use super::human::Human;
-use super::socket::Hub;
-use super::wire::{CutListener, Wire};
-use super::workspace::{Channel, File, Message, View, Workspace};
-use super::{api, page_api};
+use super::hub::Hub;
+use super::plan::Plan;
+use super::workspace::{Channel, File, Message, View, Workspace, locked, unix_millis};
 
 /// Calls remembered by [`Sandbox::calls`].
 const CALLS: usize = 10_000;
@@ -61,27 +55,9 @@ struct Inner {
 pub struct Sandbox(Arc<Inner>);
 
 impl Sandbox {
-    /// Starts a sandbox on a loopback address.
-    pub async fn start(config: SandboxConfig) -> io::Result<Self> {
-        Self::start_with(config, |_| Router::new()).await
-    }
-
-    /// Starts a sandbox that serves `pages` beside its own paths (`/api`, `/link`, `/commands`,
-    /// `/actions`, `/upload`, `/sandbox`).
-    pub async fn start_with(
-        config: SandboxConfig,
-        pages: impl FnOnce(&Sandbox) -> Router,
-    ) -> io::Result<Self> {
-        if !config.listen.ip().is_loopback() {
-            let why = format!(
-                "the sandbox listens on loopback only, not on {}",
-                config.listen
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-        }
-        let tcp = TcpListener::bind(config.listen).await?;
-        let addr = tcp.local_addr()?;
-        let sandbox = Self(Arc::new(Inner {
+    /// A sandbox that is about to be served at `addr`.
+    pub(super) fn new(config: SandboxConfig, addr: SocketAddr) -> Self {
+        Self(Arc::new(Inner {
             world: Mutex::new(Workspace::new(&config, format!("http://{addr}"))),
             config,
             addr,
@@ -90,28 +66,7 @@ impl Sandbox {
             plan: Mutex::default(),
             calls: Mutex::default(),
             stop: CancellationToken::new(),
-        }));
-        let router = api::router(&sandbox)
-            .merge(page_api::router(&sandbox))
-            .merge(pages(&sandbox))
-            .layer(axum::middleware::from_fn(super::guard::loopback_only));
-        let stop = sandbox.0.stop.clone();
-        let listener = CutListener {
-            tcp,
-            stop: stop.clone(),
-        };
-        tokio::spawn(async move {
-            let service = router.into_make_service_with_connect_info::<Wire>();
-            tokio::select! {
-                served = axum::serve(listener, service) => {
-                    if let Err(error) = served {
-                        tracing::error!(%error, "the sandbox's server ended");
-                    }
-                }
-                () = stop.cancelled() => {}
-            }
-        });
-        Ok(sandbox)
+        }))
     }
 
     /// Ends the server and cuts every connection.
@@ -151,22 +106,6 @@ impl Sandbox {
 
     pub fn people(&self) -> &[Person] {
         &self.0.config.people
-    }
-
-    /// Someone to act as, by name or id; `None` for a stranger.
-    pub fn find_person(&self, name: &str) -> Option<Human> {
-        let person = self.look(|world| world.person(name).cloned())?;
-        Some(Human::new(self.clone(), person))
-    }
-
-    /// Someone to act as. A name nobody has gives a stranger, whom the workspace refuses.
-    pub fn person(&self, name: &str) -> Human {
-        self.find_person(name).unwrap_or_else(|| {
-            Human::new(
-                self.clone(),
-                Person::new("U0NOBODY00", name, name, "nobody here"),
-            )
-        })
     }
 
     /// All channels, without their messages.
@@ -249,10 +188,6 @@ impl Sandbox {
     /// How many sockets the bot has open.
     pub fn sockets(&self) -> usize {
         self.hub().count()
-    }
-
-    pub fn faults(&self) -> Faults {
-        Faults(self.clone())
     }
 
     /// A number that rises with every change of the workspace and of the open sockets.
@@ -342,16 +277,21 @@ impl Sandbox {
         &self.0.stop
     }
 
-    pub(super) fn record(&self, call: ApiCall) {
+    /// Remembers a call of the Web API and tells everybody who waits.
+    pub(super) fn record(&self, method: &str, body: Value, answer: Value, status: u16) {
+        let call = ApiCall {
+            at: unix_millis(),
+            method: method.to_string(),
+            body,
+            answer,
+            status,
+        };
         let mut calls = locked(&self.0.calls);
         if calls.len() == CALLS {
             calls.pop_front();
         }
         calls.push_back(call);
+        drop(calls);
+        self.touch();
     }
-}
-
-/// A lock whose last holder panicked is as good as any: the data are only for looking at.
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -122,7 +122,7 @@ pub(super) fn channel(world: &Workspace, c: &Channel) -> Value {
         "is_member": c.members.contains(&world.bot.user_id),
         "unlinked": 0,
         "topic": described(&c.topic),
-        "purpose": described(&c.purpose),
+        "purpose": described(""),
         "previous_names": [],
         "num_members": c.members.len(),
     })

@@ -2,6 +2,7 @@
 //! lock; the Web API, the people and the page all read and change the same one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -255,7 +256,6 @@ impl Workspace {
             kind,
             members: BTreeSet::from([creator.to_string()]),
             topic: String::new(),
-            purpose: String::new(),
             archived: false,
             created: unix_seconds(),
             creator: creator.to_string(),
@@ -315,9 +315,32 @@ impl Workspace {
 
 /// Now, in Unix seconds.
 pub(super) fn unix_seconds() -> i64 {
+    unix_millis() / 1_000
+}
+
+/// Now, in Unix milliseconds.
+pub(super) fn unix_millis() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs() as i64)
+        .map_or(0, |d| d.as_millis() as i64)
+}
+
+/// A lock whose last holder panicked is as good as any: the data are only for looking at.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A version 4 UUID, the shape of Slack's envelope ids.
+pub(super) fn uuid() -> String {
+    let hex = format!("{:032x}", rand::random::<u128>());
+    format!(
+        "{}-{}-4{}-a{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..]
+    )
 }
 
 fn in_base_36(mut number: u64) -> String {

@@ -31,7 +31,7 @@ fn the_same_seed_gives_the_same_world() {
 }
 
 #[derive(Debug, Clone)]
-enum Deed {
+enum Action {
     Put(Fault, Option<Role>),
     Take(Fault),
     Restart(usize, u64),
@@ -40,16 +40,16 @@ enum Deed {
     Pass(f64),
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn action() -> impl Strategy<Value = Action> {
     let fault = || proptest::sample::select(&Fault::ALL[..]);
     let role = || proptest::sample::select(&Role::ALL[..]);
     prop_oneof![
-        (fault(), proptest::option::of(role())).prop_map(|(f, r)| Deed::Put(f, r)),
-        fault().prop_map(Deed::Take),
-        (0..30_usize, 0..5_u64).prop_map(|(i, p)| Deed::Restart(i, p)),
-        role().prop_map(Deed::Grow),
-        role().prop_map(Deed::Shrink),
-        (0.01..240.0_f64).prop_map(Deed::Pass),
+        (fault(), proptest::option::of(role())).prop_map(|(f, r)| Action::Put(f, r)),
+        fault().prop_map(Action::Take),
+        (0..30_usize, 0..5_u64).prop_map(|(i, p)| Action::Restart(i, p)),
+        role().prop_map(Action::Grow),
+        role().prop_map(Action::Shrink),
+        (0.01..240.0_f64).prop_map(Action::Pass),
     ]
 }
 
@@ -67,7 +67,7 @@ fn sound(world: &World, starts: &mut BTreeMap<String, (u64, Timestamp)>) {
     assert_eq!(world.of(Role::Postgres).count(), 1);
     assert!(world.load().connections <= MAX_CONNECTIONS);
     assert!(world.journal.events.len() <= MAX_EVENTS);
-    let sessions = &world.asked.backends.list;
+    let sessions = &world.diagnostics.backends.list;
     let clients = sessions.iter().filter(|one| one.seat.is_client()).count();
     assert_eq!(clients as u32, world.load().connections, "one each");
     let oldest_first = |pair: &[_]| pair_rises(&pair[0], &pair[1]);
@@ -102,27 +102,27 @@ proptest! {
     #[test]
     fn whatever_is_done_the_world_stays_sound(
         seed in any::<u64>(),
-        deeds in proptest::collection::vec(deed(), 1..40),
+        actions in proptest::collection::vec(action(), 1..40),
     ) {
         let mut world = World::new(seed, noon());
         let mut starts = BTreeMap::new();
-        for deed in deeds {
-            match deed {
-                Deed::Put(fault, role) => {
+        for action in actions {
+            match action {
+                Action::Put(fault, role) => {
                     let _ = world.put_in(fault, role.map(Role::name));
                 }
-                Deed::Take(fault) => world.take_out(fault),
-                Deed::Restart(i, patience) => {
+                Action::Take(fault) => world.take_out(fault),
+                Action::Restart(i, patience) => {
                     let id = world.containers[i % world.containers.len()].id.clone();
                     world.restart(&id, Duration::from_secs(patience));
                 }
-                Deed::Grow(role) => {
+                Action::Grow(role) => {
                     world.grow(role);
                 }
-                Deed::Shrink(role) => {
+                Action::Shrink(role) => {
                     world.shrink(role, Duration::from_secs(10));
                 }
-                Deed::Pass(seconds) => {
+                Action::Pass(seconds) => {
                     let until = world.now() + Duration::from_secs_f64(seconds);
                     world.advance(until, seconds);
                 }

@@ -51,7 +51,7 @@ pub(super) fn changeable(world: &World) -> Result<(), PlatformError> {
     Ok(())
 }
 
-pub(super) fn asked(world: &World, service: &Service) -> Result<Role, PlatformError> {
+pub(super) fn role_of(world: &World, service: &Service) -> Result<Role, PlatformError> {
     reachable(world)?;
     let Target::Simulated { name } = &service.target else {
         return Err(PlatformError::Unsupported(format!(

@@ -1,10 +1,15 @@
-//! The sessions as the server shows them: states, queries and waits, by the faults that are in.
+//! The sessions of the simulated postgres: how many there are by the load, what each does by the
+//! faults that are in, and what becomes of one that is ended.
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::container::Container;
 use super::fault::Fault;
+use super::load::RESERVED;
 use super::model::World;
-use super::sessions::{Backend, Seat};
+use super::role::Role;
+use super::sessions::{Backend, Owner, Seat};
+use treasury_domain::service::End;
 use treasury_ports::probe::database::Session;
 
 /// It locks the payments it reads until it is done, and that takes very long.
@@ -31,6 +36,17 @@ pub(super) struct Waiter {
     pub(super) place: usize,
 }
 
+/// Taken as soon as the server is up; all but the first two are client connections.
+const FIXED: [Seat; 7] = [
+    Seat::Checkpointer,
+    Seat::WalSender,
+    Seat::Bot,
+    Seat::Bot,
+    Seat::Exporter,
+    Seat::Scheduler,
+    Seat::Reports,
+];
+
 /// Milliseconds from `since` to `now`.
 pub(super) fn ms(now: Timestamp, since: Timestamp) -> u64 {
     u64::try_from(now.duration_since(since).as_millis()).unwrap_or(0)
@@ -51,7 +67,7 @@ pub(super) fn waiters(world: &World) -> Vec<Waiter> {
     let Some(began) = world.since(Fault::SlowDatabase) else {
         return Vec::new();
     };
-    let backends = world.asked.backends.list.iter();
+    let backends = world.diagnostics.backends.list.iter();
     let pool = backends.filter(|one| {
         // One that was cancelled has given up.
         matches!(one.seat, Seat::Pool(_)) && one.cancelled_at.is_none_or(|at| at < began)
@@ -81,7 +97,7 @@ pub(super) fn sessions(world: &World) -> Vec<Session> {
     let queries = world.load().postgres;
     // By Little's law: what arrives, times how long it stays.
     let mut working = (queries.rate * queries.p95 / 1_000.0).ceil() as usize;
-    let all = world.asked.backends.list.iter();
+    let all = world.diagnostics.backends.list.iter();
     all.map(|one| {
         let waiter = waiting.iter().find(|waiter| waiter.pid == one.pid);
         let works = matches!(one.seat, Seat::Pool(_)) && waiter.is_none() && working > 0;
@@ -92,7 +108,7 @@ pub(super) fn sessions(world: &World) -> Vec<Session> {
 }
 
 /// What a session does.
-struct Doing<'a> {
+struct Activity<'a> {
     state: &'a str,
     since: Timestamp,
     transaction: bool,
@@ -100,7 +116,12 @@ struct Doing<'a> {
     query: &'a str,
 }
 
-fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -> Session {
+fn activity<'a>(
+    world: &World,
+    one: &Backend,
+    waiter: Option<&Waiter>,
+    works: bool,
+) -> Activity<'a> {
     let now = world.now();
     let number = one.pid.unsigned_abs() as usize;
     // Of a fixed length for a session, never longer than it is there.
@@ -108,7 +129,7 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
         let ago = SignedDuration::from_millis((number * 997 % most) as i64);
         now.checked_sub(ago).unwrap_or(now).max(one.started_at)
     };
-    let idle = |query| Doing {
+    let idle = |query| Activity {
         state: "idle",
         since: ago(9_000),
         transaction: false,
@@ -116,20 +137,20 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
         query,
     };
     let sql = QUERIES[number % QUERIES.len()];
-    let doing = match (one.seat, world.since(Fault::SlowDatabase)) {
-        (Seat::Checkpointer, _) => Doing {
+    match (one.seat, world.since(Fault::SlowDatabase)) {
+        (Seat::Checkpointer, _) => Activity {
             state: "",
             since: one.started_at,
             ..idle("")
         },
-        (Seat::WalSender, _) => Doing {
+        (Seat::WalSender, _) => Activity {
             state: "active",
             since: one.started_at,
             ..idle("START_REPLICATION SLOT treasury_postgres_replica")
         },
         (Seat::Bot, _) => idle("SELECT state, count(*) FROM pg_stat_activity GROUP BY ?"),
         (Seat::Exporter, _) => idle("SELECT * FROM pg_stat_database"),
-        (Seat::Reports, Some(began)) => Doing {
+        (Seat::Reports, Some(began)) => Activity {
             state: "active",
             since: began.max(one.started_at),
             transaction: true,
@@ -138,7 +159,7 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
         },
         (Seat::Scheduler, _) | (Seat::Reports, None) => idle("COMMIT"),
         (Seat::Pool(_), _) => match waiter {
-            Some(waiter) => Doing {
+            Some(waiter) => Activity {
                 state: "active",
                 since: waiter.since,
                 transaction: true,
@@ -149,7 +170,7 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
                 }),
                 query: SETTLE,
             },
-            None if works => Doing {
+            None if works => Activity {
                 state: "active",
                 since: ago((world.load().postgres.p95 as usize).max(2)),
                 transaction: true,
@@ -158,17 +179,22 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
             None => idle(sql),
         },
         // Taken from the pool and never given back, some in the middle of a transaction.
-        (Seat::Leaked(_), _) if number.is_multiple_of(3) => Doing {
+        (Seat::Leaked(_), _) if number.is_multiple_of(3) => Activity {
             state: "idle in transaction",
             since: one.started_at,
             transaction: true,
             ..idle(sql)
         },
-        (Seat::Leaked(_), _) => Doing {
+        (Seat::Leaked(_), _) => Activity {
             since: one.started_at,
             ..idle(sql)
         },
-    };
+    }
+}
+
+fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -> Session {
+    let activity = activity(world, one, waiter, works);
+    let number = one.pid.unsigned_abs() as usize;
     let (user, application, host) = match one.seat {
         Seat::Checkpointer => ("", "", String::new()),
         Seat::WalSender => ("replicator", "treasury-postgres-replica", at(21)),
@@ -192,11 +218,13 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
         } else {
             format!("{host}:{}", 32_768 + number * 13 % 28_000)
         },
-        state: doing.state.to_owned(),
-        state_since: Some(doing.since),
-        transaction_ms: doing.transaction.then(|| ms(now, doing.since)),
-        waits_for: doing.waits_for.map(ToOwned::to_owned),
-        query: doing.query.to_owned(),
+        state: activity.state.to_owned(),
+        state_since: Some(activity.since),
+        transaction_ms: activity
+            .transaction
+            .then(|| ms(world.now(), activity.since)),
+        waits_for: activity.waits_for.map(ToOwned::to_owned),
+        query: activity.query.to_owned(),
         kind: match one.seat {
             Seat::Checkpointer => "checkpointer",
             Seat::WalSender => "walsender",
@@ -210,4 +238,98 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
 /// An address in the stack's network.
 fn at(host: u32) -> String {
     format!("172.20.{}.{}", host / 256, host % 256)
+}
+
+/// What became of a wish to end a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    Yes,
+    /// It is not there, or runs nothing.
+    No,
+    /// It is not for the bot to end.
+    Refused,
+}
+
+impl World {
+    /// Brings the sessions in line with the load.
+    pub(super) fn seat(&mut self) {
+        let at = self.now;
+        if !self.of(Role::Postgres).any(Container::serves) {
+            self.diagnostics.backends.list.clear();
+            return;
+        }
+        let apis: Vec<(Owner, usize, bool)> = self
+            .of(Role::Api)
+            .filter(|c| c.has_process())
+            .map(|c| ((c.number, c.run), c.connections as usize, c.serves()))
+            .collect();
+        let used = self.load.connections as usize;
+        let backends = &mut self.diagnostics.backends;
+        for seat in FIXED {
+            let wanted = FIXED.iter().filter(|one| **one == seat).count();
+            backends.fit(seat, wanted, at);
+        }
+        backends.list.retain(|one| match one.seat {
+            Seat::Pool(owner) | Seat::Leaked(owner) => apis.iter().any(|api| api.0 == owner),
+            _ => true,
+        });
+        let leaked: usize = apis.iter().map(|api| api.1).sum();
+        let pooled = used.saturating_sub(RESERVED as usize + leaked);
+        // A replica that is going takes no requests: what it leaked is still open, its pool is not.
+        let some_serve = apis.iter().any(|api| api.2);
+        let shares = |api: &(Owner, usize, bool)| api.2 || !some_serve;
+        let sharing = apis.iter().filter(|api| shares(api)).count().max(1);
+        let mut rank = 0;
+        for api in &apis {
+            let share = if shares(api) {
+                rank += 1;
+                pooled / sharing + usize::from(rank <= pooled % sharing)
+            } else {
+                0
+            };
+            backends.fit(Seat::Leaked(api.0), api.1, at);
+            backends.fit(Seat::Pool(api.0), share, at);
+        }
+    }
+
+    /// Cancels the query of a session or ends it. `busy`: it runs something.
+    pub(super) fn end_session(
+        &mut self,
+        pid: i32,
+        started_at: Timestamp,
+        how: End,
+        busy: bool,
+    ) -> Ended {
+        let (now, backends) = (self.now, &mut self.diagnostics.backends);
+        let found = backends.list.iter().position(|one| one.pid == pid);
+        let Some(place) = found.filter(|at| backends.list[*at].started_at == started_at) else {
+            return Ended::No;
+        };
+        let seat = backends.list[place].seat;
+        if seat == Seat::Bot || !seat.is_client() {
+            return Ended::Refused;
+        }
+        match how {
+            End::Cancel if !busy => return Ended::No,
+            End::Cancel => backends.list[place].cancelled_at = Some(now),
+            End::Terminate => {
+                backends.list.remove(place);
+                if let Seat::Leaked((number, _)) = seat {
+                    let mut apis = self.containers.iter_mut();
+                    if let Some(api) = apis.find(|c| c.role == Role::Api && c.number == number) {
+                        api.connections = (api.connections - 1.0).max(0.0);
+                        self.load.connections = self.load.connections.saturating_sub(1);
+                    }
+                }
+            }
+        }
+        if seat == Seat::Reports {
+            self.faults
+                .retain(|(fault, _), _| *fault != Fault::SlowDatabase);
+        }
+        self.journal.changes += 1;
+        // Pools connect again at once, under new numbers.
+        self.seat();
+        Ended::Yes
+    }
 }

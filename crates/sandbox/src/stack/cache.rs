@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::backend::ms;
-use super::clients::{Killed, Link, Whose};
+use super::clients::Killed;
 use super::container::{Container, Phase};
 use super::driver::Stack;
 use super::fault::Fault;
 use super::keyspace::{self, SAMPLE};
 use super::model::World;
 use super::role::Role;
+use super::sessions::{Link, Whose};
 use treasury_domain::service::Health;
 use treasury_ports::probe::cache::{
     BigKeys, Cache, CacheSummary, Client, ClientId, Clients, Keys, Node, PrefixUse, SlowCommand,
@@ -159,7 +160,7 @@ fn summary(world: &World, server: &Container) -> CacheSummary {
         evicted: 0,
         hit_percent: Some(hits),
         commands_per_second: world.load().redis.rate.round(),
-        clients: world.asked.links.list.len() as u64,
+        clients: world.diagnostics.links.list.len() as u64,
         clients_max: MAX_CLIENTS,
         clients_blocked: 0,
         rejected: 0,
@@ -300,7 +301,7 @@ fn clients(world: &World) -> Clients {
             own: link.whose == Whose::Bot,
         }
     };
-    let mut list: Vec<Client> = world.asked.links.list.iter().map(client).collect();
+    let mut list: Vec<Client> = world.diagnostics.links.list.iter().map(client).collect();
     let mut by: BTreeMap<String, u64> = BTreeMap::new();
     for one in &list {
         let host = one.address.rsplit_once(':').map_or("", |(host, _)| host);

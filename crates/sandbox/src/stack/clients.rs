@@ -1,39 +1,9 @@
-//! The clients of the simulated redis: who is connected, and what becomes of it when one is
-//! closed.
-
-use jiff::Timestamp;
+//! The clients of the simulated redis: one for each api, and what becomes of one that is closed.
 
 use super::container::Container;
 use super::model::World;
 use super::role::Role;
-use super::sessions::Owner;
-
-/// Whose connection it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// The bot's own.
-    Bot,
-    /// The exporter of metrics.
-    Exporter,
-    /// Of an api replica.
-    Api(Owner),
-}
-
-/// One connection.
-#[derive(Debug, Clone)]
-pub(super) struct Link {
-    pub(super) id: u64,
-    pub(super) since: Timestamp,
-    pub(super) whose: Whose,
-}
-
-/// All connections, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct Links {
-    pub(super) list: Vec<Link>,
-    /// The newest number; none is used twice.
-    newest: u64,
-}
+use super::sessions::{Link, Whose};
 
 /// What became of a wish to close a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,13 +20,13 @@ impl World {
     pub(super) fn link(&mut self) {
         let at = self.now;
         if !self.of(Role::Redis).any(Container::serves) {
-            self.asked.links.list.clear();
+            self.diagnostics.links.list.clear();
             return;
         }
         let apis = self.of(Role::Api).filter(|c| c.serves());
         let mut wanted: Vec<Whose> = apis.map(|c| Whose::Api((c.number, c.run))).collect();
         wanted.extend([Whose::Bot, Whose::Exporter]);
-        let links = &mut self.asked.links;
+        let links = &mut self.diagnostics.links;
         links.list.retain(|link| wanted.contains(&link.whose));
         for whose in wanted {
             if links.list.iter().all(|link| link.whose != whose) {
@@ -72,7 +42,7 @@ impl World {
 
     /// Closes a connection; its owner connects again at once, under a new number.
     pub(super) fn kill_client(&mut self, id: u64) -> Killed {
-        let list = &mut self.asked.links.list;
+        let list = &mut self.diagnostics.links.list;
         match list.iter().position(|link| link.id == id) {
             None => Killed::No,
             Some(at) if list[at].whose == Whose::Bot => Killed::Refused,

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::backend::{Waiter, ms, sessions, waiters};
+use super::backend::{Ended, Waiter, ms, sessions, waiters};
 use super::container::{Container, Phase};
 use super::driver::Stack;
 use super::fault::Fault;
 use super::load::MAX_CONNECTIONS;
 use super::model::World;
 use super::role::Role;
-use super::sessions::{Ended, Seat};
+use super::sessions::Seat;
 use treasury_domain::service::Health;
 use treasury_ports::probe::database::{
     Blocked, Connections, Count, Database, DatabaseSummary, End, Locks, MAX_ROWS, Named,
@@ -255,7 +255,7 @@ fn locks(world: &World) -> Locks {
     let all = sessions(world);
     let session = |pid: i32| all.iter().find(|one| one.pid == pid).cloned();
     let waiting = waiters(world);
-    let root = world.asked.backends.list.iter();
+    let root = world.diagnostics.backends.list.iter();
     let root = root
         .filter(|one| one.seat == Seat::Reports)
         .map(|one| one.pid)
@@ -359,7 +359,7 @@ fn sizes(world: &World) -> Sizes {
     let behind = slow_for(world);
     // The runaway query holds its snapshot: no vacuum gets done while it runs.
     let until = world.since(Fault::SlowDatabase).unwrap_or(world.now());
-    let requests = world.asked.history.requests.get(&("api", 200));
+    let requests = world.diagnostics.history.requests.get(&("api", 200));
     let requests = requests.copied().unwrap_or(0.0);
     let table = |(i, (name, size, indexes, rows, growth)): (usize, (&str, u64, u64, u64, f64))| {
         let grown = (growth * requests) as u64;

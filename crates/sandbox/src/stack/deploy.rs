@@ -1,132 +1,18 @@
-//! Images: what the services run and ran, and how they come to another one.
+//! How the services come to another image.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use rand::RngExt;
-use sha2::{Digest, Sha256};
 
-use super::answers::{asked, changeable, choose, gone, reachable};
+use super::answers::{changeable, choose, gone, reachable, role_of};
 use super::container::{Container, Made};
 use super::driver::Stack;
 use super::fault::Fault;
+use super::images::{BAD, tag, version};
 use super::model::World;
 use super::role::Role;
 use treasury_domain::service::{Patience, Service, ServiceStatus, Version};
-use treasury_domain::timeline::hex;
 use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
-
-/// The api of this tag answers a share of 5xx.
-pub(super) const BAD: &str = "1.9.0-rc1";
-/// What runs an image of this tag never gets healthy.
-pub(super) const BROKEN: &str = "1.9.1-broken";
-/// The most versions that are remembered of a service, with the present one.
-const KEPT: usize = 10;
-/// How long ago the images were deployed that the world begins with.
-const AGES: [SignedDuration; 2] = [
-    SignedDuration::from_hours(31),
-    SignedDuration::from_hours(500),
-];
-
-impl Role {
-    /// The name of its image, and the tags that the engine has, the oldest first.
-    fn images(self) -> (&'static str, &'static [&'static str]) {
-        let (name, _) = self.image().rsplit_once(':').unwrap_or((self.image(), ""));
-        let tags: &[&str] = match self {
-            Self::Frontend | Self::Api => &["1.8.2", "1.8.3", "1.9.0", BROKEN],
-            Self::Postgres => &["17.5-alpine", "17.6-alpine"],
-            Self::Redis => &["8.0-alpine", "8.2-alpine"],
-        };
-        (name, tags)
-    }
-}
-
-impl Container {
-    /// The tag of its image.
-    pub fn tag(&self) -> &str {
-        tag(&self.image)
-    }
-
-    /// It runs an image that answers errors.
-    pub fn runs_bad(&self) -> bool {
-        self.role == Role::Api && self.tag() == BAD
-    }
-
-    /// It runs an image that can get healthy.
-    pub fn can_be_healthy(&self) -> bool {
-        self.tag() != BROKEN
-    }
-}
-
-pub(super) fn tag(image: &str) -> &str {
-    image.rsplit_once(':').map_or("", |(_, tag)| tag)
-}
-
-/// The version of this tag; a real engine's id is a digest too.
-fn version(role: Role, tag: &str, since: Option<Timestamp>) -> Version {
-    let image = format!("{}:{tag}", role.images().0);
-    Version {
-        id: format!("sha256:{}", hex(&Sha256::digest(&image))),
-        image,
-        since,
-        changes: Vec::new(),
-    }
-}
-
-/// The versions of each service, the present one first.
-#[derive(Debug)]
-pub struct Deployed(BTreeMap<Role, Vec<Version>>);
-
-impl Deployed {
-    /// What a world that begins at `at` runs, and what it ran before.
-    pub fn new(at: Timestamp) -> Self {
-        let of = |role: Role| {
-            let present = tag(role.image());
-            let tags = role
-                .images()
-                .1
-                .iter()
-                .rev()
-                .skip_while(|tag| **tag != present);
-            let dated = tags.zip(AGES).map(|(tag, age)| {
-                let since = at.checked_sub(age).ok();
-                version(role, tag, since)
-            });
-            (role, dated.collect())
-        };
-        Self(Role::ALL.map(of).into())
-    }
-
-    /// The versions of a service, the present one first.
-    fn of(&self, role: Role) -> &[Version] {
-        self.0.get(&role).map_or(&[], Vec::as_slice)
-    }
-
-    /// The image that a further replica runs.
-    pub fn image(&self, role: Role) -> String {
-        let present = self.of(role).first();
-        present.map_or_else(|| role.image().to_owned(), |one| one.image.clone())
-    }
-
-    /// Makes a version the present one; one that is, stays since when it was.
-    fn add(&mut self, role: Role, version: &Version, at: Timestamp) {
-        let all = self.0.entry(role).or_default();
-        if all.first().is_some_and(|present| present.id == version.id) {
-            return;
-        }
-        all.retain(|one| one.id != version.id);
-        let since = Some(at);
-        all.insert(
-            0,
-            Version {
-                since,
-                ..version.clone()
-            },
-        );
-        all.truncate(KEPT);
-    }
-}
 
 impl World {
     /// Lets a replica go on with another image, as a new container of the same name. The one that
@@ -207,9 +93,7 @@ impl World {
     /// What was at fault is as if it had never been deployed.
     pub(super) fn end_bad_deploy(&mut self) {
         let bad = version(Role::Api, BAD, None);
-        if let Some(all) = self.deployed.0.get_mut(&Role::Api) {
-            all.retain(|one| one.id != bad.id);
-        }
+        self.deployed.forget(Role::Api, &bad);
         let image = self.deployed.image(Role::Api);
         let poisoned = self.has(Fault::ApiErrors);
         for c in self.containers.iter_mut().filter(|c| c.runs_bad()) {
@@ -230,7 +114,7 @@ impl World {
 
 /// What the service runs and ran.
 pub(super) fn versions(world: &World, service: &Service) -> Result<Vec<Version>, PlatformError> {
-    let role = asked(world, service)?;
+    let role = role_of(world, service)?;
     Ok(world.deployed.of(role).to_vec())
 }
 
@@ -240,7 +124,7 @@ pub(super) fn deployable(
     service: &Service,
     image: &str,
 ) -> Result<Version, PlatformError> {
-    let role = asked(world, service)?;
+    let role = role_of(world, service)?;
     let (name, tags) = role.images();
     let (asked_name, asked_tag) = match image.rsplit_once(':') {
         Some((name, tag)) => (Some(name), tag),
@@ -283,7 +167,7 @@ impl Stack {
     ) -> Result<ServiceStatus, PlatformError> {
         let (role, chosen) = {
             let world = self.world();
-            let role = asked(&world, service)?;
+            let role = role_of(&world, service)?;
             changeable(&world)?;
             // One that was deployed once may have gone from the engine's list since.
             let known = world

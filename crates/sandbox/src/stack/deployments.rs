@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::answers::NAME;
-use super::deploy::{BAD, BROKEN, tag};
 use super::driver::Stack;
 use super::fault::Fault;
+use super::images::{BAD, BROKEN, tag};
 use super::role::Role;
 use super::stories::{events, noon, restart, seen, service, stack, status};
 use treasury_domain::service::{Patience, ReplicaState, ServiceStatus};

@@ -1,10 +1,7 @@
 //! What the world remembers only for those who ask it questions: sessions, clients and figures.
 
-use super::clients::Links;
-use super::metrics::History;
-use super::model::World;
-use super::sessions::Backends;
-use super::site::Shares;
+use super::history::History;
+use super::sessions::{Backends, Links};
 
 /// Kept beside the model, which works without it.
 #[derive(Debug)]
@@ -12,7 +9,10 @@ pub(super) struct Diagnostics {
     pub(super) backends: Backends,
     pub(super) links: Links,
     pub(super) history: History,
-    pub(super) shares: Shares,
+    /// Which requests of the site fail.
+    pub(super) failures: Share,
+    /// Which requests of the site find their asset in the cache.
+    pub(super) hits: Share,
 }
 
 impl Diagnostics {
@@ -21,16 +21,24 @@ impl Diagnostics {
             backends: Backends::new(seed),
             links: Links::default(),
             history: History::default(),
-            shares: Shares::default(),
+            failures: Share::default(),
+            hits: Share::default(),
         }
     }
 }
 
-impl World {
-    /// Follows the load of a step of `dt` simulated seconds.
-    pub(super) fn observe(&mut self, dt: f64) {
-        self.seat();
-        self.link();
-        self.remember(dt);
+/// A share of the requests, spread evenly rather than by chance: a third means every third.
+#[derive(Debug, Default)]
+pub(super) struct Share(f64);
+
+impl Share {
+    /// One more request: is it among this `share`, 0 to 1?
+    pub(super) fn takes(&mut self, share: f64) -> bool {
+        self.0 += share;
+        let takes = self.0 >= 1.0;
+        if takes {
+            self.0 -= 1.0;
+        }
+        takes
     }
 }

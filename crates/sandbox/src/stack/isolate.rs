@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::answers::{NAME, asked, changeable};
+use super::answers::{NAME, changeable, role_of};
 use super::container::Container;
 use super::driver::Stack;
 use super::model::World;
@@ -17,7 +17,7 @@ pub(super) fn attachments(
     world: &World,
     service: &Service,
 ) -> Result<Vec<Attachment>, PlatformError> {
-    let role = asked(world, service)?;
+    let role = role_of(world, service)?;
     let joined = world.of(role).filter(|c| !c.cut);
     Ok(joined
         .map(|c| Attachment {
@@ -40,7 +40,7 @@ impl Stack {
     ) -> Result<ServiceStatus, PlatformError> {
         let role = {
             let world = self.world();
-            let role = asked(&world, service)?;
+            let role = role_of(&world, service)?;
             changeable(&world)?;
             role
         };
@@ -80,7 +80,7 @@ impl World {
 
 /// Logs, description and processes of each replica.
 pub(super) fn evidence(world: &World, service: &Service) -> Result<Vec<Evidence>, PlatformError> {
-    let role = asked(world, service)?;
+    let role = role_of(world, service)?;
     let mut pieces = Vec::new();
     for c in world.of(role) {
         let piece = |kind: &str, mut text: String| {

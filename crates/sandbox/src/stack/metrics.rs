@@ -1,45 +1,16 @@
-//! The figures of the stack over time: a bounded history, and counters that only rise.
-
-use std::collections::{BTreeMap, VecDeque};
-
-use jiff::Timestamp;
+//! The figures of the stack over time, counted and shown as a Prometheus page.
 
 use super::container::Container;
 use super::database;
+use super::history::Point;
 use super::load::{Figures, MAX_CONNECTIONS};
 use super::model::World;
 use super::role::Role;
 
 /// Simulated seconds between two points.
 const EVERY: f64 = 5.0;
-/// Points kept: two simulated hours.
-const MAX_POINTS: usize = 1_440;
-
 /// Simulated seconds in which a new stack is put together: no outage worth remembering.
 const BOOT: f64 = 30.0;
-
-/// The figures at a moment.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Point {
-    pub(super) at: Timestamp,
-    /// In the order of [`Role::ALL`].
-    pub(super) services: [Figures; 4],
-    /// Connections open at postgres.
-    pub(super) connections: u32,
-    /// Share of the reads that the cache answers, percent.
-    pub(super) hit_percent: f64,
-}
-
-/// The figures so far.
-#[derive(Debug, Default)]
-pub(super) struct History {
-    /// Oldest first.
-    pub(super) points: VecDeque<Point>,
-    /// Simulated seconds since the newest point.
-    since: f64,
-    /// Requests answered so far, by service and status code.
-    pub(super) requests: BTreeMap<(&'static str, u16), f64>,
-}
 
 /// The figures of a service.
 pub(super) fn figures(world: &World, role: Role) -> Figures {
@@ -70,12 +41,12 @@ impl World {
         for role in [Role::Frontend, Role::Api] {
             let Figures { rate, errors, .. } = figures(self, role);
             let failed = (role.name(), failure(self, role));
-            let requests = &mut self.asked.history.requests;
+            let requests = &mut self.diagnostics.history.requests;
             *requests.entry((role.name(), 200)).or_default() += rate * dt * (1.0 - errors);
             *requests.entry(failed).or_default() += rate * dt * errors;
         }
-        self.asked.history.since += dt;
-        if self.asked.history.since < EVERY {
+        self.diagnostics.history.since += dt;
+        if self.diagnostics.history.since < EVERY {
             return;
         }
         let point = Point {
@@ -84,12 +55,9 @@ impl World {
             connections: self.load.connections,
             hit_percent: self.warmth() * 100.0,
         };
-        let history = &mut self.asked.history;
+        let history = &mut self.diagnostics.history;
         history.since -= EVERY;
-        while history.points.len() >= MAX_POINTS {
-            history.points.pop_front();
-        }
-        history.points.push_back(point);
+        history.keep(point);
     }
 }
 
@@ -101,7 +69,7 @@ pub(super) fn page(world: &World) -> String {
         "counter",
         "Requests answered, by service and status code.",
     );
-    for ((service, code), count) in &world.asked.history.requests {
+    for ((service, code), count) in &world.diagnostics.history.requests {
         let labels = format!("{{service=\"{service}\",code=\"{code}\"}}");
         page.sample(&labels, count.floor());
     }
@@ -197,8 +165,10 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
+    use super::super::history::MAX_POINTS;
     use super::super::stories::{restart, seen, stack};
     use super::super::{Fault, Stack};
     use super::*;
@@ -297,7 +267,7 @@ mod tests {
         let stack = stack();
         stack.advance(Duration::from_mins(180));
         let world = stack.world();
-        let points = &world.asked.history.points;
+        let points = &world.diagnostics.history.points;
         assert_eq!(points.len(), MAX_POINTS);
         let span = points[MAX_POINTS - 1].at.duration_since(points[0].at);
         assert_eq!(span.as_secs(), 7_195);

@@ -29,6 +29,8 @@ mod driver;
 #[cfg(test)]
 mod errands;
 mod fault;
+mod history;
+mod images;
 mod isolate;
 mod journal;
 mod keyspace;

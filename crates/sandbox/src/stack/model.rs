@@ -7,9 +7,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::container::{Container, Phase};
-use super::deploy::Deployed;
 use super::diagnostics::Diagnostics;
 use super::fault::Fault;
+use super::images::Deployed;
 use super::journal::Journal;
 use super::lines::{self, Scene};
 use super::load::{self, Load, Situation};
@@ -44,7 +44,7 @@ pub struct World {
     sampled_at: Timestamp,
     sampled_age: f64,
     /// For those who ask about more than the platform tells.
-    pub(super) asked: Diagnostics,
+    pub(super) diagnostics: Diagnostics,
 }
 
 impl World {
@@ -66,7 +66,7 @@ impl World {
             surge: 0.0,
             sampled_at: past,
             sampled_age: 0.0,
-            asked: Diagnostics::new(seed),
+            diagnostics: Diagnostics::new(seed),
         };
         for role in Role::ALL {
             for _ in 0..role.replicas() {
@@ -134,7 +134,9 @@ impl World {
         self.age += dt;
         self.live(dt);
         self.flow(dt);
-        self.observe(dt);
+        self.seat();
+        self.link();
+        self.remember(dt);
         self.spend(dt);
         self.sweep();
         self.check(dt);

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::answers::{
-    NAME, asked, bounded, changeable, choose, ended, full, gone, logs, reachable, status, step,
+    NAME, bounded, changeable, choose, ended, full, gone, logs, reachable, role_of, status, step,
 };
 use super::container::Phase;
 use super::driver::Stack;
@@ -37,19 +37,19 @@ impl Platform for Stack {
 
     async fn status(&self, service: &Service) -> Result<ServiceStatus, PlatformError> {
         let world = self.world();
-        let role = asked(&world, service)?;
+        let role = role_of(&world, service)?;
         Ok(status(&world, role))
     }
 
     async fn logs(&self, service: &Service, query: &LogQuery) -> Result<Logs, PlatformError> {
         let world = self.world();
-        let role = asked(&world, service)?;
+        let role = role_of(&world, service)?;
         Ok(logs(&world, role, query))
     }
 
     async fn stats(&self, service: &Service) -> Result<ServiceStats, PlatformError> {
         let world = self.world();
-        let role = asked(&world, service)?;
+        let role = role_of(&world, service)?;
         Ok(ServiceStats {
             taken_at: world.sampled_at(),
             replicas: world.of(role).filter_map(|c| c.sample.clone()).collect(),
@@ -63,7 +63,7 @@ impl Platform for Stack {
         since: Timestamp,
     ) -> Result<Vec<Event>, PlatformError> {
         let world = self.world();
-        let role = asked(&world, service)?;
+        let role = role_of(&world, service)?;
         let wanted = world.journal.events.iter().rev();
         let wanted = wanted.filter(|(of, event)| *of == role && event.at >= since);
         let mut newest: Vec<Event> = wanted.take(MAX_EVENTS).map(|(_, e)| e.clone()).collect();
@@ -81,7 +81,7 @@ impl Platform for Stack {
     ) -> Result<ServiceStatus, PlatformError> {
         let (role, chosen) = {
             let world = self.world();
-            let role = asked(&world, service)?;
+            let role = role_of(&world, service)?;
             changeable(&world)?;
             (role, choose(&world, role, only)?)
         };
@@ -110,7 +110,7 @@ impl Platform for Stack {
         intent: &Intent,
     ) -> Result<Vec<ReplicaOutcome>, PlatformError> {
         let world = self.world();
-        asked(&world, service)?;
+        role_of(&world, service)?;
         let outcome = |mark: &ReplicaMark| match world.find(&mark.id) {
             None => ReplicaOutcome::Gone,
             Some(c) if c.started_since(mark, intent.since) => ReplicaOutcome::Restarted,
@@ -122,7 +122,7 @@ impl Platform for Stack {
 
     async fn scalable(&self, service: &Service, replicas: u32) -> Result<(), PlatformError> {
         let world = self.world();
-        let role = asked(&world, service)?;
+        let role = role_of(&world, service)?;
         bounded(role, replicas)
     }
 
@@ -135,7 +135,7 @@ impl Platform for Stack {
     ) -> Result<ServiceStatus, PlatformError> {
         let (role, have) = {
             let world = self.world();
-            let role = asked(&world, service)?;
+            let role = role_of(&world, service)?;
             bounded(role, replicas)?;
             changeable(&world)?;
             (role, world.of(role).count() as u32)

@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::driver::Stack;
-use super::metrics::{self, Point};
+use super::history::Point;
+use super::metrics;
 use super::model::World;
 use super::role::Role;
 
@@ -184,7 +185,7 @@ impl Expression {
 
     /// Its value at a time of the world: the newest one before, if it is not too old.
     fn at(&self, world: &World, at: f64) -> Option<f64> {
-        let points = &world.asked.history.points;
+        let points = &world.diagnostics.history.points;
         let newer = points.partition_point(|point| seconds(point.at) <= at);
         let point = points.get(newer.checked_sub(1)?)?;
         let of = Role::ALL.iter().position(|role| Some(*role) == self.role);

@@ -32,24 +32,6 @@ const SECURITY: [(&str, &str); 4] = [
     ("referrer-policy", "strict-origin-when-cross-origin"),
 ];
 
-/// Which shares of the requests fail and find their asset in the cache. Spread evenly rather than
-/// by chance: a third of the requests means every third.
-#[derive(Debug, Default)]
-pub(super) struct Shares {
-    failures: f64,
-    hits: f64,
-}
-
-/// One more request: is it among this `share`, 0 to 1?
-fn falls(sum: &mut f64, share: f64) -> bool {
-    *sum += share;
-    let falls = *sum >= 1.0;
-    if falls {
-        *sum -= 1.0;
-    }
-    falls
-}
-
 pub(super) fn routes() -> Router<Stack> {
     Router::new()
         .route("/stack/site/", get(page))
@@ -72,7 +54,7 @@ async fn page(State(stack): State<Stack>) -> Response {
 async fn script(State(stack): State<Stack>, asked: HeaderMap) -> Response {
     let hit = stack.with(|world| {
         let warmth = world.warmth();
-        falls(&mut world.asked.shares.hits, warmth)
+        world.diagnostics.hits.takes(warmth)
     });
     let passed = if hit {
         serves(&stack)
@@ -126,7 +108,7 @@ async fn pass(stack: &Stack) -> Result<(), StatusCode> {
     serves(stack)?;
     let (takes, fails) = stack.with(|world| {
         let figures = metrics::figures(world, Role::Frontend);
-        let fails = falls(&mut world.asked.shares.failures, figures.errors);
+        let fails = world.diagnostics.failures.takes(figures.errors);
         let code = fails.then(|| metrics::failure(world, Role::Frontend));
         (figures.p95 * USUAL / 1_000.0, code)
     });

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ApiError, Args, Outcome};
+use super::request::{ApiError, Args, Outcome};
 use crate::slack::workspace::{ChannelKind, Message, Workspace};
 use crate::slack::{blocks, shapes};
 

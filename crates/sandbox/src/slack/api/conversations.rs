@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use super::history::readable;
-use super::request::Page;
-use super::{ApiError, Args, Outcome};
+use super::request::{ApiError, Args, Outcome, Page};
 use crate::slack::shapes;
 use crate::slack::workspace::{Channel, ChannelKind, Message, Workspace};
 
@@ -70,8 +69,8 @@ fn notice(world: &mut Workspace, channel: &str, user: &str, subtype: &str, text:
     });
 }
 
-/// `conversations.list` and `users.conversations`
-pub(super) fn list(world: &Workspace, method: &str, args: &Args) -> Outcome {
+/// `conversations.list`
+pub(super) fn list(world: &Workspace, args: &Args) -> Outcome {
     let mut types = args.list("types");
     if types.is_empty() {
         types.push("public_channel".to_string());
@@ -83,11 +82,10 @@ pub(super) fn list(world: &Workspace, method: &str, args: &Args) -> Outcome {
         let why = format!("unknown type: {wrong}");
         return Err(ApiError::explained("invalid_types", vec![why]));
     }
-    let mine = method == "users.conversations";
     let wanted = |c: &&Channel| {
         let member = c.members.contains(&world.bot.user_id);
         let (kind, visible) = match c.kind {
-            ChannelKind::Public => ("public_channel", member || !mine),
+            ChannelKind::Public => ("public_channel", true),
             ChannelKind::Private => ("private_channel", member),
             ChannelKind::Direct => ("im", member),
         };
@@ -153,21 +151,6 @@ fn enter(world: &mut Workspace, channel: &str, user: &str) -> bool {
     new
 }
 
-/// `conversations.leave`
-pub(super) fn leave(world: &mut Workspace, args: &Args) -> Outcome {
-    let id = known(world, args)?.id.clone();
-    let bot = world.bot.user_id.clone();
-    let was_in = world
-        .channels
-        .get_mut(&id)
-        .is_some_and(|c| c.members.remove(&bot));
-    Ok(if was_in {
-        json!({})
-    } else {
-        json!({"not_in_channel": true})
-    })
-}
-
 /// `conversations.invite`: all or nobody, unless `force`.
 pub(super) fn invite(world: &mut Workspace, args: &Args) -> Outcome {
     let channel = readable(world, args)?;
@@ -204,27 +187,22 @@ pub(super) fn invite(world: &mut Workspace, args: &Args) -> Outcome {
     shown(world, &id)
 }
 
-/// `conversations.setTopic` and `conversations.setPurpose`
-pub(super) fn describe(world: &mut Workspace, args: &Args, what: &str) -> Outcome {
+/// `conversations.setTopic`
+pub(super) fn set_topic(world: &mut Workspace, args: &Args) -> Outcome {
     let channel = readable(world, args)?;
     if channel.archived {
         return Err("is_archived".into());
     }
-    let text = args.text(what).unwrap_or_default();
+    let text = args.text("topic").unwrap_or_default();
     if text.chars().count() > TOPIC {
         return Err("too_long".into());
     }
     let (id, bot) = (channel.id.clone(), world.bot.user_id.clone());
     if let Some(channel) = world.channels.get_mut(&id) {
-        let slot = if what == "topic" {
-            &mut channel.topic
-        } else {
-            &mut channel.purpose
-        };
-        slot.clone_from(&text);
+        channel.topic.clone_from(&text);
     }
-    let told = format!("<@{bot}> set the channel {what} to \"{text}\"");
-    notice(world, &id, &bot, &format!("channel_{what}"), &told);
+    let text = format!("<@{bot}> set the channel topic to \"{text}\"");
+    notice(world, &id, &bot, "channel_topic", &text);
     shown(world, &id)
 }
 
@@ -253,14 +231,13 @@ pub(super) fn open(world: &mut Workspace, args: &Args) -> Outcome {
     Ok(json!({"channel": {"id": id}}))
 }
 
-/// `conversations.archive` and `conversations.unarchive`
-pub(super) fn archive(world: &mut Workspace, args: &Args, archived: bool) -> Outcome {
+/// `conversations.archive`
+pub(super) fn archive(world: &mut Workspace, args: &Args) -> Outcome {
     let channel = readable(world, args)?;
-    let error = match (channel.archived, archived) {
-        (true, true) => Some("already_archived"),
-        (false, false) => Some("not_archived"),
+    let error = match channel.kind {
+        _ if channel.archived => Some("already_archived"),
         _ if channel.name == "general" => Some("cant_archive_general"),
-        _ if channel.kind == ChannelKind::Direct => Some("method_not_supported_for_channel_type"),
+        ChannelKind::Direct => Some("method_not_supported_for_channel_type"),
         _ => None,
     };
     if let Some(error) = error {
@@ -268,7 +245,7 @@ pub(super) fn archive(world: &mut Workspace, args: &Args, archived: bool) -> Out
     }
     let id = channel.id.clone();
     if let Some(channel) = world.channels.get_mut(&id) {
-        channel.archived = archived;
+        channel.archived = true;
     }
     Ok(json!({}))
 }

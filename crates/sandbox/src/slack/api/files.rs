@@ -5,7 +5,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{ApiError, Args, Outcome, chat};
+use super::chat;
+use super::request::{ApiError, Args, Outcome};
 use crate::slack::sandbox::Sandbox;
 use crate::slack::shapes;
 use crate::slack::workspace::{FILES_TOTAL, File, Message, UploadState, Workspace, unix_seconds};
@@ -155,15 +156,4 @@ pub(super) fn complete(world: &mut Workspace, args: &Args) -> Outcome {
     }
     let shared = world.files.iter().filter(|f| names.contains(&f.id));
     Ok(json!({"files": shared.map(|f| shapes::file(world, f)).collect::<Vec<_>>()}))
-}
-
-/// `files.info`
-pub(super) fn info(world: &Workspace, args: &Args) -> Outcome {
-    let id = args.required("file")?;
-    let file = world
-        .files
-        .iter()
-        .find(|f| f.id == id && f.is_complete())
-        .ok_or("file_not_found")?;
-    Ok(json!({"file": shapes::file(world, file), "comments": []}))
 }

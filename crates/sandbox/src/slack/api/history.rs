@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::request::Page;
-use super::{ApiError, Args, Outcome};
+use super::request::{ApiError, Args, Outcome, Page};
 use crate::slack::shapes;
 use crate::slack::workspace::{Channel, ChannelKind, Message, Workspace};
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::chat::public;
 use super::history::readable;
-use super::{Args, Outcome};
+use super::request::{ApiError, Args, Outcome};
 use crate::slack::shapes;
 use crate::slack::workspace::{Message, Pin, Reaction, Workspace, unix_seconds};
 
@@ -12,7 +12,7 @@ const PINS: usize = 100;
 const BOOKMARKS: usize = 100;
 
 /// The channel and message that are meant, as ids.
-fn item(world: &Workspace, args: &Args) -> Result<(String, String), super::ApiError> {
+fn item(world: &Workspace, args: &Args) -> Result<(String, String), ApiError> {
     let channel = readable(world, args)?;
     let ts = args.text("timestamp").ok_or("no_item_specified")?;
     public(world, &channel.id, &ts)?;
@@ -88,7 +88,7 @@ pub(crate) fn react(message: &mut Message, name: &str, user: &str) -> bool {
     new
 }
 
-fn emoji(args: &Args) -> Result<String, super::ApiError> {
+fn emoji(args: &Args) -> Result<String, ApiError> {
     let name = args.text("name").ok_or("invalid_name")?;
     let name = name.trim_matches(':').to_string();
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-_:'".contains(c);
@@ -111,32 +111,6 @@ pub(super) fn add_reaction(world: &mut Workspace, args: &Args) -> Outcome {
     } else {
         Err("already_reacted".into())
     }
-}
-
-/// `reactions.remove`
-pub(super) fn remove_reaction(world: &mut Workspace, args: &Args) -> Outcome {
-    let name = emoji(args)?;
-    let (id, ts) = item(world, args)?;
-    let bot = world.bot.user_id.clone();
-    let message = world.channels.get_mut(&id).and_then(|c| c.message_mut(&ts));
-    let message = message.ok_or("message_not_found")?;
-    let reaction = message.reactions.iter_mut().find(|r| r.name == name);
-    let users = reaction
-        .map(|r| &mut r.users)
-        .filter(|users| users.contains(&bot));
-    users.ok_or("no_reaction")?.retain(|u| *u != bot);
-    message.reactions.retain(|r| !r.users.is_empty());
-    Ok(json!({}))
-}
-
-/// `reactions.get`
-pub(super) fn reactions(world: &Workspace, args: &Args) -> Outcome {
-    let (id, ts) = item(world, args)?;
-    let message = public(world, &id, &ts)?;
-    let channel = world.channels.get(&id).ok_or("channel_not_found")?;
-    let mut shown = shapes::message(world, channel, &message, false);
-    shown["reactions"] = shapes::reactions(&message);
-    Ok(json!({"type": "message", "channel": id, "message": shown}))
 }
 
 /// `bookmarks.add`

@@ -5,11 +5,11 @@ mod chat;
 mod conversations;
 mod files;
 mod history;
-pub(crate) mod marks;
-pub(crate) mod modals;
+pub(super) mod marks;
+pub(super) mod modals;
 mod people;
 mod request;
-pub(crate) mod respond;
+pub(super) mod respond;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -18,13 +18,12 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use serde_json::{Value, json};
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
-pub(crate) use request::{ApiError, Args};
+use request::{ApiError, Args, Outcome};
 
-use super::faults::Fault;
-use super::sandbox::{ApiCall, Sandbox};
+use super::plan::Fault;
+use super::sandbox::Sandbox;
 use super::socket;
 use super::wire::Wire;
 use super::workspace::{FILES_TOTAL, Workspace};
@@ -51,8 +50,6 @@ pub(crate) fn router(sandbox: &Sandbox) -> Router {
 /// Larger bodies are not kept in the record of calls.
 const RECORDED: usize = 128 * 1024;
 
-type Outcome = Result<Value, ApiError>;
-
 async fn call(
     State(sandbox): State<Sandbox>,
     ConnectInfo(wire): ConnectInfo<Wire>,
@@ -68,19 +65,8 @@ async fn call(
         Ok(args) => args.without_token(),
         Err(_) => Value::Null,
     };
-    let record = |answer: &Value, status: u16| {
-        let at = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_millis() as i64);
-        let (method, body, answer) = (method.clone(), given.clone(), answer.clone());
-        sandbox.record(ApiCall {
-            at,
-            method,
-            body,
-            answer,
-            status,
-        });
-        sandbox.touch();
+    let record = |answer: &Value, status| {
+        sandbox.record(&method, given.clone(), answer.clone(), status);
     };
     match &fault {
         Some(Fault::RateLimited { retry_after_s }) => {
@@ -164,36 +150,27 @@ fn dispatch(world: &mut Workspace, method: &str, args: &Args) -> Outcome {
         "views.update" => modals::update(world, args),
         "views.publish" => modals::publish(world, args),
         "conversations.create" => conversations::create(world, args),
-        "conversations.list" | "users.conversations" => conversations::list(world, method, args),
+        "conversations.list" => conversations::list(world, args),
         "conversations.info" => conversations::info(world, args),
         "conversations.join" => conversations::join(world, args),
-        "conversations.leave" => conversations::leave(world, args),
         "conversations.invite" => conversations::invite(world, args),
-        "conversations.setTopic" => conversations::describe(world, args, "topic"),
-        "conversations.setPurpose" => conversations::describe(world, args, "purpose"),
+        "conversations.setTopic" => conversations::set_topic(world, args),
         "conversations.members" => conversations::members(world, args),
         "conversations.open" => conversations::open(world, args),
-        "conversations.archive" => conversations::archive(world, args, true),
-        "conversations.unarchive" => conversations::archive(world, args, false),
+        "conversations.archive" => conversations::archive(world, args),
         "conversations.history" => history::history(world, args),
         "conversations.replies" => history::replies(world, args),
         "pins.add" => marks::pin(world, args),
         "pins.remove" => marks::unpin(world, args),
         "pins.list" => marks::pins(world, args),
         "reactions.add" => marks::add_reaction(world, args),
-        "reactions.remove" => marks::remove_reaction(world, args),
-        "reactions.get" => marks::reactions(world, args),
         "bookmarks.add" => marks::add_bookmark(world, args),
         "bookmarks.list" => marks::bookmarks(world, args),
         "users.info" => people::info(world, args),
         "users.list" => people::list(world, args),
-        "users.lookupByEmail" => people::by_email(world, args),
-        "usergroups.list" => Ok(people::groups(world, args)),
         "usergroups.users.list" => people::group_members(world, args),
-        "team.info" => Ok(people::team(world)),
         "files.getUploadURLExternal" => files::upload_address(world, args),
         "files.completeUploadExternal" => files::complete(world, args),
-        "files.info" => files::info(world, args),
         _ => Err(ApiError::new("unknown_method").with("req_method", json!(method))),
     }
 }
@@ -212,7 +189,7 @@ fn connections_open(world: &mut Workspace) -> Value {
     if world.tickets.len() >= TICKETS {
         world.tickets.clear();
     }
-    let ticket = super::delivery::uuid();
+    let ticket = super::workspace::uuid();
     let host = world.base_url.trim_start_matches("http://");
     let url = format!(
         "ws://{host}/link/?ticket={ticket}&app_id={}",
@@ -258,17 +235,8 @@ async fn respond_to(
         Ok(()) => (StatusCode::OK, json!({"ok": true})),
         Err((status, error)) => (status, error.answer()),
     };
-    let at = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_millis() as i64);
-    sandbox.record(ApiCall {
-        at,
-        method: "response_url".to_string(),
-        body: given.unwrap_or_default(),
-        answer: answer.clone(),
-        status: status.as_u16(),
-    });
-    sandbox.touch();
+    let given = given.unwrap_or_default();
+    sandbox.record("response_url", given, answer.clone(), status.as_u16());
     if fault == Some(Fault::DropAfterAccept) {
         wire.cut();
     }

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::{ApiError, Args, Outcome};
+use super::request::{ApiError, Args, Outcome};
+use crate::slack::cannot_act::CannotAct;
 use crate::slack::controls::{self, Control};
 use crate::slack::delivery::Receipt;
-use crate::slack::human::CannotAct;
 use crate::slack::workspace::{View, Workspace};
 use crate::slack::{blocks, shapes};
 

@@ -1,9 +1,8 @@
-//! `auth.test`, `team.info`, `users.*`, `usergroups.*`
+//! `auth.test`, `users.*`, `usergroups.*`
 
 use serde_json::{Value, json};
 
-use super::request::Page;
-use super::{Args, Outcome};
+use super::request::{Args, Outcome, Page};
 use crate::slack::shapes;
 use crate::slack::workspace::{SLACKBOT, Workspace};
 
@@ -18,17 +17,6 @@ pub(super) fn auth_test(world: &Workspace) -> Value {
         "bot_id": world.bot.bot_id,
         "is_enterprise_install": false,
     })
-}
-
-/// `team.info`
-pub(super) fn team(world: &Workspace) -> Value {
-    json!({"team": {
-        "id": world.team_id,
-        "name": world.team_domain,
-        "domain": world.team_domain,
-        "email_domain": "treasury.example",
-        "icon": {},
-    }})
 }
 
 /// `users.info`
@@ -56,40 +44,6 @@ pub(super) fn list(world: &Workspace, args: &Args) -> Outcome {
     let (members, next) = Page::of(args, 1_000, 1_000)?.cut(all);
     let now = crate::slack::workspace::unix_seconds();
     Ok(json!({"members": members, "cache_ts": now, "response_metadata": {"next_cursor": next}}))
-}
-
-/// `users.lookupByEmail`
-pub(super) fn by_email(world: &Workspace, args: &Args) -> Outcome {
-    let email = args.text("email").ok_or("users_not_found")?;
-    let found = world
-        .people
-        .iter()
-        .find(|p| p.email.eq_ignore_ascii_case(&email));
-    Ok(json!({"user": shapes::user(world, found.ok_or("users_not_found")?)}))
-}
-
-/// `usergroups.list`
-pub(super) fn groups(world: &Workspace, args: &Args) -> Value {
-    let groups = world.usergroups.iter().map(|g| {
-        let mut out = json!({
-            "id": g.id,
-            "team_id": world.team_id,
-            "is_usergroup": true,
-            "name": g.name,
-            "handle": g.handle,
-            "description": "",
-            "is_external": false,
-            "date_create": 1_700_000_000,
-            "date_update": 1_700_000_000,
-            "date_delete": 0,
-            "user_count": g.users.len(),
-        });
-        if args.flag("include_users") {
-            out["users"] = json!(g.users);
-        }
-        out
-    });
-    json!({"usergroups": groups.collect::<Vec<_>>()})
 }
 
 /// `usergroups.users.list`

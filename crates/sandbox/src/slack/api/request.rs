@@ -56,6 +56,9 @@ impl From<&str> for ApiError {
     }
 }
 
+/// What a call comes to: the fields of an `ok: true` answer, or an error.
+pub(super) type Outcome = Result<Value, ApiError>;
+
 /// The arguments of a call.
 #[derive(Debug, Default)]
 pub(crate) struct Args {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::chat;
-use super::{ApiError, Args};
+use super::request::{ApiError, Args};
 use crate::slack::grants::Target;
 use crate::slack::workspace::{Message, Workspace};
 

@@ -71,11 +71,21 @@ fn a_long_text_is_told_in_slacks_words() {
     );
 }
 
+/// Each block has one fault, at this place.
+fn fail_at(cases: impl IntoIterator<Item = (Value, &'static str)>) {
+    for (block, pointer) in cases {
+        let found = one(block.clone());
+        assert_eq!(found.len(), 1, "{block} gave {found:?}");
+        assert!(
+            found[0].ends_with(&format!("[json-pointer:{pointer}]")),
+            "{found:?} not at {pointer}"
+        );
+    }
+}
+
 #[test]
-fn what_is_beyond_a_limit_fails_where_it_is() {
-    let select =
-        |n| actions(json!({"type": "static_select", "action_id": "s", "options": options(n)}));
-    for (block, pointer) in [
+fn what_is_beyond_a_limit_of_a_block_fails_where_it_is() {
+    fail_at([
         (
             json!({"type": "section", "text": text(0)}),
             "/blocks/0/text/text",
@@ -123,6 +133,14 @@ fn what_is_beyond_a_limit_fails_where_it_is() {
             json!({"type": "divider", "block_id": "b".repeat(256)}),
             "/blocks/0/block_id",
         ),
+    ]);
+}
+
+#[test]
+fn what_is_beyond_a_limit_of_an_element_fails_where_it_is() {
+    let select =
+        |n| actions(json!({"type": "static_select", "action_id": "s", "options": options(n)}));
+    fail_at([
         (
             actions(with(button(), "/text", plain(76))),
             "/blocks/0/elements/0/text/text",
@@ -208,14 +226,7 @@ fn what_is_beyond_a_limit_fails_where_it_is() {
             actions(json!({"type": "datepicker", "initial_date": "tomorrow"})),
             "/blocks/0/elements/0/initial_date",
         ),
-    ] {
-        let found = one(block.clone());
-        assert_eq!(found.len(), 1, "{block} gave {found:?}");
-        assert!(
-            found[0].ends_with(&format!("[json-pointer:{pointer}]")),
-            "{found:?} not at {pointer}"
-        );
-    }
+    ]);
 }
 
 #[test]

@@ -1,0 +1,75 @@
+//! A service that is asked over HTTP, such as Prometheus, and how its errors name it.
+
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, InvalidHeaderValue};
+
+use super::fetch::{Fetch, NoAnswer};
+use super::{ProbeError, ProbeErrorKind as Kind};
+
+/// A service at its address.
+pub(super) struct Service {
+    /// What an error begins with, such as `Alertmanager at http://…`.
+    pub(super) label: String,
+    /// Where its address is configured, such as `[alertmanager] url`.
+    pub(super) setting: &'static str,
+    /// The start of all its addresses, with a slash at the end.
+    pub(super) url: String,
+    pub(super) authorization: Option<Result<HeaderValue, InvalidHeaderValue>>,
+    /// The longest that a question may take.
+    pub(super) timeout: Duration,
+    pub(super) fetch: Fetch,
+}
+
+/// An `Authorization` header that no log shows.
+pub(super) fn authorization(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut header = HeaderValue::from_str(text)?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+impl Service {
+    /// The status and the whole body, whatever the status.
+    pub(super) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &'static str,
+        body: String,
+    ) -> Result<(u16, Bytes), ProbeError> {
+        let setting = self.setting;
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header(CONTENT_TYPE, content_type);
+        match &self.authorization {
+            Some(Ok(header)) => request = request.header(AUTHORIZATION, header),
+            Some(Err(_)) => {
+                let what = "the token holds characters that can't be sent";
+                let hint = "write it again without line breaks";
+                return Err(self.error(Kind::Authenticate, what, hint));
+            }
+            None => {}
+        }
+        let request = request.body(body).map_err(|error| {
+            let what = format!("its address is not understood ({error})");
+            self.error(Kind::Unsupported, &what, format!("correct {setting}"))
+        })?;
+        let sent = self.fetch.send(request, self.timeout).await;
+        sent.map_err(|NoAnswer { kind, what }| {
+            let hint = match kind {
+                Kind::Resolve => format!("correct {setting}, or mend DNS"),
+                Kind::Tls => "mend its certificate".to_owned(),
+                _ => format!("is it running, and is {setting} right?"),
+            };
+            self.error(kind, &what, hint)
+        })
+    }
+
+    /// An error that names the service.
+    pub(super) fn error(&self, kind: Kind, what: &str, hint: impl Into<String>) -> ProbeError {
+        ProbeError::new(kind, format!("{} {what}", self.label), hint)
+    }
+}

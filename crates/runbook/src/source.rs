@@ -59,7 +59,7 @@ pub struct Finding {
     pub span: Span,
     /// What is wrong, one line.
     pub message: String,
-    /// What would mend it.
+    /// What would help.
     pub help: Option<String>,
 }
 
@@ -82,7 +82,7 @@ impl Finding {
         }
     }
 
-    /// Adds what would mend it.
+    /// Adds what would help.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -162,7 +162,7 @@ impl Source {
         &self.text[start..end]
     }
 
-    /// A finding as people read it: place, message, the line with a mark under it, the mend.
+    /// A finding as people read it: place, message, the line with a mark under it, the help.
     ///
     /// ```text
     /// error: unknown key `tiemout`
@@ -226,7 +226,7 @@ pub struct Explained {
     /// Characters of the mark.
     #[serde(skip)]
     pub length: usize,
-    /// What would mend it.
+    /// What would help.
     pub help: Option<String>,
 }
 

@@ -121,7 +121,7 @@ impl Default for WatchSettings {
     }
 }
 
-/// Why a report is refused. The text names the place and the mend.
+/// Why a report is refused. The text names the place and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
     /// Where, such as `alerts[3].startsAt`.

@@ -154,7 +154,7 @@ pub struct Route {
     pub service: Option<ServiceName>,
     /// How bad they are.
     pub severity: Option<Severity>,
-    /// The runbook that mends them.
+    /// The runbook for them.
     pub runbook: Option<String>,
     /// Whose they are, for people.
     pub team: Option<String>,

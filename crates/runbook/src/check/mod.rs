@@ -96,7 +96,7 @@ impl Checker<'_> {
         }
         self.params();
         self.cycle();
-        self.leave();
+        self.approvals();
         let params = runbook
             .params
             .iter()
@@ -194,7 +194,7 @@ impl Checker<'_> {
 
     /// Changes that not everybody who may start a run may make, and that nothing before them has
     /// approved.
-    fn leave(&mut self) {
+    fn approvals(&mut self) {
         let mut approved = Role::Responder;
         for step in self.runbook.all_steps() {
             match &step.work {

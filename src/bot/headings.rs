@@ -107,7 +107,7 @@ pub(super) fn trend_words(heading: &Heading, metric: Metric) -> Option<String> {
     };
     Some(format!(
         "{} of {} rises {rate}: at its limit {left}",
-        metric.name(),
+        metric.as_str(),
         heading.replica
     ))
 }

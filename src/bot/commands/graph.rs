@@ -90,7 +90,7 @@ async fn own_chart(
     if headings.is_empty() {
         return Err(Refusal::new(
             Line::new()
-                .text(format!("No {} of ", metric.name()))
+                .text(format!("No {} of ", metric.as_str()))
                 .code(&service.name)
                 .text(" is known yet"),
         )
@@ -125,7 +125,7 @@ async fn own_chart(
     });
     let limit = headings.first().and_then(|first| first.limit);
     let chart = Chart {
-        title: format!("{} {}", service.name, metric.name()),
+        title: format!("{} {}", service.name, metric.as_str()),
         subtitle: words.clone().unwrap_or_default(),
         unit: match metric {
             Metric::Memory => Unit::Bytes,
@@ -246,7 +246,7 @@ fn unit_of(metric: &str) -> Unit {
 fn unknown_metric(service: &Service, metric: &str) -> Refusal {
     let known: Vec<&str> = Metric::ALL
         .iter()
-        .map(|metric| metric.name())
+        .map(|metric| metric.as_str())
         .chain(service.metrics.keys().map(String::as_str))
         .collect();
     let refusal = Refusal::new(

@@ -100,7 +100,7 @@ impl Probe for Trend {
     type Found = Trends;
 
     async fn look(self, context: &Context) -> Result<(Trends, Message), Fault> {
-        let sentence = |near: &str| format!("graph {near} {}", self.metric.name());
+        let sentence = |near: &str| format!("graph {near} {}", self.metric.as_str());
         let (service, _) = context.catalogue().find(&self.service, sentence)?;
         let from = context.store().now() - self.window.0;
         let headings = headings(context, service, self.metric, from).await?;
@@ -118,7 +118,7 @@ impl Probe for Trend {
                 .collect(),
         };
         let title = Line::new()
-            .text(format!("Trend of the {} of ", self.metric.name()))
+            .text(format!("Trend of the {} of ", self.metric.as_str()))
             .code(&service.name)
             .text(format!(" in the last {}", duration::text(self.window.0)));
         let tone = if first.is_some() {

@@ -147,7 +147,7 @@ async fn drive_loaded(context: &Context, loaded: Loaded, waker: &Notify) {
             }
         }
         if let Some(verdict) = batch.verdict {
-            let word = verdict.word();
+            let word = verdict.as_str();
             metrics::counter!("treasury_bot_runs_total", "verdict" => word).increment(1);
             tracing::info!(run = id, runbook = %row.name, verdict = word, "run");
             return;

@@ -4,19 +4,21 @@
 //! at most [`READ`] lines of a pod; only the lines to be answered are held.
 
 use std::collections::VecDeque;
+use std::io;
 
 use futures_util::FutureExt;
 use futures_util::io::{AsyncBufRead, AsyncBufReadExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use kube::api::LogParams;
 use tokio::time::{Duration, Instant};
 
-use super::api::Line;
-use super::find::{self, Place, Seen};
-use super::{PLATFORM, pod};
+use crate::error::{code_of, not_found};
+use crate::kind::Kind;
+use crate::pod::Pod;
+use crate::resource::Resource;
+use crate::scope::Scope;
+use crate::snapshot::Snapshot;
 use treasury_domain::service::{Evidence, LogLine, LogQuery, Logs};
 use treasury_ports::platform::PlatformError;
 use treasury_ports::text::{clean, fit};
@@ -26,6 +28,9 @@ const FIRST: usize = 2_000;
 
 /// The most lines that are read of one pod.
 const READ: usize = 200_000;
+
+/// The most lines that are kept of a container for an examination.
+const KEPT: i64 = 20_000;
 
 /// A longer line is cut here before it is looked at; the rest of it is dropped.
 const LONGEST: usize = 64 * 1024;
@@ -37,53 +42,48 @@ const AT_ONCE: usize = 8;
 const PODS: usize = 100;
 
 /// How long reading one pod may take.
-const ACT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// What is wanted of one pod.
+#[derive(Default)]
 struct Wanted<'a> {
+    pod: &'a str,
     container: String,
     lines: usize,
     since: Option<Timestamp>,
+    /// In lower case.
     grep: Option<&'a str>,
     previous: bool,
 }
 
 /// The lines of all pods, merged by time.
-pub(super) async fn logs(
-    line: &Line,
-    place: Place<'_>,
-    seen: &Seen,
+pub(crate) async fn logs(
+    scope: Scope<'_>,
+    seen: &Snapshot,
     query: &LogQuery,
 ) -> Result<Logs, PlatformError> {
     let grep = query.grep.as_deref().map(str::to_lowercase);
-    let names = [place.service, place.name];
-    let mut chosen = Vec::new();
+    let pods = scope.all(Kind::POD);
+    let mut reads = Vec::new();
     for pod in seen.pods.iter().take(PODS) {
-        let Some(container) = container(pod, query.container.as_deref(), &names)? else {
+        let asked = query.container.as_deref();
+        let Some(container) = container(pod, asked, &scope.target.names())? else {
             continue;
         };
         let wanted = Wanted {
+            pod: pod.name(),
             container,
             lines: query.lines,
             since: query.since,
             grep: grep.as_deref(),
             previous: query.previous,
         };
-        chosen.push((pod::name(pod), wanted));
-    }
-    let api = find::pods(line, place).await?;
-    let mut reads = Vec::new();
-    for (pod, wanted) in &chosen {
-        reads.push(read(line, &api, pod, wanted).boxed());
+        reads.push(read(scope, &pods, wanted).boxed());
     }
     let reads = stream::iter(reads).buffered(AT_ONCE);
     let all: Vec<Logs> = reads.try_collect().await?;
-    let mut truncated = seen.pods.len() > PODS;
-    let mut lines = Vec::new();
-    for one in all {
-        truncated |= one.truncated;
-        lines.extend(one.lines);
-    }
+    let truncated = seen.pods.len() > PODS || all.iter().any(|one| one.truncated);
+    let lines = all.into_iter().flat_map(|one| one.lines).collect();
     Ok(merged(lines, query.lines, truncated))
 }
 
@@ -105,41 +105,34 @@ fn container(
     names: &[&str],
 ) -> Result<Option<String>, PlatformError> {
     let Some(asked) = asked else {
-        return Ok(pod::main_container(pod, names).map(|one| one.name.clone()));
+        return Ok(pod.main_container(names).map(|one| one.name.clone()));
     };
-    let spec = pod.spec.as_ref();
-    let first = spec.and_then(|spec| spec.init_containers.as_deref());
-    let all = pod::containers(pod).iter().chain(first.unwrap_or_default());
+    let all = pod.spec.containers.iter().chain(&pod.spec.init_containers);
     let all: Vec<&str> = all.map(|one| one.name.as_str()).collect();
     if all.contains(&asked) {
         return Ok(Some(asked.to_owned()));
     }
-    Err(PlatformError::NotFound {
-        platform: PLATFORM,
-        what: format!("the container {asked} of {}", pod::name(pod)),
-        hint: format!("it has: {}", all.join(", ")),
-    })
+    Err(not_found(
+        format!("the container {asked} of {}", pod.name()),
+        format!("it has: {}", all.join(", ")),
+    ))
 }
 
 /// The last lines of a pod's last run; nothing where they can't be had.
-pub(super) async fn last(line: &Line, place: Place<'_>, pod: &Pod, lines: usize) -> Vec<String> {
-    let Ok(api) = find::pods(line, place).await else {
-        return Vec::new();
-    };
-    let names = [place.service, place.name];
-    let Some(main) = pod::main_container(pod, &names) else {
+pub(crate) async fn last(scope: Scope<'_>, pod: &Pod, lines: usize) -> Vec<String> {
+    let Some(main) = pod.main_container(&scope.target.names()) else {
         return Vec::new();
     };
     // Which of the two runs has said something depends on the moment.
     for previous in [false, true] {
         let wanted = Wanted {
+            pod: pod.name(),
             container: main.name.clone(),
             lines,
-            since: None,
-            grep: None,
             previous,
+            ..Wanted::default()
         };
-        if let Ok(found) = read(line, &api, pod::name(pod), &wanted).await
+        if let Ok(found) = read(scope, &scope.all(Kind::POD), wanted).await
             && !found.lines.is_empty()
         {
             return found.lines.into_iter().map(|line| line.text).collect();
@@ -149,65 +142,59 @@ pub(super) async fn last(line: &Line, place: Place<'_>, pod: &Pod, lines: usize)
 }
 
 /// The end of a container's log as it is kept for an examination.
-pub(super) async fn whole(
-    line: &Line,
-    api: &Api<Pod>,
+pub(crate) async fn whole(
+    scope: Scope<'_>,
+    pods: &Resource,
     pod: &str,
     container: &str,
 ) -> Result<String, PlatformError> {
     let params = LogParams {
         container: Some(container.to_owned()),
-        tail_lines: Some(20_000),
+        tail_lines: Some(KEPT),
         timestamps: true,
         ..LogParams::default()
     };
     let read = async {
-        let mut stream = std::pin::pin!(api.log_stream(pod, &params).await?);
         let mut text = String::new();
-        while let Some(next) = next_line(&mut stream).await? {
-            text.push_str(&clean(&String::from_utf8_lossy(&next)));
+        each_line(scope, pods, pod, &params, |line| {
+            text.push_str(&clean(&String::from_utf8_lossy(line)));
             text.push('\n');
             if text.len() > 2 * Evidence::MAX_BYTES {
                 let surplus = text.len() - Evidence::MAX_BYTES;
                 text.drain(..text.ceil_char_boundary(surplus));
             }
-        }
+        })
+        .await?;
         Ok(text)
     };
-    line.call_for(&format!("the log of {pod}"), ACT, read).await
+    let what = format!("the log of {pod}");
+    scope.server.call(&what, LIMIT, read).await
 }
 
 /// The newest wanted lines of one pod; none if it is gone or has not begun.
 async fn read(
-    line: &Line,
-    api: &Api<Pod>,
-    pod: &str,
-    wanted: &Wanted<'_>,
+    scope: Scope<'_>,
+    pods: &Resource,
+    wanted: Wanted<'_>,
 ) -> Result<Logs, PlatformError> {
-    let mut portion = if wanted.grep.is_some() {
-        FIRST.max(wanted.lines + 1)
-    } else {
-        wanted.lines + 1
-    };
+    let mut portion = wanted.lines + 1;
+    if wanted.grep.is_some() {
+        portion = portion.max(FIRST);
+    }
+    let what = format!("the log of {}", wanted.pod);
     let mut newest: Option<Vec<LogLine>> = None;
     let begun = Instant::now();
     loop {
-        let left = ACT.saturating_sub(begun.elapsed());
-        let call = portion_of(api, pod, wanted, portion);
-        let call = async {
-            match call.await {
-                Err(error) if has_none(&error) => Ok(Portion::default()),
-                result => result,
-            }
-        };
-        let what = format!("the log of {pod}");
-        let read = match (line.call_for(&what, left, call).await, newest) {
+        let left = LIMIT.saturating_sub(begun.elapsed());
+        let call = portion_of(scope, pods, &wanted, portion);
+        let read = match (scope.server.call(&what, left, call).await, newest) {
             (Err(PlatformError::Timeout { .. }), Some(lines)) => {
                 return Ok(Logs {
                     lines,
                     truncated: true,
                 });
             }
+            (Err(error), _) if has_none(&error) => Portion::default(),
             (read, _) => read?,
         };
         let all_read = read.read < portion;
@@ -223,19 +210,21 @@ async fn read(
 }
 
 /// The pod is gone, has not begun, or had no run before: there are no lines, and that is no fault.
-fn has_none(error: &kube::Error) -> bool {
-    super::api::status_of(error).is_some_and(|status| match status.code {
-        404 => true,
-        400 => {
-            let words = &status.message;
-            words.contains("previous terminated container")
-                || words.contains("waiting to start")
-                || words.contains("is not available")
-                || words.contains("ContainerCreating")
-                || words.contains("PodInitializing")
+fn has_none(error: &PlatformError) -> bool {
+    const WORDS: [&str; 5] = [
+        "previous terminated container",
+        "waiting to start",
+        "is not available",
+        "ContainerCreating",
+        "PodInitializing",
+    ];
+    match error {
+        PlatformError::NotFound { .. } => true,
+        PlatformError::Failed { message, .. } => {
+            code_of(error) == Some(400) && WORDS.iter().any(|words| message.contains(words))
         }
         _ => false,
-    })
+    }
 }
 
 /// What was read of a log.
@@ -251,35 +240,31 @@ struct Portion {
 
 /// Reads the newest `portion` lines.
 async fn portion_of(
-    api: &Api<Pod>,
-    pod: &str,
+    scope: Scope<'_>,
+    pods: &Resource,
     wanted: &Wanted<'_>,
     portion: usize,
-) -> Result<Portion, kube::Error> {
+) -> Result<Portion, PlatformError> {
+    let since = wanted.since;
     let params = LogParams {
         container: Some(wanted.container.clone()),
         previous: wanted.previous,
         tail_lines: Some(portion as i64),
         timestamps: true,
         // The client rounds to seconds, up or down. Times are compared below.
-        since_time: wanted
-            .since
+        since_time: since
             .map(|since| since.saturating_sub(SignedDuration::from_secs(1)))
             .and_then(Result::ok),
         ..LogParams::default()
     };
-    let mut stream = std::pin::pin!(api.log_stream(pod, &params).await?);
     let mut found = Portion::default();
-    while let Some(bytes) = next_line(&mut stream).await? {
+    each_line(scope, pods, wanted.pod, &params, |line| {
         found.read += 1;
-        let (at, text) = split_time(&bytes);
+        let (at, text) = split_time(line);
         let text = clean(&String::from_utf8_lossy(text));
-        let matching = wanted.since.is_none_or(|since| at >= Some(since))
-            && wanted
-                .grep
-                .is_none_or(|grep| text.to_lowercase().contains(grep));
-        if !matching {
-            continue;
+        let contains = |grep| text.to_lowercase().contains(grep);
+        if since.is_some_and(|since| at < Some(since)) || !wanted.grep.is_none_or(contains) {
+            return;
         }
         found.matches += 1;
         if found.lines.len() == wanted.lines {
@@ -287,22 +272,39 @@ async fn portion_of(
         }
         found.lines.push_back(LogLine {
             at,
-            replica: pod.to_owned(),
+            replica: wanted.pod.to_owned(),
             stderr: false,
             text: fit(text),
         });
-    }
+    })
+    .await?;
     Ok(found)
 }
 
+/// Reads a log line by line.
+async fn each_line(
+    scope: Scope<'_>,
+    pods: &Resource,
+    pod: &str,
+    params: &LogParams,
+    mut take: impl FnMut(&[u8]) + Send,
+) -> Result<(), PlatformError> {
+    let mut stream = std::pin::pin!(pods.log(pod, params).await?);
+    loop {
+        match next_line(&mut stream).await {
+            Ok(Some(line)) => take(&line),
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(scope.server.error(kube::Error::ReadEvents(error))),
+        }
+    }
+}
+
 /// The next line without its end; what is longer than [`LONGEST`] is dropped as it comes.
-async fn next_line(
-    stream: &mut (impl AsyncBufRead + Unpin),
-) -> Result<Option<Vec<u8>>, kube::Error> {
+async fn next_line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let mut begun = false;
     loop {
-        let bytes = stream.fill_buf().await.map_err(kube::Error::ReadEvents)?;
+        let bytes = stream.fill_buf().await?;
         if bytes.is_empty() {
             return Ok(begun.then_some(line));
         }

@@ -3,8 +3,16 @@
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::restart::{RESTART_ID, RESTARTED_AT, STEP};
 use treasury_domain::timeline::{cut, hex};
+
+/// The key of `kubectl rollout restart`.
+pub(crate) const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
+/// The intent that the last restart carried out.
+pub(crate) const RESTART_ID: &str = "treasury-bot/restart-id";
+
+/// The run and step that it belonged to.
+pub(crate) const STEP: &str = "treasury-bot/step";
 
 /// What a rollout changes that makes no other version.
 const MARKS: [&str; 4] = [
@@ -21,7 +29,7 @@ const HASH: &str = "pod-template-hash";
 const MOST: usize = 12;
 
 /// A template without what restarts and controllers write into it.
-pub(super) fn bare(template: &Value) -> Value {
+pub(crate) fn bare(template: &Value) -> Value {
     let mut bare = raw(&without_nulls(template));
     if let Some(annotations) = map(&mut bare, "annotations") {
         annotations.retain(|key, _| !MARKS.contains(&key.as_str()));
@@ -38,7 +46,7 @@ pub(super) fn bare(template: &Value) -> Value {
 }
 
 /// A template as a controller keeps it, without what only the controller puts there.
-pub(super) fn raw(template: &Value) -> Value {
+pub(crate) fn raw(template: &Value) -> Value {
     let mut raw = template.clone();
     if let Some(labels) = map(&mut raw, "labels") {
         labels.remove(HASH);
@@ -67,7 +75,7 @@ fn without_nulls(value: &Value) -> Value {
 }
 
 /// The identity of a bare template: the same for the same pods, whatever number a controller gives.
-pub(super) fn id(bare: &Value) -> String {
+pub(crate) fn id(bare: &Value) -> String {
     let mut text = String::new();
     write(bare, &mut text);
     format!("template:{}", &hex(&Sha256::digest(&text))[..24])
@@ -102,7 +110,7 @@ fn write(value: &Value, text: &mut String) {
 
 /// Where the container that the service is stands among the template's: the one called like the
 /// service or its workload, else the first.
-pub(super) fn main_container(template: &Value, names: &[&str]) -> Option<usize> {
+pub(crate) fn main_container(template: &Value, names: &[&str]) -> Option<usize> {
     let all = containers(template);
     let called = |name: &str| all.iter().position(|one| one["name"] == name);
     names
@@ -117,14 +125,14 @@ fn containers(template: &Value) -> &[Value] {
 }
 
 /// The image of the container that the service is.
-pub(super) fn image<'a>(template: &'a Value, names: &[&str]) -> &'a str {
+pub(crate) fn image<'a>(template: &'a Value, names: &[&str]) -> &'a str {
     let main = main_container(template, names);
     let image = main.and_then(|at| containers(template)[at]["image"].as_str());
     image.unwrap_or_default()
 }
 
 /// Puts another image into the container that the service is; `false` where there is none.
-pub(super) fn set_image(template: &mut Value, names: &[&str], image: &str) -> bool {
+pub(crate) fn set_image(template: &mut Value, names: &[&str], image: &str) -> bool {
     let Some(at) = main_container(template, names) else {
         return false;
     };
@@ -134,7 +142,7 @@ pub(super) fn set_image(template: &mut Value, names: &[&str], image: &str) -> bo
 
 /// In what `then` differs from `now`, besides the image of the container that the service is: names
 /// alone, because values may be secrets.
-pub(super) fn changes(now: &Value, then: &Value, names: &[&str]) -> Vec<String> {
+pub(crate) fn changes(now: &Value, then: &Value, names: &[&str]) -> Vec<String> {
     let main = main_container(now, names).map(|at| containers(now)[at]["name"].clone());
     let mut all = Vec::new();
     let several = containers(now).len() > 1 || containers(then).len() > 1;

@@ -22,7 +22,6 @@ mod handbook;
 mod hostile;
 mod image;
 mod killed;
-mod kubernetes;
 mod layers;
 mod leave;
 mod library;
@@ -45,3 +44,5 @@ mod stories;
 mod support;
 mod watchers;
 mod workloads;
+
+use treasury_fake_kubernetes as kubernetes;

@@ -6,11 +6,13 @@ ARG BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 FROM ${RUST_IMAGE} AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
+COPY crates crates
+COPY runbooks runbooks
 COPY src src
-RUN cargo build --release --locked --bin treasury-bot
+RUN cargo build --profile dist --locked --bin treasury-bot
 
 FROM ${BASE_IMAGE}
-COPY --from=build /build/target/release/treasury-bot /usr/local/bin/treasury-bot
+COPY --from=build /build/target/dist/treasury-bot /usr/local/bin/treasury-bot
 # The embedded database lives here; the user must be able to write to it.
 WORKDIR /data
 COPY --from=build --chown=65532:65532 /build/Cargo.lock /data/.keep

@@ -7,7 +7,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a load run fails by panicking")]
 
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -49,71 +50,11 @@ async fn main() {
     );
     std::fs::write(&file, text).unwrap();
 
-    let started = Instant::now();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_treasury-bot"))
-        .arg("serve")
-        .env("TREASURY_BOT_CONFIG", &file)
-        .env("TREASURY_BOT_SLACK_BOT_TOKEN", sandbox.bot_token())
-        .env(
-            "TREASURY_BOT_SLACK_SIGNING_SECRET",
-            sandbox.signing_secret(),
-        )
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
-    let client = reqwest::Client::new();
-    while !client
-        .get(format!("{base}/health/ready"))
-        .send()
-        .await
-        .is_ok_and(|answer| answer.status().is_success())
-    {
-        assert!(
-            started.elapsed() < Duration::from_secs(10),
-            "the bot did not start"
-        );
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    println!(
-        "start to first health answer: {} ms",
-        started.elapsed().as_millis()
-    );
-    println!("memory after the start: {} MiB", memory(child.id()));
-
+    let mut child = start(&sandbox, &file, &base).await;
     let begun = Instant::now();
     let senders = (0..CONNECTIONS).map(|sender| {
         let (base, secret) = (base.clone(), sandbox.signing_secret().to_owned());
-        tokio::spawn(async move {
-            // A client each: a connection each.
-            let client = reqwest::Client::new();
-            let mut times = Vec::new();
-            for n in 0..count / CONNECTIONS {
-                let body = format!(
-                    "command=%2Ftreasury&text=version&user_id=U0ANA00001&user_name=ana\
-                     &channel_id=C0000000001&trigger_id={sender}.{n}"
-                );
-                let at = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap()
-                    .as_secs();
-                let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-                mac.update(format!("v0:{at}:{body}").as_bytes());
-                let signature = format!("v0={}", hex(&mac.finalize().into_bytes()));
-                let sent = Instant::now();
-                let answer = client
-                    .post(format!("{base}/slack/commands"))
-                    .header("content-type", "application/x-www-form-urlencoded")
-                    .header("x-slack-request-timestamp", at)
-                    .header("x-slack-signature", signature)
-                    .body(body)
-                    .send()
-                    .await
-                    .unwrap();
-                assert_eq!(answer.status(), 200);
-                times.push(sent.elapsed());
-            }
-            times
-        })
+        tokio::spawn(send(base, secret, sender, count / CONNECTIONS))
     });
     let mut times = Vec::new();
     for sender in senders.collect::<Vec<_>>() {
@@ -147,6 +88,74 @@ async fn main() {
     assert_eq!(recorded, times.len(), "an acknowledged command is missing");
     println!("all {recorded} are durably recorded ({answered} answered so far)");
     sandbox.stop();
+}
+
+/// Starts the binary and waits until it is ready.
+async fn start(sandbox: &Sandbox, file: &Path, base: &str) -> Child {
+    let started = Instant::now();
+    let child = Command::new(env!("CARGO_BIN_EXE_treasury-bot"))
+        .arg("serve")
+        .env("TREASURY_BOT_CONFIG", file)
+        .env("TREASURY_BOT_SLACK_BOT_TOKEN", sandbox.bot_token())
+        .env(
+            "TREASURY_BOT_SLACK_SIGNING_SECRET",
+            sandbox.signing_secret(),
+        )
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let client = reqwest::Client::new();
+    while !client
+        .get(format!("{base}/health/ready"))
+        .send()
+        .await
+        .is_ok_and(|answer| answer.status().is_success())
+    {
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "the bot did not start"
+        );
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    println!(
+        "start to first health answer: {} ms",
+        started.elapsed().as_millis()
+    );
+    println!("memory after the start: {} MiB", memory(child.id()));
+    child
+}
+
+/// Sends so many commands over one connection; the times until their acknowledgement.
+async fn send(base: String, secret: String, sender: usize, commands: usize) -> Vec<Duration> {
+    // A client each: a connection each.
+    let client = reqwest::Client::new();
+    let mut times = Vec::new();
+    for n in 0..commands {
+        let body = format!(
+            "command=%2Ftreasury&text=version&user_id=U0ANA00001&user_name=ana\
+             &channel_id=C0000000001&trigger_id={sender}.{n}"
+        );
+        let at = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(format!("v0:{at}:{body}").as_bytes());
+        let signature = format!("v0={}", hex(&mac.finalize().into_bytes()));
+        let sent = Instant::now();
+        let answer = client
+            .post(format!("{base}/slack/commands"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("x-slack-request-timestamp", at)
+            .header("x-slack-signature", signature)
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+        times.push(sent.elapsed());
+    }
+    times
 }
 
 /// Resident memory, MiB.

@@ -85,23 +85,10 @@ async fn main() -> ExitCode {
     let url = format!("sqlite://{}", folder.path().join("bot.db").display());
     let store = Store::open(&url, Use::Serve).await.unwrap();
     let stack = Stack::start(StackConfig::default());
-    let settings = Settings {
-        command: "/treasury".into(),
-        access: Access::default(),
-        confirm: treasury_bot::domain::Guarded::all(),
-        second_person: std::collections::BTreeSet::new(),
-        confirm_within: Duration::from_secs(60),
-        patience: Patience::default(),
-        hold: Duration::ZERO,
-        alerts: treasury_bot::bot::AlertSettings::default(),
-        mail: None,
-        incident_channels: false,
-        public_url: None,
-    };
     let shutdown = tokio_util::sync::CancellationToken::new();
     let bot = Bot::new(
         store.clone(),
-        settings,
+        settings(),
         simulated(&stack, None).unwrap(),
         library,
         Http::new(),
@@ -109,7 +96,7 @@ async fn main() -> ExitCode {
     );
     let worker = tokio::spawn({
         let bot = bot.clone();
-        async move { bot.run().await }
+        async move { treasury_bot::bot::run(&bot).await }
     });
     let began = Instant::now();
     for n in 0..count {
@@ -121,7 +108,7 @@ async fn main() -> ExitCode {
             text: "runbook run ten".into(),
             reply: Reply::default(),
         };
-        bot.accept(request).await.unwrap();
+        treasury_bot::bot::accept(&bot, request).await.unwrap();
     }
     let accepted = began.elapsed();
     loop {
@@ -172,5 +159,21 @@ async fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        command: "/treasury".into(),
+        access: Access::default(),
+        confirm: treasury_bot::domain::Guarded::all(),
+        second_person: std::collections::BTreeSet::new(),
+        confirm_within: Duration::from_secs(60),
+        patience: Patience::default(),
+        hold: Duration::ZERO,
+        alerts: treasury_bot::bot::AlertSettings::default(),
+        mail: None,
+        incident_channels: false,
+        public_url: None,
     }
 }

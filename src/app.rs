@@ -434,7 +434,12 @@ impl App {
             plan.slack,
             Arc::new(move |request| {
                 let bot = accepting.clone();
-                async move { bot.accept(request).await.map_err(|error| error.to_string()) }.boxed()
+                async move {
+                    crate::bot::accept(&bot, request)
+                        .await
+                        .map_err(|error| error.to_string())
+                }
+                .boxed()
             }),
             store.clone(),
             shutdown.clone(),
@@ -471,11 +476,11 @@ impl App {
         servers.push(tokio::spawn(web::serve(listener, router, shutdown.clone())));
         let working = bot.clone();
         let worker = tokio::spawn(async move {
-            if let Err(error) = working.run().await {
+            if let Err(error) = crate::bot::run(&working).await {
                 tracing::error!(%error, "the worker ended");
             }
         });
-        let post = smtp.map(|smtp| tokio::spawn(bot.clone().keep_mailing(smtp)));
+        let post = smtp.map(|smtp| tokio::spawn(crate::bot::keep_mailing(bot.clone(), smtp)));
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "treasury-bot serves");
         Ok(Self {
             bot,

@@ -1,7 +1,7 @@
 //! Questions with a yes and a no, each answered once.
 
 use super::request::{Answer, Ask, Done, Effect};
-use super::{Bot, Fault, Refusal, with_content};
+use super::{Context, Fault, Refusal};
 use crate::command::{self, Command, Parsed};
 use crate::domain::question::{Question, QuestionRow, QuestionState};
 use crate::domain::timeline::Draft;
@@ -11,171 +11,173 @@ use crate::domain::{
 };
 use crate::store::StoreError;
 
-impl Bot {
-    /// Asks before something is done. The message that asks becomes the progress and the answer.
-    pub(super) fn question(
-        &self,
-        ask: &Ask,
-        sentence: String,
-        label: &str,
-        about: Message,
-    ) -> Effect {
-        let token = format!("q-{:012x}", rand::random::<u64>() & 0xffff_ffff_ffff);
-        let within = self.settings().confirm_within;
-        let message = about
-            .buttons(vec![
-                Button::new(label, format!("confirm {token}")).style(Style::Danger),
-                Button::new("Cancel", format!("cancel {token}")),
-            ])
-            .footer(format!(
-                "A responder can answer within {}",
-                duration::text(within)
-            ));
-        let outgoing = ask.outgoing(Content::Message(message.clone()), Audience::Everyone);
-        let question = Question {
-            sentence: sentence.clone(),
-            asker: ask.request.person.clone(),
-            message: outgoing,
-        };
-        // Five impatient taps are one question.
-        let place = &ask.request.place;
-        let same = format!(
-            "{}|{}|{}|{sentence}",
-            question.asker.id,
-            place.channel,
-            place.thread.as_deref().unwrap_or_default()
-        );
-        Effect::write(move |tx| {
-            Box::pin(async move {
-                let expires_at = tx.now() + within;
-                let standing = tx
-                    .question_put(&token, &same, &question, expires_at)
-                    .await?;
-                let answer = match standing {
-                    Some(open) if open.expires_at > tx.now() => Answer::to_asker(
-                        Message::new(
-                            Tone::Question,
-                            Line::new()
-                                .text("I have already asked you about ")
-                                .code(&sentence)
-                                .text(": it awaits your answer"),
-                        )
-                        .buttons(vec![
-                            Button::new("Yes", format!("confirm {}", open.token))
-                                .style(Style::Danger),
-                            Button::new("Cancel", format!("cancel {}", open.token)),
-                        ]),
-                    ),
-                    Some(stale) => {
-                        tx.question_answer(&stale.token, QuestionState::Expired)
-                            .await?;
-                        tx.outbox_put(&over(&stale, "Nobody answered in time"))
-                            .await?;
-                        tx.question_put(&token, &same, &question, expires_at)
-                            .await?;
-                        Answer::to_all(message)
-                    }
-                    None => Answer::to_all(message),
-                };
-                Ok(Done {
-                    answer: Some(answer),
-                    ..Done::default()
-                })
+/// Asks before something is done. The message that asks becomes the progress and the answer.
+pub(super) fn question(
+    context: &Context,
+    ask: &Ask,
+    sentence: String,
+    label: &str,
+    about: Message,
+) -> Effect {
+    let token = format!("q-{:012x}", rand::random::<u64>() & 0xffff_ffff_ffff);
+    let within = context.settings().confirm_within;
+    let message = about
+        .buttons(vec![
+            Button::new(label, format!("confirm {token}")).style(Style::Danger),
+            Button::new("Cancel", format!("cancel {token}")),
+        ])
+        .footer(format!(
+            "A responder can answer within {}",
+            duration::text(within)
+        ));
+    let outgoing = ask.outgoing(Content::Message(message.clone()), Audience::Everyone);
+    let question = Question {
+        sentence: sentence.clone(),
+        asker: ask.request.person.clone(),
+        message: outgoing,
+    };
+    // Five impatient taps are one question.
+    let place = &ask.request.place;
+    let same = format!(
+        "{}|{}|{}|{sentence}",
+        question.asker.id,
+        place.channel,
+        place.thread.as_deref().unwrap_or_default()
+    );
+    Effect::write(move |tx| {
+        Box::pin(async move {
+            let expires_at = tx.now() + within;
+            let standing = tx
+                .question_put(&token, &same, &question, expires_at)
+                .await?;
+            let answer = match standing {
+                Some(open) if open.expires_at > tx.now() => Answer::to_asker(
+                    Message::new(
+                        Tone::Question,
+                        Line::new()
+                            .text("I have already asked you about ")
+                            .code(&sentence)
+                            .text(": it awaits your answer"),
+                    )
+                    .buttons(vec![
+                        Button::new("Yes", format!("confirm {}", open.token)).style(Style::Danger),
+                        Button::new("Cancel", format!("cancel {}", open.token)),
+                    ]),
+                ),
+                Some(stale) => {
+                    tx.question_answer(&stale.token, QuestionState::Expired)
+                        .await?;
+                    tx.outbox_put(&over(&stale, "Nobody answered in time"))
+                        .await?;
+                    tx.question_put(&token, &same, &question, expires_at)
+                        .await?;
+                    Answer::to_all(message)
+                }
+                None => Answer::to_all(message),
+            };
+            Ok(Done {
+                answer: Some(answer),
+                ..Done::default()
             })
         })
-    }
+    })
+}
 
-    /// Yes: the sentence is carried out as if the presser had typed it, permission asked anew.
-    pub(super) async fn confirm(&self, ask: &Ask, token: &str) -> Result<Effect, Fault> {
-        let row = self.open_question(token).await?;
-        let Ok(Parsed::Command(command)) =
-            command::parse(&row.question.sentence, &self.settings().command)
-        else {
-            return Err(Refusal::new("This question is of an older version: ask again").into());
-        };
-        self.authorise(ask, &command)?;
-        match command {
-            Command::Change(change) => {
-                self.second_person(ask, &row, change.guarded())?;
-                self.act_on_service(ask, change, Some(row)).await
-            }
-            Command::Db { what, database } => {
-                self.second_person(ask, &row, Guarded::Db)?;
-                self.db(ask, what, database, Some(row)).await
-            }
-            Command::Cache { what, cache } => {
-                self.second_person(ask, &row, Guarded::Db)?;
-                self.cache(ask, what, cache, Some(row)).await
-            }
-            _ => Err(Refusal::new("This question is of an older version: ask again").into()),
+/// Yes: the sentence is carried out as if the presser had typed it, permission asked anew.
+pub(super) async fn confirm(context: &Context, ask: &Ask, token: &str) -> Result<Effect, Fault> {
+    let row = open_question(context, token).await?;
+    let Ok(Parsed::Command(command)) =
+        command::parse(&row.question.sentence, &context.settings().command)
+    else {
+        return Err(Refusal::new("This question is of an older version: ask again").into());
+    };
+    crate::bot::worker::authorise(context, ask, &command)?;
+    match command {
+        Command::Change(change) => {
+            second_person(context, ask, &row, change.guarded())?;
+            crate::bot::actions::plan::act_on_service(context, ask, change, Some(row)).await
         }
-    }
-
-    /// The policy wants a question before this is done.
-    pub(super) fn must_ask(&self, what: Guarded) -> bool {
-        let settings = self.settings();
-        settings.confirm.contains(&what) || settings.second_person.contains(&what)
-    }
-
-    /// What the policy lists needs another person's yes than who asked for it.
-    fn second_person(&self, ask: &Ask, row: &QuestionRow, what: Guarded) -> Result<(), Refusal> {
-        let listed = self.settings().second_person.contains(&what);
-        if !listed || row.question.asker.id != ask.request.person.id {
-            return Ok(());
+        Command::Db { what, database } => {
+            second_person(context, ask, &row, Guarded::Db)?;
+            crate::bot::probes::db(context, ask, what, database, Some(row)).await
         }
-        Err(Refusal::new(
-            Line::new()
-                .text("You asked for ")
-                .code(&row.question.sentence)
-                .text(": a second person has to confirm it. Nothing was done yet"),
-        )
-        .detail(
-            "Mend: have somebody else press the button. Which actions need this is listed in \
+        Command::Cache { what, cache } => {
+            second_person(context, ask, &row, Guarded::Db)?;
+            crate::bot::probes::cache(context, ask, what, cache, Some(row)).await
+        }
+        _ => Err(Refusal::new("This question is of an older version: ask again").into()),
+    }
+}
+
+/// The policy wants a question before this is done.
+pub(super) fn must_ask(context: &Context, what: Guarded) -> bool {
+    let settings = context.settings();
+    settings.confirm.contains(&what) || settings.second_person.contains(&what)
+}
+
+/// What the policy lists needs another person's yes than who asked for it.
+fn second_person(
+    context: &Context,
+    ask: &Ask,
+    row: &QuestionRow,
+    what: Guarded,
+) -> Result<(), Refusal> {
+    let listed = context.settings().second_person.contains(&what);
+    if !listed || row.question.asker.id != ask.request.person.id {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Line::new()
+            .text("You asked for ")
+            .code(&row.question.sentence)
+            .text(": a second person has to confirm it. Nothing was done yet"),
+    )
+    .detail(
+        "Mend: have somebody else press the button. Which actions need this is listed in \
              `second_person` under [policy]",
-        ))
-    }
+    ))
+}
 
-    /// No.
-    pub(super) async fn cancel(&self, ask: &Ask, token: &str) -> Result<Effect, Fault> {
-        let row = self.open_question(token).await?;
-        let person = ask.request.person.clone();
-        Ok(Effect::write(move |tx| {
-            Box::pin(async move {
-                take(
-                    tx.question_answer(&row.token, QuestionState::Cancelled)
-                        .await?,
-                    &row,
-                )?;
-                tx.append(
-                    &Stream::Audit,
-                    Draft::new(
-                        &person,
-                        EntryKind::Outcome,
-                        format!("cancelled before it was done: {}", row.question.sentence),
-                    ),
-                )
+/// No.
+pub(super) async fn cancel(context: &Context, ask: &Ask, token: &str) -> Result<Effect, Fault> {
+    let row = open_question(context, token).await?;
+    let person = ask.request.person.clone();
+    Ok(Effect::write(move |tx| {
+        Box::pin(async move {
+            take(
+                tx.question_answer(&row.token, QuestionState::Cancelled)
+                    .await?,
+                &row,
+            )?;
+            tx.append(
+                &Stream::Audit,
+                Draft::new(
+                    &person,
+                    EntryKind::Outcome,
+                    format!("cancelled before it was done: {}", row.question.sentence),
+                ),
+            )
+            .await?;
+            tx.outbox_put(&over(&row, &format!("Cancelled by {person}")))
                 .await?;
-                tx.outbox_put(&over(&row, &format!("Cancelled by {person}")))
-                    .await?;
-                Ok(Done::default())
-            })
-        }))
-    }
+            Ok(Done::default())
+        })
+    }))
+}
 
-    async fn open_question(&self, token: &str) -> Result<QuestionRow, Fault> {
-        let row = self
-            .store()
-            .question(token)
-            .await?
-            .ok_or_else(|| Refusal::new("I know of no such question. Nothing was done"))?;
-        if row.state == QuestionState::Open && row.expires_at <= self.store().now() {
-            return Err(Refusal::new("The time to answer is over. Nothing was done")
-                .suggest("Ask again", row.question.sentence)
-                .into());
-        }
-        refuse_answered(&row)?;
-        Ok(row)
+async fn open_question(context: &Context, token: &str) -> Result<QuestionRow, Fault> {
+    let row = context
+        .store()
+        .question(token)
+        .await?
+        .ok_or_else(|| Refusal::new("I know of no such question. Nothing was done"))?;
+    if row.state == QuestionState::Open && row.expires_at <= context.store().now() {
+        return Err(Refusal::new("The time to answer is over. Nothing was done")
+            .suggest("Ask again", row.question.sentence)
+            .into());
     }
+    refuse_answered(&row)?;
+    Ok(row)
 }
 
 /// The write that sees the question still open has answered it; every other is refused.
@@ -201,25 +203,22 @@ fn refuse_answered(row: &QuestionRow) -> Result<(), Refusal> {
 
 /// The question's message once it needs no answer any more.
 fn over(row: &QuestionRow, why: &str) -> Outgoing {
-    with_content(
-        &row.question.message,
-        Content::Message(
-            Message::new(
-                Tone::Plain,
-                Line::new()
-                    .code(&row.question.sentence)
-                    .text(format!(" was not done. {why}")),
-            )
-            .buttons(vec![Button::new(
-                "Ask again",
-                row.question.sentence.clone(),
-            )]),
-        ),
-    )
+    row.question.message.with(Content::Message(
+        Message::new(
+            Tone::Plain,
+            Line::new()
+                .code(&row.question.sentence)
+                .text(format!(" was not done. {why}")),
+        )
+        .buttons(vec![Button::new(
+            "Ask again",
+            row.question.sentence.clone(),
+        )]),
+    ))
 }
 
 /// Closes the questions that nobody answered.
-pub(super) async fn expire(bot: &Bot) -> Result<(), StoreError> {
+pub(super) async fn expire(bot: &Context) -> Result<(), StoreError> {
     for row in bot.store().questions_overdue().await? {
         bot.store()
             .write(move |tx| {

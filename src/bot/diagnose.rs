@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::graph::trend_words;
 use super::request::{Answer, Ask, Done, Effect};
-use super::{Bot, Fault};
+use super::{Context, Fault};
 use crate::domain::series::Metric;
 use crate::domain::service::{
     Event, Health, LogQuery, Logs, Replica, ReplicaState, Service, ServiceStats, ServiceStatus,
@@ -19,161 +19,162 @@ use crate::domain::{
 };
 use crate::platform::PlatformError;
 
-impl Bot {
-    pub(super) async fn status(&self, name: Option<&str>) -> Result<Effect, Fault> {
-        let now = self.store().now();
-        if let Some(name) = name {
-            return self.ask("service.status", json!({ "service": name })).await;
+pub(super) async fn status(context: &Context, name: Option<&str>) -> Result<Effect, Fault> {
+    let now = context.store().now();
+    if let Some(name) = name {
+        return crate::bot::registry::ask(context, "service.status", json!({ "service": name }))
+            .await;
+    }
+    let services = context.catalogue().services();
+    // Asked at the same time: one platform that hangs doesn't hold up the others.
+    let results = join_all(services.iter().map(|service| async {
+        match context.catalogue().platform(service) {
+            Ok(platform) => soon(platform.name(), platform.status(service)).await,
+            Err(refusal) => Err(PlatformError::Unsupported(refusal.title.plain())),
         }
-        let services = self.catalogue().services();
-        // Asked at the same time: one platform that hangs doesn't hold up the others.
-        let results = join_all(services.iter().map(|service| async {
-            match self.catalogue().platform(service) {
-                Ok(platform) => soon(platform.name(), platform.status(service)).await,
-                Err(refusal) => Err(PlatformError::Unsupported(refusal.title.plain())),
-            }
-        }))
-        .await;
-        let well = results
-            .iter()
-            .filter(|r| r.as_ref().is_ok_and(ServiceStatus::is_well))
-            .count();
-        let tone = if well == services.len() {
-            Tone::Good
-        } else {
-            Tone::Warning
-        };
-        let mut message = Message::new(
-            tone,
-            format!("{well} of {} services are well", services.len()),
-        );
-        for (service, result) in services.iter().zip(&results) {
-            message = message.text(match result {
-                Ok(status) => Line::new()
-                    .text(format!("{} ", light(status)))
-                    .bold(&service.name)
-                    .text(format!("  {}{}", well_text(status), up_text(status, now))),
-                Err(error) => Line::new()
-                    .text("⚪ ")
-                    .bold(&service.name)
-                    .text(format!("  {error}")),
-            });
+    }))
+    .await;
+    let well = results
+        .iter()
+        .filter(|r| r.as_ref().is_ok_and(ServiceStatus::is_well))
+        .count();
+    let tone = if well == services.len() {
+        Tone::Good
+    } else {
+        Tone::Warning
+    };
+    let mut message = Message::new(
+        tone,
+        format!("{well} of {} services are well", services.len()),
+    );
+    for (service, result) in services.iter().zip(&results) {
+        message = message.text(match result {
+            Ok(status) => Line::new()
+                .text(format!("{} ", light(status)))
+                .bold(&service.name)
+                .text(format!("  {}{}", well_text(status), up_text(status, now))),
+            Err(error) => Line::new()
+                .text("⚪ ")
+                .bold(&service.name)
+                .text(format!("  {error}")),
+        });
+    }
+    let unwell: Vec<Button> = services
+        .iter()
+        .zip(&results)
+        .filter(|(_, result)| !result.as_ref().is_ok_and(ServiceStatus::is_well))
+        .take(5)
+        .map(|(service, _)| Button::new(service.name.to_string(), format!("menu {}", service.name)))
+        .collect();
+    Ok(Effect::Say(Answer::to_all(message.buttons(unwell))))
+}
+
+/// The newest samples at once, with their age; where that is high, the same message is edited
+/// as soon as there are fresh ones.
+pub(super) async fn stats(
+    context: &Context,
+    ask: &Ask,
+    name: Option<&str>,
+) -> Result<Effect, Fault> {
+    let services: Vec<&Service> = match name {
+        Some(name) => {
+            let (service, platform) = context
+                .catalogue()
+                .find(name, |near| format!("stats {near}"))?;
+            // What is wrong with the only one is the answer.
+            platform.stats(service).await?;
+            vec![service]
         }
-        let unwell: Vec<Button> = services
-            .iter()
-            .zip(&results)
-            .filter(|(_, result)| !result.as_ref().is_ok_and(ServiceStatus::is_well))
-            .take(5)
-            .map(|(service, _)| {
-                Button::new(service.name.to_string(), format!("menu {}", service.name))
+        None => context.catalogue().services().iter().collect(),
+    };
+    let rows = sampled(context, &services).await;
+    let now = context.store().now();
+    let message = usage(context, &rows).await;
+    let stale = oldest(&rows).is_some_and(|at| duration::between(at, now) > OLD);
+    if !stale || ask.request.place.is_terminal() {
+        return Ok(Effect::Say(Answer::to_all(message)));
+    }
+    let names = services
+        .iter()
+        .map(|service| service.name.clone())
+        .collect();
+    let outgoing = ask.outgoing(Content::Message(message.clone()), Audience::Everyone);
+    Ok(Effect::write(move |_| {
+        Box::pin(async move {
+            Ok(Done {
+                answer: Some(Answer::to_all(message)),
+                refresh: Some((outgoing, names)),
+                ..Done::default()
             })
-            .collect();
-        Ok(Effect::Say(Answer::to_all(message.buttons(unwell))))
-    }
+        })
+    }))
+}
 
-    /// The newest samples at once, with their age; where that is high, the same message is edited
-    /// as soon as there are fresh ones.
-    pub(super) async fn stats(&self, ask: &Ask, name: Option<&str>) -> Result<Effect, Fault> {
-        let services: Vec<&Service> = match name {
-            Some(name) => {
-                let (service, platform) = self
-                    .catalogue()
-                    .find(name, |near| format!("stats {near}"))?;
-                // What is wrong with the only one is the answer.
-                platform.stats(service).await?;
-                vec![service]
+async fn sampled<'s>(
+    context: &Context,
+    services: &[&'s Service],
+) -> Vec<(&'s Service, Result<ServiceStats, PlatformError>)> {
+    join_all(services.iter().map(|service| async move {
+        let stats = match context.catalogue().platform(service) {
+            Ok(platform) if services.len() > 1 => {
+                soon(platform.name(), platform.stats(service)).await
             }
-            None => self.catalogue().services().iter().collect(),
+            Ok(platform) => platform.stats(service).await,
+            Err(refusal) => Err(PlatformError::Unsupported(refusal.title.plain())),
         };
-        let rows = self.sampled(&services).await;
-        let now = self.store().now();
-        let message = self.usage(&rows).await;
-        let stale = oldest(&rows).is_some_and(|at| duration::between(at, now) > OLD);
-        if !stale || ask.request.place.is_terminal() {
-            return Ok(Effect::Say(Answer::to_all(message)));
-        }
-        let names = services
+        (*service, stats)
+    }))
+    .await
+}
+
+/// The figures; of one service with where its memory is heading.
+pub(super) async fn usage(
+    context: &Context,
+    rows: &[(&Service, Result<ServiceStats, PlatformError>)],
+) -> Message {
+    let now = context.store().now();
+    let message = stats_message(rows, now);
+    let [(service, Ok(_))] = rows else {
+        return message;
+    };
+    match crate::bot::graph::headings(context, service, Metric::Memory, now - TREND).await {
+        Ok(headings) => headings
             .iter()
-            .map(|service| service.name.clone())
-            .collect();
-        let outgoing = ask.outgoing(Content::Message(message.clone()), Audience::Everyone);
-        Ok(Effect::write(move |_| {
-            Box::pin(async move {
-                Ok(Done {
-                    answer: Some(Answer::to_all(message)),
-                    refresh: Some((outgoing, names)),
-                    ..Done::default()
-                })
-            })
-        }))
-    }
-
-    async fn sampled<'s>(
-        &self,
-        services: &[&'s Service],
-    ) -> Vec<(&'s Service, Result<ServiceStats, PlatformError>)> {
-        join_all(services.iter().map(|service| async move {
-            let stats = match self.catalogue().platform(service) {
-                Ok(platform) if services.len() > 1 => {
-                    soon(platform.name(), platform.stats(service)).await
-                }
-                Ok(platform) => platform.stats(service).await,
-                Err(refusal) => Err(PlatformError::Unsupported(refusal.title.plain())),
-            };
-            (*service, stats)
-        }))
-        .await
-    }
-
-    /// The figures; of one service with where its memory is heading.
-    pub(super) async fn usage(
-        &self,
-        rows: &[(&Service, Result<ServiceStats, PlatformError>)],
-    ) -> Message {
-        let now = self.store().now();
-        let message = stats_message(rows, now);
-        let [(service, Ok(_))] = rows else {
-            return message;
-        };
-        match self.headings(service, Metric::Memory, now - TREND).await {
-            Ok(headings) => headings
-                .iter()
-                .filter_map(|heading| trend_words(heading, Metric::Memory))
-                .take(TRENDS)
-                .fold(message, |message, words| {
-                    message.text(format!("📈 {words}"))
-                }),
-            Err(Fault::Refusal(_)) => message,
-            Err(Fault::Failure(failure)) => {
-                tracing::warn!(cause = %failure.chain(), "figures without their trend");
-                message
-            }
+            .filter_map(|heading| trend_words(heading, Metric::Memory))
+            .take(TRENDS)
+            .fold(message, |message, words| {
+                message.text(format!("📈 {words}"))
+            }),
+        Err(Fault::Refusal(_)) => message,
+        Err(Fault::Failure(failure)) => {
+            tracing::warn!(cause = %failure.chain(), "figures without their trend");
+            message
         }
     }
+}
 
-    /// Edits an answer once there are fresh samples; leaves it where none come.
-    pub(super) async fn refresh_stats(self, outgoing: Outgoing, names: Vec<ServiceName>) {
-        let catalogue = self.catalogue();
-        let services: Vec<&Service> = catalogue
-            .services()
-            .iter()
-            .filter(|service| names.contains(&service.name))
-            .collect();
-        let deadline = std::time::Instant::now() + FRESH_WITHIN;
-        while std::time::Instant::now() < deadline && !self.inner.shutdown.is_cancelled() {
-            tokio::time::sleep(LOOK).await;
-            let rows = self.sampled(&services).await;
-            let now = self.store().now();
-            if oldest(&rows).is_none_or(|at| duration::between(at, now) > OLD) {
-                continue;
-            }
-            let message = self.usage(&rows).await;
-            let edit = crate::bot::with_content(&outgoing, Content::Message(message));
-            if let Err(error) = self.store().outbox_put(edit).await {
-                tracing::warn!(%error, "fresh figures could not be told");
-            }
-            return;
+/// Edits an answer once there are fresh samples; leaves it where none come.
+pub(super) async fn refresh_stats(context: Context, outgoing: Outgoing, names: Vec<ServiceName>) {
+    let catalogue = context.catalogue();
+    let services: Vec<&Service> = catalogue
+        .services()
+        .iter()
+        .filter(|service| names.contains(&service.name))
+        .collect();
+    let deadline = std::time::Instant::now() + FRESH_WITHIN;
+    while std::time::Instant::now() < deadline && !context.shutdown().is_cancelled() {
+        tokio::time::sleep(LOOK).await;
+        let rows = sampled(&context, &services).await;
+        let now = context.store().now();
+        if oldest(&rows).is_none_or(|at| duration::between(at, now) > OLD) {
+            continue;
         }
+        let message = usage(&context, &rows).await;
+        let edit = outgoing.with(Content::Message(message));
+        if let Err(error) = context.store().outbox_put(edit).await {
+            tracing::warn!(%error, "fresh figures could not be told");
+        }
+        return;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 
-use super::{Fault, answer_key};
+use super::refusal::Fault;
 use crate::domain::action::ActionRow;
 use crate::domain::{
     Audience, Content, Destination, Incident, IncidentId, Message, Outgoing, Request, Role,
@@ -35,7 +35,7 @@ impl Ask {
             key: answer_key(&self.request.key),
             to: self.destination(),
             audience,
-            asker: Some(self.request.person.clone()),
+            requester: Some(self.request.person.clone()),
             reply: self.request.reply.clone(),
             content,
         }
@@ -69,7 +69,7 @@ impl Answer {
     pub(in crate::bot) fn to_asker(message: Message) -> Self {
         Self {
             content: Content::Message(message),
-            audience: Audience::Asker,
+            audience: Audience::Requester,
         }
     }
 }
@@ -106,4 +106,15 @@ impl Effect {
     {
         Self::Write(Box::new(work))
     }
+}
+
+/// The key of the message that answers a request.
+pub fn answer_key(request_key: &str) -> String {
+    format!("answer:{request_key}")
+}
+
+/// A short name for a request, shown with failures and logged with their cause.
+pub(in crate::bot) fn request_id(request_key: &str) -> String {
+    use sha2::{Digest, Sha256};
+    crate::domain::timeline::hex(&Sha256::digest(request_key)[..4])
 }

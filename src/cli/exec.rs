@@ -60,7 +60,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         Http::new(),
         shutdown.clone(),
     );
-    bot.start_visit().await?;
+    crate::bot::start_visit(&bot).await?;
     // One argument is a sentence as typed; several are words, kept together as the shell had them.
     let text = match &options.text[..] {
         [sentence] => sentence.clone(),
@@ -72,8 +72,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     };
     let mut seen = None;
     let mut code = converse(&bot, &store, text, options.yes, &mut seen).await;
-    bot.runs_over().await;
-    bot.end_visit().await?;
+    crate::bot::runs_over(&bot).await;
+    crate::bot::end_visit(&bot).await?;
     // What was restarted may have fallen again while it was watched.
     if let Some((watched, shown)) = seen
         && let Some((outgoing, version)) = store.outbox_read(&watched).await?
@@ -142,7 +142,9 @@ async fn converse(
             }
             Tone::Plain | Tone::Good => return Ok(ExitCode::SUCCESS),
             // What is told to the asker alone is a refusal; to all, that something is not well.
-            Tone::Warning if outgoing.audience == Audience::Asker => return Ok(ExitCode::from(2)),
+            Tone::Warning if outgoing.audience == Audience::Requester => {
+                return Ok(ExitCode::from(2));
+            }
             Tone::Warning | Tone::Bad => return Ok(ExitCode::FAILURE),
         }
     }
@@ -150,14 +152,17 @@ async fn converse(
 
 async fn say(bot: &Bot, login: &str, text: String) -> anyhow::Result<String> {
     let key = format!("terminal:{:032x}", rand::random::<u128>());
-    bot.visit(Request {
-        key: key.clone(),
-        door: Door::Terminal,
-        person: Person::terminal(login),
-        place: Place::terminal(),
-        text,
-        reply: Reply::default(),
-    })
+    crate::bot::visit(
+        bot,
+        Request {
+            key: key.clone(),
+            door: Door::Terminal,
+            person: Person::terminal(login),
+            place: Place::terminal(),
+            text,
+            reply: Reply::default(),
+        },
+    )
     .await?;
     Ok(key)
 }
@@ -187,7 +192,7 @@ fn ask(message: &Message, yes: bool) -> anyhow::Result<Option<String>> {
         return Ok(None);
     };
     if yes {
-        return Ok(Some(first.says.clone()));
+        return Ok(Some(first.sentence.clone()));
     }
     if !std::io::stdin().is_terminal() {
         return Ok(None);
@@ -198,8 +203,8 @@ fn ask(message: &Message, yes: bool) -> anyhow::Result<Option<String>> {
     std::io::stdin().lock().read_line(&mut line)?;
     let agreed = matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes");
     Ok(if agreed {
-        Some(first.says.clone())
+        Some(first.sentence.clone())
     } else {
-        rest.first().map(|button| button.says.clone())
+        rest.first().map(|button| button.sentence.clone())
     })
 }

@@ -58,7 +58,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         Http::new(),
         shutdown,
     );
-    let asked = bot.probe(&name, Value::Object(params)).await;
+    let asked = crate::bot::ask_probe(&bot, &name, Value::Object(params)).await;
     store.close().await;
     match asked {
         Ok(value) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use crate::domain::duration;
-use crate::domain::oncall::When;
+use crate::domain::oncall::Moment;
 
 /// What can be asked about who is on call. `me` stands for the asker.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -27,8 +27,8 @@ pub enum OncallCommand {
         #[arg(value_name = "TIME", value_parser = duration::parse)]
         within: Duration,
         /// Since when: 2h (from now), 18:00 or 2026-12-24T18:00; now when left out
-        #[arg(long, value_name = "WHEN", value_parser = When::parse)]
-        from: Option<When>,
+        #[arg(long, value_name = "WHEN", value_parser = Moment::parse)]
+        from: Option<Moment>,
     },
     /// Take an override back
     Clear {

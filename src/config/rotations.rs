@@ -11,7 +11,7 @@ use super::reader::{At, Reader, tables};
 use super::sections::elsewhere;
 use super::source::Report;
 use crate::command::nearest;
-use crate::domain::oncall::{Handover, Next, OnCall, Rotation};
+use crate::domain::oncall::{Backup, Handover, OnCall, Rotation};
 use crate::domain::{Person, Service, ServiceName, person};
 
 /// The keys of `[[rotation]]`.
@@ -77,12 +77,12 @@ pub(super) fn rotations(
     for one in &mut all {
         one.rotation.default = one.default == Some(true);
         let then = std::mem::take(&mut one.then);
-        let next: Vec<Next> = then
+        let next: Vec<Backup> = then
             .iter()
             .filter_map(|text| next(report, text, &one.rotation.name, &names))
             .collect();
-        if one.rotation.then.is_some() {
-            one.rotation.then = Some(next);
+        if one.rotation.backups.is_some() {
+            one.rotation.backups = Some(next);
         }
     }
     let mut rotations: Vec<Rotation> = all.iter().map(|one| one.rotation.clone()).collect();
@@ -176,7 +176,7 @@ fn rotation<'a>(
             handover: Some(handover?),
             holidays,
             substitutes,
-            then: then.as_ref().map(|_| Vec::new()),
+            backups: then.as_ref().map(|_| Vec::new()),
             services: service_names,
             teams: teams.iter().map(|team| team.value.to_owned()).collect(),
             default: false,
@@ -256,17 +256,17 @@ pub(super) fn no_user(report: &mut Report<'_>, text: &At<&str>, place: &str) {
 }
 
 /// Somebody, or another rotation.
-fn next(report: &mut Report<'_>, text: &At<&str>, own: &str, names: &[String]) -> Option<Next> {
+fn next(report: &mut Report<'_>, text: &At<&str>, own: &str, names: &[String]) -> Option<Backup> {
     if names.iter().any(|name| name == text.value) {
         if text.value != own {
-            return Some(Next::Rotation(text.value.to_owned()));
+            return Some(Backup::Rotation(text.value.to_owned()));
         }
         let message = format!("`rotation.then`: `{own}` can't come after itself");
         report.error(text.span.clone(), message, None);
         return None;
     }
     if person::is_slack_user_id(text.value) {
-        return Some(Next::Person(somebody(text.value)));
+        return Some(Backup::Person(somebody(text.value)));
     }
     let hint = match nearest(text.value, names.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),

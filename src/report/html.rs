@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::{Format, file_name, json};
+use super::format::{Format, file_name};
+use super::json;
 use crate::domain::duration::{self, between, canonical, utc_text};
 use crate::domain::timeline::GENESIS;
 use crate::domain::{Entry, Incident, IncidentRole};

@@ -4,14 +4,16 @@
 //! the next time; until then a person is called by their id.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{ApiError, Client, backoff, hint};
+use super::client::{Client, Pages, backoff};
+use super::error::{ApiError, hint};
+use super::lock::lock;
 use crate::domain::Person;
 use crate::domain::person::is_slack_user_id;
 use crate::store::Store;
@@ -29,8 +31,8 @@ pub struct People(Arc<Known>);
 
 #[derive(Default)]
 struct Known {
-    bot_user: RwLock<Option<String>>,
-    names: RwLock<HashMap<String, String>>,
+    bot_user: Mutex<Option<String>>,
+    names: Mutex<HashMap<String, String>>,
     wanted: Mutex<Vec<String>>,
     asked: Notify,
 }
@@ -38,7 +40,7 @@ struct Known {
 impl People {
     /// The bot's own user id, once known.
     pub fn bot_user(&self) -> Option<String> {
-        read(&self.0.bot_user).clone()
+        lock(&self.0.bot_user).clone()
     }
 
     /// Gives somebody their name, if it is known; otherwise it is looked up for the next time.
@@ -46,11 +48,11 @@ impl People {
         if person.name != person.id {
             return;
         }
-        if let Some(name) = read(&self.0.names).get(&person.id) {
+        if let Some(name) = lock(&self.0.names).get(&person.id) {
             person.name.clone_from(name);
             return;
         }
-        let mut wanted = self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wanted = lock(&self.0.wanted);
         if wanted.len() < WANTED && !wanted.contains(&person.id) {
             wanted.push(person.id.clone());
             self.0.asked.notify_one();
@@ -58,27 +60,19 @@ impl People {
     }
 
     fn learn(&self, people: &[(Person, String)]) {
-        let mut names = self.0.names.write().unwrap_or_else(PoisonError::into_inner);
+        let mut names = lock(&self.0.names);
         for (person, _) in people {
             names.insert(person.id.clone(), person.name.clone());
         }
     }
 
     fn set_bot(&self, id: String) {
-        *self
-            .0
-            .bot_user
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some(id);
+        *lock(&self.0.bot_user) = Some(id);
     }
 
     fn take_wanted(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut lock(&self.0.wanted))
     }
-}
-
-fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads Slack's directory into the store.
@@ -129,19 +123,15 @@ impl Directory {
     pub async fn refresh(&self) -> Result<(), ApiError> {
         let bot = self.client.auth_test().await?;
         self.people.set_bot(bot.user_id.0);
-        let mut cursor = String::new();
-        for _ in 0..PAGES {
-            let mut parameters = vec![("limit", "200")];
-            if !cursor.is_empty() {
-                parameters.push(("cursor", &cursor));
-            }
-            let page = self.client.query("users.list", &parameters).await?;
+        let mut pages = Pages::new(PAGES);
+        let parameters = [("limit", "200")];
+        while let Some(page) = self
+            .client
+            .page("users.list", &parameters, &mut pages)
+            .await?
+        {
             let members = page["members"].as_array().map_or(&[][..], Vec::as_slice);
             self.keep(members.iter().filter_map(person).collect()).await;
-            cursor = next_cursor(&page);
-            if cursor.is_empty() {
-                break;
-            }
         }
         for group in &self.groups {
             let answer = self
@@ -202,14 +192,6 @@ fn person(member: &Value) -> Option<(Person, String)> {
         .unwrap_or_else(|| name.clone());
     let id = id.to_owned();
     Some((Person { id, name }, real_name))
-}
-
-/// Where the next page begins; empty after the last.
-pub(super) fn next_cursor(page: &Value) -> String {
-    page["response_metadata"]["next_cursor"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned()
 }
 
 #[cfg(test)]

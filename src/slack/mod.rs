@@ -9,8 +9,10 @@
 pub mod client;
 pub mod directory;
 pub mod dispatch;
+pub mod error;
 pub mod http;
 pub mod inbound;
+mod lock;
 pub mod outbox;
 pub mod render;
 pub mod socket;

@@ -175,7 +175,7 @@ pub(super) fn outgoing(key: &str, to: Destination, content: Content) -> Outgoing
         key: key.into(),
         to,
         audience: Audience::Everyone,
-        asker: None,
+        requester: None,
         reply: Reply::default(),
         content,
     }

@@ -182,7 +182,7 @@ impl Intake {
     }
 
     async fn take(&self, alerts: Vec<Alert>, ignored: usize) -> Response {
-        match self.bot.take_alerts(alerts).await {
+        match crate::bot::take_alerts(&self.bot, alerts).await {
             Ok(taken) => {
                 let ignored = match ignored {
                     0 => String::new(),

@@ -93,7 +93,7 @@ fn the_image_is_built_and_its_bot_works_as_another_user() {
         std::os::unix::fs::symlink("busybox", rust.join("bin").join(applet)).unwrap();
     }
     std::fs::copy(binary, rust.join("treasury-bot")).unwrap();
-    let cargo = "#!/bin/sh\nmkdir -p target/release && cp /treasury-bot target/release/\n";
+    let cargo = "#!/bin/sh\nmkdir -p target/dist && cp /treasury-bot target/dist/\n";
     std::fs::write(rust.join("bin/cargo"), cargo).unwrap();
     good(
         &Command::new("chmod")

@@ -399,7 +399,7 @@ async fn nothing_is_changed_or_leaked_by_any_argument() {
             let (bot, store) = (app.bot.clone(), app.store.clone());
             async move {
                 let (key, text) = (request.key.clone(), request.text.clone());
-                bot.visit(request).await.unwrap();
+                treasury_bot::bot::visit(&bot, request).await.unwrap();
                 let answer = store.outbox_read(&answer_key(&key)).await.unwrap();
                 let (outgoing, _) = answer.unwrap_or_else(|| panic!("no answer to {text:?}"));
                 (text, serde_json::to_string(&outgoing).unwrap())

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use treasury_bot::bot::AlertSettings;
 use treasury_bot::domain::alert::Auto;
-use treasury_bot::domain::oncall::{Handover, Next, Rotation};
+use treasury_bot::domain::oncall::{Backup, Handover, Rotation};
 use treasury_bot::domain::{EntryKind, Person, ServiceName};
 use treasury_bot::sandbox::slack::Message;
 
@@ -37,7 +37,7 @@ fn rotation(name: &str, members: &[&str]) -> Rotation {
         ),
         holidays: [].into(),
         substitutes: Vec::new(),
-        then: None,
+        backups: None,
         services: Vec::new(),
         teams: Vec::new(),
         default: true,
@@ -289,7 +289,7 @@ async fn what_makes_no_sense_or_is_not_theirs_is_refused() {
 #[tokio::test]
 async fn an_override_that_begins_later_counts_for_later_levels() {
     let mut primary = rotation("primary", &[ANA]);
-    primary.then = Some(vec![Next::Person(person(BEN))]);
+    primary.backups = Some(vec![Backup::Person(person(BEN))]);
     let mut scenery = scenery(vec![primary]);
     scenery.alerts.ack_within = Duration::from_secs(4);
     let stage = Stage::set(scenery).await;

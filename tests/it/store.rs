@@ -459,7 +459,7 @@ fn outgoing(key: &str, channel: &str, text: &str) -> Outgoing {
         key: key.into(),
         to: Destination::Place(Place::channel(channel)),
         audience: Audience::Everyone,
-        asker: None,
+        requester: None,
         reply: Reply::default(),
         content: Content::Message(Message::new(Tone::Plain, text)),
     }
@@ -468,7 +468,7 @@ fn outgoing(key: &str, channel: &str, text: &str) -> Outgoing {
 fn question() -> Question {
     Question {
         sentence: "restart api".into(),
-        asker: Person::bot(),
+        requester: Person::bot(),
         message: outgoing("q", "C9", "Restart api?"),
     }
 }

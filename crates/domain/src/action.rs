@@ -26,12 +26,12 @@ pub struct ActionRecord {
     pub before_text: String,
     /// The step of a run that asked for it: the run is told the outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<StepOf>,
+    pub step: Option<StepRef>,
 }
 
 /// A step of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StepOf {
+pub struct StepRef {
     /// The run's number.
     pub run: i64,
     /// The step's path.

@@ -44,8 +44,9 @@ pub enum Tone {
 pub enum Audience {
     /// Everybody in the channel.
     Everyone,
-    /// The asker only.
-    Asker,
+    /// Only who asked.
+    #[serde(rename = "asker")]
+    Requester,
 }
 
 /// A part of a message.
@@ -65,7 +66,8 @@ pub enum Part {
         /// Shown before anything is chosen.
         placeholder: String,
         /// Sentence with one `{}`.
-        says: String,
+        #[serde(rename = "says")]
+        sentence: String,
         /// Value and label of each choice, at most 100.
         choices: Vec<(String, String)>,
     },
@@ -79,17 +81,18 @@ pub struct Button {
     /// Its label, at most 75 characters.
     pub label: String,
     /// What pressing it says to the bot, without the command's name.
-    pub says: String,
+    #[serde(rename = "says")]
+    pub sentence: String,
     /// How it looks.
     pub style: Style,
 }
 
 impl Button {
     /// A plain button.
-    pub fn new(label: impl Into<String>, says: impl Into<String>) -> Self {
+    pub fn new(label: impl Into<String>, sentence: impl Into<String>) -> Self {
         Self {
             label: label.into(),
-            says: says.into(),
+            sentence: sentence.into(),
             style: Style::Plain,
         }
     }

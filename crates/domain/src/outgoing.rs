@@ -12,13 +12,13 @@ pub struct Outgoing {
     pub key: String,
     /// Where to.
     pub to: Destination,
-    /// Who is to see it. [`Audience::Asker`] needs `asker`.
+    /// Who is to see it. [`Audience::Requester`] needs `requester`.
     pub audience: Audience,
     /// Whose request this answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asker: Option<Person>,
+    #[serde(rename = "asker", default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<Person>,
     /// Ways to answer that only this request has, used where the channel itself can't be posted to
-    /// and for answers to the asker only.
+    /// and for answers to the requester only.
     #[serde(default)]
     pub reply: Reply,
     /// What to deliver.
@@ -26,13 +26,21 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// The same delivery with other content.
+    pub fn with(&self, content: Content) -> Self {
+        Self {
+            content,
+            ..self.clone()
+        }
+    }
+
     /// A message of the bot's own accord, to be seen by everybody.
-    pub fn unasked(key: String, to: Destination, message: Message) -> Self {
+    pub fn announcement(key: String, to: Destination, message: Message) -> Self {
         Self {
             key,
             to,
             audience: Audience::Everyone,
-            asker: None,
+            requester: None,
             reply: Reply::default(),
             content: Content::Message(message),
         }
@@ -55,7 +63,7 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// Nothing is sent: the asker's terminal reads it from the store.
+    /// Nothing is sent: the requester's terminal reads it from the store.
     pub fn is_terminal(&self) -> bool {
         matches!(self, Self::Place(place) if place.is_terminal())
     }

@@ -10,7 +10,8 @@ pub struct Question {
     /// The command to be confirmed, as a sentence.
     pub sentence: String,
     /// Who asked for it.
-    pub asker: Person,
+    #[serde(rename = "asker")]
+    pub requester: Person,
     /// The message that asks; it becomes the progress and the answer.
     pub message: Outgoing,
 }

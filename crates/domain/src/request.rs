@@ -63,7 +63,7 @@ impl Place {
         Self::channel(Self::TERMINAL)
     }
 
-    /// Nothing is posted there: the asker's terminal shows the answer.
+    /// Nothing is posted there: the requester's terminal shows the answer.
     pub fn is_terminal(&self) -> bool {
         self.channel == Self::TERMINAL
     }

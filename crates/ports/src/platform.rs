@@ -22,6 +22,12 @@ impl ProgressSink {
         Self(Some(sender))
     }
 
+    /// A sink whose newest step is read from the returned receiver.
+    pub fn channel() -> (Self, mpsc::Receiver<Progress>) {
+        let (sender, receiver) = mpsc::channel(16);
+        (Self::new(sender), receiver)
+    }
+
     /// Nobody listens.
     pub fn none() -> Self {
         Self(None)

@@ -3,7 +3,8 @@
 use super::inbox::{ALIVE, oldest_good_heartbeat};
 use super::{Store, StoreError, Tx, moment};
 use treasury_domain::ServiceName;
-use treasury_domain::action::{ActionRecord, ActionRow};
+use treasury_domain::action::{ActionKind, ActionRecord, ActionRow};
+use treasury_domain::service::Attachment;
 
 type Row = (i64, String, i64);
 

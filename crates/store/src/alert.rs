@@ -7,8 +7,8 @@ use treasury_domain::alert::{AlertRecord, Conversation, Name, Summary};
 type SummaryRow = (String, i64, i64, i64);
 
 /// Where an alert is told, and what is known of it.
-fn alert((told, record): (String, String)) -> Result<(String, AlertRecord), StoreError> {
-    Ok((told, serde_json::from_str(&record)?))
+fn alert((key, record): (String, String)) -> Result<(String, AlertRecord), StoreError> {
+    Ok((key, serde_json::from_str(&record)?))
 }
 
 fn conversation(row: Option<(String,)>) -> Result<Option<Conversation>, StoreError> {
@@ -25,20 +25,20 @@ impl Tx {
             .execute(self.connection())
             .await?;
         let lock = self.dialect.for_update();
-        let (told,): (Option<String>,) = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        let (key,): (Option<String>,) = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT told FROM alert_group WHERE name = $1{lock}"
         )))
         .bind(name.to_owned())
         .fetch_one(self.connection())
         .await?;
-        Ok(told)
+        Ok(key)
     }
 
     /// The group is told in this conversation from now on.
-    pub async fn alert_group_told(&mut self, name: &str, told: &str) -> Result<(), StoreError> {
+    pub async fn alert_group_set(&mut self, name: &str, key: &str) -> Result<(), StoreError> {
         sqlx::query("UPDATE alert_group SET told = $2 WHERE name = $1")
             .bind(name.to_owned())
-            .bind(told.to_owned())
+            .bind(key.to_owned())
             .execute(self.connection())
             .await?;
         Ok(())
@@ -68,7 +68,7 @@ impl Tx {
     }
 
     /// Records how an alert stands.
-    pub async fn alert_put(&mut self, told: &str, record: &AlertRecord) -> Result<(), StoreError> {
+    pub async fn alert_put(&mut self, key: &str, record: &AlertRecord) -> Result<(), StoreError> {
         let AlertRecord { tracked, routed } = record;
         let alert = &tracked.alert;
         sqlx::query(
@@ -81,10 +81,10 @@ impl Tx {
              record = excluded.record",
         )
         .bind(alert.fingerprint.clone())
-        .bind(told.to_owned())
+        .bind(key.to_owned())
         .bind(alert.name().to_owned())
         .bind(routed.service.as_ref().map(ToString::to_string))
-        .bind(i64::from(tracked.counts()))
+        .bind(i64::from(tracked.is_active()))
         .bind(tracked.silenced_until.map(jiff::Timestamp::as_microsecond))
         .bind(alert.starts_at.as_microsecond())
         .bind(tracked.changed_at.as_microsecond())
@@ -98,7 +98,7 @@ impl Tx {
     /// Alerts of a conversation that flap, locked; at most `most`.
     pub async fn alerts_flapping(
         &mut self,
-        told: &str,
+        key: &str,
         most: i64,
     ) -> Result<Vec<AlertRecord>, StoreError> {
         let lock = self.dialect.for_update();
@@ -106,7 +106,7 @@ impl Tx {
             "SELECT told, record FROM alert WHERE told = $1 AND flaps = 1 \
              ORDER BY fingerprint LIMIT {most}{lock}"
         )))
-        .bind(told.to_owned())
+        .bind(key.to_owned())
         .fetch_all(self.connection())
         .await?;
         rows.into_iter()
@@ -115,34 +115,37 @@ impl Tx {
     }
 
     /// How many alerts of a conversation fire.
-    pub async fn alerts_firing(&mut self, told: &str) -> Result<u64, StoreError> {
+    pub async fn count_firing(&mut self, key: &str) -> Result<u64, StoreError> {
         let (count,): (i64,) =
             sqlx::query_as("SELECT COUNT(*) FROM alert WHERE told = $1 AND firing = 1")
-                .bind(told.to_owned())
+                .bind(key.to_owned())
                 .fetch_one(self.connection())
                 .await?;
         Ok(count.unsigned_abs())
     }
 
     /// A conversation, locked.
-    pub async fn conversation(&mut self, told: &str) -> Result<Option<Conversation>, StoreError> {
+    pub async fn conversation(&mut self, key: &str) -> Result<Option<Conversation>, StoreError> {
         let lock = self.dialect.for_update();
         let row: Option<(String,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT record FROM followed WHERE told = $1{lock}"
         )))
-        .bind(told.to_owned())
+        .bind(key.to_owned())
         .fetch_optional(self.connection())
         .await?;
         conversation(row)
     }
 
     /// Records how a conversation stands.
-    pub async fn followed_put(&mut self, conversation: &Conversation) -> Result<(), StoreError> {
+    pub async fn conversation_put(
+        &mut self,
+        conversation: &Conversation,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO followed (told, record) VALUES ($1, $2) \
              ON CONFLICT (told) DO UPDATE SET record = excluded.record",
         )
-        .bind(conversation.told.clone())
+        .bind(conversation.key.clone())
         .bind(serde_json::to_string(conversation)?)
         .execute(self.connection())
         .await?;
@@ -152,16 +155,16 @@ impl Tx {
 
 impl Store {
     /// A conversation.
-    pub async fn conversation(&self, told: &str) -> Result<Option<Conversation>, StoreError> {
+    pub async fn conversation(&self, key: &str) -> Result<Option<Conversation>, StoreError> {
         let row: Option<(String,)> = sqlx::query_as("SELECT record FROM followed WHERE told = $1")
-            .bind(told.to_owned())
+            .bind(key.to_owned())
             .fetch_optional(self.readers())
             .await?;
         conversation(row)
     }
 
     /// The alerts of a conversation in bounded words.
-    pub async fn alert_summary(&self, told: &str) -> Result<Summary, StoreError> {
+    pub async fn alert_summary(&self, key: &str) -> Result<Summary, StoreError> {
         let now = self.now().as_microsecond();
         let (all, firing, silenced, since): (i64, Option<i64>, Option<i64>, Option<i64>) =
             sqlx::query_as(
@@ -169,7 +172,7 @@ impl Store {
                  CAST(SUM(CASE WHEN firing = 1 AND silenced_until > $2 THEN 1 ELSE 0 END) AS BIGINT), \
                  MIN(CASE WHEN firing = 1 THEN starts_at END) FROM alert WHERE told = $1",
             )
-            .bind(told.to_owned())
+            .bind(key.to_owned())
             .bind(now)
             .fetch_one(self.readers())
             .await?;
@@ -183,7 +186,7 @@ impl Store {
             "SELECT name, CAST(SUM(firing) AS BIGINT), COUNT(*), MAX(changed_at) FROM alert \
              WHERE told = $1 GROUP BY name {only} ORDER BY 2 DESC, 3 DESC, 1 LIMIT 1000"
         )))
-        .bind(told.to_owned())
+        .bind(key.to_owned())
         .fetch_all(self.readers())
         .await?;
         let more = rows.len().saturating_sub(Summary::TOP);
@@ -193,7 +196,7 @@ impl Store {
                 "SELECT record FROM alert WHERE told = $1 AND name = $2 \
                  ORDER BY firing DESC, changed_at DESC LIMIT 1",
             )
-            .bind(told.to_owned())
+            .bind(key.to_owned())
             .bind(name.clone())
             .fetch_optional(self.readers())
             .await?;
@@ -204,9 +207,9 @@ impl Store {
                 name,
                 firing: firing as usize,
                 all: all as usize,
-                says: newest
+                summary: newest
                     .as_ref()
-                    .map_or(String::new(), |one| one.tracked.alert.says().to_owned()),
+                    .map_or(String::new(), |one| one.tracked.alert.summary().to_owned()),
                 short: newest
                     .as_ref()
                     .map_or(String::new(), |one| one.tracked.alert.short().to_owned()),
@@ -224,22 +227,26 @@ impl Store {
     }
 
     /// How many alerts of a conversation fire.
-    pub async fn alerts_fire(&self, told: &str) -> Result<u64, StoreError> {
+    pub async fn count_firing(&self, key: &str) -> Result<u64, StoreError> {
         let (count,): (i64,) =
             sqlx::query_as("SELECT COUNT(*) FROM alert WHERE told = $1 AND firing = 1")
-                .bind(told.to_owned())
+                .bind(key.to_owned())
                 .fetch_one(self.readers())
                 .await?;
         Ok(count.unsigned_abs())
     }
 
     /// The alerts of a conversation that fire, the newest first; at most `most`.
-    pub async fn alerts_told(&self, told: &str, most: i64) -> Result<Vec<AlertRecord>, StoreError> {
+    pub async fn alerts_firing(
+        &self,
+        key: &str,
+        most: i64,
+    ) -> Result<Vec<AlertRecord>, StoreError> {
         let rows: Vec<(String, String)> = sqlx::query_as(
             "SELECT told, record FROM alert WHERE told = $1 AND firing = 1 \
              ORDER BY changed_at DESC LIMIT $2",
         )
-        .bind(told.to_owned())
+        .bind(key.to_owned())
         .bind(most)
         .fetch_all(self.readers())
         .await?;
@@ -281,11 +288,11 @@ impl Store {
     }
 
     /// The fingerprints of a conversation's alerts that fire, at most 10,000.
-    pub async fn alerts_of(&self, told: &str) -> Result<Vec<String>, StoreError> {
+    pub async fn fingerprints_of(&self, key: &str) -> Result<Vec<String>, StoreError> {
         let rows: Vec<(String,)> = sqlx::query_as(
             "SELECT fingerprint FROM alert WHERE told = $1 AND firing = 1 LIMIT 10000",
         )
-        .bind(told.to_owned())
+        .bind(key.to_owned())
         .fetch_all(self.readers())
         .await?;
         Ok(rows.into_iter().map(|(fingerprint,)| fingerprint).collect())

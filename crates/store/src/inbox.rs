@@ -57,7 +57,7 @@ impl Store {
                 .bind(owner)
                 .fetch_optional(tx.connection())
                 .await?;
-                tx.inbox_changed = row.is_some();
+                tx.changed.inbox = row.is_some();
                 Ok(if row.is_some() {
                     Accepted::New
                 } else {
@@ -207,16 +207,6 @@ impl Store {
             })
         })
         .await
-    }
-}
-
-impl super::Dialect {
-    /// Appended to the inner SELECT of a claim: replicas don't wait for each other's rows.
-    pub(super) fn skip_locked(self) -> &'static str {
-        match self {
-            Self::Sqlite => "",
-            Self::Postgres => " FOR UPDATE SKIP LOCKED",
-        }
     }
 }
 

@@ -199,7 +199,7 @@ impl Store {
                     .execute(tx.connection())
                     .await?;
                 // What waited for the place can go out now.
-                tx.outbox_changed = true;
+                tx.changed.outbox = true;
                 Ok(())
             })
         })

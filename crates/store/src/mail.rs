@@ -48,7 +48,7 @@ impl Tx {
         .bind(now)
         .execute(self.connection())
         .await?;
-        self.mails_changed = true;
+        self.changed.mails = true;
         Ok(())
     }
 

@@ -94,7 +94,7 @@ impl Tx {
         })
         .execute(self.connection())
         .await?;
-        self.outbox_changed = true;
+        self.changed.outbox = true;
         Ok(())
     }
 }
@@ -176,7 +176,7 @@ impl Store {
                 .fetch_optional(tx.connection())
                 .await?;
                 // The lane's next can go.
-                tx.outbox_changed = rest.is_some();
+                tx.changed.outbox = rest.is_some();
                 Ok(())
             })
         })
@@ -202,7 +202,7 @@ impl Store {
                 .bind(id)
                 .execute(tx.connection())
                 .await?;
-                tx.outbox_changed = true;
+                tx.changed.outbox = true;
                 Ok(())
             })
         })
@@ -218,7 +218,7 @@ impl Store {
                     .bind(id)
                     .execute(tx.connection())
                     .await?;
-                tx.outbox_changed = true;
+                tx.changed.outbox = true;
                 Ok(())
             })
         })
@@ -237,7 +237,7 @@ impl Store {
                 .bind(id)
                 .execute(tx.connection())
                 .await?;
-                tx.outbox_changed = true;
+                tx.changed.outbox = true;
                 Ok(())
             })
         })

@@ -18,7 +18,7 @@ pub struct NewRun {
     /// What it is started with, JSON.
     pub start: String,
     /// Where it is told, JSON.
-    pub told: String,
+    pub message: String,
 }
 
 /// A run as it is written.
@@ -33,7 +33,7 @@ pub struct RunRow {
     /// What it was started with, JSON.
     pub start: String,
     /// Where it is told, JSON.
-    pub told: String,
+    pub message: String,
     /// Why it is being ended early, JSON.
     pub stop: Option<String>,
     /// How it ended, JSON.
@@ -59,13 +59,13 @@ type Row = (
 const COLUMNS: &str = "id, name, source, start, told, stop, verdict, started_at, ended_at";
 
 fn run(row: Row) -> RunRow {
-    let (id, name, source, start, told, stop, verdict, started_at, ended_at) = row;
+    let (id, name, source, start, message, stop, verdict, started_at, ended_at) = row;
     RunRow {
         id,
         name,
         source,
         start,
-        told,
+        message,
         stop,
         verdict,
         started_at: moment(started_at),
@@ -112,7 +112,7 @@ impl Tx {
         .bind(new.name.clone())
         .bind(new.source.clone())
         .bind(new.start.clone())
-        .bind(new.told.clone())
+        .bind(new.message.clone())
         .bind(owner.to_owned())
         .bind(now)
         .fetch_optional(self.connection())

@@ -1,7 +1,7 @@
 //! Silences that are kept in Alertmanager too.
 
-use super::{AlertRecord, Store, StoreError, Tx};
-use treasury_domain::alert::Silence;
+use super::{Store, StoreError, Tx};
+use treasury_domain::alert::{AlertRecord, Silence};
 
 fn silence((record,): (String,)) -> Result<Silence, StoreError> {
     Ok(serde_json::from_str(&record)?)
@@ -48,12 +48,12 @@ impl Tx {
     /// The alerts of a conversation that are silenced until exactly then.
     pub async fn alerts_silenced_until(
         &mut self,
-        told: &str,
+        key: &str,
         until: jiff::Timestamp,
     ) -> Result<Vec<AlertRecord>, StoreError> {
         let rows: Vec<(String,)> =
             sqlx::query_as("SELECT record FROM alert WHERE told = $1 AND silenced_until = $2")
-                .bind(told.to_owned())
+                .bind(key.to_owned())
                 .bind(until.as_microsecond())
                 .fetch_all(self.connection())
                 .await?;
@@ -71,17 +71,5 @@ impl Store {
             .fetch_optional(self.readers())
             .await?;
         row.map(silence).transpose()
-    }
-
-    /// The alerts of a conversation that fire, at most 10,000.
-    pub async fn alerts_that_fire(&self, told: &str) -> Result<Vec<AlertRecord>, StoreError> {
-        let rows: Vec<(String,)> =
-            sqlx::query_as("SELECT record FROM alert WHERE told = $1 AND firing = 1 LIMIT 10000")
-                .bind(told.to_owned())
-                .fetch_all(self.readers())
-                .await?;
-        rows.into_iter()
-            .map(|(record,)| Ok(serde_json::from_str(&record)?))
-            .collect()
     }
 }

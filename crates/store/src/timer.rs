@@ -38,7 +38,7 @@ impl Tx {
         .bind(what.to_owned())
         .execute(self.connection())
         .await?;
-        self.timers_changed = true;
+        self.changed.timers = true;
         Ok(())
     }
 
@@ -57,7 +57,7 @@ impl Tx {
         .bind(what.to_owned())
         .execute(self.connection())
         .await?;
-        self.timers_changed = true;
+        self.changed.timers = true;
         Ok(())
     }
 
@@ -69,7 +69,7 @@ impl Tx {
             .bind(now)
             .execute(self.connection())
             .await?;
-        self.timers_changed = true;
+        self.changed.timers = true;
         Ok(())
     }
 

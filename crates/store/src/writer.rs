@@ -13,7 +13,9 @@ use sqlx::{AnyConnection, AnyPool, Executor};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::{Clock, Dialect, Store, StoreError};
+use super::clock::Clock;
+use super::dialect::Dialect;
+use super::error::StoreError;
 
 /// Waiting writes beyond this make the next one wait (back-pressure, not loss).
 const QUEUE: usize = 1_024;
@@ -33,10 +35,17 @@ pub struct Tx {
     connection: PoolConnection<Any>,
     pub(super) dialect: Dialect,
     pub(super) now: Timestamp,
-    pub(super) inbox_changed: bool,
-    pub(super) outbox_changed: bool,
-    pub(super) timers_changed: bool,
-    pub(super) mails_changed: bool,
+    /// What may have new work after the commit.
+    pub(super) changed: Changed,
+}
+
+/// Where a write put new work.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Changed {
+    pub(super) inbox: bool,
+    pub(super) outbox: bool,
+    pub(super) timers: bool,
+    pub(super) mails: bool,
 }
 
 impl Tx {
@@ -154,6 +163,42 @@ impl Queue {
         }
     }
 
+    /// Runs `work` in a transaction; its value after the commit, and where there is new work.
+    pub(super) async fn submit<T, E, F>(&self, urgent: bool, work: F) -> Result<(T, Changed), E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel::<Result<(T, Changed), E>>();
+        let job: Job = Box::new(move |tx| {
+            Box::pin(async move {
+                let result = match tx {
+                    Ok(tx) => {
+                        tx.changed = Changed::default();
+                        work(tx).await.map(|value| (value, tx.changed))
+                    }
+                    Err(error) => Err(E::from(error)),
+                };
+                Ran {
+                    keep: result.is_ok(),
+                    tell: Box::new(move |commit| {
+                        let told = match (result, commit) {
+                            (Ok(_), Err(error)) => Err(E::from(error)),
+                            (result, _) => result,
+                        };
+                        // The caller may have gone; the write is done all the same.
+                        let _ = sender.send(told);
+                    }),
+                }
+            })
+        });
+        self.push(job, urgent).await.map_err(E::from)?;
+        receiver
+            .await
+            .unwrap_or_else(|_| Err(E::from(StoreError::Closed)))
+    }
+
     async fn push(&self, job: Job, urgent: bool) -> Result<(), StoreError> {
         let senders = self
             .senders
@@ -194,10 +239,7 @@ async fn run(dialect: Dialect, writers: &AnyPool, clock: &Clock, jobs: &mut Vec<
             connection,
             dialect,
             now: clock.now(),
-            inbox_changed: false,
-            outbox_changed: false,
-            timers_changed: false,
-            mails_changed: false,
+            changed: Changed::default(),
         },
         Err(error) => return refuse(jobs, &error).await,
     };
@@ -261,87 +303,4 @@ async fn refuse(jobs: &mut Vec<Queued>, error: &sqlx::Error) {
 /// An error for each of several callers: sqlx's own can't be cloned.
 fn again(error: &sqlx::Error) -> StoreError {
     StoreError::Database(sqlx::Error::Protocol(error.to_string()))
-}
-
-impl Store {
-    /// Runs `work` in a transaction and answers after its commit; an error rolls it back.
-    ///
-    /// `work` may share its transaction with others (SQLite): it must not wait for anything but the
-    /// database.
-    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
-    {
-        self.enqueue(false, work).await
-    }
-
-    /// The same for one single statement that somebody waits for: it goes first.
-    pub(super) async fn write_urgent<T, F>(&self, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
-    {
-        self.enqueue(true, work).await
-    }
-
-    async fn enqueue<T, E, F>(&self, urgent: bool, work: F) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
-    {
-        let (sender, receiver) = oneshot::channel::<Result<(T, [bool; 4]), E>>();
-        let job: Job = Box::new(move |tx| {
-            Box::pin(async move {
-                let (result, changed) = match tx {
-                    Ok(tx) => {
-                        tx.inbox_changed = false;
-                        tx.outbox_changed = false;
-                        tx.timers_changed = false;
-                        tx.mails_changed = false;
-                        let result = work(tx).await;
-                        let changed = [
-                            tx.inbox_changed,
-                            tx.outbox_changed,
-                            tx.timers_changed,
-                            tx.mails_changed,
-                        ];
-                        (result, changed)
-                    }
-                    Err(error) => (Err(E::from(error)), [false; 4]),
-                };
-                Ran {
-                    keep: result.is_ok(),
-                    tell: Box::new(move |commit| {
-                        let told = match (result, commit) {
-                            (Ok(value), Ok(())) => Ok((value, changed)),
-                            (Ok(_), Err(error)) => Err(E::from(error)),
-                            (Err(error), _) => Err(error),
-                        };
-                        // The caller may have gone; the write is done all the same.
-                        let _ = sender.send(told);
-                    }),
-                }
-            })
-        });
-        self.inner.queue.push(job, urgent).await.map_err(E::from)?;
-        let (value, [inbox, outbox, timers, mails]) = receiver
-            .await
-            .unwrap_or_else(|_| Err(E::from(StoreError::Closed)))?;
-        if inbox {
-            self.inner.inbox_changed.notify_one();
-        }
-        if outbox {
-            self.inner.outbox_changed.notify_one();
-        }
-        if timers {
-            self.inner.timers_changed.notify_one();
-        }
-        if mails {
-            self.inner.mails_changed.notify_one();
-        }
-        Ok(value)
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::streams;
-use crate::bot::Bot;
+use crate::bot::Context;
 use crate::domain::EntryKind;
 use crate::domain::action::ActionRow;
 use crate::domain::service::Service;
@@ -17,47 +17,46 @@ use crate::store::{Kept, StoreError};
 /// on: what they say can still be had afterwards.
 const GATHERING: Duration = Duration::from_secs(30);
 
-impl Bot {
-    /// Gathers evidence and keeps it in the store, with its digests on the timeline. Returns the
-    /// action's number and how many pieces there are, or why there are none.
-    pub(super) async fn keep_evidence(
-        &self,
-        row: &ActionRow,
-        service: &Service,
-        platform: &dyn Platform,
-    ) -> Result<(i64, usize), String> {
-        let pieces = tokio::time::timeout(GATHERING, platform.evidence(service))
-            .await
-            .map_err(|_| format!("it took longer than {} s", GATHERING.as_secs()))?
-            .map_err(|error| error.to_string())?;
-        let pieces: Vec<Kept> = pieces.into_iter().map(Kept::from).collect();
-        let count = pieces.len();
-        let listed: Vec<_> = pieces
-            .iter()
-            .map(|one| json!({"name": one.name, "bytes": one.text.len(), "sha256": one.sha256}))
-            .collect();
-        let bytes: usize = pieces.iter().map(|one| one.text.len()).sum();
-        let text = format!(
-            "kept evidence of {}: {count} pieces, {bytes} bytes (`treasury-bot evidence {}`)",
-            service.name, row.id
-        );
-        let draft = Draft::new(&row.record.actor, EntryKind::Evidence, text)
-            .data(json!({"action": row.id, "service": service.name, "pieces": listed}));
-        let (id, record) = (row.id, row.record.clone());
-        self.store()
-            .write(move |tx| {
-                Box::pin(async move {
-                    // After a crash it is there already: what was kept first counts.
-                    if tx.evidence_put(id, &pieces).await? {
-                        for stream in streams(&record) {
-                            tx.append(&stream, draft.clone()).await?;
-                        }
+/// Gathers evidence and keeps it in the store, with its digests on the timeline. Returns the
+/// action's number and how many pieces there are, or why there are none.
+pub(super) async fn keep_evidence(
+    context: &Context,
+    row: &ActionRow,
+    service: &Service,
+    platform: &dyn Platform,
+) -> Result<(i64, usize), String> {
+    let pieces = tokio::time::timeout(GATHERING, platform.evidence(service))
+        .await
+        .map_err(|_| format!("it took longer than {} s", GATHERING.as_secs()))?
+        .map_err(|error| error.to_string())?;
+    let pieces: Vec<Kept> = pieces.into_iter().map(Kept::from).collect();
+    let count = pieces.len();
+    let listed: Vec<_> = pieces
+        .iter()
+        .map(|one| json!({"name": one.name, "bytes": one.text.len(), "sha256": one.sha256}))
+        .collect();
+    let bytes: usize = pieces.iter().map(|one| one.text.len()).sum();
+    let text = format!(
+        "kept evidence of {}: {count} pieces, {bytes} bytes (`treasury-bot evidence {}`)",
+        service.name, row.id
+    );
+    let draft = Draft::new(&row.record.actor, EntryKind::Evidence, text)
+        .data(json!({"action": row.id, "service": service.name, "pieces": listed}));
+    let (id, record) = (row.id, row.record.clone());
+    context
+        .store()
+        .write(move |tx| {
+            Box::pin(async move {
+                // After a crash it is there already: what was kept first counts.
+                if tx.evidence_put(id, &pieces).await? {
+                    for stream in streams(&record) {
+                        tx.append(&stream, draft.clone()).await?;
                     }
-                    Ok::<_, StoreError>(())
-                })
+                }
+                Ok::<_, StoreError>(())
             })
-            .await
-            .map_err(|error| error.to_string())?;
-        Ok((id, count))
-    }
+        })
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok((id, count))
 }

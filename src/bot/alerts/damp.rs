@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::timers::{self, What};
 use super::{Group, ask_soon, is_open, note};
-use crate::bot::Bot;
+use crate::bot::Context;
 use crate::domain::alert::{AlertRecord, Conversation};
 use crate::domain::duration;
 use crate::store::{StoreError, TimerRow, Tx};
@@ -16,13 +16,13 @@ const AT_ONCE: i64 = 500;
 
 /// Records changes of alerts that flap. Where an alert fires though its conversation is over (people
 /// said that it is), it is moved to those that begin to fire.
-pub(super) async fn take(tx: &mut Tx, bot: &Bot, group: &mut Group) -> Result<(), StoreError> {
+pub(super) async fn take(tx: &mut Tx, bot: &Context, group: &mut Group) -> Result<(), StoreError> {
     let mut by_place: BTreeMap<String, Vec<(AlertRecord, bool)>> = BTreeMap::new();
     for (place, record, begins) in std::mem::take(&mut group.damped) {
         by_place.entry(place).or_default().push((record, begins));
     }
     for (place, records) in by_place {
-        let conversation = match tx.conversation(&place).await?.filter(|one| !one.over) {
+        let conversation = match tx.conversation(&place).await?.filter(|one| !one.ended) {
             Some(one) if is_open(tx, one.incident).await? => Some(one),
             _ => None,
         };
@@ -53,7 +53,7 @@ pub(super) async fn take(tx: &mut Tx, bot: &Bot, group: &mut Group) -> Result<()
 /// Puts on the timeline which of these flap, and has somebody look whether they have calmed down.
 pub(super) async fn begun(
     tx: &mut Tx,
-    bot: &Bot,
+    bot: &Context,
     conversation: &Conversation,
     records: &[AlertRecord],
 ) -> Result<(), StoreError> {
@@ -73,12 +73,12 @@ pub(super) async fn begun(
     };
     let what = format!("{subject} not changed for {calm}");
     note(tx, conversation, &what, &flapping).await?;
-    look_later(tx, bot, &conversation.told, &flapping).await
+    look_later(tx, bot, &conversation.key, &flapping).await
 }
 
 async fn look_later(
     tx: &mut Tx,
-    bot: &Bot,
+    bot: &Context,
     place: &str,
     records: &[AlertRecord],
 ) -> Result<(), StoreError> {
@@ -92,18 +92,26 @@ async fn look_later(
     }
 }
 
-impl Bot {
-    /// Alerts that have not changed for long enough are what was last reported of them.
-    pub(super) async fn calm_down(&self, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
-        let bot = self.clone();
-        let (timer, told) = (timer.clone(), told.to_owned());
-        self.store()
-            .write(move |tx| Box::pin(async move { calm_down(tx, &bot, &timer, &told).await }))
-            .await
-    }
+/// Alerts that have not changed for long enough are what was last reported of them.
+pub(super) async fn calm_down(
+    context: &Context,
+    timer: &TimerRow,
+    told: &str,
+) -> Result<(), StoreError> {
+    let bot = context.clone();
+    let (timer, told) = (timer.clone(), told.to_owned());
+    context
+        .store()
+        .write(move |tx| Box::pin(async move { calm_down_in(tx, &bot, &timer, &told).await }))
+        .await
 }
 
-async fn calm_down(tx: &mut Tx, bot: &Bot, timer: &TimerRow, told: &str) -> Result<(), StoreError> {
+async fn calm_down_in(
+    tx: &mut Tx,
+    bot: &Context,
+    timer: &TimerRow,
+    told: &str,
+) -> Result<(), StoreError> {
     let (now, settings) = (tx.now(), &bot.settings().alerts);
     // In the order in which reports lock the same rows.
     let conversation = tx.conversation(told).await?;
@@ -114,7 +122,7 @@ async fn calm_down(tx: &mut Tx, bot: &Bot, timer: &TimerRow, told: &str) -> Resu
     let mut next: Option<Timestamp> = (flapping.len() as i64 == AT_ONCE).then_some(now);
     let mut calm = Vec::new();
     for mut record in flapping {
-        if record.tracked.settle(settings.damping, now) {
+        if record.tracked.calm_down(settings.damping, now) {
             tx.alert_put(told, &record).await?;
             calm.push(record);
         } else if let Some(at) = record.tracked.calm_at(settings.damping) {
@@ -132,15 +140,15 @@ async fn calm_down(tx: &mut Tx, bot: &Bot, timer: &TimerRow, told: &str) -> Resu
         n => format!("{n} alerts flap no more"),
     };
     note(tx, &conversation, &what, &calm).await?;
-    if conversation.over {
+    if conversation.ended {
         return Ok(());
     }
-    if tx.alerts_firing(told).await? == 0 && conversation.quiet_since.is_none() {
+    if tx.count_firing(told).await? == 0 && conversation.quiet_since.is_none() {
         // It has been quiet since the last change, not only since now.
         let since = calm.iter().map(|record| record.tracked.changed_at).max();
         let since = since.unwrap_or(now);
         conversation.quiet_since = Some(since);
-        tx.followed_put(&conversation).await?;
+        tx.conversation_put(&conversation).await?;
         let due = (since + settings.quiet).max(now);
         timers::set(tx, told, due, What::Quiet).await?;
     }

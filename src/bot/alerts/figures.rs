@@ -5,10 +5,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use crate::bot::Bot;
-use crate::bot::watch::Told;
+use crate::bot::Context;
+use crate::bot::measurements::Trace;
 use crate::domain::alert::Conversation;
-use crate::domain::alert::Standing;
+use crate::domain::alert::ReplicaCounts;
 use crate::domain::series::Metric;
 use crate::domain::{ServiceName, duration};
 use crate::store::StoreError;
@@ -27,86 +27,86 @@ const MOST: usize = 5;
 /// What is told of a service: `memory 94 % → 52 %`, and further ones.
 pub(super) type Figures = Vec<(ServiceName, String)>;
 
-impl Bot {
-    /// How the platform says that a service stands.
-    pub(super) async fn standing(&self, service: &ServiceName) -> Option<Standing> {
-        let (service, platform) = self.catalogue().get(service)?;
-        let status = tokio::time::timeout(PATIENCE, platform.status(service)).await;
-        Some(Standing::from(&status.ok()?.ok()?))
-    }
+/// How the platform says that a service stands.
+pub(super) async fn standing(context: &Context, service: &ServiceName) -> Option<Standing> {
+    let (service, platform) = context.catalogue().get(service)?;
+    let status = tokio::time::timeout(PATIENCE, platform.status(service)).await;
+    Some(Standing::from(&status.ok()?.ok()?))
+}
 
-    /// Before and after of the services of a conversation.
-    pub(super) async fn figures(&self, conversation: &Conversation) -> Result<Figures, StoreError> {
-        let mut services: Vec<ServiceName> = conversation.service.iter().cloned().collect();
-        if let Some(id) = conversation.incident
-            && let Some(incident) = self.store().incident(id).await?
-        {
-            for service in incident.services {
-                if !services.contains(&service) {
-                    services.push(service);
-                }
+/// Before and after of the services of a conversation.
+pub(super) async fn figures(
+    context: &Context,
+    conversation: &Conversation,
+) -> Result<Figures, StoreError> {
+    let mut services: Vec<ServiceName> = conversation.service.iter().cloned().collect();
+    if let Some(id) = conversation.incident
+        && let Some(incident) = context.store().incident(id).await?
+    {
+        for service in incident.services {
+            if !services.contains(&service) {
+                services.push(service);
             }
         }
-        services.truncate(MOST);
-        let all = join_all(
-            services
-                .iter()
-                .map(|service| self.of_service(conversation, service)),
-        )
-        .await;
-        let mut told = Vec::new();
-        for (service, figures) in services.iter().zip(all) {
-            let figures = figures?;
-            if !figures.is_empty() {
-                told.push((service.clone(), figures.join(", ")));
-            }
-        }
-        Ok(told)
     }
+    services.truncate(MOST);
+    let all = join_all(
+        services
+            .iter()
+            .map(|service| of_service(context, conversation, service)),
+    )
+    .await;
+    let mut told = Vec::new();
+    for (service, figures) in services.iter().zip(all) {
+        let figures = figures?;
+        if !figures.is_empty() {
+            told.push((service.clone(), figures.join(", ")));
+        }
+    }
+    Ok(told)
+}
 
-    async fn of_service(
-        &self,
-        conversation: &Conversation,
-        service: &ServiceName,
-    ) -> Result<Vec<String>, StoreError> {
-        let mut figures = Vec::new();
-        let Some((known, _)) = self.catalogue().get(service) else {
-            return Ok(figures);
-        };
-        let (since, now) = (conversation.began_at - EARLIER, self.store().now());
-        if self
-            .recorded(known, Metric::Memory, since)
-            .await?
-            .is_empty()
-        {
-            // It all went very fast, or the platform does not say: that must not hold up the end.
-            let look = self.measure_service(known);
-            drop(tokio::time::timeout(MEASURE, look).await);
-        }
-        for (metric, name) in [
-            (Metric::Memory, "memory"),
-            (Metric::Cpu, "CPU"),
-            (Metric::Connections, "connections"),
-            (Metric::ErrorRate, "errors"),
-        ] {
-            let series = self.recorded(known, metric, since).await?;
-            figures.extend(change(metric, name, &series, now));
-        }
-        if let (Some(before), Some(now)) = (
-            conversation.stood.get(service),
-            self.standing(service).await,
-        ) {
-            figures.push(before.then(now));
-        }
-        Ok(figures)
+async fn of_service(
+    context: &Context,
+    conversation: &Conversation,
+    service: &ServiceName,
+) -> Result<Vec<String>, StoreError> {
+    let mut figures = Vec::new();
+    let Some((known, _)) = context.catalogue().get(service) else {
+        return Ok(figures);
+    };
+    let (since, now) = (conversation.began_at - EARLIER, context.store().now());
+    if crate::bot::watch::recorded(context, known, Metric::Memory, since)
+        .await?
+        .is_empty()
+    {
+        // It all went very fast, or the platform does not say: that must not hold up the end.
+        let look = crate::bot::watch::measure_service(context, known);
+        drop(tokio::time::timeout(MEASURE, look).await);
     }
+    for (metric, name) in [
+        (Metric::Memory, "memory"),
+        (Metric::Cpu, "CPU"),
+        (Metric::Connections, "connections"),
+        (Metric::ErrorRate, "errors"),
+    ] {
+        let series = crate::bot::watch::recorded(context, known, metric, since).await?;
+        figures.extend(change(metric, name, &series, now));
+    }
+    if let (Some(before), Some(now)) = (
+        conversation.stood.get(service),
+        standing(context, service).await,
+    ) {
+        figures.push(before.then(now));
+    }
+    Ok(figures)
 }
 
 /// The worst value of all replicas, and the worst of now.
-fn change(metric: Metric, name: &str, series: &[Told], now: Timestamp) -> Option<String> {
+fn change(metric: Metric, name: &str, series: &[Trace], now: Timestamp) -> Option<String> {
     // Shares can be compared between replicas where all have a limit.
     let shares = metric == Metric::Memory && series.iter().all(|one| one.limit.is_some());
-    let of = |one: &Told, value: f64| match one.limit {
+    let of = |one: &Trace, value: f64| match one.limit {
         Some(limit) if shares && limit > 0.0 => value * 100.0 / limit,
         _ => value,
     };
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn the_worst_replica_at_its_worst_stands_for_all() {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
-        let told = |values: [f64; 3], limit| Told {
+        let told = |values: [f64; 3], limit| Trace {
             replica: "a".into(),
             points: vec![
                 (at(0), values[0]),
@@ -162,19 +162,19 @@ mod tests {
         );
         assert_eq!(change(Metric::Cpu, "CPU", &[], now), None);
         let (before, after) = (
-            Standing {
+            ReplicaCounts {
                 well: 1,
                 total: 2,
                 restarts: 4,
             },
-            Standing {
+            ReplicaCounts {
                 well: 2,
                 total: 2,
                 restarts: 7,
             },
         );
         assert_eq!(
-            before.then(after),
+            before.change_to(after),
             "healthy 1/2 → 2/2, restarted by itself 3×"
         );
     }

@@ -4,15 +4,15 @@
 //! the timeline, and the timers of all that follows. Nothing is told within it: messages are
 //! written by timers, at most one each [`PACE`] and conversation, so that a storm is a few edits.
 
-mod command;
-mod damp;
-mod figures;
-mod look;
-mod rates;
-mod silence;
+pub(in crate::bot) mod command;
+pub(in crate::bot) mod damp;
+pub(in crate::bot) mod figures;
+pub(in crate::bot) mod look;
+pub(in crate::bot) mod rates;
+pub(in crate::bot) mod silence;
 pub(in crate::bot) mod timers;
-mod watchers;
-mod words;
+pub(in crate::bot) mod watchers;
+pub(in crate::bot) mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -23,10 +23,9 @@ pub(super) use self::rates::Rates;
 use self::timers::What;
 use super::incidents::open_incident;
 use super::notify::{self, Bulletin};
-use super::{Bot, Settings};
-use crate::domain::alert::{Alert, Auto, Damping, News, Routed, Routes, Tracked, WatchSettings};
+use super::{Context, Settings};
+use crate::domain::alert::{Alert, News, Routed, Tracked};
 use crate::domain::alert::{AlertRecord, Conversation};
-use crate::domain::oncall::Rotation;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, IncidentId, Line, Person, ServiceName, Severity, Stream, Tone};
 use crate::store::{NewIncident, StoreError, Tx};
@@ -37,54 +36,6 @@ pub(super) use words::{link as alert_link, target as alert_target};
 const PACE: Duration = Duration::from_secs(10);
 /// Alerts that an entry of the timeline lists; it counts all.
 const LISTED: usize = 50;
-
-/// What the bot does with alerts.
-#[derive(Debug, Clone)]
-pub struct AlertSettings {
-    /// Where alerts belong.
-    pub routes: Routes,
-    /// Alerts at least this bad declare an incident by themselves.
-    pub declare_from: Severity,
-    /// Who is asked next when nobody has acknowledged for so long.
-    pub ack_within: Duration,
-    /// Alerts that still fire are followed up after so long, then ever later.
-    pub follow_up: Duration,
-    /// So long nothing may fire until it counts as over.
-    pub quiet: Duration,
-    /// The bot resolves incidents that were quiet; otherwise it proposes to.
-    pub resolves: bool,
-    /// What the bot watches for by itself; `None`: nothing.
-    pub watch: Option<WatchSettings>,
-    /// How often Alertmanager is asked how its silences stand.
-    pub silence_check: Duration,
-    /// Alerts that flap count as firing until they are calm.
-    pub damping: Damping,
-    /// Who is on call in turn, and for what.
-    pub rotations: Vec<Rotation>,
-    /// Who is asked for what no rotation serves: people by id, in the order of asking.
-    pub on_call: Vec<Person>,
-}
-
-impl Default for AlertSettings {
-    fn default() -> Self {
-        Self {
-            routes: Routes {
-                routes: Vec::new(),
-                auto: Auto::Diagnose,
-            },
-            declare_from: Severity::Sev3,
-            ack_within: Duration::from_secs(300),
-            follow_up: Duration::from_secs(600),
-            quiet: Duration::from_secs(300),
-            resolves: false,
-            watch: None,
-            silence_check: Duration::from_secs(60),
-            damping: Damping::default(),
-            rotations: Vec::new(),
-            on_call: Vec::new(),
-        }
-    }
-}
 
 /// What became of a body of alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,66 +61,64 @@ struct Group {
     damped: Vec<(String, AlertRecord, bool)>,
 }
 
-impl Bot {
-    /// Takes alerts in: when it returns, they are durably recorded, and what follows will happen.
-    /// The same reports again change nothing.
-    pub async fn take_alerts(&self, alerts: Vec<Alert>) -> Result<Taken, StoreError> {
-        let known = |name: &str| {
-            let name = ServiceName::parse(name).ok()?;
-            self.catalogue().get(&name).map(|_| name)
-        };
-        let routes = &self.settings().alerts.routes;
-        let reports: Vec<(Alert, Routed, String)> = alerts
-            .into_iter()
-            .map(|alert| {
-                let routed = routes.resolve(&alert, &known);
-                let group = routed.group(&alert);
-                (alert, routed, group)
-            })
-            .collect();
-        let bot = self.clone();
-        let taken = self
-            .store()
-            .write(move |tx| Box::pin(async move { take(tx, &bot, reports).await }))
-            .await?;
-        for (word, count) in [
-            ("fired", taken.fired),
-            ("resolved", taken.resolved),
-            ("known", taken.known),
-        ] {
-            metrics::counter!("treasury_bot_alerts_total", "news" => word).increment(count as u64);
-        }
-        Ok(taken)
+/// Takes alerts in: when it returns, they are durably recorded, and what follows will happen.
+/// The same reports again change nothing.
+pub async fn take_alerts(context: &Context, alerts: Vec<Alert>) -> Result<Taken, StoreError> {
+    let known = |name: &str| {
+        let name = ServiceName::parse(name).ok()?;
+        context.catalogue().get(&name).map(|_| name)
+    };
+    let routes = &context.settings().alerts.routes;
+    let reports: Vec<(Alert, Routed, String)> = alerts
+        .into_iter()
+        .map(|alert| {
+            let routed = routes.resolve(&alert, &known);
+            let group = routed.group(&alert);
+            (alert, routed, group)
+        })
+        .collect();
+    let bot = context.clone();
+    let taken = context
+        .store()
+        .write(move |tx| Box::pin(async move { take(tx, &bot, reports).await }))
+        .await?;
+    for (word, count) in [
+        ("fired", taken.fired),
+        ("resolved", taken.resolved),
+        ("known", taken.known),
+    ] {
+        metrics::counter!("treasury_bot_alerts_total", "news" => word).increment(count as u64);
     }
+    Ok(taken)
+}
 
-    /// The runbook for an alert: the one that is named, else the first whose trigger fits.
-    fn runbook_for(&self, record: &AlertRecord) -> Option<String> {
-        use crate::runbook::Trigger;
-        let library = &self.inner.library;
-        let named = record.routed.runbook.as_deref();
-        if let Some(runbook) = named.and_then(|name| library.find(name)) {
-            return Some(runbook.name.value.clone());
-        }
-        let labels = &record.tracked.alert.labels;
-        let fits = |trigger: &Trigger| match trigger {
-            Trigger::Alert(wanted) => {
-                !wanted.is_empty()
-                    && wanted
-                        .iter()
-                        .all(|(name, value)| labels.get(name) == Some(value))
-            }
-            Trigger::Keyword(_) => false,
-        };
-        let found = library
-            .runbooks()
-            .find(|runbook| runbook.triggers.iter().any(fits));
-        found.map(|runbook| runbook.name.value.clone())
+/// The runbook for an alert: the one that is named, else the first whose trigger fits.
+fn runbook_for(context: &Context, record: &AlertRecord) -> Option<String> {
+    use crate::runbook::Trigger;
+    let library = context.library();
+    let named = record.routed.runbook.as_deref();
+    if let Some(runbook) = named.and_then(|name| library.find(name)) {
+        return Some(runbook.name.value.clone());
     }
+    let labels = &record.tracked.alert.labels;
+    let fits = |trigger: &Trigger| match trigger {
+        Trigger::Alert(wanted) => {
+            !wanted.is_empty()
+                && wanted
+                    .iter()
+                    .all(|(name, value)| labels.get(name) == Some(value))
+        }
+        Trigger::Keyword(_) => false,
+    };
+    let found = library
+        .runbooks()
+        .find(|runbook| runbook.triggers.iter().any(fits));
+    found.map(|runbook| runbook.name.value.clone())
 }
 
 async fn take(
     tx: &mut Tx,
-    bot: &Bot,
+    bot: &Context,
     reports: Vec<(Alert, Routed, String)>,
 ) -> Result<Taken, StoreError> {
     let now = tx.now();
@@ -208,8 +157,8 @@ async fn take(
             Some((told, mut record)) => {
                 let before = record.tracked.alert.clone();
                 let damping = bot.settings().alerts.damping;
-                let news = record.tracked.seen(alert.after(&before), damping, now);
-                if news == News::Nothing && record.tracked.alert == before {
+                let news = record.tracked.apply(alert.after(&before), damping, now);
+                if news == Transition::Nothing && record.tracked.alert == before {
                     taken.known += 1;
                     known.insert(fingerprint, (told, record));
                     continue;
@@ -220,19 +169,19 @@ async fn take(
         };
         let group = groups.entry(name).or_default();
         match news {
-            News::Fired => {
+            Transition::Fired => {
                 taken.fired += 1;
                 group.fired.push(record.clone());
             }
-            News::Resolved => {
+            Transition::Resolved => {
                 taken.resolved += 1;
                 group.others.push((told.clone(), record.clone(), true));
             }
-            News::Nothing => {
+            Transition::Nothing => {
                 taken.known += 1;
                 group.others.push((told.clone(), record.clone(), false));
             }
-            News::Damped { begins } => {
+            Transition::Damped { begins } => {
                 taken.known += 1;
                 group.damped.push((told.clone(), record.clone(), begins));
             }
@@ -252,11 +201,11 @@ async fn take(
 }
 
 /// Alerts of a group that began to fire: they get a conversation, and all that follows.
-async fn fired(tx: &mut Tx, bot: &Bot, name: &str, group: &Group) -> Result<(), StoreError> {
+async fn fired(tx: &mut Tx, bot: &Context, name: &str, group: &Group) -> Result<(), StoreError> {
     let (now, alerts) = (tx.now(), &bot.settings().alerts);
     let (mut conversation, new) = conversation(tx, bot, name, group).await?;
     for record in &group.fired {
-        tx.alert_put(&conversation.told, record).await?;
+        tx.alert_put(&conversation.key, record).await?;
     }
     let worst = group
         .fired
@@ -272,20 +221,24 @@ async fn fired(tx: &mut Tx, bot: &Bot, name: &str, group: &Group) -> Result<(), 
         worsen(tx, bot.settings(), id, worst).await?;
     }
     conversation.quiet_since = None;
-    tx.followed_put(&conversation).await?;
-    timers::unset(tx, &conversation.told, &What::Quiet).await?;
+    tx.conversation_put(&conversation).await?;
+    timers::unset(tx, &conversation.key, &What::Quiet).await?;
     timers::tell(tx, &conversation).await?;
     damp::begun(tx, bot, &conversation, &group.fired).await?;
     if new {
-        timers::set(tx, &conversation.told, now, What::Look).await?;
+        timers::set(tx, &conversation.key, now, What::Look).await?;
         let later = now + alerts.follow_up;
-        timers::set(tx, &conversation.told, later, What::FollowUp).await?;
+        timers::set(tx, &conversation.key, later, What::FollowUp).await?;
     }
     ask_soon(tx, bot, &conversation).await
 }
 
 /// Has somebody asked to acknowledge, unless somebody was or has.
-async fn ask_soon(tx: &mut Tx, bot: &Bot, conversation: &Conversation) -> Result<(), StoreError> {
+async fn ask_soon(
+    tx: &mut Tx,
+    bot: &Context,
+    conversation: &Conversation,
+) -> Result<(), StoreError> {
     if conversation.incident.is_none()
         || conversation.acknowledged.is_some()
         || conversation.escalated > 0
@@ -294,15 +247,15 @@ async fn ask_soon(tx: &mut Tx, bot: &Bot, conversation: &Conversation) -> Result
     }
     let now = tx.now();
     // Nobody is on call: who sees it has some time to come, then all are asked.
-    let due = match bot.rotation_of(&conversation.first.routed) {
+    let due = match crate::bot::oncall::rotation_of(bot, &conversation.first.routed) {
         None => now + bot.settings().alerts.ack_within,
         Some(_) => now,
     };
-    timers::set(tx, &conversation.told, due, What::Escalate).await
+    timers::set(tx, &conversation.key, due, What::Escalate).await
 }
 
 /// Alerts that are over, or say something new.
-async fn resolved(tx: &mut Tx, bot: &Bot, group: &Group) -> Result<(), StoreError> {
+async fn resolved(tx: &mut Tx, bot: &Context, group: &Group) -> Result<(), StoreError> {
     let mut told: BTreeMap<&String, Vec<AlertRecord>> = BTreeMap::new();
     for (place, record, over) in &group.others {
         tx.alert_put(place, record).await?;
@@ -322,12 +275,12 @@ async fn resolved(tx: &mut Tx, bot: &Bot, group: &Group) -> Result<(), StoreErro
             };
             note(tx, &conversation, &what, &over).await?;
         }
-        if conversation.over {
+        if conversation.ended {
             continue;
         }
-        if tx.alerts_firing(place).await? == 0 && conversation.quiet_since.is_none() {
+        if tx.count_firing(place).await? == 0 && conversation.quiet_since.is_none() {
             conversation.quiet_since = Some(tx.now());
-            tx.followed_put(&conversation).await?;
+            tx.conversation_put(&conversation).await?;
             let due = tx.now() + bot.settings().alerts.quiet;
             timers::set(tx, place, due, What::Quiet).await?;
         }
@@ -340,7 +293,7 @@ async fn resolved(tx: &mut Tx, bot: &Bot, group: &Group) -> Result<(), StoreErro
 /// of the service, or a new one.
 async fn conversation(
     tx: &mut Tx,
-    bot: &Bot,
+    bot: &Context,
     name: &str,
     group: &Group,
 ) -> Result<(Conversation, bool), StoreError> {
@@ -354,7 +307,7 @@ async fn conversation(
     let declares = first.routed.severity <= alerts.declare_from;
     if let Some(told) = &group.told
         && let Some(conversation) = tx.conversation(told).await?
-        && !conversation.over
+        && !conversation.ended
         && is_open(tx, conversation.incident).await?
         // One that declares an incident is not told among lesser ones.
         && (conversation.incident.is_some() || !declares)
@@ -374,7 +327,7 @@ async fn conversation(
             declared_by: Person::bot(),
         };
         let channel = first.routed.channel.clone();
-        let members = bot.on_call_now(tx, &first.routed).await?;
+        let members = crate::bot::oncall::on_call_now(bot, tx, &first.routed).await?;
         let opened = open_incident(tx, new, bot.settings(), members, channel).await?;
         incident = Some(opened.id);
     }
@@ -382,27 +335,27 @@ async fn conversation(
         Some(id) => format!("incident:{}", id.0),
         None => format!("group:{name}:{}", tx.now().as_microsecond()),
     };
-    tx.alert_group_told(name, &told).await?;
+    tx.alert_group_set(name, &told).await?;
     if let Some(conversation) = tx.conversation(&told).await?
-        && !conversation.over
+        && !conversation.ended
     {
         return Ok((conversation, false));
     }
     let conversation = Conversation {
-        told,
+        key: told,
         incident,
         service,
-        runbook: bot.runbook_for(first),
+        runbook: runbook_for(bot, first),
         first: first.clone(),
         began_at: tx.now(),
-        told_at: None,
+        written_at: None,
         acknowledged: None,
         follow_ups: 0,
         escalated: 0,
-        asked: Vec::new(),
+        escalated_to: Vec::new(),
         quiet_since: None,
-        over: false,
-        stood: BTreeMap::new(),
+        ended: false,
+        counts_before: BTreeMap::new(),
     };
     Ok((conversation, true))
 }
@@ -450,7 +403,7 @@ async fn worsen(
 /// An incident's title, from an alert.
 fn title(record: &AlertRecord) -> String {
     let alert = &record.tracked.alert;
-    let says = alert.says();
+    let says = alert.summary();
     let text = match &record.routed.service {
         Some(service) if !says.contains(service.as_str()) => format!("{service}: {says}"),
         _ => says.to_owned(),
@@ -492,13 +445,13 @@ async fn note(
                 "name": alert.name(),
                 "firing": alert.firing,
                 "starts_at": alert.starts_at,
-                "says": cut(alert.says(), 200),
+                "says": cut(alert.summary(), 200),
                 "source": alert.source,
             })
         })
         .collect();
     let draft = Draft::new(&Person::bot(), EntryKind::Alert, text)
-        .data(json!({"alerts": alerts, "count": records.len(), "told": conversation.told}));
+        .data(json!({"alerts": alerts, "count": records.len(), "told": conversation.key}));
     let stream = match conversation.incident {
         Some(id) => Stream::Incident(id),
         None => Stream::Audit,

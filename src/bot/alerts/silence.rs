@@ -11,8 +11,9 @@ use jiff::Timestamp;
 
 use super::command::append;
 use super::timers::{self, What};
+use crate::bot::request::request_id;
 use crate::bot::request::{Answer, Ask, Done, Effect};
-use crate::bot::{Bot, Fault, Refusal, request_id};
+use crate::bot::{Context, Fault, Refusal};
 use crate::domain::alert::{Alert, Silence};
 use crate::domain::timeline::cut;
 use crate::domain::{Audience, Button, Content, Line, Message, Person, Tone, duration};
@@ -31,297 +32,305 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Asking which alerts still fire may take this long; with a look, shorter than that lease.
 const SHORT: Duration = Duration::from_secs(20);
 
-impl Bot {
-    pub(in crate::bot) async fn silence(
-        &self,
-        ask: &Ask,
-        given: &str,
-        within: Duration,
-        reason: Option<String>,
-    ) -> Result<Effect, Fault> {
-        if within > LONGEST || within.is_zero() {
-            return Err(Refusal::new("Alerts are silenced for 1s to 30d").into());
-        }
-        let meant = self.alerts_named(ask, Some(given)).await?;
-        let fingerprints = self.fingerprints(&meant).await?;
-        let person = ask.request.person.clone();
-        let there = self.catalogue().alertmanager().is_some();
-        let id = request_id(&ask.request.key);
-        let answer = ask.outgoing(
-            Content::Message(Message::new(Tone::Good, "")),
-            Audience::Everyone,
-        );
-        Ok(Effect::write(move |tx| {
-            Box::pin(async move {
-                let now = tx.now();
-                let until = now + within;
-                let known = tx.alerts(&fingerprints).await?;
-                let count = known.len();
-                let alerts = known.iter().map(|(_, record)| &record.tracked.alert);
-                let pieces = if there {
-                    Silence::pieces(alerts)
+pub(in crate::bot) async fn silence(
+    context: &Context,
+    ask: &Ask,
+    given: &str,
+    within: Duration,
+    reason: Option<String>,
+) -> Result<Effect, Fault> {
+    if within > LONGEST || within.is_zero() {
+        return Err(Refusal::new("Alerts are silenced for 1s to 30d").into());
+    }
+    let meant = crate::bot::alerts::command::alerts_named(context, ask, Some(given)).await?;
+    let fingerprints = fingerprints(context, &meant).await?;
+    let person = ask.request.person.clone();
+    let there = context.catalogue().alertmanager().is_some();
+    let id = request_id(&ask.request.key);
+    let answer = ask.outgoing(
+        Content::Message(Message::new(Tone::Good, "")),
+        Audience::Everyone,
+    );
+    Ok(Effect::write(move |tx| {
+        Box::pin(async move {
+            let now = tx.now();
+            let until = now + within;
+            let known = tx.alerts(&fingerprints).await?;
+            let count = known.len();
+            let alerts = known.iter().map(|(_, record)| &record.tracked.alert);
+            let pieces = if there {
+                Silence::pieces(alerts)
+            } else {
+                Vec::new()
+            };
+            let mut told = BTreeSet::new();
+            for (place, mut record) in known {
+                record.tracked.silenced_until = Some(until);
+                tx.alert_put(&place, &record).await?;
+                told.insert(place);
+            }
+            let why = reason
+                .as_ref()
+                .map(|why| format!(": {why}"))
+                .unwrap_or_default();
+            let mut incident = None;
+            for place in told.iter().filter(|place| !place.is_empty()) {
+                timers::set(tx, place, now, What::Tell).await?;
+                // It is told again when the silence ends.
+                timers::set(tx, place, until, What::SilenceEnds).await?;
+                if let Some(conversation) = tx.conversation(place).await? {
+                    let span = duration::text(within);
+                    let text = format!("{count} alerts silenced for {span}{why}");
+                    append(tx, &conversation, &person, text).await?;
+                    incident = incident.or(conversation.incident);
+                }
+            }
+            let line = Line::new()
+                .text(if count == 1 {
+                    "1 alert of ".to_owned()
                 } else {
-                    Vec::new()
-                };
-                let mut told = BTreeSet::new();
-                for (place, mut record) in known {
-                    record.tracked.silenced_until = Some(until);
+                    format!("{count} alerts of ")
+                })
+                .code(&meant.name)
+                .text(format!(" silenced for {} by ", duration::text(within)))
+                .person(&person);
+            let mut message = Message::new(Tone::Good, line)
+                .text(Line::new().text("Until ").time(until).text(why));
+            if !there {
+                return Ok(said(message));
+            }
+            if pieces.is_empty() {
+                // Alerts of others, or so many that what they share would silence too much.
+                message = message.text(
+                    "Alertmanager itself is not asked to be quiet: these alerts are not its \
+                         own, or share too little",
+                );
+                return Ok(said(message));
+            }
+            let mut silence = Silence {
+                id,
+                by: person,
+                reason,
+                incident,
+                name: meant.name,
+                since: now,
+                until,
+                told,
+                pieces,
+                answer,
+                fault: None,
+                attempts: 0,
+                missing: BTreeSet::new(),
+                ended: None,
+            };
+            silence.answer.content = Content::Message(message);
+            tx.silence_put(&silence, false).await?;
+            timers::set(tx, &silence.id, now, What::Silence).await?;
+            Ok(said(words(&silence)))
+        })
+    }))
+}
+
+/// `silence ALERT --end`
+pub(in crate::bot) async fn unsilence(
+    context: &Context,
+    ask: &Ask,
+    given: &str,
+) -> Result<Effect, Fault> {
+    let meant = crate::bot::alerts::command::alerts_named(context, ask, Some(given)).await?;
+    let fingerprints = fingerprints(context, &meant).await?;
+    let person = ask.request.person.clone();
+    Ok(Effect::write(move |tx| {
+        Box::pin(async move {
+            let now = tx.now();
+            let mut told = BTreeSet::new();
+            let mut alerts = Vec::new();
+            for (place, mut record) in tx.alerts(&fingerprints).await? {
+                let until = record.tracked.silenced_until.take();
+                if until.is_some_and(|until| until > now) {
                     tx.alert_put(&place, &record).await?;
                     told.insert(place);
+                    alerts.push(record.tracked.alert);
                 }
-                let why = reason
-                    .as_ref()
-                    .map(|why| format!(": {why}"))
-                    .unwrap_or_default();
-                let mut incident = None;
-                for place in told.iter().filter(|place| !place.is_empty()) {
-                    timers::set(tx, place, now, What::Tell).await?;
-                    // It is told again when the silence ends.
-                    timers::set(tx, place, until, What::SilenceEnds).await?;
-                    if let Some(conversation) = tx.conversation(place).await? {
-                        let span = duration::text(within);
-                        let text = format!("{count} alerts silenced for {span}{why}");
-                        append(tx, &conversation, &person, text).await?;
-                        incident = incident.or(conversation.incident);
-                    }
-                }
+            }
+            if alerts.is_empty() {
                 let line = Line::new()
-                    .text(if count == 1 {
-                        "1 alert of ".to_owned()
-                    } else {
-                        format!("{count} alerts of ")
-                    })
+                    .text("No alert of ")
                     .code(&meant.name)
-                    .text(format!(" silenced for {} by ", duration::text(within)))
-                    .person(&person);
-                let mut message = Message::new(Tone::Good, line)
-                    .text(Line::new().text("Until ").time(until).text(why));
-                if !there {
-                    return Ok(said(message));
-                }
-                if pieces.is_empty() {
-                    // Alerts of others, or so many that what they share would silence too much.
-                    message = message.text(
-                        "Alertmanager itself is not asked to be quiet: these alerts are not its \
-                         own, or share too little",
-                    );
-                    return Ok(said(message));
-                }
-                let mut silence = Silence {
-                    id,
-                    by: person,
-                    reason,
-                    incident,
-                    name: meant.name,
-                    since: now,
-                    until,
-                    told,
-                    pieces,
-                    answer,
-                    fault: None,
-                    attempts: 0,
-                    missing: BTreeSet::new(),
-                    ended: None,
-                };
-                silence.answer.content = Content::Message(message);
-                tx.silence_put(&silence, false).await?;
-                timers::set(tx, &silence.id, now, What::Silence).await?;
-                Ok(said(words(&silence)))
-            })
-        }))
-    }
-
-    /// `silence ALERT --end`
-    pub(in crate::bot) async fn unsilence(&self, ask: &Ask, given: &str) -> Result<Effect, Fault> {
-        let meant = self.alerts_named(ask, Some(given)).await?;
-        let fingerprints = self.fingerprints(&meant).await?;
-        let person = ask.request.person.clone();
-        Ok(Effect::write(move |tx| {
-            Box::pin(async move {
-                let now = tx.now();
-                let mut told = BTreeSet::new();
-                let mut alerts = Vec::new();
-                for (place, mut record) in tx.alerts(&fingerprints).await? {
-                    let until = record.tracked.silenced_until.take();
-                    if until.is_some_and(|until| until > now) {
-                        tx.alert_put(&place, &record).await?;
-                        told.insert(place);
-                        alerts.push(record.tracked.alert);
-                    }
-                }
-                if alerts.is_empty() {
-                    let line = Line::new()
-                        .text("No alert of ")
-                        .code(&meant.name)
-                        .text(" is silenced");
-                    return Err(Refusal::new(line).into());
-                }
-                for mut silence in tx.silences_open().await? {
-                    if silence.told.is_disjoint(&told) {
-                        continue;
-                    }
-                    let mut touched = false;
-                    for piece in silence.pieces.iter_mut().filter(|piece| !piece.over) {
-                        if alerts.iter().any(|alert| Silence::means(piece, alert)) {
-                            piece.end = true;
-                            touched = true;
-                        }
-                    }
-                    if touched {
-                        if silence.pieces.iter().all(|piece| piece.end || piece.over) {
-                            silence.ended = Some(Some(person.clone()));
-                        }
-                        tx.silence_put(&silence, false).await?;
-                        timers::set(tx, &silence.id, now, What::Silence).await?;
-                    }
-                }
-                let count = alerts.len();
-                let what = match count {
-                    1 => "1 alert".to_owned(),
-                    n => format!("{n} alerts"),
-                };
-                for place in told.iter().filter(|place| !place.is_empty()) {
-                    timers::set(tx, place, now, What::Tell).await?;
-                    if let Some(conversation) = tx.conversation(place).await? {
-                        let text = format!("the silence of {what} was ended");
-                        append(tx, &conversation, &person, text).await?;
-                    }
-                }
-                let line = Line::new()
-                    .text(format!("{what} of "))
-                    .code(&meant.name)
-                    .text(if count == 1 {
-                        " is told again"
-                    } else {
-                        " are told again"
-                    });
-                Ok(said(Message::new(Tone::Good, line)))
-            })
-        }))
-    }
-
-    /// The alerts that are meant, or that there are none.
-    async fn fingerprints(&self, meant: &super::command::Meant) -> Result<Vec<String>, Fault> {
-        let mut fingerprints = meant.alerts.clone().unwrap_or_default();
-        if meant.alerts.is_none() {
-            for told in &meant.told {
-                fingerprints.extend(self.store().alerts_of(told).await?);
+                    .text(" is silenced");
+                return Err(Refusal::new(line).into());
             }
-        }
-        if fingerprints.is_empty() {
-            let line = Line::new()
-                .text("There are no alerts of ")
-                .code(&meant.name);
-            return Err(Refusal::new(line).into());
-        }
-        Ok(fingerprints)
-    }
-
-    /// Brings a silence about in Alertmanager, or asks how it stands, or ends it.
-    pub(super) async fn keep_silence(&self, timer: &TimerRow, id: &str) -> Result<(), StoreError> {
-        let Some(silence) = self.store().silence(id).await? else {
-            return self.drop_timer(timer).await;
-        };
-        let Some(there) = self.catalogue().alertmanager() else {
-            return self.drop_timer(timer).await;
-        };
-        let mut kept = silence.clone();
-        let now = self.store().now();
-        let done = tokio::time::timeout(PATIENCE, bring_about(there, &mut kept, now)).await;
-        let done = done.unwrap_or_else(|_| {
-            Err(format!(
-                "Alertmanager did not answer within {} s",
-                PATIENCE.as_secs()
-            ))
-        });
-        match done {
-            Ok(()) => (kept.fault, kept.attempts) = (None, 0),
-            Err(why) => {
-                tracing::warn!(
-                    silence = id,
-                    why,
-                    "a silence could not be kept in Alertmanager"
-                );
-                (kept.fault, kept.attempts) = (Some(why), kept.attempts.saturating_add(1));
-            }
-        }
-        if kept.fault.is_none() {
-            let asked = self.take_up_what_ended(there, &mut kept);
-            match tokio::time::timeout(SHORT, asked).await {
-                Ok(done) => done?,
-                Err(_) => tracing::debug!(silence = id, "it is not known which alerts still fire"),
-            }
-        }
-        let check = self.settings().alerts.silence_check;
-        let timer = timer.clone();
-        self.store()
-            .write(move |tx| {
-                Box::pin(async move { record(tx, &timer, &silence, kept, check).await })
-            })
-            .await
-    }
-
-    /// What Alertmanager keeps quiet about ends without its telling: it is asked what it still
-    /// knows. Twice, and not soon after its start, when it knows nothing yet.
-    async fn take_up_what_ended(
-        &self,
-        there: &Alertmanager,
-        silence: &mut Silence,
-    ) -> Result<(), StoreError> {
-        let now = self.store().now();
-        let check = self.settings().alerts.silence_check;
-        let started = there.started_at().await;
-        if !started.is_ok_and(|at| duration::between(at, now) > check.saturating_mul(3)) {
-            return Ok(());
-        }
-        let mut missing: Vec<Alert> = Vec::new();
-        for told in &silence.told {
-            let firing = self.store().alerts_that_fire(told).await?;
-            for piece in silence
-                .pieces
-                .iter()
-                .filter(|one| one.made.is_some() && !one.over)
-            {
-                let meant: Vec<&Alert> = firing
-                    .iter()
-                    .map(|record| &record.tracked.alert)
-                    .filter(|alert| Silence::means(piece, alert))
-                    .collect();
-                if meant.is_empty() {
+            for mut silence in tx.silences_open().await? {
+                if silence.told.is_disjoint(&told) {
                     continue;
                 }
-                match there.known(&piece.labels).await {
-                    Ok(known) => missing.extend(
-                        meant
-                            .into_iter()
-                            .filter(|alert| !known.contains(&alert.fingerprint))
-                            .cloned(),
-                    ),
-                    Err(error) => {
-                        tracing::debug!(%error, "it is not known which alerts still fire");
+                let mut touched = false;
+                for piece in silence.pieces.iter_mut().filter(|piece| !piece.over) {
+                    if alerts.iter().any(|alert| Silence::means(piece, alert)) {
+                        piece.end = true;
+                        touched = true;
                     }
+                }
+                if touched {
+                    if silence.pieces.iter().all(|piece| piece.end || piece.over) {
+                        silence.ended = Some(Some(person.clone()));
+                    }
+                    tx.silence_put(&silence, false).await?;
+                    timers::set(tx, &silence.id, now, What::Silence).await?;
+                }
+            }
+            let count = alerts.len();
+            let what = match count {
+                1 => "1 alert".to_owned(),
+                n => format!("{n} alerts"),
+            };
+            for place in told.iter().filter(|place| !place.is_empty()) {
+                timers::set(tx, place, now, What::Tell).await?;
+                if let Some(conversation) = tx.conversation(place).await? {
+                    let text = format!("the silence of {what} was ended");
+                    append(tx, &conversation, &person, text).await?;
+                }
+            }
+            let line = Line::new()
+                .text(format!("{what} of "))
+                .code(&meant.name)
+                .text(if count == 1 {
+                    " is told again"
+                } else {
+                    " are told again"
+                });
+            Ok(said(Message::new(Tone::Good, line)))
+        })
+    }))
+}
+
+/// The alerts that are meant, or that there are none.
+async fn fingerprints(
+    context: &Context,
+    meant: &super::command::Meant,
+) -> Result<Vec<String>, Fault> {
+    let mut fingerprints = meant.alerts.clone().unwrap_or_default();
+    if meant.alerts.is_none() {
+        for told in &meant.told {
+            fingerprints.extend(context.store().alerts_of(told).await?);
+        }
+    }
+    if fingerprints.is_empty() {
+        let line = Line::new()
+            .text("There are no alerts of ")
+            .code(&meant.name);
+        return Err(Refusal::new(line).into());
+    }
+    Ok(fingerprints)
+}
+
+/// Brings a silence about in Alertmanager, or asks how it stands, or ends it.
+pub(super) async fn keep_silence(
+    context: &Context,
+    timer: &TimerRow,
+    id: &str,
+) -> Result<(), StoreError> {
+    let Some(silence) = context.store().silence(id).await? else {
+        return crate::bot::alerts::look::drop_timer(context, timer).await;
+    };
+    let Some(there) = context.catalogue().alertmanager() else {
+        return crate::bot::alerts::look::drop_timer(context, timer).await;
+    };
+    let mut kept = silence.clone();
+    let now = context.store().now();
+    let done = tokio::time::timeout(PATIENCE, bring_about(there, &mut kept, now)).await;
+    let done = done.unwrap_or_else(|_| {
+        Err(format!(
+            "Alertmanager did not answer within {} s",
+            PATIENCE.as_secs()
+        ))
+    });
+    match done {
+        Ok(()) => (kept.fault, kept.attempts) = (None, 0),
+        Err(why) => {
+            tracing::warn!(
+                silence = id,
+                why,
+                "a silence could not be kept in Alertmanager"
+            );
+            (kept.fault, kept.attempts) = (Some(why), kept.attempts.saturating_add(1));
+        }
+    }
+    if kept.fault.is_none() {
+        let asked = take_up_what_ended(context, there, &mut kept);
+        match tokio::time::timeout(SHORT, asked).await {
+            Ok(done) => done?,
+            Err(_) => tracing::debug!(silence = id, "it is not known which alerts still fire"),
+        }
+    }
+    let check = context.settings().alerts.silence_check;
+    let timer = timer.clone();
+    context
+        .store()
+        .write(move |tx| Box::pin(async move { record(tx, &timer, &silence, kept, check).await }))
+        .await
+}
+
+/// What Alertmanager keeps quiet about ends without its telling: it is asked what it still
+/// knows. Twice, and not soon after its start, when it knows nothing yet.
+async fn take_up_what_ended(
+    context: &Context,
+    there: &Alertmanager,
+    silence: &mut Silence,
+) -> Result<(), StoreError> {
+    let now = context.store().now();
+    let check = context.settings().alerts.silence_check;
+    let started = there.started_at().await;
+    if !started.is_ok_and(|at| duration::between(at, now) > check.saturating_mul(3)) {
+        return Ok(());
+    }
+    let mut missing: Vec<Alert> = Vec::new();
+    for told in &silence.told {
+        let firing = context.store().alerts_that_fire(told).await?;
+        for piece in silence
+            .pieces
+            .iter()
+            .filter(|one| one.made.is_some() && !one.over)
+        {
+            let meant: Vec<&Alert> = firing
+                .iter()
+                .map(|record| &record.tracked.alert)
+                .filter(|alert| Silence::means(piece, alert))
+                .collect();
+            if meant.is_empty() {
+                continue;
+            }
+            match there.known(&piece.labels).await {
+                Ok(known) => missing.extend(
+                    meant
+                        .into_iter()
+                        .filter(|alert| !known.contains(&alert.fingerprint))
+                        .cloned(),
+                ),
+                Err(error) => {
+                    tracing::debug!(%error, "it is not known which alerts still fire");
                 }
             }
         }
-        let before = std::mem::take(&mut silence.missing);
-        silence.missing = missing
-            .iter()
-            .map(|alert| alert.fingerprint.clone())
-            .collect();
-        let over: Vec<Alert> = missing
-            .into_iter()
-            .filter(|alert| before.contains(&alert.fingerprint))
-            .map(|alert| Alert {
-                firing: false,
-                ends_at: Some(now),
-                ..alert
-            })
-            .collect();
-        if !over.is_empty() {
-            self.take_alerts(over).await?;
-        }
-        Ok(())
     }
+    let before = std::mem::take(&mut silence.missing);
+    silence.missing = missing
+        .iter()
+        .map(|alert| alert.fingerprint.clone())
+        .collect();
+    let over: Vec<Alert> = missing
+        .into_iter()
+        .filter(|alert| before.contains(&alert.fingerprint))
+        .map(|alert| Alert {
+            firing: false,
+            ends_at: Some(now),
+            ..alert
+        })
+        .collect();
+    if !over.is_empty() {
+        crate::bot::alerts::take_alerts(context, over).await?;
+    }
+    Ok(())
 }
 
 fn said(message: Message) -> Done {
@@ -343,7 +352,7 @@ async fn bring_about(
         silence
             .pieces
             .iter_mut()
-            .for_each(|piece| piece.over = true);
+            .for_each(|piece| piece.ended = true);
         return Ok(());
     }
     let all = there.silences().await.map_err(told)?;
@@ -351,7 +360,7 @@ async fn bring_about(
         let marker = silence.marker(at);
         let comment = silence.comment(at);
         let piece = &mut silence.pieces[at];
-        if piece.over {
+        if piece.ended {
             continue;
         }
         let found = all.iter().find(|one| match &piece.made {
@@ -365,9 +374,9 @@ async fn bring_about(
                 if piece.end && !one.expired {
                     there.end(&one.id).await.map_err(told)?;
                 }
-                piece.over = piece.end || one.expired;
+                piece.ended = piece.end || one.expired;
             }
-            None if piece.made.is_some() || piece.end => piece.over = true,
+            None if piece.made.is_some() || piece.end => piece.ended = true,
             None => {
                 let new = NewSilence {
                     labels: &piece.labels,
@@ -404,13 +413,13 @@ async fn record(
         }
         kept.ended = kept.ended.or(newest.ended);
     }
-    let over = kept.pieces.iter().all(|piece| piece.over);
+    let over = kept.pieces.iter().all(|piece| piece.ended);
     if over && kept.ended.is_none() && kept.until > now {
         kept.ended = Some(None);
         told_again(tx, &kept).await?;
     }
     if let Some(text) = news(before, &kept, over)
-        && let Some(told) = kept.told.iter().find(|told| !told.is_empty())
+        && let Some(told) = kept.conversations.iter().find(|told| !told.is_empty())
         && let Some(conversation) = tx.conversation(told).await?
     {
         append(tx, &conversation, &Person::bot(), text).await?;
@@ -436,7 +445,7 @@ async fn record(
 /// It was ended in Alertmanager: its alerts are told again here too.
 async fn told_again(tx: &mut Tx, silence: &Silence) -> Result<(), StoreError> {
     let now = tx.now();
-    for told in &silence.told {
+    for told in &silence.conversations {
         for mut record in tx.alerts_silenced_until(told, silence.until).await? {
             record.tracked.silenced_until = None;
             tx.alert_put(told, &record).await?;
@@ -493,7 +502,7 @@ fn words(silence: &Silence) -> Message {
     let Content::Message(mut message) = silence.answer.content.clone() else {
         return Message::new(Tone::Good, "");
     };
-    let open = silence.pieces.iter().filter(|piece| !piece.over).count();
+    let open = silence.pieces.iter().filter(|piece| !piece.ended).count();
     let made: Vec<&String> = silence
         .pieces
         .iter()

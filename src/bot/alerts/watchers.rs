@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::timers::What;
-use crate::bot::{Bot, Named};
+use crate::bot::{Context, Named};
 use crate::domain::alert::{Alert, WatchSettings, alertmanager};
 use crate::domain::duration;
 use crate::domain::series::{Metric, Series};
@@ -53,145 +53,154 @@ struct Reading {
     runbook: &'static str,
 }
 
-impl Bot {
-    /// Begins to watch, if that is wanted; what another process knows is kept.
-    pub(in crate::bot) async fn begin_watching(&self) -> Result<(), StoreError> {
-        if self.settings().alerts.watch.is_none() {
-            return Ok(());
-        }
-        self.store()
-            .write(|tx| {
-                Box::pin(async move {
-                    let due = tx.now();
-                    super::timers::begin(tx, "watch", due, What::Watch(Known::new())).await
-                })
-            })
-            .await
+/// Begins to watch, if that is wanted; what another process knows is kept.
+pub(in crate::bot) async fn begin_watching(context: &Context) -> Result<(), StoreError> {
+    if context.settings().alerts.watch.is_none() {
+        return Ok(());
     }
-
-    pub(super) async fn look_around(
-        &self,
-        timer: &TimerRow,
-        known: &Known,
-    ) -> Result<(), StoreError> {
-        let Some(watch) = self.settings().alerts.watch else {
-            return self.drop_timer(timer).await;
-        };
-        let readings = self.readings(watch).await;
-        let (known, alerts) = judge(known.clone(), &readings, watch.lasting, self.store().now());
-        if !alerts.is_empty() {
-            // Not in the transaction of the timer: taken in twice they are the same alerts.
-            self.take_alerts(alerts).await?;
-        }
-        let timer = timer.clone();
-        self.store()
-            .write(move |tx| {
-                Box::pin(async move {
-                    if !tx.timer_take(&timer).await? {
-                        return Ok(());
-                    }
-                    let due = tx.now() + watch.every;
-                    super::timers::begin(tx, "watch", due, What::Watch(known)).await
-                })
+    context
+        .store()
+        .write(|tx| {
+            Box::pin(async move {
+                let due = tx.now();
+                super::timers::begin(tx, "watch", due, What::Watch(Known::new())).await
             })
-            .await
-    }
+        })
+        .await
+}
 
-    /// Looks at everything at the same time.
-    async fn readings(&self, watch: WatchSettings) -> Vec<Reading> {
-        let services = self
-            .catalogue()
-            .services()
-            .iter()
-            .map(|service| async move {
-                let Ok(platform) = self.catalogue().platform(service) else {
-                    return Vec::new();
-                };
-                let platform = platform.as_ref();
-                let (mut memory, errors) = futures_util::join!(
-                    memory(service, platform, watch.memory_percent),
-                    self.errors(service, platform, watch.error_percent),
-                );
-                memory.extend(errors);
-                memory
-            });
-        let databases = self.catalogue().databases().iter().map(|one| async move {
+pub(super) async fn look_around(
+    context: &Context,
+    timer: &TimerRow,
+    known: &Known,
+) -> Result<(), StoreError> {
+    let Some(watch) = context.settings().alerts.watch else {
+        return crate::bot::alerts::look::drop_timer(context, timer).await;
+    };
+    let readings = readings(context, watch).await;
+    let (known, alerts) = judge(
+        known.clone(),
+        &readings,
+        watch.lasting,
+        context.store().now(),
+    );
+    if !alerts.is_empty() {
+        // Not in the transaction of the timer: taken in twice they are the same alerts.
+        crate::bot::alerts::take_alerts(context, alerts).await?;
+    }
+    let timer = timer.clone();
+    context
+        .store()
+        .write(move |tx| {
+            Box::pin(async move {
+                if !tx.timer_take(&timer).await? {
+                    return Ok(());
+                }
+                let due = tx.now() + watch.every;
+                super::timers::begin(tx, "watch", due, What::Watch(known)).await
+            })
+        })
+        .await
+}
+
+/// Looks at everything at the same time.
+async fn readings(context: &Context, watch: WatchSettings) -> Vec<Reading> {
+    let services = context
+        .catalogue()
+        .services()
+        .iter()
+        .map(|service| async move {
+            let Ok(platform) = context.catalogue().platform(service) else {
+                return Vec::new();
+            };
+            let platform = platform.as_ref();
+            let (mut memory, errors) = futures_util::join!(
+                memory(service, platform, watch.memory_percent),
+                errors(context, service, platform, watch.error_percent),
+            );
+            memory.extend(errors);
+            memory
+        });
+    let databases = context
+        .catalogue()
+        .databases()
+        .iter()
+        .map(|one| async move {
             let state = state_of(one.probe.summary()).await;
             let runbook = "database-connection-failed";
             reachable("DatabaseDown", "The database", one, state, runbook)
         });
-        let caches = self.catalogue().caches().iter().map(|one| async move {
-            let state = state_of(one.probe.summary()).await;
-            reachable("CacheDown", "The cache", one, state, "restart-service")
-        });
-        let (services, databases, caches) =
-            futures_util::join!(join_all(services), join_all(databases), join_all(caches));
-        let mut all: Vec<Reading> = services.into_iter().flatten().collect();
-        all.extend(databases);
-        all.extend(caches);
-        all
-    }
+    let caches = context.catalogue().caches().iter().map(|one| async move {
+        let state = state_of(one.probe.summary()).await;
+        reachable("CacheDown", "The cache", one, state, "restart-service")
+    });
+    let (services, databases, caches) =
+        futures_util::join!(join_all(services), join_all(databases), join_all(caches));
+    let mut all: Vec<Reading> = services.into_iter().flatten().collect();
+    all.extend(databases);
+    all.extend(caches);
+    all
+}
 
-    /// Answers that are errors: from the service's metrics page, else from its access log, of which
-    /// only what is new is read.
-    async fn errors(
-        &self,
-        service: &Service,
-        platform: &dyn Platform,
-        threshold: f64,
-    ) -> Option<Reading> {
-        let (rates, now) = (&self.inner.rates, self.store().now());
-        if let Some(page) = &service.metrics_page {
-            match rates.pages.counted(page).await {
-                Ok(counted) => rates.of(&service.name, |rate| rate.scraped(now, counted)),
-                Err(error) => {
-                    metrics::counter!("treasury_bot_metrics_pages_failed_total").increment(1);
-                    let told = rates.of(&service.name, |rate| {
-                        std::mem::replace(&mut rate.failing, true)
-                    });
-                    if !told {
-                        tracing::warn!(service = %service.name, %error, "a metrics page has no answer");
-                    }
-                    return None;
+/// Answers that are errors: from the service's metrics page, else from its access log, of which
+/// only what is new is read.
+async fn errors(
+    context: &Context,
+    service: &Service,
+    platform: &dyn Platform,
+    threshold: f64,
+) -> Option<Reading> {
+    let (rates, now) = (context.rates(), context.store().now());
+    if let Some(page) = &service.metrics_page {
+        match rates.pages.counted(page).await {
+            Ok(counted) => rates.of(&service.name, |rate| rate.scraped(now, counted)),
+            Err(error) => {
+                metrics::counter!("treasury_bot_metrics_pages_failed_total").increment(1);
+                let told = rates.of(&service.name, |rate| {
+                    std::mem::replace(&mut rate.failing, true)
+                });
+                if !told {
+                    tracing::warn!(service = %service.name, %error, "a metrics page has no answer");
                 }
+                return None;
             }
-        } else if let Some(since) = rates.of(&service.name, |rate| rate.log_since(now)) {
-            let query = LogQuery {
-                lines: 500,
-                since: Some(since),
-                grep: None,
-                previous: false,
-                container: None,
-            };
-            let logs = tokio::time::timeout(PATIENCE, platform.logs(service, &query)).await;
-            let logs = logs.ok()?.ok()?;
-            rates.of(&service.name, |rate| {
-                rate.read(now, &logs.lines, status_code);
-            });
         }
-        let percent = rates.of(&service.name, |rate| rate.percent(now));
-        let series = Series {
-            service: service.name.clone(),
-            metric: Metric::ErrorRate,
-            replica: service.name.to_string(),
+    } else if let Some(since) = rates.of(&service.name, |rate| rate.log_since(now)) {
+        let query = LogQuery {
+            lines: 500,
+            since: Some(since),
+            grep: None,
+            previous: false,
+            container: None,
         };
-        self.inner.watch.record(series, now, percent, None);
-        Some(Reading {
-            labels: labels(&[
-                ("alertname", "HighErrorRate"),
-                ("service", service.name.as_str()),
-                ("severity", "critical"),
-            ]),
-            ill: over(percent, threshold),
-            says: format!(
-                "{percent:.0} % of the answers of {} are errors",
-                service.name
-            ),
-            value: format!("{percent:.1} %"),
-            threshold: format!("{threshold:.0} %"),
-            runbook: "slow-responses",
-        })
+        let logs = tokio::time::timeout(PATIENCE, platform.logs(service, &query)).await;
+        let logs = logs.ok()?.ok()?;
+        rates.of(&service.name, |rate| {
+            rate.read(now, &logs.lines, status_code);
+        });
     }
+    let percent = rates.of(&service.name, |rate| rate.percent(now));
+    let series = Series {
+        service: service.name.clone(),
+        metric: Metric::ErrorRate,
+        replica: service.name.to_string(),
+    };
+    context.measurements().record(series, now, percent, None);
+    Some(Reading {
+        labels: labels(&[
+            ("alertname", "HighErrorRate"),
+            ("service", service.name.as_str()),
+            ("severity", "critical"),
+        ]),
+        ill: over(percent, threshold),
+        says: format!(
+            "{percent:.0} % of the answers of {} are errors",
+            service.name
+        ),
+        value: format!("{percent:.1} %"),
+        threshold: format!("{threshold:.0} %"),
+        runbook: "slow-responses",
+    })
 }
 
 fn labels(of: &[(&str, &str)]) -> BTreeMap<String, String> {

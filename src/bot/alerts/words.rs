@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::figures::Figures;
 use super::look::Seen;
-use crate::bot::Bot;
+use crate::bot::Context;
 use crate::domain::alert::Conversation;
 use crate::domain::alert::{Summary, likely_cause};
 use crate::domain::timeline::cut;
@@ -18,7 +18,7 @@ use crate::domain::{
 
 /// The message that shows how the alerts of a conversation stand.
 pub(super) fn alerts(
-    bot: &Bot,
+    bot: &Context,
     conversation: &Conversation,
     summary: &Summary,
     others: &[ServiceName],
@@ -54,7 +54,7 @@ pub(super) fn alerts(
             ));
         }
         line = line
-            .text(format!("  {}  ", cut(&name.says, 200)))
+            .text(format!("  {}  ", cut(&name.summary, 200)))
             .code(&name.short);
         if let Some(flaps) = &name.flaps {
             line = line.text(format!("  {flaps}"));
@@ -158,7 +158,7 @@ fn buttons(conversation: &Conversation, summary: &Summary) -> Vec<Button> {
                 .as_ref()
                 .map(|service| format!(" --service {service}"))
                 .unwrap_or_default();
-            let says = conversation.first.tracked.alert.says();
+            let says = conversation.first.tracked.alert.summary();
             buttons.push(Button::new(
                 "Declare incident",
                 format!(
@@ -188,7 +188,7 @@ pub(in crate::bot) fn target(conversation: &Conversation) -> String {
 
 /// What other services fire, and which of all is the likely cause.
 fn cause(
-    bot: &Bot,
+    bot: &Context,
     conversation: &Conversation,
     summary: &Summary,
     others: &[ServiceName],
@@ -375,7 +375,7 @@ pub(super) fn escalation(
             .bold(incident.id)
             .text(format!(" {}: ", incident.severity));
     }
-    title = title.text(cut(conversation.first.tracked.alert.says(), 150));
+    title = title.text(cut(conversation.first.tracked.alert.summary(), 150));
     let mut line = Line::new();
     for person in whom {
         line = line.person(person).text(" ");

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::notify::{self, Bulletin};
 use super::request::{Answer, Ask, Done, Effect};
-use super::{Bot, Fault, Refusal, Settings};
+use super::{Context, Fault, Refusal, Settings};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Button, Content, Destination, EntryKind, Incident, IncidentId, IncidentRole, Line, Message,
@@ -15,462 +15,471 @@ use crate::store::{NewIncident, StoreError, Tx};
 /// A longer title is cut.
 const MAX_TITLE: usize = 200;
 
-impl Bot {
-    /// The incident that is meant: the one named, that of this place, or the only open one.
-    pub(super) async fn meant(&self, ask: &Ask, given: Option<&str>) -> Result<Incident, Fault> {
-        if let Some(given) = given {
-            let refusal = || {
-                Refusal::new(
-                    Line::new()
-                        .text("There is no incident ")
-                        .code(cut(given, 40)),
-                )
-                .suggest("List incidents", "incident list --all")
-            };
-            let id = IncidentId::parse(given).ok_or_else(refusal)?;
-            return Ok(self.store().incident(id).await?.ok_or_else(refusal)?);
-        }
-        if let Some(here) = &ask.here {
-            return Ok(here.clone());
-        }
-        let mut open = self.store().incidents_open().await?;
-        match (open.pop(), open.is_empty()) {
-            (Some(only), true) => Ok(only),
-            (Some(_), false) => Err(Refusal::new(
-                "Several incidents are open: say it in the incident's channel, or name the incident",
-            )
-            .suggest("List incidents", "incident list")
-            .into()),
-            (None, _) => Err(Refusal::new("No incident is open")
-                .detail(format!("Declare one: {}", self.typed("incident declare TITLE")))
-                .into()),
-        }
-    }
-
-    pub(super) fn declare(
-        &self,
-        ask: &Ask,
-        title: &str,
-        severity: Severity,
-        services: &[String],
-    ) -> Result<Effect, Fault> {
-        let mut names = Vec::new();
-        for name in services {
-            let (service, _) = self.catalogue().find(name, |near| {
-                format!("incident declare {title} --severity {severity} --service {near}")
-            })?;
-            if !names.contains(&service.name) {
-                names.push(service.name.clone());
-            }
-        }
-        let title = cut(
-            title
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ")
-                .as_str(),
-            MAX_TITLE,
-        );
-        if title.is_empty() {
-            return Err(Refusal::new("An incident needs a title: what is wrong?").into());
-        }
-        let person = ask.request.person.clone();
-        let new = NewIncident {
-            title,
-            severity,
-            services: names,
-            declared_by: person.clone(),
-        };
-        let settings = self.settings().clone();
-        let offered = self.runbooks_about(&new.title);
-        Ok(Effect::write(move |tx| {
-            Box::pin(async move {
-                let incident = open_incident(tx, new, &settings, vec![person], None).await?;
-                let id = incident.id;
-                if !offered.is_empty() {
-                    tx.outbox_put(&offer(&incident, &offered)).await?;
-                }
-                let answer = Message::new(
-                    Tone::Good,
-                    Line::new().bold(id).text(format!(
-                        " declared as {}: {}",
-                        incident.severity, incident.title
-                    )),
-                )
-                .text("A place to work on it is being opened; you are invited");
-                Ok(Done {
-                    answer: Some(Answer::to_asker(answer)),
-                    declared: Some(id),
-                    ..Done::default()
-                })
-            })
-        }))
-    }
-
-    /// The runbooks that are offered for incidents about one of the title's words, by name and title.
-    fn runbooks_about(&self, title: &str) -> Vec<(String, String)> {
-        use crate::runbook::Trigger;
-        let title = title.to_lowercase();
-        let has = |word: &str| {
-            title
-                .match_indices(word)
-                .any(|(at, _)| !title[..at].ends_with(char::is_alphanumeric))
-        };
-        let runbooks = self.inner.library.runbooks().filter(|runbook| {
-            let mut triggers = runbook.triggers.iter();
-            triggers.any(|trigger| matches!(trigger, Trigger::Keyword(word) if has(word)))
-        });
-        runbooks
-            .take(3)
-            .map(|runbook| (runbook.name.value.clone(), runbook.title.clone()))
-            .collect()
-    }
-
-    pub(super) async fn incident_list(&self, all: bool) -> Result<Effect, Fault> {
-        let incidents = if all {
-            self.store().incidents(50).await?
-        } else {
-            self.store().incidents_open().await?
-        };
-        let now = self.store().now();
-        let title = match (incidents.len(), all) {
-            (0, false) => "No incident is open".to_owned(),
-            (0, true) => "There has been no incident".to_owned(),
-            (1, false) => "1 incident is open".to_owned(),
-            (n, false) => format!("{n} incidents are open"),
-            (n, true) => format!("The last {n} incidents"),
-        };
-        let tone = if incidents.is_empty() {
-            Tone::Good
-        } else {
-            Tone::Plain
-        };
-        let mut message = Message::new(tone, title);
-        for incident in incidents.iter().take(30) {
-            let mut line = Line::new()
-                .text(format!("{} ", light(incident)))
-                .bold(incident.id)
-                .text(format!(
-                    " {} {}: {} ({} ago)",
-                    incident.severity,
-                    incident.status,
-                    incident.title,
-                    duration::text(duration::between(incident.declared_at, now))
-                ));
-            if let Some(place) = &incident.place {
-                line = line.text(" ").channel(place.channel.clone());
-            }
-            message = message.text(line);
-        }
-        if incidents.len() > 30 {
-            message = message.footer(format!("{} more left out", incidents.len() - 30));
-        }
-        Ok(Effect::Say(Answer::to_all(message)))
-    }
-
-    pub(super) async fn incident_show(
-        &self,
-        ask: &Ask,
-        given: Option<&str>,
-    ) -> Result<Effect, Fault> {
-        let incident = self.meant(ask, given).await?;
-        let Content::Message(message) = header(&incident, None).content else {
-            return Err(Refusal::new("There is nothing to show").into());
-        };
-        Ok(Effect::Say(Answer::to_all(message)))
-    }
-
-    pub(super) async fn set_severity(
-        &self,
-        ask: &Ask,
-        given: Option<&str>,
-        severity: Severity,
-    ) -> Result<Effect, Fault> {
-        self.change(ask, given, move |incident, person| {
-            if incident.severity == severity {
-                return Err(already(incident, &severity.to_string()));
-            }
-            let before = std::mem::replace(&mut incident.severity, severity);
-            Ok(Change {
-                draft: Draft::new(
-                    person,
-                    EntryKind::Severity,
-                    format!("{before} → {severity}"),
-                )
-                .data(json!({"before": before, "after": severity})),
-                told: Line::new().text(format!(" is now {severity} (was {before})")),
-                tone: Tone::Plain,
-            })
-        })
-        .await
-    }
-
-    pub(super) async fn set_status(
-        &self,
-        ask: &Ask,
-        given: Option<&str>,
-        status: Status,
-        text: &[String],
-    ) -> Result<Effect, Fault> {
-        let text = text.join(" ");
-        let now = self.store().now();
-        self.change(ask, given, move |incident, person| {
-            if incident.status == status {
-                return Err(already(incident, &status.to_string()));
-            }
-            if !incident.status.may_become(status) {
-                let refusal = Refusal::new(Line::new().bold(incident.id).text(format!(
-                    " is {}: it can't become {status} from there. Nothing was changed",
-                    incident.status
-                )));
-                return Err(if status == Status::Closed {
-                    refusal.suggest("Resolve it", format!("resolve --incident {}", incident.id))
-                } else {
-                    refusal.suggest("Reopen it", format!("reopen {}", incident.id))
-                });
-            }
-            let before = std::mem::replace(&mut incident.status, status);
-            match status {
-                Status::Mitigated => incident.mitigated_at = Some(now),
-                Status::Resolved => incident.resolved_at = Some(now),
-                Status::Open => {
-                    incident.mitigated_at = None;
-                    incident.resolved_at = None;
-                }
-                Status::Closed => {}
-            }
-            let mut words = format!("{before} → {status}");
-            if !text.is_empty() {
-                words.push_str(": ");
-                words.push_str(&text);
-            }
-            let after = duration::text(duration::between(incident.declared_at, now));
-            let mut told = Line::new().text(format!(" is {status}, {after} after it was declared"));
-            if !text.is_empty() {
-                told = told.text(format!(": {text}"));
-            }
-            Ok(Change {
-                draft: Draft::new(person, EntryKind::Status, words)
-                    .data(json!({"before": before, "after": status})),
-                told,
-                tone: if status == Status::Open {
-                    Tone::Warning
-                } else {
-                    Tone::Good
-                },
-            })
-        })
-        .await
-    }
-
-    pub(super) async fn assign(
-        &self,
-        ask: &Ask,
-        given: Option<&str>,
-        role: IncidentRole,
-        who: &str,
-    ) -> Result<Effect, Fault> {
-        let person = self.person(who).await?;
-        self.change(ask, given, move |incident, actor| {
-            if incident
-                .assignments
-                .iter()
-                .any(|(r, p)| *r == role && p.id == person.id)
-            {
-                return Err(already(incident, &format!("with {person} as {role}")));
-            }
-            if role.is_single() {
-                incident.assignments.retain(|(r, _)| *r != role);
-            }
-            incident.assignments.push((role, person.clone()));
-            Ok(Change {
-                draft: Draft::new(actor, EntryKind::Assigned, format!("{person} is {role}"))
-                    .data(json!({"role": role, "person": person})),
-                told: Line::new()
-                    .text(": ")
-                    .person(&person)
-                    .text(format!(" is {role}")),
-                tone: Tone::Plain,
-            })
-        })
-        .await
-    }
-
-    /// Somebody by mention (`<@U1>`), id or name.
-    pub(super) async fn person(&self, who: &str) -> Result<Person, Fault> {
-        let bare = who.trim_start_matches("<@").trim_end_matches('>');
-        let id = bare.split('|').next().unwrap_or_default();
-        if crate::domain::person::is_slack_user_id(id) {
-            let known = self.store().person(id).await?;
-            // Slack itself wrote the mention: the id is somebody's even if we don't know the name.
-            return Ok(known.unwrap_or_else(|| Person {
-                id: id.into(),
-                name: id.into(),
-            }));
-        }
-        let name = bare.trim_start_matches('@');
-        self.store().person_named(name).await?.ok_or_else(|| {
+/// The incident that is meant: the one named, that of this place, or the only open one.
+pub(super) async fn meant(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+) -> Result<Incident, Fault> {
+    if let Some(given) = given {
+        let refusal = || {
             Refusal::new(
                 Line::new()
-                    .text("I know nobody, or more than one, called ")
-                    .code(cut(who, 80)),
+                    .text("There is no incident ")
+                    .code(cut(given, 40)),
             )
-            .detail("Mention the person with @ and pick the name that Slack offers")
-            .into()
-        })
+            .suggest("List incidents", "incident list --all")
+        };
+        let id = IncidentId::parse(given).ok_or_else(refusal)?;
+        return Ok(context.store().incident(id).await?.ok_or_else(refusal)?);
     }
+    if let Some(here) = &ask.here {
+        return Ok(here.clone());
+    }
+    let mut open = context.store().incidents_open().await?;
+    match (open.pop(), open.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (Some(_), false) => Err(Refusal::new(
+            "Several incidents are open: say it in the incident's channel, or name the incident",
+        )
+        .suggest("List incidents", "incident list")
+        .into()),
+        (None, _) => Err(Refusal::new("No incident is open")
+            .detail(format!(
+                "Declare one: {}",
+                context.typed("incident declare TITLE")
+            ))
+            .into()),
+    }
+}
 
-    pub(super) async fn link(
-        &self,
-        ask: &Ask,
-        given: Option<&str>,
-        other: &str,
-    ) -> Result<Effect, Fault> {
-        let this = self.meant(ask, given).await?.id;
-        let other = self.meant(ask, Some(other)).await?.id;
-        if this == other {
-            return Err(Refusal::new("An incident can't be linked to itself").into());
+pub(super) fn declare(
+    context: &Context,
+    ask: &Ask,
+    title: &str,
+    severity: Severity,
+    services: &[String],
+) -> Result<Effect, Fault> {
+    let mut names = Vec::new();
+    for name in services {
+        let (service, _) = context.catalogue().find(name, |near| {
+            format!("incident declare {title} --severity {severity} --service {near}")
+        })?;
+        if !names.contains(&service.name) {
+            names.push(service.name.clone());
         }
-        let person = ask.request.person.clone();
-        let here = ask.here.as_ref().map(|incident| incident.id);
-        Ok(Effect::write(move |tx| {
-            Box::pin(async move {
-                let mut ids = [this, other];
-                ids.sort();
-                for id in ids {
-                    let to = if id == this { other } else { this };
-                    let mut incident = locked(tx, id).await?;
-                    if incident.links.contains(&to) {
-                        return Err(already(&incident, &format!("linked to {to}")).into());
-                    }
-                    incident.links.push(to);
-                    tx.incident_update(&incident).await?;
-                    tx.append(
-                        &Stream::Incident(id),
-                        Draft::new(&person, EntryKind::Linked, format!("linked to {to}"))
-                            .data(json!({"incident": to})),
-                    )
-                    .await?;
-                    tx.outbox_put(&header(&incident, None)).await?;
-                    if here != Some(id) {
-                        let line = Line::new()
-                            .text("Linked to ")
-                            .bold(to)
-                            .text(" by ")
-                            .person(&person);
-                        tx.outbox_put(&aloud(tx, id, Message::new(Tone::Plain, line)))
-                            .await?;
-                    }
-                }
-                let line = Line::new()
-                    .bold(this)
-                    .text(" and ")
-                    .bold(other)
-                    .text(" are linked");
-                Ok(Done {
-                    answer: Some(Answer::to_all(Message::new(Tone::Good, line))),
-                    ..Done::default()
-                })
-            })
-        }))
     }
-
-    pub(super) async fn note(
-        &self,
-        ask: &Ask,
-        given: Option<&str>,
-        text: String,
-    ) -> Result<Effect, Fault> {
-        let incident = self.meant(ask, given).await?;
-        let here = ask.here.as_ref().is_some_and(|here| here.id == incident.id);
-        let person = ask.request.person.clone();
-        Ok(Effect::write(move |tx| {
-            Box::pin(async move {
-                let incident = locked(tx, incident.id).await?;
-                if incident.status == Status::Closed {
-                    return Err(closed(&incident).into());
-                }
-                let entry = tx
-                    .append(
-                        &Stream::Incident(incident.id),
-                        Draft::new(&person, EntryKind::Note, text.clone()),
-                    )
-                    .await?;
-                let said =
-                    Message::new(Tone::Plain, Line::new().text("📝 Note by ").person(&person))
-                        .text(cut(&text, 6_000))
-                        .footer(format!("{} entry {}", incident.id, entry.seq));
-                let answer = if here {
-                    Answer::to_all(said)
-                } else {
-                    let aloud = aloud(tx, incident.id, said);
-                    tx.outbox_put(&aloud).await?;
-                    let line = Line::new().text("Noted on ").bold(incident.id);
-                    Answer::to_asker(Message::new(Tone::Good, line))
-                };
-                Ok(Done {
-                    answer: Some(answer),
-                    ..Done::default()
-                })
-            })
-        }))
+    let title = cut(
+        title
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .as_str(),
+        MAX_TITLE,
+    );
+    if title.is_empty() {
+        return Err(Refusal::new("An incident needs a title: what is wrong?").into());
     }
+    let person = ask.request.person.clone();
+    let new = NewIncident {
+        title,
+        severity,
+        services: names,
+        declared_by: person.clone(),
+    };
+    let settings = context.settings().clone();
+    let offered = runbooks_about(context, &new.title);
+    Ok(Effect::write(move |tx| {
+        Box::pin(async move {
+            let incident = open_incident(tx, new, &settings, vec![person], None).await?;
+            let id = incident.id;
+            if !offered.is_empty() {
+                tx.outbox_put(&offer(&incident, &offered)).await?;
+            }
+            let answer = Message::new(
+                Tone::Good,
+                Line::new().bold(id).text(format!(
+                    " declared as {}: {}",
+                    incident.severity, incident.title
+                )),
+            )
+            .text("A place to work on it is being opened; you are invited");
+            Ok(Done {
+                answer: Some(Answer::to_asker(answer)),
+                declared: Some(id),
+                ..Done::default()
+            })
+        })
+    }))
+}
 
-    /// Changes an incident under its lock, puts it on the timeline and tells the room.
-    async fn change<F>(&self, ask: &Ask, given: Option<&str>, edit: F) -> Result<Effect, Fault>
-    where
-        F: FnOnce(&mut Incident, &Person) -> Result<Change, Refusal> + Send + 'static,
-    {
-        let id = self.meant(ask, given).await?.id;
-        let here = ask.here.as_ref().is_some_and(|here| here.id == id);
-        let person = ask.request.person.clone();
-        let settings = self.settings().clone();
-        Ok(Effect::write(move |tx| {
-            Box::pin(async move {
+/// The runbooks that are offered for incidents about one of the title's words, by name and title.
+fn runbooks_about(context: &Context, title: &str) -> Vec<(String, String)> {
+    use crate::runbook::Trigger;
+    let title = title.to_lowercase();
+    let has = |word: &str| {
+        title
+            .match_indices(word)
+            .any(|(at, _)| !title[..at].ends_with(char::is_alphanumeric))
+    };
+    let runbooks = context.library().runbooks().filter(|runbook| {
+        let mut triggers = runbook.triggers.iter();
+        triggers.any(|trigger| matches!(trigger, Trigger::Keyword(word) if has(word)))
+    });
+    runbooks
+        .take(3)
+        .map(|runbook| (runbook.name.value.clone(), runbook.title.clone()))
+        .collect()
+}
+
+pub(super) async fn incident_list(context: &Context, all: bool) -> Result<Effect, Fault> {
+    let incidents = if all {
+        context.store().incidents(50).await?
+    } else {
+        context.store().incidents_open().await?
+    };
+    let now = context.store().now();
+    let title = match (incidents.len(), all) {
+        (0, false) => "No incident is open".to_owned(),
+        (0, true) => "There has been no incident".to_owned(),
+        (1, false) => "1 incident is open".to_owned(),
+        (n, false) => format!("{n} incidents are open"),
+        (n, true) => format!("The last {n} incidents"),
+    };
+    let tone = if incidents.is_empty() {
+        Tone::Good
+    } else {
+        Tone::Plain
+    };
+    let mut message = Message::new(tone, title);
+    for incident in incidents.iter().take(30) {
+        let mut line = Line::new()
+            .text(format!("{} ", light(incident)))
+            .bold(incident.id)
+            .text(format!(
+                " {} {}: {} ({} ago)",
+                incident.severity,
+                incident.status,
+                incident.title,
+                duration::text(duration::between(incident.declared_at, now))
+            ));
+        if let Some(place) = &incident.place {
+            line = line.text(" ").channel(place.channel.clone());
+        }
+        message = message.text(line);
+    }
+    if incidents.len() > 30 {
+        message = message.footer(format!("{} more left out", incidents.len() - 30));
+    }
+    Ok(Effect::Say(Answer::to_all(message)))
+}
+
+pub(super) async fn incident_show(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+) -> Result<Effect, Fault> {
+    let incident = meant(context, ask, given).await?;
+    let Content::Message(message) = header(&incident, None).content else {
+        return Err(Refusal::new("There is nothing to show").into());
+    };
+    Ok(Effect::Say(Answer::to_all(message)))
+}
+
+pub(super) async fn set_severity(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+    severity: Severity,
+) -> Result<Effect, Fault> {
+    change(context, ask, given, move |incident, person| {
+        if incident.severity == severity {
+            return Err(already(incident, &severity.to_string()));
+        }
+        let before = std::mem::replace(&mut incident.severity, severity);
+        Ok(Change {
+            draft: Draft::new(
+                person,
+                EntryKind::Severity,
+                format!("{before} → {severity}"),
+            )
+            .data(json!({"before": before, "after": severity})),
+            told: Line::new().text(format!(" is now {severity} (was {before})")),
+            tone: Tone::Plain,
+        })
+    })
+    .await
+}
+
+pub(super) async fn set_status(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+    status: Status,
+    text: &[String],
+) -> Result<Effect, Fault> {
+    let text = text.join(" ");
+    let now = context.store().now();
+    change(context, ask, given, move |incident, person| {
+        if incident.status == status {
+            return Err(already(incident, &status.to_string()));
+        }
+        if !incident.status.may_become(status) {
+            let refusal = Refusal::new(Line::new().bold(incident.id).text(format!(
+                " is {}: it can't become {status} from there. Nothing was changed",
+                incident.status
+            )));
+            return Err(if status == Status::Closed {
+                refusal.suggest("Resolve it", format!("resolve --incident {}", incident.id))
+            } else {
+                refusal.suggest("Reopen it", format!("reopen {}", incident.id))
+            });
+        }
+        let before = std::mem::replace(&mut incident.status, status);
+        match status {
+            Status::Mitigated => incident.mitigated_at = Some(now),
+            Status::Resolved => incident.resolved_at = Some(now),
+            Status::Open => {
+                incident.mitigated_at = None;
+                incident.resolved_at = None;
+            }
+            Status::Closed => {}
+        }
+        let mut words = format!("{before} → {status}");
+        if !text.is_empty() {
+            words.push_str(": ");
+            words.push_str(&text);
+        }
+        let after = duration::text(duration::between(incident.declared_at, now));
+        let mut told = Line::new().text(format!(" is {status}, {after} after it was declared"));
+        if !text.is_empty() {
+            told = told.text(format!(": {text}"));
+        }
+        Ok(Change {
+            draft: Draft::new(person, EntryKind::Status, words)
+                .data(json!({"before": before, "after": status})),
+            told,
+            tone: if status == Status::Open {
+                Tone::Warning
+            } else {
+                Tone::Good
+            },
+        })
+    })
+    .await
+}
+
+pub(super) async fn assign(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+    role: IncidentRole,
+    who: &str,
+) -> Result<Effect, Fault> {
+    let person = person(context, who).await?;
+    change(context, ask, given, move |incident, actor| {
+        if incident
+            .assignments
+            .iter()
+            .any(|(r, p)| *r == role && p.id == person.id)
+        {
+            return Err(already(incident, &format!("with {person} as {role}")));
+        }
+        if role.is_single() {
+            incident.assignments.retain(|(r, _)| *r != role);
+        }
+        incident.assignments.push((role, person.clone()));
+        Ok(Change {
+            draft: Draft::new(actor, EntryKind::Assigned, format!("{person} is {role}"))
+                .data(json!({"role": role, "person": person})),
+            told: Line::new()
+                .text(": ")
+                .person(&person)
+                .text(format!(" is {role}")),
+            tone: Tone::Plain,
+        })
+    })
+    .await
+}
+
+/// Somebody by mention (`<@U1>`), id or name.
+pub(super) async fn person(context: &Context, who: &str) -> Result<Person, Fault> {
+    let bare = who.trim_start_matches("<@").trim_end_matches('>');
+    let id = bare.split('|').next().unwrap_or_default();
+    if crate::domain::person::is_slack_user_id(id) {
+        let known = context.store().person(id).await?;
+        // Slack itself wrote the mention: the id is somebody's even if we don't know the name.
+        return Ok(known.unwrap_or_else(|| Person {
+            id: id.into(),
+            name: id.into(),
+        }));
+    }
+    let name = bare.trim_start_matches('@');
+    context.store().person_named(name).await?.ok_or_else(|| {
+        Refusal::new(
+            Line::new()
+                .text("I know nobody, or more than one, called ")
+                .code(cut(who, 80)),
+        )
+        .detail("Mention the person with @ and pick the name that Slack offers")
+        .into()
+    })
+}
+
+pub(super) async fn link(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+    other: &str,
+) -> Result<Effect, Fault> {
+    let this = meant(context, ask, given).await?.id;
+    let other = meant(context, ask, Some(other)).await?.id;
+    if this == other {
+        return Err(Refusal::new("An incident can't be linked to itself").into());
+    }
+    let person = ask.request.person.clone();
+    let here = ask.here.as_ref().map(|incident| incident.id);
+    Ok(Effect::write(move |tx| {
+        Box::pin(async move {
+            let mut ids = [this, other];
+            ids.sort();
+            for id in ids {
+                let to = if id == this { other } else { this };
                 let mut incident = locked(tx, id).await?;
-                let (before, severity) = (incident.status, incident.severity);
-                let change = edit(&mut incident, &person)?;
-                if before == Status::Closed && incident.status == Status::Closed {
-                    return Err(closed(&incident).into());
+                if incident.links.contains(&to) {
+                    return Err(already(&incident, &format!("linked to {to}")).into());
                 }
+                incident.links.push(to);
                 tx.incident_update(&incident).await?;
-                tx.append(&Stream::Incident(id), change.draft).await?;
-                if (before, severity) != (incident.status, incident.severity) {
-                    let by = Line::new().text(" — by ").person(&person);
-                    let title = Line::new().bold(id).line(change.told.clone()).line(by);
-                    let bulletin = Bulletin::new(tx, title, change.tone, severity);
-                    notify::tell(tx, &settings, &incident, bulletin).await?;
-                }
-                tx.outbox_put(&header(&incident, None)).await?;
-                tx.outbox_put(&Outgoing {
-                    key: format!("incident:{id}:topic:{}", tx.now().as_microsecond()),
-                    content: Content::Topic {
-                        incident: id,
-                        topic: topic(&incident),
-                    },
-                    ..in_room(id)
-                })
-                .await?;
-                let told = Message::new(
-                    change.tone,
-                    Line::new()
-                        .bold(id)
-                        .line(change.told)
-                        .text(" — by ")
-                        .person(&person),
+                tx.append(
+                    &Stream::Incident(id),
+                    Draft::new(&person, EntryKind::Linked, format!("linked to {to}"))
+                        .data(json!({"incident": to})),
                 )
-                .buttons(next_steps(&incident));
-                if !here {
-                    let aloud = aloud(tx, id, told.clone());
-                    tx.outbox_put(&aloud).await?;
+                .await?;
+                tx.outbox_put(&header(&incident, None)).await?;
+                if here != Some(id) {
+                    let line = Line::new()
+                        .text("Linked to ")
+                        .bold(to)
+                        .text(" by ")
+                        .person(&person);
+                    tx.outbox_put(&aloud(tx, id, Message::new(Tone::Plain, line)))
+                        .await?;
                 }
-                Ok(Done {
-                    answer: Some(Answer::to_all(told)),
-                    ..Done::default()
-                })
+            }
+            let line = Line::new()
+                .bold(this)
+                .text(" and ")
+                .bold(other)
+                .text(" are linked");
+            Ok(Done {
+                answer: Some(Answer::to_all(Message::new(Tone::Good, line))),
+                ..Done::default()
             })
-        }))
-    }
+        })
+    }))
+}
+
+pub(super) async fn note(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+    text: String,
+) -> Result<Effect, Fault> {
+    let incident = meant(context, ask, given).await?;
+    let here = ask.here.as_ref().is_some_and(|here| here.id == incident.id);
+    let person = ask.request.person.clone();
+    Ok(Effect::write(move |tx| {
+        Box::pin(async move {
+            let incident = locked(tx, incident.id).await?;
+            if incident.status == Status::Closed {
+                return Err(closed(&incident).into());
+            }
+            let entry = tx
+                .append(
+                    &Stream::Incident(incident.id),
+                    Draft::new(&person, EntryKind::Note, text.clone()),
+                )
+                .await?;
+            let said = Message::new(Tone::Plain, Line::new().text("📝 Note by ").person(&person))
+                .text(cut(&text, 6_000))
+                .footer(format!("{} entry {}", incident.id, entry.seq));
+            let answer = if here {
+                Answer::to_all(said)
+            } else {
+                let aloud = aloud(tx, incident.id, said);
+                tx.outbox_put(&aloud).await?;
+                let line = Line::new().text("Noted on ").bold(incident.id);
+                Answer::to_asker(Message::new(Tone::Good, line))
+            };
+            Ok(Done {
+                answer: Some(answer),
+                ..Done::default()
+            })
+        })
+    }))
+}
+
+/// Changes an incident under its lock, puts it on the timeline and tells the room.
+async fn change<F>(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+    edit: F,
+) -> Result<Effect, Fault>
+where
+    F: FnOnce(&mut Incident, &Person) -> Result<Change, Refusal> + Send + 'static,
+{
+    let id = meant(context, ask, given).await?.id;
+    let here = ask.here.as_ref().is_some_and(|here| here.id == id);
+    let person = ask.request.person.clone();
+    let settings = context.settings().clone();
+    Ok(Effect::write(move |tx| {
+        Box::pin(async move {
+            let mut incident = locked(tx, id).await?;
+            let (before, severity) = (incident.status, incident.severity);
+            let change = edit(&mut incident, &person)?;
+            if before == Status::Closed && incident.status == Status::Closed {
+                return Err(closed(&incident).into());
+            }
+            tx.incident_update(&incident).await?;
+            tx.append(&Stream::Incident(id), change.draft).await?;
+            if (before, severity) != (incident.status, incident.severity) {
+                let by = Line::new().text(" — by ").person(&person);
+                let title = Line::new().bold(id).line(change.told.clone()).line(by);
+                let bulletin = Bulletin::new(tx, title, change.tone, severity);
+                notify::tell(tx, &settings, &incident, bulletin).await?;
+            }
+            tx.outbox_put(&header(&incident, None)).await?;
+            tx.outbox_put(&Outgoing {
+                key: format!("incident:{id}:topic:{}", tx.now().as_microsecond()),
+                content: Content::Topic {
+                    incident: id,
+                    topic: topic(&incident),
+                },
+                ..in_room(id)
+            })
+            .await?;
+            let told = Message::new(
+                change.tone,
+                Line::new()
+                    .bold(id)
+                    .line(change.told)
+                    .text(" — by ")
+                    .person(&person),
+            )
+            .buttons(next_steps(&incident));
+            if !here {
+                let aloud = aloud(tx, id, told.clone());
+                tx.outbox_put(&aloud).await?;
+            }
+            Ok(Done {
+                answer: Some(Answer::to_all(told)),
+                ..Done::default()
+            })
+        })
+    }))
 }
 
 /// The runbooks that may help, said in the incident's place.
@@ -582,7 +591,7 @@ pub(super) fn closed(incident: &Incident) -> Refusal {
 /// A delivery to the incident's place, to be given a key and content.
 fn in_room(id: IncidentId) -> Outgoing {
     let message = Message::new(Tone::Plain, "");
-    Outgoing::unasked(String::new(), Destination::Incident(id), message)
+    Outgoing::announcement(String::new(), Destination::Incident(id), message)
 }
 
 /// A message said in the incident's place.

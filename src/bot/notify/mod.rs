@@ -1,15 +1,13 @@
 //! E-mail: who gets which, written in the transaction of what it tells of, and sent once.
 
-mod post;
-mod words;
-
-use std::collections::BTreeMap;
+pub(in crate::bot) mod post;
+pub(in crate::bot) mod words;
 
 use serde_json::json;
 
 use super::incidents::{aloud, closed, locked};
 use super::request::{Answer, Ask, Done, Effect};
-use super::{Bot, Fault, Refusal, Settings};
+use super::{Context, Fault, MailSettings, Refusal, Settings};
 use crate::domain::alert::Conversation;
 use crate::domain::mail::{Mail, Mailbox, Purpose};
 use crate::domain::timeline::{Draft, cut};
@@ -21,17 +19,6 @@ const MAX_TEXT: usize = 6_000;
 
 /// The word for all stakeholders where recipients are named.
 pub(super) const STAKEHOLDERS: &str = "stakeholders";
-
-/// Who gets mail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailSettings {
-    /// Where people get mail, by user id.
-    pub people: BTreeMap<String, Mailbox>,
-    /// Who hears how incidents stand.
-    pub stakeholders: Vec<Mailbox>,
-    /// They hear of incidents at least this bad.
-    pub from_severity: Severity,
-}
 
 /// What stakeholders are told.
 pub(super) struct Bulletin {
@@ -112,7 +99,7 @@ pub(super) async fn ask(
         };
         let key = format!(
             "ask:{}:{}:{}",
-            conversation.told, conversation.escalated, to.address
+            conversation.key, conversation.escalated, to.address
         );
         let others: Vec<&str> = whom
             .iter()
@@ -127,8 +114,8 @@ pub(super) async fn ask(
                 to: to.clone(),
                 purpose: Purpose::Ask,
                 incident: None,
-                thread: conversation.told.clone(),
-                subject: crate::domain::mail::one_line(conversation.first.tracked.alert.says()),
+                thread: conversation.key.clone(),
+                subject: crate::domain::mail::one_line(conversation.first.tracked.alert.summary()),
                 message,
                 at: tx.now(),
             },
@@ -208,85 +195,83 @@ impl MailSettings {
     }
 }
 
-impl Bot {
-    /// Tells stakeholders how it goes, in somebody's own words; in the incident's place and on its
-    /// timeline as well.
-    pub(super) async fn update(
-        &self,
-        ask: &Ask,
-        given: Option<&str>,
-        text: String,
-    ) -> Result<Effect, Fault> {
-        let id = self.meant(ask, given).await?.id;
-        let here = ask.here.as_ref().is_some_and(|here| here.id == id);
-        let person = ask.request.person.clone();
-        let settings = self.settings().clone();
-        Ok(Effect::write(move |tx| {
-            Box::pin(async move {
-                let incident = locked(tx, id).await?;
-                if incident.status == Status::Closed {
-                    return Err(closed(&incident).into());
-                }
-                let by = Line::new().text("Update by ").person(&person);
-                let bulletin = Bulletin {
-                    text: Some(cut(&text, MAX_TEXT)),
-                    always: true,
-                    ..Bulletin::new(tx, by, Tone::Plain, incident.severity)
-                };
-                let count = tell(tx, &settings, &incident, bulletin).await?;
-                let draft = Draft::new(&person, EntryKind::Update, text.clone())
-                    .data(json!({"mails": count}));
-                tx.append(&Stream::Incident(id), draft).await?;
-                let reach = reach(settings.mail.is_some(), count);
-                let title = Line::new().text("📣 Update by ").person(&person);
-                let said = Message::new(Tone::Plain, title)
-                    .text(cut(&text, MAX_TEXT))
-                    .footer(reach.clone());
-                let answer = if here {
-                    Answer::to_all(said)
-                } else {
-                    let aloud = aloud(tx, id, said);
-                    tx.outbox_put(&aloud).await?;
-                    let line = Line::new().text("Update on ").bold(id).text(" is said");
-                    Answer::to_asker(Message::new(Tone::Good, line).text(reach))
-                };
-                Ok(Done {
-                    answer: Some(answer),
-                    ..Done::default()
-                })
+/// Tells stakeholders how it goes, in somebody's own words; in the incident's place and on its
+/// timeline as well.
+pub(super) async fn update(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+    text: String,
+) -> Result<Effect, Fault> {
+    let id = crate::bot::incidents::meant(context, ask, given).await?.id;
+    let here = ask.here.as_ref().is_some_and(|here| here.id == id);
+    let person = ask.request.person.clone();
+    let settings = context.settings().clone();
+    Ok(Effect::write(move |tx| {
+        Box::pin(async move {
+            let incident = locked(tx, id).await?;
+            if incident.status == Status::Closed {
+                return Err(closed(&incident).into());
+            }
+            let by = Line::new().text("Update by ").person(&person);
+            let bulletin = Bulletin {
+                text: Some(cut(&text, MAX_TEXT)),
+                always: true,
+                ..Bulletin::new(tx, by, Tone::Plain, incident.severity)
+            };
+            let count = tell(tx, &settings, &incident, bulletin).await?;
+            let draft =
+                Draft::new(&person, EntryKind::Update, text.clone()).data(json!({"mails": count}));
+            tx.append(&Stream::Incident(id), draft).await?;
+            let reach = reach(settings.mail.is_some(), count);
+            let title = Line::new().text("📣 Update by ").person(&person);
+            let said = Message::new(Tone::Plain, title)
+                .text(cut(&text, MAX_TEXT))
+                .footer(reach.clone());
+            let answer = if here {
+                Answer::to_all(said)
+            } else {
+                let aloud = aloud(tx, id, said);
+                tx.outbox_put(&aloud).await?;
+                let line = Line::new().text("Update on ").bold(id).text(" is said");
+                Answer::to_asker(Message::new(Tone::Good, line).text(reach))
+            };
+            Ok(Done {
+                answer: Some(answer),
+                ..Done::default()
             })
-        }))
-    }
+        })
+    }))
+}
 
-    /// Mails a text to some of those whom the configuration lists, in an incident's thread.
-    pub(super) fn mail_text(
-        &self,
-        incident: Incident,
-        key: &str,
-        whom: &[String],
-        text: &str,
-    ) -> Result<Effect, Fault> {
-        let mail = self.settings().mail.as_ref().ok_or_else(|| {
-            Refusal::new("E-mail is not configured: add [email] to the configuration")
-        })?;
-        let (whom, key) = (mail.listed(whom)?, key.to_owned());
-        let message = words::text(&incident, &cut(text, MAX_TEXT));
-        Ok(Effect::write(move |tx| {
-            Box::pin(async move {
-                let id = incident.id;
-                for to in &whom {
-                    let key = format!("runbook:{key}:{}", to.address);
-                    let mail = about(tx, &incident, key, to, Purpose::Runbook, &message);
-                    tx.mail_put(&mail).await?;
-                }
-                let text = format!("{} about {id}", mails(whom.len()));
-                Ok(Done {
-                    answer: Some(Answer::to_all(Message::new(Tone::Good, text))),
-                    ..Done::default()
-                })
+/// Mails a text to some of those whom the configuration lists, in an incident's thread.
+pub(super) fn mail_text(
+    context: &Context,
+    incident: Incident,
+    key: &str,
+    whom: &[String],
+    text: &str,
+) -> Result<Effect, Fault> {
+    let mail = context.settings().mail.as_ref().ok_or_else(|| {
+        Refusal::new("E-mail is not configured: add [email] to the configuration")
+    })?;
+    let (whom, key) = (mail.listed(whom)?, key.to_owned());
+    let message = words::text(&incident, &cut(text, MAX_TEXT));
+    Ok(Effect::write(move |tx| {
+        Box::pin(async move {
+            let id = incident.id;
+            for to in &whom {
+                let key = format!("runbook:{key}:{}", to.address);
+                let mail = about(tx, &incident, key, to, Purpose::Runbook, &message);
+                tx.mail_put(&mail).await?;
+            }
+            let text = format!("{} about {id}", mails(whom.len()));
+            Ok(Done {
+                answer: Some(Answer::to_all(Message::new(Tone::Good, text))),
+                ..Done::default()
             })
-        }))
-    }
+        })
+    }))
 }
 
 /// Who hears of an update beside those in the channel.

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::words;
-use crate::bot::Bot;
+use crate::bot::Context;
 use crate::domain::duration::between;
 use crate::domain::timeline::Draft;
 use crate::domain::{Destination, EntryKind, IncidentId, Outgoing, Person, Status, Stream};
@@ -59,178 +59,187 @@ fn next(attempts: u32, age: Duration, chance: f64) -> Next {
     }
 }
 
-impl Bot {
-    /// Sends mails until the shutdown; those under way then are finished.
-    pub async fn keep_mailing(self, smtp: Smtp) {
-        let smtp = Arc::new(smtp);
-        let mut under_way = JoinSet::new();
-        if let Err(error) = self.store().mails_inherit().await {
-            tracing::error!(%error, "mails of a former process wait until its lease is over");
-        }
-        loop {
-            while under_way.try_join_next().is_some() {}
-            let wait = match self.send_due(&smtp, &mut under_way).await {
-                Ok(wait) => wait,
-                Err(error) => {
-                    tracing::error!(%error, "mails can't be read");
-                    LOOK_EVERY
-                }
-            };
-            tokio::select! {
-                () = self.inner.shutdown.cancelled() => break,
-                () = self.store().mails_changed() => {}
-                Some(_) = under_way.join_next() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-        let rest = async { while under_way.join_next().await.is_some() {} };
-        if timeout(smtp.timeout() + LEASE_SPARE, rest).await.is_err() {
-            tracing::warn!("mails were cut short; they are taken up again at the next start");
-        }
+/// Sends mails until the shutdown; those under way then are finished.
+pub async fn keep_mailing(context: Context, smtp: Smtp) {
+    let smtp = Arc::new(smtp);
+    let mut under_way = JoinSet::new();
+    if let Err(error) = context.store().mails_inherit().await {
+        tracing::error!(%error, "mails of a former process wait until its lease is over");
     }
-
-    /// Begins what is due; says how long nothing more will be.
-    async fn send_due(
-        &self,
-        smtp: &Arc<Smtp>,
-        under_way: &mut JoinSet<()>,
-    ) -> Result<Duration, StoreError> {
-        let free = AT_ONCE.saturating_sub(under_way.len());
-        if free > 0 {
-            let lease = smtp.timeout() + LEASE_SPARE;
-            let owner = &self.inner.instance;
-            let due = self.store().mails_claim(owner, free as i64, lease).await?;
-            for row in due {
-                let (bot, smtp) = (self.clone(), smtp.clone());
-                under_way.spawn(async move { bot.send_mail(&smtp, row).await });
-            }
-        }
-        if under_way.len() >= AT_ONCE {
-            // One that ends makes room.
-            return Ok(LOOK_EVERY);
-        }
-        let due = self.store().mail_next().await?;
-        let wait = due.map_or(LOOK_EVERY, |due| between(self.store().now(), due));
-        Ok(wait.clamp(Duration::from_millis(20), LOOK_EVERY))
-    }
-
-    async fn send_mail(&self, smtp: &Smtp, row: MailRow) {
-        let sent = smtp.send(&row.mail).await;
-        let key = row.mail.key.clone();
-        let recorded = match sent {
-            Ok(()) => {
-                count("sent");
-                self.was_sent(row).await
-            }
-            Err(SendError::Refused(why)) => {
-                count("dead");
-                tracing::error!(key, "a mail is refused for good: {why}");
-                self.is_dead(row, why, false).await
-            }
-            Err(SendError::Later(why)) => {
-                let age = between(row.created_at, self.store().now());
-                match next(row.attempts, age, rand::random()) {
-                    Next::GiveUp => {
-                        count("dead");
-                        tracing::error!(key, "a mail is given up after a day: {why}");
-                        self.is_dead(row, why, true).await
-                    }
-                    Next::Again { after, tell } => {
-                        count("retry");
-                        tracing::warn!(
-                            key,
-                            attempts = row.attempts,
-                            "a mail was not sent; again in {} s: {why}",
-                            after.as_secs()
-                        );
-                        self.again_later(row, why, after, tell).await
-                    }
-                }
+    loop {
+        while under_way.try_join_next().is_some() {}
+        let wait = match send_due(&context, &smtp, &mut under_way).await {
+            Ok(wait) => wait,
+            Err(error) => {
+                tracing::error!(%error, "mails can't be read");
+                LOOK_EVERY
             }
         };
-        if let Err(error) = recorded {
-            // The lease runs out, and it is sent once more: under the same Message-ID.
-            tracing::error!(key, %error, "what became of a mail could not be recorded");
+        tokio::select! {
+            () = context.shutdown().cancelled() => break,
+            () = context.store().mails_changed() => {}
+            Some(_) = under_way.join_next() => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
-
-    async fn was_sent(&self, row: MailRow) -> Result<(), StoreError> {
-        let late = between(row.created_at, self.store().now()) >= LATE;
-        let key = trouble_key(row.created_at);
-        let told = late && self.store().outbox_read(&key).await?.is_some();
-        let owner = self.inner.instance.clone();
-        self.store()
-            .write(move |tx| {
-                Box::pin(async move {
-                    if tx.mail_sent(row.id, &owner).await? && told {
-                        let message = words::again(&tx.mail_backlog().await?);
-                        tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
-                            .await?;
-                    }
-                    Ok(())
-                })
-            })
-            .await
+    let rest = async { while under_way.join_next().await.is_some() {} };
+    if timeout(smtp.timeout() + LEASE_SPARE, rest).await.is_err() {
+        tracing::warn!("mails were cut short; they are taken up again at the next start");
     }
+}
 
-    async fn again_later(
-        &self,
-        row: MailRow,
-        why: String,
-        after: Duration,
-        tell: bool,
-    ) -> Result<(), StoreError> {
-        let owner = self.inner.instance.clone();
-        self.store()
-            .write(move |tx| {
-                Box::pin(async move {
-                    let at = tx.now().checked_add(after).unwrap_or(tx.now());
-                    if tx.mail_later(row.id, &owner, at, &why).await? && tell {
-                        let backlog = tx.mail_backlog().await?;
-                        let message = words::trouble(&backlog, &why, tx.now());
-                        let key = trouble_key(row.created_at);
-                        tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
-                            .await?;
-                    }
-                    Ok(())
-                })
-            })
-            .await
+/// Begins what is due; says how long nothing more will be.
+async fn send_due(
+    context: &Context,
+    smtp: &Arc<Smtp>,
+    under_way: &mut JoinSet<()>,
+) -> Result<Duration, StoreError> {
+    let free = AT_ONCE.saturating_sub(under_way.len());
+    if free > 0 {
+        let lease = smtp.timeout() + LEASE_SPARE;
+        let owner = context.instance();
+        let due = context
+            .store()
+            .mails_claim(owner, free as i64, lease)
+            .await?;
+        for row in due {
+            let (bot, smtp) = (context.clone(), smtp.clone());
+            under_way.spawn(async move { send_mail(&bot, &smtp, row).await });
+        }
     }
+    if under_way.len() >= AT_ONCE {
+        // One that ends makes room.
+        return Ok(LOOK_EVERY);
+    }
+    let due = context.store().mail_next().await?;
+    let wait = due.map_or(LOOK_EVERY, |due| between(context.store().now(), due));
+    Ok(wait.clamp(Duration::from_millis(20), LOOK_EVERY))
+}
 
-    /// It is kept, counted, and told: in the main channel and on the incident's timeline. Of those
-    /// that were given up, a day's are told together.
-    async fn is_dead(&self, row: MailRow, why: String, given_up: bool) -> Result<(), StoreError> {
-        let owner = self.inner.instance.clone();
-        self.store()
-            .write(move |tx| {
-                Box::pin(async move {
-                    if !tx.mail_dead(row.id, &owner, &why).await? {
-                        return Ok(());
-                    }
-                    let mail = &row.mail;
-                    let (key, message) = if given_up {
-                        let backlog = tx.mail_backlog().await?;
-                        let message = words::trouble(&backlog, &why, tx.now());
-                        (trouble_key(row.created_at), message)
-                    } else {
-                        (format!("mail-dead:{}", mail.key), words::dead(mail, &why))
-                    };
+async fn send_mail(context: &Context, smtp: &Smtp, row: MailRow) {
+    let sent = smtp.send(&row.mail).await;
+    let key = row.mail.key.clone();
+    let recorded = match sent {
+        Ok(()) => {
+            count("sent");
+            was_sent(context, row).await
+        }
+        Err(SendError::Refused(why)) => {
+            count("dead");
+            tracing::error!(key, "a mail is refused for good: {why}");
+            is_dead(context, row, why, false).await
+        }
+        Err(SendError::Later(why)) => {
+            let age = between(row.created_at, context.store().now());
+            match next(row.attempts, age, rand::random()) {
+                Next::GiveUp => {
+                    count("dead");
+                    tracing::error!(key, "a mail is given up after a day: {why}");
+                    is_dead(context, row, why, true).await
+                }
+                Next::Again { after, tell } => {
+                    count("retry");
+                    tracing::warn!(
+                        key,
+                        attempts = row.attempts,
+                        "a mail was not sent; again in {} s: {why}",
+                        after.as_secs()
+                    );
+                    again_later(context, row, why, after, tell).await
+                }
+            }
+        }
+    };
+    if let Err(error) = recorded {
+        // The lease runs out, and it is sent once more: under the same Message-ID.
+        tracing::error!(key, %error, "what became of a mail could not be recorded");
+    }
+}
+
+async fn was_sent(context: &Context, row: MailRow) -> Result<(), StoreError> {
+    let late = between(row.created_at, context.store().now()) >= LATE;
+    let key = trouble_key(row.created_at);
+    let told = late && context.store().outbox_read(&key).await?.is_some();
+    let owner = context.instance().to_owned();
+    context
+        .store()
+        .write(move |tx| {
+            Box::pin(async move {
+                if tx.mail_sent(row.id, &owner).await? && told {
+                    let message = words::again(&tx.mail_backlog().await?);
                     tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
                         .await?;
-                    let text = format!("an e-mail to {} was not delivered: {why}", mail.to);
-                    let draft = Draft::new(&Person::bot(), EntryKind::Update, text).data(json!({
-                        "mail": mail.key,
-                        "purpose": mail.purpose,
-                        "attempts": row.attempts + 1,
-                    }));
-                    let stream = stream_of(tx, mail.incident).await?;
-                    tx.append(&stream, draft).await?;
-                    Ok(())
-                })
+                }
+                Ok(())
             })
-            .await
-    }
+        })
+        .await
+}
+
+async fn again_later(
+    context: &Context,
+    row: MailRow,
+    why: String,
+    after: Duration,
+    tell: bool,
+) -> Result<(), StoreError> {
+    let owner = context.instance().to_owned();
+    context
+        .store()
+        .write(move |tx| {
+            Box::pin(async move {
+                let at = tx.now().checked_add(after).unwrap_or(tx.now());
+                if tx.mail_later(row.id, &owner, at, &why).await? && tell {
+                    let backlog = tx.mail_backlog().await?;
+                    let message = words::trouble(&backlog, &why, tx.now());
+                    let key = trouble_key(row.created_at);
+                    tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                        .await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+}
+
+/// It is kept, counted, and told: in the main channel and on the incident's timeline. Of those
+/// that were given up, a day's are told together.
+async fn is_dead(
+    context: &Context,
+    row: MailRow,
+    why: String,
+    given_up: bool,
+) -> Result<(), StoreError> {
+    let owner = context.instance().to_owned();
+    context
+        .store()
+        .write(move |tx| {
+            Box::pin(async move {
+                if !tx.mail_dead(row.id, &owner, &why).await? {
+                    return Ok(());
+                }
+                let mail = &row.mail;
+                let (key, message) = if given_up {
+                    let backlog = tx.mail_backlog().await?;
+                    let message = words::trouble(&backlog, &why, tx.now());
+                    (trouble_key(row.created_at), message)
+                } else {
+                    (format!("mail-dead:{}", mail.key), words::dead(mail, &why))
+                };
+                tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                    .await?;
+                let text = format!("an e-mail to {} was not delivered: {why}", mail.to);
+                let draft = Draft::new(&Person::bot(), EntryKind::Update, text).data(json!({
+                    "mail": mail.key,
+                    "purpose": mail.purpose,
+                    "attempts": row.attempts + 1,
+                }));
+                let stream = stream_of(tx, mail.incident).await?;
+                tx.append(&stream, draft).await?;
+                Ok(())
+            })
+        })
+        .await
 }
 
 /// The incident's timeline, or the audit's once nothing more is added to that.
@@ -307,7 +316,7 @@ mod tests {
                 .write(move |tx| Box::pin(async move { tx.mail_put(&mail).await }))
                 .await
                 .unwrap();
-            let owner = bot.inner.instance.clone();
+            let owner = bot.instance().to_owned();
             mails.extend(store.mails_claim(&owner, 1, LATE).await.unwrap());
         }
         let said = || async {
@@ -329,11 +338,11 @@ mod tests {
             return;
         }
         let why = || "smtp.example.com:587, connecting: refused".to_owned();
-        bot.again_later(late.clone(), why(), LATE, false)
+        again_later(&bot, late.clone(), why(), LATE, false)
             .await
             .unwrap();
         assert_eq!(said().await, None, "too early");
-        bot.again_later(late.clone(), why(), LATE, true)
+        again_later(&bot, late.clone(), why(), LATE, true)
             .await
             .unwrap();
         let told = said().await.unwrap();
@@ -341,18 +350,20 @@ mod tests {
             told.starts_with("E-mail does not get out: 3 e-mails waiting"),
             "{told}"
         );
-        bot.is_dead(long_ago(&mails[1]), why(), true).await.unwrap();
+        is_dead(&bot, long_ago(&mails[1]), why(), true)
+            .await
+            .unwrap();
         let told = said().await.unwrap();
         assert!(told.contains("2 e-mails waiting"), "{told}");
         let audit = store.entries(&Stream::Audit).await.unwrap();
         assert_eq!(audit[0].kind, EntryKind::Update);
         assert!(audit[0].text.contains("connecting: refused"), "{audit:?}");
-        bot.was_sent(mails[2].clone()).await.unwrap();
+        was_sent(&bot, mails[2].clone()).await.unwrap();
         assert!(
             said().await.unwrap().contains("2 e-mails waiting"),
             "not late"
         );
-        bot.was_sent(late).await.unwrap();
+        was_sent(&bot, late).await.unwrap();
         assert_eq!(said().await.unwrap(), "E-mail goes out again: none waits");
     }
 

@@ -130,7 +130,7 @@ pub(super) fn ask(
     }
     let sentence = format!("ack {}", alert_target(conversation));
     let message = Message::new(Tone::Bad, title)
-        .text(cut(alert.says(), 500))
+        .text(cut(alert.summary(), 500))
         .part(Part::Fields(fields))
         .text(
             Line::new()

@@ -10,9 +10,9 @@ use serde_json::json;
 use super::handover::{look_later, note, timer_key};
 use super::words::{self, View};
 use crate::bot::request::{Answer, Ask, Done, Effect};
-use crate::bot::{Bot, Fault, Refusal};
+use crate::bot::{Context, Fault, Refusal};
 use crate::command::{OncallCommand, nearest};
-use crate::domain::oncall::{Override, Rotation, When};
+use crate::domain::oncall::{Moment, Override, Rotation};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Destination, EntryKind, Incident, Line, Message, Outgoing, Person, Role, Stream, Tone, duration,
@@ -28,276 +28,279 @@ const LISTED: usize = 6;
 #[derive(Debug, Clone, Copy)]
 enum Span {
     UntilHandover,
-    For(Duration, Option<When>),
+    For(Duration, Option<Moment>),
 }
 
-impl Bot {
-    pub(in crate::bot) async fn oncall(
-        &self,
-        ask: &Ask,
-        what: Option<OncallCommand>,
-        rotation: Option<String>,
-    ) -> Result<Effect, Fault> {
-        let given = rotation.as_deref();
-        match what {
-            None | Some(OncallCommand::Show) => self.oncall_show(given).await,
-            Some(OncallCommand::Set { who }) => {
-                self.put_on_call(ask, &who, Span::UntilHandover, given)
-                    .await
-            }
-            Some(OncallCommand::Override { who, within, from }) => {
-                let span = Span::For(within, from);
-                self.put_on_call(ask, &who, span, given).await
-            }
-            Some(OncallCommand::Clear { number }) => self.oncall_clear(ask, number, given).await,
+pub(in crate::bot) async fn oncall(
+    context: &Context,
+    ask: &Ask,
+    what: Option<OncallCommand>,
+    rotation: Option<String>,
+) -> Result<Effect, Fault> {
+    let given = rotation.as_deref();
+    match what {
+        None | Some(OncallCommand::Show) => oncall_show(context, given).await,
+        Some(OncallCommand::Set { who }) => {
+            put_on_call(context, ask, &who, Span::UntilHandover, given).await
         }
+        Some(OncallCommand::Override { who, within, from }) => {
+            let span = Span::For(within, from);
+            put_on_call(context, ask, &who, span, given).await
+        }
+        Some(OncallCommand::Clear { number }) => oncall_clear(context, ask, number, given).await,
     }
+}
 
-    async fn oncall_show(&self, given: Option<&str>) -> Result<Effect, Fault> {
-        let all = self.on_call().rotations();
-        let wanted: Vec<&Rotation> = match given {
-            Some(name) => vec![self.rotation_named(name, "oncall show")?],
-            None => all.iter().collect(),
-        };
-        let overrides = self.store().overrides().await?;
-        let now = self.store().now();
-        let listed = if wanted.len() == 1 { LISTED } else { 0 };
-        let mut views = Vec::new();
-        for rotation in wanted {
-            let mut view = View {
-                rotation,
-                duty: rotation.duty(&overrides, now),
-                ladder: self.on_call().ladder(rotation, &overrides, now),
-                shifts: rotation.shifts(&overrides, now, listed + 1),
-                overrides: overrides
-                    .iter()
-                    .filter(|one| one.rotation == rotation.name)
-                    .cloned()
-                    .collect(),
-            };
-            self.name_all(&mut view).await?;
-            views.push(view);
-        }
-        let message = words::show(self, &views, now);
-        Ok(Effect::Say(Answer::to_all(message)))
-    }
-
-    /// Puts the names that people know in place of ids.
-    async fn name_all(&self, view: &mut View<'_>) -> Result<(), StoreError> {
-        let mut known: BTreeMap<String, Person> = BTreeMap::new();
-        let shifts = view.shifts.iter_mut().map(|shift| &mut shift.person);
-        let duty = [&mut view.duty.person].into_iter();
-        let duty = duty.chain(view.duty.relief.as_mut());
-        let overrides = view.overrides.iter_mut().map(|one| &mut one.person);
-        for person in shifts.chain(duty).chain(&mut view.ladder).chain(overrides) {
-            if !known.contains_key(&person.id) {
-                let found = self.store().person(&person.id).await?;
-                known.insert(person.id.clone(), found.unwrap_or_else(|| person.clone()));
-            }
-            if let Some(found) = known.get(&person.id) {
-                *person = found.clone();
-            }
-        }
-        Ok(())
-    }
-
-    fn rotation_named(&self, name: &str, sentence: &str) -> Result<&Rotation, Refusal> {
-        self.on_call().rotation(name).ok_or_else(|| {
-            let mut refusal = Refusal::new(
-                Line::new()
-                    .text("There is no rotation ")
-                    .code(cut(name, 60))
-                    .text(". Nothing was changed"),
-            );
-            let names = || {
-                self.on_call()
-                    .rotations()
-                    .iter()
-                    .map(|one| one.name.as_str())
-            };
-            if let Some(near) = nearest(name, names()) {
-                let says = format!("{sentence} --rotation {}", quoted(near));
-                refusal = refusal.suggest(near, says);
-            }
-            refusal.suggest("Who is on call?", "oncall")
-        })
-    }
-
-    /// The rotation that is meant: the one named, the only one, or that of this place's incident.
-    fn rotation_meant(
-        &self,
-        ask: &Ask,
-        given: Option<&str>,
-        sentence: &str,
-    ) -> Result<&Rotation, Refusal> {
-        if let Some(name) = given {
-            return self.rotation_named(name, sentence);
-        }
-        let all = self.on_call().rotations();
-        if let [only] = all {
-            return Ok(only);
-        }
-        let mut here: Vec<&Rotation> = Vec::new();
-        for service in ask.here.iter().flat_map(|incident| &incident.services) {
-            here.extend(self.on_call().serving(Some(service), None));
-        }
-        here.dedup_by_key(|one| &one.name);
-        if let [only] = here.as_slice() {
-            return Ok(only);
-        }
-        if all.is_empty() {
-            return Err(Refusal::new("Nobody is on call here: there are no rotations").detail(
-                "Mend: add [[rotation]] to the configuration, or a list `on_call` under [alerts]",
-            ));
-        }
-        let refusal = Refusal::new("For which rotation? Nothing was changed").detail(format!(
-            "Name one: {sentence} --rotation {}",
-            quoted(&all[0].name)
-        ));
-        Err(all.iter().take(5).fold(refusal, |refusal, one| {
-            let says = format!("{sentence} --rotation {}", quoted(&one.name));
-            refusal.suggest(&one.name, says)
-        }))
-    }
-
-    async fn put_on_call(
-        &self,
-        ask: &Ask,
-        who: &str,
-        span: Span,
-        given: Option<&str>,
-    ) -> Result<Effect, Fault> {
-        let sentence = match span {
-            Span::UntilHandover => format!("oncall set {}", quoted(who)),
-            Span::For(within, _) => {
-                let within = duration::text(within).replace(' ', "");
-                format!("oncall override {} {within}", quoted(who))
-            }
-        };
-        let rotation = self.rotation_meant(ask, given, &sentence)?.clone();
-        let person = match who {
-            "me" | "@me" => ask.request.person.clone(),
-            _ => self.person(who).await?,
-        };
-        self.may_be_on_call(&person).await?;
-        let zone = rotation
-            .handover
-            .as_ref()
-            .map_or(TimeZone::UTC, |handover| handover.zone().clone());
-        let now = self.store().now();
-        let from = match span {
-            Span::For(within, _) if within > LONGEST => {
-                return Err(Refusal::new("An override lasts from 1s to 90d").into());
-            }
-            Span::For(_, Some(when)) => {
-                let from = when.resolve(now, &zone);
-                let good =
-                    |from: &Timestamp| *from > now && duration::between(now, *from) <= LONGEST;
-                Some(from.filter(good).ok_or_else(|| {
-                    Refusal::new("An override begins within the next 90 days. Nothing was changed")
-                })?)
-            }
-            _ => None,
-        };
-        let open = self.served(&rotation).await?;
-        let new = New {
+async fn oncall_show(context: &Context, given: Option<&str>) -> Result<Effect, Fault> {
+    let all = context.on_call().rotations();
+    let wanted: Vec<&Rotation> = match given {
+        Some(name) => vec![rotation_named(context, name, "oncall show")?],
+        None => all.iter().collect(),
+    };
+    let overrides = context.store().overrides().await?;
+    let now = context.store().now();
+    let listed = if wanted.len() == 1 { LISTED } else { 0 };
+    let mut views = Vec::new();
+    for rotation in wanted {
+        let mut view = View {
             rotation,
-            person,
-            span,
-            from,
-            by: ask.request.person.clone(),
-            commands: ask.role >= Role::Commander,
+            duty: rotation.duty(&overrides, now),
+            ladder: context.on_call().ladder(rotation, &overrides, now),
+            shifts: rotation.shifts(&overrides, now, listed + 1),
+            overrides: overrides
+                .iter()
+                .filter(|one| one.rotation == rotation.name)
+                .cloned()
+                .collect(),
         };
-        let bot = self.clone();
-        Ok(Effect::write(move |tx| {
-            Box::pin(async move { new.write(tx, &bot, &open).await })
-        }))
+        name_all(context, &mut view).await?;
+        views.push(view);
     }
+    let message = words::show(context, &views, now);
+    Ok(Effect::Say(Answer::to_all(message)))
+}
 
-    /// Whoever is on call has to be able to be mentioned, and to act.
-    async fn may_be_on_call(&self, person: &Person) -> Result<(), Fault> {
-        let nobody = |why: &str, hint: &str| {
-            let line = Line::new()
-                .bold(&person.name)
-                .text(format!(" can't be on call: {why}. Nothing was changed"));
-            Fault::from(Refusal::new(line).detail(hint))
-        };
-        if !person.is_on_slack() {
-            return Err(nobody(
-                "they can't be mentioned",
-                "Name somebody by a mention, `@ana`, or by their user id",
-            ));
+/// Puts the names that people know in place of ids.
+async fn name_all(context: &Context, view: &mut View<'_>) -> Result<(), StoreError> {
+    let mut known: BTreeMap<String, Person> = BTreeMap::new();
+    let shifts = view.shifts.iter_mut().map(|shift| &mut shift.person);
+    let duty = [&mut view.duty.person].into_iter();
+    let duty = duty.chain(view.duty.relief.as_mut());
+    let overrides = view.overrides.iter_mut().map(|one| &mut one.person);
+    for person in shifts.chain(duty).chain(&mut view.ladder).chain(overrides) {
+        if !known.contains_key(&person.id) {
+            let found = context.store().person(&person.id).await?;
+            known.insert(person.id.clone(), found.unwrap_or_else(|| person.clone()));
         }
-        let groups = self.store().groups_of(&person.id).await?;
-        if self.settings().access.role(person, &groups) < Role::Responder {
-            return Err(nobody(
-                "they may not act",
-                "Mend: have them added to `responders` under [access]",
-            ));
+        if let Some(found) = known.get(&person.id) {
+            *person = found.clone();
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    async fn oncall_clear(
-        &self,
-        ask: &Ask,
-        number: Option<i64>,
-        given: Option<&str>,
-    ) -> Result<Effect, Fault> {
-        if let Some(name) = given {
-            self.rotation_named(name, "oncall clear")?;
-        }
-        let mut found = self.store().overrides().await?;
-        found.retain(|one| {
-            number.is_none_or(|number| number == one.id)
-                && given.is_none_or(|name| name == one.rotation)
-        });
-        let one = match (found.pop(), found.is_empty()) {
-            (Some(only), true) => only,
-            (Some(last), false) => {
-                found.push(last);
-                let refusal = Refusal::new("Which override? Nothing was changed");
-                let refusal = found.iter().rev().take(5).fold(refusal, |refusal, one| {
-                    let label = format!("{}: {} ({})", one.id, one.person, one.rotation);
-                    refusal.suggest(cut(&label, 70), format!("oncall clear {}", one.id))
-                });
-                return Err(refusal.into());
-            }
-            (None, _) => {
-                let line = match number {
-                    Some(number) => Line::new()
-                        .text("There is no override ")
-                        .code(number)
-                        .text(", or it is over"),
-                    None => "There is no override".into(),
-                };
-                let refusal = Refusal::new(line.text(". Nothing was changed"));
-                return Err(refusal.suggest("Who is on call?", "oncall").into());
-            }
+fn rotation_named<'a>(
+    context: &'a Context,
+    name: &str,
+    sentence: &str,
+) -> Result<&'a Rotation, Refusal> {
+    context.on_call().rotation(name).ok_or_else(|| {
+        let mut refusal = Refusal::new(
+            Line::new()
+                .text("There is no rotation ")
+                .code(cut(name, 60))
+                .text(". Nothing was changed"),
+        );
+        let names = || {
+            context
+                .on_call()
+                .rotations()
+                .iter()
+                .map(|one| one.name.as_str())
         };
-        let person = ask.request.person.clone();
-        let own = one.by.id == person.id || one.person.id == person.id;
-        if !own && ask.role < Role::Commander {
-            return Err(Refusal::new(
-                Line::new()
-                    .text("This override is by ")
-                    .bold(&one.by.name)
-                    .text(": only they, ")
-                    .bold(&one.person.name)
-                    .text(" or a commander can take it back. Nothing was changed"),
-            )
-            .into());
+        if let Some(near) = nearest(name, names()) {
+            let says = format!("{sentence} --rotation {}", quoted(near));
+            refusal = refusal.suggest(near, says);
         }
-        let rotation = self.on_call().rotation(&one.rotation).cloned();
-        let open = match &rotation {
-            Some(rotation) => self.served(rotation).await?,
-            None => Vec::new(),
-        };
-        let bot = self.clone();
-        Ok(Effect::write(move |tx| {
-            Box::pin(async move { clear(tx, &bot, rotation, one, &person, &open).await })
-        }))
+        refusal.suggest("Who is on call?", "oncall")
+    })
+}
+
+/// The rotation that is meant: the one named, the only one, or that of this place's incident.
+fn rotation_meant<'a>(
+    context: &'a Context,
+    ask: &Ask,
+    given: Option<&str>,
+    sentence: &str,
+) -> Result<&'a Rotation, Refusal> {
+    if let Some(name) = given {
+        return rotation_named(context, name, sentence);
     }
+    let all = context.on_call().rotations();
+    if let [only] = all {
+        return Ok(only);
+    }
+    let mut here: Vec<&Rotation> = Vec::new();
+    for service in ask.here.iter().flat_map(|incident| &incident.services) {
+        here.extend(context.on_call().serving(Some(service), None));
+    }
+    here.dedup_by_key(|one| &one.name);
+    if let [only] = here.as_slice() {
+        return Ok(only);
+    }
+    if all.is_empty() {
+        return Err(
+            Refusal::new("Nobody is on call here: there are no rotations").detail(
+                "Mend: add [[rotation]] to the configuration, or a list `on_call` under [alerts]",
+            ),
+        );
+    }
+    let refusal = Refusal::new("For which rotation? Nothing was changed").detail(format!(
+        "Name one: {sentence} --rotation {}",
+        quoted(&all[0].name)
+    ));
+    Err(all.iter().take(5).fold(refusal, |refusal, one| {
+        let says = format!("{sentence} --rotation {}", quoted(&one.name));
+        refusal.suggest(&one.name, says)
+    }))
+}
+
+async fn put_on_call(
+    context: &Context,
+    ask: &Ask,
+    who: &str,
+    span: Span,
+    given: Option<&str>,
+) -> Result<Effect, Fault> {
+    let sentence = match span {
+        Span::UntilHandover => format!("oncall set {}", quoted(who)),
+        Span::For(within, _) => {
+            let within = duration::text(within).replace(' ', "");
+            format!("oncall override {} {within}", quoted(who))
+        }
+    };
+    let rotation = rotation_meant(context, ask, given, &sentence)?.clone();
+    let person = match who {
+        "me" | "@me" => ask.request.person.clone(),
+        _ => crate::bot::incidents::person(context, who).await?,
+    };
+    may_be_on_call(context, &person).await?;
+    let zone = rotation
+        .handover
+        .as_ref()
+        .map_or(TimeZone::UTC, |handover| handover.zone().clone());
+    let now = context.store().now();
+    let from = match span {
+        Span::For(within, _) if within > LONGEST => {
+            return Err(Refusal::new("An override lasts from 1s to 90d").into());
+        }
+        Span::For(_, Some(when)) => {
+            let from = when.resolve(now, &zone);
+            let good = |from: &Timestamp| *from > now && duration::between(now, *from) <= LONGEST;
+            Some(from.filter(good).ok_or_else(|| {
+                Refusal::new("An override begins within the next 90 days. Nothing was changed")
+            })?)
+        }
+        _ => None,
+    };
+    let open = crate::bot::oncall::served(context, &rotation).await?;
+    let new = New {
+        rotation,
+        person,
+        span,
+        from,
+        by: ask.request.person.clone(),
+        commands: ask.role >= Role::Commander,
+    };
+    let bot = context.clone();
+    Ok(Effect::write(move |tx| {
+        Box::pin(async move { new.write(tx, &bot, &open).await })
+    }))
+}
+
+/// Whoever is on call has to be able to be mentioned, and to act.
+async fn may_be_on_call(context: &Context, person: &Person) -> Result<(), Fault> {
+    let nobody = |why: &str, hint: &str| {
+        let line = Line::new()
+            .bold(&person.name)
+            .text(format!(" can't be on call: {why}. Nothing was changed"));
+        Fault::from(Refusal::new(line).detail(hint))
+    };
+    if !person.is_on_slack() {
+        return Err(nobody(
+            "they can't be mentioned",
+            "Name somebody by a mention, `@ana`, or by their user id",
+        ));
+    }
+    let groups = context.store().groups_of(&person.id).await?;
+    if context.settings().access.role(person, &groups) < Role::Responder {
+        return Err(nobody(
+            "they may not act",
+            "Mend: have them added to `responders` under [access]",
+        ));
+    }
+    Ok(())
+}
+
+async fn oncall_clear(
+    context: &Context,
+    ask: &Ask,
+    number: Option<i64>,
+    given: Option<&str>,
+) -> Result<Effect, Fault> {
+    if let Some(name) = given {
+        rotation_named(context, name, "oncall clear")?;
+    }
+    let mut found = context.store().overrides().await?;
+    found.retain(|one| {
+        number.is_none_or(|number| number == one.id)
+            && given.is_none_or(|name| name == one.rotation)
+    });
+    let one = match (found.pop(), found.is_empty()) {
+        (Some(only), true) => only,
+        (Some(last), false) => {
+            found.push(last);
+            let refusal = Refusal::new("Which override? Nothing was changed");
+            let refusal = found.iter().rev().take(5).fold(refusal, |refusal, one| {
+                let label = format!("{}: {} ({})", one.id, one.person, one.rotation);
+                refusal.suggest(cut(&label, 70), format!("oncall clear {}", one.id))
+            });
+            return Err(refusal.into());
+        }
+        (None, _) => {
+            let line = match number {
+                Some(number) => Line::new()
+                    .text("There is no override ")
+                    .code(number)
+                    .text(", or it is over"),
+                None => "There is no override".into(),
+            };
+            let refusal = Refusal::new(line.text(". Nothing was changed"));
+            return Err(refusal.suggest("Who is on call?", "oncall").into());
+        }
+    };
+    let person = ask.request.person.clone();
+    let own = one.by.id == person.id || one.person.id == person.id;
+    if !own && ask.role < Role::Commander {
+        return Err(Refusal::new(
+            Line::new()
+                .text("This override is by ")
+                .bold(&one.by.name)
+                .text(": only they, ")
+                .bold(&one.person.name)
+                .text(" or a commander can take it back. Nothing was changed"),
+        )
+        .into());
+    }
+    let rotation = context.on_call().rotation(&one.rotation).cloned();
+    let open = match &rotation {
+        Some(rotation) => crate::bot::oncall::served(context, rotation).await?,
+        None => Vec::new(),
+    };
+    let bot = context.clone();
+    Ok(Effect::write(move |tx| {
+        Box::pin(async move { clear(tx, &bot, rotation, one, &person, &open).await })
+    }))
 }
 
 fn quoted(word: &str) -> String {
@@ -317,7 +320,7 @@ struct New {
 }
 
 impl New {
-    async fn write(self, tx: &mut Tx, bot: &Bot, open: &[Incident]) -> Result<Done, Fault> {
+    async fn write(self, tx: &mut Tx, bot: &Context, open: &[Incident]) -> Result<Done, Fault> {
         let rotation = &self.rotation;
         tx.timer_lock(&timer_key(rotation)).await?;
         let now = tx.now();
@@ -383,7 +386,7 @@ impl New {
         let told = words::said_by(told, &self.by, Some(new.id));
         let key = format!("oncall:{}", new.id);
         let short = told.title.clone();
-        tx.outbox_put(&Outgoing::unasked(key, Destination::Home, told))
+        tx.outbox_put(&Outgoing::announcement(key, Destination::Home, told))
             .await?;
         Ok(done(short))
     }
@@ -426,7 +429,7 @@ async fn record(
 
 async fn clear(
     tx: &mut Tx,
-    bot: &Bot,
+    bot: &Context,
     rotation: Option<Rotation>,
     mut one: Override,
     by: &Person,
@@ -466,7 +469,7 @@ async fn clear(
     };
     let told = words::said_by(told, by, None);
     let short = told.title.clone();
-    tx.outbox_put(&Outgoing::unasked(
+    tx.outbox_put(&Outgoing::announcement(
         format!("oncall:{}:removed", one.id),
         Destination::Home,
         told,

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::words;
-use crate::bot::Bot;
+use crate::bot::Context;
 use crate::bot::alerts::timers::{self, What};
 use crate::domain::oncall::{Override, Rotation};
 use crate::domain::timeline::Draft;
@@ -54,70 +54,70 @@ pub(super) async fn note(
     Ok(())
 }
 
-impl Bot {
-    /// Sets the timers of all rotations, and has each look at once: the configuration may have
-    /// changed who is on call.
-    pub(in crate::bot) async fn begin_handovers(&self) -> Result<(), StoreError> {
-        let rotations = self.on_call().rotations().to_vec();
-        if rotations.is_empty() {
-            return Ok(());
-        }
-        self.store()
-            .write(move |tx| {
-                Box::pin(async move {
-                    let overrides = tx.overrides().await?;
-                    for rotation in &rotations {
-                        let was = rotation.shift(&overrides, tx.now()).person.id;
-                        let due = tx.now();
-                        timers::begin(tx, &rotation.name, due, What::Handover { was }).await?;
-                        tx.timer_hasten(&timer_key(rotation)).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .await
+/// Sets the timers of all rotations, and has each look at once: the configuration may have
+/// changed who is on call.
+pub(in crate::bot) async fn begin_handovers(context: &Context) -> Result<(), StoreError> {
+    let rotations = context.on_call().rotations().to_vec();
+    if rotations.is_empty() {
+        return Ok(());
     }
+    context
+        .store()
+        .write(move |tx| {
+            Box::pin(async move {
+                let overrides = tx.overrides().await?;
+                for rotation in &rotations {
+                    let was = rotation.shift(&overrides, tx.now()).person.id;
+                    let due = tx.now();
+                    timers::begin(tx, &rotation.name, due, What::Handover { was }).await?;
+                    tx.timer_hasten(&timer_key(rotation)).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+}
 
-    /// Looks who is on call now; tells whoever has come on call while incidents are open.
-    pub(in crate::bot) async fn hand_over(
-        &self,
-        timer: &TimerRow,
-        name: &str,
-    ) -> Result<(), StoreError> {
-        let Some(rotation) = self.on_call().rotation(name).cloned() else {
-            return self.drop_timer(timer).await;
-        };
-        let open = self.served(&rotation).await?;
-        let (bot, timer) = (self.clone(), timer.clone());
-        self.store()
-            .write(move |tx| {
-                Box::pin(async move {
-                    // Somebody may have been put on call, and told, since this timer was claimed.
-                    let Some(stored) = tx.timer_taken(&timer).await? else {
-                        return Ok(());
-                    };
-                    let What::Handover { was } = timers::read(&stored)? else {
-                        return Ok(());
-                    };
-                    let overrides = tx.overrides().await?;
-                    look_later(tx, &rotation, &overrides).await?;
-                    let mut duty = rotation.duty(&overrides, tx.now());
-                    if duty.person.id == was || open.is_empty() {
-                        return Ok(());
-                    }
-                    let was = Person {
-                        name: was.clone(),
-                        id: was,
-                    };
-                    let was = tx.known_as(was).await?;
-                    duty.person = tx.known_as(duty.person).await?;
-                    note(tx, &rotation, &Person::bot(), (&was, &duty.person), &open).await?;
-                    let message = words::comes_on(&bot, &rotation, &was, &duty, &open);
-                    let key = format!("handover:{}:{}", rotation.name, tx.now().as_microsecond());
-                    tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
-                        .await
-                })
+/// Looks who is on call now; tells whoever has come on call while incidents are open.
+pub(in crate::bot) async fn hand_over(
+    context: &Context,
+    timer: &TimerRow,
+    name: &str,
+) -> Result<(), StoreError> {
+    let Some(rotation) = context.on_call().rotation(name).cloned() else {
+        return crate::bot::alerts::look::drop_timer(context, timer).await;
+    };
+    let open = crate::bot::oncall::served(context, &rotation).await?;
+    let (bot, timer) = (context.clone(), timer.clone());
+    context
+        .store()
+        .write(move |tx| {
+            Box::pin(async move {
+                // Somebody may have been put on call, and told, since this timer was claimed.
+                let Some(stored) = tx.timer_taken(&timer).await? else {
+                    return Ok(());
+                };
+                let What::Handover { was } = timers::read(&stored)? else {
+                    return Ok(());
+                };
+                let overrides = tx.overrides().await?;
+                look_later(tx, &rotation, &overrides).await?;
+                let mut duty = rotation.duty(&overrides, tx.now());
+                if duty.person.id == was || open.is_empty() {
+                    return Ok(());
+                }
+                let was = Person {
+                    name: was.clone(),
+                    id: was,
+                };
+                let was = tx.known_as(was).await?;
+                duty.person = tx.known_as(duty.person).await?;
+                note(tx, &rotation, &Person::bot(), (&was, &duty.person), &open).await?;
+                let message = words::comes_on(&bot, &rotation, &was, &duty, &open);
+                let key = format!("handover:{}:{}", rotation.name, tx.now().as_microsecond());
+                tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                    .await
             })
-            .await
-    }
+        })
+        .await
 }

@@ -5,9 +5,9 @@
 
 use jiff::Timestamp;
 
-use crate::bot::Bot;
+use crate::bot::Context;
 use crate::command::words::quote;
-use crate::domain::oncall::{Duty, Override, Rotation, Shift, Why};
+use crate::domain::oncall::{Duty, Override, Rotation, Shift, ShiftReason};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Incident, Line, Message, Person, Tone, duration};
 
@@ -19,7 +19,7 @@ pub(super) struct View<'a> {
     pub(super) rotation: &'a Rotation,
     pub(super) duty: Duty,
     /// Who is asked, one after another.
-    pub(super) ladder: Vec<Person>,
+    pub(super) escalation_order: Vec<Person>,
     /// The shift under way and the next ones.
     pub(super) shifts: Vec<Shift>,
     /// Those of this rotation.
@@ -27,7 +27,7 @@ pub(super) struct View<'a> {
 }
 
 /// ` for primary`, where there is more than one rotation.
-fn which(bot: &Bot, rotation: &Rotation) -> Line {
+fn which(bot: &Context, rotation: &Rotation) -> Line {
     match bot.on_call().rotations() {
         [_] => Line::new(),
         _ => Line::new().text(" for ").bold(&rotation.name),
@@ -35,7 +35,7 @@ fn which(bot: &Bot, rotation: &Rotation) -> Line {
 }
 
 /// Who is on call.
-pub(super) fn show(bot: &Bot, views: &[View<'_>], now: Timestamp) -> Message {
+pub(super) fn show(bot: &Context, views: &[View<'_>], now: Timestamp) -> Message {
     let mut message = match views {
         [] => {
             return Message::new(Tone::Warning, "Nobody is on call")
@@ -110,14 +110,18 @@ fn single(mut message: Message, view: &View<'_>) -> Message {
     for shift in view.shifts.iter().skip(1) {
         let mut line = Line::new().text("From ").time(shift.from).text(": ");
         line = line.bold(&shift.person.name);
-        line = match shift.why {
-            Why::Holiday(_) => line.text(" (holiday)"),
-            Why::Override(id) => line.text(format!(" (override {id})")),
-            Why::Always | Why::Turn(_) => line,
+        line = match shift.reason {
+            ShiftReason::Holiday(_) => line.text(" (holiday)"),
+            ShiftReason::Override(id) => line.text(format!(" (override {id})")),
+            ShiftReason::Always | ShiftReason::Turn(_) => line,
         };
         message = message.text(line);
     }
-    let names: Vec<&str> = view.ladder.iter().map(|one| one.name.as_str()).collect();
+    let names: Vec<&str> = view
+        .escalation_order
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
     message = message.text(format!(
         "Asked one after another: {}, then everybody",
         names.join(", ")
@@ -131,15 +135,15 @@ fn single(mut message: Message, view: &View<'_>) -> Message {
 
 /// ` until 09:00 (2h), then ben`
 fn until(duty: &Duty, now: Timestamp) -> Line {
-    match (duty.until, &duty.relief) {
-        (Some(until), Some(relief)) => Line::new()
+    match (duty.until, &duty.next) {
+        (Some(until), Some(next)) => Line::new()
             .text(" until ")
             .time(until)
             .text(format!(
                 " ({}), then ",
                 duration::text(duration::between(now, until))
             ))
-            .bold(&relief.name),
+            .bold(&next.name),
         _ => Line::new(),
     }
 }
@@ -157,7 +161,7 @@ fn serves(rotation: &Rotation) -> Line {
 
 /// Somebody has come on call.
 pub(super) fn comes_on(
-    bot: &Bot,
+    bot: &Context,
     rotation: &Rotation,
     before: &Person,
     duty: &Duty,
@@ -208,7 +212,7 @@ pub(super) fn comes_on(
 
 /// Somebody will come on call.
 pub(super) fn will_be_on(
-    bot: &Bot,
+    bot: &Context,
     rotation: &Rotation,
     before: &Person,
     new: &Override,
@@ -229,7 +233,7 @@ pub(super) fn will_be_on(
 
 /// Somebody who was to be relieved is not.
 pub(super) fn stays_on(
-    bot: &Bot,
+    bot: &Context,
     rotation: &Rotation,
     before: &Person,
     duty: &Duty,

@@ -7,7 +7,7 @@
 //!
 //! Nobody guesses 256 bits: attempts need not be counted, and nobody can be locked out by them.
 
-mod view;
+pub(in crate::bot) mod view;
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::request::{Answer, Ask, Done, Effect};
-use super::{Bot, Fault, Refusal, answer_key, with_content};
+use super::{Context, Fault, Refusal, answer_key};
 use crate::domain::timeline::{Draft, hex};
 use crate::domain::{
     Button, Content, EntryKind, IncidentId, Line, Message, Outgoing, Person, Role, Span, Stream,
@@ -101,19 +101,22 @@ fn digest(token: &str) -> String {
     hex(&Sha256::digest(token))
 }
 
-impl Bot {
-    /// `page [ID]`: a link, for the asker alone.
-    pub(super) async fn page(&self, ask: &Ask, given: Option<&str>) -> Result<Effect, Fault> {
-        let Some(url) = self.settings().public_url.clone() else {
-            return Err(Refusal::new("The incident pages are not served here").into());
-        };
-        let incident = match given {
-            Some(_) => Some(self.meant(ask, given).await?.id),
-            None => ask.here.as_ref().map(|incident| incident.id),
-        };
-        let token = token();
-        let what = incident.map_or_else(|| "the incident pages".to_owned(), |id| id.to_string());
-        let mut message = Message::new(Tone::Plain, format!("Your link to {what}"))
+/// `page [ID]`: a link, for the asker alone.
+pub(super) async fn page(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+) -> Result<Effect, Fault> {
+    let Some(url) = context.settings().public_url.clone() else {
+        return Err(Refusal::new("The incident pages are not served here").into());
+    };
+    let incident = match given {
+        Some(_) => Some(crate::bot::incidents::meant(context, ask, given).await?.id),
+        None => ask.here.as_ref().map(|incident| incident.id),
+    };
+    let token = token();
+    let what = incident.map_or_else(|| "the incident pages".to_owned(), |id| id.to_string());
+    let mut message = Message::new(Tone::Plain, format!("Your link to {what}"))
             .text(Line(vec![Span::Link {
                 url: format!("{url}/incidents/link/{token}"),
                 text: format!("Open {what}"),
@@ -124,178 +127,187 @@ impl Bot {
                 duration::text(LINK_FOR),
                 duration::text(SESSION_FOR)
             ));
-        if !self.store().is_served().await? {
-            message = message
-                .text("No `treasury-bot serve` runs: the link answers only when one does again");
-        }
-        let person = ask.request.person.clone();
-        let key = answer_key(&ask.request.key);
-        Ok(Effect::write(move |tx| {
-            Box::pin(async move {
-                let link = PageLink {
-                    digest: digest(&token),
-                    person,
-                    incident,
-                    message: Some(key),
-                    expires_at: tx.now() + LINK_FOR,
-                    used_at: None,
-                    used_by: None,
-                };
-                tx.pages_tidy().await?;
-                tx.page_link_put(&link).await?;
-                Ok(Done {
-                    answer: Some(Answer::to_asker(message)),
-                    ..Done::default()
-                })
+    if !context.store().is_served().await? {
+        message =
+            message.text("No `treasury-bot serve` runs: the link answers only when one does again");
+    }
+    let person = ask.request.person.clone();
+    let key = answer_key(&ask.request.key);
+    Ok(Effect::write(move |tx| {
+        Box::pin(async move {
+            let link = PageLink {
+                digest: digest(&token),
+                person,
+                incident,
+                message: Some(key),
+                expires_at: tx.now() + LINK_FOR,
+                used_at: None,
+                used_by: None,
+            };
+            tx.pages_tidy().await?;
+            tx.page_link_put(&link).await?;
+            Ok(Done {
+                answer: Some(Answer::to_asker(message)),
+                ..Done::default()
             })
-        }))
-    }
-
-    /// Whether a link would let somebody in now. It is not used up by this.
-    pub async fn page_link(&self, token: &str) -> Result<Option<IncidentId>, NoEntry> {
-        let link = self.standing_link(token, None).await?;
-        Ok(link.incident)
-    }
-
-    async fn standing_link(&self, token: &str, browser: Option<&str>) -> Result<PageLink, NoEntry> {
-        let link = self.store().page_link(&digest(token)).await?;
-        let link = link.ok_or(NoEntry::NoLink)?;
-        let now = self.store().now();
-        if link.used_at.is_some() && !link.is_pressed_again(browser, now) {
-            return Err(NoEntry::Used);
-        }
-        if link.expires_at <= now {
-            return Err(NoEntry::Expired);
-        }
-        self.may_read(&link.person).await?;
-        Ok(link)
-    }
-
-    async fn may_read(&self, person: &Person) -> Result<(), NoEntry> {
-        let groups = self.store().groups_of(&person.id).await?;
-        if self.settings().access.role(person, &groups) < Role::Viewer {
-            return Err(NoEntry::NotAllowed(person.clone()));
-        }
-        Ok(())
-    }
-
-    /// Uses a link up and signs its person in. `browser`: what tells this browser from others; it may
-    /// press twice. `former`: the token of its session before, which ends.
-    pub async fn enter(
-        &self,
-        token: &str,
-        browser: Option<&str>,
-        former: Option<&str>,
-    ) -> Result<Entered, NoEntry> {
-        let browser = browser.map(digest);
-        let link = self.standing_link(token, browser.as_deref()).await?;
-        let instead = self.forgotten(&link, "This link was used").await?;
-        let entered = Entered {
-            token: self::token(),
-            incident: link.incident,
-        };
-        let session = digest(&entered.token);
-        let former = former.map(digest);
-        let used = self
-            .store()
-            .write(move |tx| {
-                Box::pin(async move {
-                    if !tx.page_link_use(&link.digest, browser.as_deref()).await? {
-                        return Ok(false);
-                    }
-                    let draft = Draft::new(
-                        &link.person,
-                        EntryKind::Asked,
-                        "signed in to the incident pages",
-                    );
-                    let draft = draft.data(json!({"door": "page", "session": session[..8]}));
-                    tx.append(&Stream::Audit, draft).await?;
-                    tx.page_link_forget(&link.digest, instead.as_ref()).await?;
-                    if let Some(former) = former {
-                        tx.page_session_end(&former).await?;
-                    }
-                    let session = PageSession {
-                        digest: session,
-                        person: link.person,
-                        expires_at: tx.now() + SESSION_FOR,
-                    };
-                    tx.page_session_put(&session).await?;
-                    Ok::<_, StoreError>(true)
-                })
-            })
-            .await?;
-        // Another was faster, by a moment.
-        if used {
-            Ok(entered)
-        } else {
-            Err(NoEntry::Used)
-        }
-    }
-
-    /// Whose session this is, if they may read: asked anew each time.
-    pub async fn visitor(&self, token: &str) -> Result<Visitor, NoEntry> {
-        let session = self.store().page_session(&digest(token)).await?;
-        let session = session.ok_or(NoEntry::SignedOut)?;
-        self.may_read(&session.person).await?;
-        Ok(Visitor {
-            person: session.person,
-            until: session.expires_at,
-            check: check(token),
         })
-    }
+    }))
+}
 
-    /// Ends a session. `given` has to be the visitor's [`Visitor::check`].
-    pub async fn leave(&self, token: &str, given: &str) -> Result<(), NoEntry> {
-        if digest(given) != digest(&check(token)) {
-            return Err(NoEntry::Forged);
-        }
-        let session = digest(token);
-        self.store()
-            .write(move |tx| Box::pin(async move { tx.page_session_end(&session).await }))
-            .await?;
-        Ok(())
-    }
+/// Whether a link would let somebody in now. It is not used up by this.
+pub async fn page_link(context: &Context, token: &str) -> Result<Option<IncidentId>, NoEntry> {
+    let link = standing_link(context, token, None).await?;
+    Ok(link.incident)
+}
 
-    /// An incident's export, as `export` gives it in the chat. `None`: no such incident or format.
-    pub async fn page_export(
-        &self,
-        visitor: &Visitor,
-        id: IncidentId,
-        extension: &str,
-    ) -> Result<Option<File>, StoreError> {
-        let Some(format) = Format::of_extension(extension) else {
-            return Ok(None);
-        };
-        let Some(incident) = self.store().incident(id).await? else {
-            return Ok(None);
-        };
-        let exported = self.exported(&incident, format).await?;
-        let draft = Draft::new(&visitor.person, EntryKind::Exported, exported.said)
-            .data(json!({"door": "page"}));
-        self.store()
-            .write(move |tx| {
-                Box::pin(async move { tx.append(&Stream::Audit, draft).await.map(|_| ()) })
+async fn standing_link(
+    context: &Context,
+    token: &str,
+    browser: Option<&str>,
+) -> Result<PageLink, NoEntry> {
+    let link = context.store().page_link(&digest(token)).await?;
+    let link = link.ok_or(NoEntry::NoLink)?;
+    let now = context.store().now();
+    if link.used_at.is_some() && !link.is_pressed_again(browser, now) {
+        return Err(NoEntry::Used);
+    }
+    if link.expires_at <= now {
+        return Err(NoEntry::Expired);
+    }
+    may_read(context, &link.person).await?;
+    Ok(link)
+}
+
+async fn may_read(context: &Context, person: &Person) -> Result<(), NoEntry> {
+    let groups = context.store().groups_of(&person.id).await?;
+    if context.settings().access.role(person, &groups) < Role::Viewer {
+        return Err(NoEntry::NotAllowed(person.clone()));
+    }
+    Ok(())
+}
+
+/// Uses a link up and signs its person in. `browser`: what tells this browser from others; it may
+/// press twice. `former`: the token of its session before, which ends.
+pub async fn enter(
+    context: &Context,
+    token: &str,
+    browser: Option<&str>,
+    former: Option<&str>,
+) -> Result<Entered, NoEntry> {
+    let browser = browser.map(digest);
+    let link = standing_link(context, token, browser.as_deref()).await?;
+    let instead = forgotten(context, &link, "This link was used").await?;
+    let entered = Entered {
+        token: self::token(),
+        incident: link.incident,
+    };
+    let session = digest(&entered.token);
+    let former = former.map(digest);
+    let used = context
+        .store()
+        .write(move |tx| {
+            Box::pin(async move {
+                if !tx.page_link_use(&link.digest, browser.as_deref()).await? {
+                    return Ok(false);
+                }
+                let draft = Draft::new(
+                    &link.person,
+                    EntryKind::Asked,
+                    "signed in to the incident pages",
+                );
+                let draft = draft.data(json!({"door": "page", "session": session[..8]}));
+                tx.append(&Stream::Audit, draft).await?;
+                tx.page_link_forget(&link.digest, instead.as_ref()).await?;
+                if let Some(former) = former {
+                    tx.page_session_end(&former).await?;
+                }
+                let session = PageSession {
+                    digest: session,
+                    person: link.person,
+                    expires_at: tx.now() + SESSION_FOR,
+                };
+                tx.page_session_put(&session).await?;
+                Ok::<_, StoreError>(true)
             })
-            .await?;
-        Ok(Some(File {
-            name: exported.name,
-            media_type: format.media_type(),
-            text: exported.text,
-        }))
+        })
+        .await?;
+    // Another was faster, by a moment.
+    if used {
+        Ok(entered)
+    } else {
+        Err(NoEntry::Used)
     }
+}
 
-    /// The message that said a link, without it.
-    async fn forgotten(&self, link: &PageLink, why: &str) -> Result<Option<Outgoing>, StoreError> {
-        let Some(key) = &link.message else {
-            return Ok(None);
-        };
-        let said = self.store().outbox_read(key).await?;
-        Ok(said.map(|(outgoing, _)| {
-            let message = Message::new(Tone::Plain, why)
-                .buttons(vec![Button::new("Get another link", "page")]);
-            with_content(&outgoing, Content::Message(message))
-        }))
+/// Whose session this is, if they may read: asked anew each time.
+pub async fn visitor(context: &Context, token: &str) -> Result<Visitor, NoEntry> {
+    let session = context.store().page_session(&digest(token)).await?;
+    let session = session.ok_or(NoEntry::SignedOut)?;
+    may_read(context, &session.person).await?;
+    Ok(Visitor {
+        person: session.person,
+        until: session.expires_at,
+        check: check(token),
+    })
+}
+
+/// Ends a session. `given` has to be the visitor's [`Visitor::check`].
+pub async fn leave(context: &Context, token: &str, given: &str) -> Result<(), NoEntry> {
+    if digest(given) != digest(&check(token)) {
+        return Err(NoEntry::Forged);
     }
+    let session = digest(token);
+    context
+        .store()
+        .write(move |tx| Box::pin(async move { tx.page_session_end(&session).await }))
+        .await?;
+    Ok(())
+}
+
+/// An incident's export, as `export` gives it in the chat. `None`: no such incident or format.
+pub async fn page_export(
+    context: &Context,
+    visitor: &Visitor,
+    id: IncidentId,
+    extension: &str,
+) -> Result<Option<File>, StoreError> {
+    let Some(format) = Format::of_extension(extension) else {
+        return Ok(None);
+    };
+    let Some(incident) = context.store().incident(id).await? else {
+        return Ok(None);
+    };
+    let exported = crate::bot::history::exported(context, &incident, format).await?;
+    let draft = Draft::new(&visitor.person, EntryKind::Exported, exported.said)
+        .data(json!({"door": "page"}));
+    context
+        .store()
+        .write(move |tx| {
+            Box::pin(async move { tx.append(&Stream::Audit, draft).await.map(|_| ()) })
+        })
+        .await?;
+    Ok(Some(File {
+        name: exported.name,
+        media_type: format.media_type(),
+        text: exported.text,
+    }))
+}
+
+/// The message that said a link, without it.
+async fn forgotten(
+    context: &Context,
+    link: &PageLink,
+    why: &str,
+) -> Result<Option<Outgoing>, StoreError> {
+    let Some(key) = &link.message else {
+        return Ok(None);
+    };
+    let said = context.store().outbox_read(key).await?;
+    Ok(said.map(|(outgoing, _)| {
+        let message =
+            Message::new(Tone::Plain, why).buttons(vec![Button::new("Get another link", "page")]);
+        outgoing.with(Content::Message(message))
+    }))
 }
 
 /// What proves that a form is of a page of this session.
@@ -305,9 +317,9 @@ fn check(token: &str) -> String {
 
 /// Makes the store forget the links that nobody used in time. One whose message still waits for the
 /// chat to come back is said to be too old.
-pub(super) async fn expire(bot: &Bot) -> Result<(), StoreError> {
+pub(super) async fn expire(bot: &Context) -> Result<(), StoreError> {
     for link in bot.store().page_links_overdue().await? {
-        let instead = bot.forgotten(&link, "This link is too old").await?;
+        let instead = forgotten(bot, &link, "This link is too old").await?;
         bot.store()
             .write(move |tx| {
                 Box::pin(async move { tx.page_link_forget(&link.digest, instead.as_ref()).await })

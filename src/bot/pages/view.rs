@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::bot::Bot;
+use crate::bot::Context;
 use crate::bot::actions::intent_text;
 use crate::domain::alert::AlertRecord;
 use crate::domain::alert::Summary;
@@ -107,108 +107,106 @@ pub struct Shown {
     pub work: Vec<Work>,
 }
 
-impl Bot {
-    /// A page of the incidents (the first is 0), those that hurt first, and whether more follow.
-    pub async fn page_of_incidents(
-        &self,
-        only_open: bool,
-        page: u32,
-    ) -> Result<(Vec<Listed>, bool), StoreError> {
-        let offset = page.saturating_mul(LISTED);
-        let mut incidents = self
-            .store()
-            .incidents_page(only_open, LISTED + 1, offset)
-            .await?;
-        let more = incidents.len() > LISTED as usize;
-        incidents.truncate(LISTED as usize);
-        let mut listed = Vec::with_capacity(incidents.len());
-        for incident in incidents {
-            let stream = Stream::Incident(incident.id);
-            let mut last = self.store().entries_before(&stream, i64::MAX, 1).await?;
-            listed.push(Listed {
-                last: last.pop(),
-                firing: self.store().alerts_fire(&told(incident.id)).await?,
-                work: self.work_on(&incident).await?,
-                incident,
+/// A page of the incidents (the first is 0), those that hurt first, and whether more follow.
+pub async fn page_of_incidents(
+    context: &Context,
+    only_open: bool,
+    page: u32,
+) -> Result<(Vec<Listed>, bool), StoreError> {
+    let offset = page.saturating_mul(LISTED);
+    let mut incidents = context
+        .store()
+        .incidents_page(only_open, LISTED + 1, offset)
+        .await?;
+    let more = incidents.len() > LISTED as usize;
+    incidents.truncate(LISTED as usize);
+    let mut listed = Vec::with_capacity(incidents.len());
+    for incident in incidents {
+        let stream = Stream::Incident(incident.id);
+        let mut last = context.store().entries_before(&stream, i64::MAX, 1).await?;
+        listed.push(Listed {
+            last: last.pop(),
+            firing: context.store().alerts_fire(&told(incident.id)).await?,
+            work: work_on(context, &incident).await?,
+            incident,
+        });
+    }
+    Ok((listed, more))
+}
+
+/// An incident with the page of its timeline that ends before this entry; `None`: there is none.
+pub async fn page_of_incident(
+    context: &Context,
+    id: IncidentId,
+    before: Option<i64>,
+) -> Result<Option<Shown>, StoreError> {
+    let store = context.store();
+    let Some(incident) = store.incident(id).await? else {
+        return Ok(None);
+    };
+    let stream = Stream::Incident(id);
+    let before = before.unwrap_or(i64::MAX);
+    let entries = store.entries_before(&stream, before, ENTRIES).await?;
+    let told = told(id);
+    let conversation = store.conversation(&told).await?;
+    let runs = store.runs_of(id, RUNS).await?;
+    Ok(Some(Shown {
+        now: store.now(),
+        older: entries.last().is_some_and(|oldest| oldest.seq > 1),
+        entries,
+        chain: chain(context, &stream).await?,
+        alerts: store.alert_summary(&told).await?,
+        firing: store.alerts_told(&told, ALERTS).await?,
+        acknowledged: conversation.and_then(|conversation| conversation.acknowledged),
+        runs: runs
+            .into_iter()
+            .map(|row| run(id, row))
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?,
+        work: work_on(context, &incident).await?,
+        incident,
+    }))
+}
+
+async fn work_on(context: &Context, incident: &Incident) -> Result<Vec<Work>, StoreError> {
+    let mut work = Vec::new();
+    if !incident.status.is_open() {
+        return Ok(work);
+    }
+    for service in &incident.services {
+        if let Some(row) = context.store().action_on(service).await? {
+            work.push(Work {
+                text: intent_text(&row.record),
+                by: row.record.actor,
+                since: row.intended_at,
             });
         }
-        Ok((listed, more))
     }
+    Ok(work)
+}
 
-    /// An incident with the page of its timeline that ends before this entry; `None`: there is none.
-    pub async fn page_of_incident(
-        &self,
-        id: IncidentId,
-        before: Option<i64>,
-    ) -> Result<Option<Shown>, StoreError> {
-        let store = self.store();
-        let Some(incident) = store.incident(id).await? else {
-            return Ok(None);
-        };
-        let stream = Stream::Incident(id);
-        let before = before.unwrap_or(i64::MAX);
-        let entries = store.entries_before(&stream, before, ENTRIES).await?;
-        let told = told(id);
-        let conversation = store.conversation(&told).await?;
-        let runs = store.runs_of(id, RUNS).await?;
-        Ok(Some(Shown {
-            now: store.now(),
-            older: entries.last().is_some_and(|oldest| oldest.seq > 1),
-            entries,
-            chain: self.chain(&stream).await?,
-            alerts: store.alert_summary(&told).await?,
-            firing: store.alerts_told(&told, ALERTS).await?,
-            acknowledged: conversation.and_then(|conversation| conversation.acknowledged),
-            runs: runs
-                .into_iter()
-                .map(|row| run(id, row))
-                .filter_map(Result::transpose)
-                .collect::<Result<_, _>>()?,
-            work: self.work_on(&incident).await?,
-            incident,
-        }))
+async fn chain(context: &Context, stream: &Stream) -> Result<Chain, StoreError> {
+    let (entries, head) = context.store().chain_head(stream).await?;
+    if entries > VERIFIED {
+        return Ok(Chain::Long { entries });
     }
-
-    async fn work_on(&self, incident: &Incident) -> Result<Vec<Work>, StoreError> {
-        let mut work = Vec::new();
-        if !incident.status.is_open() {
-            return Ok(work);
-        }
-        for service in &incident.services {
-            if let Some(row) = self.store().action_on(service).await? {
-                work.push(Work {
-                    text: intent_text(&row.record),
-                    by: row.record.actor,
-                    since: row.intended_at,
-                });
-            }
-        }
-        Ok(work)
-    }
-
-    async fn chain(&self, stream: &Stream) -> Result<Chain, StoreError> {
-        let (entries, head) = self.store().chain_head(stream).await?;
-        if entries > VERIFIED {
-            return Ok(Chain::Long { entries });
-        }
-        // What is appended between the two reads is left for the next view.
-        let mut all = self.store().entries(stream).await?;
-        all.truncate(entries as usize);
-        let stream = stream.clone();
-        // Thousands of hashes: other tasks are not to wait for them.
-        let verified = tokio::task::spawn_blocking(move || timeline::verify(&stream, &all))
-            .await
-            .map_err(|_| StoreError::Closed)?;
-        Ok(match verified {
-            Err(error) => Chain::Broken(error.to_string()),
-            Ok(found) if found == head => Chain::Verified { entries, head },
-            Ok(found) => Chain::Broken(format!(
-                "it ends with {} and should end with {}",
-                short(&found),
-                short(&head)
-            )),
-        })
-    }
+    // What is appended between the two reads is left for the next view.
+    let mut all = context.store().entries(stream).await?;
+    all.truncate(entries as usize);
+    let stream = stream.clone();
+    // Thousands of hashes: other tasks are not to wait for them.
+    let verified = tokio::task::spawn_blocking(move || timeline::verify(&stream, &all))
+        .await
+        .map_err(|_| StoreError::Closed)?;
+    Ok(match verified {
+        Err(error) => Chain::Broken(error.to_string()),
+        Ok(found) if found == head => Chain::Verified { entries, head },
+        Ok(found) => Chain::Broken(format!(
+            "it ends with {} and should end with {}",
+            short(&found),
+            short(&head)
+        )),
+    })
 }
 
 /// The conversation in which an incident's alerts are told.

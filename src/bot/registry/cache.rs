@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::database::{counts, percent, time};
 use super::{Entry, action, probe};
-use crate::bot::{Bot, Fault};
+use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Message, Part, Tone, duration};
 use crate::probe::ProbeErrorKind;
@@ -81,7 +81,7 @@ pub(super) fn entries() -> Vec<Entry> {
 }
 
 /// The tail of a sentence that names this cache, where there are several.
-fn tail(bot: &Bot, name: &impl ToString) -> String {
+fn tail(bot: &Context, name: &impl ToString) -> String {
     match bot.catalogue().caches().len() {
         0 | 1 => String::new(),
         _ => format!(" --cache {}", name.to_string()),
@@ -98,7 +98,7 @@ fn buttons(tail: &str) -> Vec<Button> {
     .to_vec()
 }
 
-async fn summary(bot: Bot, of: Of) -> Result<(State, Message), Fault> {
+async fn summary(bot: Context, of: Of) -> Result<(State, Message), Fault> {
     let found = bot.catalogue().cache(of.cache.as_deref())?;
     let tail = tail(&bot, &found.name);
     match found.probe.summary().await {
@@ -227,7 +227,7 @@ fn summary_message(title: Line, s: &CacheSummary, now: Timestamp, tail: &str) ->
     ))
 }
 
-async fn slowlog(bot: Bot, of: Of) -> Result<(SlowLog, Message), Fault> {
+async fn slowlog(bot: Context, of: Of) -> Result<(SlowLog, Message), Fault> {
     let found = bot.catalogue().cache(of.cache.as_deref())?;
     let log = found.probe.slowlog().await?;
     let name = &found.name;
@@ -279,7 +279,7 @@ fn key_rows(keys: &[BigKey]) -> String {
         .collect()
 }
 
-async fn memory(bot: Bot, of: Of) -> Result<(BigKeys, Message), Fault> {
+async fn memory(bot: Context, of: Of) -> Result<(BigKeys, Message), Fault> {
     let found = bot.catalogue().cache(of.cache.as_deref())?;
     let keys = found.probe.memory().await?;
     let title = Line::new().text("Biggest keys of ").code(&found.name);
@@ -309,7 +309,7 @@ async fn memory(bot: Bot, of: Of) -> Result<(BigKeys, Message), Fault> {
     Ok((keys, message))
 }
 
-async fn clients(bot: Bot, of: Of) -> Result<(Clients, Message), Fault> {
+async fn clients(bot: Context, of: Of) -> Result<(Clients, Message), Fault> {
     let found = bot.catalogue().cache(of.cache.as_deref())?;
     let clients = found.probe.clients().await?;
     let title = Line::new().code(&found.name).text(format!(
@@ -350,7 +350,7 @@ fn client_row(client: &Client) -> String {
     )
 }
 
-async fn keys(bot: Bot, of: KeysParams) -> Result<(Keys, Message), Fault> {
+async fn keys(bot: Context, of: KeysParams) -> Result<(Keys, Message), Fault> {
     let found = bot.catalogue().cache(of.cache.as_deref())?;
     let keys = found.probe.keys(&of.prefix).await?;
     let prefix = cut(&of.prefix, 80);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Entry, action, probe};
 use crate::bot::services::Named;
-use crate::bot::{Bot, Fault};
+use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Message, Part, Style, Tone, duration};
 use crate::probe::database::{
@@ -81,7 +81,7 @@ pub(super) fn entries() -> Vec<Entry> {
 }
 
 /// The tail of a sentence that names this database, where there are several.
-fn tail(bot: &Bot, name: &impl ToString) -> String {
+fn tail(bot: &Context, name: &impl ToString) -> String {
     match bot.catalogue().databases().len() {
         0 | 1 => String::new(),
         _ => format!(" --database {}", name.to_string()),
@@ -95,7 +95,7 @@ fn buttons(tail: &str, words: &[(&str, &str)]) -> Vec<Button> {
         .collect()
 }
 
-async fn summary(bot: Bot, of: Of) -> Result<(State, Message), Fault> {
+async fn summary(bot: Context, of: Of) -> Result<(State, Message), Fault> {
     let found = bot.catalogue().database(of.database.as_deref())?;
     let tail = tail(&bot, &found.name);
     match found.probe.summary().await {
@@ -259,7 +259,7 @@ fn replication_text(s: &DatabaseSummary) -> String {
     }
 }
 
-async fn connections(bot: Bot, of: Of) -> Result<(Connections, Message), Fault> {
+async fn connections(bot: Context, of: Of) -> Result<(Connections, Message), Fault> {
     let found = bot.catalogue().database(of.database.as_deref())?;
     let tail = tail(&bot, &found.name);
     let all = found.probe.connections().await?;
@@ -326,7 +326,7 @@ fn who(s: &Session) -> &str {
     }
 }
 
-async fn locks(bot: Bot, of: Of) -> Result<(Locks, Message), Fault> {
+async fn locks(bot: Context, of: Of) -> Result<(Locks, Message), Fault> {
     let found = bot.catalogue().database(of.database.as_deref())?;
     let tail = tail(&bot, &found.name);
     let locks = found.probe.locks().await?;
@@ -394,7 +394,7 @@ async fn locks(bot: Bot, of: Of) -> Result<(Locks, Message), Fault> {
     Ok((locks, message.buttons(ways)))
 }
 
-async fn slow(bot: Bot, of: Of) -> Result<(SlowQueries, Message), Fault> {
+async fn slow(bot: Context, of: Of) -> Result<(SlowQueries, Message), Fault> {
     let found = bot.catalogue().database(of.database.as_deref())?;
     let slow = found.probe.slow().await?;
     let name = &found.name;
@@ -433,7 +433,7 @@ async fn slow(bot: Bot, of: Of) -> Result<(SlowQueries, Message), Fault> {
     Ok((slow, message))
 }
 
-async fn replication(bot: Bot, of: Of) -> Result<(Replication, Message), Fault> {
+async fn replication(bot: Context, of: Of) -> Result<(Replication, Message), Fault> {
     let found = bot.catalogue().database(of.database.as_deref())?;
     let r = found.probe.replication().await?;
     let lag = |bytes: u64, ms: Option<u64>| match ms {
@@ -484,7 +484,7 @@ async fn replication(bot: Bot, of: Of) -> Result<(Replication, Message), Fault> 
     Ok((r, message))
 }
 
-async fn size(bot: Bot, of: Of) -> Result<(Sizes, Message), Fault> {
+async fn size(bot: Context, of: Of) -> Result<(Sizes, Message), Fault> {
     let found = bot.catalogue().database(of.database.as_deref())?;
     let sizes = found.probe.size().await?;
     let now = bot.store().now();

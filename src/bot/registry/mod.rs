@@ -5,13 +5,13 @@
 //! only looks has a function here; one that changes something is recorded, driven and judged by
 //! `act`, and stands here with its schemas.
 
-mod cache;
-mod database;
-mod incident;
-mod prometheus;
-mod service;
-mod trend;
-mod web;
+pub(in crate::bot) mod cache;
+pub(in crate::bot) mod database;
+pub(in crate::bot) mod incident;
+pub(in crate::bot) mod prometheus;
+pub(in crate::bot) mod service;
+pub(in crate::bot) mod trend;
+pub(in crate::bot) mod web;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::request::{Answer, Effect};
-use super::{Bot, Failure, Fault, Refusal, policy};
+use super::{Context, Failure, Fault, Refusal, policy};
 use crate::domain::{Line, Message};
 use crate::probe::ProbeError;
 use crate::runbook::types::Type;
@@ -57,7 +57,7 @@ pub(super) struct Called {
     pub(super) message: Message,
 }
 
-type Look = Arc<dyn Fn(Bot, Value) -> BoxFuture<'static, Result<Called, Fault>> + Send + Sync>;
+type Look = Arc<dyn Fn(Context, Value) -> BoxFuture<'static, Result<Called, Fault>> + Send + Sync>;
 
 struct Entry {
     spec: Spec,
@@ -70,7 +70,7 @@ fn probe<P, R, F, Fut>(name: &'static str, summary: &'static str, look: F) -> En
 where
     P: DeserializeOwned + JsonSchema,
     R: Serialize + JsonSchema,
-    F: Fn(Bot, P) -> Fut + Send + Sync + Copy + 'static,
+    F: Fn(Context, P) -> Fut + Send + Sync + Copy + 'static,
     Fut: Future<Output = Result<(R, Message), Fault>> + Send + 'static,
 {
     let look: Look = Arc::new(move |bot, params| {
@@ -156,25 +156,23 @@ pub fn callables() -> BTreeMap<String, Callable> {
         .collect()
 }
 
-impl Bot {
-    /// Asks a probe and returns its result; for who sits at the machine.
-    pub async fn probe(&self, name: &str, params: Value) -> Result<Value, Fault> {
-        Ok(self.call(name, params).await?.value)
-    }
+/// Asks a probe and returns its result; for who sits at the machine.
+pub async fn ask_probe(context: &Context, name: &str, params: Value) -> Result<Value, Fault> {
+    Ok(call(context, name, params).await?.value)
+}
 
-    /// Calls an entry that only looks.
-    pub(super) async fn call(&self, name: &str, params: Value) -> Result<Called, Fault> {
-        let look = ENTRIES.get(name).and_then(|entry| entry.look.clone());
-        let look =
-            look.ok_or_else(|| Refusal::new(Line::new().text("There is no probe ").code(name)))?;
-        look(self.clone(), params).await
-    }
+/// Calls an entry that only looks.
+pub(super) async fn call(context: &Context, name: &str, params: Value) -> Result<Called, Fault> {
+    let look = ENTRIES.get(name).and_then(|entry| entry.look.clone());
+    let look =
+        look.ok_or_else(|| Refusal::new(Line::new().text("There is no probe ").code(name)))?;
+    look(context.clone(), params).await
+}
 
-    /// The same, as the answer to a command.
-    pub(super) async fn ask(&self, name: &str, params: Value) -> Result<Effect, Fault> {
-        let called = self.call(name, params).await?;
-        Ok(Effect::Say(Answer::to_all(called.message)))
-    }
+/// The same, as the answer to a command.
+pub(super) async fn ask(context: &Context, name: &str, params: Value) -> Result<Effect, Fault> {
+    let called = call(context, name, params).await?;
+    Ok(Effect::Say(Answer::to_all(called.message)))
 }
 
 impl From<ProbeError> for Fault {
@@ -210,7 +208,7 @@ pub(in crate::bot) mod tests {
     pub(in crate::bot) async fn bot(
         folder: &tempfile::TempDir,
         prometheus: Option<Prometheus>,
-    ) -> Bot {
+    ) -> Context {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = format!("sqlite://{}", folder.path().join("bot.db").display());
         let api = Service {
@@ -246,7 +244,7 @@ pub(in crate::bot) mod tests {
         };
         let store = Store::open(&url, Use::Visit).await.unwrap();
         let (library, shutdown) = (Library::open(None, None).unwrap(), CancellationToken::new());
-        Bot::new(store, settings, catalogue, library, Http::new(), shutdown)
+        Context::new(store, settings, catalogue, library, Http::new(), shutdown)
     }
 
     #[test]

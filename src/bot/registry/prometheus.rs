@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, probe};
-use crate::bot::{Bot, Fault, Refusal};
+use crate::bot::{Context, Fault, Refusal};
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Tone};
 
@@ -54,7 +54,7 @@ pub(super) fn entries() -> Vec<Entry> {
     )]
 }
 
-async fn query(bot: Bot, of: Of) -> Result<(Values, Message), Fault> {
+async fn query(bot: Context, of: Of) -> Result<(Values, Message), Fault> {
     let length = of.query.chars().count();
     if of.query.trim().is_empty() || length > LONGEST {
         let title = format!("Write a query of 1 to {LONGEST} characters, not {length}");
@@ -136,7 +136,8 @@ mod tests {
     async fn asked(count: usize) -> Values {
         let folder = tempfile::tempdir().unwrap();
         let bot = bot(&folder, Some(answering(count).await)).await;
-        let told = bot.probe("prometheus.query", json!({"query": "up"})).await;
+        let told =
+            crate::bot::registry::ask_probe(&bot, "prometheus.query", json!({"query": "up"})).await;
         serde_json::from_value(told.unwrap()).unwrap()
     }
 
@@ -154,9 +155,8 @@ mod tests {
     async fn without_a_prometheus_or_a_query_the_asker_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let without = bot(&folder, None).await;
-        let refused = without
-            .call("prometheus.query", json!({"query": "up"}))
-            .await;
+        let refused =
+            crate::bot::registry::call(&without, "prometheus.query", json!({"query": "up"})).await;
         let Err(Fault::Refusal(refusal)) = refused else {
             panic!("no refusal");
         };
@@ -168,7 +168,7 @@ mod tests {
             json!({"query": " "}),
             json!({"query": "x".repeat(5_000)}),
         ] {
-            let told = with.call("prometheus.query", bad).await;
+            let told = crate::bot::registry::call(&with, "prometheus.query", bad).await;
             assert!(matches!(told, Err(Fault::Refusal(_))));
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Entry, action, probe};
 use crate::bot::actions::joined_to;
 use crate::bot::diagnose::{events_message, logs_message, one_status};
-use crate::bot::{Bot, Fault};
+use crate::bot::{Context, Fault};
 use crate::domain::duration::{self, Human};
 use crate::domain::service::{Event, LogLine, LogQuery, Replica, ReplicaStats, Version, images};
 use crate::domain::{Line, Message, Tone};
@@ -271,7 +271,7 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-async fn status(bot: Bot, of: Of) -> Result<(State, Message), Fault> {
+async fn status(bot: Context, of: Of) -> Result<(State, Message), Fault> {
     let (service, platform) = bot
         .catalogue()
         .find(&of.service, |near| format!("status {near}"))?;
@@ -300,7 +300,7 @@ async fn status(bot: Bot, of: Of) -> Result<(State, Message), Fault> {
     Ok((state, message))
 }
 
-async fn versions(bot: Bot, of: Of) -> Result<(Versions, Message), Fault> {
+async fn versions(bot: Context, of: Of) -> Result<(Versions, Message), Fault> {
     let (service, platform) = bot
         .catalogue()
         .find(&of.service, |near| format!("status {near}"))?;
@@ -324,7 +324,7 @@ async fn versions(bot: Bot, of: Of) -> Result<(Versions, Message), Fault> {
     Ok((result, message))
 }
 
-async fn logs(bot: Bot, of: LogsParams) -> Result<(Lines, Message), Fault> {
+async fn logs(bot: Context, of: LogsParams) -> Result<(Lines, Message), Fault> {
     let (service, platform) = bot
         .catalogue()
         .find(&of.service, |near| format!("logs {near}"))?;
@@ -346,13 +346,13 @@ async fn logs(bot: Bot, of: LogsParams) -> Result<(Lines, Message), Fault> {
     Ok((lines, message))
 }
 
-async fn stats(bot: Bot, of: Of) -> Result<(Stats, Message), Fault> {
+async fn stats(bot: Context, of: Of) -> Result<(Stats, Message), Fault> {
     let (service, platform) = bot
         .catalogue()
         .find(&of.service, |near| format!("stats {near}"))?;
     let now = bot.store().now();
     let stats = platform.stats(service).await?;
-    let message = bot.usage(&[(service, Ok(stats.clone()))]).await;
+    let message = crate::bot::diagnose::usage(&bot, &[(service, Ok(stats.clone()))]).await;
     let fullest = stats.replicas.iter().max_by(|a, b| {
         let fill = |r: &ReplicaStats| r.memory_percent().unwrap_or(-1.0);
         fill(a)
@@ -375,7 +375,7 @@ async fn stats(bot: Bot, of: Of) -> Result<(Stats, Message), Fault> {
     Ok((result, message))
 }
 
-async fn events(bot: Bot, of: EventsParams) -> Result<(Events, Message), Fault> {
+async fn events(bot: Context, of: EventsParams) -> Result<(Events, Message), Fault> {
     let (service, platform) = bot
         .catalogue()
         .find(&of.service, |near| format!("events {near}"))?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Entry, probe};
 use crate::bot::graph::{Heading, trend_words};
-use crate::bot::{Bot, Fault};
+use crate::bot::{Context, Fault};
 use crate::domain::duration::Human;
 use crate::domain::series::Metric;
 use crate::domain::{Line, Message, Tone, duration};
@@ -102,11 +102,11 @@ pub(super) fn entries() -> Vec<Entry> {
     )]
 }
 
-async fn trend(bot: Bot, of: Of) -> Result<(Trends, Message), Fault> {
+async fn trend(bot: Context, of: Of) -> Result<(Trends, Message), Fault> {
     let sentence = |near: &str| format!("graph {near} {}", of.metric.name());
     let (service, _) = bot.catalogue().find(&of.service, sentence)?;
     let from = bot.store().now() - of.window.0;
-    let headings = bot.headings(service, of.metric, from).await?;
+    let headings = crate::bot::graph::headings(&bot, service, of.metric, from).await?;
     let first = headings.iter().find(|one| one.time_to_limit.is_some());
     let trends = Trends {
         service: service.name.to_string(),
@@ -176,14 +176,17 @@ mod tests {
             let at = now - Duration::from_secs(60 * u64::from(40 - minute));
             let leaking = (100.0 + f64::from(minute)) * MEBIBYTE;
             let limit = Some(199.0 * MEBIBYTE);
-            let watch = &bot.inner.watch;
+            let watch = bot.measurements();
             watch.record(memory_of("api-1"), at, 50.0 * MEBIBYTE, limit);
             watch.record(memory_of("api-2"), at, leaking, limit);
         }
-        let told = bot
-            .call("service.trend", json!({"service": "api", "window": "2h"}))
-            .await
-            .unwrap();
+        let told = crate::bot::registry::call(
+            &bot,
+            "service.trend",
+            json!({"service": "api", "window": "2h"}),
+        )
+        .await
+        .unwrap();
         let trends: Trends = serde_json::from_value(told.value).unwrap();
         assert_eq!((trends.first.as_deref(), trends.count), (Some("api-2"), 2));
         let [leak, steady] = &trends.replicas[..] else {
@@ -204,10 +207,13 @@ mod tests {
             "{words}"
         );
         // A window too short for a line tells the newest value alone.
-        let told = bot
-            .probe("service.trend", json!({"service": "api", "window": "150s"}))
-            .await
-            .unwrap();
+        let told = crate::bot::registry::ask_probe(
+            &bot,
+            "service.trend",
+            json!({"service": "api", "window": "150s"}),
+        )
+        .await
+        .unwrap();
         let trends: Trends = serde_json::from_value(told).unwrap();
         let leak = trends.replicas.iter().find(|one| one.replica == "api-2");
         let leak = leak.unwrap();
@@ -219,7 +225,7 @@ mod tests {
     async fn what_is_not_known_is_refused_or_empty() {
         let folder = tempfile::tempdir().unwrap();
         let bot = bot(&folder, None).await;
-        let ask = async |params| bot.call("service.trend", params).await;
+        let ask = async |params| crate::bot::registry::call(&bot, "service.trend", params).await;
         let none = ask(json!({"service": "api", "metric": "cpu"}))
             .await
             .unwrap();

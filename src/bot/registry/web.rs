@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, probe};
-use crate::bot::{Bot, Fault, Refusal};
+use crate::bot::{Context, Fault, Refusal};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Message, Part, Tone, duration};
 use crate::probe::web::{CacheVerdict, WebCheck, WebSet};
@@ -32,7 +32,7 @@ pub(super) fn entries() -> Vec<Entry> {
         probe(
             "http.check",
             "One web address: times, certificate, headers, cache",
-            check,
+            check_web,
         ),
         probe(
             "http.check_service",
@@ -42,32 +42,30 @@ pub(super) fn entries() -> Vec<Entry> {
     ]
 }
 
-impl Bot {
-    /// `check`
-    pub(in crate::bot) async fn check(
-        &self,
-        what: Option<&str>,
-    ) -> Result<crate::bot::request::Effect, Fault> {
-        match what {
-            Some(url) if url.contains("://") => {
-                self.ask("http.check", serde_json::json!({ "url": url }))
-                    .await
-            }
-            what => {
-                let params = serde_json::json!({ "service": what });
-                self.ask("http.check_service", params).await
-            }
+/// `check`
+pub(in crate::bot) async fn check(
+    context: &Context,
+    what: Option<&str>,
+) -> Result<crate::bot::request::Effect, Fault> {
+    match what {
+        Some(url) if url.contains("://") => {
+            crate::bot::registry::ask(context, "http.check", serde_json::json!({ "url": url }))
+                .await
+        }
+        what => {
+            let params = serde_json::json!({ "service": what });
+            crate::bot::registry::ask(context, "http.check_service", params).await
         }
     }
 }
 
-async fn check(bot: Bot, of: Of) -> Result<(WebCheck, Message), Fault> {
+async fn check_web(bot: Context, of: Of) -> Result<(WebCheck, Message), Fault> {
     let found = bot.catalogue().web()?.check(&of.url).await?;
     let message = one(&found);
     Ok((found, message))
 }
 
-async fn check_service(bot: Bot, of: ServiceParams) -> Result<(WebSet, Message), Fault> {
+async fn check_service(bot: Context, of: ServiceParams) -> Result<(WebSet, Message), Fault> {
     let catalogue = bot.catalogue();
     let services = match &of.service {
         Some(name) => vec![catalogue.find(name, |near| format!("check {near}"))?.0],

@@ -1,17 +1,18 @@
 //! The owner's loop of a run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::{Event, Loaded, Unreadable, load, told, until};
-use crate::bot::{Bot, policy};
+use crate::bot::{Context, policy};
 use crate::domain::timeline::Draft;
 use crate::domain::{EntryKind, Outgoing, Person, Role, Stream};
 use crate::runbook::engine::{
-    Batch, Drive, LEAVE_TIMEOUT, Leave, Outcome, RunState, Said, Start, Verdict, Wanted,
+    APPROVAL_TIMEOUT, Announcement, Approval, Batch, Drive, Outcome, PendingCall, RunState, Start,
+    Verdict,
 };
 use crate::runbook::model::Runbook;
 use crate::store::{NewRun, RunLock, RunWrite, StoreError};
@@ -33,484 +34,472 @@ enum Begun {
     Lost,
 }
 
-impl Bot {
-    /// Takes over the runs that dead processes left behind.
-    pub(in crate::bot) async fn recover_runs(&self) -> Result<(), StoreError> {
-        for id in self.store().runs_take_over(&self.inner.instance).await? {
-            tracing::warn!(run = id, "an unfinished run is taken over");
-            self.follow(id);
-        }
-        Ok(())
+/// Takes over the runs that dead processes left behind.
+pub(in crate::bot) async fn recover_runs(context: &Context) -> Result<(), StoreError> {
+    for id in context.store().runs_take_over(context.instance()).await? {
+        tracing::warn!(run = id, "an unfinished run is taken over");
+        follow(context, id);
     }
+    Ok(())
+}
 
-    /// Waits until no run is driven here any more: for `treasury-bot exec`, which follows what it
-    /// began to its end.
-    pub async fn runs_over(&self) {
-        while !self.runs().is_empty() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+/// Waits until no run is driven here any more: for `treasury-bot exec`, which follows what it
+/// began to its end.
+pub async fn runs_over(context: &Context) {
+    while !context.wakers().is_empty() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Drives a run in the background.
+pub(in crate::bot) fn follow(context: &Context, id: i64) {
+    let Some(waker) = context.wakers().begin(id) else {
+        return;
+    };
+    context.tasks().spawn(drive_run(context.clone(), id, waker));
+}
+
+/// Wakes the runs that have been told something, by whatever process.
+pub(in crate::bot) async fn keep_telling(context: Context) {
+    loop {
+        tokio::select! {
+            () = context.shutdown().cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        match context.store().runs_told().await {
+            Ok(runs) => runs.into_iter().for_each(|run| context.wakers().wake(run)),
+            Err(error) => tracing::error!(%error, "what runs are told can't be read"),
         }
     }
+}
 
-    /// Drives a run in the background.
-    pub(in crate::bot) fn follow(&self, id: i64) {
-        let waker = std::sync::Arc::new(tokio::sync::Notify::new());
-        match self.runs().entry(id) {
-            // It is being driven here already.
-            std::collections::hash_map::Entry::Occupied(_) => return,
-            std::collections::hash_map::Entry::Vacant(free) => free.insert(waker.clone()),
+async fn drive_run(context: Context, id: i64, waker: std::sync::Arc<tokio::sync::Notify>) {
+    let mut pause = PAUSE;
+    let loaded = loop {
+        match load(context.store(), id).await {
+            Ok(loaded) => break Some(loaded),
+            Err(Unreadable::Store(error)) => {
+                tracing::error!(run = id, %error, "a run can't be read");
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = context.shutdown().cancelled() => break None,
+                }
+                pause = (pause * 2).min(Duration::from_secs(10));
+            }
+            Err(error) => {
+                // Another version's bot may finish it; nothing is lost.
+                tracing::error!(run = id, %error, "a run can't be driven");
+                break None;
+            }
+        }
+    };
+    if let Some(loaded) = loaded {
+        drive_loaded(&context, loaded, &waker).await;
+    }
+    context.wakers().end(id);
+}
+
+async fn drive_loaded(context: &Context, loaded: Loaded, waker: &tokio::sync::Notify) {
+    let Loaded {
+        row,
+        runbook,
+        state,
+    } = loaded;
+    let id = row.id;
+    let Ok(outgoing) = serde_json::from_str::<Outgoing>(&row.told) else {
+        tracing::error!(run = id, "where a run is told can't be read");
+        return;
+    };
+    let vocabulary = context.library().vocabulary();
+    let interrupted: Vec<String> = state
+        .steps
+        .iter()
+        .filter(|(_, step)| {
+            step.phase == crate::runbook::engine::Phase::Running && step.call.is_some()
+        })
+        .map(|(_, step)| format!("run {id}: the bot was interrupted at “{}”", step.title))
+        .collect();
+    let mut drive = Drive::new(&runbook, vocabulary, state);
+    let mut notes = interrupted;
+    let (sender, mut ended) = mpsc::channel::<Ended>(64);
+    let mut calls: BTreeMap<(String, u32), AbortHandle> = BTreeMap::new();
+    let teller = told::Teller {
+        runbook: &runbook,
+        outgoing: &outgoing,
+        command: &context.settings().command,
+    };
+    loop {
+        let events = match context.store().run_events(id).await {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::error!(run = id, %error, "what a run is told can't be read");
+                Vec::new()
+            }
         };
-        self.inner.tasks.spawn(self.clone().drive_run(id, waker));
-    }
-
-    /// Wakes the runs that have been told something, by whatever process.
-    pub(in crate::bot) async fn keep_telling(self) {
-        loop {
-            tokio::select! {
-                () = self.inner.shutdown.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            match self.store().runs_told().await {
-                Ok(runs) => runs.into_iter().for_each(|run| self.wake_run(run)),
-                Err(error) => tracing::error!(%error, "what runs are told can't be read"),
+        let now = context.store().now();
+        let mut taken = Vec::new();
+        for (event, text) in events {
+            taken.push(event);
+            match serde_json::from_str(&text) {
+                Ok(told) => apply(&mut drive, told, now),
+                Err(error) => tracing::error!(run = id, %error, "an event can't be read"),
             }
         }
-    }
-
-    /// The run has been told something.
-    pub(in crate::bot) fn wake_run(&self, run: i64) {
-        if let Some(waker) = self.runs().get(&run) {
-            waker.notify_one();
-        }
-    }
-
-    fn runs(&self) -> std::sync::MutexGuard<'_, HashMap<i64, std::sync::Arc<tokio::sync::Notify>>> {
-        self.inner
-            .runs
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    async fn drive_run(self, id: i64, waker: std::sync::Arc<tokio::sync::Notify>) {
-        let mut pause = PAUSE;
-        let loaded = loop {
-            match load(self.store(), id).await {
-                Ok(loaded) => break Some(loaded),
-                Err(Unreadable::Store(error)) => {
-                    tracing::error!(run = id, %error, "a run can't be read");
-                    tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
-                        () = self.inner.shutdown.cancelled() => break None,
-                    }
-                    pause = (pause * 2).min(Duration::from_secs(10));
-                }
-                Err(error) => {
-                    // Another version's bot may finish it; nothing is lost.
-                    tracing::error!(run = id, %error, "a run can't be driven");
-                    break None;
-                }
-            }
-        };
-        if let Some(loaded) = loaded {
-            self.drive_loaded(loaded, &waker).await;
-        }
-        self.runs().remove(&id);
-    }
-
-    async fn drive_loaded(&self, loaded: Loaded, waker: &tokio::sync::Notify) {
-        let Loaded {
-            row,
-            runbook,
-            state,
-        } = loaded;
-        let id = row.id;
-        let Ok(outgoing) = serde_json::from_str::<Outgoing>(&row.told) else {
-            tracing::error!(run = id, "where a run is told can't be read");
-            return;
-        };
-        let vocabulary = self.inner.library.vocabulary();
-        let interrupted: Vec<String> = state
-            .steps
-            .iter()
-            .filter(|(_, step)| {
-                step.phase == crate::runbook::engine::Phase::Running && step.call.is_some()
-            })
-            .map(|(_, step)| format!("run {id}: the bot was interrupted at “{}”", step.title))
-            .collect();
-        let mut drive = Drive::new(&runbook, vocabulary, state);
-        let mut notes = interrupted;
-        let (sender, mut ended) = mpsc::channel::<Ended>(64);
-        let mut calls: BTreeMap<(String, u32), AbortHandle> = BTreeMap::new();
-        let teller = told::Teller {
-            runbook: &runbook,
-            outgoing: &outgoing,
-            command: &self.settings().command,
-        };
-        loop {
-            let events = match self.store().run_events(id).await {
-                Ok(events) => events,
-                Err(error) => {
-                    tracing::error!(run = id, %error, "what a run is told can't be read");
-                    Vec::new()
-                }
-            };
-            let now = self.store().now();
-            let mut taken = Vec::new();
-            for (event, text) in events {
-                taken.push(event);
-                match serde_json::from_str(&text) {
-                    Ok(told) => apply(&mut drive, told, now),
-                    Err(error) => tracing::error!(run = id, %error, "an event can't be read"),
-                }
-            }
-            let batch = drive.advance(now);
-            for lost in drive.give_up(now) {
-                if let Some(call) = calls.remove(&lost) {
-                    call.abort();
-                }
-            }
-            let news = !batch.is_empty() || !taken.is_empty() || !notes.is_empty();
-            if news
-                && !self
-                    .commit_run(
-                        &teller,
-                        drive.state(),
-                        &batch,
-                        taken,
-                        std::mem::take(&mut notes),
-                    )
-                    .await
-            {
-                break;
-            }
-            if let Some(verdict) = batch.verdict {
-                metrics::counter!("treasury_bot_runs_total", "verdict" => verdict.word())
-                    .increment(1);
-                tracing::info!(run = id, runbook = %row.name, verdict = verdict.word(), "run");
-                return;
-            }
-            let mut again = false;
-            for wanted in drive.start(now) {
-                if wanted.begin {
-                    match self.begin_step(&mut drive, &teller, &wanted).await {
-                        Ok(()) => again = true,
-                        Err(()) => return,
-                    }
-                } else if let Some(name) = wanted.call.name.strip_prefix("runbook ") {
-                    self.call_runbook(&runbook, drive.state(), &outgoing, &wanted, name)
-                        .await;
-                } else if !wanted.call.changes {
-                    let key = (wanted.path.clone(), wanted.attempt);
-                    let sender = sender.clone();
-                    let bot = self.clone();
-                    let task = self.inner.tasks.spawn(async move {
-                        let (path, attempt) = (wanted.path.clone(), wanted.attempt);
-                        let outcome = bot.look_for_step(wanted).await;
-                        // The run may have ended meanwhile.
-                        let _ = sender.send((path, attempt, outcome)).await;
-                    });
-                    calls.insert(key, task.abort_handle());
-                }
-            }
-            if again {
-                continue;
-            }
-            let wait = drive
-                .wake()
-                .map_or(Duration::from_secs(60), |at| until(at, now));
-            tokio::select! {
-                Some((path, attempt, outcome)) = ended.recv() => {
-                    calls.remove(&(path.clone(), attempt));
-                    drive.finished(&path, attempt, outcome, self.store().now());
-                    while let Ok((path, attempt, outcome)) = ended.try_recv() {
-                        calls.remove(&(path.clone(), attempt));
-                        drive.finished(&path, attempt, outcome, self.store().now());
-                    }
-                }
-                () = waker.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-                // The next process goes on from what is written.
-                () = self.inner.shutdown.cancelled() => break,
+        let batch = drive.advance(now);
+        for lost in drive.give_up(now) {
+            if let Some(call) = calls.remove(&lost) {
+                call.abort();
             }
         }
-        for call in calls.into_values() {
-            call.abort();
-        }
-    }
-
-    /// Writes a batch, again and again until the store takes it. `false`: the run is another's now,
-    /// or this process ends.
-    async fn commit_run(
-        &self,
-        teller: &told::Teller<'_>,
-        state: &RunState,
-        batch: &Batch,
-        events: Vec<i64>,
-        notes: Vec<String>,
-    ) -> bool {
-        let id = state.id;
-        let Ok(write) = written(batch, events) else {
-            tracing::error!(run = id, "a step can't be written");
-            return false;
-        };
-        let mut drafts: Vec<Draft> = notes
-            .into_iter()
-            .map(|text| Draft::new(&Person::bot(), EntryKind::Run, text))
-            .collect();
-        let mut messages = vec![teller.run(state)];
-        for said in &batch.said {
-            drafts.extend(teller.entry(state, said));
-            messages.extend(teller.message(state, said));
-        }
-        // Questions that are answered or over are edited.
-        for (path, _) in &batch.steps {
-            messages.extend(teller.question_over(state, path));
+        let news = !batch.is_empty() || !taken.is_empty() || !notes.is_empty();
+        if news
+            && !commit_run(
+                context,
+                &teller,
+                drive.state(),
+                &batch,
+                taken,
+                std::mem::take(&mut notes),
+            )
+            .await
+        {
+            break;
         }
         if let Some(verdict) = batch.verdict {
-            drafts.push(teller.end(state, verdict));
+            metrics::counter!("treasury_bot_runs_total", "verdict" => verdict.word()).increment(1);
+            tracing::info!(run = id, runbook = %row.name, verdict = verdict.word(), "run");
+            return;
         }
-        let streams = streams(state);
-        let parent = batch
-            .verdict
-            .and_then(|verdict| parent_event(state, verdict, teller));
-        let called_by = parent.as_ref().map(|(run, ..)| *run);
-        let called = stops_called(state, batch);
-        let mut pause = PAUSE;
-        loop {
-            let (write, drafts, messages) = (write.clone(), drafts.clone(), messages.clone());
-            let (streams, owner, parent, called) = (
-                streams.clone(),
-                self.inner.instance.clone(),
-                parent.clone(),
-                called.clone(),
-            );
-            let written = self
-                .store()
-                .write(move |tx| {
-                    Box::pin(async move {
-                        if !tx.run_write(id, &owner, &write).await? {
-                            return Ok::<_, StoreError>(None);
-                        }
-                        for stream in &streams {
-                            for draft in &drafts {
-                                tx.append(stream, draft.clone()).await?;
-                            }
-                        }
-                        for message in &messages {
-                            tx.outbox_put(message).await?;
-                        }
-                        if let Some((run, key, event)) = &parent {
-                            tx.run_tell(*run, key, event).await?;
-                        }
-                        let mut told = Vec::new();
-                        for (begun_by, key, event) in &called {
-                            if let Some(run) = tx.run_going_on(begun_by).await? {
-                                tx.run_tell(run, key, event).await?;
-                                told.push(run);
-                            }
-                        }
-                        Ok(Some(told))
-                    })
-                })
-                .await;
-            match written {
-                Ok(Some(told)) => {
-                    for run in told.into_iter().chain(called_by) {
-                        self.wake_run(run);
-                    }
-                    return true;
+        let mut again = false;
+        for wanted in drive.start(now) {
+            if wanted.begin {
+                match begin_step(context, &mut drive, &teller, &wanted).await {
+                    Ok(()) => again = true,
+                    Err(()) => return,
                 }
-                Ok(None) => {
-                    tracing::warn!(run = id, "another process has taken this run over");
-                    return false;
+            } else if let Some(name) = wanted.call.name.strip_prefix("runbook ") {
+                call_runbook(context, &runbook, drive.state(), &outgoing, &wanted, name).await;
+            } else if !wanted.call.changes {
+                let key = (wanted.path.clone(), wanted.attempt);
+                let sender = sender.clone();
+                let bot = context.clone();
+                let task = context.tasks().spawn(async move {
+                    let (path, attempt) = (wanted.path.clone(), wanted.attempt);
+                    let outcome = crate::bot::runs::call::look_for_step(bot, wanted).await;
+                    // The run may have ended meanwhile.
+                    let _ = sender.send((path, attempt, outcome)).await;
+                });
+                calls.insert(key, task.abort_handle());
+            }
+        }
+        if again {
+            continue;
+        }
+        let wait = drive
+            .wake()
+            .map_or(Duration::from_secs(60), |at| until(at, now));
+        tokio::select! {
+            Some((path, attempt, outcome)) = ended.recv() => {
+                calls.remove(&(path.clone(), attempt));
+                drive.finished(&path, attempt, outcome, context.store().now());
+                while let Ok((path, attempt, outcome)) = ended.try_recv() {
+                    calls.remove(&(path.clone(), attempt));
+                    drive.finished(&path, attempt, outcome, context.store().now());
                 }
-                Err(error) => tracing::error!(run = id, %error, "a run could not be written"),
             }
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.inner.shutdown.cancelled() => return false,
-            }
-            pause = (pause * 2).min(Duration::from_secs(10));
+            () = waker.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+            // The next process goes on from what is written.
+            () = context.shutdown().cancelled() => break,
         }
     }
+    for call in calls.into_values() {
+        call.abort();
+    }
+}
 
-    /// Begins a change: the services' locks, the intent and the step in one transaction. `Err`: the
-    /// run is another's now, or this process ends.
-    async fn begin_step(
-        &self,
-        drive: &mut Drive<'_>,
-        teller: &told::Teller<'_>,
-        wanted: &Wanted,
-    ) -> Result<(), ()> {
-        let name = &wanted.call.name;
-        let leave = self.leave_needed(name);
-        if !drive.state().may(teller.runbook, &wanted.path, &leave) {
-            let text = told::leave_wanted(drive.state(), &wanted.path, &leave);
-            let now = self.store().now();
-            let until = now.checked_add(LEAVE_TIMEOUT).unwrap_or(now);
-            drive.leave_asked(&wanted.path, leave, &text, until);
-            return Ok(());
+/// Writes a batch, again and again until the store takes it. `false`: the run is another's now,
+/// or this process ends.
+async fn commit_run(
+    context: &Context,
+    teller: &told::Teller<'_>,
+    state: &RunState,
+    batch: &Batch,
+    events: Vec<i64>,
+    notes: Vec<String>,
+) -> bool {
+    let id = state.id;
+    let Ok(write) = written(batch, events) else {
+        tracing::error!(run = id, "a step can't be written");
+        return false;
+    };
+    let mut drafts: Vec<Draft> = notes
+        .into_iter()
+        .map(|text| Draft::new(&Person::bot(), EntryKind::Run, text))
+        .collect();
+    let mut messages = vec![teller.run(state)];
+    for said in &batch.said {
+        drafts.extend(teller.entry(state, said));
+        messages.extend(teller.message(state, said));
+    }
+    // Questions that are answered or over are edited.
+    for (path, _) in &batch.steps {
+        messages.extend(teller.question_over(state, path));
+    }
+    if let Some(verdict) = batch.verdict {
+        drafts.push(teller.end(state, verdict));
+    }
+    let streams = streams(state);
+    let parent = batch
+        .verdict
+        .and_then(|verdict| parent_event(state, verdict, teller));
+    let called_by = parent.as_ref().map(|(run, ..)| *run);
+    let called = stops_called(state, batch);
+    let mut pause = PAUSE;
+    loop {
+        let (write, drafts, messages) = (write.clone(), drafts.clone(), messages.clone());
+        let (streams, owner, parent, called) = (
+            streams.clone(),
+            context.instance().to_owned(),
+            parent.clone(),
+            called.clone(),
+        );
+        let written = context
+            .store()
+            .write(move |tx| {
+                Box::pin(async move {
+                    if !tx.run_write(id, &owner, &write).await? {
+                        return Ok::<_, StoreError>(None);
+                    }
+                    for stream in &streams {
+                        for draft in &drafts {
+                            tx.append(stream, draft.clone()).await?;
+                        }
+                    }
+                    for message in &messages {
+                        tx.outbox_put(message).await?;
+                    }
+                    if let Some((run, key, event)) = &parent {
+                        tx.run_tell(*run, key, event).await?;
+                    }
+                    let mut told = Vec::new();
+                    for (begun_by, key, event) in &called {
+                        if let Some(run) = tx.run_going_on(begun_by).await? {
+                            tx.run_tell(run, key, event).await?;
+                            told.push(run);
+                        }
+                    }
+                    Ok(Some(told))
+                })
+            })
+            .await;
+        match written {
+            Ok(Some(told)) => {
+                for run in told.into_iter().chain(called_by) {
+                    context.wakers().wake(run);
+                }
+                return true;
+            }
+            Ok(None) => {
+                tracing::warn!(run = id, "another process has taken this run over");
+                return false;
+            }
+            Err(error) => tracing::error!(run = id, %error, "a run could not be written"),
         }
-        if name.starts_with("incident.") || name.starts_with("notify.") {
-            return self.record_step(drive, wanted).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = context.shutdown().cancelled() => return false,
         }
-        let id = drive.state().id;
-        let now = self.store().now();
-        let planned = match self.plan_step(id, &drive.state().start, wanted).await {
+        pause = (pause * 2).min(Duration::from_secs(10));
+    }
+}
+
+/// Begins a change: the services' locks, the intent and the step in one transaction. `Err`: the
+/// run is another's now, or this process ends.
+async fn begin_step(
+    context: &Context,
+    drive: &mut Drive<'_>,
+    teller: &told::Teller<'_>,
+    wanted: &Wanted,
+) -> Result<(), ()> {
+    let name = &wanted.call.name;
+    let leave = leave_needed(context, name);
+    if !drive.state().may(teller.runbook, &wanted.path, &leave) {
+        let text = told::leave_wanted(drive.state(), &wanted.path, &leave);
+        let now = context.store().now();
+        let until = now.checked_add(LEAVE_TIMEOUT).unwrap_or(now);
+        drive.leave_asked(&wanted.path, leave, &text, until);
+        return Ok(());
+    }
+    if name.starts_with("incident.") || name.starts_with("notify.") {
+        return crate::bot::runs::record::record_step(context, drive, wanted).await;
+    }
+    let id = drive.state().id;
+    let now = context.store().now();
+    let planned =
+        match crate::bot::runs::call::plan_step(context, id, &drive.state().start, wanted).await {
             Ok(planned) => planned,
             Err(why) => {
                 drive.refused(&wanted.path, &why, now);
                 return Ok(());
             }
         };
-        let Some(step) = drive.begun(&wanted.path) else {
-            return Ok(());
-        };
-        let Ok(step) = serde_json::to_string(&step) else {
-            return Err(());
-        };
-        let write = RunWrite {
-            steps: vec![(wanted.path.clone(), step)],
-            ..RunWrite::default()
-        };
-        let record = planned.record;
-        let key = format!("run:{id}:{}:{}", wanted.path, wanted.attempt);
-        let intent = teller.intent(drive.state(), &wanted.path, &record);
-        let streams = action_streams(drive.state(), &record);
-        let owner = self.inner.instance.clone();
-        let service = record.service.clone();
-        let callers = drive.state().start.callers.clone();
-        let begun = self
-            .store()
-            .write(move |tx| {
-                Box::pin(async move {
-                    let lock = tx.run_lock(&record.service, id).await?;
-                    // What a run that called this one has, is this one's to change.
-                    if let RunLock::Behind(run) = lock
-                        && !callers.contains(&run)
-                    {
-                        return Ok::<_, StoreError>(Begun::Behind(format!("run {run}")));
-                    }
-                    let Some(action) = tx.action_intend(&key, &owner, &record).await? else {
-                        let what = "somebody else's change of it".to_owned();
-                        return Ok(Begun::Behind(what));
-                    };
-                    if !tx.run_write(id, &owner, &write).await? {
-                        return Ok(Begun::Lost);
-                    }
-                    for stream in &streams {
-                        tx.append(stream, intent.clone()).await?;
-                    }
-                    Ok(Begun::Started(Box::new(crate::domain::action::ActionRow {
-                        id: action,
-                        record,
-                        intended_at: tx.now(),
-                    })))
-                })
+    let Some(step) = drive.begun(&wanted.path) else {
+        return Ok(());
+    };
+    let Ok(step) = serde_json::to_string(&step) else {
+        return Err(());
+    };
+    let write = RunWrite {
+        steps: vec![(wanted.path.clone(), step)],
+        ..RunWrite::default()
+    };
+    let record = planned.record;
+    let key = format!("run:{id}:{}:{}", wanted.path, wanted.attempt);
+    let intent = teller.intent(drive.state(), &wanted.path, &record);
+    let streams = action_streams(drive.state(), &record);
+    let owner = context.instance().to_owned();
+    let service = record.service.clone();
+    let callers = drive.state().start.callers.clone();
+    let begun = context
+        .store()
+        .write(move |tx| {
+            Box::pin(async move {
+                let lock = tx.run_lock(&record.service, id).await?;
+                // What a run that called this one has, is this one's to change.
+                if let RunLock::Behind(run) = lock
+                    && !callers.contains(&run)
+                {
+                    return Ok::<_, StoreError>(Begun::Behind(format!("run {run}")));
+                }
+                let Some(action) = tx.action_intend(&key, &owner, &record).await? else {
+                    let what = "somebody else's change of it".to_owned();
+                    return Ok(Begun::Behind(what));
+                };
+                if !tx.run_write(id, &owner, &write).await? {
+                    return Ok(Begun::Lost);
+                }
+                for stream in &streams {
+                    tx.append(stream, intent.clone()).await?;
+                }
+                Ok(Begun::Started(Box::new(crate::domain::action::ActionRow {
+                    id: action,
+                    record,
+                    intended_at: tx.now(),
+                })))
             })
-            .await;
-        match begun {
-            Ok(Begun::Started(row)) => {
-                drive.started(&wanted.path);
-                self.inner.tasks.spawn(self.clone().drive(*row));
-                Ok(())
-            }
-            Ok(Begun::Behind(what)) => {
-                let until = now.checked_add(QUEUE).unwrap_or(now);
-                drive.queued(&wanted.path, &format!("{service}: {what}"), until);
-                Ok(())
-            }
-            Ok(Begun::Lost) => Err(()),
-            Err(error) => {
-                tracing::error!(run = id, %error, "a change could not be begun");
-                let until = now.checked_add(QUEUE).unwrap_or(now);
-                drive.queued(&wanted.path, "the store", until);
-                Ok(())
-            }
+        })
+        .await;
+    match begun {
+        Ok(Begun::Started(row)) => {
+            drive.started(&wanted.path);
+            context
+                .tasks()
+                .spawn(crate::bot::actions::drive(context.clone(), *row));
+            Ok(())
+        }
+        Ok(Begun::Behind(what)) => {
+            let until = now.checked_add(QUEUE).unwrap_or(now);
+            drive.queued(&wanted.path, &format!("{service}: {what}"), until);
+            Ok(())
+        }
+        Ok(Begun::Lost) => Err(()),
+        Err(error) => {
+            tracing::error!(run = id, %error, "a change could not be begun");
+            let until = now.checked_add(QUEUE).unwrap_or(now);
+            drive.queued(&wanted.path, "the store", until);
+            Ok(())
         }
     }
+}
 
-    /// Whose leave a step of this name needs, by the same policy as a typed command.
-    fn leave_needed(&self, step: &str) -> Leave {
-        let callable = self.inner.library.vocabulary().callables.get(step);
-        let watched = policy::step_guarded(step);
-        Leave {
-            by: callable.map_or(Role::Commander, |callable| callable.needs),
-            other: watched.is_some_and(|one| self.settings().second_person.contains(&one)),
-            attempt: 0,
-        }
+/// Whose leave a step of this name needs, by the same policy as a typed command.
+fn leave_needed(context: &Context, step: &str) -> Leave {
+    let callable = context.library().vocabulary().callables.get(step);
+    let watched = policy::step_guarded(step);
+    Leave {
+        by: callable.map_or(Role::Commander, |callable| callable.needs),
+        other: watched.is_some_and(|one| context.settings().second_person.contains(&one)),
+        attempt: 0,
     }
+}
 
-    /// Starts the run that a step calls, once for each attempt.
-    async fn call_runbook(
-        &self,
-        runbook: &Runbook,
-        state: &RunState,
-        outgoing: &Outgoing,
-        wanted: &Wanted,
-        name: &str,
-    ) {
-        let parent = super::command::Parent {
-            run: state.id,
+/// Starts the run that a step calls, once for each attempt.
+async fn call_runbook(
+    context: &Context,
+    runbook: &Runbook,
+    state: &RunState,
+    outgoing: &Outgoing,
+    wanted: &Wanted,
+    name: &str,
+) {
+    let parent = super::command::Parent {
+        run: state.id,
+        path: wanted.path.clone(),
+        attempt: wanted.attempt,
+    };
+    let caller = Start {
+        callers: state
+            .start
+            .callers
+            .iter()
+            .copied()
+            .chain([state.id])
+            .collect(),
+        approvals: state.approvals(runbook),
+        ..state.start.clone()
+    };
+    let result = crate::bot::runs::command::start_called(
+        context,
+        caller,
+        outgoing,
+        &parent,
+        name,
+        &wanted.call.with,
+    )
+    .await;
+    if let Err(why) = result {
+        let event = Event::Ended {
             path: wanted.path.clone(),
             attempt: wanted.attempt,
+            good: false,
+            line: why,
+            result: serde_json::Value::Null,
         };
-        let caller = Start {
-            callers: state
-                .start
-                .callers
-                .iter()
-                .copied()
-                .chain([state.id])
-                .collect(),
-            approvals: state.approvals(runbook),
-            ..state.start.clone()
-        };
-        let result = self
-            .start_called(caller, outgoing, &parent, name, &wanted.call.with)
-            .await;
-        if let Err(why) = result {
-            let event = Event::Ended {
-                path: wanted.path.clone(),
-                attempt: wanted.attempt,
-                good: false,
-                line: why,
-                result: serde_json::Value::Null,
-            };
-            let key = format!("run:{}:{}:{}", state.id, wanted.path, wanted.attempt);
-            self.tell_run(state.id, key, &event).await;
-        }
+        let key = format!("run:{}:{}:{}", state.id, wanted.path, wanted.attempt);
+        tell_run(context, state.id, key, &event).await;
     }
+}
 
-    /// Tells a run something; a failure of the store is logged, and the run's time-out ends it.
-    async fn tell_run(&self, run: i64, key: String, event: &Event) {
-        let Ok(text) = serde_json::to_string(event) else {
-            return;
-        };
-        let told = self
-            .store()
-            .write(move |tx| Box::pin(async move { tx.run_tell(run, &key, &text).await }))
-            .await;
-        match told {
-            Ok(()) => self.wake_run(run),
-            Err(error) => {
-                let error: StoreError = error;
-                tracing::error!(run, %error, "a run could not be told");
-            }
+/// Tells a run something; a failure of the store is logged, and the run's time-out ends it.
+async fn tell_run(context: &Context, run: i64, key: String, event: &Event) {
+    let Ok(text) = serde_json::to_string(event) else {
+        return;
+    };
+    let told = context
+        .store()
+        .write(move |tx| Box::pin(async move { tx.run_tell(run, &key, &text).await }))
+        .await;
+    match told {
+        Ok(()) => context.wakers().wake(run),
+        Err(error) => {
+            let error: StoreError = error;
+            tracing::error!(run, %error, "a run could not be told");
         }
     }
+}
 
-    /// Begins a run within a transaction of its own; its number.
-    pub(super) async fn begin_run(&self, new: NewRun) -> Result<i64, StoreError> {
-        let owner = self.inner.instance.clone();
-        let (id, is_new) = self
-            .store()
-            .write(move |tx| Box::pin(async move { tx.run_begin(&new, &owner).await }))
-            .await?;
-        if is_new {
-            self.follow(id);
-        }
-        Ok(id)
+/// Begins a run within a transaction of its own; its number.
+pub(super) async fn begin_run(context: &Context, new: NewRun) -> Result<i64, StoreError> {
+    let owner = context.instance().to_owned();
+    let (id, is_new) = context
+        .store()
+        .write(move |tx| Box::pin(async move { tx.run_begin(&new, &owner).await }))
+        .await?;
+    if is_new {
+        follow(context, id);
     }
+    Ok(id)
 }
 
 /// Takes up what the run has been told; what comes too late is left.
@@ -624,8 +613,10 @@ fn parent_event(
 }
 
 /// For the timeline: nothing to say of what is said elsewhere.
-pub(super) fn path_of(said: &Said) -> &str {
+pub(super) fn path_of(said: &Announcement) -> &str {
     match said {
-        Said::Step { path } | Said::Note { path, .. } | Said::Notify { path, .. } => path,
+        Announcement::Step { path }
+        | Announcement::Note { path, .. }
+        | Announcement::Notify { path, .. } => path,
     }
 }

@@ -8,11 +8,12 @@
 //! the run as an event, written in the transaction that records the outcome. What people answer
 //! reaches it the same way.
 
-mod call;
-mod command;
-mod drive;
-mod record;
-mod told;
+pub(in crate::bot) mod call;
+pub(in crate::bot) mod command;
+pub(in crate::bot) mod drive;
+pub(in crate::bot) mod record;
+pub(in crate::bot) mod told;
+pub(in crate::bot) mod wakers;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ use crate::domain::action::ActionRecord;
 use crate::runbook::engine::{Decision, Outcome, RunState, Start, Vote};
 use crate::runbook::{Runbook, Source};
 use crate::store::{RunRow, Store, StoreError};
+pub(in crate::bot) use wakers::Wakers;
 
 /// What a run is told from outside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use crate::domain::{
 };
 use crate::runbook::Runbook;
 use crate::runbook::engine::{
-    Leave, Phase, RunState, Said, StepState, Verdict, can_be_left_out, titles,
+    Announcement, Approval, Phase, RunState, StepState, Verdict, can_be_left_out, titles,
 };
 use crate::runbook::model::{Step, Work};
 
@@ -40,7 +40,7 @@ impl Teller<'_> {
 
     /// A message of its own: the run's own one is only edited, and an edit rings no phone.
     fn beside(&self, key: String, message: Message) -> Outgoing {
-        Outgoing::unasked(key, self.outgoing.to.clone(), message)
+        Outgoing::announcement(key, self.outgoing.to.clone(), message)
     }
 
     /// A question that fails becomes the message about its failure.
@@ -49,40 +49,41 @@ impl Teller<'_> {
     }
 
     fn question_key(state: &RunState, path: &str, step: &StepState) -> String {
-        match &step.leave {
+        match &step.approval {
             // A change that fails later has a message of its own.
-            Some(leave) => format!("run:{}:leave:{path}:{}", state.id, leave.attempt),
+            Some(approval) => format!("run:{}:leave:{path}:{}", state.id, approval.attempt),
             None => Self::held_key(state, path, step),
         }
     }
 
-    pub(super) fn message(&self, state: &RunState, said: &Said) -> Option<Outgoing> {
+    pub(super) fn message(&self, state: &RunState, said: &Announcement) -> Option<Outgoing> {
         let path = path_of(said);
         let step = state.steps.get(path)?;
         match said {
-            Said::Notify { text, .. } => Some(
+            Announcement::Notify { text, .. } => Some(
                 self.beside(
                     format!("run:{}:notify:{path}", state.id),
                     Message::new(Tone::Plain, Line::new().text(text.clone()))
                         .footer(format!("run {} of {}", state.id, self.runbook.name.value)),
                 ),
             ),
-            Said::Step { .. } if step.phase == Phase::Asking => {
+            Announcement::Step { .. } if step.phase == Phase::Asking => {
                 let message = self.question(state, path, step)?;
                 Some(self.beside(Self::question_key(state, path, step), message))
             }
-            // Leave has just been given: not a further attempt with it.
-            Said::Step { .. }
+            // It has just been approved: not a further attempt with it.
+            Announcement::Step { .. }
                 if step.phase == Phase::Scheduled
-                    && step.leave.as_ref().map(|leave| leave.attempt) == Some(step.attempt) =>
+                    && step.approval.as_ref().map(|approval| approval.attempt)
+                        == Some(step.attempt) =>
             {
                 Some(self.answered(state, path, step, Tone::Good))
             }
-            Said::Step { .. } if step.is_held() => {
+            Announcement::Step { .. } if step.is_held() => {
                 let message = held(self.runbook, state, path, step);
                 Some(self.beside(Self::held_key(state, path, step), message))
             }
-            Said::Step { .. } | Said::Note { .. } => None,
+            Announcement::Step { .. } | Announcement::Note { .. } => None,
         }
     }
 
@@ -129,8 +130,8 @@ impl Teller<'_> {
                 format!("A {by} can say that it is done"),
             ),
             Work::Use(_) => {
-                let leave = step.leave.as_ref()?;
-                (approval(), can_approve(1, leave.by, leave.other))
+                let needed = step.approval.as_ref()?;
+                (approval(), can_approve(1, needed.by, needed.other))
             }
             _ => return None,
         };
@@ -160,7 +161,7 @@ impl Teller<'_> {
             own.work,
             Work::Ask { .. } | Work::Approve { .. } | Work::Manual { .. }
         );
-        if step.leave.is_some() {
+        if step.approval.is_some() {
             let given = step.votes.iter().any(|vote| vote.answer == "approve");
             let over = !given && matches!(step.phase, Phase::Failed | Phase::Skipped);
             return over.then(|| self.answered(state, path, step, Tone::Bad));
@@ -198,13 +199,13 @@ impl Teller<'_> {
     }
 
     /// What goes on the timeline.
-    pub(super) fn entry(&self, state: &RunState, said: &Said) -> Option<Draft> {
+    pub(super) fn entry(&self, state: &RunState, said: &Announcement) -> Option<Draft> {
         let path = path_of(said);
         let step = state.steps.get(path)?;
         let (kind, text) = match said {
-            Said::Note { text, .. } => (EntryKind::Note, text.clone()),
-            Said::Notify { text, .. } => (EntryKind::Run, format!("said: {text}")),
-            Said::Step { .. } => {
+            Announcement::Note { text, .. } => (EntryKind::Note, text.clone()),
+            Announcement::Notify { text, .. } => (EntryKind::Run, format!("said: {text}")),
+            Announcement::Step { .. } => {
                 let word = match step.phase {
                     Phase::Asking => "asks",
                     Phase::Failed => "failed",
@@ -265,15 +266,15 @@ impl Teller<'_> {
     }
 }
 
-/// Asks for leave to make a change.
-pub(super) fn leave_wanted(state: &RunState, path: &str, leave: &Leave) -> String {
+/// Asks for the approval of a change.
+pub(super) fn approval_question(state: &RunState, path: &str, approval: &Approval) -> String {
     let title = state.steps.get(path).map_or(path, |step| &step.title);
-    let why = if leave.other {
+    let why = if approval.other {
         "the policy wants a second person".to_owned()
     } else {
         format!("{} is a {}", state.start.by, state.start.role)
     };
-    format!("{title}: this needs a {} ({why}). Do it?", leave.by)
+    format!("{title}: this needs a {} ({why}). Do it?", approval.by)
 }
 
 fn held(runbook: &Runbook, state: &RunState, path: &str, step: &StepState) -> Message {

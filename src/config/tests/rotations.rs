@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::domain::oncall::{Next, OnCall};
+use crate::domain::oncall::{Backup, OnCall};
 
 const SERVICE: &str = "[[service]]\nname = 'api'\nplatform = 'docker'\ncontainer = 'api'\n";
 
@@ -23,15 +23,15 @@ fn rotations_are_read() {
         !primary.default && second.default,
         "the first without services"
     );
-    assert_eq!(second.then, None);
-    let then = primary.then.as_ref().unwrap();
-    assert_eq!(then[0], Next::Rotation("second".into()));
-    assert!(matches!(&then[1], Next::Person(person) if person.id == "U9"));
+    assert_eq!(second.backups, None);
+    let then = primary.backups.as_ref().unwrap();
+    assert_eq!(then[0], Backup::Rotation("second".into()));
+    assert!(matches!(&then[1], Backup::Person(person) if person.id == "U9"));
     let on_call = OnCall::new(config.rotations.clone(), &[]);
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let who = |now| {
-        let ladder = on_call.ladder(primary, &[], now);
-        ladder.into_iter().map(|one| one.id).collect::<Vec<_>>()
+        let order = on_call.escalation_order(primary, &[], now);
+        order.into_iter().map(|one| one.id).collect::<Vec<_>>()
     };
     assert_eq!(who(at("2026-11-09T07:59:59Z")), ["U1", "U4", "U9"]);
     assert_eq!(who(at("2026-11-09T08:00:00Z")), ["U2", "U4", "U9"]);

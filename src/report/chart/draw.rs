@@ -12,7 +12,7 @@ use plotters::style::{
     Color, FontStyle, FontTransform, IntoFont, RGBColor, ShapeStyle, TextStyle, register_font,
 };
 
-use super::{Chart, ChartError, MAX_POINTS, MAX_SERIES, clean};
+use super::data::{Chart, ChartError, MAX_POINTS, MAX_SERIES, clean};
 
 const WIDTH: i32 = 1_200;
 const HEIGHT: i32 = 675;
@@ -49,23 +49,26 @@ fn wrong(error: impl std::fmt::Display) -> ChartError {
     ChartError(error.to_string())
 }
 
-pub(super) fn png(chart: &Chart) -> Result<Vec<u8>, ChartError> {
-    fonts()?;
-    let mut pixels = vec![0_u8; (WIDTH * HEIGHT * 3) as usize];
-    {
-        let backend = BitMapBackend::with_buffer(&mut pixels, (WIDTH as u32, HEIGHT as u32));
-        let paper = backend.into_drawing_area();
-        draw(&paper, chart)?;
-        paper.present().map_err(wrong)?;
+impl Chart {
+    /// The picture, 1200 × 675 pixels.
+    pub fn png(&self) -> Result<Vec<u8>, ChartError> {
+        fonts()?;
+        let mut pixels = vec![0_u8; (WIDTH * HEIGHT * 3) as usize];
+        {
+            let backend = BitMapBackend::with_buffer(&mut pixels, (WIDTH as u32, HEIGHT as u32));
+            let paper = backend.into_drawing_area();
+            draw(&paper, self)?;
+            paper.present().map_err(wrong)?;
+        }
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, WIDTH as u32, HEIGHT as u32);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header().map_err(wrong)?;
+        writer.write_image_data(&pixels).map_err(wrong)?;
+        writer.finish().map_err(wrong)?;
+        Ok(bytes)
     }
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, WIDTH as u32, HEIGHT as u32);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    let mut writer = encoder.write_header().map_err(wrong)?;
-    writer.write_image_data(&pixels).map_err(wrong)?;
-    writer.finish().map_err(wrong)?;
-    Ok(bytes)
 }
 
 fn fonts() -> Result<(), ChartError> {

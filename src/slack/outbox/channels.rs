@@ -2,24 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::time::Duration;
 
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Failure, Outbox, lock};
-use crate::domain::Place;
-use crate::slack::client::{ApiError, Client};
-use crate::slack::directory::next_cursor;
-use crate::store::Parcel;
+use crate::slack::client::{Client, Pages};
+use crate::slack::error::ApiError;
+use crate::slack::lock::lock;
 
-/// Slack's clock and ours may differ by so much.
-const SKEW: Duration = Duration::from_mins(5);
 /// Pages of messages or channels that are searched.
 const PAGES: usize = 20;
-/// The `event_type` of our messages' metadata; its payload holds the key.
-pub(super) const EVENT_TYPE: &str = "treasury_bot_message";
-
 /// The home channel, and ids of channels that were asked for by name.
 pub(super) struct Channels {
     home: String,
@@ -103,115 +94,22 @@ pub(super) async fn find_channel(client: &Client, name: &str) -> Result<Option<V
 }
 
 async fn list_for(client: &Client, name: &str, types: &str) -> Result<Option<Value>, ApiError> {
-    let mut cursor = String::new();
-    for _ in 0..PAGES {
-        let mut parameters = vec![
-            ("types", types),
-            ("exclude_archived", "true"),
-            ("limit", "1000"),
-        ];
-        if !cursor.is_empty() {
-            parameters.push(("cursor", &cursor));
-        }
-        let mut page = client.query("conversations.list", &parameters).await?;
-        cursor = next_cursor(&page);
+    let parameters = [
+        ("types", types),
+        ("exclude_archived", "true"),
+        ("limit", "1000"),
+    ];
+    let mut pages = Pages::new(PAGES);
+    while let Some(mut page) = client
+        .page("conversations.list", &parameters, &mut pages)
+        .await?
+    {
         let channels = page["channels"].as_array_mut();
         if let Some(found) = channels.and_then(|c| c.iter_mut().find(|c| c["name"] == name)) {
             return Ok(Some(found.take()));
         }
-        if cursor.is_empty() {
-            break;
-        }
     }
     Ok(None)
-}
-
-impl Outbox {
-    /// Joins a public channel; `false` if that isn't possible.
-    pub(super) async fn join(&self, parcel: &Parcel, channel: &str) -> Result<bool, Failure> {
-        let Some(id) = self.channels.id(&self.client, channel).await? else {
-            return Ok(false);
-        };
-        match self
-            .call(parcel, "conversations.join", &json!({"channel": id}))
-            .await
-        {
-            Ok(_) => {
-                tracing::info!(channel = id, "joined a channel to post in it");
-                Ok(true)
-            }
-            Err(ApiError::Refused(_)) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Looks for what an attempt with an unknown result may have posted. `None` also when Slack
-    /// doesn't let us look: better said twice than never.
-    pub(super) async fn find_posted(
-        &self,
-        parcel: &Parcel,
-        place: &Place,
-        is_it: impl Fn(&Value) -> bool,
-    ) -> Result<Option<(String, String)>, Failure> {
-        let Some(channel) = self.channels.id(&self.client, &place.channel).await? else {
-            return Ok(None);
-        };
-        let oldest = parcel
-            .created_at
-            .checked_sub(SKEW)
-            .unwrap_or(Timestamp::UNIX_EPOCH);
-        let oldest = format!("{}.000000", oldest.as_second().max(0));
-        let mut cursor = String::new();
-        for _ in 0..PAGES {
-            let mut parameters = vec![
-                ("channel", channel.as_str()),
-                ("oldest", &oldest),
-                ("include_all_metadata", "true"),
-                ("limit", "200"),
-            ];
-            if !cursor.is_empty() {
-                parameters.push(("cursor", &cursor));
-            }
-            let method = match &place.thread {
-                Some(thread) => {
-                    parameters.push(("ts", thread));
-                    "conversations.replies"
-                }
-                None => "conversations.history",
-            };
-            let page = match self.client.query(method, &parameters).await {
-                Ok(page) => page,
-                Err(ApiError::Refused(code)) => {
-                    tracing::warn!(
-                        key = parcel.outgoing.key,
-                        code,
-                        "it can't be seen if a message was posted; it is posted again"
-                    );
-                    return Ok(None);
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let messages = page["messages"].as_array().into_iter().flatten();
-            if let Some(ts) = messages.filter(|m| is_it(m)).find_map(|m| m["ts"].as_str()) {
-                tracing::info!(
-                    key = parcel.outgoing.key,
-                    "a message whose post had no answer was found"
-                );
-                return Ok(Some((channel, ts.to_owned())));
-            }
-            cursor = next_cursor(&page);
-            if cursor.is_empty() {
-                break;
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// Does a message carry this key?
-pub(super) fn has_key(message: &Value, key: &str) -> bool {
-    let metadata = &message["metadata"];
-    metadata["event_type"] == EVENT_TYPE && metadata["event_payload"]["key"] == key
 }
 
 /// Looks like one of Slack's channel ids.

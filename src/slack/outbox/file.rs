@@ -6,9 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use super::{Failure, Outbox, Outcome};
+use super::poster::{Failure, Outbox, Outcome};
 use crate::domain::{Audience, Content, Message, Place};
-use crate::slack::client::ApiError;
+use crate::slack::error::ApiError;
 use crate::slack::render::plain;
 use crate::store::{Parcel, Sent};
 
@@ -142,20 +142,24 @@ impl Outbox {
 
     /// Files need a channel's id; what is for one person only goes into their direct messages.
     async fn file_place(&self, parcel: &Parcel) -> Result<Place, Failure> {
-        let asker = parcel
+        let requester = parcel
             .outgoing
-            .asker
+            .requester
             .as_ref()
             .filter(|person| person.is_on_slack());
         let place = self.place(parcel).await?;
         if place.is_terminal() {
             return Ok(place);
         }
-        if parcel.outgoing.audience == Audience::Asker
-            && let Some(asker) = asker
+        if parcel.outgoing.audience == Audience::Requester
+            && let Some(requester) = requester
         {
             let opened = self
-                .call(parcel, "conversations.open", &json!({"users": asker.id}))
+                .call(
+                    parcel,
+                    "conversations.open",
+                    &json!({"users": requester.id}),
+                )
                 .await?;
             return match opened["channel"]["id"].as_str() {
                 Some(id) => Ok(Place::channel(id)),

@@ -2,27 +2,22 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tokio::time::Instant;
+use serde_json::json;
 use url::Url;
 
-use super::channels::{EVENT_TYPE, has_key};
+use super::post::{is_closed, is_thread_gone};
+use super::poster::{Failure, Outbox, Outcome, REMEMBERED, posted};
 use super::routed::not_there;
-use super::{Failure, Outbox, Outcome, lock};
 use crate::domain::duration::between;
 use crate::domain::{Audience, Destination, Message, Place, Tone};
-use crate::slack::client::ApiError;
-use crate::slack::render::{plain, render};
+use crate::slack::error::ApiError;
+use crate::slack::lock::lock;
+use crate::slack::render::render;
 use crate::store::{Parcel, Sent};
 
-/// Edits of one message while work goes on.
-const EDIT_EVERY: Duration = Duration::from_secs(1);
 /// Slack takes answers at a request's own address for 30 minutes, five times.
 const ANSWER_WITHIN: Duration = Duration::from_mins(29);
 const ANSWERS: u32 = 5;
-/// Entries kept of what is only remembered to be polite.
-const REMEMBERED: usize = 10_000;
-
 impl Outbox {
     pub(super) async fn message(
         &self,
@@ -44,18 +39,14 @@ impl Outbox {
             return self.edit(parcel, &place, message, channel, ts).await;
         }
         if let Destination::Channel(wanted) = &parcel.outgoing.to {
-            let (channel, ts) = self.post_routed(parcel, wanted, message).await?;
-            return Ok(Outcome::Sent(Sent {
-                channel: Some(channel),
-                ts: Some(ts),
-                via_response_url: false,
-            }));
+            let sent = posted(self.post_routed(parcel, wanted, message).await?);
+            return Ok(Outcome::Sent(sent));
         }
         if parcel.via_response_url {
             return self.edit_answer(parcel, &place, message).await;
         }
         match parcel.outgoing.audience {
-            Audience::Asker => self.whisper(parcel, &place, message).await,
+            Audience::Requester => self.whisper(parcel, &place, message).await,
             Audience::Everyone => self.post_anywhere(parcel, &place, message).await,
         }
     }
@@ -108,19 +99,6 @@ impl Outbox {
         }
     }
 
-    pub(super) async fn update(
-        &self,
-        parcel: &Parcel,
-        message: &Message,
-        channel: &str,
-        ts: &str,
-    ) -> Result<(), Failure> {
-        let body = json!({"channel": channel, "ts": ts});
-        self.say(parcel, "chat.update", body, message).await?;
-        self.was_edited(parcel.id);
-        Ok(())
-    }
-
     /// Posts in a channel, or, where that is not possible, at the request's own address.
     pub(super) async fn post_anywhere(
         &self,
@@ -129,11 +107,7 @@ impl Outbox {
         message: &Message,
     ) -> Result<Outcome, Failure> {
         match self.post(parcel, place, message).await {
-            Ok((channel, ts)) => Ok(Outcome::Sent(Sent {
-                channel: Some(channel),
-                ts: Some(ts),
-                via_response_url: false,
-            })),
+            Ok(message) => Ok(Outcome::Sent(posted(message))),
             Err(Failure::Api(ApiError::Refused(code))) if is_closed(&code) => {
                 self.answer_instead(parcel, place, message, &code).await
             }
@@ -141,71 +115,7 @@ impl Outbox {
         }
     }
 
-    /// Posts in a channel, which is joined first if need be: channel id and timestamp.
-    pub(super) async fn post(
-        &self,
-        parcel: &Parcel,
-        place: &Place,
-        message: &Message,
-    ) -> Result<(String, String), Failure> {
-        let key = &parcel.outgoing.key;
-        if self.is_uncertain(parcel)
-            && let Some((channel, ts)) = self
-                .find_posted(parcel, place, |posted| has_key(posted, key))
-                .await?
-        {
-            // What was posted may be an older state.
-            self.update(parcel, message, &channel, &ts).await?;
-            return Ok((channel, ts));
-        }
-        match self.post_once(parcel, place, message).await {
-            Err(Failure::Api(ApiError::Refused(code))) if code == "not_in_channel" => {
-                if self.join(parcel, &place.channel).await? {
-                    self.post_once(parcel, place, message).await
-                } else {
-                    Err(ApiError::Refused(code).into())
-                }
-            }
-            Err(Failure::Api(ApiError::Refused(code)))
-                if place.thread.is_some() && is_thread_gone(&code) =>
-            {
-                let channel = Place::channel(&place.channel);
-                self.post_once(parcel, &channel, message).await
-            }
-            other => other,
-        }
-    }
-
-    async fn post_once(
-        &self,
-        parcel: &Parcel,
-        place: &Place,
-        message: &Message,
-    ) -> Result<(String, String), Failure> {
-        let mut body = json!({
-            "channel": place.channel,
-            "unfurl_links": false,
-            "unfurl_media": false,
-        });
-        if let Some(thread) = &place.thread {
-            body["thread_ts"] = json!(thread);
-        }
-        self.attempting(parcel).await?;
-        let answer = self.say(parcel, "chat.postMessage", body, message).await;
-        let answer = self.note_attempt(parcel, answer)?;
-        let (Some(channel), Some(ts)) = (answer["channel"].as_str(), answer["ts"].as_str()) else {
-            return Err(ApiError::Transient {
-                cause: "an answer without a timestamp".into(),
-                perhaps_done: true,
-            }
-            .into());
-        };
-        self.channels.learn(&place.channel, channel);
-        self.was_edited(parcel.id);
-        Ok((channel.to_owned(), ts.to_owned()))
-    }
-
-    /// To the asker only: at the request's own address, else as an ephemeral message.
+    /// To the requester only: at the request's own address, else as an ephemeral message.
     async fn whisper(
         &self,
         parcel: &Parcel,
@@ -223,10 +133,15 @@ impl Outbox {
                 other => return other.map(|()| answered_there()),
             }
         }
-        let Some(asker) = parcel.outgoing.asker.as_ref().filter(|p| p.is_on_slack()) else {
+        let Some(requester) = parcel
+            .outgoing
+            .requester
+            .as_ref()
+            .filter(|p| p.is_on_slack())
+        else {
             return Err(Failure::Never("nobody on Slack to tell it to".into()));
         };
-        let mut body = json!({"channel": place.channel, "user": asker.id});
+        let mut body = json!({"channel": place.channel, "user": requester.id});
         if let Some(thread) = &place.thread {
             body["thread_ts"] = json!(thread);
         }
@@ -240,7 +155,7 @@ impl Outbox {
                 if is_closed(&code) || is_thread_gone(&code) =>
             {
                 // Neither there: a direct message reaches them anywhere.
-                let body = json!({"channel": asker.id});
+                let body = json!({"channel": requester.id});
                 self.say(parcel, "chat.postMessage", body, message).await?;
                 Ok(Outcome::Sent(sent))
             }
@@ -248,7 +163,7 @@ impl Outbox {
         }
     }
 
-    /// The channel is closed to the bot: everybody's answer goes the asker's way.
+    /// The channel is closed to the bot: everybody's answer goes the requester's way.
     async fn answer_instead(
         &self,
         parcel: &Parcel,
@@ -344,86 +259,6 @@ impl Outbox {
         // Checked when it came in; checked again, since it comes from the database now.
         (age < ANSWER_WITHIN && used < ANSWERS && self.reader.is_slack(&url)).then_some(url)
     }
-
-    /// Calls a `chat.` method with a message; without its blocks if Slack doesn't take them.
-    async fn say(
-        &self,
-        parcel: &Parcel,
-        method: &'static str,
-        mut body: Value,
-        message: &Message,
-    ) -> Result<Value, Failure> {
-        let rendered = render(message);
-        body["text"] = json!(rendered.text);
-        body["blocks"] = json!(rendered.blocks);
-        body["metadata"] = json!({
-            "event_type": EVENT_TYPE,
-            "event_payload": {"key": parcel.outgoing.key},
-        });
-        match self.call(parcel, method, &body).await {
-            Err(ApiError::Refused(code)) if is_about_blocks(&code) => {
-                tracing::error!(
-                    key = parcel.outgoing.key,
-                    code,
-                    "Slack refused a message's blocks; it is sent as plain text"
-                );
-                metrics::counter!("treasury_bot_outbox_blocks_refused_total").increment(1);
-                body["text"] = json!(plain(message));
-                // Empty, not absent: an edit would keep the old ones.
-                body["blocks"] = json!([]);
-                Ok(self.call(parcel, method, &body).await?)
-            }
-            other => Ok(other?),
-        }
-    }
-
-    /// Committed before a post goes out, so that a crash can't make it be said twice.
-    pub(super) async fn attempting(&self, parcel: &Parcel) -> Result<(), Failure> {
-        if !parcel.attempted {
-            self.store.outbox_attempting(parcel.id).await?;
-        }
-        lock(&self.unsent).remove(&parcel.id);
-        Ok(())
-    }
-
-    /// Remembers of an attempt if it surely did nothing.
-    pub(super) fn note_attempt<T>(
-        &self,
-        parcel: &Parcel,
-        result: Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        if let Err(Failure::Api(error)) = &result
-            && !matches!(
-                error,
-                ApiError::Transient {
-                    perhaps_done: true,
-                    ..
-                }
-            )
-        {
-            lock(&self.unsent).insert(parcel.id);
-        }
-        result
-    }
-
-    /// A post was begun, and nobody knows what came of it.
-    pub(super) fn is_uncertain(&self, parcel: &Parcel) -> bool {
-        parcel.attempted && parcel.ts.is_none() && !lock(&self.unsent).contains(&parcel.id)
-    }
-
-    fn too_soon(&self, id: i64) -> Option<Duration> {
-        let last = *lock(&self.edited).get(&id)?;
-        let wait = EDIT_EVERY.saturating_sub(last.elapsed());
-        (!wait.is_zero()).then_some(wait)
-    }
-
-    fn was_edited(&self, id: i64) {
-        let mut edited = lock(&self.edited);
-        if edited.len() > REMEMBERED {
-            edited.retain(|_, at| at.elapsed() < EDIT_EVERY);
-        }
-        edited.insert(id, Instant::now());
-    }
 }
 
 fn answered_there() -> Outcome {
@@ -433,44 +268,10 @@ fn answered_there() -> Outcome {
     })
 }
 
-/// The bot can't post in this channel.
-pub(super) fn is_closed(code: &str) -> bool {
-    matches!(
-        code,
-        "not_in_channel"
-            | "channel_not_found"
-            | "is_archived"
-            | "user_not_in_channel"
-            | "no_permission"
-            | "not_allowed"
-            | "access_denied"
-            | "method_not_supported_for_channel_type"
-            | "team_not_found"
-    ) || code.starts_with("restricted_action")
-}
-
-fn is_thread_gone(code: &str) -> bool {
-    matches!(
-        code,
-        "thread_not_found" | "invalid_thread_ts" | "cannot_reply_to_message" | "thread_locked"
-    )
-}
-
 /// The message to edit is no longer there, or no longer ours.
 fn is_gone(code: &str) -> bool {
     matches!(
         code,
         "message_not_found" | "cant_update_message" | "edit_window_closed"
-    )
-}
-
-fn is_about_blocks(code: &str) -> bool {
-    matches!(
-        code,
-        "invalid_blocks"
-            | "invalid_blocks_format"
-            | "msg_blocks_too_long"
-            | "msg_too_long"
-            | "block_mismatch"
     )
 }

@@ -8,28 +8,29 @@ mod channels;
 mod file;
 mod message;
 mod pace;
+mod post;
+mod poster;
 mod room;
 mod routed;
+mod search;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use self::channels::Channels;
-use self::pace::{Pace, Turn};
-
-use super::client::{ApiError, Client, backoff, hint};
-use super::directory::People;
-use super::inbound::Reader;
+use self::poster::{Failure, Outcome};
+use super::client::backoff;
+use super::error::{ApiError, hint};
+use super::lock::lock;
 use crate::domain::Content;
 use crate::domain::duration::between;
-use crate::store::{Parcel, Sent, Store, StoreError};
+use crate::store::{Parcel, StoreError};
+
+pub use self::poster::Outbox;
 
 /// Deliveries under way at once.
 const AT_ONCE: usize = 16;
@@ -48,64 +49,7 @@ const GIVE_UP: Duration = Duration::from_hours(24);
 /// The same in attempts, for edits of a message that is old already.
 const GIVE_UP_ATTEMPTS: i64 = 2_880;
 
-/// How a delivery went well.
-#[derive(Debug)]
-enum Outcome {
-    /// It is there.
-    Sent(Sent),
-    /// Not yet: again after this time, and no failure.
-    Later(Duration),
-}
-
-/// How a delivery went wrong.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Api(#[from] ApiError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("{0}")]
-    Never(String),
-}
-
-/// The poster. One per process.
-pub struct Outbox {
-    store: Store,
-    client: Client,
-    people: People,
-    channels: Channels,
-    /// Knows which addresses for answers are Slack's.
-    reader: Reader,
-    owner: String,
-    pace: Pace,
-    /// Incidents whose channels have their topic and members.
-    furnished: Mutex<HashSet<i64>>,
-    /// When a message was last posted or edited.
-    edited: Mutex<HashMap<i64, Instant>>,
-    /// Parcels whose last attempt surely posted nothing.
-    unsent: Mutex<HashSet<i64>>,
-    /// How often each address for answers was used; Slack allows five.
-    uses: Mutex<HashMap<String, u32>>,
-}
-
 impl Outbox {
-    /// A poster whose home is the channel of this name or id.
-    pub fn new(store: Store, client: Client, people: People, home: &str, reader: Reader) -> Self {
-        Self {
-            store,
-            channels: Channels::new(home),
-            client,
-            people,
-            reader,
-            owner: format!("slack-{:016x}", rand::random::<u64>()),
-            pace: Pace::default(),
-            furnished: Mutex::default(),
-            edited: Mutex::default(),
-            unsent: Mutex::default(),
-            uses: Mutex::default(),
-        }
-    }
-
     /// Delivers until `shutdown`; what is under way then is finished.
     pub async fn run(self, shutdown: CancellationToken) {
         let outbox = Arc::new(self);
@@ -162,10 +106,7 @@ impl Outbox {
         let id = parcel.id;
         let delivered = timeout(DELIVER_WITHIN, self.try_deliver(&parcel)).await;
         let delivered = delivered.unwrap_or_else(|_| {
-            Err(Failure::Api(ApiError::Transient {
-                cause: "the delivery took too long".into(),
-                perhaps_done: true,
-            }))
+            Err(ApiError::transient("the delivery took too long", true).into())
         });
         let now = self.store.now();
         let recorded = match delivered {
@@ -248,25 +189,6 @@ impl Outbox {
         );
         self.store.outbox_dead(parcel.id, why).await
     }
-
-    /// Calls a method when its turn has come; remembers if it gets limited.
-    async fn call(
-        &self,
-        parcel: &Parcel,
-        method: &'static str,
-        body: &Value,
-    ) -> Result<Value, ApiError> {
-        let lane = parcel.outgoing.to.lane();
-        match self.pace.turn(method, &lane, Instant::now()) {
-            Turn::In(wait) => tokio::time::sleep(wait).await,
-            Turn::NotBefore(after) => return Err(ApiError::RateLimited { after }),
-        }
-        let result = self.client.post(method, body).await;
-        if let Err(ApiError::RateLimited { after }) = result {
-            self.pace.refused(method, &lane, after, Instant::now());
-        }
-        result
-    }
 }
 
 /// Nothing came of it for so long that nobody waits any more.
@@ -280,10 +202,6 @@ fn gives_up(parcel: &Parcel, now: Timestamp) -> bool {
 
 fn later(now: Timestamp, after: Duration) -> Timestamp {
     now.checked_add(after).unwrap_or(now)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn count(outcome: &'static str) {

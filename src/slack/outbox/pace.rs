@@ -6,10 +6,12 @@
 //! while, so that a storm is not answered with a storm of refused calls.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::slack::lock::lock;
 
 /// Between two calls of a method that takes turns.
 const GAP: Duration = Duration::from_millis(1_100);
@@ -44,7 +46,7 @@ struct Method {
 impl Pace {
     /// When this call may be made.
     pub(super) fn turn(&self, method: &'static str, lane: &str, now: Instant) -> Turn {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         let Some(known) = all.get_mut(method) else {
             return Turn::In(Duration::ZERO);
         };
@@ -67,7 +69,7 @@ impl Pace {
 
     /// Slack refused a call and asked to wait.
     pub(super) fn refused(&self, method: &'static str, lane: &str, after: Duration, now: Instant) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         let known = all.entry(method).or_default();
         let other = known
             .held

@@ -7,9 +7,10 @@
 use serde_json::{Value, json};
 
 use super::channels::find_channel;
-use super::{Failure, Outbox, Outcome, lock};
+use super::poster::{Failure, Outbox, Outcome, posted};
 use crate::domain::{Content, IncidentId, Line, Message, Part, Person, Place};
-use crate::slack::client::ApiError;
+use crate::slack::error::ApiError;
+use crate::slack::lock::lock;
 use crate::slack::render::one_line;
 use crate::store::{Parcel, Sent};
 
@@ -105,7 +106,9 @@ impl Outbox {
                 Ok(answer) => {
                     return match answer["channel"]["id"].as_str() {
                         Some(id) => Ok(Some(id.to_owned())),
-                        None => Err(perhaps("an answer without the new channel")),
+                        None => Err(
+                            ApiError::transient("an answer without the new channel", true).into(),
+                        ),
                     };
                 }
                 Err(ApiError::Refused(code)) if code == "name_taken" => {
@@ -199,18 +202,13 @@ impl Outbox {
             self.update(parcel, &message, channel, ts).await?;
             return Ok(Sent::default());
         }
-        let (channel, ts) = match wanted {
+        Ok(posted(match wanted {
             Some(wanted) => self.post_routed(parcel, wanted, &message).await?,
             None => {
                 let home = Place::channel(self.channels.home());
                 self.post(parcel, &home, &message).await?
             }
-        };
-        Ok(Sent {
-            channel: Some(channel),
-            ts: Some(ts),
-            via_response_url: false,
-        })
+        }))
     }
 
     pub(super) async fn topic(
@@ -243,13 +241,6 @@ fn tolerate(result: Result<Value, ApiError>) -> Result<(), Failure> {
         }
         Err(error) => Err(error.into()),
     }
-}
-
-fn perhaps(cause: &str) -> Failure {
-    Failure::Api(ApiError::Transient {
-        cause: cause.to_owned(),
-        perhaps_done: true,
-    })
 }
 
 /// A name as Slack allows them, with room for a suffix.

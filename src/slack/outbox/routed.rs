@@ -1,10 +1,10 @@
 //! A channel that the configuration names for some alerts, and the main one where it can't be posted to.
 
-use super::channels::has_key;
-use super::message::is_closed;
-use super::{Failure, Outbox};
+use super::post::is_closed;
+use super::poster::{Failure, Outbox};
+use super::search::has_key;
 use crate::domain::{Message, Place};
-use crate::slack::client::ApiError;
+use crate::slack::error::ApiError;
 use crate::store::Parcel;
 
 impl Outbox {

@@ -105,12 +105,12 @@ pub fn plain(message: &Message) -> String {
             Part::Buttons(buttons) => {
                 for button in buttons {
                     out.plain(&format!("\n{}: ", button.label));
-                    out.line(&Line::new().code(&button.says));
+                    out.line(&Line::new().code(&button.sentence));
                 }
             }
-            Part::Menu { says, .. } => {
+            Part::Menu { sentence, .. } => {
                 out.plain("\n");
-                out.line(&Line::new().code(says));
+                out.line(&Line::new().code(sentence));
             }
             Part::Divider => {}
         }
@@ -168,9 +168,9 @@ impl Page {
             Part::Buttons(buttons) => self.buttons(buttons),
             Part::Menu {
                 placeholder,
-                says,
+                sentence,
                 choices,
-            } => self.menu(placeholder, says, choices),
+            } => self.menu(placeholder, sentence, choices),
             Part::Divider => self.push(json!({"type": "divider"})),
         }
     }
@@ -214,7 +214,8 @@ impl Page {
 
     fn buttons(&mut self, buttons: &[Button]) {
         // A sentence that doesn't fit is never cut: it would say something else.
-        let fits = |button: &&Button| !button.says.is_empty() && size(&button.says) <= VALUE;
+        let fits =
+            |button: &&Button| !button.sentence.is_empty() && size(&button.sentence) <= VALUE;
         let shown: Vec<&Button> = buttons.iter().filter(fits).take(BUTTONS).collect();
         let mut placed = 0;
         for row in shown.chunks(ROW) {
@@ -232,7 +233,7 @@ impl Page {
                         "type": "button",
                         "text": plain_text(&button.label, LABEL),
                         "action_id": format!("{SAY}{at}.{n}"),
-                        "value": button.says,
+                        "value": button.sentence,
                     });
                     match button.style {
                         Style::Plain => {}
@@ -247,8 +248,8 @@ impl Page {
         self.left_out(buttons.len() - placed, "button");
     }
 
-    fn menu(&mut self, placeholder: &str, says: &str, choices: &[(String, String)]) {
-        let action_id = format!("{PICK}{}:{says}", self.blocks.len());
+    fn menu(&mut self, placeholder: &str, sentence: &str, choices: &[(String, String)]) {
+        let action_id = format!("{PICK}{}:{sentence}", self.blocks.len());
         let fits = |(value, _): &&(String, String)| {
             !value.is_empty() && size(value) <= OPTION_VALUE && !value.contains('\0')
         };

@@ -168,7 +168,7 @@ fn a_message_reads_well() {
     ])
     .part(Part::Menu {
         placeholder: "Another service".into(),
-        says: "restart {}".into(),
+        sentence: "restart {}".into(),
         choices: vec![("api".into(), "API".into())],
     })
     .footer(Line::new().text("request ").code("r-1"))
@@ -308,7 +308,8 @@ fn any_line() -> impl Strategy<Value = Line> {
 }
 
 fn any_part() -> impl Strategy<Value = Part> {
-    let button = (any_text(), any_text()).prop_map(|(label, says)| Button::new(label, says));
+    let button =
+        (any_text(), any_text()).prop_map(|(label, sentence)| Button::new(label, sentence));
     prop_oneof![
         any_line().prop_map(Part::Text),
         prop::collection::vec((any_text(), any_line()), 0..25).prop_map(Part::Fields),
@@ -320,9 +321,9 @@ fn any_part() -> impl Strategy<Value = Part> {
             any_text(),
             prop::collection::vec((any_text(), any_text()), 0..110)
         )
-            .prop_map(|(placeholder, says, choices)| Part::Menu {
+            .prop_map(|(placeholder, sentence, choices)| Part::Menu {
                 placeholder,
-                says,
+                sentence,
                 choices
             }),
         Just(Part::Divider),

@@ -13,8 +13,8 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use super::Shared;
-use crate::slack::client::ApiError;
+use super::shared::Shared;
+use crate::slack::error::ApiError;
 use crate::slack::inbound::Kind;
 
 type Ws = WebSocketStream<MaybeTlsStream<TcpStream>>;

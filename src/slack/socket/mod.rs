@@ -5,135 +5,27 @@
 //! an envelope is acknowledged only after its request is recorded, so what is lost comes again.
 
 mod connection;
+mod shared;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::connection::{Connection, End, OpenError};
-use super::client::{Client, backoff, hint};
+use self::shared::Shared;
+use super::client::{Client, backoff};
 use super::dispatch::Dispatch;
+use super::error::hint;
 
-/// Waits and limits. The default is for production; tests are in more of a hurry.
-#[derive(Debug, Clone)]
-pub struct SocketTimes {
-    /// Connections held at once; Slack allows ten.
-    pub connections: usize,
-    /// For connecting, and again for `hello`.
-    pub open: Duration,
-    /// How often we ping.
-    pub ping: Duration,
-    /// A peer that says nothing for so long is dead.
-    pub silence: Duration,
-    /// How long a connection that Slack renews may still deliver.
-    pub drain: Duration,
-    /// The first wait after a failure.
-    pub backoff: Duration,
-    /// The longest.
-    pub backoff_max: Duration,
-    /// The wait after an error that only a person can mend.
-    pub hopeless: Duration,
-    /// How long acknowledgements may take at the end.
-    pub farewell: Duration,
-}
-
-impl Default for SocketTimes {
-    fn default() -> Self {
-        Self {
-            connections: 2,
-            open: Duration::from_secs(10),
-            ping: Duration::from_secs(15),
-            silence: Duration::from_mins(1),
-            drain: Duration::from_secs(30),
-            backoff: Duration::from_millis(500),
-            backoff_max: Duration::from_secs(30),
-            hopeless: Duration::from_mins(1),
-            farewell: Duration::from_secs(5),
-        }
-    }
-}
+pub use self::shared::{SocketHealth, SocketTimes};
 
 /// Requests being recorded at once; what comes beyond is left for Slack to send again.
 const IN_HAND: usize = 256;
 /// A connection that lived shorter than this counts as a failure.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
-
-/// How the sockets are, for `/health/ready`.
-#[derive(Clone, Default)]
-pub struct SocketHealth(Arc<State>);
-
-#[derive(Default)]
-struct State {
-    connected: AtomicUsize,
-    last_hello: Mutex<Option<Timestamp>>,
-    last_error: Mutex<Option<String>>,
-}
-
-impl SocketHealth {
-    /// Connections over which Slack has said hello and that are still up.
-    pub fn connected(&self) -> usize {
-        self.0.connected.load(Ordering::SeqCst)
-    }
-
-    /// When Slack last said hello.
-    pub fn last_hello(&self) -> Option<Timestamp> {
-        *self
-            .0
-            .last_hello
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Why the last connection could not be opened or ended.
-    pub fn last_error(&self) -> Option<String> {
-        self.0
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn hello(&self) {
-        *self
-            .0
-            .last_hello
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(Timestamp::now());
-        gauge(self.0.connected.fetch_add(1, Ordering::SeqCst) + 1);
-    }
-
-    fn gone(&self) {
-        gauge(self.0.connected.fetch_sub(1, Ordering::SeqCst) - 1);
-    }
-
-    fn failed(&self, why: &str) {
-        *self
-            .0
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
-    }
-}
-
-fn gauge(connected: usize) {
-    metrics::gauge!("treasury_bot_slack_connections").set(connected as f64);
-}
-
-/// What all connections share.
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub client: Client,
-    pub dispatch: Dispatch,
-    pub times: Arc<SocketTimes>,
-    pub health: SocketHealth,
-    pub in_hand: Arc<Semaphore>,
-    pub shutdown: CancellationToken,
-}
 
 /// Keeps the connections up until `shutdown`; returns when the last acknowledgement is out.
 pub async fn run(

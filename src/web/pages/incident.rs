@@ -201,7 +201,7 @@ fn alerts(view: &Shown) -> Markup {
                                         th scope="row" { bdi { (cut(tracked.alert.name(), 80)) } }
                                         td { (lasting(tracked.alert.starts_at, view.now)) }
                                         td.says {
-                                            bdi { (cut(tracked.alert.says(), 300)) }
+                                            bdi { (cut(tracked.alert.summary(), 300)) }
                                             @if tracked.silenced_until.is_some_and(|until| until > view.now) {
                                                 " (silenced)"
                                             }

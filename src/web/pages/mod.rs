@@ -91,7 +91,7 @@ async fn guard(request: Request, next: Next) -> Response {
 
 /// A page that is not shown, and why.
 enum No {
-    /// The asker is not let in.
+    /// The requester is not let in.
     Entry(NoEntry),
     /// There is no such page.
     NotFound,
@@ -148,7 +148,7 @@ impl Pages {
 
     async fn visitor(&self, headers: &HeaderMap) -> Result<Visitor, NoEntry> {
         let token = self.session(headers).ok_or(NoEntry::SignedOut)?;
-        self.bot.visitor(&token).await
+        crate::bot::visitor(&self.bot, &token).await
     }
 
     /// The page, or the one that says why not.
@@ -227,10 +227,8 @@ async fn list(
             page: query.page.unwrap_or(1).clamp(1, 10_000),
             refresh: query.refresh.as_deref() != Some("off"),
         };
-        let (listed, more) = pages
-            .bot
-            .page_of_incidents(!asked.all, asked.page - 1)
-            .await?;
+        let (listed, more) =
+            crate::bot::page_of_incidents(&pages.bot, !asked.all, asked.page - 1).await?;
         let now = jiff::Timestamp::now();
         let page = list::page(&asked, &listed, more, now, &visitor, pages.command());
         Ok(shown(page))
@@ -258,7 +256,7 @@ async fn incident(
         // First who asks: what there is, is only told to who may know.
         let visitor = pages.visitor(&headers).await?;
         let id = id.ok_or(No::NotFound)?;
-        let view = pages.bot.page_of_incident(id, query.before).await?;
+        let view = crate::bot::page_of_incident(&pages.bot, id, query.before).await?;
         let view = view.ok_or(No::NotFound)?;
         let asked = incident::Asked {
             before: query.before,
@@ -284,7 +282,7 @@ async fn export(
         let visitor = pages.visitor(&headers).await?;
         let extension = file.strip_prefix("export.").ok_or(No::NotFound)?;
         let id = id.ok_or(No::NotFound)?;
-        let file = pages.bot.page_export(&visitor, id, extension).await?;
+        let file = crate::bot::page_export(&pages.bot, &visitor, id, extension).await?;
         let file = file.ok_or(No::NotFound)?;
         // The name is made of the number, the day and the ending.
         let disposition = format!("attachment; filename=\"{}\"", file.name);
@@ -308,7 +306,7 @@ async fn door(
     Path(token): Path<String>,
 ) -> Response {
     let made = async {
-        let incident = match pages.bot.page_link(&token).await {
+        let incident = match crate::bot::page_link(&pages.bot, &token).await {
             // Who comes back by the same link and is signed in wants to go on.
             Err(NoEntry::Used | NoEntry::Expired) if pages.visitor(&headers).await.is_ok() => {
                 return Ok(Redirect::to("/incidents").into_response());
@@ -334,9 +332,7 @@ async fn enter(
         let former = pages.session(&headers);
         let browser = sent(&headers, DOOR);
         let bot = &pages.bot;
-        let entered = bot
-            .enter(&token, browser.as_deref(), former.as_deref())
-            .await?;
+        let entered = crate::bot::enter(bot, &token, browser.as_deref(), former.as_deref()).await?;
         let to = match entered.incident {
             Some(id) => format!("/incidents/{id}"),
             None => "/incidents".to_owned(),
@@ -374,7 +370,7 @@ async fn sign_out(
         from_here(&headers)?;
         let token = pages.session(&headers).ok_or(NoEntry::SignedOut)?;
         let Form(form) = form.map_err(|_| NoEntry::Forged)?;
-        pages.bot.leave(&token, &form.check).await?;
+        crate::bot::leave(&pages.bot, &token, &form.check).await?;
         let gone = [(header::SET_COOKIE, pages.cookie("", 0))];
         Ok((gone, sign_in::signed_out(pages.command())).into_response())
     };

@@ -115,7 +115,7 @@ impl Terminal {
             Http::new(),
             CancellationToken::new(),
         );
-        bot.start_visit().await.unwrap();
+        treasury_bot::bot::start_visit(&bot).await.unwrap();
         Self {
             bot,
             store,
@@ -137,7 +137,7 @@ impl Terminal {
             text: text.to_owned(),
             reply: Reply::default(),
         };
-        self.bot.visit(request).await.unwrap();
+        treasury_bot::bot::visit(&self.bot, request).await.unwrap();
         let answer = self.store.outbox_read(&answer_key(&key)).await.unwrap();
         answer.unwrap().0.content
     }
@@ -151,7 +151,7 @@ impl Terminal {
     }
 
     async fn close(self) {
-        self.bot.end_visit().await.unwrap();
+        treasury_bot::bot::end_visit(&self.bot).await.unwrap();
         self.store.close().await;
         self.sandbox.stop();
     }
@@ -202,7 +202,9 @@ async fn values_are_read_with_their_labels_and_bounded() {
     // The same by its name in the registry, as a runbook asks.
     let terminal = Terminal::open(&server).await;
     let asked = json!({"query": "errors_percent"});
-    let told = terminal.bot.probe("prometheus.query", asked).await.unwrap();
+    let told = treasury_bot::bot::ask_probe(&terminal.bot, "prometheus.query", asked)
+        .await
+        .unwrap();
     assert_eq!(
         (&told["count"], &told["truncated"]),
         (&json!(2), &json!(false))
@@ -213,10 +215,14 @@ async fn values_are_read_with_their_labels_and_bounded() {
         (&json!("api-1"), &json!(7.5))
     );
     let asked = json!({"query": "max(errors_percent > 0)"});
-    let told = terminal.bot.probe("prometheus.query", asked).await.unwrap();
+    let told = treasury_bot::bot::ask_probe(&terminal.bot, "prometheus.query", asked)
+        .await
+        .unwrap();
     assert_eq!(told["value"], json!(7.5), "the only value");
     let asked = json!({"query": "sum("});
-    let Err(Fault::Refusal(refusal)) = terminal.bot.probe("prometheus.query", asked).await else {
+    let Err(Fault::Refusal(refusal)) =
+        treasury_bot::bot::ask_probe(&terminal.bot, "prometheus.query", asked).await
+    else {
         panic!("a wrong query was answered");
     };
     let told = refusal.title.plain();

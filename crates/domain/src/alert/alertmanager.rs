@@ -257,7 +257,7 @@ mod tests {
             (alert.short(), alert.firing, alert.ends_at),
             ("c5f1d3a9", true, None)
         );
-        assert_eq!(alert.says(), "12 % of the answers are errors");
+        assert_eq!(alert.summary(), "12 % of the answers are errors");
         assert_eq!(alert.other["generatorURL"], "http://prometheus/graph");
     }
 

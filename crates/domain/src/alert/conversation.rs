@@ -1,10 +1,10 @@
-//! An alert with where it belongs, and the conversations in which alerts are told.
+//! An alert with where it belongs, and the conversations that report alerts.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Routed, Standing, Tracked};
+use super::{ReplicaCounts, Routed, Tracked};
 use crate::{IncidentId, Person, ServiceName};
 
 /// An alert with where it belongs.
@@ -20,7 +20,8 @@ pub struct AlertRecord {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Conversation {
     /// Its name: `incident:12`, or `group:…` where no incident was declared.
-    pub told: String,
+    #[serde(rename = "told")]
+    pub key: String,
     /// The incident.
     pub incident: Option<IncidentId>,
     /// The service, if one is known.
@@ -30,7 +31,8 @@ pub struct Conversation {
     /// When it began.
     pub began_at: jiff::Timestamp,
     /// When the message was last written.
-    pub told_at: Option<jiff::Timestamp>,
+    #[serde(rename = "told_at")]
+    pub written_at: Option<jiff::Timestamp>,
     /// Who has taken it up, and when.
     pub acknowledged: Option<(Person, jiff::Timestamp)>,
     /// How often it was followed up.
@@ -38,15 +40,16 @@ pub struct Conversation {
     /// How far it was escalated.
     pub escalated: u32,
     /// Who was asked to acknowledge, by id.
-    #[serde(default)]
-    pub asked: Vec<String>,
+    #[serde(rename = "asked", default)]
+    pub escalated_to: Vec<String>,
     /// Nothing fires since then.
     pub quiet_since: Option<jiff::Timestamp>,
     /// The runbook that fits.
     pub runbook: Option<String>,
     /// It is over.
-    pub over: bool,
-    /// How its services stood when the bot first looked.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub stood: BTreeMap<ServiceName, Standing>,
+    #[serde(rename = "over")]
+    pub ended: bool,
+    /// Replicas of its services when the bot first looked.
+    #[serde(rename = "stood", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counts_before: BTreeMap<ServiceName, ReplicaCounts>,
 }

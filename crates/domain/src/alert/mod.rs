@@ -2,10 +2,10 @@
 
 pub mod alertmanager;
 mod conversation;
+mod counts;
 pub mod generic;
 mod route;
 mod silence;
-mod standing;
 mod summary;
 mod tracked;
 
@@ -17,11 +17,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use conversation::{AlertRecord, Conversation};
+pub use counts::ReplicaCounts;
 pub use route::{Auto, Matcher, Route, Routed, Routes};
 pub use silence::{Piece as SilencePiece, Silence};
-pub use standing::Standing;
 pub use summary::{Name, Summary, likely_cause};
-pub use tracked::{Damping, Flapping, News, Tracked};
+pub use tracked::{Damping, Flapping, Tracked, Transition};
 
 /// One report of an alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,7 +89,7 @@ impl Alert {
     }
 
     /// What it says in one line.
-    pub fn says(&self) -> &str {
+    pub fn summary(&self) -> &str {
         self.annotation("summary")
             .or_else(|| self.annotation("description"))
             .or_else(|| self.annotation("message"))

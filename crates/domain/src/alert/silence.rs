@@ -27,7 +27,8 @@ pub struct Silence {
     /// Until when.
     pub until: Timestamp,
     /// The conversations of the alerts.
-    pub told: BTreeSet<String>,
+    #[serde(rename = "told")]
+    pub conversations: BTreeSet<String>,
     /// What is to be made in Alertmanager.
     pub pieces: Vec<Piece>,
     /// The message that tells it.
@@ -61,8 +62,8 @@ pub struct Piece {
     #[serde(default)]
     pub end: bool,
     /// It is over there.
-    #[serde(default)]
-    pub over: bool,
+    #[serde(rename = "over", default)]
+    pub ended: bool,
 }
 
 impl Silence {
@@ -86,7 +87,7 @@ impl Silence {
                     fingerprint: Some(alert.fingerprint.clone()),
                     made: None,
                     end: false,
-                    over: false,
+                    ended: false,
                 })
                 .collect();
         }
@@ -113,7 +114,7 @@ impl Silence {
                 fingerprint: None,
                 made: None,
                 end: false,
-                over: false,
+                ended: false,
             })
             .collect()
     }
@@ -134,7 +135,7 @@ impl Silence {
     }
 
     /// An alert is meant by this piece.
-    pub fn means(piece: &Piece, alert: &Alert) -> bool {
+    pub fn covers(piece: &Piece, alert: &Alert) -> bool {
         // Others' alerts may have the same labels.
         if alert.source != Alert::OWN_SOURCES[0] {
             return false;
@@ -201,7 +202,7 @@ mod tests {
                 ["Down", "b", "api", "critical"]
             ]
         );
-        assert!(Silence::means(&pieces[0], &few[0]) && !Silence::means(&pieces[0], &few[1]));
+        assert!(Silence::covers(&pieces[0], &few[0]) && !Silence::covers(&pieces[0], &few[1]));
 
         let many: Vec<Alert> = (0..50)
             .map(|n| alert(["Down", "Slow"][n % 2], &format!("pod-{n}"), "api"))
@@ -211,7 +212,7 @@ mod tests {
             of(&pieces),
             [["Down", "api", "critical"], ["Slow", "api", "critical"]]
         );
-        assert!(Silence::means(&pieces[1], &many[49]) && !Silence::means(&pieces[1], &many[48]));
+        assert!(Silence::covers(&pieces[1], &many[49]) && !Silence::covers(&pieces[1], &many[48]));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct Name {
     /// How many there are.
     pub all: usize,
     /// What the newest of them says.
-    pub says: String,
+    pub summary: String,
     /// The short fingerprint of the newest.
     pub short: String,
     /// The newest changes all the time: how often.

@@ -38,7 +38,7 @@ pub struct Flapping {
 
 /// What a report comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum News {
+pub enum Transition {
     /// Known already, or older than what is known.
     Nothing,
     /// It fires, and did not before.
@@ -74,12 +74,12 @@ pub struct Tracked {
 
 impl Tracked {
     /// What is known after the first report.
-    pub fn first(alert: Alert, at: Timestamp) -> (Self, News) {
+    pub fn first(alert: Alert, at: Timestamp) -> (Self, Transition) {
         let news = if alert.firing {
-            News::Fired
+            Transition::Fired
         } else {
             // It was over before this bot heard of it: nobody has to be told.
-            News::Nothing
+            Transition::Nothing
         };
         let tracked = Self {
             firings: u64::from(alert.firing),
@@ -94,21 +94,21 @@ impl Tracked {
 
     /// Takes a further report up. The same report again, and one that is older than what is known,
     /// are no news: order and repetition of deliveries don't matter.
-    pub fn seen(&mut self, alert: Alert, damping: Damping, at: Timestamp) -> News {
+    pub fn apply(&mut self, alert: Alert, damping: Damping, at: Timestamp) -> Transition {
         if rank(&alert) < rank(&self.alert) {
-            return News::Nothing;
+            return Transition::Nothing;
         }
         let was = self.alert.firing;
         let same = rank(&alert) == rank(&self.alert);
         self.alert = alert;
         if same || was == self.alert.firing {
-            return News::Nothing;
+            return Transition::Nothing;
         }
         self.changed_at = at;
         self.firings += u64::from(self.alert.firing);
         if let Some(flapping) = &mut self.flapping {
             flapping.changes += 1;
-            return News::Damped { begins: false };
+            return Transition::Damped { begins: false };
         }
         let since = at.checked_sub(damping.within).unwrap_or(Timestamp::MIN);
         self.changes.retain(|change| *change >= since);
@@ -121,14 +121,14 @@ impl Tracked {
             self.changes.clear();
         }
         match (self.alert.firing, self.flapping) {
-            (true, _) => News::Fired,
-            (false, None) => News::Resolved,
-            (false, Some(_)) => News::Damped { begins: true },
+            (true, _) => Transition::Fired,
+            (false, None) => Transition::Resolved,
+            (false, Some(_)) => Transition::Damped { begins: true },
         }
     }
 
     /// It is to be treated as firing: it does, or it flaps.
-    pub fn counts(&self) -> bool {
+    pub fn is_active(&self) -> bool {
         self.alert.firing || self.flapping.is_some()
     }
 
@@ -143,7 +143,7 @@ impl Tracked {
     }
 
     /// Ends the flapping, if it has not changed for long enough. Then it is as was last reported.
-    pub fn settle(&mut self, damping: Damping, now: Timestamp) -> bool {
+    pub fn calm_down(&mut self, damping: Damping, now: Timestamp) -> bool {
         let calm = self.calm_at(damping).is_some_and(|at| at <= now);
         if calm {
             self.flapping = None;
@@ -159,8 +159,8 @@ impl Tracked {
     }
 
     /// It counts as firing and people are to be told.
-    pub fn is_loud(&self, now: Timestamp) -> bool {
-        self.counts() && self.silenced_until.is_none_or(|until| until <= now)
+    pub fn is_audible(&self, now: Timestamp) -> bool {
+        self.is_active() && self.silenced_until.is_none_or(|until| until <= now)
     }
 }
 
@@ -195,23 +195,23 @@ mod tests {
     #[test]
     fn an_alert_fires_resolves_and_fires_again() {
         let (mut tracked, news) = Tracked::first(report(0, true), at(1));
-        assert_eq!(news, News::Fired);
+        assert_eq!(news, Transition::Fired);
         assert_eq!(
-            tracked.seen(report(0, true), Damping::default(), at(2)),
-            News::Nothing
+            tracked.apply(report(0, true), Damping::default(), at(2)),
+            Transition::Nothing
         );
         assert_eq!(
-            tracked.seen(report(0, false), Damping::default(), at(3)),
-            News::Resolved
+            tracked.apply(report(0, false), Damping::default(), at(3)),
+            Transition::Resolved
         );
         assert_eq!(
-            tracked.seen(report(0, true), Damping::default(), at(4)),
-            News::Nothing,
+            tracked.apply(report(0, true), Damping::default(), at(4)),
+            Transition::Nothing,
             "a late report"
         );
         assert_eq!(
-            tracked.seen(report(9, true), Damping::default(), at(10)),
-            News::Fired
+            tracked.apply(report(9, true), Damping::default(), at(10)),
+            Transition::Fired
         );
         assert_eq!((tracked.firings, tracked.changed_at), (2, at(10)));
     }
@@ -219,11 +219,11 @@ mod tests {
     #[test]
     fn what_was_over_before_it_was_heard_of_is_no_news() {
         let (tracked, news) = Tracked::first(report(0, false), at(1));
-        assert_eq!((news, tracked.firings), (News::Nothing, 0));
+        assert_eq!((news, tracked.firings), (Transition::Nothing, 0));
     }
 
     /// Plays changes at these seconds, firing and resolved in turn; it fires at second 0.
-    fn played(seconds: &[i64]) -> (Tracked, Vec<News>) {
+    fn played(seconds: &[i64]) -> (Tracked, Vec<Transition>) {
         let (mut tracked, _) = Tracked::first(report(0, true), at(0));
         let mut news = Vec::new();
         let mut start = 0;
@@ -232,15 +232,15 @@ mod tests {
             if firing {
                 start = *second;
             }
-            news.push(tracked.seen(report(start, firing), Damping::default(), at(*second)));
+            news.push(tracked.apply(report(start, firing), Damping::default(), at(*second)));
         }
         (tracked, news)
     }
 
     #[test]
     fn what_changes_all_the_time_counts_as_firing_until_it_was_calm() {
-        use News::{Fired, Resolved};
-        const DAMPED: News = News::Damped { begins: false };
+        use Transition::{Fired, Resolved};
+        const DAMPED: Transition = Transition::Damped { begins: false };
         let minutes: Vec<i64> = (1..=9).map(|n| n * 60).collect();
         let (mut tracked, news) = played(&minutes);
         assert_eq!(
@@ -249,17 +249,17 @@ mod tests {
                 Resolved, Fired, Resolved, Fired, Resolved, Fired, DAMPED, DAMPED, DAMPED
             ]
         );
-        assert!(!tracked.alert.firing && tracked.counts());
+        assert!(!tracked.alert.firing && tracked.is_active());
         assert_eq!(
             tracked.flaps().as_deref(),
             Some("flapping, 10 changes in 9m")
         );
         let damping = Damping::default();
-        assert!(!tracked.settle(damping, at(540 + 599)));
-        assert!(tracked.settle(damping, at(540 + 600)));
-        assert!(!tracked.counts() && tracked.flaps().is_none());
+        assert!(!tracked.calm_down(damping, at(540 + 599)));
+        assert!(tracked.calm_down(damping, at(540 + 600)));
+        assert!(!tracked.is_active() && tracked.flaps().is_none());
         // From now on it is an alert like any other.
-        let again = tracked.seen(report(2_000, true), damping, at(2_000));
+        let again = tracked.apply(report(2_000, true), damping, at(2_000));
         assert_eq!((again, tracked.flaps()), (Fired, None));
     }
 
@@ -268,7 +268,10 @@ mod tests {
         let hours: Vec<i64> = (1..=40).map(|n| n * 360).collect();
         let (tracked, news) = played(&hours);
         assert!(tracked.flapping.is_none());
-        assert!(news.iter().all(|one| !matches!(one, News::Damped { .. })));
+        assert!(
+            news.iter()
+                .all(|one| !matches!(one, Transition::Damped { .. }))
+        );
     }
 
     proptest! {
@@ -282,9 +285,9 @@ mod tests {
                 let (start, firing) = *all.next().unwrap();
                 let (mut tracked, _) = Tracked::first(report(start, firing), at(0));
                 for (start, firing) in all {
-                    tracked.seen(report(*start, *firing), Damping::default(), at(1));
+                    tracked.apply(report(*start, *firing), Damping::default(), at(1));
                     let again = tracked.clone();
-                    prop_assert_eq!(tracked.seen(report(*start, *firing), Damping::default(), at(2)), News::Nothing);
+                    prop_assert_eq!(tracked.apply(report(*start, *firing), Damping::default(), at(2)), Transition::Nothing);
                     prop_assert_eq!(&tracked, &again);
                 }
                 Ok((tracked.alert.starts_at, tracked.alert.firing))
@@ -310,9 +313,9 @@ mod tests {
                 // As the timer does it: it goes off when calm is reached.
                 let calm = tracked.calm_at(damping);
                 if calm.is_some_and(|calm| calm <= at(now + gap)) {
-                    prop_assert!(tracked.settle(damping, calm.unwrap()));
-                    if !tracked.counts() {
-                        told.push(News::Resolved);
+                    prop_assert!(tracked.calm_down(damping, calm.unwrap()));
+                    if !tracked.is_active() {
+                        told.push(Transition::Resolved);
                     }
                 }
                 now += gap;
@@ -321,16 +324,16 @@ mod tests {
                     start = now;
                 }
                 let flapped = tracked.flapping.is_some();
-                let news = tracked.seen(report(start, firing), damping, at(now));
+                let news = tracked.apply(report(start, firing), damping, at(now));
                 if flapped {
-                    prop_assert_eq!(news, News::Damped { begins: false });
+                    prop_assert_eq!(news, Transition::Damped { begins: false });
                     prop_assert!(now - quiet_since < damping.calm.as_secs());
                 }
                 quiet_since = now;
-                if !matches!(news, News::Damped { .. }) {
+                if !matches!(news, Transition::Damped { .. }) {
                     told.push(news);
                 }
-                prop_assert_eq!(tracked.counts(), told.last() == Some(&News::Fired));
+                prop_assert_eq!(tracked.is_active(), told.last() == Some(&Transition::Fired));
                 prop_assert!(tracked.changes.len() <= damping.changes);
             }
             for pair in told.windows(2) {

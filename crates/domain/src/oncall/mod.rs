@@ -1,8 +1,8 @@
 //! Who is on call: rotations with their handovers, holidays and overrides, and who is asked next.
 
 mod handover;
+mod moment;
 mod shift;
-mod when;
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ use jiff::civil::Date;
 use super::{Person, ServiceName};
 
 pub use handover::Handover;
-pub use shift::{Duty, Override, Shift, Why};
-pub use when::When;
+pub use moment::Moment;
+pub use shift::{Duty, Override, Shift, ShiftReason};
 
 /// People who are on call in turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Rotation {
     /// Who takes the holidays; not empty where there are any.
     pub substitutes: Vec<Person>,
     /// Who is asked after the one on call; `None`: whoever has the next turn.
-    pub then: Option<Vec<Next>>,
+    pub backups: Option<Vec<Backup>>,
     /// The services it serves.
     pub services: Vec<ServiceName>,
     /// The teams it serves.
@@ -41,7 +41,7 @@ pub struct Rotation {
 
 /// Whom to ask when somebody does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
+pub enum Backup {
     /// Always the same.
     Person(Person),
     /// Whoever is on call by this rotation then.
@@ -67,7 +67,7 @@ impl OnCall {
                 handover: None,
                 holidays: BTreeSet::new(),
                 substitutes: Vec::new(),
-                then: Some(rest.iter().cloned().map(Next::Person).collect()),
+                backups: Some(rest.iter().cloned().map(Backup::Person).collect()),
                 services: Vec::new(),
                 teams: Vec::new(),
                 default: true,
@@ -87,7 +87,11 @@ impl OnCall {
     }
 
     /// The rotation that serves a service, else that of the team, else the default.
-    pub fn serving(&self, service: Option<&ServiceName>, team: Option<&str>) -> Option<&Rotation> {
+    pub fn rotation_for(
+        &self,
+        service: Option<&ServiceName>,
+        team: Option<&str>,
+    ) -> Option<&Rotation> {
         let all = || self.rotations.iter();
         let by_service =
             service.and_then(|service| all().find(|one| one.services.contains(service)));
@@ -100,24 +104,24 @@ impl OnCall {
 
     /// Who is asked, one after another, as it stands now: who is on call, then those after them.
     /// Nobody comes twice.
-    pub fn ladder(
+    pub fn escalation_order(
         &self,
         rotation: &Rotation,
         overrides: &[Override],
         now: Timestamp,
     ) -> Vec<Person> {
         let duty = rotation.duty(overrides, now);
-        let mut ladder = vec![duty.person];
-        match &rotation.then {
-            None => ladder.extend(duty.relief),
-            Some(then) => ladder.extend(then.iter().filter_map(|next| match next {
-                Next::Person(person) => Some(person.clone()),
-                Next::Rotation(name) => Some(self.rotation(name)?.duty(overrides, now).person),
+        let mut order = vec![duty.person];
+        match &rotation.backups {
+            None => order.extend(duty.next),
+            Some(backups) => order.extend(backups.iter().filter_map(|next| match next {
+                Backup::Person(person) => Some(person.clone()),
+                Backup::Rotation(name) => Some(self.rotation(name)?.duty(overrides, now).person),
             })),
         }
         let mut seen = BTreeSet::new();
-        ladder.retain(|person| seen.insert(person.id.clone()));
-        ladder
+        order.retain(|person| seen.insert(person.id.clone()));
+        order
     }
 }
 

@@ -33,7 +33,7 @@ impl Override {
 
 /// Why somebody is on call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Why {
+pub enum ShiftReason {
     /// They always are.
     Always,
     /// It is their turn, the n-th since the first.
@@ -54,7 +54,7 @@ pub struct Shift {
     /// … until then; `None`: for ever.
     pub until: Option<Timestamp>,
     /// Why.
-    pub why: Why,
+    pub reason: ShiftReason,
 }
 
 /// How it stands at one moment.
@@ -65,7 +65,7 @@ pub struct Duty {
     /// When somebody else is; `None`: nobody else for as long as can be foreseen.
     pub until: Option<Timestamp>,
     /// Who that is.
-    pub relief: Option<Person>,
+    pub next: Option<Person>,
 }
 
 /// Shifts that are looked through for somebody else.
@@ -81,7 +81,7 @@ impl Rotation {
                 person: one.person.clone(),
                 from: now,
                 until: one.until,
-                why: Why::Override(one.id),
+                reason: ShiftReason::Override(one.id),
             },
             None => self.planned(now),
         };
@@ -105,7 +105,7 @@ impl Rotation {
                 person: self.members[0].clone(),
                 from: now,
                 until: None,
-                why: Why::Always,
+                reason: ShiftReason::Always,
             };
         };
         let span = |day: Date| (handover.on(day), handover.on(later(day, 1)));
@@ -122,7 +122,7 @@ impl Rotation {
                     person: person.clone(),
                     from: now,
                     until: Some(ends),
-                    why: Why::Holiday(day),
+                    reason: ShiftReason::Holiday(day),
                 };
             }
         }
@@ -141,7 +141,7 @@ impl Rotation {
             person: self.members[who].clone(),
             from: now,
             until: Some(until),
-            why: Why::Turn(turn),
+            reason: ShiftReason::Turn(turn),
         }
     }
 
@@ -168,10 +168,10 @@ impl Rotation {
             Some(shift) => shift.person,
             None => self.members[0].clone(),
         };
-        let relief = shifts.find(|shift| shift.person.id != person.id);
+        let next = shifts.find(|shift| shift.person.id != person.id);
         Duty {
-            until: relief.as_ref().map(|shift| shift.from),
-            relief: relief.map(|shift| shift.person),
+            until: next.as_ref().map(|shift| shift.from),
+            next: next.map(|shift| shift.person),
             person,
         }
     }

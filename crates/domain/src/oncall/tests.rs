@@ -32,7 +32,7 @@ fn rotation(handover: &str, starts: Option<&str>, zone: TimeZone) -> Rotation {
         handover: Some(Handover::parse(handover, starts, zone).unwrap()),
         holidays: BTreeSet::new(),
         substitutes: Vec::new(),
-        then: None,
+        backups: None,
         services: Vec::new(),
         teams: Vec::new(),
         default: true,
@@ -163,7 +163,7 @@ fn holidays_are_taken_in_turn_from_handover_hour_to_handover_hour() {
         ]
     );
     let duty = rotation.duty(&[], wall("2026-12-22T12:00", &zone));
-    assert_eq!(duty.relief, Some(person("dan")));
+    assert_eq!(duty.next, Some(person("dan")));
 }
 
 #[test]
@@ -211,15 +211,15 @@ fn who_is_asked_next_is_whoever_it_is_then() {
     second.members = ["dan", "ana"].map(person).into();
     let now = wall("2026-11-24T12:00", &zone);
     let ids = |on_call: &OnCall, now| -> Vec<String> {
-        let serving = on_call.serving(None, None).unwrap();
-        let ladder = on_call.ladder(serving, &[], now);
-        ladder.into_iter().map(|person| person.id).collect()
+        let rotation = on_call.rotation_for(None, None).unwrap();
+        let order = on_call.escalation_order(rotation, &[], now);
+        order.into_iter().map(|person| person.id).collect()
     };
     let alone = OnCall::new(vec![primary.clone()], &[]);
     assert_eq!(ids(&alone, now), ["ana", "ben"], "the next turn's");
-    primary.then = Some(vec![
-        Next::Rotation("second".into()),
-        Next::Person(person("boss")),
+    primary.backups = Some(vec![
+        Backup::Rotation("second".into()),
+        Backup::Person(person("boss")),
     ]);
     let both = OnCall::new(vec![primary, second], &[]);
     assert_eq!(ids(&both, now), ["ana", "dan", "boss"]);
@@ -238,26 +238,26 @@ fn a_service_s_rotation_comes_before_the_team_s_and_the_default() {
     web.teams = vec!["web".into()];
     let fixed = ["eva", "fox"].map(person);
     let on_call = OnCall::new(vec![api, web], &fixed);
-    let serving = |service: Option<&str>, team| {
+    let rotation_for = |service: Option<&str>, team| {
         let service = service.map(name);
         on_call
-            .serving(service.as_ref(), team)
+            .rotation_for(service.as_ref(), team)
             .unwrap()
             .name
             .clone()
     };
-    assert_eq!(serving(Some("api"), Some("web")), "api");
-    assert_eq!(serving(Some("redis"), Some("web")), "web");
-    assert_eq!(serving(Some("redis"), None), OnCall::FIXED);
+    assert_eq!(rotation_for(Some("api"), Some("web")), "api");
+    assert_eq!(rotation_for(Some("redis"), Some("web")), "web");
+    assert_eq!(rotation_for(Some("redis"), None), OnCall::FIXED);
     let fixed = on_call.rotation(OnCall::FIXED).unwrap();
     let ids: Vec<String> = on_call
-        .ladder(fixed, &[], Timestamp::UNIX_EPOCH)
+        .escalation_order(fixed, &[], Timestamp::UNIX_EPOCH)
         .into_iter()
         .map(|person| person.id)
         .collect();
     assert_eq!(ids, ["eva", "fox"]);
     assert_eq!(fixed.duty(&[], Timestamp::UNIX_EPOCH).until, None);
-    assert_eq!(OnCall::default().serving(None, None), None);
+    assert_eq!(OnCall::default().rotation_for(None, None), None);
 }
 
 #[test]
@@ -272,11 +272,11 @@ fn moments_are_read_as_they_are_typed() {
         ("2026-12-24T18:00", "2026-12-24T18:00"),
         ("2026-12-24 18:00", "2026-12-24T18:00"),
     ] {
-        let found = When::parse(text).unwrap().resolve(now, &zone);
+        let found = Moment::parse(text).unwrap().resolve(now, &zone);
         assert_eq!(found, Some(wall(expected, &zone)), "{text}");
     }
     for text in ["", "soon", "25:00", "2026-13-01T09:00", "18", "-2h"] {
-        assert!(When::parse(text).is_err(), "{text}");
+        assert!(Moment::parse(text).is_err(), "{text}");
     }
 }
 
@@ -357,7 +357,7 @@ proptest! {
         for pair in shifts.windows(2) {
             prop_assert_eq!(pair[0].until, Some(pair[1].from));
             prop_assert!(pair[0].from < pair[1].from, "an empty shift");
-            prop_assert_ne!(pair[0].why, pair[1].why, "one shift told as two");
+            prop_assert_ne!(pair[0].reason, pair[1].reason, "one shift told as two");
         }
         for probe in probes {
             let now = begin + SignedDuration::from_mins(probe * 7);
@@ -370,8 +370,8 @@ proptest! {
                 prop_assert_eq!(covering.len(), 1);
                 let shift = rotation.shift(&overrides, now);
                 prop_assert_eq!(
-                    (&shift.person, shift.until, shift.why),
-                    (&covering[0].person, covering[0].until, covering[0].why)
+                    (&shift.person, shift.until, shift.reason),
+                    (&covering[0].person, covering[0].until, covering[0].reason)
                 );
                 // The oracle: the newest override that covers it, else the plan.
                 let newest = overrides.iter().rev().find(|one| one.covers(now));
@@ -413,7 +413,7 @@ proptest! {
         rotation.holidays.clear();
         let shifts = rotation.shifts(&[], begin, 12);
         for shift in &shifts {
-            let Why::Turn(n) = shift.why else { panic!("{shift:?}") };
+            let ShiftReason::Turn(n) = shift.reason else { panic!("{shift:?}") };
             let due = &rotation.members[n.rem_euclid(3) as usize];
             prop_assert_eq!(&shift.person, due);
             let handover = rotation.handover.as_ref().unwrap();
@@ -424,7 +424,7 @@ proptest! {
     #[test]
     fn no_text_panics(text in "\\PC{0,30}", second in any::<i64>()) {
         let _ = Handover::parse(&text, None, TimeZone::UTC);
-        if let Ok(when) = When::parse(&text) {
+        if let Ok(when) = Moment::parse(&text) {
             let now = Timestamp::from_second(second % 250_000_000_000).unwrap_or_default();
             let _ = when.resolve(now, &TimeZone::UTC);
         }

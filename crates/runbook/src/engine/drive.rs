@@ -6,10 +6,14 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use treasury_domain::timeline;
 
-use super::advance::{Said, Wanted, advance, wanted};
-use super::event::{self, Decision, Finished, NotNow, Outcome};
-use super::state::{Leave, RunState, StepState, Stop, Verdict, Vote};
+use super::advance::advance;
+use super::event::{self, Decision, NotNow, Outcome};
+use super::pending::{PendingCall, pending_calls};
+use super::state::{
+    Announcement, Approval, MAX_LINE, Phase, RunState, StepState, Stop, Verdict, Vote,
+};
 use crate::model::Runbook;
 use crate::vocabulary::Vocabulary;
 
@@ -23,7 +27,7 @@ pub struct Batch {
     /// The run has ended.
     pub verdict: Option<Verdict>,
     /// What is to be said and noted.
-    pub said: Vec<Said>,
+    pub announcements: Vec<Announcement>,
 }
 
 impl Batch {
@@ -41,7 +45,7 @@ pub struct Drive<'r> {
     /// What is under way in this process.
     under_way: BTreeSet<(String, u32)>,
     changed: BTreeSet<String>,
-    said: Vec<Said>,
+    announcements: Vec<Announcement>,
     stop_written: bool,
     verdict_written: bool,
     wake: Option<Timestamp>,
@@ -50,13 +54,20 @@ pub struct Drive<'r> {
 impl<'r> Drive<'r> {
     /// A run as it is written: a new one, or one that another process left behind.
     pub fn new(runbook: &'r Runbook, vocabulary: &'r Vocabulary, mut state: RunState) -> Self {
-        let changed = event::interrupted(&mut state).into_iter().collect();
+        let mut changed = BTreeSet::new();
+        // The process that was at these steps is gone.
+        for (path, step) in &mut state.steps {
+            if step.phase == Phase::Running && step.call.is_some() {
+                step.interruptions += 1;
+                changed.insert(path.clone());
+            }
+        }
         Self {
             runbook,
             vocabulary,
             under_way: BTreeSet::new(),
             changed,
-            said: Vec::new(),
+            announcements: Vec::new(),
             stop_written: state.stop.is_some(),
             verdict_written: state.verdict.is_some(),
             wake: None,
@@ -79,9 +90,9 @@ impl<'r> Drive<'r> {
         let done = advance(self.runbook, self.vocabulary, &mut self.state, now);
         self.wake = done.wake;
         self.changed.extend(done.changed);
-        self.said.extend(done.said);
+        self.announcements.extend(done.announcements);
         let mut batch = Batch {
-            said: std::mem::take(&mut self.said),
+            announcements: std::mem::take(&mut self.announcements),
             ..Batch::default()
         };
         for path in std::mem::take(&mut self.changed) {
@@ -101,8 +112,8 @@ impl<'r> Drive<'r> {
     }
 
     /// What is to be started now; called after the batch has been written.
-    pub fn start(&mut self, now: Timestamp) -> Vec<Wanted> {
-        let all = wanted(self.runbook, &self.state, now);
+    pub fn start(&mut self, now: Timestamp) -> Vec<PendingCall> {
+        let all = pending_calls(self.runbook, &self.state, now);
         let mut new = Vec::new();
         for one in all {
             let key = (one.path.clone(), one.attempt);
@@ -115,7 +126,7 @@ impl<'r> Drive<'r> {
 
     /// What is under way and not wanted any more: to be given up.
     pub fn give_up(&mut self, now: Timestamp) -> Vec<(String, u32)> {
-        let all: BTreeSet<(String, u32)> = wanted(self.runbook, &self.state, now)
+        let all: BTreeSet<(String, u32)> = pending_calls(self.runbook, &self.state, now)
             .into_iter()
             .map(|one| (one.path, one.attempt))
             .collect();
@@ -124,37 +135,57 @@ impl<'r> Drive<'r> {
         lost
     }
 
+    /// The step of this path, if it has still to begin.
+    fn scheduled(&mut self, path: &str) -> Option<&mut StepState> {
+        let step = self.state.steps.get_mut(path)?;
+        (step.phase == Phase::Scheduled).then_some(step)
+    }
+
     /// The step as it is once it has been begun; to be written together with its intent.
     pub fn begun(&self, path: &str) -> Option<StepState> {
-        let mut state = self.state.clone();
-        event::started(&mut state, path)
-            .then(|| state.steps.remove(path))
-            .flatten()
+        let mut step = self.state.steps.get(path)?.clone();
+        begin(&mut step).then_some(step)
     }
 
     /// The intent and [`Self::begun`] have been written.
     pub fn started(&mut self, path: &str) {
-        event::started(&mut self.state, path);
+        self.state.steps.get_mut(path).map(begin);
     }
 
-    /// It can't begin now; it is tried again at `until`.
+    /// It has to wait for somebody else's change; it is tried again at `until`.
     pub fn queued(&mut self, path: &str, behind: &str, until: Timestamp) {
-        if event::queued(&mut self.state, path, behind, until) {
+        if let Some(step) = self.scheduled(path) {
+            step.until = Some(until);
+            step.line = format!("waits for {behind}");
             self.changed.insert(path.to_owned());
         }
     }
 
-    /// It can begin once somebody has given leave, whom the text asks until `until`.
-    pub fn leave_asked(&mut self, path: &str, leave: Leave, text: &str, until: Timestamp) {
-        if let Some(said) = event::leave_asked(&mut self.state, path, leave, text, until) {
-            self.said.push(said);
-            self.changed.insert(path.to_owned());
+    /// It is not the starter's to make: whoever may approve it is asked until `until`.
+    pub fn request_approval(
+        &mut self,
+        path: &str,
+        approval: Approval,
+        text: &str,
+        until: Timestamp,
+    ) {
+        if let Some(step) = self.scheduled(path) {
+            step.phase = Phase::Asking;
+            step.asked = true;
+            step.approval = Some(Approval {
+                attempt: step.attempt,
+                ..approval
+            });
+            step.votes.clear();
+            step.until = Some(until);
+            step.line = timeline::cut(text, MAX_LINE);
+            self.announce(Announcement::step(path), path);
         }
     }
 
     /// It can never begin.
     pub fn refused(&mut self, path: &str, why: &str, now: Timestamp) {
-        if event::started(&mut self.state, path) {
+        if self.state.steps.get_mut(path).is_some_and(begin) {
             let attempt = self.state.steps.get(path).map_or(1, |step| step.attempt);
             let line = why.to_owned();
             let retry = false;
@@ -165,21 +196,25 @@ impl<'r> Drive<'r> {
     /// A call has ended.
     pub fn finished(&mut self, path: &str, attempt: u32, outcome: Outcome, now: Timestamp) -> bool {
         self.under_way.remove(&(path.to_owned(), attempt));
-        let finished = event::finished(self.runbook, &mut self.state, path, attempt, outcome, now);
-        match finished {
-            Finished::Ignored => return false,
-            Finished::Quiet => {}
-            Finished::Told(said) => self.said.push(said),
-        }
+        let Some(news) =
+            event::finished(self.runbook, &mut self.state, path, attempt, outcome, now)
+        else {
+            return false;
+        };
+        self.announcements.extend(news);
         self.changed.insert(path.to_owned());
         true
     }
 
+    fn announce(&mut self, announcement: Announcement, path: &str) {
+        self.announcements.push(announcement);
+        self.changed.insert(path.to_owned());
+    }
+
     /// Somebody answers a question of the run.
     pub fn vote(&mut self, path: &str, vote: Vote, now: Timestamp) -> Result<(), NotNow> {
-        let said = event::vote(self.runbook, &mut self.state, path, vote, now)?;
-        self.said.push(said);
-        self.changed.insert(path.to_owned());
+        let news = event::vote(self.runbook, &mut self.state, path, vote, now)?;
+        self.announce(news, path);
         Ok(())
     }
 
@@ -192,17 +227,9 @@ impl<'r> Drive<'r> {
         reason: Option<&str>,
         now: Timestamp,
     ) -> Result<(), NotNow> {
-        let said = event::decide(
-            self.runbook,
-            &mut self.state,
-            path,
-            decision,
-            by,
-            reason,
-            now,
-        )?;
-        self.said.push(said);
-        self.changed.insert(path.to_owned());
+        let state = &mut self.state;
+        let news = event::decide(self.runbook, state, path, decision, by, reason, now)?;
+        self.announce(news, path);
         Ok(())
     }
 
@@ -210,4 +237,15 @@ impl<'r> Drive<'r> {
     pub fn stop(&mut self, by: &str, reason: &str, now: Timestamp) -> Result<(), NotNow> {
         event::stop(&mut self.state, by, reason, now)
     }
+}
+
+/// Begins a scheduled step; `false` for another.
+fn begin(step: &mut StepState) -> bool {
+    let scheduled = step.phase == Phase::Scheduled;
+    if scheduled {
+        step.phase = Phase::Running;
+        step.until = None;
+        step.line = String::new();
+    }
+    scheduled
 }

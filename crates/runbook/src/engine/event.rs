@@ -1,12 +1,11 @@
 //! What comes from outside: results, answers, decisions.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::advance::{Said, failed, hold, values};
-use super::state::{Leave, Phase, RunState, StepState, Stop, Vote};
+use super::bounded::bounded;
+use super::state::{Announcement, Phase, RunState, StepState, Stop, Vote, after};
+use super::values::values;
 use crate::model::{Runbook, Step, Use, Work};
 use treasury_domain::duration;
 
@@ -34,14 +33,6 @@ pub enum Outcome {
     },
 }
 
-/// A moment later; the last moment there is where it would be beyond it.
-pub(super) fn after(at: Timestamp, time: Duration) -> Timestamp {
-    jiff::SignedDuration::try_from(time)
-        .ok()
-        .and_then(|time| at.checked_add(time).ok())
-        .unwrap_or(Timestamp::MAX)
-}
-
 /// The step of a path, and the path's loop turns.
 fn find<'r>(runbook: &'r Runbook, path: &str) -> Option<(&'r Step, String)> {
     let at = path.find('[').unwrap_or(path.len());
@@ -54,44 +45,26 @@ fn at_end(runbook: &Runbook, step: &Step) -> bool {
         .any(|other| other.id == step.id)
 }
 
-/// What a result changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finished {
-    /// Nothing: it came a second time, or too late.
-    Ignored,
-    /// The step is to be written, but there is no news for the timeline.
-    Quiet,
-    /// The step is to be written and told.
-    Told(Said),
-}
-
-/// A call has ended. What comes for another attempt, or a second time, changes nothing.
-pub fn finished(
+/// A call has ended. `None`: what comes for another attempt, or a second time, changes nothing.
+/// Otherwise the step is to be written, and announced if this is news for the timeline.
+pub(super) fn finished(
     runbook: &Runbook,
     state: &mut RunState,
     path: &str,
     attempt: u32,
     outcome: Outcome,
     now: Timestamp,
-) -> Finished {
-    let Some((step, suffix)) = find(runbook, path) else {
-        return Finished::Ignored;
-    };
-    let Some(current) = state.steps.get(path) else {
-        return Finished::Ignored;
-    };
+) -> Option<Option<Announcement>> {
+    let (step, suffix) = find(runbook, path)?;
+    let current = state.steps.get(path)?;
     if current.phase != Phase::Running || current.attempt != attempt {
-        return Finished::Ignored;
+        return None;
     }
     let mut own = current.clone();
-    let at_end = at_end(runbook, step);
-    let held = hold(state, step, at_end).map(|time| after(now, time));
+    let held = state.hold(step, at_end(runbook, step), now);
     let until = match &step.work {
         Work::Use(Use { until, .. }) => until.as_ref(),
         _ => None,
-    };
-    let said = Said::Step {
-        path: path.to_owned(),
     };
     // When an `until` is looked at again; `None` when that would be too late.
     let again = until.and_then(|until| {
@@ -99,34 +72,33 @@ pub fn finished(
         let end = step.timeout.map(|timeout| after(own.began_at, timeout));
         (end.is_none_or(|end| again <= end) && state.stop.is_none()).then_some(again)
     });
-    let mut told = true;
+    let mut is_news = true;
     match outcome {
         Outcome::Bad { line, retry } => {
-            let tried = own.attempt - own.attempt_base;
             let pause = if until.is_some() && retry {
-                told = false;
+                is_news = false;
                 again
             } else {
-                (retry && tried < step.retry.attempts && state.stop.is_none())
-                    .then(|| after(now, step.retry.pause(tried)))
+                own.pause(step)
+                    .filter(|_| retry && state.stop.is_none())
+                    .map(|time| after(now, time))
             };
-            told |= pause.is_none();
-            failed(&mut own, &line, pause, held, now);
+            is_news |= pause.is_none();
+            own.fail(&line, pause, held, now);
         }
         Outcome::Good { result, line } => {
-            let (result, cut) = super::bounded(result);
-            own.cut = cut;
+            let (result, cut) = bounded(result);
             let holds = until.map(|until| {
                 let mut values = values(runbook, state, &suffix, None);
                 values.names.insert("result".into(), result.clone());
                 (until, until.condition.holds(&values))
             });
             match holds {
-                None | Some((_, Ok(true))) => succeeded(&mut own, result, &line, now),
+                None | Some((_, Ok(true))) => own.end(Phase::Succeeded, result, &line, now),
                 Some((until, Ok(false))) if state.start.rehearsal => {
                     let condition = &until.condition.written;
                     let line = format!("would call it until {condition}; now: {line}");
-                    succeeded(&mut own, result, &line, now);
+                    own.end(Phase::Succeeded, result, &line, now);
                 }
                 Some((until, Ok(false))) => match again {
                     Some(again) => {
@@ -134,7 +106,7 @@ pub fn finished(
                         own.until = Some(again);
                         own.line = format!("not yet: {line}");
                         // Each look is no news for the timeline.
-                        told = false;
+                        is_news = false;
                     }
                     None => {
                         let time = duration::text(step.timeout.unwrap_or_default());
@@ -142,66 +114,18 @@ pub fn finished(
                             "`{}` did not hold within {time}; at last: {line}",
                             until.condition.written
                         );
-                        failed(&mut own, &why, None, held, now);
+                        own.fail(&why, None, held, now);
                     }
                 },
                 Some((_, Err(error))) => {
-                    failed(&mut own, &format!("`until`: {error}"), None, held, now);
+                    own.fail(&format!("`until`: {error}"), None, held, now);
                 }
             }
+            own.cut = cut;
         }
     }
     state.steps.insert(path.to_owned(), own);
-    if told {
-        Finished::Told(said)
-    } else {
-        Finished::Quiet
-    }
-}
-
-fn succeeded(state: &mut StepState, result: Value, line: &str, now: Timestamp) {
-    state.phase = Phase::Succeeded;
-    state.until = None;
-    state.ended_at = Some(now);
-    state.result = result;
-    state.line = treasury_domain::timeline::cut(line, 500);
-}
-
-/// A scheduled change has been begun: its intent is recorded in the same transaction.
-pub fn started(state: &mut RunState, path: &str) -> bool {
-    match state.steps.get_mut(path) {
-        Some(step) if step.phase == Phase::Scheduled => {
-            step.phase = Phase::Running;
-            step.until = None;
-            step.line = String::new();
-            true
-        }
-        _ => false,
-    }
-}
-
-/// A scheduled change has to wait for somebody else's; it is tried again at `until`.
-pub fn queued(state: &mut RunState, path: &str, behind: &str, until: Timestamp) -> bool {
-    match state.steps.get_mut(path) {
-        Some(step) if step.phase == Phase::Scheduled => {
-            step.until = Some(until);
-            step.line = format!("waits for {behind}");
-            true
-        }
-        _ => false,
-    }
-}
-
-/// The process that was at this step is gone.
-pub fn interrupted(state: &mut RunState) -> Vec<String> {
-    let mut paths = Vec::new();
-    for (path, step) in &mut state.steps {
-        if step.phase == Phase::Running && step.call.is_some() {
-            step.interruptions += 1;
-            paths.push(path.clone());
-        }
-    }
-    paths
+    Some(is_news.then(|| Announcement::step(path)))
 }
 
 /// Somebody answers an `ask`, `approve` or `manual` step.
@@ -211,7 +135,7 @@ pub fn vote(
     path: &str,
     vote: Vote,
     now: Timestamp,
-) -> Result<Said, NotNow> {
+) -> Result<Announcement, NotNow> {
     let unknown = || NotNow(format!("there is no step `{path}` in this run"));
     let (step, _) = find(runbook, path).ok_or_else(unknown)?;
     let starter = state.start.by_id.clone();
@@ -219,17 +143,15 @@ pub fn vote(
     if own.phase != Phase::Asking {
         return Err(NotNow("this question has been answered already".into()));
     }
-    let needed = match (&step.work, &own.leave) {
+    let needed = match (&step.work, &own.approval) {
         (Work::Ask { by, .. } | Work::Approve { by, .. } | Work::Manual { by, .. }, _) => *by,
-        (Work::Use(_), Some(leave)) => leave.by,
+        (Work::Use(_), Some(approval)) => approval.by,
         _ => return Err(unknown()),
     };
     if vote.role < needed {
         return Err(NotNow(format!("this needs the role {needed}")));
     }
-    let said = Said::Step {
-        path: path.to_owned(),
-    };
+    let said = Announcement::step(path);
     match &step.work {
         Work::Ask { choices, .. } => {
             if !choices.iter().any(|choice| choice.value == vote.answer) {
@@ -238,7 +160,7 @@ pub fn vote(
             let line = format!("{} answered: {}", vote.by, vote.answer);
             let result = json!({"answer": vote.answer, "by": vote.by});
             own.votes.push(vote);
-            succeeded(own, result, &line, now);
+            own.end(Phase::Succeeded, result, &line, now);
         }
         Work::Manual { .. } => {
             let line = match &vote.note {
@@ -247,7 +169,7 @@ pub fn vote(
             };
             let result = json!({"by": vote.by, "note": vote.note});
             own.votes.push(vote);
-            succeeded(own, result, &line, now);
+            own.end(Phase::Succeeded, result, &line, now);
         }
         Work::Approve { count, other, .. } => {
             if vote.answer == "decline" {
@@ -266,15 +188,15 @@ pub fn vote(
             let names: Vec<String> = own.votes.iter().map(|vote| vote.by.clone()).collect();
             if names.len() >= *count as usize {
                 let line = format!("approved by {}", names.join(" and "));
-                succeeded(own, json!({"by": names}), &line, now);
+                own.end(Phase::Succeeded, json!({"by": names}), &line, now);
             }
         }
         Work::Use(_) if vote.answer == "decline" => declined(own, vote, now),
         Work::Use(_) => {
             if own
-                .leave
+                .approval
                 .as_ref()
-                .is_some_and(|leave| !leave.is_given_by(&vote, &starter))
+                .is_some_and(|approval| !approval.is_given_by(&vote, &starter))
             {
                 return Err(NotNow(
                     "who started the run can't give this leave: somebody else has to".into(),
@@ -297,33 +219,7 @@ fn declined(step: &mut StepState, vote: Vote, now: Timestamp) {
         None => format!("declined by {}", vote.by),
     };
     step.votes.push(vote);
-    failed(step, &why, None, None, now);
-}
-
-/// A scheduled change is not the starter's to make: whoever gives leave is asked until `until`.
-pub fn leave_asked(
-    state: &mut RunState,
-    path: &str,
-    leave: Leave,
-    text: &str,
-    until: Timestamp,
-) -> Option<Said> {
-    let step = state.steps.get_mut(path)?;
-    if step.phase != Phase::Scheduled {
-        return None;
-    }
-    step.phase = Phase::Asking;
-    step.asked = true;
-    step.leave = Some(Leave {
-        attempt: step.attempt,
-        ..leave
-    });
-    step.votes.clear();
-    step.until = Some(until);
-    step.line = treasury_domain::timeline::cut(text, 500);
-    Some(Said::Step {
-        path: path.to_owned(),
-    })
+    step.fail(&why, None, None, now);
 }
 
 /// What is done about a step that failed.
@@ -344,7 +240,7 @@ pub fn decide(
     by: &str,
     reason: Option<&str>,
     now: Timestamp,
-) -> Result<Said, NotNow> {
+) -> Result<Announcement, NotNow> {
     let Some(step) = state.steps.get_mut(path) else {
         return Err(NotNow(format!("there is no step `{path}` in this run")));
     };
@@ -374,9 +270,7 @@ pub fn decide(
             step.line = format!("left out by {by}{why}");
         }
     }
-    Ok(Said::Step {
-        path: path.to_owned(),
-    })
+    Ok(Announcement::step(path))
 }
 
 /// Whether somebody may leave the step out: what has to be approved is not done without.

@@ -1,23 +1,29 @@
 //! The engine's core: what a run does next, as a pure function of what is known of it.
 //!
-//! [`advance()`] brings a run as far as it gets at this moment: it begins steps, lets waits end,
-//! evaluates conditions. It touches nothing but the state. Its caller commits the changed steps
-//! and what is to be said (in one transaction), and only then does what [`wanted`] lists. After a
-//! crash the caller loads the state and asks [`wanted`] again: running and recovering are the same
-//! road. What came of a call is told by [`finished`], what people answer by [`vote`], [`decide`]
-//! and [`stop`]; a message that comes twice or too late changes nothing.
+//! [`Drive::advance`] brings a run as far as it gets at this moment: it begins steps, lets waits
+//! end, evaluates conditions. It touches nothing but the state. Its caller commits the batch (changed
+//! steps and announcements, in one transaction), and only then does what [`Drive::start`] lists.
+//! After a crash the caller loads the state and makes a new [`Drive`]: running and recovering are the
+//! same road. What came of a call is told by [`Drive::finished`], what people answer by [`vote`],
+//! [`decide`] and [`stop`]; a message that comes twice or too late changes nothing.
 
 mod advance;
+mod bounded;
 mod drive;
 mod event;
+mod pending;
 mod state;
 #[cfg(test)]
 mod tests;
+mod values;
+mod walk;
+mod work;
 
-pub use advance::{Advance, LEAVE_TIMEOUT, Said, Wanted, advance, titles, wanted};
+pub use advance::APPROVAL_TIMEOUT;
 pub use drive::{Batch, Drive};
-pub use event::{
-    Decision, Finished, NotNow, Outcome, can_be_left_out, decide, finished, interrupted,
-    leave_asked, queued, started, stop, vote,
+pub use event::{Decision, NotNow, Outcome, can_be_left_out, decide, stop, vote};
+pub use pending::PendingCall;
+pub use state::{
+    Announcement, Approval, Call, Phase, RunState, Start, StepState, Stop, Verdict, Vote,
 };
-pub use state::{Call, Leave, Phase, RunState, Start, StepState, Stop, Verdict, Vote, bounded};
+pub use values::titles;

@@ -1,13 +1,18 @@
 //! What is known of a run, and nothing that can't be written to the store.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::model::{Runbook, Work};
-use treasury_domain::Role;
+use super::bounded::bounded;
+use crate::model::{OnFailure, Runbook, Step, Work};
+use treasury_domain::{Role, timeline};
+
+/// Most bytes of what a step says in one line.
+pub(super) const MAX_LINE: usize = 500;
 
 /// What a run was started with; never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -147,9 +152,9 @@ pub struct Vote {
     pub role: Role,
 }
 
-/// Whose leave a change needs that who started the run can't give.
+/// Who has to approve a change that whoever started the run may not make alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leave {
+pub struct Approval {
     /// At least this role.
     pub by: Role,
     /// Who started the run does not count.
@@ -159,7 +164,7 @@ pub struct Leave {
     pub attempt: u32,
 }
 
-impl Leave {
+impl Approval {
     /// This answer gives it.
     pub fn is_given_by(&self, vote: &Vote, starter: &str) -> bool {
         vote.answer == "approve" && vote.role >= self.by && !(self.other && vote.by_id == starter)
@@ -192,9 +197,9 @@ pub struct StepState {
     /// What was left out of that, because it was too large: `lines 100 of 500`.
     #[serde(default)]
     pub cut: Option<String>,
-    /// Whose leave the change waits for, or waited for.
-    #[serde(default)]
-    pub leave: Option<Leave>,
+    /// Whose approval the change waits for, or waited for.
+    #[serde(rename = "leave", default)]
+    pub approval: Option<Approval>,
     /// One line for people: what came of it, why it failed, what it waits for.
     #[serde(default)]
     pub line: String,
@@ -216,6 +221,63 @@ impl StepState {
     /// Failed, and somebody may decide.
     pub fn is_held(&self) -> bool {
         self.phase == Phase::Failed && self.until.is_some()
+    }
+
+    /// A step that begins.
+    pub(super) fn new(title: &str, now: Timestamp) -> Self {
+        Self {
+            phase: Phase::Running,
+            title: timeline::cut(title, 200),
+            attempt: 1,
+            attempt_base: 0,
+            began_at: now,
+            ended_at: None,
+            until: None,
+            call: None,
+            result: Value::Null,
+            cut: None,
+            approval: None,
+            line: String::new(),
+            asked: false,
+            votes: Vec::new(),
+            items: None,
+            interruptions: 0,
+        }
+    }
+
+    /// It has ended, and has given this.
+    pub(super) fn end(&mut self, phase: Phase, result: Value, line: &str, now: Timestamp) {
+        self.phase = phase;
+        self.until = None;
+        self.ended_at = Some(now);
+        (self.result, self.cut) = bounded(result);
+        self.line = timeline::cut(line, MAX_LINE);
+    }
+
+    /// The pause before its next attempt; `None` where there is none left.
+    pub(super) fn pause(&self, step: &Step) -> Option<Duration> {
+        let tried = self.attempt - self.attempt_base;
+        (tried < step.retry.attempts).then(|| step.retry.pause(tried))
+    }
+
+    /// It has failed: tried again at `pause`; without that it has ended, and somebody may decide
+    /// about it until `hold`.
+    pub(super) fn fail(
+        &mut self,
+        why: &str,
+        pause: Option<Timestamp>,
+        hold: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        self.line = timeline::cut(why, MAX_LINE);
+        if pause.is_some() {
+            self.phase = Phase::Pausing;
+            self.until = pause;
+        } else {
+            self.phase = Phase::Failed;
+            self.ended_at = Some(now);
+            self.until = hold;
+        }
     }
 }
 
@@ -246,15 +308,26 @@ impl RunState {
 
     /// Whether a scheduled change may begin: who started the run may do it, or somebody who may has
     /// approved it, or something before it.
-    pub fn may(&self, runbook: &Runbook, path: &str, leave: &Leave) -> bool {
-        if self.start.role >= leave.by && !leave.other {
+    pub fn may(&self, runbook: &Runbook, path: &str, approval: &Approval) -> bool {
+        if self.start.role >= approval.by && !approval.other {
             return true;
         }
         let given = self.steps.get(path).map_or(&[][..], |step| &step.votes);
         self.approvals(runbook)
             .iter()
             .chain(given)
-            .any(|vote| leave.is_given_by(vote, &self.start.by_id))
+            .any(|vote| approval.is_given_by(vote, &self.start.by_id))
+    }
+
+    /// Until when somebody may decide about a step that fails now; `None` where nobody is asked.
+    /// `at_end`: it is one of those that are done at the end.
+    pub(super) fn hold(&self, step: &Step, at_end: bool, now: Timestamp) -> Option<Timestamp> {
+        let asks = step.on_failure == OnFailure::Stop
+            && !at_end
+            && !self.start.rehearsal
+            && self.start.hold_ms > 0
+            && self.stop.is_none();
+        asks.then(|| after(now, Duration::from_millis(self.start.hold_ms)))
     }
 
     /// The paths that somebody has to decide on.
@@ -267,97 +340,42 @@ impl RunState {
     }
 }
 
-/// Most bytes of a step's result as JSON.
-const MAX_RESULT: usize = 32 * 1024;
+/// What is said or noted, in the transaction of the steps that say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Announcement {
+    /// A step began, ended or waits for somebody: for the timeline.
+    Step {
+        /// Its path.
+        path: String,
+    },
+    /// For the timeline, in the words of the runbook.
+    Note {
+        /// Path of the step.
+        path: String,
+        /// The words.
+        text: String,
+    },
+    /// For the room.
+    Notify {
+        /// Path of the step.
+        path: String,
+        /// The words.
+        text: String,
+    },
+}
 
-/// The result, made smaller where it is too large: lists and texts are cut until it fits. Then also
-/// what was left out, for people: `lines 100 of 500, long texts`.
-pub fn bounded(value: Value) -> (Value, Option<String>) {
-    if value.to_string().len() <= MAX_RESULT {
-        return (value, None);
-    }
-    let (mut small, mut left_out) = (value, LeftOut::default());
-    for (items, bytes) in [(100, 2_000), (30, 500), (10, 200), (3, 80), (0, 40)] {
-        cut(&mut small, "items", items, bytes, &mut left_out);
-        if small.to_string().len() <= MAX_RESULT {
-            break;
+impl Announcement {
+    pub(super) fn step(path: &str) -> Self {
+        Self::Step {
+            path: path.to_owned(),
         }
     }
-    (small, Some(left_out.words()))
 }
 
-/// What had to be left out of a result.
-#[derive(Default)]
-struct LeftOut {
-    /// Of the first list of each name, how many items are left of how many.
-    lists: BTreeMap<String, (usize, usize)>,
-    texts: bool,
-}
-
-impl LeftOut {
-    fn words(&self) -> String {
-        let lists = self.lists.iter().take(3);
-        let lists = lists.map(|(name, (left, of))| format!("{name} {left} of {of}"));
-        let texts = self.texts.then(|| "long texts".to_owned());
-        lists.chain(texts).collect::<Vec<_>>().join(", ")
-    }
-}
-
-fn cut(value: &mut Value, name: &str, items: usize, bytes: usize, left_out: &mut LeftOut) {
-    match value {
-        Value::String(text) if text.len() > bytes => {
-            *text = treasury_domain::timeline::cut(text, bytes);
-            left_out.texts = true;
-        }
-        Value::Array(list) => {
-            if list.len() > items {
-                let counts = left_out.lists.entry(name.to_owned());
-                counts.or_insert((items, list.len())).0 = items;
-                if is_in_time(list) {
-                    list.drain(..list.len() - items);
-                } else {
-                    list.truncate(items);
-                }
-            }
-            for item in list {
-                cut(item, name, items, bytes, left_out);
-            }
-        }
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                cut(field, name, items, bytes, left_out);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Its items are in the order of their time: the last ones matter most.
-fn is_in_time(list: &[Value]) -> bool {
-    let at = |item: Option<&Value>| Some(item?.get("at")?.as_str()?.to_owned());
-    at(list.first())
-        .zip(at(list.last()))
-        .is_some_and(|(first, last)| first < last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_large_result_is_cut_and_keeps_its_shape() {
-        let line = serde_json::json!({"text": "x".repeat(1_000), "n": 1});
-        let value = serde_json::json!({"count": 500, "lines": vec![line; 500]});
-        let (small, left_out) = bounded(value);
-        assert!(small.to_string().len() <= MAX_RESULT);
-        assert_eq!(left_out.as_deref(), Some("lines 30 of 500, long texts"));
-        assert_eq!(small["count"], 500);
-        assert_eq!(small["lines"][0]["n"], 1);
-        let line = |n: i32| serde_json::json!({"at": format!("{n:04}"), "text": "x".repeat(400)});
-        let (small, _) =
-            bounded(serde_json::json!({"lines": (0..500).map(line).collect::<Vec<_>>()}));
-        assert_eq!(small["lines"].as_array().unwrap().last(), Some(&line(499)));
-        let little = serde_json::json!({"a": [1, 2]});
-        assert_eq!(bounded(little.clone()), (little, None));
-    }
+/// A moment later; the last moment there is where it would be beyond it.
+pub(super) fn after(at: Timestamp, time: Duration) -> Timestamp {
+    jiff::SignedDuration::try_from(time)
+        .ok()
+        .and_then(|time| at.checked_add(time).ok())
+        .unwrap_or(Timestamp::MAX)
 }

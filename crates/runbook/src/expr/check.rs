@@ -1,80 +1,11 @@
 //! Types of expressions, found before anything runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::functions::{FUNCTIONS, asks_state, function};
-use super::{Expr, Kind, Op, path};
+use super::scope::{Scope, collect};
+use super::{Expr, Kind, Op, path, projects};
 use crate::source::{Finding, Span};
 use crate::types::Type;
-
-/// What an expression may speak of.
-#[derive(Debug, Clone, Default)]
-pub struct Scope {
-    /// Names and their types; `steps` is a record of the steps' results.
-    pub names: BTreeMap<String, Type>,
-    /// Steps that stand later or elsewhere: known, but without a result here.
-    pub absent: BTreeSet<String>,
-    /// Paths that are known to be there, such as `steps.stats` or `params.image`.
-    pub present: BTreeSet<String>,
-}
-
-impl Scope {
-    /// The same, with what this condition makes sure.
-    #[must_use]
-    pub fn given(&self, condition: &Expr) -> Self {
-        let mut scope = self.clone();
-        scope.present.extend(facts(condition).present);
-        scope
-    }
-}
-
-/// What holds when a condition is true.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// Paths that are not null then.
-    pub present: BTreeSet<String>,
-}
-
-/// What a true condition makes sure: the parts joined by `and` that say that something is there.
-pub fn facts(condition: &Expr) -> Facts {
-    let mut facts = Facts::default();
-    collect(condition, &mut facts);
-    facts
-}
-
-fn collect(condition: &Expr, facts: &mut Facts) {
-    match &condition.kind {
-        Kind::Binary(Op::And, left, right) => {
-            collect(left, facts);
-            collect(right, facts);
-        }
-        Kind::Binary(Op::Unequal, left, right) => {
-            let named = match (&left.kind, &right.kind) {
-                (Kind::Null, _) => path(right),
-                (_, Kind::Null) => path(left),
-                _ => None,
-            };
-            // A field that is there is in a record that is there.
-            let mut name = named.as_deref();
-            while let Some(part) = name {
-                facts.present.insert(part.to_owned());
-                name = part.rsplit_once('.').map(|(of, _)| of);
-            }
-        }
-        Kind::Call(name, arguments) if name == "succeeded" => {
-            if let [
-                Expr {
-                    kind: Kind::Text(step),
-                    ..
-                },
-            ] = arguments.as_slice()
-            {
-                facts.present.insert(format!("steps.{step}"));
-            }
-        }
-        _ => {}
-    }
-}
 
 /// The type of an expression. What is wrong in it is added to `findings`, with spans within it.
 pub fn check(expr: &Expr, scope: &Scope, findings: &mut Vec<Finding>) -> Type {
@@ -82,28 +13,28 @@ pub fn check(expr: &Expr, scope: &Scope, findings: &mut Vec<Finding>) -> Type {
         scope,
         findings,
         items: Vec::new(),
-        facts: Vec::new(),
+        present: Vec::new(),
     }
     .check(expr, false)
 }
 
-struct Checker<'a> {
-    scope: &'a Scope,
-    findings: &'a mut Vec<Finding>,
+pub(super) struct Checker<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) findings: &'a mut Vec<Finding>,
     /// Types of the items of the `[? …]` around, innermost last.
     items: Vec<Type>,
     /// What the left sides of `and` around make sure.
-    facts: Vec<Facts>,
+    present: Vec<BTreeSet<String>>,
 }
 
 impl Checker<'_> {
-    fn wrong(&mut self, span: Span, message: impl Into<String>) -> Type {
+    pub(super) fn wrong(&mut self, span: Span, message: impl Into<String>) -> Type {
         self.findings.push(Finding::error(span, message));
         Type::Any
     }
 
     /// `lenient`: null may come through, as within `default(…)`.
-    fn check(&mut self, expr: &Expr, lenient: bool) -> Type {
+    pub(super) fn check(&mut self, expr: &Expr, lenient: bool) -> Type {
         let found = self.kind(expr, lenient);
         match path(expr) {
             Some(name) if self.is_present(&name) => found.present(),
@@ -112,8 +43,7 @@ impl Checker<'_> {
     }
 
     fn is_present(&self, name: &str) -> bool {
-        self.scope.present.contains(name)
-            || self.facts.iter().any(|facts| facts.present.contains(name))
+        self.scope.present.contains(name) || self.present.iter().any(|paths| paths.contains(name))
     }
 
     fn kind(&mut self, expr: &Expr, lenient: bool) -> Type {
@@ -209,24 +139,14 @@ impl Checker<'_> {
             .chain(self.scope.names.keys())
             .map(String::as_str)
             .collect();
-        let mut finding = Finding::error(span, format!("`{name}` is not known here"));
-        finding = match self.scope.names.get("steps") {
-            Some(Type::Record(steps)) if steps.contains_key(name) => {
-                finding.help(format!("a step's result is `steps.{name}`"))
-            }
-            _ => match self.scope.names.get("params") {
-                Some(Type::Record(params)) if params.contains_key(name) => {
-                    finding.help(format!("a parameter is `params.{name}`"))
-                }
-                _ => {
-                    let near = finding.clone().near(name, known.iter().copied());
-                    if near.help.is_some() {
-                        near
-                    } else {
-                        finding.help(format!("known are {}", list(&known)))
-                    }
-                }
-            },
+        let finding = Finding::error(span, format!("`{name}` is not known here"));
+        let is_in = |record: &str| matches!(self.scope.names.get(record), Some(Type::Record(fields)) if fields.contains_key(name));
+        let finding = if is_in("steps") {
+            finding.help(format!("a step's result is `steps.{name}`"))
+        } else if is_in("params") {
+            finding.help(format!("a parameter is `params.{name}`"))
+        } else {
+            suggested(finding, name, &known, "known are")
         };
         self.findings.push(finding);
         Type::Any
@@ -258,7 +178,7 @@ impl Checker<'_> {
         null_if(found, null)
     }
 
-    fn field_of(&mut self, of: &Type, field: &str, at: Span) -> Type {
+    pub(super) fn field_of(&mut self, of: &Type, field: &str, at: Span) -> Type {
         match of {
             Type::Any => Type::Any,
             Type::Map(value) => (**value).clone().optional(),
@@ -267,14 +187,8 @@ impl Checker<'_> {
                 None => {
                     let known: Vec<&str> = fields.keys().map(String::as_str).collect();
                     let finding = Finding::error(at, format!("there is no `{field}` here"));
-                    let near = finding.clone().near(field, known.iter().copied());
-                    self.findings.push(if near.help.is_some() {
-                        near
-                    } else if known.is_empty() {
-                        finding
-                    } else {
-                        finding.help(format!("there are {}", list(&known)))
-                    });
+                    self.findings
+                        .push(suggested(finding, field, &known, "there are"));
                     Type::Any
                 }
             },
@@ -306,7 +220,7 @@ impl Checker<'_> {
         }
     }
 
-    fn maybe_null(&mut self, expr: &Expr) {
+    pub(super) fn maybe_null(&mut self, expr: &Expr) {
         let name = path(expr);
         let step = name
             .as_deref()
@@ -326,7 +240,7 @@ impl Checker<'_> {
         });
     }
 
-    fn want(&mut self, wanted: &Type, found: &Type, span: Span) {
+    pub(super) fn want(&mut self, wanted: &Type, found: &Type, span: Span) {
         if wanted.takes(found) {
             return;
         }
@@ -346,12 +260,14 @@ impl Checker<'_> {
             let found = self.check(left, false);
             self.want(&Type::Bool, &found, left.span);
             if op == Op::And {
-                self.facts.push(facts(left));
+                let mut present = BTreeSet::new();
+                collect(left, &mut present);
+                self.present.push(present);
             }
             let found = self.check(right, false);
             self.want(&Type::Bool, &found, right.span);
             if op == Op::And {
-                self.facts.pop();
+                self.present.pop();
             }
             return Type::Bool;
         }
@@ -433,7 +349,7 @@ impl Checker<'_> {
         }
     }
 
-    fn different(&mut self, op: Op, left: &Expr, a: &Type, right: &Expr, b: &Type) {
+    pub(super) fn different(&mut self, op: Op, left: &Expr, a: &Type, right: &Expr, b: &Type) {
         let span = Span::new(left.span.start, right.span.end);
         let finding = Finding::error(span, format!("{a} `{}` {b}: different types", op.sign()));
         let text = matches!(left.kind, Kind::Text(_)) || matches!(right.kind, Kind::Text(_));
@@ -444,208 +360,20 @@ impl Checker<'_> {
             finding
         });
     }
-
-    fn call(&mut self, name: &str, arguments: &[Expr], span: Span) -> Type {
-        let Some(known) = function(name) else {
-            let finding = Finding::error(
-                Span::new(span.start, span.start + name.len()),
-                format!("there is no function `{name}`"),
-            );
-            let all: Vec<&str> = FUNCTIONS.iter().map(|known| known.name).collect();
-            let near = finding.clone().near(name, all.iter().copied());
-            self.findings.push(if near.help.is_some() {
-                near
-            } else {
-                finding.help(format!("there are {}", list(&all)))
-            });
-            for argument in arguments {
-                self.check(argument, true);
-            }
-            return Type::Any;
-        };
-        let (least, most) = known.arguments;
-        if arguments.len() < least || arguments.len() > most {
-            self.findings.push(
-                Finding::error(span, format!("`{name}` takes another number of arguments"))
-                    .help(known.about),
-            );
-            return Type::Any;
-        }
-        if asks_state(name) {
-            return self.state(&arguments[0]);
-        }
-        let lenient = matches!(name, "default" | "text");
-        let types: Vec<Type> = arguments
-            .iter()
-            .enumerate()
-            .map(|(n, argument)| self.check(argument, lenient && n == 0))
-            .collect();
-        self.result(name, arguments, &types)
-    }
-
-    fn state(&mut self, argument: &Expr) -> Type {
-        let Kind::Text(step) = &argument.kind else {
-            self.wrong(argument.span, "the id of a step in quotes is needed");
-            return Type::Bool;
-        };
-        let steps = match self.scope.names.get("steps") {
-            Some(Type::Record(steps)) => steps.clone(),
-            _ => return Type::Bool,
-        };
-        if !steps.contains_key(step) {
-            let message = if self.scope.absent.contains(step) {
-                format!("step `{step}` has no result yet here")
-            } else {
-                format!("there is no step `{step}`")
-            };
-            let finding =
-                Finding::error(argument.span, message).near(step, steps.keys().map(String::as_str));
-            self.findings.push(finding);
-        }
-        Type::Bool
-    }
-
-    fn result(&mut self, name: &str, arguments: &[Expr], types: &[Type]) -> Type {
-        let number = |checker: &mut Self, n: usize| {
-            if let (Some(found), Some(argument)) = (types.get(n), arguments.get(n)) {
-                checker.want(&Type::Number, found, argument.span);
-            }
-        };
-        let text = |checker: &mut Self, n: usize| {
-            checker.want(&Type::Text, &types[n], arguments[n].span);
-        };
-        match name {
-            "abs" | "ceil" | "floor" | "round" | "at_least" | "at_most" => {
-                for n in 0..types.len() {
-                    number(self, n);
-                }
-                Type::Number
-            }
-            "bytes" | "duration" => {
-                number(self, 0);
-                Type::Text
-            }
-            "lower" => {
-                text(self, 0);
-                Type::Text
-            }
-            "starts_with" => {
-                text(self, 0);
-                text(self, 1);
-                Type::Bool
-            }
-            "number" => {
-                text(self, 0);
-                Type::Number
-            }
-            "text" => Type::Text,
-            "default" => {
-                let (a, b) = (types[0].clone(), types[1].clone());
-                if let Type::Null = a {
-                    return b;
-                }
-                let a = a.present();
-                if !a.takes(&b) {
-                    self.different(Op::Or, &arguments[0], &a, &arguments[1], &b);
-                }
-                if a == Type::Any { b } else { a }
-            }
-            "len" => {
-                match &types[0] {
-                    Type::List(_) | Type::Text | Type::Map(_) | Type::Any => {}
-                    Type::Optional(_) => self.maybe_null(&arguments[0]),
-                    other => {
-                        self.wrong(
-                            arguments[0].span,
-                            format!("this is {other}; a list or a text is needed"),
-                        );
-                    }
-                }
-                Type::Number
-            }
-            "any" | "all" => {
-                self.items_of(&arguments[0], &types[0], &Type::Bool);
-                Type::Bool
-            }
-            "sum" => {
-                self.items_of(&arguments[0], &types[0], &Type::Number.optional());
-                Type::Number
-            }
-            "max" | "min" | "avg" => {
-                self.items_of(&arguments[0], &types[0], &Type::Number.optional());
-                number(self, 1);
-                if types.len() == 2 {
-                    Type::Number
-                } else {
-                    Type::Number.optional()
-                }
-            }
-            "join" => {
-                self.items_of(&arguments[0], &types[0], &Type::Text);
-                text(self, 1);
-                Type::Text
-            }
-            "first" | "last" => {
-                let item = self.items_of(&arguments[0], &types[0], &Type::Any);
-                match types.get(1) {
-                    Some(other) => item.present().join(other.clone()),
-                    None => item.optional(),
-                }
-            }
-            "max_by" | "min_by" => {
-                let item = self.items_of(&arguments[0], &types[0], &Type::Any);
-                match &arguments[1].kind {
-                    Kind::Text(field) => {
-                        let found = self.field_of(&item, field, arguments[1].span);
-                        self.want(&Type::Number.optional(), &found, arguments[1].span);
-                    }
-                    _ => {
-                        self.wrong(arguments[1].span, "the name of a field in quotes is needed");
-                    }
-                }
-                item.optional()
-            }
-            "unique" => {
-                let item = self.items_of(&arguments[0], &types[0], &Type::Any);
-                Type::List(Box::new(item))
-            }
-            _ => Type::Any,
-        }
-    }
-
-    /// The type of a list's items, which have to be of a type.
-    fn items_of(&mut self, argument: &Expr, found: &Type, wanted: &Type) -> Type {
-        match found {
-            Type::List(item) => {
-                if !wanted.takes(item) {
-                    self.wrong(
-                        argument.span,
-                        format!("the items are {item}; {wanted} is needed"),
-                    );
-                }
-                (**item).clone()
-            }
-            Type::Any => Type::Any,
-            Type::Optional(_) => {
-                self.maybe_null(argument);
-                Type::Any
-            }
-            other => self.wrong(argument.span, format!("this is {other}; a list is needed")),
-        }
-    }
-}
-
-/// What follows applies to every item.
-pub(super) fn projects(expr: &Expr) -> bool {
-    match &expr.kind {
-        Kind::Each(_) | Kind::Where(..) => true,
-        Kind::Field(of, ..) => projects(of),
-        _ => false,
-    }
 }
 
 fn null_if(found: Type, null: bool) -> Type {
     if null { found.optional() } else { found }
+}
+
+/// Adds the nearest of the known words; where none is near, the known words.
+pub(super) fn suggested(finding: Finding, word: &str, known: &[&str], intro: &str) -> Finding {
+    let near = finding.near(word, known.iter().copied());
+    if near.help.is_some() || known.is_empty() {
+        near
+    } else {
+        near.help(format!("{intro} {}", list(known)))
+    }
 }
 
 /// `` `a`, `b`, `c` and 7 more``.

@@ -3,15 +3,11 @@
 use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::check::projects;
-use super::functions::{asks_state, function};
-use super::{Expr, Kind, Op};
+use super::{Expr, Kind, Op, projects};
 use crate::source::Span;
-use treasury_domain::duration;
 
 /// What evaluation may cost; each part and each item counts one.
 const FUEL: u32 = 200_000;
@@ -48,20 +44,28 @@ pub fn eval(expr: &Expr, values: &Values) -> Result<Value, EvalError> {
     .value(expr, &[], false)
 }
 
-struct Evaluation<'a> {
-    values: &'a Values,
+pub(super) struct Evaluation<'a> {
+    pub(super) values: &'a Values,
     fuel: Cell<u32>,
 }
 
-fn wrong<T>(span: Span, message: impl Into<String>) -> Result<T, EvalError> {
+pub(super) fn wrong<T>(span: Span, message: impl Into<String>) -> Result<T, EvalError> {
     Err(EvalError {
         span,
         message: message.into(),
     })
 }
 
+/// `this is null; a number is needed`.
+pub(super) fn unfit(span: Span, subject: &str, found: &Value, wanted: &str) -> EvalError {
+    EvalError {
+        span,
+        message: format!("{subject} is {}; {wanted} is needed", what(found)),
+    }
+}
+
 /// For people: what a value is.
-fn what(value: &Value) -> &'static str {
+pub(super) fn what(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",
@@ -73,7 +77,7 @@ fn what(value: &Value) -> &'static str {
 }
 
 /// A number as JSON: whole numbers without a point.
-fn number(value: f64, span: Span) -> Result<Value, EvalError> {
+pub(super) fn number(value: f64, span: Span) -> Result<Value, EvalError> {
     if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 {
         return Ok(Value::from(value as i64));
     }
@@ -107,7 +111,7 @@ pub fn text_of(value: &Value) -> String {
 }
 
 impl Evaluation<'_> {
-    fn burn(&self, amount: usize, span: Span) -> Result<(), EvalError> {
+    pub(super) fn burn(&self, amount: usize, span: Span) -> Result<(), EvalError> {
         let amount = u32::try_from(amount).unwrap_or(u32::MAX);
         match self.fuel.get().checked_sub(amount) {
             Some(left) => {
@@ -122,7 +126,12 @@ impl Evaluation<'_> {
     }
 
     /// `items`: those of the `[? …]` around, innermost last. `lenient`: null comes through.
-    fn value(&self, expr: &Expr, items: &[&Value], lenient: bool) -> Result<Value, EvalError> {
+    pub(super) fn value(
+        &self,
+        expr: &Expr,
+        items: &[&Value],
+        lenient: bool,
+    ) -> Result<Value, EvalError> {
         self.burn(1, expr.span)?;
         match &expr.kind {
             Kind::Null => Ok(Value::Null),
@@ -183,27 +192,27 @@ impl Evaluation<'_> {
                     ),
                 }
             }
-            Kind::Each(of) => match self.value(of, items, lenient)? {
-                list @ Value::Array(_) => Ok(list),
-                Value::Null if lenient => Ok(Value::Null),
-                other => wrong(of.span, format!("this is {}, not a list", what(&other))),
-            },
-            Kind::Where(of, condition) => match self.value(of, items, lenient)? {
-                Value::Array(list) => {
-                    let mut kept = Vec::new();
-                    for item in list {
-                        let mut inner = items.to_vec();
-                        inner.push(&item);
-                        let holds = self.bool(condition, &inner)?;
-                        if holds {
-                            kept.push(item);
-                        }
+            Kind::Each(of) | Kind::Where(of, _) => {
+                let list = match self.value(of, items, lenient)? {
+                    Value::Array(list) => list,
+                    Value::Null if lenient => return Ok(Value::Null),
+                    other => {
+                        return wrong(of.span, format!("this is {}, not a list", what(&other)));
                     }
-                    Ok(Value::Array(kept))
+                };
+                let Kind::Where(_, condition) = &expr.kind else {
+                    return Ok(Value::Array(list));
+                };
+                let mut kept = Vec::new();
+                for item in list {
+                    let mut inner = items.to_vec();
+                    inner.push(&item);
+                    if self.bool(condition, &inner)? {
+                        kept.push(item);
+                    }
                 }
-                Value::Null if lenient => Ok(Value::Null),
-                other => wrong(of.span, format!("this is {}, not a list", what(&other))),
-            },
+                Ok(Value::Array(kept))
+            }
             Kind::Call(name, arguments) => self.call(name, arguments, items, expr.span),
             Kind::Not(inner) => Ok(Value::Bool(!self.bool(inner, items)?)),
             Kind::Minus(inner) => number(-self.number(inner, items)?, expr.span),
@@ -224,46 +233,31 @@ impl Evaluation<'_> {
     }
 
     fn bool(&self, expr: &Expr, items: &[&Value]) -> Result<bool, EvalError> {
-        match self.value(expr, items, false)? {
-            Value::Bool(value) => Ok(value),
-            other => wrong(
-                expr.span,
-                format!("this is {}; true or false is needed", what(&other)),
-            ),
-        }
-    }
-
-    fn number(&self, expr: &Expr, items: &[&Value]) -> Result<f64, EvalError> {
         let found = self.value(expr, items, false)?;
-        match found.as_f64() {
-            Some(value) => Ok(value),
-            None => wrong(
-                expr.span,
-                format!("this is {}; a number is needed", what(&found)),
-            ),
-        }
+        let flag = found.as_bool();
+        flag.ok_or_else(|| unfit(expr.span, "this", &found, "true or false"))
     }
 
-    fn text(&self, expr: &Expr, items: &[&Value]) -> Result<String, EvalError> {
+    pub(super) fn number(&self, expr: &Expr, items: &[&Value]) -> Result<f64, EvalError> {
+        let found = self.value(expr, items, false)?;
+        let number = found.as_f64();
+        number.ok_or_else(|| unfit(expr.span, "this", &found, "a number"))
+    }
+
+    pub(super) fn text(&self, expr: &Expr, items: &[&Value]) -> Result<String, EvalError> {
         match self.value(expr, items, false)? {
             Value::String(text) => Ok(text),
-            other => wrong(
-                expr.span,
-                format!("this is {}; a text is needed", what(&other)),
-            ),
+            other => Err(unfit(expr.span, "this", &other, "a text")),
         }
     }
 
-    fn list(&self, expr: &Expr, items: &[&Value]) -> Result<Vec<Value>, EvalError> {
+    pub(super) fn list(&self, expr: &Expr, items: &[&Value]) -> Result<Vec<Value>, EvalError> {
         match self.value(expr, items, false)? {
             Value::Array(list) => {
                 self.burn(list.len(), expr.span)?;
                 Ok(list)
             }
-            other => wrong(
-                expr.span,
-                format!("this is {}; a list is needed", what(&other)),
-            ),
+            other => Err(unfit(expr.span, "this", &other, "a list")),
         }
     }
 
@@ -276,15 +270,15 @@ impl Evaluation<'_> {
         span: Span,
     ) -> Result<Value, EvalError> {
         match op {
-            Op::And => {
-                return Ok(Value::Bool(
-                    self.bool(left, items)? && self.bool(right, items)?,
-                ));
-            }
-            Op::Or => {
-                return Ok(Value::Bool(
-                    self.bool(left, items)? || self.bool(right, items)?,
-                ));
+            Op::And | Op::Or => {
+                // The right side is not looked at where the left one decides.
+                let holds = self.bool(left, items)?;
+                let open = holds == (op == Op::And);
+                return Ok(Value::Bool(if open {
+                    self.bool(right, items)?
+                } else {
+                    holds
+                }));
             }
             Op::Subtract | Op::Multiply | Op::Divide | Op::Rest => {
                 let (a, b) = (self.number(left, items)?, self.number(right, items)?);
@@ -361,216 +355,6 @@ impl Evaluation<'_> {
             }
         }
     }
-
-    fn call(
-        &self,
-        name: &str,
-        arguments: &[Expr],
-        items: &[&Value],
-        span: Span,
-    ) -> Result<Value, EvalError> {
-        let Some(known) = function(name) else {
-            return wrong(span, format!("there is no function `{name}`"));
-        };
-        let (least, most) = known.arguments;
-        if arguments.len() < least || arguments.len() > most {
-            return wrong(span, known.about);
-        }
-        let first = &arguments[0];
-        if asks_state(name) {
-            let step = self.text(first, items)?;
-            if name == "cut" {
-                return Ok(Value::Bool(self.values.cut.contains(&step)));
-            }
-            let state = self.values.states.get(step.as_str());
-            return Ok(Value::Bool(state.is_some_and(|state| *state == name)));
-        }
-        match name {
-            "default" => match self.value(first, items, true)? {
-                Value::Null => self.value(&arguments[1], items, false),
-                found => Ok(found),
-            },
-            "text" => Ok(Value::String(text_of(&self.value(first, items, true)?))),
-            "abs" => number(self.number(first, items)?.abs(), span),
-            "ceil" => number(self.number(first, items)?.ceil(), span),
-            "floor" => number(self.number(first, items)?.floor(), span),
-            "round" => {
-                let digits = match arguments.get(1) {
-                    Some(digits) => self.number(digits, items)?.clamp(0.0, 9.0) as i32,
-                    None => 0,
-                };
-                let scale = 10f64.powi(digits);
-                number((self.number(first, items)? * scale).round() / scale, span)
-            }
-            "at_least" => number(
-                self.number(first, items)?
-                    .max(self.number(&arguments[1], items)?),
-                span,
-            ),
-            "at_most" => number(
-                self.number(first, items)?
-                    .min(self.number(&arguments[1], items)?),
-                span,
-            ),
-            "bytes" => Ok(Value::String(duration::bytes_text(
-                self.number(first, items)?.max(0.0) as u64,
-            ))),
-            "duration" => {
-                let ms = self.number(first, items)?.max(0.0);
-                let ms = Duration::from_millis(ms as u64);
-                Ok(Value::String(duration::text(ms)))
-            }
-            "lower" => Ok(Value::String(self.text(first, items)?.to_lowercase())),
-            "starts_with" => Ok(Value::Bool(
-                self.text(first, items)?
-                    .starts_with(&self.text(&arguments[1], items)?),
-            )),
-            "number" => {
-                let text = self.text(first, items)?;
-                match text.trim().parse::<f64>() {
-                    Ok(value) if value.is_finite() => number(value, span),
-                    _ => wrong(
-                        first.span,
-                        format!(
-                            "`{}` is not a number",
-                            text.chars().take(40).collect::<String>()
-                        ),
-                    ),
-                }
-            }
-            "len" => match self.value(first, items, false)? {
-                Value::Array(list) => Ok(Value::from(list.len())),
-                Value::String(text) => Ok(Value::from(text.chars().count())),
-                Value::Object(fields) => Ok(Value::from(fields.len())),
-                other => wrong(
-                    first.span,
-                    format!("this is {}: it has no length", what(&other)),
-                ),
-            },
-            _ => self.of_list(name, arguments, items, span),
-        }
-    }
-
-    fn of_list(
-        &self,
-        name: &str,
-        arguments: &[Expr],
-        items: &[&Value],
-        span: Span,
-    ) -> Result<Value, EvalError> {
-        let first = &arguments[0];
-        let list = self.list(first, items)?;
-        let or_else = || match arguments.get(1) {
-            Some(other) => self.value(other, items, false),
-            None => Ok(Value::Null),
-        };
-        match name {
-            "any" | "all" => {
-                let mut flags = Vec::with_capacity(list.len());
-                for item in &list {
-                    match item {
-                        Value::Bool(flag) => flags.push(*flag),
-                        other => {
-                            return wrong(
-                                first.span,
-                                format!("an item is {}; true or false is needed", what(other)),
-                            );
-                        }
-                    }
-                }
-                let found = if name == "any" {
-                    flags.contains(&true)
-                } else {
-                    !flags.contains(&false)
-                };
-                Ok(Value::Bool(found))
-            }
-            "sum" | "max" | "min" | "avg" => {
-                let numbers = numbers(&list, first.span)?;
-                if name == "sum" {
-                    return number(numbers.iter().sum(), span);
-                }
-                let found = match name {
-                    "max" => numbers.iter().copied().reduce(f64::max),
-                    "min" => numbers.iter().copied().reduce(f64::min),
-                    _ if numbers.is_empty() => None,
-                    _ => Some(numbers.iter().sum::<f64>() / numbers.len() as f64),
-                };
-                found.map_or_else(or_else, |found| number(found, span))
-            }
-            "first" => list.into_iter().next().map_or_else(or_else, Ok),
-            "last" => list.into_iter().next_back().map_or_else(or_else, Ok),
-            "join" => {
-                let between = self.text(&arguments[1], items)?;
-                let mut text = String::new();
-                for (n, item) in list.iter().enumerate() {
-                    let Value::String(part) = item else {
-                        return wrong(
-                            first.span,
-                            format!("an item is {}; a text is needed", what(item)),
-                        );
-                    };
-                    if n > 0 {
-                        text.push_str(&between);
-                    }
-                    text.push_str(part);
-                    if text.len() > MAX_TEXT {
-                        return wrong(span, "the text becomes too long");
-                    }
-                }
-                Ok(Value::String(text))
-            }
-            "unique" => {
-                let mut kept: Vec<Value> = Vec::new();
-                for item in list {
-                    self.burn(kept.len(), span)?;
-                    if !kept.contains(&item) {
-                        kept.push(item);
-                    }
-                }
-                Ok(Value::Array(kept))
-            }
-            "max_by" | "min_by" => {
-                let field = self.text(&arguments[1], items)?;
-                let mut best: Option<(f64, Value)> = None;
-                for item in list {
-                    let Some(value) = item.get(&field).and_then(Value::as_f64) else {
-                        continue;
-                    };
-                    let better = best.as_ref().is_none_or(|(other, _)| {
-                        if name == "max_by" {
-                            value > *other
-                        } else {
-                            value < *other
-                        }
-                    });
-                    if better {
-                        best = Some((value, item));
-                    }
-                }
-                Ok(best.map_or(Value::Null, |(_, item)| item))
-            }
-            _ => wrong(span, format!("there is no function `{name}`")),
-        }
-    }
-}
-
-/// The numbers of a list; null items don't count.
-fn numbers(list: &[Value], span: Span) -> Result<Vec<f64>, EvalError> {
-    let mut numbers = Vec::with_capacity(list.len());
-    for item in list {
-        match item.as_f64() {
-            Some(value) => numbers.push(value),
-            None if item.is_null() => {}
-            None => {
-                return wrong(
-                    span,
-                    format!("an item is {}; a number is needed", what(item)),
-                );
-            }
-        }
-    }
-    Ok(numbers)
 }
 
 /// Whether two values are equal; `None` for values of different types. Null equals only null.

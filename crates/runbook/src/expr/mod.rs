@@ -16,21 +16,24 @@
 //! before a run where the types are known. There are no loops: an expression ends, and its fuel
 //! bounds what projections may cost.
 
+mod call;
 mod check;
+mod check_call;
 mod eval;
 mod functions;
 mod lex;
 mod parse;
+mod scope;
 
 #[cfg(test)]
 mod tests;
 
 use super::source::Span;
 
-pub use check::{Facts, Scope, check, facts};
+pub use check::check;
 pub use eval::{EvalError, MAX_TEXT, Values, eval, text_of};
-pub use functions::{FUNCTIONS, Function};
 pub use parse::{MAX_BYTES, parse};
+pub use scope::Scope;
 
 /// An expression; spans are byte offsets in its own text.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,5 +139,14 @@ pub fn path(expr: &Expr) -> Option<String> {
         Kind::Name(name) => Some(name.clone()),
         Kind::Field(of, field, _) => Some(format!("{}.{field}", path(of)?)),
         _ => None,
+    }
+}
+
+/// What follows applies to every item.
+fn projects(expr: &Expr) -> bool {
+    match &expr.kind {
+        Kind::Each(_) | Kind::Where(..) => true,
+        Kind::Field(of, ..) => projects(of),
+        _ => false,
     }
 }

@@ -18,7 +18,7 @@ fn answer(key: &str, request: &Request, audience: Audience, tone: Tone, title: &
     let to = Destination::Place(request.place.clone());
     Outgoing {
         audience,
-        asker: Some(request.person.clone()),
+        requester: Some(request.person.clone()),
         reply: request.reply.clone(),
         ..outgoing(key, to, message(tone, title))
     }
@@ -36,7 +36,7 @@ async fn an_answer_to_the_asker_is_seen_by_nobody_else() {
     let bench = Bench::start().await;
     let request = asked(&bench, "treasury-incidents").await;
     let put = |tone, title: &'static str| {
-        let outgoing = answer("a", &request, Audience::Asker, tone, title);
+        let outgoing = answer("a", &request, Audience::Requester, tone, title);
         bench.store.outbox_put(outgoing)
     };
     put(Tone::Progress, "looking").await.unwrap();
@@ -60,18 +60,18 @@ async fn without_a_good_address_the_asker_gets_an_ephemeral_or_a_direct_message(
     let mut request = asked(&bench, "treasury-incidents").await;
     let gone = Fault::ApiError("expired_url".into());
     bench.sandbox.faults().next("response_url", 1, gone);
-    let first = answer("a", &request, Audience::Asker, Tone::Plain, "one");
+    let first = answer("a", &request, Audience::Requester, Tone::Plain, "one");
     bench.store.outbox_put(first).await.unwrap();
     bench.until_empty().await;
     request.reply.response_url = None;
-    let second = answer("b", &request, Audience::Asker, Tone::Plain, "two");
+    let second = answer("b", &request, Audience::Requester, Tone::Plain, "two");
     bench.store.outbox_put(second).await.unwrap();
     bench.until_empty().await;
     let seen = bench.ana().sees("treasury-incidents");
     assert_eq!(texts(&seen), [("one", true), ("two", true)]);
     // Not even in the channel: a direct message.
     request.place = Place::channel("C0NOWHERE");
-    let third = answer("c", &request, Audience::Asker, Tone::Plain, "three");
+    let third = answer("c", &request, Audience::Requester, Tone::Plain, "three");
     bench.store.outbox_put(third).await.unwrap();
     bench.until_empty().await;
     let direct = bench.sandbox.look(|world| {
@@ -118,7 +118,7 @@ async fn an_address_that_is_out_of_order_for_a_while_is_not_used_up() {
     let bench = bench.by_hand().await;
     let faults = bench.sandbox.faults();
     faults.next("response_url", 6, Fault::ServerError(500));
-    let kept = answer("a", &request, Audience::Asker, Tone::Plain, "kept");
+    let kept = answer("a", &request, Audience::Requester, Tone::Plain, "kept");
     bench.store.outbox_put(kept).await.unwrap();
     let parcel = bench.store.outbox_claim("test", 1).await.unwrap().remove(0);
     let outbox = bench.outbox(crate::slack::tests::PATIENCE);
@@ -137,7 +137,7 @@ async fn an_address_that_is_not_slacks_is_never_posted_to() {
     let mut request = asked(&bench, "treasury-incidents").await;
     // As if somebody had written it into the database.
     request.reply.response_url = Some("http://127.0.0.1:9/steal".into());
-    let sly = answer("a", &request, Audience::Asker, Tone::Plain, "secret");
+    let sly = answer("a", &request, Audience::Requester, Tone::Plain, "secret");
     bench.store.outbox_put(sly).await.unwrap();
     bench.until_empty().await;
     assert_eq!(bench.calls("chat.postEphemeral"), 1);
@@ -238,8 +238,8 @@ async fn a_file_is_uploaded_or_shown_as_text() {
         name: "ana".into(),
     };
     let private = Outgoing {
-        audience: Audience::Asker,
-        asker: Some(ana),
+        audience: Audience::Requester,
+        requester: Some(ana),
         ..outgoing("f3", Destination::Home, file("c.md"))
     };
     bench.store.outbox_put(private).await.unwrap();

@@ -68,7 +68,7 @@ fn cloudwatch_comes_in_the_envelope_of_sns() {
     let alert = one(Preset::CloudWatch, &alarm("ALARM"));
     assert!(alert.firing);
     assert_eq!(alert.starts_at.to_string(), "2026-11-24T03:00:00Z");
-    assert_eq!(alert.says(), "The api is short of CPU");
+    assert_eq!(alert.summary(), "The api is short of CPU");
     for (label, value) in [
         ("alertname", "api-cpu"),
         ("source", "some"),

@@ -6,7 +6,7 @@ use crate::service::ServiceStatus;
 
 /// The replicas of a service at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct ReplicaCounts {
     /// Replicas that are well.
     pub well: usize,
     /// All replicas.
@@ -15,7 +15,7 @@ pub struct Standing {
     pub restarts: u64,
 }
 
-impl From<&ServiceStatus> for Standing {
+impl From<&ServiceStatus> for ReplicaCounts {
     fn from(status: &ServiceStatus) -> Self {
         Self {
             well: status.well(),
@@ -25,9 +25,9 @@ impl From<&ServiceStatus> for Standing {
     }
 }
 
-impl Standing {
+impl ReplicaCounts {
     /// `healthy 1/2 → 2/2, restarted by itself 3×`.
-    pub fn then(self, now: Self) -> String {
+    pub fn change_to(self, now: Self) -> String {
         let mut text = format!(
             "healthy {}/{} → {}/{}",
             self.well, self.total, now.well, now.total

@@ -11,7 +11,7 @@ use crate::duration;
 
 /// A moment that is said in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
+pub enum Moment {
     /// So much later.
     In(Duration),
     /// When the clock shows this next.
@@ -20,7 +20,7 @@ pub enum When {
     On(DateTime),
 }
 
-impl When {
+impl Moment {
     /// Reads `2h`, `18:00` or `2026-12-24T18:00`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();

@@ -1,0 +1,223 @@
+//! The service catalogue: names, and where services run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a service in the configuration and in chat, such as `frontend`.
+///
+/// Lower-case letters, digits, `-`, `_` and `.`; at most 63 bytes; starts with a letter or digit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ServiceName(String);
+
+/// Why a text is not a service name.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "`{0}` is not a service name: use 1 to 63 lower-case letters, digits, `-`, `_` or `.`, starting with a letter or digit"
+)]
+pub struct InvalidServiceName(String);
+
+impl ServiceName {
+    /// Checks the text and makes a name of it.
+    pub fn parse(text: &str) -> Result<Self, InvalidServiceName> {
+        let good = !text.is_empty()
+            && text.len() <= 63
+            && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && text
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c));
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidServiceName(text.chars().take(80).collect()))
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ServiceName {
+    type Error = InvalidServiceName;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ServiceName> for String {
+    fn from(name: ServiceName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One entry of the service catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its name in chat.
+    pub name: ServiceName,
+    /// Where it runs.
+    pub target: Target,
+    /// Fewest replicas that `scale` allows.
+    pub min_replicas: u32,
+    /// Most replicas that `scale` allows.
+    pub max_replicas: u32,
+    /// An address that answers 2xx when the service is well, asked after a restart.
+    pub health_url: Option<String>,
+    /// The addresses that `check` asks.
+    pub check: Vec<String>,
+    /// The services that it stands on: when they fail, it fails too.
+    pub depends_on: Vec<ServiceName>,
+    /// Names for `graph`, each with what Prometheus is asked (PromQL).
+    pub metrics: BTreeMap<String, String>,
+    /// Where it counts its own answers.
+    pub metrics_page: Option<MetricsPage>,
+}
+
+/// A page in Prometheus' text format with a counter of requests by status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsPage {
+    /// Its address.
+    pub url: String,
+    /// The counter; `None`: the first of the usual names that is there.
+    pub counter: Option<String>,
+    /// The label with the status; `None`: the first of the usual names that is there.
+    pub label: Option<String>,
+    /// Labels that counters of this service have, on a page of several services.
+    pub only: BTreeMap<String, String>,
+}
+
+/// Where a service runs, in the words of its platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "platform", rename_all = "lowercase")]
+pub enum Target {
+    /// All containers with these Compose labels.
+    Compose {
+        /// Which engine, by its name in the configuration; the default one where `None`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        engine: Option<String>,
+        /// Label `com.docker.compose.project`.
+        project: String,
+        /// Label `com.docker.compose.service`.
+        service: String,
+    },
+    /// The one container of this name.
+    Container {
+        /// See `Compose`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        engine: Option<String>,
+        /// The container's name without the leading slash.
+        name: String,
+    },
+    /// A service of a Swarm, asked of one of its managers.
+    Swarm {
+        /// See `Compose`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        engine: Option<String>,
+        /// The service's name in the Swarm, such as `treasury_frontend`.
+        service: String,
+    },
+    /// A workload of a Kubernetes cluster.
+    Kubernetes {
+        /// Which cluster, by its name in the configuration; the only or inferred one where `None`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cluster: Option<String>,
+        /// Its namespace.
+        namespace: String,
+        /// What it is.
+        kind: WorkloadKind,
+        /// Its name there.
+        name: String,
+    },
+    /// A service of the simulated stack.
+    Simulated {
+        /// Its name there.
+        name: String,
+    },
+}
+
+/// What keeps the pods of a service on Kubernetes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkloadKind {
+    /// A Deployment.
+    Deployment,
+    /// A StatefulSet.
+    StatefulSet,
+    /// A DaemonSet.
+    DaemonSet,
+}
+
+impl WorkloadKind {
+    /// The word of the configuration and of `kubectl`: `deployment`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployment",
+            Self::StatefulSet => "statefulset",
+            Self::DaemonSet => "daemonset",
+        }
+    }
+}
+
+/// One installation of a platform; the catalogue finds a service's driver by it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlatformKey {
+    /// A Docker engine, by its name in the configuration; the default one where `None`.
+    Docker(Option<String>),
+    /// A cluster, by its name in the configuration.
+    Kubernetes(Option<String>),
+    /// The simulated stack.
+    Simulated,
+}
+
+impl fmt::Display for PlatformKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Docker(None) => f.write_str("Docker"),
+            Self::Docker(Some(engine)) => write!(f, "Docker engine {engine}"),
+            Self::Kubernetes(None) => f.write_str("Kubernetes"),
+            Self::Kubernetes(Some(cluster)) => write!(f, "Kubernetes cluster {cluster}"),
+            Self::Simulated => f.write_str("the simulated stack"),
+        }
+    }
+}
+
+impl Target {
+    /// Which installation of a platform this is on.
+    pub fn platform(&self) -> PlatformKey {
+        match self {
+            Self::Compose { engine, .. }
+            | Self::Container { engine, .. }
+            | Self::Swarm { engine, .. } => PlatformKey::Docker(engine.clone()),
+            Self::Kubernetes { cluster, .. } => PlatformKey::Kubernetes(cluster.clone()),
+            Self::Simulated { .. } => PlatformKey::Simulated,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_name_is_checked() {
+        for good in ["frontend", "api-2", "9lives", "a.b_c"] {
+            assert_eq!(
+                ServiceName::parse(good).map(String::from),
+                Ok(good.to_owned())
+            );
+        }
+        for bad in ["", "-x", "Frontend", "a b", "a;rm", "ä", &"x".repeat(64)] {
+            assert!(ServiceName::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Services and what a platform tells of them.
+
+mod catalogue;
+mod change;
+mod observed;
+mod status;
+
+pub use catalogue::{
+    InvalidServiceName, MetricsPage, PlatformKey, Service, ServiceName, Target, WorkloadKind,
+};
+pub use change::{
+    Attachment, Bounds, End, Evidence, Intent, Patience, Progress, ReplicaMark, ReplicaOutcome,
+    Version,
+};
+pub use observed::{Event, LogLine, LogQuery, Logs, ReplicaStats, ServiceStats};
+pub use status::{Health, Replica, ReplicaState, ServiceStatus, images, well_text};

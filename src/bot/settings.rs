@@ -1,0 +1,97 @@
+//! What the bot goes by: the configuration as the use cases need it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::policy::Access;
+use crate::domain::alert::{Auto, Damping, Routes, WatchSettings};
+use crate::domain::oncall::Rotation;
+use crate::domain::service::Patience;
+use crate::domain::{Guarded, Mailbox, Person, Severity};
+
+/// What the bot goes by.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The slash command, such as `/treasury`; used in help and hints.
+    pub command: String,
+    /// Who may do what.
+    pub access: Access,
+    /// What is asked about before it is done.
+    pub confirm: BTreeSet<Guarded>,
+    /// What a second person has to confirm; it is asked about in any case.
+    pub second_person: BTreeSet<Guarded>,
+    /// How long a question can be answered.
+    pub confirm_within: Duration,
+    /// How long a service may take to stop and to become healthy.
+    pub patience: Patience,
+    /// How long a failed step of a run waits for somebody to retry it or leave it out.
+    pub hold: Duration,
+    /// What is done with alerts.
+    pub alerts: AlertSettings,
+    /// Who gets mail; `None`: none is sent.
+    pub mail: Option<MailSettings>,
+    /// Each incident gets a channel of its own; otherwise a thread in the main channel.
+    pub incident_channels: bool,
+    /// How people reach the incident pages: scheme and host, no slash at the end. `None`: at the
+    /// address that is served.
+    pub public_url: Option<String>,
+}
+
+/// What the bot does with alerts.
+#[derive(Debug, Clone)]
+pub struct AlertSettings {
+    /// Where alerts belong.
+    pub routes: Routes,
+    /// Alerts at least this bad declare an incident by themselves.
+    pub declare_from: Severity,
+    /// Who is asked next when nobody has acknowledged for so long.
+    pub ack_within: Duration,
+    /// Alerts that still fire are followed up after so long, then ever later.
+    pub follow_up: Duration,
+    /// So long nothing may fire until it counts as over.
+    pub quiet: Duration,
+    /// The bot resolves incidents that were quiet; otherwise it proposes to.
+    pub resolves: bool,
+    /// What the bot watches for by itself; `None`: nothing.
+    pub watch: Option<WatchSettings>,
+    /// How often Alertmanager is asked how its silences stand.
+    pub silence_check: Duration,
+    /// Alerts that flap count as firing until they are calm.
+    pub damping: Damping,
+    /// Who is on call in turn, and for what.
+    pub rotations: Vec<Rotation>,
+    /// Who is asked for what no rotation serves: people by id, in the order of asking.
+    pub on_call: Vec<Person>,
+}
+
+impl Default for AlertSettings {
+    fn default() -> Self {
+        Self {
+            routes: Routes {
+                routes: Vec::new(),
+                auto: Auto::Diagnose,
+            },
+            declare_from: Severity::Sev3,
+            ack_within: Duration::from_secs(300),
+            follow_up: Duration::from_secs(600),
+            quiet: Duration::from_secs(300),
+            resolves: false,
+            watch: None,
+            silence_check: Duration::from_secs(60),
+            damping: Damping::default(),
+            rotations: Vec::new(),
+            on_call: Vec::new(),
+        }
+    }
+}
+
+/// Who gets mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailSettings {
+    /// Where people get mail, by user id.
+    pub people: BTreeMap<String, Mailbox>,
+    /// Who hears how incidents stand.
+    pub stakeholders: Vec<Mailbox>,
+    /// They hear of incidents at least this bad.
+    pub from_severity: Severity,
+}

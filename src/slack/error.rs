@@ -1,0 +1,145 @@
+//! Why a call of Slack's Web API failed, by what to do about it.
+
+use std::time::Duration;
+
+use slack_morphism::errors::SlackClientError;
+
+/// The wait after a 429 without `Retry-After`.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// Longest wait that is believed.
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
+
+/// Why a call failed, by what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// Too much of it; not done. Again after this time.
+    #[error("Slack asks to wait {} s", after.as_secs())]
+    RateLimited {
+        /// What `Retry-After` said.
+        after: Duration,
+    },
+    /// May work in a while.
+    #[error("{cause}")]
+    Transient {
+        /// In a few words.
+        cause: String,
+        /// It may have been done all the same.
+        perhaps_done: bool,
+    },
+    /// The token is refused: nothing will work until somebody mends it.
+    #[error("Slack refuses the token: {0}")]
+    Token(String),
+    /// Won't work: Slack's own word for it.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl ApiError {
+    /// Slack's word, if it refused.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused(code) | Self::Token(code) => Some(code),
+            _ => None,
+        }
+    }
+
+    /// The word in metrics: few different ones.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Transient { .. } => "transient",
+            Self::Token(_) => "token",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    pub(super) fn transient(cause: impl Into<String>, perhaps_done: bool) -> Self {
+        Self::Transient {
+            cause: cause.into(),
+            perhaps_done,
+        }
+    }
+}
+
+/// What an operator can do about one of Slack's errors.
+pub fn hint(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "invalid_auth" | "not_authed" | "token_revoked" | "token_expired" => {
+            "check the tokens: TREASURY_BOT_SLACK_BOT_TOKEN (xoxb-…) and TREASURY_BOT_SLACK_APP_TOKEN (xapp-…)"
+        }
+        "not_allowed_token_type" => {
+            "Socket Mode needs the app-level token (xapp-…) with the scope connections:write, everything else the bot token (xoxb-…)"
+        }
+        "account_inactive" | "team_access_not_granted" => "install the app in the workspace again",
+        "missing_scope" | "no_permission" => {
+            "add the scope to the app at api.slack.com/apps and install it again"
+        }
+        "link_disabled" | "forbidden_team" => "switch Socket Mode on in the app's settings",
+        _ => return None,
+    })
+}
+
+pub(super) fn classify(error: &SlackClientError) -> ApiError {
+    match error {
+        SlackClientError::RateLimitError(limit) => ApiError::RateLimited {
+            after: limit
+                .retry_after
+                .unwrap_or(RETRY_AFTER)
+                .min(MAX_RETRY_AFTER),
+        },
+        SlackClientError::ApiError(api) => from_code(&api.code),
+        SlackClientError::HttpError(http) => {
+            let status = http.status_code;
+            if status.is_server_error() || status == 408 {
+                ApiError::transient(format!("HTTP {}", status.as_u16()), true)
+            } else {
+                // A refused response_url says so by status and a word in the body.
+                ApiError::Refused(format!("http_{}", status.as_u16()))
+            }
+        }
+        SlackClientError::HttpProtocolError(http) => {
+            // Only a connection that never came about is sure not to have carried the call.
+            // hyper's own word for it, since its error type is not ours to name.
+            let cause = http.cause.as_ref().map(ToString::to_string);
+            let is_connect = cause.is_some_and(|cause| cause.contains("(Connect)"));
+            let what = if is_connect {
+                "no connection"
+            } else {
+                "connection lost"
+            };
+            ApiError::transient(what, !is_connect)
+        }
+        // The body can hold what people said: it is not repeated in the log.
+        SlackClientError::ProtocolError(_) => ApiError::transient("unreadable answer", true),
+        SlackClientError::EndOfStream(_)
+        | SlackClientError::SystemError(_)
+        | SlackClientError::SocketModeProtocolError(_) => {
+            ApiError::transient("connection lost", true)
+        }
+    }
+}
+
+fn from_code(code: &str) -> ApiError {
+    match code {
+        "ratelimited" | "rate_limited" | "message_limit_exceeded" => {
+            ApiError::RateLimited { after: RETRY_AFTER }
+        }
+        "internal_error"
+        | "fatal_error"
+        | "service_unavailable"
+        | "request_timeout"
+        | "team_added_to_org"
+        | "accesslimited"
+        | "external_channel_migrating" => ApiError::transient(code, true),
+        "invalid_auth"
+        | "not_authed"
+        | "account_inactive"
+        | "token_revoked"
+        | "token_expired"
+        | "not_allowed_token_type"
+        | "org_login_required"
+        | "ekm_access_denied"
+        | "team_access_not_granted" => ApiError::Token(code.to_owned()),
+        code => ApiError::Refused(code.chars().filter(|c| !c.is_control()).take(80).collect()),
+    }
+}

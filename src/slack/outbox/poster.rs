@@ -1,0 +1,106 @@
+//! The poster's parts, and how it calls Slack.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::channels::Channels;
+use super::pace::{Pace, Turn};
+use crate::slack::client::Client;
+use crate::slack::directory::People;
+use crate::slack::error::ApiError;
+use crate::slack::inbound::Reader;
+use crate::store::{Parcel, Sent, Store, StoreError};
+
+/// Entries kept of what is only remembered to be polite.
+pub(super) const REMEMBERED: usize = 10_000;
+
+/// How a delivery went well.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It is there.
+    Sent(Sent),
+    /// Not yet: again after this time, and no failure.
+    Later(Duration),
+}
+
+/// What was posted: channel id and timestamp.
+pub(super) fn posted((channel, ts): (String, String)) -> Sent {
+    Sent {
+        channel: Some(channel),
+        ts: Some(ts),
+        via_response_url: false,
+    }
+}
+
+/// How a delivery went wrong.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Never(String),
+}
+
+/// The poster. One per process.
+pub struct Outbox {
+    pub(super) store: Store,
+    pub(super) client: Client,
+    pub(super) people: People,
+    pub(super) channels: Channels,
+    /// Knows which addresses for answers are Slack's.
+    pub(super) reader: Reader,
+    pub(super) owner: String,
+    pace: Pace,
+    /// Incidents whose channels have their topic and members.
+    pub(super) furnished: Mutex<HashSet<i64>>,
+    /// When a message was last posted or edited.
+    pub(super) edited: Mutex<HashMap<i64, Instant>>,
+    /// Parcels whose last attempt surely posted nothing.
+    pub(super) unsent: Mutex<HashSet<i64>>,
+    /// How often each address for answers was used; Slack allows five.
+    pub(super) uses: Mutex<HashMap<String, u32>>,
+}
+
+impl Outbox {
+    /// A poster whose home is the channel of this name or id.
+    pub fn new(store: Store, client: Client, people: People, home: &str, reader: Reader) -> Self {
+        Self {
+            store,
+            channels: Channels::new(home),
+            client,
+            people,
+            reader,
+            owner: format!("slack-{:016x}", rand::random::<u64>()),
+            pace: Pace::default(),
+            furnished: Mutex::default(),
+            edited: Mutex::default(),
+            unsent: Mutex::default(),
+            uses: Mutex::default(),
+        }
+    }
+
+    /// Calls a method when its turn has come; remembers if it gets limited.
+    pub(super) async fn call(
+        &self,
+        parcel: &Parcel,
+        method: &'static str,
+        body: &Value,
+    ) -> Result<Value, ApiError> {
+        let lane = parcel.outgoing.to.lane();
+        match self.pace.turn(method, &lane, Instant::now()) {
+            Turn::In(wait) => tokio::time::sleep(wait).await,
+            Turn::NotBefore(after) => return Err(ApiError::RateLimited { after }),
+        }
+        let result = self.client.post(method, body).await;
+        if let Err(ApiError::RateLimited { after }) = result {
+            self.pace.refused(method, &lane, after, Instant::now());
+        }
+        result
+    }
+}

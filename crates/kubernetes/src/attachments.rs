@@ -18,13 +18,9 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::error::failed;
-use crate::kind::Kind;
-use crate::object::{Labels, Object};
-use crate::pod::Pod;
-use crate::scope::{Scope, WorkloadRef};
-use crate::snapshot::{self, Snapshot};
-use crate::workload::{Workload, label_selector};
+use crate::object::Labels;
+use crate::workload::label_selector;
+use crate::{Kind, Object, Pod, Result, Scope, Snapshot, Workload, WorkloadRef, failed, snapshot};
 use treasury_domain::service::Attachment;
 use treasury_ports::platform::PlatformError;
 
@@ -99,7 +95,7 @@ pub(crate) fn policy_name(target: WorkloadRef<'_>) -> String {
     )
 }
 
-pub(crate) async fn surroundings(scope: Scope<'_>) -> Result<Surroundings, PlatformError> {
+pub(crate) async fn surroundings(scope: Scope<'_>) -> Result<Surroundings> {
     let kinds = [Kind::NETWORK_POLICY, Kind::SERVICE, Kind::POD];
     let [policies, services, pods] = kinds.map(|kind| scope.all(kind));
     let all = try_join3(policies.list(None), services.list(None), pods.list(None));
@@ -112,7 +108,7 @@ pub(crate) async fn surroundings(scope: Scope<'_>) -> Result<Surroundings, Platf
 }
 
 /// The links that there are now.
-pub(crate) async fn attachments(scope: Scope<'_>) -> Result<Vec<Attachment>, PlatformError> {
+pub(crate) async fn attachments(scope: Scope<'_>) -> Result<Vec<Attachment>> {
     let seen = snapshot::take(scope).await?;
     if let Some(why) = refusal(&seen.workload) {
         return Err(PlatformError::Unsupported(why));
@@ -146,7 +142,7 @@ pub(crate) async fn attachments(scope: Scope<'_>) -> Result<Vec<Attachment>, Pla
 }
 
 /// The link of an attachment, as it was recorded.
-pub(crate) fn link(attachment: &Attachment) -> Result<Link, PlatformError> {
+pub(crate) fn link(attachment: &Attachment) -> Result<Link> {
     Link::deserialize(&attachment.detail).map_err(|error| {
         let replica = &attachment.replica;
         let message = format!("the recorded join of {replica} can't be read: {error}");

@@ -10,16 +10,12 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::kind::Kind;
-use crate::object::Metadata;
-use crate::pod::Pod;
-use crate::resource::Resource;
-use crate::scope::{Scope, WorkloadRef};
-use crate::snapshot::{self, Autoscaler, Snapshot, owners, scales};
+use crate::snapshot::{Autoscaler, owners, scales};
 use crate::watched::{Watchable, Watched};
-use crate::workload::{Workload, WorkloadObject};
+use crate::{
+    Kind, Pod, Resource, Result, Scope, Snapshot, Workload, WorkloadObject, WorkloadRef, snapshot,
+};
 use treasury_domain::service::WorkloadKind;
-use treasury_ports::platform::PlatformError;
 
 /// After a change of ours the server itself is asked for so long: its watches tell a little later.
 const TOUCHED: Duration = Duration::from_secs(3);
@@ -43,7 +39,7 @@ impl Cache {
     }
 
     /// What is known of a workload; asks the server where the memory can't be relied upon.
-    pub(crate) async fn look(&self, scope: Scope<'_>) -> Result<Snapshot, PlatformError> {
+    pub(crate) async fn look(&self, scope: Scope<'_>) -> Result<Snapshot> {
         let touched = locked(&self.touched)
             .get(&key(scope.target))
             .is_some_and(|at| at.elapsed() < TOUCHED);
@@ -53,7 +49,7 @@ impl Cache {
         snapshot::take(scope).await
     }
 
-    async fn known(&self, scope: Scope<'_>) -> Result<Option<Snapshot>, PlatformError> {
+    async fn known(&self, scope: Scope<'_>) -> Result<Option<Snapshot>> {
         let kind = scope.target.kind;
         let workloads = self.workloads.of(scope.workloads());
         let sets = (kind == WorkloadKind::Deployment)
@@ -138,23 +134,11 @@ fn key(target: WorkloadRef<'_>) -> (String, WorkloadKind, String) {
     )
 }
 
-impl Watchable for Pod {
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-}
+impl Watchable for Pod {}
 
-impl Watchable for Autoscaler {
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-}
+impl Watchable for Autoscaler {}
 
 impl Watchable for WorkloadObject {
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
-    }
-
     // Only what is told in a status; a change reads the server's own.
     fn slim(&mut self) {
         self.spec.template = Value::Null;

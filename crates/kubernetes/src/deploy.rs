@@ -3,11 +3,9 @@
 use serde_json::Value;
 
 use crate::edit::edit;
-use crate::rollout::{self, Goal};
-use crate::scope::{Scope, WorkloadRef};
-use crate::snapshot::{self, Snapshot};
-use crate::template;
-use crate::versions::{self, Revision};
+use crate::rollout::Goal;
+use crate::versions::Revision;
+use crate::{Result, Scope, Snapshot, WorkloadRef, rollout, snapshot, template, versions};
 use treasury_domain::service::{Patience, Version};
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
@@ -17,7 +15,7 @@ pub(crate) async fn deploy(
     version: &Version,
     patience: Patience,
     progress: &ProgressSink,
-) -> Result<Snapshot, PlatformError> {
+) -> Result<Snapshot> {
     let seen = snapshot::take(scope).await?;
     if let Some(why) = seen.workload.holds_back() {
         return Err(PlatformError::Unsupported(why));
@@ -67,11 +65,7 @@ fn former<'a>(
 }
 
 /// The template that is wanted: a kept one of this identity, else the present with its image.
-fn next(
-    kept: &[Revision],
-    version: &Version,
-    target: WorkloadRef<'_>,
-) -> Result<Value, PlatformError> {
+fn next(kept: &[Revision], version: &Version, target: WorkloadRef<'_>) -> Result<Value> {
     if let Some(found) = kept.iter().find(|one| one.id == version.id) {
         return Ok(found.raw.clone());
     }
@@ -107,7 +101,7 @@ async fn put_back(
     ours: &Value,
     former: &Revision,
     goal: Goal<'_>,
-) -> Result<bool, PlatformError> {
+) -> Result<bool> {
     let ours = template::id(&template::bare(ours));
     // What ails the pods that are there now is known.
     let old = rollout::ids(&snapshot::take(scope).await?);

@@ -7,17 +7,16 @@ use jiff::Timestamp;
 
 use crate::cache::Cache;
 use crate::config::{Config, PLATFORM};
-use crate::scope::{Scope, WorkloadRef};
 use crate::server::ApiServer;
-use crate::snapshot::{self, Snapshot};
 use crate::{
-    attachments, deploy, events, evidence, isolate, logs, restart, scale, stats, status, versions,
+    Result, Scope, Snapshot, WorkloadRef, attachments, deploy, events, evidence, isolate, logs,
+    restart, scale, snapshot, stats, status, versions,
 };
 use treasury_domain::service::{
     Attachment, Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaMark,
     ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
 };
-use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
+use treasury_ports::platform::{Platform, ProgressSink};
 
 /// One cluster.
 #[derive(Debug)]
@@ -37,13 +36,13 @@ impl Kubernetes {
 
     /// Like [`Self::new`], but a configuration that can't be used fails at once. The server need
     /// not answer yet.
-    pub async fn connect(config: Config) -> Result<Self, PlatformError> {
+    pub async fn connect(config: Config) -> Result<Self> {
         let cluster = Self::new(config);
         cluster.server.client().await?;
         Ok(cluster)
     }
 
-    fn scope<'a>(&'a self, service: &'a Service) -> Result<Scope<'a>, PlatformError> {
+    fn scope<'a>(&'a self, service: &'a Service) -> Result<Scope<'a>> {
         Ok(Scope {
             server: &self.server,
             target: WorkloadRef::of(service)?,
@@ -54,8 +53,8 @@ impl Kubernetes {
     async fn changed(
         &self,
         scope: Scope<'_>,
-        change: impl Future<Output = Result<Snapshot, PlatformError>> + Send,
-    ) -> Result<ServiceStatus, PlatformError> {
+        change: impl Future<Output = Result<Snapshot>> + Send,
+    ) -> Result<ServiceStatus> {
         let result = Box::pin(change).await;
         self.cache.touch(scope.target);
         Ok(status::status(&result?, scope.target, Timestamp::now()))
@@ -68,7 +67,7 @@ impl Platform for Kubernetes {
         PLATFORM
     }
 
-    async fn ping(&self) -> Result<(), PlatformError> {
+    async fn ping(&self) -> Result<()> {
         let call = async {
             let version = self.server.client().await?.apiserver_version().await;
             version.map_err(|error| self.server.error(error)).map(drop)
@@ -78,29 +77,25 @@ impl Platform for Kubernetes {
             .await
     }
 
-    async fn status(&self, service: &Service) -> Result<ServiceStatus, PlatformError> {
+    async fn status(&self, service: &Service) -> Result<ServiceStatus> {
         let scope = self.scope(service)?;
         let seen = self.cache.look(scope).await?;
         Ok(status::status(&seen, scope.target, Timestamp::now()))
     }
 
-    async fn logs(&self, service: &Service, query: &LogQuery) -> Result<Logs, PlatformError> {
+    async fn logs(&self, service: &Service, query: &LogQuery) -> Result<Logs> {
         let scope = self.scope(service)?;
         let seen = snapshot::take(scope).await?;
         logs::logs(scope, &seen, query).await
     }
 
-    async fn stats(&self, service: &Service) -> Result<ServiceStats, PlatformError> {
+    async fn stats(&self, service: &Service) -> Result<ServiceStats> {
         let scope = self.scope(service)?;
         let seen = self.cache.look(scope).await?;
         stats::stats(scope, &seen).await
     }
 
-    async fn events(
-        &self,
-        service: &Service,
-        since: Timestamp,
-    ) -> Result<Vec<Event>, PlatformError> {
+    async fn events(&self, service: &Service, since: Timestamp) -> Result<Vec<Event>> {
         let scope = self.scope(service)?;
         let seen = snapshot::take(scope).await?;
         events::events(scope, &seen, since).await
@@ -113,7 +108,7 @@ impl Platform for Kubernetes {
         intent: &Intent,
         patience: Patience,
         progress: &ProgressSink,
-    ) -> Result<ServiceStatus, PlatformError> {
+    ) -> Result<ServiceStatus> {
         let scope = self.scope(service)?;
         let change = restart::restart(scope, only, intent, patience, progress);
         self.changed(scope, change).await
@@ -124,12 +119,12 @@ impl Platform for Kubernetes {
         service: &Service,
         marks: &[ReplicaMark],
         intent: &Intent,
-    ) -> Result<Vec<ReplicaOutcome>, PlatformError> {
+    ) -> Result<Vec<ReplicaOutcome>> {
         let scope = self.scope(service)?;
         restart::outcome(scope, marks, intent).await
     }
 
-    async fn scalable(&self, service: &Service, _replicas: u32) -> Result<(), PlatformError> {
+    async fn scalable(&self, service: &Service, _replicas: u32) -> Result<()> {
         scale::scalable(self.scope(service)?).await
     }
 
@@ -139,31 +134,27 @@ impl Platform for Kubernetes {
         replicas: u32,
         patience: Patience,
         progress: &ProgressSink,
-    ) -> Result<ServiceStatus, PlatformError> {
+    ) -> Result<ServiceStatus> {
         let scope = self.scope(service)?;
         let change = scale::scale(scope, replicas, patience, progress);
         self.changed(scope, change).await
     }
 
-    async fn bounds(&self, service: &Service) -> Result<Bounds, PlatformError> {
+    async fn bounds(&self, service: &Service) -> Result<Bounds> {
         scale::bounds(self.scope(service)?).await
     }
 
-    async fn set_bounds(
-        &self,
-        service: &Service,
-        bounds: Bounds,
-    ) -> Result<ServiceStatus, PlatformError> {
+    async fn set_bounds(&self, service: &Service, bounds: Bounds) -> Result<ServiceStatus> {
         let scope = self.scope(service)?;
         let change = scale::set_bounds(scope, bounds);
         self.changed(scope, change).await
     }
 
-    async fn versions(&self, service: &Service) -> Result<Vec<Version>, PlatformError> {
+    async fn versions(&self, service: &Service) -> Result<Vec<Version>> {
         versions::versions(self.scope(service)?).await
     }
 
-    async fn deployable(&self, service: &Service, image: &str) -> Result<Version, PlatformError> {
+    async fn deployable(&self, service: &Service, image: &str) -> Result<Version> {
         versions::deployable(self.scope(service)?, image).await
     }
 
@@ -173,17 +164,17 @@ impl Platform for Kubernetes {
         version: &Version,
         patience: Patience,
         progress: &ProgressSink,
-    ) -> Result<ServiceStatus, PlatformError> {
+    ) -> Result<ServiceStatus> {
         let scope = self.scope(service)?;
         let change = deploy::deploy(scope, version, patience, progress);
         self.changed(scope, change).await
     }
 
-    async fn attachments(&self, service: &Service) -> Result<Vec<Attachment>, PlatformError> {
+    async fn attachments(&self, service: &Service) -> Result<Vec<Attachment>> {
         attachments::attachments(self.scope(service)?).await
     }
 
-    async fn evidence(&self, service: &Service) -> Result<Vec<Evidence>, PlatformError> {
+    async fn evidence(&self, service: &Service) -> Result<Vec<Evidence>> {
         let scope = self.scope(service)?;
         let seen = snapshot::take(scope).await?;
         evidence::evidence(scope, &seen).await
@@ -194,7 +185,7 @@ impl Platform for Kubernetes {
         service: &Service,
         attachments: &[Attachment],
         progress: &ProgressSink,
-    ) -> Result<ServiceStatus, PlatformError> {
+    ) -> Result<ServiceStatus> {
         let scope = self.scope(service)?;
         let change = isolate::isolate(scope, attachments, progress);
         self.changed(scope, change).await
@@ -205,7 +196,7 @@ impl Platform for Kubernetes {
         service: &Service,
         attachments: &[Attachment],
         progress: &ProgressSink,
-    ) -> Result<ServiceStatus, PlatformError> {
+    ) -> Result<ServiceStatus> {
         let scope = self.scope(service)?;
         let change = isolate::release(scope, attachments, progress);
         self.changed(scope, change).await

@@ -10,8 +10,7 @@ use kube::api::Patch;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use crate::error::code_of;
-use crate::resource::{Resource, patch_params};
+use crate::{Resource, Result, code_of, patch_params};
 use treasury_ports::platform::PlatformError;
 
 /// How often a change is tried when others change the same object all the time.
@@ -26,7 +25,7 @@ pub(crate) async fn edit(
     resource: &Resource,
     name: &str,
     change: &mut (dyn FnMut(&mut Value) + Send),
-) -> Result<(), PlatformError> {
+) -> Result<()> {
     let mut tries = 0;
     loop {
         let before: Value = resource.get(name).await?;

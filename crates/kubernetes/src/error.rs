@@ -13,6 +13,9 @@ use treasury_ports::platform::PlatformError;
 /// The most characters of the server's own words that go into an error.
 const WORDS: usize = 500;
 
+/// What nearly everything returns.
+pub(crate) type Result<T, E = PlatformError> = std::result::Result<T, E>;
+
 pub(crate) fn not_found(what: String, hint: String) -> PlatformError {
     PlatformError::NotFound {
         platform: PLATFORM,
@@ -109,7 +112,7 @@ pub(crate) fn code_of(error: &PlatformError) -> Option<u16> {
 }
 
 /// No such thing is no error but nothing.
-pub(crate) fn if_there<T>(result: Result<T, PlatformError>) -> Result<Option<T>, PlatformError> {
+pub(crate) fn if_there<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(PlatformError::NotFound { .. }) => Ok(None),

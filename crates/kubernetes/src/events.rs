@@ -8,13 +8,10 @@ use futures_util::future::join;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::kind::Kind;
-use crate::object::Metadata;
-use crate::scope::{Scope, WorkloadRef};
-use crate::snapshot::{self, Snapshot};
+use crate::object::ObjectReference;
 use crate::text::shown;
+use crate::{Kind, Metadata, Result, Scope, Snapshot, WorkloadRef, snapshot};
 use treasury_domain::service::{Event, WorkloadKind};
-use treasury_ports::platform::PlatformError;
 
 /// The most events of an answer.
 const MOST: usize = 200;
@@ -25,7 +22,7 @@ const MOST: usize = 200;
 struct EventObject {
     metadata: Metadata,
     #[serde(alias = "regarding")]
-    involved_object: Subject,
+    involved_object: ObjectReference,
     reason: String,
     #[serde(alias = "note")]
     message: String,
@@ -39,13 +36,6 @@ struct EventObject {
     series: Option<Series>,
 }
 
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(default)]
-struct Subject {
-    kind: String,
-    name: String,
-}
-
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Series {
@@ -56,7 +46,7 @@ struct Series {
 /// What an event says, and how often it was said.
 struct Report {
     uid: String,
-    about: Subject,
+    about: ObjectReference,
     reason: String,
     note: String,
     count: u32,
@@ -88,7 +78,7 @@ pub(crate) async fn events(
     scope: Scope<'_>,
     seen: &Snapshot,
     since: Timestamp,
-) -> Result<Vec<Event>, PlatformError> {
+) -> Result<Vec<Event>> {
     let (core, new) = (scope.all(Kind::CORE_EVENT), scope.all(Kind::EVENT));
     let all: Vec<EventObject> = match join(core.list(None), new.list(None)).await {
         // One of both is enough: an old server has not the new one, and a role may have one alone.
@@ -101,7 +91,7 @@ pub(crate) async fn events(
     let sets = snapshot::replica_sets(scope, &seen.workload).await?;
     let sets: HashSet<String> = sets.into_iter().map(|set| set.metadata.name).collect();
     let target = scope.target;
-    let is_own = |about: &Subject| match about.kind.as_str() {
+    let is_own = |about: &ObjectReference| match about.kind.as_str() {
         "Pod" => {
             seen.pods.iter().any(|pod| pod.name() == about.name)
                 || is_former(&about.name, target, &sets)
@@ -137,7 +127,7 @@ fn is_former(name: &str, target: WorkloadRef<'_>, sets: &HashSet<String>) -> boo
 /// Each event once, and those that say the same of the same object as one with their count.
 fn grouped(all: impl Iterator<Item = Report>) -> Vec<Event> {
     let mut seen = HashSet::new();
-    let mut groups: BTreeMap<(Subject, String, String), Report> = BTreeMap::new();
+    let mut groups: BTreeMap<(ObjectReference, String, String), Report> = BTreeMap::new();
     for report in all {
         if !report.uid.is_empty() && !seen.insert(report.uid.clone()) {
             continue;

@@ -6,14 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::edit::remove;
-use crate::error::if_there;
-use crate::kind::Kind;
-use crate::resource::Resource;
-use crate::scope::Scope;
-use crate::snapshot::Snapshot;
-use crate::{events, logs};
+use crate::{Kind, Resource, Result, Scope, Snapshot, events, if_there, logs};
 use treasury_domain::service::Evidence;
-use treasury_ports::platform::PlatformError;
 
 /// What stands instead of a value that may be a secret.
 const HIDDEN: &str = "***";
@@ -25,10 +19,7 @@ const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const BACK: SignedDuration = SignedDuration::from_hours(24);
 
 /// The pieces of all pods, and of the workload.
-pub(crate) async fn evidence(
-    scope: Scope<'_>,
-    seen: &Snapshot,
-) -> Result<Vec<Evidence>, PlatformError> {
+pub(crate) async fn evidence(scope: Scope<'_>, seen: &Snapshot) -> Result<Vec<Evidence>> {
     let (kind, name) = (scope.target.kind.word(), scope.target.name);
     let mut pieces = Vec::new();
     let described = description(&scope.workloads(), name).await?;
@@ -54,7 +45,7 @@ pub(crate) async fn evidence(
         for container in &pod.spec.containers {
             let container = &container.name;
             // Without it the rest of the evidence is worth having all the same.
-            let text = logs::whole(scope, &pods, name, container)
+            let text = logs::whole(scope, name, container)
                 .await
                 .unwrap_or_else(|error| format!("The log can't be read: {error}\n"));
             pieces.push(piece(format!("{name}.{container}.logs.txt"), text));
@@ -70,7 +61,7 @@ fn piece(name: String, mut text: String) -> Evidence {
 }
 
 /// The server's description of an object; `None` where it is gone.
-async fn description(resource: &Resource, name: &str) -> Result<Option<String>, PlatformError> {
+async fn description(resource: &Resource, name: &str) -> Result<Option<String>> {
     let object = if_there(resource.get(name).await)?;
     Ok(object.map(without_values))
 }

@@ -4,16 +4,13 @@ use kube::api::{DeleteParams, Patch};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use crate::attachments::{self, ISOLATED, Link, NOWHERE, exclusion};
+use crate::attachments::{ISOLATED, Link, NOWHERE, exclusion};
 use crate::config::MANAGER;
 use crate::edit::{edit, member, remove};
-use crate::error::if_there;
-use crate::kind::Kind;
-use crate::object::{Metadata, Object};
-use crate::pod::Pod;
-use crate::resource::patch_params;
-use crate::scope::Scope;
-use crate::snapshot::{self, Snapshot};
+use crate::{
+    Kind, Metadata, Object, Pod, Result, Scope, Snapshot, attachments, if_there, patch_params,
+    snapshot,
+};
 use treasury_domain::service::Attachment;
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
@@ -25,7 +22,7 @@ pub(crate) async fn isolate(
     scope: Scope<'_>,
     attachments: &[Attachment],
     progress: &ProgressSink,
-) -> Result<Snapshot, PlatformError> {
+) -> Result<Snapshot> {
     let seen = snapshot::take(scope).await?;
     // Pods that came since the links were recorded are cut off too.
     for pod in seen.living() {
@@ -68,7 +65,7 @@ pub(crate) async fn release(
     scope: Scope<'_>,
     attachments: &[Attachment],
     progress: &ProgressSink,
-) -> Result<Snapshot, PlatformError> {
+) -> Result<Snapshot> {
     let seen = snapshot::take(scope).await?;
     let total = attachments.len() as u32;
     for (done, attachment) in (0..).zip(attachments.iter().rev()) {
@@ -107,11 +104,7 @@ pub(crate) async fn release(
 }
 
 /// Changes exactly this pod; whether it was there.
-async fn edit_pod(
-    scope: Scope<'_>,
-    pod: &Pod,
-    change: fn(&mut Value),
-) -> Result<bool, PlatformError> {
+async fn edit_pod(scope: Scope<'_>, pod: &Pod, change: fn(&mut Value)) -> Result<bool> {
     let mut same = true;
     let change = &mut |object: &mut Value| {
         // A StatefulSet's new pod has the old one's name.
@@ -131,7 +124,7 @@ async fn edit_if_there(
     name: &str,
     progress: &ProgressSink,
     change: &mut (dyn FnMut(&mut Value) + Send),
-) -> Result<(), PlatformError> {
+) -> Result<()> {
     let edited = edit(&scope.all(kind), name, change).await;
     if if_there(edited)?.is_none() {
         progress.report(0, 1, format!("{name} is gone: left out"));
@@ -140,7 +133,7 @@ async fn edit_if_there(
 }
 
 /// Puts our policy there: it selects the workload's pods and allows nothing.
-async fn forbid(scope: Scope<'_>, policy: &str, selector: &Value) -> Result<(), PlatformError> {
+async fn forbid(scope: Scope<'_>, policy: &str, selector: &Value) -> Result<()> {
     let policies = scope.all(Kind::NETWORK_POLICY);
     let patch = Patch::Apply(json!({
         "apiVersion": "networking.k8s.io/v1",
@@ -158,7 +151,7 @@ async fn forbid(scope: Scope<'_>, policy: &str, selector: &Value) -> Result<(), 
 }
 
 /// Removes our policy, and only if it is ours.
-async fn allow(scope: Scope<'_>, policy: &str) -> Result<(), PlatformError> {
+async fn allow(scope: Scope<'_>, policy: &str) -> Result<()> {
     let policies = scope.all(Kind::NETWORK_POLICY);
     let found: Option<Object<IgnoredAny>> = if_there(policies.get(policy).await)?;
     let Some(Metadata { labels, .. }) = found.map(|found| found.metadata) else {

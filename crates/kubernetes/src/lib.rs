@@ -44,3 +44,13 @@ mod workload;
 
 pub use config::{Config, Server};
 pub use driver::Kubernetes;
+
+// What every part speaks of.
+pub(crate) use error::{Result, code_of, failed, if_there, not_found};
+pub(crate) use kind::Kind;
+pub(crate) use object::{Metadata, Object};
+pub(crate) use pod::Pod;
+pub(crate) use resource::{Resource, patch_params};
+pub(crate) use scope::{Scope, WorkloadRef};
+pub(crate) use snapshot::Snapshot;
+pub(crate) use workload::{Workload, WorkloadObject};

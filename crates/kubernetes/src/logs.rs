@@ -1,9 +1,5 @@
-//! Log lines of pods.
-//!
-//! The server can't search. The newest lines are read in growing portions until enough match, and
-//! at most [`READ`] lines of a pod; only the lines to be answered are held.
+//! Log lines of pods. The server can't search, so the newest are read until enough match.
 
-use std::collections::VecDeque;
 use std::io;
 
 use futures_util::FutureExt;
@@ -11,29 +7,16 @@ use futures_util::io::{AsyncBufRead, AsyncBufReadExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
 use kube::api::LogParams;
-use tokio::time::{Duration, Instant};
+use tokio::time::Duration;
 
-use crate::error::{code_of, not_found};
-use crate::kind::Kind;
-use crate::pod::Pod;
-use crate::resource::Resource;
-use crate::scope::Scope;
-use crate::snapshot::Snapshot;
-use treasury_domain::service::{Evidence, LogLine, LogQuery, Logs};
+use crate::{Kind, Pod, Result, Scope, Snapshot, code_of, not_found};
+use treasury_domain::service::{Evidence, LogQuery, Logs};
+use treasury_ports::log_search::{MAX_LINE_BYTES, Portion, Portions, Wanted, merged, split_time};
 use treasury_ports::platform::PlatformError;
-use treasury_ports::text::{clean, fit};
-
-/// The first portion where lines are searched.
-const FIRST: usize = 2_000;
-
-/// The most lines that are read of one pod.
-const READ: usize = 200_000;
+use treasury_ports::text::clean;
 
 /// The most lines that are kept of a container for an examination.
 const KEPT: i64 = 20_000;
-
-/// A longer line is cut here before it is looked at; the rest of it is dropped.
-const LONGEST: usize = 64 * 1024;
 
 /// Pods that are read at the same time.
 const AT_ONCE: usize = 8;
@@ -44,66 +27,37 @@ const PODS: usize = 100;
 /// How long reading one pod may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What is wanted of one pod.
-#[derive(Default)]
-struct Wanted<'a> {
-    pod: &'a str,
-    container: String,
-    lines: usize,
-    since: Option<Timestamp>,
-    /// In lower case.
-    grep: Option<&'a str>,
-    previous: bool,
-}
-
 /// The lines of all pods, merged by time.
-pub(crate) async fn logs(
-    scope: Scope<'_>,
-    seen: &Snapshot,
-    query: &LogQuery,
-) -> Result<Logs, PlatformError> {
-    let grep = query.grep.as_deref().map(str::to_lowercase);
-    let pods = scope.all(Kind::POD);
+pub(crate) async fn logs(scope: Scope<'_>, seen: &Snapshot, query: &LogQuery) -> Result<Logs> {
+    let wanted = Wanted::from(query);
     let mut reads = Vec::new();
     for pod in seen.pods.iter().take(PODS) {
         let asked = query.container.as_deref();
-        let Some(container) = container(pod, asked, &scope.target.names())? else {
-            continue;
-        };
-        let wanted = Wanted {
-            pod: pod.name(),
-            container,
-            lines: query.lines,
-            since: query.since,
-            grep: grep.as_deref(),
-            previous: query.previous,
-        };
-        reads.push(read(scope, &pods, wanted).boxed());
+        if let Some(container) = container(pod, asked, &scope.target.names())? {
+            let params = params(&container, query.previous, query.since);
+            reads.push(search(scope, pod.name(), params, &wanted).boxed());
+        }
     }
     let reads = stream::iter(reads).buffered(AT_ONCE);
-    let all: Vec<Logs> = reads.try_collect().await?;
-    let truncated = seen.pods.len() > PODS || all.iter().any(|one| one.truncated);
-    let lines = all.into_iter().flat_map(|one| one.lines).collect();
-    Ok(merged(lines, query.lines, truncated))
+    let mut logs = merged(reads.try_collect().await?, query.lines);
+    logs.truncated |= seen.pods.len() > PODS;
+    Ok(logs)
 }
 
-/// The newest lines in the order of time.
-fn merged(mut lines: Vec<LogLine>, most: usize, truncated: bool) -> Logs {
-    lines.sort_by_key(|line| line.at);
-    let surplus = lines.len().saturating_sub(most);
-    lines.drain(..surplus);
-    Logs {
-        lines,
-        truncated: truncated || surplus > 0,
+fn params(container: &str, previous: bool, since: Option<Timestamp>) -> LogParams {
+    // The client rounds to seconds, up or down. Times are compared later.
+    let earlier = |since: Timestamp| since.saturating_sub(SignedDuration::from_secs(1)).ok();
+    LogParams {
+        container: Some(container.to_owned()),
+        previous,
+        since_time: since.and_then(earlier),
+        timestamps: true,
+        ..LogParams::default()
     }
 }
 
 /// Which container of a pod; `None` where it has none yet.
-fn container(
-    pod: &Pod,
-    asked: Option<&str>,
-    names: &[&str],
-) -> Result<Option<String>, PlatformError> {
+fn container(pod: &Pod, asked: Option<&str>, names: &[&str]) -> Result<Option<String>> {
     let Some(asked) = asked else {
         return Ok(pod.main_container(names).map(|one| one.name.clone()));
     };
@@ -123,40 +77,31 @@ pub(crate) async fn last(scope: Scope<'_>, pod: &Pod, lines: usize) -> Vec<Strin
     let Some(main) = pod.main_container(&scope.target.names()) else {
         return Vec::new();
     };
+    let wanted = Wanted {
+        lines,
+        ..Wanted::default()
+    };
     // Which of the two runs has said something depends on the moment.
     for previous in [false, true] {
-        let wanted = Wanted {
-            pod: pod.name(),
-            container: main.name.clone(),
-            lines,
-            previous,
-            ..Wanted::default()
-        };
-        if let Ok(found) = read(scope, &scope.all(Kind::POD), wanted).await
-            && !found.lines.is_empty()
-        {
-            return found.lines.into_iter().map(|line| line.text).collect();
+        let params = params(&main.name, previous, None);
+        let found = search(scope, pod.name(), params, &wanted).await;
+        let lines = found.map(|found| found.lines).unwrap_or_default();
+        if !lines.is_empty() {
+            return lines.into_iter().map(|line| line.text).collect();
         }
     }
     Vec::new()
 }
 
 /// The end of a container's log as it is kept for an examination.
-pub(crate) async fn whole(
-    scope: Scope<'_>,
-    pods: &Resource,
-    pod: &str,
-    container: &str,
-) -> Result<String, PlatformError> {
+pub(crate) async fn whole(scope: Scope<'_>, pod: &str, container: &str) -> Result<String> {
     let params = LogParams {
-        container: Some(container.to_owned()),
         tail_lines: Some(KEPT),
-        timestamps: true,
-        ..LogParams::default()
+        ..params(container, false, None)
     };
     let read = async {
         let mut text = String::new();
-        each_line(scope, pods, pod, &params, |line| {
+        each_line(scope, pod, &params, |line| {
             text.push_str(&clean(&String::from_utf8_lossy(line)));
             text.push('\n');
             if text.len() > 2 * Evidence::MAX_BYTES {
@@ -172,40 +117,34 @@ pub(crate) async fn whole(
 }
 
 /// The newest wanted lines of one pod; none if it is gone or has not begun.
-async fn read(
+async fn search(
     scope: Scope<'_>,
-    pods: &Resource,
-    wanted: Wanted<'_>,
-) -> Result<Logs, PlatformError> {
-    let mut portion = wanted.lines + 1;
-    if wanted.grep.is_some() {
-        portion = portion.max(FIRST);
-    }
-    let what = format!("the log of {}", wanted.pod);
-    let mut newest: Option<Vec<LogLine>> = None;
-    let begun = Instant::now();
+    pod: &str,
+    mut params: LogParams,
+    wanted: &Wanted,
+) -> Result<Logs> {
+    let what = format!("the log of {pod}");
+    let mut portions = Portions::new(wanted, LIMIT);
     loop {
-        let left = LIMIT.saturating_sub(begun.elapsed());
-        let call = portion_of(scope, pods, &wanted, portion);
-        let read = match (scope.server.call(&what, left, call).await, newest) {
-            (Err(PlatformError::Timeout { .. }), Some(lines)) => {
-                return Ok(Logs {
-                    lines,
-                    truncated: true,
-                });
-            }
-            (Err(error), _) if has_none(&error) => Portion::default(),
-            (read, _) => read?,
+        params.tail_lines = Some(portions.size() as i64);
+        let read = async {
+            let mut portion = Portion::new(wanted, pod);
+            let mut entries = 0;
+            each_line(scope, pod, &params, |line| {
+                entries += 1;
+                let (at, text) = split_time(line);
+                portion.add(at, false, &String::from_utf8_lossy(text));
+            })
+            .await?;
+            Ok(Some((portion, entries)))
         };
-        let all_read = read.read < portion;
-        if all_read || read.matches > wanted.lines || portion >= READ {
-            return Ok(Logs {
-                lines: read.lines.into(),
-                truncated: read.matches > wanted.lines || !all_read,
-            });
+        let read = match scope.server.call(&what, portions.time_left(), read).await {
+            Err(error) if has_none(&error) => Ok(None),
+            read => read,
+        };
+        if let Some(logs) = portions.answer(read)? {
+            return Ok(logs);
         }
-        newest = Some(read.lines.into());
-        portion = (portion * 10).min(READ);
     }
 }
 
@@ -227,69 +166,14 @@ fn has_none(error: &PlatformError) -> bool {
     }
 }
 
-/// What was read of a log.
-#[derive(Default)]
-struct Portion {
-    /// The newest lines that match, no more than are wanted.
-    lines: VecDeque<LogLine>,
-    /// How many lines match.
-    matches: usize,
-    /// How many lines were read.
-    read: usize,
-}
-
-/// Reads the newest `portion` lines.
-async fn portion_of(
-    scope: Scope<'_>,
-    pods: &Resource,
-    wanted: &Wanted<'_>,
-    portion: usize,
-) -> Result<Portion, PlatformError> {
-    let since = wanted.since;
-    let params = LogParams {
-        container: Some(wanted.container.clone()),
-        previous: wanted.previous,
-        tail_lines: Some(portion as i64),
-        timestamps: true,
-        // The client rounds to seconds, up or down. Times are compared below.
-        since_time: since
-            .map(|since| since.saturating_sub(SignedDuration::from_secs(1)))
-            .and_then(Result::ok),
-        ..LogParams::default()
-    };
-    let mut found = Portion::default();
-    each_line(scope, pods, wanted.pod, &params, |line| {
-        found.read += 1;
-        let (at, text) = split_time(line);
-        let text = clean(&String::from_utf8_lossy(text));
-        let contains = |grep| text.to_lowercase().contains(grep);
-        if since.is_some_and(|since| at < Some(since)) || !wanted.grep.is_none_or(contains) {
-            return;
-        }
-        found.matches += 1;
-        if found.lines.len() == wanted.lines {
-            found.lines.pop_front();
-        }
-        found.lines.push_back(LogLine {
-            at,
-            replica: wanted.pod.to_owned(),
-            stderr: false,
-            text: fit(text),
-        });
-    })
-    .await?;
-    Ok(found)
-}
-
 /// Reads a log line by line.
 async fn each_line(
     scope: Scope<'_>,
-    pods: &Resource,
     pod: &str,
     params: &LogParams,
     mut take: impl FnMut(&[u8]) + Send,
-) -> Result<(), PlatformError> {
-    let mut stream = std::pin::pin!(pods.log(pod, params).await?);
+) -> Result<()> {
+    let mut stream = std::pin::pin!(scope.all(Kind::POD).log(pod, params).await?);
     loop {
         match next_line(&mut stream).await {
             Ok(Some(line)) => take(&line),
@@ -299,7 +183,7 @@ async fn each_line(
     }
 }
 
-/// The next line without its end; what is longer than [`LONGEST`] is dropped as it comes.
+/// The next line without its end; what is longer than [`MAX_LINE_BYTES`] is dropped as it comes.
 async fn next_line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let mut begun = false;
@@ -311,7 +195,7 @@ async fn next_line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Optio
         begun = true;
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let part = &bytes[..end.unwrap_or(bytes.len())];
-        let room = LONGEST.saturating_sub(line.len());
+        let room = MAX_LINE_BYTES.saturating_sub(line.len());
         line.extend_from_slice(&part[..part.len().min(room)]);
         let used = end.map_or(bytes.len(), |end| end + 1);
         stream.consume_unpin(used);
@@ -321,16 +205,6 @@ async fn next_line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Optio
     }
 }
 
-/// Takes off the server's time stamp.
-fn split_time(line: &[u8]) -> (Option<Timestamp>, &[u8]) {
-    let split = || {
-        let space = line.iter().take(40).position(|byte| *byte == b' ')?;
-        let time: Timestamp = std::str::from_utf8(&line[..space]).ok()?.parse().ok()?;
-        Some((Some(time), &line[space + 1..]))
-    };
-    split().unwrap_or((None, line))
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::io::{BufReader, Cursor};
@@ -338,35 +212,9 @@ mod tests {
 
     use super::*;
 
-    fn line(at: &str, replica: &str) -> LogLine {
-        LogLine {
-            at: at.parse().ok(),
-            replica: replica.into(),
-            stderr: false,
-            text: String::new(),
-        }
-    }
-
-    #[test]
-    fn pods_are_merged_in_the_order_of_time_and_the_newest_kept() {
-        let lines = vec![
-            line("2026-11-27T10:00:01Z", "a"),
-            line("2026-11-27T10:00:03Z", "a"),
-            line("2026-11-27T10:00:02Z", "b"),
-        ];
-        let logs = merged(lines, 2, false);
-        let order: Vec<_> = logs
-            .lines
-            .iter()
-            .map(|line| line.replica.as_str())
-            .collect();
-        assert_eq!(order, ["b", "a"]);
-        assert!(logs.truncated);
-    }
-
     #[tokio::test]
     async fn lines_are_cut_out_of_any_pieces_and_long_ones_are_not_held() {
-        let long = "x".repeat(3 * LONGEST);
+        let long = "x".repeat(3 * MAX_LINE_BYTES);
         let text = format!("2026-11-27T10:00:00Z one\n\n{long}\nlast");
         let mut stream = BufReader::with_capacity(7, Cursor::new(text.into_bytes()));
         let mut lines = Vec::new();
@@ -374,7 +222,7 @@ mod tests {
             lines.push(line);
         }
         assert_eq!(lines.len(), 4);
-        assert_eq!((lines[1].len(), lines[2].len()), (0, LONGEST));
+        assert_eq!((lines[1].len(), lines[2].len()), (0, MAX_LINE_BYTES));
         let (at, text) = split_time(&lines[0]);
         assert_eq!((at.is_some(), text), (true, b"one".as_slice()));
         assert_eq!(split_time(&lines[3]), (None, b"last".as_slice()));

@@ -55,6 +55,14 @@ impl Metadata {
     }
 }
 
+/// What another object is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(default)]
+pub(crate) struct ObjectReference {
+    pub(crate) kind: String,
+    pub(crate) name: String,
+}
+
 /// One of the conditions that a controller or a kubelet tells.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::object::{Condition, Object};
+use crate::Object;
+use crate::object::Condition;
 use crate::text::shown;
 use treasury_domain::duration;
 use treasury_domain::service::{Health, Replica, ReplicaState};
@@ -92,31 +93,20 @@ struct ContainerStatus {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 struct ContainerState {
-    running: Option<Running>,
-    waiting: Option<Waiting>,
-    terminated: Option<Terminated>,
+    running: Option<StateDetail>,
+    waiting: Option<StateDetail>,
+    terminated: Option<StateDetail>,
 }
 
+/// What is told of a state; each tells a part of it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Running {
-    started_at: Option<Timestamp>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Waiting {
+struct StateDetail {
     reason: String,
     message: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Terminated {
-    exit_code: i32,
-    reason: String,
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
+    exit_code: i32,
 }
 
 impl Pod {
@@ -331,7 +321,7 @@ impl Pod {
 }
 
 /// `OOMKilled (exit code 137)`.
-fn end_text(ended: &Terminated) -> String {
+fn end_text(ended: &StateDetail) -> String {
     match ended.reason.as_str() {
         "Error" | "" => format!("exit code {}", ended.exit_code),
         "Completed" => "completed".to_owned(),

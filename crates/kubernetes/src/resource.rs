@@ -12,10 +12,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::MANAGER;
-use crate::error::code_of;
-use crate::kind::Kind;
 use crate::server::ApiServer;
-use treasury_ports::platform::PlatformError;
+use crate::{Kind, Result, code_of};
 
 /// Objects of one answer of a list.
 const PAGE: u32 = 500;
@@ -74,17 +72,13 @@ impl Resource {
 
     /// Sends one request with the usual time limit and reads its answer; `what` names it in the
     /// error.
-    pub(crate) async fn send<T: DeserializeOwned>(
-        &self,
-        what: &str,
-        request: Built,
-    ) -> Result<T, PlatformError> {
+    pub(crate) async fn send<T: DeserializeOwned>(&self, what: &str, request: Built) -> Result<T> {
         let text = self.send_for_text(what, request).await?;
         serde_json::from_str(&text)
             .map_err(|error| self.server.error(kube::Error::SerdeError(error)))
     }
 
-    async fn send_for_text(&self, what: &str, request: Built) -> Result<String, PlatformError> {
+    async fn send_for_text(&self, what: &str, request: Built) -> Result<String> {
         let call = async {
             let request = self.built(request)?;
             let client = self.server.client().await?;
@@ -94,18 +88,18 @@ impl Resource {
         self.server.call(what, self.server.limit(), call).await
     }
 
-    fn built(&self, request: Built) -> Result<http::Request<Vec<u8>>, PlatformError> {
+    fn built(&self, request: Built) -> Result<http::Request<Vec<u8>>> {
         request.map_err(|error| self.server.error(kube::Error::BuildRequest(error)))
     }
 
     /// Asks for one object.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T, PlatformError> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         let request = self.request.get(name, &GetParams::default());
         self.send(&format!("reading {name}"), request).await
     }
 
     /// Asks whether there is such a kind, and whether it may be listed.
-    pub(crate) async fn probe(&self) -> Result<(), PlatformError> {
+    pub(crate) async fn probe(&self) -> Result<()> {
         let request = self.request.list(&ListParams::default().limit(1));
         self.send_for_text(self.kind.all, request).await.map(drop)
     }
@@ -114,7 +108,7 @@ impl Resource {
     pub(crate) async fn list<T: DeserializeOwned>(
         &self,
         selector: Option<&Selector>,
-    ) -> Result<Vec<T>, PlatformError> {
+    ) -> Result<Vec<T>> {
         Ok(self.list_with_version(selector).await?.0)
     }
 
@@ -122,7 +116,7 @@ impl Resource {
     pub(crate) async fn list_with_version<T: DeserializeOwned>(
         &self,
         selector: Option<&Selector>,
-    ) -> Result<(Vec<T>, String), PlatformError> {
+    ) -> Result<(Vec<T>, String)> {
         let mut params = ListParams::default().limit(PAGE);
         params.label_selector = selector.map(Selector::to_string);
         let mut found: Vec<T> = Vec::new();
@@ -154,8 +148,7 @@ impl Resource {
         &'a self,
         version: &str,
         seconds: u32,
-    ) -> Result<impl Stream<Item = Result<Change<T>, PlatformError>> + use<'a, T>, PlatformError>
-    {
+    ) -> Result<impl Stream<Item = Result<Change<T>>> + use<'a, T>> {
         let params = WatchParams::default().timeout(seconds);
         let request = self.built(self.request.watch(&params, version))?;
         let events = self.server.client().await?.request_events(request).await;
@@ -170,7 +163,7 @@ impl Resource {
         &self,
         pod: &str,
         params: &LogParams,
-    ) -> Result<impl AsyncBufRead + use<>, PlatformError> {
+    ) -> Result<impl AsyncBufRead + use<>> {
         let request = self.built(self.request.logs(pod, params))?;
         let stream = self.server.client().await?.request_stream(request).await;
         stream.map_err(|error| self.server.error(error))

@@ -13,14 +13,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::edit::{edit, member, remove};
-use crate::error::{code_of, not_found};
-use crate::kind::Kind;
-use crate::pod::Pod;
-use crate::rollout::{self, Goal};
-use crate::scope::Scope;
-use crate::snapshot::{self, Snapshot};
+use crate::rollout::Goal;
 use crate::template::{RESTART_ID, RESTARTED_AT, STEP};
-use crate::workload::Workload;
+use crate::{Kind, Pod, Result, Scope, Snapshot, Workload, code_of, not_found, rollout, snapshot};
 use treasury_domain::service::{Intent, Patience, ReplicaMark, ReplicaOutcome};
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
@@ -34,7 +29,7 @@ pub(crate) async fn restart(
     intent: &Intent,
     patience: Patience,
     progress: &ProgressSink,
-) -> Result<Snapshot, PlatformError> {
+) -> Result<Snapshot> {
     let seen = snapshot::take(scope).await?;
     let goal = Goal::complete(&seen, patience, progress);
     match only {
@@ -63,7 +58,7 @@ fn covers(only: &[String], seen: &Snapshot, since: Timestamp) -> bool {
 }
 
 /// Has the controller make all pods anew.
-async fn roll(scope: Scope<'_>, workload: &Workload, intent: &Intent) -> Result<(), PlatformError> {
+async fn roll(scope: Scope<'_>, workload: &Workload, intent: &Intent) -> Result<()> {
     if let Some(why) = workload.holds_back() {
         return Err(PlatformError::Unsupported(why));
     }
@@ -101,7 +96,7 @@ async fn one_by_one(
     seen: &Snapshot,
     only: &[String],
     goal: &Goal<'_>,
-) -> Result<Snapshot, PlatformError> {
+) -> Result<Snapshot> {
     let chosen = only.iter().map(|id| {
         let found = seen.living().find(|pod| pod.uid() == id);
         found.ok_or_else(|| {
@@ -144,7 +139,7 @@ async fn evict(
     pod: &Pod,
     patience: Patience,
     report: &(dyn Fn(&str) + Send + Sync),
-) -> Result<(), PlatformError> {
+) -> Result<()> {
     let pods = scope.all(Kind::POD);
     let name = pod.name();
     let body = json!({
@@ -176,7 +171,7 @@ pub(crate) async fn outcome(
     scope: Scope<'_>,
     marks: &[ReplicaMark],
     intent: &Intent,
-) -> Result<Vec<ReplicaOutcome>, PlatformError> {
+) -> Result<Vec<ReplicaOutcome>> {
     match snapshot::take(scope).await {
         Ok(seen) => Ok(outcomes(&seen, marks, intent)),
         Err(PlatformError::NotFound { .. }) => Ok(vec![ReplicaOutcome::Gone; marks.len()]),

@@ -7,12 +7,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::error::timeout;
-use crate::logs;
-use crate::pod::Pod;
-use crate::scope::{Scope, WorkloadRef};
-use crate::snapshot::{self, Snapshot};
 use crate::text::shown;
-use crate::workload::Workload;
+use crate::{Pod, Result, Scope, Snapshot, Workload, WorkloadRef, logs, snapshot};
 use treasury_domain::service::{Patience, WorkloadKind};
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
@@ -68,7 +64,7 @@ pub(crate) fn ids(seen: &Snapshot) -> HashSet<String> {
 
 /// Looks until the goal is reached. What will not get well is told early; where nothing moves for
 /// as long as one replica may take, it is given up. The workload is left as it is.
-pub(crate) async fn follow(scope: Scope<'_>, goal: &Goal<'_>) -> Result<Snapshot, PlatformError> {
+pub(crate) async fn follow(scope: Scope<'_>, goal: &Goal<'_>) -> Result<Snapshot> {
     let still = goal.patience.stop + goal.patience.healthy;
     let mut answered = Instant::now();
     let mut moved = Instant::now();

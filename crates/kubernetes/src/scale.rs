@@ -5,21 +5,20 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::edit::{edit, member};
-use crate::resource::patch_params;
-use crate::rollout::{self, Goal};
-use crate::scope::{Scope, WorkloadRef};
-use crate::snapshot::{self, Scaler, Snapshot};
+use crate::rollout::Goal;
+use crate::snapshot::Scaler;
+use crate::{Result, Scope, Snapshot, WorkloadRef, patch_params, rollout, snapshot};
 use treasury_domain::service::{Bounds, Patience, WorkloadKind};
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
 /// Why the workload can't be brought to another number, if it can't.
-pub(crate) async fn scalable(scope: Scope<'_>) -> Result<(), PlatformError> {
+pub(crate) async fn scalable(scope: Scope<'_>) -> Result<()> {
     snapshot::workload(scope).await?;
     let scaler = snapshot::scaler(scope).await?;
     check(scope.target, scaler.as_ref())
 }
 
-fn check(target: WorkloadRef<'_>, scaler: Option<&Scaler>) -> Result<(), PlatformError> {
+fn check(target: WorkloadRef<'_>, scaler: Option<&Scaler>) -> Result<()> {
     let WorkloadRef { name, service, .. } = target;
     let why = match scaler {
         _ if target.kind == WorkloadKind::DaemonSet => format!(
@@ -37,12 +36,12 @@ fn check(target: WorkloadRef<'_>, scaler: Option<&Scaler>) -> Result<(), Platfor
 }
 
 /// Between which numbers the workload is scaled by itself.
-pub(crate) async fn bounds(scope: Scope<'_>) -> Result<Bounds, PlatformError> {
+pub(crate) async fn bounds(scope: Scope<'_>) -> Result<Bounds> {
     let Scaler { min, max, .. } = scaler(scope).await?;
     Ok(Bounds { min, max })
 }
 
-async fn scaler(scope: Scope<'_>) -> Result<Scaler, PlatformError> {
+async fn scaler(scope: Scope<'_>) -> Result<Scaler> {
     snapshot::workload(scope).await?;
     let found = snapshot::scaler(scope).await?;
     found.ok_or_else(|| {
@@ -54,10 +53,7 @@ async fn scaler(scope: Scope<'_>) -> Result<Scaler, PlatformError> {
 }
 
 /// Sets the bounds; the autoscaler then does what they ask for.
-pub(crate) async fn set_bounds(
-    scope: Scope<'_>,
-    bounds: Bounds,
-) -> Result<Snapshot, PlatformError> {
+pub(crate) async fn set_bounds(scope: Scope<'_>, bounds: Bounds) -> Result<Snapshot> {
     if bounds.min == 0 {
         return Err(PlatformError::Unsupported(
             "an autoscaler keeps at least one replica: set 1 or more".to_owned(),
@@ -78,7 +74,7 @@ pub(crate) async fn scale(
     replicas: u32,
     patience: Patience,
     progress: &ProgressSink,
-) -> Result<Snapshot, PlatformError> {
+) -> Result<Snapshot> {
     let seen = snapshot::take(scope).await?;
     check(scope.target, seen.scaler.as_ref())?;
     if seen.desired() != replicas {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::kind::Kind;
-use crate::resource::Resource;
 use crate::server::ApiServer;
+use crate::{Kind, Resource, Result};
 use treasury_domain::service::{Service, Target, WorkloadKind};
 use treasury_ports::platform::PlatformError;
 
@@ -20,7 +19,7 @@ pub(crate) struct WorkloadRef<'a> {
 
 impl<'a> WorkloadRef<'a> {
     /// The workload of a service on this platform.
-    pub(crate) fn of(service: &'a Service) -> Result<Self, PlatformError> {
+    pub(crate) fn of(service: &'a Service) -> Result<Self> {
         match &service.target {
             Target::Kubernetes {
                 namespace,
@@ -65,7 +64,7 @@ impl Scope<'_> {
     }
 
     /// The autoscalers, in the version that the server has.
-    pub(crate) async fn autoscalers(self) -> Result<Resource, PlatformError> {
+    pub(crate) async fn autoscalers(self) -> Result<Resource> {
         let kind = self.server.autoscaler.get_or_try_init(|| async {
             match self.all(Kind::AUTOSCALER_V2).probe().await {
                 Err(PlatformError::NotFound { .. }) => Ok(Kind::AUTOSCALER_V1),

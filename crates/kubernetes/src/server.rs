@@ -11,7 +11,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use crate::config::{Config, Server};
 use crate::error::{explain, timeout, unusable};
-use crate::kind::Kind;
+use crate::{Kind, Result};
 use treasury_ports::platform::PlatformError;
 
 /// Calls that are under way at the same time; others wait for their turn.
@@ -43,7 +43,7 @@ impl ApiServer {
     }
 
     /// The client. It fails where there is no usable configuration; the server is not asked.
-    pub(crate) async fn client(&self) -> Result<&Client, PlatformError> {
+    pub(crate) async fn client(&self) -> Result<&Client> {
         self.client
             .get_or_try_init(|| async {
                 let mut config = found(&self.config.server).await?;
@@ -62,8 +62,8 @@ impl ApiServer {
         &self,
         what: &str,
         limit: Duration,
-        call: impl Future<Output = Result<T, PlatformError>>,
-    ) -> Result<T, PlatformError> {
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         // Nobody closes it.
         let _turn = self.turns.acquire().await.ok();
         // Boxed: a request is some kilobytes, and this is awaited everywhere.
@@ -86,7 +86,7 @@ impl fmt::Debug for ApiServer {
 }
 
 /// The client's configuration.
-async fn found(server: &Server) -> Result<kube::Config, PlatformError> {
+async fn found(server: &Server) -> Result<kube::Config> {
     match server {
         Server::Infer => kube::Config::infer().await.map_err(|error| {
             unusable(

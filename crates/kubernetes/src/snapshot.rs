@@ -9,12 +9,11 @@ use kube::api::GetParams;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::error::{if_there, not_found};
-use crate::kind::Kind;
-use crate::object::{Metadata, Object};
-use crate::pod::Pod;
-use crate::scope::{Scope, WorkloadRef};
-use crate::workload::{Workload, WorkloadObject};
+use crate::object::ObjectReference;
+use crate::{
+    Kind, Metadata, Object, Pod, Result, Scope, Workload, WorkloadObject, WorkloadRef, if_there,
+    not_found,
+};
 use treasury_domain::service::WorkloadKind;
 use treasury_ports::platform::PlatformError;
 use treasury_ports::text::by_name;
@@ -28,16 +27,9 @@ pub(crate) type Autoscaler = Object<AutoscalerSpec>;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct AutoscalerSpec {
-    scale_target_ref: ScaleTarget,
+    scale_target_ref: ObjectReference,
     min_replicas: Option<u32>,
     max_replicas: u32,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct ScaleTarget {
-    kind: String,
-    name: String,
 }
 
 /// What controls the number of replicas of a workload by itself.
@@ -89,7 +81,7 @@ impl Snapshot {
 }
 
 /// Asks for the workload.
-pub(crate) async fn workload(scope: Scope<'_>) -> Result<Workload, PlatformError> {
+pub(crate) async fn workload(scope: Scope<'_>) -> Result<Workload> {
     let WorkloadRef { kind, name, .. } = scope.target;
     let workloads = scope.workloads();
     let request = workloads.request.get(name, &GetParams::default());
@@ -101,7 +93,7 @@ pub(crate) async fn workload(scope: Scope<'_>) -> Result<Workload, PlatformError
 }
 
 /// Asks for the workload and what belongs to it: the pods whose chain of owners leads to it.
-pub(crate) async fn take(scope: Scope<'_>) -> Result<Snapshot, PlatformError> {
+pub(crate) async fn take(scope: Scope<'_>) -> Result<Snapshot> {
     let workload = workload(scope).await?;
     let selector = workload.selector()?;
     let resource = scope.all(Kind::POD);
@@ -124,7 +116,7 @@ pub(crate) async fn take(scope: Scope<'_>) -> Result<Snapshot, PlatformError> {
 pub(crate) async fn replica_sets(
     scope: Scope<'_>,
     workload: &Workload,
-) -> Result<Vec<WorkloadObject>, PlatformError> {
+) -> Result<Vec<WorkloadObject>> {
     if workload.kind != WorkloadKind::Deployment {
         return Ok(Vec::new());
     }
@@ -136,7 +128,7 @@ pub(crate) async fn replica_sets(
 }
 
 /// Asks for what scales the workload by itself; nothing where the bot may not know.
-pub(crate) async fn scaler(scope: Scope<'_>) -> Result<Option<Scaler>, PlatformError> {
+pub(crate) async fn scaler(scope: Scope<'_>) -> Result<Option<Scaler>> {
     let all: Vec<Autoscaler> = match scope.autoscalers().await?.list(None).await {
         Err(PlatformError::Denied { .. } | PlatformError::NotFound { .. }) => return Ok(None),
         all => all?,

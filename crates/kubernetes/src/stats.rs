@@ -4,13 +4,9 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::error::code_of;
-use crate::kind::Kind;
-use crate::object::Metadata;
-use crate::pod::Pod;
-use crate::scope::Scope;
-use crate::snapshot::Snapshot;
+use crate::{Kind, Metadata, Pod, Result, Scope, Snapshot, code_of};
 use treasury_domain::service::{ReplicaStats, ServiceStats};
 use treasury_ports::platform::PlatformError;
 
@@ -20,28 +16,12 @@ use treasury_ports::platform::PlatformError;
 struct PodMetrics {
     metadata: Metadata,
     timestamp: Option<Timestamp>,
-    containers: Vec<ContainerMetrics>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ContainerMetrics {
-    usage: Usage,
-}
-
-/// Quantities, such as `250m`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Usage {
-    cpu: String,
-    memory: String,
+    /// Quantities such as `250m`, under `usage`.
+    containers: Vec<Value>,
 }
 
 /// One sample of each pod that has one.
-pub(crate) async fn stats(
-    scope: Scope<'_>,
-    seen: &Snapshot,
-) -> Result<ServiceStats, PlatformError> {
+pub(crate) async fn stats(scope: Scope<'_>, seen: &Snapshot) -> Result<ServiceStats> {
     let selector = seen.workload.selector()?;
     let all = scope.all(Kind::POD_METRICS).list(Some(&selector)).await;
     let all: Vec<PodMetrics> = all.map_err(|error| {
@@ -84,13 +64,14 @@ pub(crate) async fn stats(
 
 /// All containers of a pod together.
 fn of(pod: &Pod, sample: &PodMetrics) -> ReplicaStats {
-    let used = sample.containers.iter().map(|one| &one.usage);
-    let cpu: f64 = used.clone().filter_map(|used| quantity(&used.cpu)).sum();
-    let memory: f64 = used.filter_map(|used| quantity(&used.memory)).sum();
+    let sum = |key: &str| -> f64 {
+        let used = sample.containers.iter().map(|one| &one["usage"][key]);
+        used.filter_map(|used| quantity(used.as_str()?)).sum()
+    };
     ReplicaStats {
         replica: pod.name().to_owned(),
-        cpu_percent: cpu * 100.0,
-        memory_bytes: memory as u64,
+        cpu_percent: sum("cpu") * 100.0,
+        memory_bytes: sum("memory") as u64,
         memory_limit_bytes: memory_limit(pod),
         network_rx_bytes: 0,
         network_tx_bytes: 0,
@@ -136,7 +117,7 @@ fn quantity(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

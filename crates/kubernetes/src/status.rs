@@ -5,9 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::object::Condition;
-use crate::scope::WorkloadRef;
-use crate::snapshot::Snapshot;
 use crate::text::shown;
+use crate::{Snapshot, WorkloadRef};
 use treasury_domain::duration;
 use treasury_domain::service::ServiceStatus;
 

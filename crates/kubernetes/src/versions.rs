@@ -8,12 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::kind::Kind;
-use crate::object::Metadata;
-use crate::scope::Scope;
-use crate::snapshot;
-use crate::template;
-use crate::workload::{Workload, WorkloadObject};
+use crate::{Kind, Metadata, Result, Scope, Workload, WorkloadObject, snapshot, template};
 use treasury_domain::service::{Version, WorkloadKind};
 use treasury_ports::platform::PlatformError;
 
@@ -47,7 +42,7 @@ struct ControllerRevision {
 }
 
 /// The versions, the present one first.
-pub(crate) async fn versions(scope: Scope<'_>) -> Result<Vec<Version>, PlatformError> {
+pub(crate) async fn versions(scope: Scope<'_>) -> Result<Vec<Version>> {
     let workload = snapshot::workload(scope).await?;
     let all = revisions(scope, &workload).await?;
     let names = scope.target.names();
@@ -62,10 +57,7 @@ pub(crate) async fn versions(scope: Scope<'_>) -> Result<Vec<Version>, PlatformE
 }
 
 /// The revisions, the present one first, none twice.
-pub(crate) async fn revisions(
-    scope: Scope<'_>,
-    workload: &Workload,
-) -> Result<Vec<Revision>, PlatformError> {
+pub(crate) async fn revisions(scope: Scope<'_>, workload: &Workload) -> Result<Vec<Revision>> {
     let kept = if workload.kind == WorkloadKind::Deployment {
         let sets = snapshot::replica_sets(scope, workload).await?;
         sets.iter().filter_map(of_set).collect()
@@ -123,7 +115,7 @@ fn revision(metadata: &Metadata, number: i64, template: &Value) -> Option<Revisi
 }
 
 /// The version that this image would make.
-pub(crate) async fn deployable(scope: Scope<'_>, image: &str) -> Result<Version, PlatformError> {
+pub(crate) async fn deployable(scope: Scope<'_>, image: &str) -> Result<Version> {
     if !is_reference(image) {
         let shown: String = image.chars().take(80).collect();
         return Err(PlatformError::Unsupported(format!(

@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::object::Metadata;
-use crate::resource::{Change, Resource};
+use crate::resource::Change;
+use crate::{Metadata, Resource, Result};
 use treasury_ports::platform::PlatformError;
 
 /// How long one watch lasts, seconds; then it goes on from where it was.
@@ -34,32 +34,21 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 
 /// What can be kept in memory.
 pub(crate) trait Watchable:
-    DeserializeOwned + Clone + Debug + Send + Sync + 'static
+    AsRef<Metadata> + Clone + Debug + Default + DeserializeOwned + Send + Sync + 'static
 {
-    fn metadata(&self) -> &Metadata;
-
     /// Leaves out what nobody asks for and takes much room.
     fn slim(&mut self) {}
 }
 
 /// The objects of one resource in one namespace.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Watched<K> {
     state: RwLock<State<K>>,
     /// It was complete once, or can't be had.
     settled: watch::Sender<bool>,
 }
 
-impl<K> Default for Watched<K> {
-    fn default() -> Self {
-        Self {
-            state: RwLock::default(),
-            settled: watch::Sender::new(false),
-        }
-    }
-}
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct State<K> {
     /// By name.
     pub(crate) objects: HashMap<String, Arc<K>>,
@@ -67,17 +56,6 @@ pub(crate) struct State<K> {
     owned: HashMap<String, HashSet<String>>,
     complete: bool,
     broken: Option<Instant>,
-}
-
-impl<K> Default for State<K> {
-    fn default() -> Self {
-        Self {
-            objects: HashMap::new(),
-            owned: HashMap::new(),
-            complete: false,
-            broken: None,
-        }
-    }
 }
 
 impl<K: Watchable> State<K> {
@@ -90,9 +68,9 @@ impl<K: Watchable> State<K> {
 
     fn put(&mut self, mut object: K) {
         object.slim();
-        let name = object.metadata().name.clone();
+        let name = object.as_ref().name.clone();
         self.remove(&name);
-        if let Some(owner) = object.metadata().controller() {
+        if let Some(owner) = object.as_ref().controller() {
             let names = self.owned.entry(owner.to_owned()).or_default();
             names.insert(name.clone());
         }
@@ -103,7 +81,8 @@ impl<K: Watchable> State<K> {
         let Some(old) = self.objects.remove(name) else {
             return;
         };
-        let owner = old.metadata().controller().unwrap_or_default();
+        let metadata: &Metadata = K::as_ref(&old);
+        let owner = metadata.controller().unwrap_or_default();
         if let Some(names) = self.owned.get_mut(owner) {
             names.remove(name);
             if names.is_empty() {
@@ -152,7 +131,7 @@ impl<K: Watchable> Watched<K> {
         &self,
         resource: &Resource,
         pause: &mut Duration,
-    ) -> Result<Infallible, PlatformError> {
+    ) -> Result<Infallible> {
         let (all, mut version) = resource.list_with_version(None).await?;
         self.write().replace(all);
         self.settled.send_replace(true);
@@ -166,13 +145,13 @@ impl<K: Watchable> Watched<K> {
             {
                 version = match event {
                     Change::Put(object) => {
-                        let version = object.metadata().resource_version.clone();
+                        let version = object.as_ref().resource_version.clone();
                         self.write().put(object);
                         version
                     }
                     Change::Removed(object) => {
-                        self.write().remove(&object.metadata().name);
-                        object.metadata().resource_version.clone()
+                        self.write().remove(&object.as_ref().name);
+                        object.as_ref().resource_version.clone()
                     }
                     Change::Passed(version) => version,
                 };

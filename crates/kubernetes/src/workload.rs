@@ -5,10 +5,9 @@ use kube::core::Selector;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::failed;
-use crate::object::{Condition, Object};
+use crate::object::Condition;
+use crate::{Object, Result, failed};
 use treasury_domain::service::WorkloadKind;
-use treasury_ports::platform::PlatformError;
 
 /// A workload or a ReplicaSet as the server has it.
 pub(crate) type WorkloadObject = Object<WorkloadSpec, WorkloadStatus>;
@@ -22,20 +21,7 @@ pub(crate) struct WorkloadSpec {
     pub(crate) selector: Value,
     /// What its pods are made from.
     pub(crate) template: Value,
-    update_strategy: UpdateStrategy,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct UpdateStrategy {
-    r#type: String,
-    rolling_update: RollingUpdate,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct RollingUpdate {
-    partition: u64,
+    update_strategy: Value,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -102,7 +88,7 @@ impl Workload {
     }
 
     /// By what it finds its pods.
-    pub(crate) fn selector(&self) -> Result<Selector, PlatformError> {
+    pub(crate) fn selector(&self) -> Result<Selector> {
         let read = label_selector(&self.object.spec.selector);
         // An empty one would mean every pod of the namespace.
         read.filter(|selector| !selector.selects_all())
@@ -175,13 +161,14 @@ impl Workload {
                 "{path} is paused, so nothing would be rolled out: `kubectl rollout resume {path}`"
             ));
         }
-        if spec.update_strategy.r#type == "OnDelete" {
+        if spec.update_strategy["type"] == "OnDelete" {
             return Some(format!(
                 "{path} has the update strategy OnDelete, so nothing would be rolled out: delete \
                  its pods one by one, or set updateStrategy.type to RollingUpdate"
             ));
         }
-        (spec.update_strategy.rolling_update.partition > 0).then(|| {
+        let partition = spec.update_strategy["rollingUpdate"]["partition"].as_u64();
+        partition.is_some_and(|partition| partition > 0).then(|| {
             format!(
                 "{path} holds back a part of its pods (updateStrategy.rollingUpdate.partition), so \
                  it would be rolled out in part only: set the partition to 0"

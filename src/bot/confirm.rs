@@ -33,14 +33,14 @@ pub(super) fn question(
     let outgoing = ask.outgoing(Content::Message(message.clone()), Audience::Everyone);
     let question = Question {
         sentence: sentence.clone(),
-        asker: ask.request.person.clone(),
+        requester: ask.request.person.clone(),
         message: outgoing,
     };
     // Five impatient taps are one question.
     let place = &ask.request.place;
     let same = format!(
         "{}|{}|{}|{sentence}",
-        question.asker.id,
+        question.requester.id,
         place.channel,
         place.thread.as_deref().unwrap_or_default()
     );
@@ -123,7 +123,7 @@ fn second_person(
     what: Guarded,
 ) -> Result<(), Refusal> {
     let listed = context.settings().second_person.contains(&what);
-    if !listed || row.question.asker.id != ask.request.person.id {
+    if !listed || row.question.requester.id != ask.request.person.id {
         return Ok(());
     }
     Err(Refusal::new(

@@ -98,7 +98,7 @@ pub(super) fn menu(context: &Context, service: Option<&str>) -> Result<Answer, R
             ),
             _ => message.part(Part::Menu {
                 placeholder: "Pick a service".into(),
-                says: "menu {}".into(),
+                sentence: "menu {}".into(),
                 choices,
             }),
         };
@@ -127,7 +127,7 @@ pub(super) fn menu(context: &Context, service: Option<&str>) -> Result<Answer, R
     if min < max {
         message = message.part(Part::Menu {
             placeholder: "Scale to …".into(),
-            says: format!("scale {name} {{}}"),
+            sentence: format!("scale {name} {{}}"),
             choices: (min..=max)
                 .take(100)
                 .map(|n| {

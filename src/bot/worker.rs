@@ -476,7 +476,7 @@ async fn commit(context: &Context, inbox: i64, ask: &Ask, effect: Effect) -> Res
     let asked = audit(ask, EntryKind::Asked, None);
     let answer_as = ask.outgoing(
         Content::Message(Message::new(Tone::Plain, "")),
-        Audience::Asker,
+        Audience::Requester,
     );
     context
         .store()
@@ -544,7 +544,7 @@ async fn commit_no(
     entry: Draft,
     message: Message,
 ) -> Result<(), StoreError> {
-    let outgoing = ask.outgoing(Content::Message(message), Audience::Asker);
+    let outgoing = ask.outgoing(Content::Message(message), Audience::Requester);
     context
         .store()
         .write(move |tx| {

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
+use super::config_file::ConfigFile;
 use super::exec;
-use super::show::{Paint, put};
+use super::terminal::{Paint, put};
 use crate::bot::Library;
 use crate::runbook::{Severity, schema, show};
 
@@ -49,9 +50,8 @@ enum What {
 
 #[derive(Debug, Args)]
 struct OnBot {
-    /// The configuration file
-    #[arg(long, default_value = "treasury-bot.toml", env = "TREASURY_BOT_CONFIG")]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
     /// The runbook's name
     name: String,
     /// What it is told
@@ -63,7 +63,7 @@ struct OnBot {
 async fn on_bot(verb: &str, what: OnBot) -> anyhow::Result<ExitCode> {
     let words = ["runbook".to_owned(), verb.to_owned(), what.name];
     let words = words.into_iter().chain(what.values).collect();
-    exec::run(exec::Options::sentence(what.config, words)).await
+    exec::run(exec::Options::sentence(what.file, words)).await
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
@@ -88,10 +88,10 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
 fn check(paths: &[PathBuf], config: Option<PathBuf>, json: bool) -> anyhow::Result<ExitCode> {
     let services = match config {
         None => None,
-        Some(path) => match super::check::load(&path) {
-            Ok(config) => Some(config.services.iter().map(|s| s.name.to_string()).collect()),
-            Err(code) => return Ok(code),
-        },
+        Some(config) => {
+            let services = ConfigFile { config }.load()?.services;
+            Some(services.iter().map(|one| one.name.to_string()).collect())
+        }
     };
     let here = PathBuf::from("runbooks");
     let library = if !paths.is_empty() {

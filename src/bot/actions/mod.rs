@@ -121,7 +121,7 @@ async fn intend(
                 "action": id,
                 "service": record.service,
                 "what": record.what,
-                "asked_by": confirmed.as_ref().map(|row| &row.question.asker),
+                "asked_by": confirmed.as_ref().map(|row| &row.question.requester),
                 "before": record.before,
             }));
             for stream in streams(&record) {

@@ -115,7 +115,7 @@ pub(in crate::bot) async fn acknowledge(
                     continue;
                 }
                 conversation.acknowledged = Some((person.clone(), tx.now()));
-                tx.followed_put(&conversation).await?;
+                tx.conversation_put(&conversation).await?;
                 timers::unset(tx, told, &timers::What::Escalate).await?;
                 let now = tx.now();
                 timers::set(tx, told, now, timers::What::Tell).await?;

@@ -28,10 +28,10 @@ const MOST: usize = 5;
 pub(super) type Figures = Vec<(ServiceName, String)>;
 
 /// How the platform says that a service stands.
-pub(super) async fn standing(context: &Context, service: &ServiceName) -> Option<Standing> {
+pub(super) async fn standing(context: &Context, service: &ServiceName) -> Option<ReplicaCounts> {
     let (service, platform) = context.catalogue().get(service)?;
     let status = tokio::time::timeout(PATIENCE, platform.status(service)).await;
-    Some(Standing::from(&status.ok()?.ok()?))
+    Some(ReplicaCounts::from(&status.ok()?.ok()?))
 }
 
 /// Before and after of the services of a conversation.
@@ -94,10 +94,10 @@ async fn of_service(
         figures.extend(change(metric, name, &series, now));
     }
     if let (Some(before), Some(now)) = (
-        conversation.stood.get(service),
+        conversation.counts_before.get(service),
         standing(context, service).await,
     ) {
-        figures.push(before.then(now));
+        figures.push(before.change_to(now));
     }
     Ok(figures)
 }

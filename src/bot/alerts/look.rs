@@ -71,8 +71,8 @@ pub(super) async fn look_at_alerts(
                 if let Some((service, standing)) = standing
                     && let Some(mut newest) = tx.conversation(&told).await?
                 {
-                    newest.stood.insert(service, standing);
-                    tx.followed_put(&newest).await?;
+                    newest.counts_before.insert(service, standing);
+                    tx.conversation_put(&newest).await?;
                 }
                 if let Some(seen) = &seen {
                     let message = words::seen(&conversation, seen, tx.now());
@@ -196,11 +196,11 @@ fn run_for_alerts(
     let rehearsal = auto != Auto::Run;
     let told = outgoing(
         conversation,
-        format!("alert-run:{}", conversation.told),
+        format!("alert-run:{}", conversation.key),
         Message::new(Tone::Progress, ""),
     );
     let incident = conversation.incident.map(|id| {
-        let title = conversation.first.tracked.alert.says().to_owned();
+        let title = conversation.first.tracked.alert.summary().to_owned();
         (id.0, title)
     });
     match crate::bot::runs::command::run_by_itself(

@@ -24,7 +24,7 @@ use self::timers::What;
 use super::incidents::open_incident;
 use super::notify::{self, Bulletin};
 use super::{Context, Settings};
-use crate::domain::alert::{Alert, News, Routed, Tracked};
+use crate::domain::alert::{Alert, Routed, Tracked, Transition};
 use crate::domain::alert::{AlertRecord, Conversation};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, IncidentId, Line, Person, ServiceName, Severity, Stream, Tone};
@@ -403,10 +403,10 @@ async fn worsen(
 /// An incident's title, from an alert.
 fn title(record: &AlertRecord) -> String {
     let alert = &record.tracked.alert;
-    let says = alert.summary();
+    let summary = alert.summary();
     let text = match &record.routed.service {
-        Some(service) if !says.contains(service.as_str()) => format!("{service}: {says}"),
-        _ => says.to_owned(),
+        Some(service) if !summary.contains(service.as_str()) => format!("{service}: {summary}"),
+        _ => summary.to_owned(),
     };
     cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 150)
 }

@@ -115,7 +115,7 @@ pub(in crate::bot) async fn silence(
                 name: meant.name,
                 since: now,
                 until,
-                told,
+                conversations: told,
                 pieces,
                 answer,
                 fault: None,
@@ -161,18 +161,18 @@ pub(in crate::bot) async fn unsilence(
                 return Err(Refusal::new(line).into());
             }
             for mut silence in tx.silences_open().await? {
-                if silence.told.is_disjoint(&told) {
+                if silence.conversations.is_disjoint(&told) {
                     continue;
                 }
                 let mut touched = false;
-                for piece in silence.pieces.iter_mut().filter(|piece| !piece.over) {
-                    if alerts.iter().any(|alert| Silence::means(piece, alert)) {
+                for piece in silence.pieces.iter_mut().filter(|piece| !piece.ended) {
+                    if alerts.iter().any(|alert| Silence::covers(piece, alert)) {
                         piece.end = true;
                         touched = true;
                     }
                 }
                 if touched {
-                    if silence.pieces.iter().all(|piece| piece.end || piece.over) {
+                    if silence.pieces.iter().all(|piece| piece.end || piece.ended) {
                         silence.ended = Some(Some(person.clone()));
                     }
                     tx.silence_put(&silence, false).await?;
@@ -212,7 +212,7 @@ async fn fingerprints(
     let mut fingerprints = meant.alerts.clone().unwrap_or_default();
     if meant.alerts.is_none() {
         for told in &meant.told {
-            fingerprints.extend(context.store().alerts_of(told).await?);
+            fingerprints.extend(context.store().fingerprints_of(told).await?);
         }
     }
     if fingerprints.is_empty() {
@@ -285,17 +285,17 @@ async fn take_up_what_ended(
         return Ok(());
     }
     let mut missing: Vec<Alert> = Vec::new();
-    for told in &silence.told {
-        let firing = context.store().alerts_that_fire(told).await?;
+    for told in &silence.conversations {
+        let firing = context.store().alerts_firing(told, 10_000).await?;
         for piece in silence
             .pieces
             .iter()
-            .filter(|one| one.made.is_some() && !one.over)
+            .filter(|one| one.made.is_some() && !one.ended)
         {
             let meant: Vec<&Alert> = firing
                 .iter()
                 .map(|record| &record.tracked.alert)
-                .filter(|alert| Silence::means(piece, alert))
+                .filter(|alert| Silence::covers(piece, alert))
                 .collect();
             if meant.is_empty() {
                 continue;

@@ -242,8 +242,8 @@ async fn tell_alerts(context: &Context, timer: &TimerRow, told: &str) -> Result<
                 let Some(mut conversation) = tx.conversation(&told).await? else {
                     return Ok(());
                 };
-                conversation.told_at = Some(tx.now());
-                tx.followed_put(&conversation).await?;
+                conversation.written_at = Some(tx.now());
+                tx.conversation_put(&conversation).await?;
                 let message = words::alerts(&bot, &conversation, &summary, &others, tx.now());
                 let key = format!("alerts:{told}");
                 tx.outbox_put(&outgoing(&conversation, key, message)).await
@@ -266,7 +266,7 @@ async fn follow_up(context: &Context, timer: &TimerRow, told: &str) -> Result<()
                 };
                 let n = conversation.follow_ups;
                 conversation.follow_ups += 1;
-                tx.followed_put(&conversation).await?;
+                tx.conversation_put(&conversation).await?;
                 let next = interval
                     .saturating_mul(1 << (n + 1).min(10))
                     .min(RARELY.max(interval));
@@ -309,9 +309,9 @@ async fn escalate(context: &Context, timer: &TimerRow, told: &str) -> Result<(),
                 let level = conversation.escalated;
                 conversation.escalated += 1;
                 conversation
-                    .asked
+                    .escalated_to
                     .extend(whom.iter().map(|one| one.id.clone()));
-                tx.followed_put(&conversation).await?;
+                tx.conversation_put(&conversation).await?;
                 if !last {
                     let due = tx.now() + bot.settings().alerts.ack_within;
                     set(tx, &told, due, What::Escalate).await?;
@@ -359,12 +359,12 @@ async fn was_quiet(context: &Context, timer: &TimerRow, told: &str) -> Result<()
                 let Some((mut conversation, incident)) = going_on(tx, &timer, &told).await? else {
                     return Ok::<_, StoreError>(());
                 };
-                if tx.alerts_firing(&told).await? > 0 {
+                if tx.count_firing(&told).await? > 0 {
                     return Ok(());
                 }
                 let resolves = settings.alerts.resolves || incident.is_none();
-                conversation.over = resolves;
-                tx.followed_put(&conversation).await?;
+                conversation.ended = resolves;
+                tx.conversation_put(&conversation).await?;
                 unset(tx, &told, &What::FollowUp).await?;
                 unset(tx, &told, &What::Escalate).await?;
                 let after = words::After {

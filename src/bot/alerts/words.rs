@@ -158,12 +158,12 @@ fn buttons(conversation: &Conversation, summary: &Summary) -> Vec<Button> {
                 .as_ref()
                 .map(|service| format!(" --service {service}"))
                 .unwrap_or_default();
-            let says = conversation.first.tracked.alert.summary();
+            let summary = conversation.first.tracked.alert.summary();
             buttons.push(Button::new(
                 "Declare incident",
                 format!(
                     "incident declare {} --severity {}{service}",
-                    crate::command::words::quote(&cut(says, 150)),
+                    crate::command::words::quote(&cut(summary, 150)),
                     conversation.first.routed.severity
                 ),
             ));

@@ -167,7 +167,7 @@ async fn was_sent(context: &Context, row: MailRow) -> Result<(), StoreError> {
             Box::pin(async move {
                 if tx.mail_sent(row.id, &owner).await? && told {
                     let message = words::again(&tx.mail_backlog().await?);
-                    tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                    tx.outbox_put(&Outgoing::announcement(key, Destination::Home, message))
                         .await?;
                 }
                 Ok(())
@@ -193,7 +193,7 @@ async fn again_later(
                     let backlog = tx.mail_backlog().await?;
                     let message = words::trouble(&backlog, &why, tx.now());
                     let key = trouble_key(row.created_at);
-                    tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                    tx.outbox_put(&Outgoing::announcement(key, Destination::Home, message))
                         .await?;
                 }
                 Ok(())
@@ -226,7 +226,7 @@ async fn is_dead(
                 } else {
                     (format!("mail-dead:{}", mail.key), words::dead(mail, &why))
                 };
-                tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                tx.outbox_put(&Outgoing::announcement(key, Destination::Home, message))
                     .await?;
                 let text = format!("an e-mail to {} was not delivered: {why}", mail.to);
                 let draft = Draft::new(&Person::bot(), EntryKind::Update, text).data(json!({

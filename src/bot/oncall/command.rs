@@ -65,7 +65,9 @@ async fn oncall_show(context: &Context, given: Option<&str>) -> Result<Effect, F
         let mut view = View {
             rotation,
             duty: rotation.duty(&overrides, now),
-            ladder: context.on_call().ladder(rotation, &overrides, now),
+            escalation_order: context
+                .on_call()
+                .escalation_order(rotation, &overrides, now),
             shifts: rotation.shifts(&overrides, now, listed + 1),
             overrides: overrides
                 .iter()
@@ -85,9 +87,13 @@ async fn name_all(context: &Context, view: &mut View<'_>) -> Result<(), StoreErr
     let mut known: BTreeMap<String, Person> = BTreeMap::new();
     let shifts = view.shifts.iter_mut().map(|shift| &mut shift.person);
     let duty = [&mut view.duty.person].into_iter();
-    let duty = duty.chain(view.duty.relief.as_mut());
+    let duty = duty.chain(view.duty.next.as_mut());
     let overrides = view.overrides.iter_mut().map(|one| &mut one.person);
-    for person in shifts.chain(duty).chain(&mut view.ladder).chain(overrides) {
+    for person in shifts
+        .chain(duty)
+        .chain(&mut view.escalation_order)
+        .chain(overrides)
+    {
         if !known.contains_key(&person.id) {
             let found = context.store().person(&person.id).await?;
             known.insert(person.id.clone(), found.unwrap_or_else(|| person.clone()));
@@ -142,7 +148,7 @@ fn rotation_meant<'a>(
     }
     let mut here: Vec<&Rotation> = Vec::new();
     for service in ask.here.iter().flat_map(|incident| &incident.services) {
-        here.extend(context.on_call().serving(Some(service), None));
+        here.extend(context.on_call().rotation_for(Some(service), None));
     }
     here.dedup_by_key(|one| &one.name);
     if let [only] = here.as_slice() {

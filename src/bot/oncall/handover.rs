@@ -115,7 +115,7 @@ pub(in crate::bot) async fn hand_over(
                 note(tx, &rotation, &Person::bot(), (&was, &duty.person), &open).await?;
                 let message = words::comes_on(&bot, &rotation, &was, &duty, &open);
                 let key = format!("handover:{}:{}", rotation.name, tx.now().as_microsecond());
-                tx.outbox_put(&Outgoing::unasked(key, Destination::Home, message))
+                tx.outbox_put(&Outgoing::announcement(key, Destination::Home, message))
                     .await
             })
         })

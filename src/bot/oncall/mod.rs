@@ -15,7 +15,7 @@ use crate::store::{StoreError, Tx};
 pub(super) fn rotation_of<'a>(context: &'a Context, routed: &Routed) -> Option<&'a Rotation> {
     context
         .on_call()
-        .serving(routed.service.as_ref(), routed.team.as_deref())
+        .rotation_for(routed.service.as_ref(), routed.team.as_deref())
 }
 
 /// Who is on call now for what an alert is about; nobody where no rotation serves it.
@@ -43,10 +43,12 @@ pub(super) async fn asked(
     let mut next = None;
     if let Some(rotation) = rotation_of(context, &conversation.first.routed) {
         let overrides = tx.overrides().await?;
-        let ladder = context.on_call().ladder(rotation, &overrides, tx.now());
-        next = ladder
+        let escalation_order = context
+            .on_call()
+            .escalation_order(rotation, &overrides, tx.now());
+        next = escalation_order
             .into_iter()
-            .find(|person| !conversation.asked.contains(&person.id));
+            .find(|person| !conversation.escalated_to.contains(&person.id));
     }
     let last = next.is_none();
     let mut whom = Vec::new();
@@ -65,7 +67,7 @@ async fn served(context: &Context, rotation: &Rotation) -> Result<Vec<Incident>,
             some => some.iter().map(Some).collect(),
         };
         services.into_iter().any(|service| {
-            let serving = context.on_call().serving(service, None);
+            let serving = context.on_call().rotation_for(service, None);
             serving.is_some_and(|one| one.name == rotation.name)
         })
     };

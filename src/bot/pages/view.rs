@@ -126,7 +126,7 @@ pub async fn page_of_incidents(
         let mut last = context.store().entries_before(&stream, i64::MAX, 1).await?;
         listed.push(Listed {
             last: last.pop(),
-            firing: context.store().alerts_fire(&told(incident.id)).await?,
+            firing: context.store().count_firing(&told(incident.id)).await?,
             work: work_on(context, &incident).await?,
             incident,
         });
@@ -156,7 +156,7 @@ pub async fn page_of_incident(
         entries,
         chain: chain(context, &stream).await?,
         alerts: store.alert_summary(&told).await?,
-        firing: store.alerts_told(&told, ALERTS).await?,
+        firing: store.alerts_firing(&told, ALERTS).await?,
         acknowledged: conversation.and_then(|conversation| conversation.acknowledged),
         runs: runs
             .into_iter()

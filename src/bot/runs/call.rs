@@ -29,7 +29,7 @@ fn whole(with: &Map<String, Value>, key: &str) -> Result<i64, String> {
 }
 
 /// Calls a probe for a step.
-pub(super) async fn look_for_step(context: Context, wanted: Wanted) -> Outcome {
+pub(super) async fn look_for_step(context: Context, wanted: PendingCall) -> Outcome {
     let mut with = wanted.call.with;
     // What is null is left out: most probes know a default.
     with.retain(|_, value| !value.is_null());
@@ -50,7 +50,7 @@ pub(super) async fn plan_step(
     context: &Context,
     run: i64,
     start: &Start,
-    wanted: &Wanted,
+    wanted: &PendingCall,
 ) -> Result<Planned, String> {
     let with = &wanted.call.with;
     let (service, what, before, before_text) = match wanted.call.name.as_str() {
@@ -130,7 +130,7 @@ pub(super) async fn plan_step(
             messages: Vec::new(),
             before,
             before_text,
-            step: Some(StepOf {
+            step: Some(StepRef {
                 run,
                 path: wanted.path.clone(),
                 attempt: wanted.attempt,

@@ -106,7 +106,7 @@ async fn drive_loaded(context: &Context, loaded: Loaded, waker: &tokio::sync::No
         state,
     } = loaded;
     let id = row.id;
-    let Ok(outgoing) = serde_json::from_str::<Outgoing>(&row.told) else {
+    let Ok(outgoing) = serde_json::from_str::<Outgoing>(&row.message) else {
         tracing::error!(run = id, "where a run is told can't be read");
         return;
     };
@@ -238,7 +238,7 @@ async fn commit_run(
         .map(|text| Draft::new(&Person::bot(), EntryKind::Run, text))
         .collect();
     let mut messages = vec![teller.run(state)];
-    for said in &batch.said {
+    for said in &batch.announcements {
         drafts.extend(teller.entry(state, said));
         messages.extend(teller.message(state, said));
     }
@@ -320,15 +320,15 @@ async fn begin_step(
     context: &Context,
     drive: &mut Drive<'_>,
     teller: &told::Teller<'_>,
-    wanted: &Wanted,
+    wanted: &PendingCall,
 ) -> Result<(), ()> {
     let name = &wanted.call.name;
-    let leave = leave_needed(context, name);
+    let leave = approval_needed(context, name);
     if !drive.state().may(teller.runbook, &wanted.path, &leave) {
-        let text = told::leave_wanted(drive.state(), &wanted.path, &leave);
+        let text = told::approval_question(drive.state(), &wanted.path, &leave);
         let now = context.store().now();
-        let until = now.checked_add(LEAVE_TIMEOUT).unwrap_or(now);
-        drive.leave_asked(&wanted.path, leave, &text, until);
+        let until = now.checked_add(APPROVAL_TIMEOUT).unwrap_or(now);
+        drive.request_approval(&wanted.path, leave, &text, until);
         return Ok(());
     }
     if name.starts_with("incident.") || name.starts_with("notify.") {
@@ -414,10 +414,10 @@ async fn begin_step(
 }
 
 /// Whose leave a step of this name needs, by the same policy as a typed command.
-fn leave_needed(context: &Context, step: &str) -> Leave {
+fn approval_needed(context: &Context, step: &str) -> Approval {
     let callable = context.library().vocabulary().callables.get(step);
     let watched = policy::step_guarded(step);
-    Leave {
+    Approval {
         by: callable.map_or(Role::Commander, |callable| callable.needs),
         other: watched.is_some_and(|one| context.settings().second_person.contains(&one)),
         attempt: 0,
@@ -430,7 +430,7 @@ async fn call_runbook(
     runbook: &Runbook,
     state: &RunState,
     outgoing: &Outgoing,
-    wanted: &Wanted,
+    wanted: &PendingCall,
     name: &str,
 ) {
     let parent = super::command::Parent {

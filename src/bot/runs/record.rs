@@ -33,7 +33,7 @@ enum Written {
 pub(super) async fn record_step(
     context: &Context,
     drive: &mut Drive<'_>,
-    wanted: &Wanted,
+    wanted: &PendingCall,
 ) -> Result<(), ()> {
     let id = drive.state().id;
     let now = context.store().now();
@@ -107,7 +107,7 @@ pub(super) async fn record_step(
 async fn plan_record(
     context: &Context,
     state: &RunState,
-    wanted: &Wanted,
+    wanted: &PendingCall,
 ) -> Result<Planned, Fault> {
     let with = &wanted.call.with;
     let start = &state.start;

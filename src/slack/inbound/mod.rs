@@ -9,6 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::command::words::quote;
 use crate::domain::person::is_slack_user_id;
 use crate::domain::timeline::hex;
 use crate::domain::{Door, Person, Place, Reply, Request};
@@ -207,8 +208,7 @@ fn sentence<'a>(action_id: &str, action: &'a Value) -> Option<(String, &'a str)>
     }
     let (_, template) = action_id.strip_prefix(PICK)?.split_once(':')?;
     let value = text(&action["selected_option"], "value")?;
-    let quoted = shlex::try_quote(value).ok()?;
-    Some((template.replacen("{}", &quoted, 1), value))
+    Some((template.replacen("{}", &quote(value), 1), value))
 }
 
 fn authorized_bot(callback: &Value) -> Option<&str> {

@@ -56,7 +56,7 @@ pub struct Outbox {
     /// Knows which addresses for answers are Slack's.
     pub(super) reader: Reader,
     pub(super) owner: String,
-    pace: Pace,
+    pub(super) pace: Pace,
     /// Incidents whose channels have their topic and members.
     pub(super) furnished: Mutex<HashSet<i64>>,
     /// When a message was last posted or edited.

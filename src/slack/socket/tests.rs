@@ -1,4 +1,5 @@
 use std::sync::Mutex as StdMutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::extract::ws::{Message as WsFrame, WebSocketUpgrade};
 use axum::routing::{get, post};

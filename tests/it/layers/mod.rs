@@ -31,7 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cli", &["*"]),
     ("app", &["*"]),
     ("config", &["bot", "command", "notify", "slack", "web"]),
-    ("slack", &["bot"]),
+    ("slack", &["bot", "command"]),
     ("web", &["bot"]),
     ("bot", &["command", "notify", "report"]),
     ("notify", &[]),

@@ -27,6 +27,7 @@ use super::cache::{BigKeys, Cache, CacheSummary, ClientId, Clients, Keys, SlowLo
 use super::{ProbeError, ProbeErrorKind as Kind};
 
 /// Where and how a cache is asked.
+#[derive(Debug)]
 pub struct Config {
     /// The cache's name in the configuration.
     pub name: String,

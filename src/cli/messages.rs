@@ -1,44 +1,7 @@
-//! Messages in a terminal.
+//! What the bot says, in a terminal.
 
-use std::io::{ErrorKind, IsTerminal, Write};
-
+use super::terminal::Paint;
 use crate::domain::{Content, Line, Message, Part, Span, Tone, duration};
-
-/// Colours, where the terminal has them and nobody asked for none (<https://no-color.org>).
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Paint(bool);
-
-impl Paint {
-    /// For standard output.
-    pub(super) fn stdout() -> Self {
-        Self(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-    }
-
-    /// Never.
-    #[cfg(test)]
-    fn none() -> Self {
-        Self(false)
-    }
-
-    /// The text in an ANSI style such as `1` (bold) or `31` (red).
-    pub(super) fn style(self, code: &str, text: &str) -> String {
-        if self.0 {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
-    }
-}
-
-/// Writes to standard output. A reader that goes away early, as `head` does, is no failure.
-pub(super) fn put(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    match written {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
-}
 
 /// What the bot says, as lines of text.
 pub(super) fn content(content: &Content, paint: Paint) -> String {
@@ -167,7 +130,7 @@ mod tests {
         .code("a\nb\x07")
         .buttons(vec![Button::new("Status", "status frontend")])
         .footer("request 1");
-        insta::assert_snapshot!(text(&message, Paint::none()), @"
+        insta::assert_snapshot!(text(&message, Paint(false)), @"
         ✓ frontend [31mrestarted
           Before  healthy 1/2
           By      ana

@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use crate::fields::{Entry, Path, entries, item_key, keys, leaves, told, write};
 use crate::json::{now, set, text};
-use crate::request::{Answer, Asked, form, reply};
+use crate::request::{Answer, Call, form, reply};
 use crate::state::State;
 use crate::status::Status;
 use crate::store::Key;
 use crate::write::{Writer, create, update};
 
-pub fn answer(state: &mut State, asked: &Asked<'_>, old: Option<&Value>) -> Answer {
-    let ask = asked.ask;
-    let manager = ask.word("fieldManager").to_owned();
+pub fn answer(state: &mut State, call: &Call<'_>, old: Option<&Value>) -> Answer {
+    let operation = call.operation;
+    let manager = operation.word("fieldManager").to_owned();
     if manager.is_empty() {
         return Err(Status::plain(
             422,
@@ -23,10 +23,10 @@ pub fn answer(state: &mut State, asked: &Asked<'_>, old: Option<&Value>) -> Answ
              for apply patch",
         ));
     }
-    let mut config = asked.json()?;
+    let mut config = call.json()?;
     let word = |key: &str| text(&config, key).to_owned();
     let (kind, version) = (word("/kind"), word("/apiVersion"));
-    if kind != ask.kind.kind || version != ask.kind.api_version() {
+    if kind != operation.kind.kind || version != operation.kind.api_version() {
         return Err(Status::bad_request(format!(
             "invalid object type: {version}, Kind={kind}"
         )));
@@ -34,37 +34,43 @@ pub fn answer(state: &mut State, asked: &Asked<'_>, old: Option<&Value>) -> Answ
     if config.pointer("/metadata/managedFields").is_some() {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    set(&mut config, &["metadata", "name"], json!(ask.name));
+    set(&mut config, &["metadata", "name"], json!(operation.name));
     let Some(old) = old else {
-        if !ask.sub.is_empty() {
-            return Err(Status::not_found(ask.kind, &ask.name));
+        if !operation.sub.is_empty() {
+            return Err(Status::not_found(operation.kind, &operation.name));
         }
         let empty = json!({"apiVersion": version, "kind": kind, "metadata": {}});
         let new = applied(&empty, &config, &manager, true, "").map_err(|status| *status)?;
         let made = create(
             state,
-            ask.kind,
-            &ask.namespace,
+            operation.kind,
+            &operation.namespace,
             new,
             &manager,
-            asked.dry_run(),
+            call.dry_run(),
         )?;
-        return Ok(reply(201, &form(asked, &made)));
+        return Ok(reply(201, &form(call, &made)));
     };
-    let new = applied(old, &config, &manager, ask.flag("force"), &ask.sub);
+    let new = applied(
+        old,
+        &config,
+        &manager,
+        operation.flag("force"),
+        &operation.sub,
+    );
     let mut new = new.map_err(|status| *status)?;
     // Only a version that was asked for is a condition.
     let condition = config["metadata"]["resourceVersion"].clone();
     set(&mut new, &["metadata", "resourceVersion"], condition);
-    let key = Key::new(ask.kind.plural, &ask.namespace, &ask.name);
+    let key = Key::new(operation.kind.plural, &operation.namespace, &operation.name);
     let writer = Writer {
         manager,
-        sub: ask.sub.clone(),
+        sub: operation.sub.clone(),
         noted: true,
-        dry_run: asked.dry_run(),
+        dry_run: call.dry_run(),
     };
-    let done = update(state, ask.kind, &key, new, &writer)?;
-    Ok(reply(200, &form(asked, &done)))
+    let done = update(state, operation.kind, &key, new, &writer)?;
+    Ok(reply(200, &form(call, &done)))
 }
 
 /// The object with what a manager wants of it.

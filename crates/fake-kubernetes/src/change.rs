@@ -7,7 +7,7 @@ use axum::http::Response;
 use serde_json::{Value, json};
 
 use crate::json::{list, number, set, text};
-use crate::request::{Answer, Asked, Selectors, form, reply, shown};
+use crate::request::{Answer, Call, Selectors, form, reply, shown};
 use crate::resource::Kind;
 use crate::state::{Shared, State};
 use crate::status::Status;
@@ -15,78 +15,85 @@ use crate::store::Key;
 use crate::write::{Writer, ask_to_go, create, update};
 use crate::{apply, event, garbage, patch};
 
-pub fn answer(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
-    let ask = asked.ask;
-    let body = asked.json();
-    shared.with(|state| match ask.verb {
+pub fn answer(shared: &Arc<Shared>, call: &Call<'_>) -> Answer {
+    let operation = call.operation;
+    let body = call.json();
+    shared.with(|state| match operation.verb {
         "create" => {
-            let manager = asked.manager();
-            let body = incoming(asked, body?)?;
-            let dry = asked.dry_run();
-            let made = create(state, ask.kind, &ask.namespace, body, &manager, dry)?;
-            Ok(reply(201, &form(asked, &made)))
+            let manager = call.manager();
+            let body = incoming(call, body?)?;
+            let dry = call.dry_run();
+            let made = create(
+                state,
+                operation.kind,
+                &operation.namespace,
+                body,
+                &manager,
+                dry,
+            )?;
+            Ok(reply(201, &form(call, &made)))
         }
         "update" => {
-            let body = incoming(asked, body?)?;
-            let key = Key::new(ask.kind.plural, &ask.namespace, &ask.name);
-            let done = update(state, ask.kind, &key, body, &Writer::of(asked))?;
-            Ok(reply(200, &form(asked, &done)))
+            let body = incoming(call, body?)?;
+            let key = Key::new(operation.kind.plural, &operation.namespace, &operation.name);
+            let done = update(state, operation.kind, &key, body, &Writer::of(call))?;
+            Ok(reply(200, &form(call, &done)))
         }
-        "patch" => patched(state, asked),
-        "delete" => delete(state, asked, &body?),
-        _ => delete_all(state, asked, &body?),
+        "patch" => patched(state, call),
+        "delete" => delete(state, call, &body?),
+        _ => delete_all(state, call, &body?),
     })
 }
 
 /// The object of a body, as it is kept; refuses what does not fit the path.
-fn incoming(asked: &Asked<'_>, body: Value) -> Result<Value, Status> {
-    let ask = asked.ask;
+fn incoming(call: &Call<'_>, body: Value) -> Result<Value, Status> {
+    let operation = call.operation;
     let (kind, version) = (text(&body, "/kind"), text(&body, "/apiVersion"));
-    let expected = ask.kind.api_version();
+    let expected = operation.kind.api_version();
     if !version.is_empty() && version != expected {
         return Err(Status::bad_request(format!(
             "the API version in the data ({version}) does not match the expected API version \
              ({expected})"
         )));
     }
-    if !kind.is_empty() && kind != ask.kind.kind {
+    if !kind.is_empty() && kind != operation.kind.kind {
         return Err(Status::bad_request(format!(
             "{kind} in version \"{}\" cannot be handled as a {}: converting to undefined type",
-            ask.kind.version, ask.kind.kind
+            operation.kind.version, operation.kind.kind
         )));
     }
     let namespace = text(&body, "/metadata/namespace");
-    if !namespace.is_empty() && namespace != ask.namespace {
+    if !namespace.is_empty() && namespace != operation.namespace {
         return Err(Status::bad_request(
             "the namespace of the provided object does not match the namespace sent on the \
              request",
         ));
     }
     let name = text(&body, "/metadata/name");
-    if !ask.name.is_empty() && name != ask.name {
+    if !operation.name.is_empty() && name != operation.name {
         return Err(Status::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({})",
-            ask.name
+            operation.name
         )));
     }
     let mut body = body;
-    set(&mut body, &["kind"], json!(ask.kind.kind));
+    set(&mut body, &["kind"], json!(operation.kind.kind));
     set(&mut body, &["apiVersion"], json!(expected));
-    if ask.kind.group == "events.k8s.io" {
+    if operation.kind.group == "events.k8s.io" {
         body = event::to_core(&body);
     }
     Ok(body)
 }
 
-fn patched(state: &mut State, asked: &Asked<'_>) -> Answer {
-    let ask = asked.ask;
-    let key = Key::new(ask.kind.plural, &ask.namespace, &ask.name);
+fn patched(state: &mut State, call: &Call<'_>) -> Answer {
+    let operation = call.operation;
+    let key = Key::new(operation.kind.plural, &operation.namespace, &operation.name);
     let old = state.store.get(&key).cloned();
-    let content_type = asked.content_type.split(';').next().unwrap_or("").trim();
+    let content_type = call.content_type.split(';').next().unwrap_or("").trim();
     if content_type == "application/apply-patch+yaml" {
-        return apply::answer(state, asked, old.as_deref());
+        return apply::answer(state, call, old.as_deref());
     }
-    if ask.query.contains_key("force") {
+    if operation.query.contains_key("force") {
         return Err(Status::plain(
             422,
             "Invalid",
@@ -94,11 +101,11 @@ fn patched(state: &mut State, asked: &Asked<'_>) -> Answer {
              for non-apply patch",
         ));
     }
-    let old = old.ok_or_else(|| Status::not_found(ask.kind, &ask.name))?;
-    let new = patch::apply(content_type, &shown(ask, &old), &asked.json()?)?;
-    let new = incoming(asked, new)?;
-    let done = update(state, ask.kind, &key, new, &Writer::of(asked))?;
-    Ok(reply(200, &form(asked, &done)))
+    let old = old.ok_or_else(|| Status::not_found(operation.kind, &operation.name))?;
+    let new = patch::apply(content_type, &shown(operation, &old), &call.json()?)?;
+    let new = incoming(call, new)?;
+    let done = update(state, operation.kind, &key, new, &Writer::of(call))?;
+    Ok(reply(200, &form(call, &done)))
 }
 
 /// The options of a deletion, from its body and its query.
@@ -111,35 +118,35 @@ struct Options {
 }
 
 impl Options {
-    fn of(asked: &Asked<'_>, body: &Value) -> Self {
+    fn of(call: &Call<'_>, body: &Value) -> Self {
         let word = |key: &str| match text(body, &format!("/{key}")) {
-            "" => asked.ask.word(key).to_owned(),
+            "" => call.operation.word(key).to_owned(),
             word => word.to_owned(),
         };
         let grace = number(body, "/gracePeriodSeconds");
         Self {
             propagation: word("propagationPolicy"),
-            grace: grace.or_else(|| asked.ask.word("gracePeriodSeconds").parse().ok()),
+            grace: grace.or_else(|| call.operation.word("gracePeriodSeconds").parse().ok()),
             uid: text(body, "/preconditions/uid").to_owned(),
             version: text(body, "/preconditions/resourceVersion").to_owned(),
-            dry_run: asked.dry_run() || list(body, "/dryRun").contains(&json!("All")),
+            dry_run: call.dry_run() || list(body, "/dryRun").contains(&json!("All")),
         }
     }
 }
 
-fn delete(state: &mut State, asked: &Asked<'_>, body: &Value) -> Answer {
-    let ask = asked.ask;
-    let key = Key::new(ask.kind.plural, &ask.namespace, &ask.name);
-    let options = Options::of(asked, body);
-    let (object, gone) = remove(state, ask.kind, &key, &options)?;
-    if !gone || ask.kind.plural == "pods" {
-        return Ok(reply(200, &form(asked, &object)));
+fn delete(state: &mut State, call: &Call<'_>, body: &Value) -> Answer {
+    let operation = call.operation;
+    let key = Key::new(operation.kind.plural, &operation.namespace, &operation.name);
+    let options = Options::of(call, body);
+    let (object, gone) = remove(state, operation.kind, &key, &options)?;
+    if !gone || operation.kind.plural == "pods" {
+        return Ok(reply(200, &form(call, &object)));
     }
     let mut details = json!({
-        "name": ask.name, "kind": ask.kind.plural, "uid": object["metadata"]["uid"],
+        "name": operation.name, "kind": operation.kind.plural, "uid": object["metadata"]["uid"],
     });
-    if !ask.kind.group.is_empty() {
-        details["group"] = json!(ask.kind.group);
+    if !operation.kind.group.is_empty() {
+        details["group"] = json!(operation.kind.group);
     }
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
@@ -148,19 +155,24 @@ fn delete(state: &mut State, asked: &Asked<'_>, body: &Value) -> Answer {
     Ok(reply(200, &status))
 }
 
-fn delete_all(state: &mut State, asked: &Asked<'_>, body: &Value) -> Answer {
-    let ask = asked.ask;
-    let selectors = Selectors::of(asked)?;
-    let options = Options::of(asked, body);
-    let all = state.store.list(ask.kind.plural, &ask.namespace);
+fn delete_all(state: &mut State, call: &Call<'_>, body: &Value) -> Answer {
+    let operation = call.operation;
+    let selectors = Selectors::of(call)?;
+    let options = Options::of(call, body);
+    let all = state
+        .store
+        .list(operation.kind.plural, &operation.namespace);
     let all = all.filter(|(_, object)| selectors.matches(object));
     let keys: Vec<Key> = all.map(|(key, _)| key.clone()).collect();
     let mut items = Vec::new();
     for key in keys {
-        items.push(form(asked, &remove(state, ask.kind, &key, &options)?.0));
+        items.push(form(
+            call,
+            &remove(state, operation.kind, &key, &options)?.0,
+        ));
     }
     let version = state.store.version().to_string();
-    Ok(collection(ask.kind, &version, &items))
+    Ok(collection(operation.kind, &version, &items))
 }
 
 fn collection(kind: &Kind, version: &str, items: &[Value]) -> Response<Body> {

@@ -172,7 +172,7 @@ impl Cluster {
     }
 
     /// Takes out all faults and gives back all rights.
-    pub fn hint(&self) {
+    pub fn heal(&self) {
         let mut state = self.shared.lock();
         state.faults.0.clear();
         state.rights.forbidden.clear();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::path::Ask;
+use crate::path::Operation;
 use crate::status::Status;
 
 /// What goes wrong with a request.
@@ -130,21 +130,26 @@ impl Rights {
     }
 
     /// Refuses what this user may not do.
-    pub fn check(&self, ask: &Ask, verb: &str) -> Result<(), Status> {
-        let resource = ask.resource();
-        let (namespace, name) = (&ask.namespace, &ask.name);
+    pub fn check(&self, operation: &Operation, verb: &str) -> Result<(), Status> {
+        let resource = operation.resource();
+        let (namespace, name) = (&operation.namespace, &operation.name);
         // A request for a namespace by its name is authorised within that namespace.
-        let within = if ask.kind.plural == "namespaces" {
+        let within = if operation.kind.plural == "namespaces" {
             name
         } else {
             namespace
         };
-        if self.allow(verb, ask.kind.group, &resource, within, name) {
+        if self.allow(verb, operation.kind.group, &resource, within, name) {
             return Ok(());
         }
         let user = &self.user;
         Err(Status::forbidden(
-            ask.kind, name, user, verb, &resource, within,
+            operation.kind,
+            name,
+            user,
+            verb,
+            &resource,
+            within,
         ))
     }
 }

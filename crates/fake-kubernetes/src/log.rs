@@ -9,28 +9,28 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::json::{list, text};
-use crate::path::Ask;
-use crate::request::{Answer, Asked, stream};
+use crate::path::Operation;
+use crate::request::{Answer, Call, stream};
 use crate::state::{Shared, State};
 use crate::status::Status;
 use crate::store::Key;
 
 /// The container whose log is asked for.
-fn container(pod: &Value, asked: &str) -> Result<String, Status> {
+fn container(pod: &Value, call: &str) -> Result<String, Status> {
     let name = text(pod, "/metadata/name");
     let all = list(pod, "/spec/containers")
         .iter()
         .map(|one| text(one, "/name"));
     let all: Vec<&str> = all.collect();
-    match (asked, all.as_slice()) {
+    match (call, all.as_slice()) {
         ("", [one]) => Ok((*one).to_owned()),
         ("", all) => Err(Status::bad_request(format!(
             "a container name must be specified for pod {name}, choose one of: [{}]",
             all.join(" ")
         ))),
-        (asked, all) if all.contains(&asked) => Ok(asked.to_owned()),
-        (asked, _) => Err(Status::bad_request(format!(
-            "container {asked} is not valid for pod {name}"
+        (call, all) if all.contains(&call) => Ok(call.to_owned()),
+        (call, _) => Err(Status::bad_request(format!(
+            "container {call} is not valid for pod {name}"
         ))),
     }
 }
@@ -76,23 +76,23 @@ fn lines(
 }
 
 /// From when on lines are wanted.
-fn since(ask: &Ask) -> Result<Option<Timestamp>, Status> {
+fn since(operation: &Operation) -> Result<Option<Timestamp>, Status> {
     let bad = |field: &str, value: &str| {
         Status::plain(
             422,
             "Invalid",
             format!(
                 "PodLogOptions \"{}\" is invalid: {field}: Invalid value: {value}",
-                ask.name
+                operation.name
             ),
         )
     };
-    let (time, seconds) = (ask.word("sinceTime"), ask.word("sinceSeconds"));
+    let (time, seconds) = (operation.word("sinceTime"), operation.word("sinceSeconds"));
     if !time.is_empty() && !seconds.is_empty() {
         let message = format!(
             "PodLogOptions \"{}\" is invalid: sinceSeconds: Forbidden: at most one of \
              `sinceTime` or `sinceSeconds` may be specified",
-            ask.name
+            operation.name
         );
         return Err(Status::plain(422, "Invalid", message));
     }
@@ -111,39 +111,44 @@ fn since(ask: &Ask) -> Result<Option<Timestamp>, Status> {
     Ok(Some(Timestamp::now() - SignedDuration::from_secs(number)))
 }
 
-fn shown(ask: &Ask, at: Timestamp, line: &str) -> String {
-    if ask.flag("timestamps") {
+fn shown(operation: &Operation, at: Timestamp, line: &str) -> String {
+    if operation.flag("timestamps") {
         format!("{} {line}\n", at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ"))
     } else {
         format!("{line}\n")
     }
 }
 
-pub fn answer(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
-    let ask = asked.ask;
-    let since = since(ask)?;
-    let key = Key::new("pods", &ask.namespace, &ask.name);
+pub fn answer(shared: &Arc<Shared>, call: &Call<'_>) -> Answer {
+    let operation = call.operation;
+    let since = since(operation)?;
+    let key = Key::new("pods", &operation.namespace, &operation.name);
     let state = shared.lock();
     let pod = state.store.get(&key).cloned();
-    let pod = pod.ok_or_else(|| Status::not_found(ask.kind, &ask.name))?;
-    let container = container(&pod, ask.word("container"))?;
-    let mut found = lines(&state, &pod, &container, ask.flag("previous"))?;
+    let pod = pod.ok_or_else(|| Status::not_found(operation.kind, &operation.name))?;
+    let container = container(&pod, operation.word("container"))?;
+    let mut found = lines(&state, &pod, &container, operation.flag("previous"))?;
     drop(state);
     let all = found.len();
     found.retain(|(at, _)| since.is_none_or(|since| *at >= since));
-    if let Ok(tail) = ask.word("tailLines").parse::<usize>() {
+    if let Ok(tail) = operation.word("tailLines").parse::<usize>() {
         found.drain(..found.len().saturating_sub(tail));
     }
     let body: String = found
         .iter()
-        .map(|(at, line)| shown(ask, *at, line))
+        .map(|(at, line)| shown(operation, *at, line))
         .collect();
-    if ask.flag("follow") && !ask.flag("previous") {
+    if operation.flag("follow") && !operation.flag("previous") {
         let uid = text(&pod, "/metadata/uid").to_owned();
-        return Ok(follow(shared, ask.clone(), body, (uid, container, all)));
+        return Ok(follow(
+            shared,
+            operation.clone(),
+            body,
+            (uid, container, all),
+        ));
     }
     let mut body = body.into_bytes();
-    if let Ok(limit) = ask.word("limitBytes").parse::<usize>() {
+    if let Ok(limit) = operation.word("limitBytes").parse::<usize>() {
         body.truncate(limit);
     }
     let response = Response::builder().header(header::CONTENT_TYPE, "text/plain");
@@ -153,7 +158,7 @@ pub fn answer(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
 /// Goes on with what the container writes until it ends.
 fn follow(
     shared: &Arc<Shared>,
-    ask: Ask,
+    operation: Operation,
     first: String,
     (uid, container, mut seen): (String, String, usize),
 ) -> Response<Body> {
@@ -176,7 +181,7 @@ fn follow(
                 seen += fresh.len();
                 fresh
                     .iter()
-                    .map(|(at, line)| shown(&ask, *at, line))
+                    .map(|(at, line)| shown(&operation, *at, line))
                     .collect()
             });
         }

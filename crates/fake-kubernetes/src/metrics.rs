@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::json::{list, now, text};
-use crate::request::{Answer, Asked, reply};
+use crate::request::{Answer, Call, reply};
 use crate::select::Labels;
 use crate::state::{Shared, State};
 use crate::status::Status;
@@ -42,10 +42,10 @@ fn with_kind(mut one: Value, kind: &str) -> Value {
     one
 }
 
-pub fn answer(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
-    let ask = asked.ask;
+pub fn answer(shared: &Arc<Shared>, call: &Call<'_>) -> Answer {
+    let operation = call.operation;
     let state = shared.lock();
-    if ask.kind.plural == "nodes" {
+    if operation.kind.plural == "nodes" {
         let nodes = state.store.list("nodes", "").map(|(key, _)| {
             json!({
                 "metadata": {"name": key.name, "creationTimestamp": now()},
@@ -59,14 +59,14 @@ pub fn answer(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
             &with_kind(json!({"metadata": {}, "items": nodes}), "NodeMetricsList"),
         ));
     }
-    if !ask.name.is_empty() {
-        let key = Key::new("pods", &ask.namespace, &ask.name);
+    if !operation.name.is_empty() {
+        let key = Key::new("pods", &operation.namespace, &operation.name);
         let found = state.store.get(&key).and_then(|found| pod(&state, found));
-        let found = found.ok_or_else(|| Status::not_found(ask.kind, &ask.name))?;
+        let found = found.ok_or_else(|| Status::not_found(operation.kind, &operation.name))?;
         return Ok(reply(200, &with_kind(found, "PodMetrics")));
     }
-    let labels = Labels::parse(ask.word("labelSelector"))?;
-    let all = state.store.list("pods", &ask.namespace);
+    let labels = Labels::parse(operation.word("labelSelector"))?;
+    let all = state.store.list("pods", &operation.namespace);
     let items: Vec<Value> = all
         .filter(|(_, one)| labels.matches(one))
         .filter_map(|(_, one)| pod(&state, one))

@@ -12,7 +12,7 @@ pub type Query = BTreeMap<String, String>;
 
 /// A request for a resource.
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub struct Operation {
     /// The verb as RBAC names it.
     pub verb: &'static str,
     pub kind: &'static Kind,
@@ -25,7 +25,7 @@ pub struct Ask {
     pub query: Query,
 }
 
-impl Ask {
+impl Operation {
     /// The resource as RBAC names it, such as `pods/log`.
     pub fn resource(&self) -> String {
         match self.sub.as_str() {

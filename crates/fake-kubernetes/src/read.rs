@@ -6,17 +6,17 @@ use std::sync::Arc;
 use base64::Engine;
 use serde_json::{Value, json};
 
-use crate::request::{Answer, Asked, Selectors, form, metadata_only, reply};
+use crate::request::{Answer, Call, Selectors, form, metadata_only, reply};
 use crate::state::Shared;
 use crate::status::Status;
 use crate::store::Key;
 
-pub fn get(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
-    let ask = asked.ask;
-    let key = Key::new(ask.kind.plural, &ask.namespace, &ask.name);
+pub fn get(shared: &Arc<Shared>, call: &Call<'_>) -> Answer {
+    let operation = call.operation;
+    let key = Key::new(operation.kind.plural, &operation.namespace, &operation.name);
     let found = shared.lock().store.get(&key).cloned();
-    let found = found.ok_or_else(|| Status::not_found(ask.kind, &ask.name))?;
-    Ok(reply(200, &form(asked, &found)))
+    let found = found.ok_or_else(|| Status::not_found(operation.kind, &operation.name))?;
+    Ok(reply(200, &form(call, &found)))
 }
 
 /// Where a list goes on: the version that it shows and the last name told.
@@ -27,15 +27,15 @@ fn go_on(token: &str) -> Option<(u64, String, String)> {
     Some((token["rv"].as_u64()?, namespace.to_owned(), name.to_owned()))
 }
 
-pub fn list(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
-    let ask = asked.ask;
-    let selectors = Selectors::of(asked)?;
-    let plural = ask.kind.plural;
+pub fn list(shared: &Arc<Shared>, call: &Call<'_>) -> Answer {
+    let operation = call.operation;
+    let selectors = Selectors::of(call)?;
+    let plural = operation.kind.plural;
     let state = shared.lock();
     let store = &state.store;
     let mut version = store.version();
-    if let Ok(least) = ask.word("resourceVersion").parse::<u64>() {
-        if ask.word("resourceVersionMatch") == "Exact" {
+    if let Ok(least) = operation.word("resourceVersion").parse::<u64>() {
+        if operation.word("resourceVersionMatch") == "Exact" {
             if least < store.forgotten() {
                 let message = "The resourceVersion for the provided list is too old.";
                 return Err(Status::plain(410, "Expired", message));
@@ -51,7 +51,7 @@ pub fn list(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
         }
     }
     let mut after = None;
-    let token = ask.word("continue");
+    let token = operation.word("continue");
     if !token.is_empty() {
         let bad = || Status::bad_request("continue key is not valid");
         let (at, namespace, name) = go_on(token).ok_or_else(bad)?;
@@ -61,13 +61,13 @@ pub fn list(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
         version = at;
         after = Some(Key::new(plural, &namespace, &name));
     }
-    let objects: BTreeMap<Key, Arc<Value>> = store.at(plural, &ask.namespace, version);
+    let objects: BTreeMap<Key, Arc<Value>> = store.at(plural, &operation.namespace, version);
     drop(state);
     let left = objects.iter().filter(|(key, object)| {
         after.as_ref().is_none_or(|after| *key > after) && selectors.matches(object)
     });
     let left: Vec<_> = left.collect();
-    let limit = ask.word("limit").parse::<usize>().unwrap_or(0);
+    let limit = operation.word("limit").parse::<usize>().unwrap_or(0);
     let taken = if limit == 0 {
         left.len()
     } else {
@@ -87,10 +87,10 @@ pub fn list(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
         }
     }
     let items = left[..taken].iter().map(|(_, object)| {
-        let mut item = form(asked, object);
+        let mut item = form(call, object);
         // Items of a list say nothing of their kind.
         if let Some(item) = item.as_object_mut()
-            && !metadata_only(asked.accept)
+            && !metadata_only(call.accept)
         {
             item.remove("kind");
             item.remove("apiVersion");
@@ -98,13 +98,16 @@ pub fn list(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
         item
     });
     let items: Vec<Value> = items.collect();
-    let (kind, version) = if metadata_only(asked.accept) {
+    let (kind, version) = if metadata_only(call.accept) {
         (
             "PartialObjectMetadataList".to_owned(),
             "meta.k8s.io/v1".to_owned(),
         )
     } else {
-        (format!("{}List", ask.kind.kind), ask.kind.api_version())
+        (
+            format!("{}List", operation.kind.kind),
+            operation.kind.api_version(),
+        )
     };
     let list = json!({
         "kind": kind, "apiVersion": version, "metadata": metadata, "items": items,

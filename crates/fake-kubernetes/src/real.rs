@@ -154,7 +154,7 @@ async fn play(played: &'static Cluster, client: Client, mut over: UnboundedRecei
         .default_backoff()
         .boxed();
     let mut tick = tokio::time::interval(TICK);
-    let mut told = Told::default();
+    let mut mirror = Mirror::default();
     loop {
         tokio::select! {
             change = changes.next() => match change {
@@ -173,7 +173,7 @@ async fn play(played: &'static Cluster, client: Client, mut over: UnboundedRecei
                 let path = format!("/api/v1/namespaces/{space}");
                 try_ask(&client, "DELETE", &path, None).await.ok();
             }
-            _ = tick.tick() => told.tell(played, &client).await,
+            _ = tick.tick() => mirror.tell(played, &client).await,
         }
     }
 }
@@ -216,13 +216,13 @@ fn placed(played: &Cluster, pod: &Value) {
 
 /// What the API server has been told.
 #[derive(Default)]
-struct Told {
+struct Mirror {
     /// The version up to which it was.
     seen: u64,
     events: HashSet<Key>,
 }
 
-impl Told {
+impl Mirror {
     async fn tell(&mut self, played: &Cluster, client: &Client) {
         // The newest change of each object; the objects that are gone with their last state.
         let mut changes = BTreeMap::new();

@@ -7,7 +7,7 @@ use axum::http::{Response, header};
 use serde_json::{Value, json};
 
 use crate::event;
-use crate::path::Ask;
+use crate::path::Operation;
 use crate::select::{Fields, Labels};
 use crate::status::Status;
 
@@ -24,15 +24,15 @@ pub fn reply(code: u16, body: &Value) -> Response<Body> {
 }
 
 /// A request with what its headers say.
-pub struct Asked<'a> {
-    pub ask: &'a Ask,
+pub struct Call<'a> {
+    pub operation: &'a Operation,
     pub content_type: &'a str,
     pub accept: &'a str,
     pub user_agent: &'a str,
     pub body: &'a [u8],
 }
 
-impl Asked<'_> {
+impl Call<'_> {
     /// The body as JSON; an empty object where there is none.
     pub fn json(&self) -> Result<Value, Status> {
         if self.body.is_empty() {
@@ -42,14 +42,14 @@ impl Asked<'_> {
             Status::bad_request(format!(
                 "the object provided is unrecognized (must be of type {}): couldn't get \
                  version/kind; json parse error: {error}",
-                self.ask.kind.kind
+                self.operation.kind.kind
             ))
         })
     }
 
     /// Who is told to own the fields that this writes.
     pub fn manager(&self) -> String {
-        match self.ask.word("fieldManager") {
+        match self.operation.word("fieldManager") {
             "" => {
                 let product = self.user_agent.split('/').next().unwrap_or("");
                 let product = if product.is_empty() {
@@ -64,13 +64,13 @@ impl Asked<'_> {
     }
 
     pub fn dry_run(&self) -> bool {
-        self.ask.word("dryRun") == "All"
+        self.operation.word("dryRun") == "All"
     }
 }
 
 /// An object as this request's group and version show it.
-pub fn shown(ask: &Ask, object: &Value) -> Value {
-    if ask.kind.group == "events.k8s.io" {
+pub fn shown(operation: &Operation, object: &Value) -> Value {
+    if operation.kind.group == "events.k8s.io" {
         event::to_new(object)
     } else {
         object.clone()
@@ -94,11 +94,11 @@ pub struct Selectors {
 }
 
 impl Selectors {
-    pub fn of(asked: &Asked<'_>) -> Result<Self, Status> {
-        let ask = asked.ask;
+    pub fn of(call: &Call<'_>) -> Result<Self, Status> {
+        let operation = call.operation;
         Ok(Self {
-            labels: Labels::parse(ask.word("labelSelector"))?,
-            fields: Fields::parse(ask.word("fieldSelector"), ask.kind.plural)?,
+            labels: Labels::parse(operation.word("labelSelector"))?,
+            fields: Fields::parse(operation.word("fieldSelector"), operation.kind.plural)?,
         })
     }
 
@@ -113,9 +113,9 @@ pub fn metadata_only(accept: &str) -> bool {
 }
 
 /// The object as it was asked for.
-pub fn form(asked: &Asked<'_>, object: &Value) -> Value {
-    let object = shown(asked.ask, object);
-    if !metadata_only(asked.accept) {
+pub fn form(call: &Call<'_>, object: &Value) -> Value {
+    let object = shown(call.operation, object);
+    if !metadata_only(call.accept) {
         return object;
     }
     json!({

@@ -86,15 +86,15 @@ impl Labels {
     }
 
     /// As the `scale` subresource tells it.
-    pub fn told(&self) -> String {
-        let told = self.0.iter().map(|need| match need {
+    pub fn text(&self) -> String {
+        let text = self.0.iter().map(|need| match need {
             Need::In(key, values) if values.len() == 1 => format!("{key}={}", values[0]),
             Need::In(key, values) => format!("{key} in ({})", values.join(",")),
             Need::NotIn(key, values) => format!("{key} notin ({})", values.join(",")),
             Need::Exists(key) => key.clone(),
             Need::Absent(key) => format!("!{key}"),
         });
-        told.collect::<Vec<_>>().join(",")
+        text.collect::<Vec<_>>().join(",")
     }
 }
 

@@ -10,8 +10,8 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
 use crate::fault::{Access, Fault};
-use crate::path::Ask;
-use crate::request::{Answer, Asked, reply};
+use crate::path::Operation;
+use crate::request::{Answer, Call, reply};
 use crate::state::{Shared, TOKEN};
 use crate::status::Status;
 use crate::{change, discovery, log, metrics, read, sub, watch};
@@ -107,9 +107,9 @@ async fn answer(
         return Ok(refusal(&Status::unauthorized()));
     }
     let metrics = shared.lock().metrics;
-    let ask = Ask::read(&head.method, &head.uri)
-        .filter(|ask| metrics || ask.kind.group != "metrics.k8s.io");
-    let Some(ask) = ask else {
+    let operation = Operation::read(&head.method, &head.uri)
+        .filter(|operation| metrics || operation.kind.group != "metrics.k8s.io");
+    let Some(operation) = operation else {
         let fault = shared.lock().faults.hit("get", "");
         return match fault {
             Some(Fault::Drop | Fault::DropAfter) => Err(Dropped),
@@ -125,20 +125,20 @@ async fn answer(
     let (at, fault) = {
         let mut state = shared.lock();
         state.access.push(Access {
-            verb: ask.verb,
-            resource: ask.resource(),
-            namespace: ask.namespace.clone(),
-            name: ask.name.clone(),
+            verb: operation.verb,
+            resource: operation.resource(),
+            namespace: operation.namespace.clone(),
+            name: operation.name.clone(),
             query: head.uri.query().unwrap_or("").to_owned(),
             content_type: content_type.clone(),
             body: serde_json::from_slice(&body).unwrap_or_default(),
             code: 0,
         });
-        let fault = state.faults.hit(ask.verb, &ask.resource());
+        let fault = state.faults.hit(operation.verb, &operation.resource());
         (state.access.len() - 1, fault)
     };
-    let asked = Asked {
-        ask: &ask,
+    let call = Call {
+        operation: &operation,
         content_type: &content_type,
         accept: &word(&head.headers, header::ACCEPT),
         user_agent: &word(&head.headers, header::USER_AGENT),
@@ -146,10 +146,10 @@ async fn answer(
     };
     let answer = match fault {
         Some(Fault::Drop) => return Err(Dropped),
-        Some(Fault::Code(409)) => Err(Status::modified(ask.kind, &ask.name)),
+        Some(Fault::Code(409)) => Err(Status::modified(operation.kind, &operation.name)),
         Some(Fault::Code(code)) => Err(Status::faulty(code)),
-        Some(Fault::Gone) if ask.verb == "watch" => Ok(watch::gone(&shared)),
-        _ => handle(&shared, &asked),
+        Some(Fault::Gone) if operation.verb == "watch" => Ok(watch::gone(&shared)),
+        _ => handle(&shared, &call),
     };
     let response = answer.unwrap_or_else(|status| refusal(&status));
     if let Some(access) = shared.lock().access.get_mut(at) {
@@ -163,26 +163,33 @@ async fn answer(
     Ok(response)
 }
 
-fn handle(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
-    let ask = asked.ask;
-    shared.lock().rights.check(ask, ask.verb)?;
-    let by_name = !ask.name.is_empty();
-    match (ask.kind.group, ask.kind.plural, ask.sub.as_str(), ask.verb) {
-        ("metrics.k8s.io", _, "", "get" | "list") => metrics::answer(shared, asked),
-        ("authorization.k8s.io", _, "", "create") => sub::review(shared, asked),
+fn handle(shared: &Arc<Shared>, call: &Call<'_>) -> Answer {
+    let operation = call.operation;
+    shared.lock().rights.check(operation, operation.verb)?;
+    let by_name = !operation.name.is_empty();
+    match (
+        operation.kind.group,
+        operation.kind.plural,
+        operation.sub.as_str(),
+        operation.verb,
+    ) {
+        ("metrics.k8s.io", _, "", "get" | "list") => metrics::answer(shared, call),
+        ("authorization.k8s.io", _, "", "create") => sub::review(shared, call),
         ("metrics.k8s.io" | "authorization.k8s.io", ..) => Err(Status::method_not_allowed()),
-        (_, "pods", "log", "get") => log::answer(shared, asked),
-        (_, "pods", "eviction", "create") => sub::evict(shared, asked),
-        (.., "scale", "get" | "update" | "patch") if ask.kind.scale => sub::scale(shared, asked),
-        (.., "status", _) if !ask.kind.status => Err(Status::no_resource()),
-        (.., "" | "status", "get") => read::get(shared, asked),
-        (.., "", "watch") => watch::answer(shared, asked),
-        (.., "", "list") => read::list(shared, asked),
+        (_, "pods", "log", "get") => log::answer(shared, call),
+        (_, "pods", "eviction", "create") => sub::evict(shared, call),
+        (.., "scale", "get" | "update" | "patch") if operation.kind.scale => {
+            sub::scale(shared, call)
+        }
+        (.., "status", _) if !operation.kind.status => Err(Status::no_resource()),
+        (.., "" | "status", "get") => read::get(shared, call),
+        (.., "", "watch") => watch::answer(shared, call),
+        (.., "", "list") => read::list(shared, call),
         // What is left are writes: a collection takes some, an object the others.
         (.., "", "create") if by_name => Err(Status::method_not_allowed()),
-        (.., "" | "status", "update" | "patch") if by_name => change::answer(shared, asked),
+        (.., "" | "status", "update" | "patch") if by_name => change::answer(shared, call),
         (.., "", "update" | "patch") | (.., "status", _) => Err(Status::method_not_allowed()),
-        (.., "", _) => change::answer(shared, asked),
+        (.., "", _) => change::answer(shared, call),
         _ => Err(Status::no_resource()),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::json::{count, dense, number, ready, set, share, text};
 use crate::patch;
-use crate::request::{Answer, Asked, reply};
+use crate::request::{Answer, Call, reply};
 use crate::resource::Kind;
 use crate::select::Labels;
 use crate::state::Shared;
@@ -26,28 +26,28 @@ fn scale_of(object: &Value) -> Value {
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
         "spec": dense(json!({"replicas": count(wanted as usize)})),
-        "status": {"replicas": there, "selector": Labels::of(&object["spec"]["selector"]).told()},
+        "status": {"replicas": there, "selector": Labels::of(&object["spec"]["selector"]).text()},
     })
 }
 
-pub fn scale(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
-    let ask = asked.ask;
-    let key = Key::new(ask.kind.plural, &ask.namespace, &ask.name);
+pub fn scale(shared: &Arc<Shared>, call: &Call<'_>) -> Answer {
+    let operation = call.operation;
+    let key = Key::new(operation.kind.plural, &operation.namespace, &operation.name);
     shared.with(|state| {
         let object = state.store.get(&key).cloned();
-        let object = object.ok_or_else(|| Status::not_found(ask.kind, &ask.name))?;
+        let object = object.ok_or_else(|| Status::not_found(operation.kind, &operation.name))?;
         let before = scale_of(&object);
-        let after = match ask.verb {
+        let after = match operation.verb {
             "get" => return Ok(reply(200, &before)),
-            "update" => asked.json()?,
+            "update" => call.json()?,
             // Apply does the same here as a merge: there is one field.
             _ => {
-                let kind = asked.content_type.split(';').next().unwrap_or("").trim();
+                let kind = call.content_type.split(';').next().unwrap_or("").trim();
                 let kind = match kind {
                     "application/apply-patch+yaml" => "application/merge-patch+json",
                     other => other,
                 };
-                patch::apply(kind, &before, &asked.json()?)?
+                patch::apply(kind, &before, &call.json()?)?
             }
         };
         let wanted = number(&after, "/spec/replicas").unwrap_or(0);
@@ -56,44 +56,44 @@ pub fn scale(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
             let scale = Kind {
                 kind: "Scale",
                 group: "autoscaling",
-                ..*ask.kind
+                ..*operation.kind
             };
             let problem = ("spec.replicas", "FieldValueInvalid", told);
-            return Err(Status::invalid(&scale, &ask.name, &[problem]));
+            return Err(Status::invalid(&scale, &operation.name, &[problem]));
         }
         let mut new = (*object).clone();
         let version = after["metadata"]["resourceVersion"].clone();
         set(&mut new, &["metadata", "resourceVersion"], version);
         set(&mut new, &["spec", "replicas"], json!(wanted));
-        let done = update(state, ask.kind, &key, new, &Writer::of(asked))?;
+        let done = update(state, operation.kind, &key, new, &Writer::of(call))?;
         Ok(reply(200, &scale_of(&done)))
     })
 }
 
 /// An eviction: a deletion that disruption budgets may refuse.
-pub fn evict(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
-    let ask = asked.ask;
-    let key = Key::new("pods", &ask.namespace, &ask.name);
-    let body = asked.json()?;
+pub fn evict(shared: &Arc<Shared>, call: &Call<'_>) -> Answer {
+    let operation = call.operation;
+    let key = Key::new("pods", &operation.namespace, &operation.name);
+    let body = call.json()?;
     shared.with(|state| {
         let pod = state.store.get(&key).cloned();
-        let pod = pod.ok_or_else(|| Status::not_found(ask.kind, &ask.name))?;
+        let pod = pod.ok_or_else(|| Status::not_found(operation.kind, &operation.name))?;
         let (uid, own) = (
             text(&body, "/deleteOptions/preconditions/uid"),
             text(&pod, "/metadata/uid"),
         );
         if !uid.is_empty() && uid != own {
-            return Err(Status::other_uid(ask.kind, &ask.name, uid, own));
+            return Err(Status::other_uid(operation.kind, &operation.name, uid, own));
         }
         let budgets: Vec<Arc<Value>> = state
             .store
-            .list("poddisruptionbudgets", &ask.namespace)
+            .list("poddisruptionbudgets", &operation.namespace)
             .map(|(_, budget)| Arc::clone(budget))
             .filter(|budget| Labels::of(&budget["spec"]["selector"]).matches(&pod))
             .collect();
         for budget in budgets {
             let selector = Labels::of(&budget["spec"]["selector"]);
-            let all = state.store.list("pods", &ask.namespace);
+            let all = state.store.list("pods", &operation.namespace);
             let pods: Vec<bool> = all
                 .filter(|(_, one)| selector.matches(one))
                 .map(|(_, one)| ready(one))
@@ -131,8 +131,8 @@ pub fn evict(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
 }
 
 /// May I do this?
-pub fn review(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
-    let mut body = asked.json()?;
+pub fn review(shared: &Arc<Shared>, call: &Call<'_>) -> Answer {
+    let mut body = call.json()?;
     let about = body["spec"]["resourceAttributes"].clone();
     let word = |key: &str| text(&about, &format!("/{key}")).to_owned();
     let resource = match word("subresource").as_str() {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::request::{Answer, Asked, Selectors, form, stream};
+use crate::request::{Answer, Call, Selectors, form, stream};
 use crate::state::Shared;
 use crate::status::Status;
 use crate::store::{Change, What};
@@ -31,17 +31,17 @@ pub fn gone(shared: &Shared) -> Response<Body> {
     stream(lines, "application/json")
 }
 
-pub fn answer(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
-    let ask = asked.ask.clone();
-    let mut selectors = Selectors::of(asked)?;
-    if !ask.name.is_empty() {
-        let only = format!("metadata.name={}", ask.name);
-        selectors.fields = crate::select::Fields::parse(&only, ask.kind.plural)?;
+pub fn answer(shared: &Arc<Shared>, call: &Call<'_>) -> Answer {
+    let operation = call.operation.clone();
+    let mut selectors = Selectors::of(call)?;
+    if !operation.name.is_empty() {
+        let only = format!("metadata.name={}", operation.name);
+        selectors.fields = crate::select::Fields::parse(&only, operation.kind.plural)?;
     }
-    let from = ask.word("resourceVersion").to_owned();
-    let initial = ask.flag("sendInitialEvents");
-    if initial && ask.word("resourceVersionMatch") != "NotOlderThan" {
-        let kind = ask.kind.kind;
+    let from = operation.word("resourceVersion").to_owned();
+    let initial = operation.flag("sendInitialEvents");
+    if initial && operation.word("resourceVersionMatch") != "NotOlderThan" {
+        let kind = operation.kind.kind;
         let message = "resourceVersionMatch is required when sendInitialEvents is set";
         return Err(Status::plain(
             422,
@@ -57,15 +57,18 @@ pub fn answer(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
             ))
         })?),
     };
-    let accept = asked.accept.to_owned();
-    let bookmarks = ask.flag("allowWatchBookmarks");
-    let seconds = ask.word("timeoutSeconds").parse().map(Duration::from_secs);
+    let accept = call.accept.to_owned();
+    let bookmarks = operation.flag("allowWatchBookmarks");
+    let seconds = operation
+        .word("timeoutSeconds")
+        .parse()
+        .map(Duration::from_secs);
     let end = Instant::now() + seconds.unwrap_or(LONGEST);
     let (sender, lines) = mpsc::channel::<String>(16);
     let shared = Arc::clone(shared);
     let watching = async move {
-        let asked = Asked {
-            ask: &ask,
+        let call = Call {
+            operation: &operation,
             content_type: "",
             accept: &accept,
             user_agent: "",
@@ -84,11 +87,13 @@ pub fn answer(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
                 first.push(line("ERROR", &status.body()));
                 (None, state.bookmarks)
             } else if everything {
-                let all = state.store.list(ask.kind.plural, &ask.namespace);
+                let all = state
+                    .store
+                    .list(operation.kind.plural, &operation.namespace);
                 let all = all.filter(|(_, object)| selectors.matches(object));
-                first.extend(all.map(|(_, object)| line("ADDED", &form(&asked, object))));
+                first.extend(all.map(|(_, object)| line("ADDED", &form(&call, object))));
                 if initial && bookmarks {
-                    first.push(bookmark(&asked, newest, true));
+                    first.push(bookmark(&call, newest, true));
                 }
                 (Some(newest), state.bookmarks)
             } else {
@@ -110,7 +115,7 @@ pub fn answer(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
                     (vec![line("ERROR", &status.body())], None)
                 } else {
                     let changes = state.store.changes_after(seen);
-                    let lines = changes.filter_map(|change| told(&asked, &selectors, change));
+                    let lines = changes.filter_map(|change| told(&call, &selectors, change));
                     let newest = state.store.version().max(seen);
                     (lines.collect::<Vec<_>>(), Some(newest))
                 }
@@ -128,7 +133,7 @@ pub fn answer(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
                 () = tokio::time::sleep_until(until) => {
                     if let Some(version) = version
                         && bookmarks
-                        && sender.send(bookmark(&asked, version, false)).await.is_err()
+                        && sender.send(bookmark(&call, version, false)).await.is_err()
                     {
                         return;
                     }
@@ -145,10 +150,10 @@ pub fn answer(shared: &Arc<Shared>, asked: &Asked<'_>) -> Answer {
 }
 
 /// What a watch tells of a change, if it concerns it.
-fn told(asked: &Asked<'_>, selectors: &Selectors, change: &Change) -> Option<String> {
-    let ask = asked.ask;
-    let concerned = change.key.plural == ask.kind.plural
-        && (ask.namespace.is_empty() || change.key.namespace == ask.namespace);
+fn told(call: &Call<'_>, selectors: &Selectors, change: &Change) -> Option<String> {
+    let operation = call.operation;
+    let concerned = change.key.plural == operation.kind.plural
+        && (operation.namespace.is_empty() || change.key.namespace == operation.namespace);
     if !concerned {
         return None;
     }
@@ -167,11 +172,11 @@ fn told(asked: &Asked<'_>, selectors: &Selectors, change: &Change) -> Option<Str
         }
         (false, false) => return None,
     };
-    Some(line(kind, &form(asked, &object)))
+    Some(line(kind, &form(call, &object)))
 }
 
-fn bookmark(asked: &Asked<'_>, version: u64, initial: bool) -> String {
-    let kind = asked.ask.kind;
+fn bookmark(call: &Call<'_>, version: u64, initial: bool) -> String {
+    let kind = call.operation.kind;
     let mut metadata = json!({"resourceVersion": version.to_string(), "creationTimestamp": null});
     if initial {
         metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::json::{going, list, number, seconds, set, text};
-use crate::request::Asked;
+use crate::request::Call;
 use crate::resource::Kind;
 use crate::state::State;
 use crate::status::Status;
@@ -36,12 +36,12 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub fn of(asked: &Asked<'_>) -> Self {
+    pub fn of(call: &Call<'_>) -> Self {
         Self {
-            manager: asked.manager(),
-            sub: asked.ask.sub.clone(),
+            manager: call.manager(),
+            sub: call.operation.sub.clone(),
             noted: false,
-            dry_run: asked.dry_run(),
+            dry_run: call.dry_run(),
         }
     }
 }

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::object::Labels;
 use crate::workload::label_selector;
 use crate::{Kind, Object, Pod, Result, Scope, Snapshot, Workload, WorkloadRef, failed, snapshot};
-use treasury_domain::service::Attachment;
+use treasury_domain::service::{Attachment, WorkloadKind};
 use treasury_ports::platform::PlatformError;
 
 /// The label of pods that are cut off.
@@ -87,12 +87,8 @@ pub(crate) struct Surroundings {
 }
 
 /// The name of our policy for a workload.
-pub(crate) fn policy_name(target: WorkloadRef<'_>) -> String {
-    format!(
-        "treasury-bot-isolate-{}-{}",
-        target.kind.word(),
-        target.name
-    )
+pub(crate) fn policy_name(kind: WorkloadKind, name: &str) -> String {
+    format!("treasury-bot-isolate-{}-{name}", kind.word())
 }
 
 pub(crate) async fn surroundings(scope: Scope<'_>) -> Result<Surroundings> {
@@ -164,7 +160,7 @@ fn refusal(workload: &Workload) -> Option<String> {
 
 /// The links that there are, in the order in which they are cut.
 fn links(target: WorkloadRef<'_>, seen: &Snapshot, around: &Surroundings) -> Vec<Link> {
-    let policy = policy_name(target);
+    let policy = policy_name(target.kind, target.name);
     let made = template_labels(&seen.workload);
     let own: Vec<&Labels> = labels(seen.living()).chain([&made]).collect();
     let exposed = seen
@@ -260,7 +256,6 @@ fn leads_elsewhere(service: &Service, seen: &Snapshot, around: &Surroundings) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use treasury_domain::service::WorkloadKind;
 
     const TARGET: WorkloadRef<'_> = WorkloadRef {
         namespace: "shop",
@@ -350,7 +345,7 @@ mod tests {
         let mut around = around();
         around
             .policies
-            .push(object(&policy_name(TARGET), json!({})));
+            .push(object(&policy_name(TARGET.kind, TARGET.name), json!({})));
         around.policies[1].spec.pod_selector["matchExpressions"] = json!([exclusion()]);
         let selector = &mut around.services[0].spec.selector;
         selector.insert(NOWHERE.into(), "true".into());

@@ -12,9 +12,7 @@ use tokio::time::Instant;
 
 use crate::snapshot::{Autoscaler, owners, scales};
 use crate::watched::{Watchable, Watched};
-use crate::{
-    Kind, Pod, Resource, Result, Scope, Snapshot, Workload, WorkloadObject, WorkloadRef, snapshot,
-};
+use crate::{Kind, Pod, Resource, Result, Scope, Snapshot, Workload, WorkloadObject, snapshot};
 use treasury_domain::service::WorkloadKind;
 
 /// After a change of ours the server itself is asked for so long: its watches tell a little later.
@@ -27,21 +25,21 @@ pub(crate) struct Cache {
     workloads: Watches<WorkloadObject>,
     pods: Watches<Pod>,
     autoscalers: Watches<Autoscaler>,
-    touched: Mutex<HashMap<(String, WorkloadKind, String), Instant>>,
+    touched: Mutex<HashMap<String, Instant>>,
 }
 
 impl Cache {
     /// Notes that this workload is being changed: for a little while the server itself is asked.
-    pub(crate) fn touch(&self, target: WorkloadRef<'_>) {
+    pub(crate) fn touch(&self, scope: Scope<'_>) {
         let mut touched = locked(&self.touched);
         touched.retain(|_, at| at.elapsed() < TOUCHED);
-        touched.insert(key(target), Instant::now());
+        touched.insert(key(scope), Instant::now());
     }
 
     /// What is known of a workload; asks the server where the memory can't be relied upon.
     pub(crate) async fn look(&self, scope: Scope<'_>) -> Result<Snapshot> {
         let touched = locked(&self.touched)
-            .get(&key(scope.target))
+            .get(&key(scope))
             .is_some_and(|at| at.elapsed() < TOUCHED);
         if !touched && let Some(seen) = self.known(scope).await? {
             return Ok(seen);
@@ -126,12 +124,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn key(target: WorkloadRef<'_>) -> (String, WorkloadKind, String) {
-    (
-        target.namespace.to_owned(),
-        target.kind,
-        target.name.to_owned(),
-    )
+/// The workload's address.
+fn key(scope: Scope<'_>) -> String {
+    format!("{}/{}", scope.workloads().path(), scope.target.name)
 }
 
 impl Watchable for Pod {}

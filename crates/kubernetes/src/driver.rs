@@ -56,7 +56,7 @@ impl Kubernetes {
         change: impl Future<Output = Result<Snapshot>> + Send,
     ) -> Result<ServiceStatus> {
         let result = Box::pin(change).await;
-        self.cache.touch(scope.target);
+        self.cache.touch(scope);
         Ok(status::status(&result?, scope.target, Timestamp::now()))
     }
 }

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::object::ObjectReference;
-use crate::text::shown;
 use crate::{Kind, Metadata, Result, Scope, Snapshot, WorkloadRef, snapshot};
 use treasury_domain::service::{Event, WorkloadKind};
+use treasury_ports::text::shown;
 
 /// The most events of an answer.
 const MOST: usize = 200;

@@ -37,7 +37,6 @@ mod snapshot;
 mod stats;
 mod status;
 mod template;
-mod text;
 mod versions;
 mod watched;
 mod workload;

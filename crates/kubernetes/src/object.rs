@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use treasury_ports::text::shown;
+
 /// Labels or annotations.
 pub(crate) type Labels = BTreeMap<String, String>;
 
@@ -77,6 +79,15 @@ pub(crate) struct Condition {
 impl Condition {
     pub(crate) fn holds(&self) -> bool {
         self.status == "True"
+    }
+
+    /// Its reason (`otherwise` where it tells none) and message, at most so many bytes.
+    pub(crate) fn words(&self, otherwise: &str, most: usize) -> String {
+        let reason = match self.reason.as_str() {
+            "" => otherwise,
+            reason => reason,
+        };
+        shown(&format!("{reason}: {}", self.message), most)
     }
 
     /// It is told that it does not hold; `Unknown` tells nothing.

@@ -8,9 +8,9 @@ use serde::de::IgnoredAny;
 
 use crate::Object;
 use crate::object::Condition;
-use crate::text::shown;
 use treasury_domain::duration;
 use treasury_domain::service::{Health, Replica, ReplicaState};
+use treasury_ports::text::shown;
 
 /// The annotation by which a pod names its main container, for `kubectl logs` too.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
@@ -294,11 +294,7 @@ impl Pod {
             return Some(reason.unwrap_or_else(|| self.phase().to_owned()));
         }
         if let Some(condition) = self.condition("PodScheduled").filter(|one| one.fails()) {
-            let reason = match condition.reason.as_str() {
-                "" => "not scheduled",
-                reason => reason,
-            };
-            return Some(shown(&format!("{reason}: {}", condition.message), 200));
+            return Some(condition.words("not scheduled", 200));
         }
         let statuses = &self.status.container_statuses;
         let mut ended = statuses

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::error::timeout;
-use crate::text::shown;
 use crate::{Pod, Result, Scope, Snapshot, Workload, WorkloadRef, logs, snapshot};
 use treasury_domain::service::{Patience, WorkloadKind};
 use treasury_ports::platform::{PlatformError, ProgressSink};
+use treasury_ports::text::shown;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(400);
@@ -124,8 +124,7 @@ pub(crate) fn given_up(workload: &Workload) -> Option<String> {
     let mut conditions = workload.conditions().iter();
     let late = conditions.find(|one| one.reason == "ProgressDeadlineExceeded")?;
     // An old word: it is about what was asked before.
-    let observed = workload.is_observed();
-    observed.then(|| shown(&format!("{}: {}", late.reason, late.message), 300))
+    workload.is_observed().then(|| late.words("", 300))
 }
 
 /// Pods can't even be made, such as for a quota.

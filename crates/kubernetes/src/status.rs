@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::object::Condition;
-use crate::text::shown;
 use crate::{Snapshot, WorkloadRef};
 use treasury_domain::duration;
 use treasury_domain::service::ServiceStatus;
@@ -64,11 +63,7 @@ fn trouble(condition: &Condition) -> Option<String> {
         // ReplicaFailure: pods that can't even be made.
         _ => condition.holds() && kind.ends_with("Failure"),
     };
-    let what = match condition.reason.as_str() {
-        "" => kind,
-        reason => reason,
-    };
-    bad.then(|| shown(&format!("{what}: {}", condition.message), 200))
+    bad.then(|| condition.words(kind, 200))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What pods are made from: whether two are the same, and in what they differ.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -76,46 +78,20 @@ fn without_nulls(value: &Value) -> Value {
 
 /// The identity of a bare template: the same for the same pods, whatever number a controller gives.
 pub(crate) fn id(bare: &Value) -> String {
-    let mut text = String::new();
-    write(bare, &mut text);
-    format!("template:{}", &hex(&Sha256::digest(&text))[..24])
-}
-
-/// The same text for the same value, whatever the order of members.
-fn write(value: &Value, text: &mut String) {
-    match value {
-        Value::Object(all) => {
-            let mut keys: Vec<&String> = all.keys().collect();
-            keys.sort_unstable();
-            text.push('{');
-            for key in keys {
-                text.push_str(&Value::from(key.as_str()).to_string());
-                text.push(':');
-                write(&all[key], text);
-                text.push(',');
-            }
-            text.push('}');
-        }
-        Value::Array(all) => {
-            text.push('[');
-            for value in all {
-                write(value, text);
-                text.push(',');
-            }
-            text.push(']');
-        }
-        other => text.push_str(&other.to_string()),
-    }
+    let mut sorted = bare.clone();
+    sorted.sort_all_objects();
+    let digest = hex(&Sha256::digest(sorted.to_string()));
+    format!("template:{}", &digest[..24])
 }
 
 /// Where the container that the service is stands among the template's: the one called like the
 /// service or its workload, else the first.
 pub(crate) fn main_container(template: &Value, names: &[&str]) -> Option<usize> {
     let all = containers(template);
-    let called = |name: &str| all.iter().position(|one| one["name"] == name);
+    let named = |name: &&str| all.iter().position(|one| one["name"] == *name);
     names
         .iter()
-        .find_map(|name| called(name))
+        .find_map(named)
         .or((!all.is_empty()).then_some(0))
 }
 
@@ -143,50 +119,34 @@ pub(crate) fn set_image(template: &mut Value, names: &[&str], image: &str) -> bo
 /// In what `then` differs from `now`, besides the image of the container that the service is: names
 /// alone, because values may be secrets.
 pub(crate) fn changes(now: &Value, then: &Value, names: &[&str]) -> Vec<String> {
-    let main = main_container(now, names).map(|at| containers(now)[at]["name"].clone());
+    let (old, new) = (containers(now), containers(then));
+    let main = main_container(now, names).map(|at| &old[at]["name"]);
     let mut all = Vec::new();
-    let several = containers(now).len() > 1 || containers(then).len() > 1;
-    for new in containers(then) {
-        let name = new["name"].as_str().unwrap_or_default();
-        let of = if several {
-            format!(" of {name}")
-        } else {
-            String::new()
+    for one in new {
+        let name = one["name"].as_str().unwrap_or_default();
+        let Some(before) = called(old, &one["name"]) else {
+            all.push(format!("container +{name}"));
+            continue;
         };
-        match containers(now)
-            .iter()
-            .find(|old| old["name"] == new["name"])
-        {
-            None => all.push(format!("container +{name}")),
-            Some(old) => {
-                if old["image"] != new["image"] && Some(&new["name"]) != main.as_ref() {
-                    let image = new["image"].as_str().unwrap_or_default();
-                    all.push(format!("image{of} {}", cut(image, 120)));
-                }
-                of_container(old, new, &of, &mut all);
-            }
+        let of = match old.len().max(new.len()) {
+            1 => String::new(),
+            _ => format!(" of {name}"),
+        };
+        if before["image"] != one["image"] && Some(&one["name"]) != main {
+            let image = one["image"].as_str().unwrap_or_default();
+            all.push(format!("image{of} {}", cut(image, 120)));
         }
+        of_container(before, one, &of, &mut all);
     }
-    for old in containers(now) {
-        if !containers(then)
-            .iter()
-            .any(|new| new["name"] == old["name"])
-        {
-            let name = old["name"].as_str().unwrap_or_default();
-            all.push(format!("container -{name}"));
-        }
+    for one in old.iter().filter(|one| called(new, &one["name"]).is_none()) {
+        let name = one["name"].as_str().unwrap_or_default();
+        all.push(format!("container -{name}"));
     }
-    let spec = |template: &Value| template.get("spec").cloned().unwrap_or_default();
-    for key in differing(&spec(now), &spec(then)) {
-        if key != "containers" {
-            all.push(key);
-        }
-    }
-    for part in ["labels", "annotations"] {
-        let of = |template: &Value| template["metadata"][part].clone();
-        for key in differing(&of(now), &of(then)) {
-            all.push(format!("{} {key}", part.trim_end_matches('s')));
-        }
+    let spec = differing(&now["spec"], &then["spec"]).into_iter();
+    all.extend(spec.filter(|key| key != "containers"));
+    for (part, word) in [("labels", "label"), ("annotations", "annotation")] {
+        let keys = differing(&now["metadata"][part], &then["metadata"][part]);
+        all.extend(keys.iter().map(|key| format!("{word} {key}")));
     }
     let more = all.len().saturating_sub(MOST);
     all.truncate(MOST);
@@ -194,6 +154,10 @@ pub(crate) fn changes(now: &Value, then: &Value, names: &[&str]) -> Vec<String> 
         all.push(format!("and {more} more"));
     }
     all
+}
+
+fn called<'a>(containers: &'a [Value], name: &Value) -> Option<&'a Value> {
+    containers.iter().find(|one| one["name"] == *name)
 }
 
 fn of_container(old: &Value, new: &Value, of: &str, all: &mut Vec<String>) {
@@ -226,16 +190,10 @@ fn by_name(list: &Value) -> Value {
 
 /// The members that are not equal, in order.
 fn differing(old: &Value, new: &Value) -> Vec<String> {
-    let keys = |value: &Value| -> Vec<String> {
-        let all = value.as_object().into_iter().flatten();
-        all.map(|(key, _)| key.clone()).collect()
-    };
-    let mut all = keys(old);
-    all.extend(keys(new));
-    all.sort_unstable();
-    all.dedup();
-    all.retain(|key| old.get(key) != new.get(key));
-    all
+    let maps = [old, new].into_iter().filter_map(Value::as_object);
+    let keys: BTreeSet<&String> = maps.flat_map(Map::keys).collect();
+    let differ = keys.into_iter().filter(|key| old.get(key) != new.get(key));
+    differ.cloned().collect()
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub fn sync(state: &mut State, key: &Key, now: Instant) {
         }
     };
     let about = reference(Kind::kept("pods"), &pod);
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     if going(&pod) && life.stop_at.is_none() {
         let grace = number(&pod, "/metadata/deletionGracePeriodSeconds").unwrap_or(30);
         let stop = life.containers.iter().map(|one| one.behaviour.stop).max();
@@ -44,15 +44,15 @@ pub fn sync(state: &mut State, key: &Key, now: Instant) {
         life.stop_at = Some(now + stop);
         for container in &life.containers {
             let message = format!("Stopping container {}", container.name);
-            told.push(("Normal", "Killing", message));
+            events.push(("Normal", "Killing", message));
         }
     }
     let stopped = life.stop_at.is_some_and(|at| at <= now);
     if !stopped {
-        life.advance(&pod, now, &mut state.kubelet, &mut told);
+        life.advance(&pod, now, &mut state.kubelet, &mut events);
     }
     let component = "kubelet";
-    for (kind, reason, message) in told {
+    for (kind, reason, message) in events {
         event::tell(state, &about, kind, reason, &message, component);
     }
     if stopped {

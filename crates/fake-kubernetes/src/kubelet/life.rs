@@ -62,7 +62,7 @@ pub struct Life {
 }
 
 /// Kind, reason and words of an event.
-type Told = Vec<(&'static str, &'static str, String)>;
+type Events = Vec<(&'static str, &'static str, String)>;
 
 impl Life {
     pub fn new(key: &Key, pod: &Value, kubelet: &Kubelet, now: Instant, number: usize) -> Self {
@@ -103,17 +103,23 @@ impl Life {
         each.chain([self.stop_at]).flatten().min()
     }
 
-    pub fn advance(&mut self, pod: &Value, now: Instant, kubelet: &mut Kubelet, told: &mut Told) {
+    pub fn advance(
+        &mut self,
+        pod: &Value,
+        now: Instant,
+        kubelet: &mut Kubelet,
+        events: &mut Events,
+    ) {
         let uid = text(pod, "/metadata/uid");
         let place = format!("{}_{}({uid})", self.key.name, self.key.namespace);
         for container in &mut self.containers {
-            container.ripen(now, told);
+            container.ripen(now, events);
             if container.end.is_some_and(|(at, _)| at <= now) && container.stage == Stage::Running {
                 container.die(uid, kubelet);
             }
             while container.due.is_some_and(|at| at <= now) {
                 container.due = None;
-                container.go_on(uid, &place, now, kubelet, told);
+                container.go_on(uid, &place, now, kubelet, events);
             }
         }
     }
@@ -121,14 +127,14 @@ impl Life {
 
 impl Container {
     /// The readiness probe passes at last.
-    fn ripen(&mut self, now: Instant, told: &mut Told) {
+    fn ripen(&mut self, now: Instant, events: &mut Events) {
         if self.ready_at.is_some_and(|at| at <= now) {
             self.ready_at = None;
             self.ready = self.stage == Stage::Running;
         }
         if self.stage == Stage::Running && !self.ready && self.probed && self.ready_at.is_none() {
             let message = "Readiness probe failed: HTTP probe failed with statuscode: 503";
-            told.push(("Warning", "Unhealthy", message.to_owned()));
+            events.push(("Warning", "Unhealthy", message.to_owned()));
         }
     }
 
@@ -163,7 +169,7 @@ impl Container {
         place: &str,
         now: Instant,
         kubelet: &mut Kubelet,
-        told: &mut Told,
+        events: &mut Events,
     ) {
         let first = kubelet.backoff.unwrap_or(Duration::from_millis(500));
         let image = &self.image;
@@ -173,14 +179,14 @@ impl Container {
                 if again {
                     let cause = "failed to resolve reference: not found";
                     let message = format!("Failed to pull image \"{image}\": {cause}");
-                    told.push(("Warning", "Failed", message));
-                    told.push(("Warning", "Failed", "Error: ErrImagePull".to_owned()));
+                    events.push(("Warning", "Failed", message));
+                    events.push(("Warning", "Failed", "Error: ErrImagePull".to_owned()));
                     self.stage = Stage::Pulling(false);
                     self.due = Some(now + Duration::from_millis(100));
                 } else {
                     let message = format!("Back-off pulling image \"{image}\"");
-                    told.push(("Normal", "BackOff", message));
-                    told.push(("Warning", "Failed", "Error: ImagePullBackOff".to_owned()));
+                    events.push(("Normal", "BackOff", message));
+                    events.push(("Warning", "Failed", "Error: ImagePullBackOff".to_owned()));
                     self.stage = Stage::Pulling(true);
                     self.due = Some(now + first);
                 }
@@ -188,24 +194,30 @@ impl Container {
             Stage::Ended if self.pause.is_zero() => {
                 // The first time it is started again at once.
                 self.pause = first;
-                self.start(uid, now, kubelet, told);
+                self.start(uid, now, kubelet, events);
             }
             Stage::Ended => {
                 let message = format!(
                     "Back-off restarting failed container {} in pod {place}",
                     self.name
                 );
-                told.push(("Warning", "BackOff", message));
+                events.push(("Warning", "BackOff", message));
                 self.stage = Stage::BackingOff;
                 self.due = Some(now + self.pause);
                 self.pause = (self.pause * 2).min(first * 30);
             }
             Stage::Running => {}
-            _ => self.start(uid, now, kubelet, told),
+            _ => self.start(uid, now, kubelet, events),
         }
     }
 
-    fn start(&mut self, uid_of_pod: &str, now: Instant, kubelet: &mut Kubelet, told: &mut Told) {
+    fn start(
+        &mut self,
+        uid_of_pod: &str,
+        now: Instant,
+        kubelet: &mut Kubelet,
+        events: &mut Events,
+    ) {
         if self.last.is_some() {
             self.restarts += 1;
         }
@@ -213,9 +225,9 @@ impl Container {
         self.behaviour = kubelet.of(&self.image);
         let (image, name) = (&self.image, &self.name);
         let message = format!("Container image \"{image}\" already present on machine");
-        told.push(("Normal", "Pulled", message));
-        told.push(("Normal", "Created", format!("Created container: {name}")));
-        told.push(("Normal", "Started", format!("Started container {name}")));
+        events.push(("Normal", "Pulled", message));
+        events.push(("Normal", "Created", format!("Created container: {name}")));
+        events.push(("Normal", "Started", format!("Started container {name}")));
         kubelet.started += 1;
         self.stage = Stage::Running;
         self.id = format!("containerd://{}", uid().replace('-', ""));

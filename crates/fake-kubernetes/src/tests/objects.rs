@@ -64,7 +64,7 @@ async fn refusals_are_worded_as_a_real_server_words_them() {
              \"\" at the cluster scope"
         )
     );
-    cluster.hint();
+    cluster.heal();
     assert_eq!(raw.get(WEB).await.0, 200);
     let rule = json!({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]});
     cluster.allow_only(vec![Grant::of(Some("shop"), &rule)]);

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::bot::{self, Bot, Catalogue, Library, Named, Settings};
+use crate::bot::{self, Bot, COMMANDS, Catalogue, Library, Named, Settings};
 use crate::config::{Config, Probed};
 use crate::domain::ServiceName;
 use crate::domain::service::{MetricsPage, PlatformKey};
@@ -65,7 +65,7 @@ impl Plan {
             .services
             .iter()
             .map(|service| service.name.to_string());
-        let library = Library::open(config.runbooks.as_deref(), Some(names.collect()))?;
+        let library = Library::open(&COMMANDS, config.runbooks.as_deref(), Some(names.collect()))?;
         let databases = named(config.databases, |config| {
             Ok(Arc::new(Postgres::new(&config)?) as Arc<dyn Database>)
         })?;
@@ -95,6 +95,7 @@ impl Plan {
     pub async fn visit(self) -> anyhow::Result<(Bot, Store)> {
         let store = Store::open(&self.store_url, Use::Visit).await?;
         let bot = Bot::new(
+            &COMMANDS,
             store.clone(),
             self.settings,
             self.catalogue,
@@ -112,10 +113,14 @@ pub fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dy
     let keys = config.services.iter().map(|one| one.target.platform());
     let drivers = keys.collect::<BTreeSet<_>>().into_iter().map(|key| {
         let driver: Arc<dyn Platform> = match &key {
-            PlatformKey::Docker(name) => Arc::new(Docker::with(config.engine(name.as_deref()))?),
-            PlatformKey::Swarm(name) => Arc::new(Swarm::with(config.engine(name.as_deref()))?),
+            PlatformKey::Docker(name) => {
+                Arc::new(Docker::with(config.platforms.engine(name.as_deref()))?)
+            }
+            PlatformKey::Swarm(name) => {
+                Arc::new(Swarm::with(config.platforms.engine(name.as_deref()))?)
+            }
             PlatformKey::Kubernetes(name) => {
-                Arc::new(Kubernetes::new(config.cluster(name.as_deref())))
+                Arc::new(Kubernetes::new(config.platforms.cluster(name.as_deref())))
             }
             PlatformKey::Simulated => anyhow::bail!("the simulated stack is not configured"),
         };
@@ -237,6 +242,7 @@ impl App {
             .await
             .context("the store")?;
         let bot = Bot::new(
+            &COMMANDS,
             store.clone(),
             plan.settings,
             plan.catalogue,

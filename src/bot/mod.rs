@@ -1,34 +1,33 @@
 //! Use cases: the only place that decides.
 //!
-//! A request comes in by [`accept`], which records it and returns. [`run`] takes recorded requests up, carries them out and writes the answer to the outbox, in one transaction with
+//! A request comes in by [`accept`], which records it and returns. [`run`] takes recorded requests up,
+//! carries them out and writes the answer to the outbox, in one transaction with
 //! everything the answer tells of. The bot never calls a chat.
 
 mod access;
 mod actions;
 mod alerts;
+mod commands;
 mod confirm;
 mod context;
-mod diagnose;
-mod graph;
+mod headings;
 mod heartbeat;
 mod history;
 mod incidents;
 mod library;
 mod measurements;
-mod menu;
 mod notify;
 mod oncall;
 pub mod pages;
 mod policy;
 mod probes;
 mod rates;
-mod recover;
 mod refusal;
-pub mod registry;
 mod request;
 mod runs;
 mod services;
 mod settings;
+mod table;
 mod timers;
 mod wakers;
 mod watch;
@@ -36,6 +35,7 @@ mod worker;
 
 pub use access::Access;
 pub use alerts::{Taken, take_alerts};
+pub use commands::COMMANDS;
 pub use context::Context;
 pub use context::Context as Bot;
 pub use library::Library;
@@ -43,10 +43,10 @@ pub use notify::deliver;
 pub use pages::view::{page_of_incident, page_of_incidents};
 pub use pages::{enter, leave, page_export, page_link, visitor};
 pub use refusal::{Failure, Fault, Refusal};
-pub use registry::ask_probe;
 pub use request::answer_key;
-pub use runs::drive::runs_over;
+pub use runs::runs_over;
 pub use services::{Catalogue, Named};
 pub use settings::{AlertSettings, NotifySettings, Settings};
+pub use table::{Commands, Spec, ask_probe};
 pub use worker::Acceptance;
 pub use worker::{accept, end_visit, run, start_visit, visit};

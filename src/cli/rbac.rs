@@ -52,7 +52,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         })
     };
     let config = Config::load(&options.file.config, &env)?;
-    let cluster = match (&options.cluster, config.clusters.as_slice()) {
+    let cluster = match (&options.cluster, config.platforms.clusters.as_slice()) {
         (Some(name), _) => Some(name.as_str()),
         (None, []) => None,
         (None, [(only, _)]) => Some(only.as_str()),

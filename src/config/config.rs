@@ -8,10 +8,10 @@ use toml::de::DeTable;
 
 use super::kind::Kind;
 use super::names::Names;
+use super::platforms::Platforms;
 use super::probes::Probed;
 use super::problem::{ConfigErrors, Level, Problem};
 use super::root::Root;
-use super::services::Installations;
 use super::source::{Env, Source, read_limited};
 use super::web::Log;
 use super::{
@@ -21,7 +21,6 @@ use super::{
 use crate::bot::Settings;
 use crate::domain::Service;
 use crate::notify::SmtpConfig;
-use crate::platform::docker::EngineConfig;
 use crate::probe::{alertmanager, postgres, prometheus, redis};
 use crate::slack::SlackConfig;
 use crate::web::AlertSource;
@@ -70,12 +69,8 @@ pub struct Config {
     pub settings: Settings,
     /// `[log]`
     pub log: Log,
-    /// `[docker]`: the default engine.
-    pub docker: EngineConfig,
-    /// `[[engine]]`, in the file's order, each name once.
-    pub engines: Vec<EngineConfig>,
-    /// `[[cluster]]` by name, in the file's order, each name once.
-    pub clusters: Vec<(String, crate::platform::kubernetes::Config)>,
+    /// Where the platforms are that services are on.
+    pub platforms: Platforms,
     /// `[[service]]`, in the file's order, each name once.
     pub services: Vec<Service>,
     /// `[[database]]`: PostgreSQL servers that can be asked, in the file's order, each name once.
@@ -144,20 +139,6 @@ impl Config {
             _ => Err(ConfigErrors { problems }),
         }
     }
-
-    /// Where the engine of this name is; the default one has none.
-    pub fn engine(&self, name: Option<&str>) -> EngineConfig {
-        let mut all = std::iter::once(&self.docker).chain(&self.engines);
-        let found = all.find(|one| one.name.as_deref() == name);
-        found.cloned().unwrap_or_default()
-    }
-
-    /// Where the cluster of this name is; without one, the cluster where the bot runs or that
-    /// `kubectl` would ask.
-    pub fn cluster(&self, name: Option<&str>) -> crate::platform::kubernetes::Config {
-        let found = self.clusters.iter().find(|(own, _)| Some(&**own) == name);
-        found.map_or_else(kubernetes::usual, |(_, cluster)| cluster.clone())
-    }
 }
 
 /// Reads all sections. What comes back counts only if nothing was reported as an error.
@@ -165,21 +146,11 @@ fn read(root: &Root<'_>) -> Option<Config> {
     let store_url = root.single(store::STORE, store::url);
     let slack = root.single(slack::SLACK, slack::slack);
     let web = root.single(web::WEB, web::web);
-    let docker = root.single(docker::DOCKER, docker::engine);
     let access = root.single(policy::ACCESS, policy::access);
     let policy = root.single(policy::POLICY, policy::policy);
     let log = root.single(web::LOG, web::log);
-    let mut names = Names::default();
-    let clusters = root.list(kubernetes::CLUSTER, |one| {
-        kubernetes::cluster(one, &mut names)
-    });
-    let mut names = Names::default();
-    let engines = root.list(docker::ENGINE, |one| docker::named_engine(one, &mut names));
-    let installations = Installations {
-        engines: &engines,
-        clusters: &clusters,
-    };
-    let services = services::services(root, &installations);
+    let platforms = Platforms::read(root);
+    let services = services::services(root, &platforms);
     let databases = probes::databases(root, &services);
     let caches = probes::caches(root, &services);
     let prometheus = root.single(probes::PROMETHEUS, probes::prometheus);
@@ -234,9 +205,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
         listen: web.listen,
         health_listen: web.health_listen,
         log,
-        docker,
-        engines,
-        clusters,
+        platforms,
         services,
         databases,
         caches,

@@ -12,6 +12,15 @@ use crate::platform::docker::{EngineConfig, Identity, Tls};
 pub(super) const DOCKER: Kind = Kind::single("docker", "host ca_file cert_file key_file");
 pub(super) const ENGINE: Kind = Kind::list("engine", "name host ca_file cert_file key_file");
 
+/// The keys of services on Docker.
+pub(super) const KEYS: [&str; 5] = [
+    "compose_project",
+    "compose_service",
+    "container",
+    "swarm_service",
+    "engine",
+];
+
 /// A further engine.
 pub(super) fn named_engine(section: &Section<'_>, names: &mut Names) -> Option<EngineConfig> {
     let name = installation(section, "an", names);
@@ -94,12 +103,7 @@ pub(super) fn engine(section: &Section<'_>) -> EngineConfig {
 /// The keys of a service on Docker: Compose labels, a container's name or a Swarm service's, one of
 /// these; `None` after an error.
 pub(super) fn target(section: &Section<'_>, engines: &[EngineConfig]) -> Option<Target> {
-    let keys = [
-        "compose_project",
-        "compose_service",
-        "container",
-        "swarm_service",
-    ];
+    let [keys @ .., engine_key] = KEYS;
     let places = keys.map(|key| section.written(key));
     let [project, service, container, swarm] = keys.map(|key| {
         let text = section.text(key)?;
@@ -117,7 +121,7 @@ pub(super) fn target(section: &Section<'_>, engines: &[EngineConfig]) -> Option<
     });
     let names = engines.iter().filter_map(|engine| engine.name.as_deref());
     let hint = "add an [[engine]] of that name, or leave `engine` out for the default one";
-    let engine = chosen(section, "engine", &names.collect::<Vec<_>>(), hint);
+    let engine = chosen(section, engine_key, &names.collect::<Vec<_>>(), hint);
     let (at, message) = match places {
         [Some(_), Some(_), None, None] => {
             return Some(Target::Compose {

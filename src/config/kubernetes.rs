@@ -13,6 +13,9 @@ use crate::platform::kubernetes::{Config, Server};
 
 pub(super) const CLUSTER: Kind = Kind::list("cluster", "name kubeconfig context timeout");
 
+/// The keys of services on Kubernetes.
+pub(super) const KEYS: [&str; 3] = ["workload", "namespace", "cluster"];
+
 /// How long a question may take where nobody says.
 const TIMEOUT: Duration = Duration::from_secs(5);
 

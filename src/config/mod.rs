@@ -18,6 +18,7 @@ mod kind;
 mod kubernetes;
 mod mask;
 mod names;
+mod platforms;
 mod policy;
 mod probes;
 mod problem;
@@ -36,6 +37,7 @@ mod web;
 mod tests;
 
 pub use config::Config;
+pub use platforms::Platforms;
 pub use probes::Probed;
 pub use problem::{ConfigErrors, Level, Location, Problem};
 pub use source::Env;

@@ -23,7 +23,7 @@ pub(super) const ROTATION: Kind = Kind::list(
 struct Read<'a> {
     rotation: Rotation,
     name: At<'a>,
-    default: Option<bool>,
+    is_default: Option<bool>,
     then: Option<Vec<At<'a>>>,
     services: Vec<At<'a>>,
     teams: Vec<At<'a>>,
@@ -32,61 +32,62 @@ struct Read<'a> {
 /// All rotations, in the file's order. `is_fixed`: `alerts.on_call` lists somebody, who is on call
 /// for what no rotation serves.
 pub(super) fn rotations(root: &Root<'_>, services: &[Service], is_fixed: bool) -> Vec<Rotation> {
-    let all = root.list(ROTATION, |section| rotation(section, services));
-    let names: Vec<&str> = all.iter().map(|one| one.name.value).collect();
-    report_twice("rotation.name", all.iter().map(|one| &one.name));
-    report_twice(
-        "rotation.services",
-        all.iter().flat_map(|one| &one.services),
-    );
-    report_twice("rotation.teams", all.iter().flat_map(|one| &one.teams));
+    let mut all = root.list(ROTATION, |section| rotation(section, services));
+    report_twice("name", all.iter().map(|one| &one.name));
+    report_twice("services", all.iter().flat_map(|one| &one.services));
+    report_twice("teams", all.iter().flat_map(|one| &one.teams));
     let mut default = is_fixed.then_some("`alerts.on_call`");
-    for one in all.iter().filter(|one| one.default == Some(true)) {
+    for one in all.iter().filter(|one| one.is_default == Some(true)) {
         if let Some(other) = default.replace("another rotation") {
             let message = format!("both {other} and `{}` are the default", one.name.value);
-            one.name.error(
-                message,
-                "leave one out: it serves what no other rotation serves",
-            );
+            let hint = "leave one out: it serves what no other rotation serves";
+            one.name.error(message, hint);
         }
     }
-    let mut rotations = Vec::new();
-    for one in &all {
-        let serves_nothing = one.services.is_empty() && one.teams.is_empty();
-        // Where none is the default, it is the first that serves nothing by name.
-        let is_first = default.is_none() && one.default.is_none() && serves_nothing;
-        default = default.or(is_first.then_some("the first"));
-        let then = one.then.as_ref().map(|then| {
-            let next = |text: &At<'_>| next(text, one.name.value, &names);
-            then.iter().filter_map(next).collect()
-        });
-        rotations.push(Rotation {
-            default: is_first || one.default == Some(true),
-            backups: then,
-            ..one.rotation.clone()
-        });
+    if default.is_none() {
+        let serves_nothing = |one: &&mut Read<'_>| {
+            one.is_default.is_none() && one.services.is_empty() && one.teams.is_empty()
+        };
+        if let Some(first) = all.iter_mut().find(serves_nothing) {
+            first.is_default = Some(true);
+        }
     }
-    rotations
+    let names: Vec<&str> = all.iter().map(|one| one.name.value).collect();
+    let rotations = all.iter().map(|one| {
+        let backup = |text: &At<'_>| backup(text, one.name.value, &names);
+        let then = one.then.as_ref();
+        Rotation {
+            default: one.is_default == Some(true),
+            backups: then.map(|then| then.iter().filter_map(backup).collect()),
+            ..one.rotation.clone()
+        }
+    });
+    rotations.collect()
 }
 
 fn rotation<'a>(section: &Section<'a>, services: &[Service]) -> Option<Read<'a>> {
+    let listed = |key| section.texts(key).unwrap_or_default();
     let name = section.text("name");
     let members = section.texts("members").map(|ids| people(&ids));
     let zone = zone(section);
     let starts = section.text("starts").and_then(|text| date(&text));
     let written = section.text("handover");
-    let handover = written
-        .as_ref()
-        .and_then(|text| text.parsed(Handover::parse(text.value, starts, zone?)));
-    let served = section.texts("services").unwrap_or_default();
-    let teams = section.texts("teams").unwrap_or_default();
-    let holidays = section.texts("holidays").unwrap_or_default();
-    let holidays: BTreeSet<Date> = holidays.iter().filter_map(date).collect();
-    let substitutes = people(&section.texts("holiday_members").unwrap_or_default());
+    let handover = written.as_ref().and_then(|text| {
+        let handover = Handover::parse(text.value, starts, zone?);
+        text.parsed(handover)
+    });
+    let (served, teams) = (listed("services"), listed("teams"));
+    let known = served
+        .iter()
+        .filter_map(|text| known_service(text, services));
+    let known = known.collect();
+    let holidays: BTreeSet<Date> = listed("holidays").iter().filter_map(date).collect();
+    let substitutes = people(&listed("holiday_members"));
     if substitutes.is_empty() && !holidays.is_empty() {
         let hint = "add `holiday_members`: they take the holidays in turn";
         section.error_at("holidays", "nobody takes the holidays", hint);
     }
+    let (is_default, then) = (section.boolean("default"), section.texts("then"));
     let lacks = |what: &str, example: &str| {
         let message = format!("a rotation needs {what}");
         section.error(message, format!("such as `{example}`"));
@@ -111,18 +112,15 @@ fn rotation<'a>(section: &Section<'a>, services: &[Service]) -> Option<Read<'a>>
         holidays,
         substitutes,
         backups: None,
-        services: served
-            .iter()
-            .filter_map(|text| known_service(text, services))
-            .collect(),
+        services: known,
         teams: teams.iter().map(|team| team.value.to_owned()).collect(),
         default: false,
     };
     Some(Read {
         rotation,
         name,
-        default: section.boolean("default"),
-        then: section.texts("then"),
+        is_default,
+        then,
         services: served,
         teams,
     })
@@ -170,7 +168,7 @@ fn people(ids: &[At<'_>]) -> Vec<Person> {
 }
 
 /// Who comes after the one on call: somebody, or another rotation.
-fn next(text: &At<'_>, own: &str, names: &[&str]) -> Option<Backup> {
+fn backup(text: &At<'_>, own: &str, names: &[&str]) -> Option<Backup> {
     if text.value == own {
         text.error(
             format!("`{}`: `{own}` can't come after itself", text.what),
@@ -194,12 +192,13 @@ fn next(text: &At<'_>, own: &str, names: &[&str]) -> Option<Backup> {
     None
 }
 
-/// Reports what is there more than once.
-fn report_twice<'a>(what: &str, all: impl Iterator<Item = &'a At<'a>>) {
+/// Reports what this key lists more than once.
+fn report_twice<'a>(key: &str, all: impl Iterator<Item = &'a At<'a>>) {
     let mut seen = BTreeSet::new();
     for one in all {
         if !seen.insert(one.value) {
-            one.error(format!("`{}` is in `{what}` twice", one.value), "");
+            let message = format!("`{}` is in `rotation.{key}` twice", one.value);
+            one.error(message, "");
         }
     }
 }

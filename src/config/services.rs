@@ -6,13 +6,12 @@ use std::ops::Range;
 use super::at::{At, did_you_mean};
 use super::kind::Kind;
 use super::names::Names;
+use super::platforms::Platforms;
 use super::root::Root;
 use super::section::Section;
-use super::{docker, kubernetes};
 use crate::domain::series::Metric;
 use crate::domain::service::{MetricsPage, WorkloadKind};
 use crate::domain::{Service, ServiceName, Target};
-use crate::platform::docker::EngineConfig;
 
 pub(super) const SERVICE: Kind = Kind::list(
     "service",
@@ -28,51 +27,15 @@ const MOST_LISTED: usize = 20;
 /// The most replicas that may be configured.
 const MOST_REPLICAS: u32 = 1_000;
 
-/// The installations of platforms that services can be on.
-pub(super) struct Installations<'a> {
-    pub(super) engines: &'a [EngineConfig],
-    pub(super) clusters: &'a [(String, crate::platform::kubernetes::Config)],
-}
-
-/// A platform as `[[service]]` knows it.
-struct Platform {
-    /// Its word in `platform`.
-    name: &'static str,
-    /// The keys of services on it.
-    keys: &'static [&'static str],
-    /// Reads them; `None` after an error.
-    target: fn(&Section<'_>, &Installations<'_>) -> Option<Target>,
-}
-
-/// All of them; the first is that of services which say nothing of where they run.
-static PLATFORMS: [Platform; 2] = [
-    Platform {
-        name: "docker",
-        keys: &[
-            "compose_project",
-            "compose_service",
-            "container",
-            "swarm_service",
-            "engine",
-        ],
-        target: |section, known| docker::target(section, known.engines),
-    },
-    Platform {
-        name: "kubernetes",
-        keys: &["workload", "cluster", "namespace"],
-        target: |section, known| kubernetes::target(section, known.clusters),
-    },
-];
-
 /// All services, in the file's order.
-pub(super) fn services(root: &Root<'_>, known: &Installations<'_>) -> Vec<Service> {
+pub(super) fn services(root: &Root<'_>, platforms: &Platforms) -> Vec<Service> {
     let (mut names, mut targets) = (Names::default(), HashMap::new());
     if root.count(SERVICE) == 0 {
         let hint = "add a [[service]] for each service that people ask about";
         root.source.warning(None, "there is no service", hint);
     }
     let services = root.list(SERVICE, |section| {
-        let (at, service) = service(section, &mut names, known)?;
+        let (at, service) = service(section, &mut names, platforms)?;
         let target = format!("{:?}", service.target);
         if let Some(other) = targets.insert(target, service.name.clone()) {
             let what = match service.target {
@@ -103,7 +66,7 @@ pub(super) fn services(root: &Root<'_>, known: &Installations<'_>) -> Vec<Servic
 fn service(
     section: &Section<'_>,
     names: &mut Names,
-    known: &Installations<'_>,
+    platforms: &Platforms,
 ) -> Option<(Range<usize>, Service)> {
     let hint = "add `name`, as people will write it in chat";
     let name = section.required("name", "a service without a name", hint);
@@ -111,7 +74,7 @@ fn service(
     if let Some((name, at)) = &name {
         names.first(section, name.as_str(), at.clone(), "");
     }
-    let target = target(section, known);
+    let target = platforms.target(section);
     let single = match &target {
         Some(Target::Container { .. }) => Some("a single container can't be scaled"),
         Some(Target::Kubernetes { kind, .. }) if *kind == WorkloadKind::DaemonSet => {
@@ -224,26 +187,6 @@ fn metrics_page(
         label,
         only: only.collect(),
     })
-}
-
-/// Where it runs: the platform is the one that is named, else the one whose first key is there, else
-/// the first.
-fn target(section: &Section<'_>, known: &Installations<'_>) -> Option<Target> {
-    let words: Vec<_> = PLATFORMS.iter().map(|one| (one.name, one)).collect();
-    let is_written = |one: &&Platform| section.written(one.keys[0]).is_some();
-    let own = section.word("platform", &words);
-    let own = own.or_else(|| PLATFORMS[1..].iter().find(is_written));
-    let own = own.unwrap_or(&PLATFORMS[0]);
-    for other in PLATFORMS.iter().filter(|other| other.name != own.name) {
-        for key in other.keys {
-            if let Some(at) = section.written(key) {
-                let message = format!("`{key}` is of services on the platform {}", other.name);
-                let hint = "a service runs in one place: leave the other's keys out";
-                section.source.error(at, message, hint);
-            }
-        }
-    }
-    (own.target)(section, known)
 }
 
 /// Fewest and most replicas. `single`: why there is always one of it, or one on each machine.

@@ -39,28 +39,24 @@ pub(super) fn slack(section: &Section<'_>) -> Option<(SlackConfig, bool)> {
         (mode == Some(one), place.or(header.clone()))
     };
     let always = (true, header.clone());
+    let (socket, http) = (of_mode(Mode::Socket), of_mode(Mode::Http));
     let bot_token = secret(section, "bot_token", ["the bot token", ""], "xapp-", always);
     let what = ["the app-level token", " of mode `socket`"];
-    let app_token = secret(section, "app_token", what, "xoxb-", of_mode(Mode::Socket));
+    let app_token = secret(section, "app_token", what, "xoxb-", socket);
     let what = ["the signing secret", " of mode `http`"];
-    let signing_secret = secret(
-        section,
-        "signing_secret",
-        what,
-        "xoxb-",
-        of_mode(Mode::Http),
-    );
+    let signing_secret = secret(section, "signing_secret", what, "xoxb-", http);
+    let incident_channels = section.boolean("incident_channels").unwrap_or(true);
     let config = SlackConfig {
         mode: mode.unwrap_or(Mode::Socket),
         api_url: section.text("api_url").and_then(|text| text.http()),
-        bot_token: bot_token?,
         app_token,
         signing_secret,
         channel: channel.unwrap_or_else(|| "#treasury-incidents".to_owned()),
         command: command.unwrap_or_else(|| "/treasury".to_owned()),
         groups: Vec::new(),
+        bot_token: bot_token?,
     };
-    Some((config, section.boolean("incident_channels").unwrap_or(true)))
+    Some((config, incident_channels))
 }
 
 /// `#name` as Slack allows it, or a channel's id.

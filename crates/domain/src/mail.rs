@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::words::checked_text;
+
 /// Why a text is no mail address.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`{0}` is no e-mail address: write `ana@example.com` or `Ana Ruiz <ana@example.com>`")]
@@ -37,11 +39,6 @@ impl Address {
         }
     }
 
-    /// As it is written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// What follows the `@`.
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
@@ -53,24 +50,7 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<Address> for String {
-    fn from(address: Address) -> Self {
-        address.0
-    }
-}
-
-impl TryFrom<String> for Address {
-    type Error = InvalidAddress;
-    fn try_from(text: String) -> Result<Self, InvalidAddress> {
-        Self::parse(&text)
-    }
-}
+checked_text!(Address, InvalidAddress);
 
 /// A mail address with the name of whoever reads there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -93,16 +93,11 @@ pub enum Purpose {
     Runbook,
 }
 
-impl Purpose {
-    /// The word as stored.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Escalation => "escalation",
-            Self::Stakeholders => "stakeholders",
-            Self::Runbook => "runbook",
-        }
-    }
-}
+crate::words!(Purpose {
+    Escalation: "escalation",
+    Stakeholders: "stakeholders",
+    Runbook: "runbook",
+});
 
 /// What belongs together: a mail program shows it as one thread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

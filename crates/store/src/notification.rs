@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::writer::Changed;
 use super::{Dialect, Store, StoreError, Tx, moment};
 use treasury_domain::IncidentId;
 use treasury_domain::notification::{Channel, Notification, Purpose};
@@ -143,15 +144,8 @@ impl Store {
         if self.dialect() != Dialect::Sqlite {
             return Ok(());
         }
-        self.write(|tx| {
-            Box::pin(async move {
-                sqlx::query("UPDATE notification SET lease_until = 0 WHERE state = 'waiting'")
-                    .execute(tx.connection())
-                    .await?;
-                Ok(())
-            })
-        })
-        .await
+        let free = sqlx::query("UPDATE notification SET lease_until = 0 WHERE state = 'waiting'");
+        self.write_one(free, Changed::NOTHING).await
     }
 
     /// Leases a channel's notifications that are due, urgent ones first, at most `limit`. Whoever
@@ -163,15 +157,13 @@ impl Store {
         limit: i64,
         lease: Duration,
     ) -> Result<Vec<NotificationRow>, StoreError> {
-        let due: Option<(i64,)> = sqlx::query_as(
+        let due = sqlx::query(
             "SELECT id FROM notification WHERE channel = $2 AND state = 'waiting' \
              AND due_at <= $1 AND lease_until <= $1 LIMIT 1",
         )
         .bind(self.now().as_microsecond())
-        .bind(channel.as_str())
-        .fetch_optional(self.readers())
-        .await?;
-        if due.is_none() {
+        .bind(channel.as_str());
+        if !self.finds(due).await? {
             return Ok(Vec::new());
         }
         let owner = owner.to_owned();
@@ -215,7 +207,7 @@ impl Store {
         &self,
         channel: Channel,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let (due,): (Option<i64>,) = sqlx::query_as(
+        let due: Option<i64> = sqlx::query_scalar(
             "SELECT MIN(CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END) \
              FROM notification WHERE channel = $1 AND state = 'waiting'",
         )

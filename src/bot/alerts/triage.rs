@@ -10,7 +10,7 @@ use super::changes::changes;
 use super::conversation::{note_on_incident, outgoing};
 use super::figures::replica_counts;
 use super::words::Findings;
-use crate::bot::{Context, registry, runs, timers};
+use crate::bot::{Context, runs, timers};
 use crate::domain::alert::{Auto, Conversation, ReplicaCounts};
 use crate::domain::timeline::Draft;
 use crate::domain::{EntryKind, Message, Person, ServiceName, Stream, Tone};
@@ -51,7 +51,7 @@ pub(super) async fn triage(context: &Context, timer: &TimerRow) -> Result<(), St
     })
     .await?;
     if let Some(id) = begun {
-        runs::drive::follow(context, id);
+        runs::follow(context, id);
     }
     Ok(())
 }
@@ -114,7 +114,7 @@ async fn findings(context: &Context, service: &ServiceName) -> Result<Findings, 
 }
 
 async fn ask(context: &Context, name: &str, params: Value) -> Result<(Value, Message), String> {
-    match tokio::time::timeout(PATIENCE, registry::call(context, name, params)).await {
+    match tokio::time::timeout(PATIENCE, context.commands().call(context, name, params)).await {
         Ok(Ok(called)) => Ok((called.value, called.message)),
         Ok(Err(fault)) => Err(fault.line()),
         Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
@@ -130,7 +130,7 @@ fn run_for_alerts(context: &Context, conversation: &Conversation) -> Option<(New
     let title = conversation.first.tracked.alert.summary();
     let incident = conversation.incident.map(|id| (id.0, title.to_owned()));
     let service = conversation.service.as_ref();
-    match runs::command::run_by_itself(context, name, service, incident, rehearsal, message) {
+    match runs::run_by_itself(context, name, service, incident, rehearsal, &message) {
         Ok(new) => {
             let word = if rehearsal { "rehearsal" } else { "run" };
             Some((new, format!("{word} of {name} for an alert:")))

@@ -7,7 +7,7 @@ mod words;
 
 use super::timers::Job;
 
-pub(super) use command::oncall;
+pub(super) use command::{Span, oncall_clear, oncall_show, put_on_call};
 pub(super) use handover::begin_handovers;
 pub(super) use people::{next_to_ask, on_call_now, rotation_of};
 

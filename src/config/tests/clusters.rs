@@ -32,7 +32,7 @@ fn a_workload_is_read_and_the_only_cluster_is_meant() {
     let config = good(&format!(
         "{text}[[cluster]]\nname = 'prod'\ncontext = 'p'\ntimeout = '9s'\n"
     ));
-    let (_, cluster) = &config.clusters[0];
+    let (_, cluster) = &config.platforms.clusters[0];
     let Server::Kubeconfig { path, context } = &cluster.server else {
         panic!("{cluster:?}")
     };

@@ -41,12 +41,13 @@ fn several_engines_are_named_and_found() {
         "the same name on two engines is no double"
     );
     let names: Vec<_> = config
+        .platforms
         .engines
         .iter()
         .map(|one| one.name.as_deref())
         .collect();
     assert_eq!(names, [Some("eu"), Some("us-1")]);
-    let [eu, us] = [0, 1].map(|one: usize| &config.engines[one].tls);
+    let [eu, us] = [0, 1].map(|one: usize| &config.platforms.engines[one].tls);
     let Identity { certificate, key } = eu.identity.as_ref().unwrap();
     assert!(certificate.starts_with(b"-----BEGIN CERTIFICATE"));
     assert!(key.expose_secret().contains("PRIVATE KEY"));

@@ -88,7 +88,7 @@ fn an_empty_file_gives_the_defaults() {
         config.settings.public_url.as_deref(),
         Some("http://127.0.0.1:8080")
     );
-    assert_eq!(config.docker.host, None);
+    assert_eq!(config.platforms.docker.host, None);
     assert_eq!(config.settings.access, Access::default());
     assert_eq!(config.settings.confirm, Guarded::all());
     assert_eq!(config.settings.second_person, [Guarded::Isolate].into());
@@ -178,7 +178,10 @@ fn every_key_is_read() {
         config.settings.public_url.as_deref(),
         Some("https://bot.example.com:8443")
     );
-    assert_eq!(config.docker.host.unwrap(), "tcp://127.0.0.1:2375");
+    assert_eq!(
+        config.platforms.docker.host.unwrap(),
+        "tcp://127.0.0.1:2375"
+    );
     assert_eq!(config.settings.access.viewers, ["*"]);
     assert_eq!(config.settings.access.responders, ["U1", "S2"]);
     assert_eq!(config.settings.access.commanders, ["W3"]);

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use treasury_bot::app::{App, Plan, simulated};
 use treasury_bot::bot::{
-    Access, AlertSettings, Catalogue, Library, Named, NotifySettings, Settings,
+    Access, AlertSettings, COMMANDS, Catalogue, Library, Named, NotifySettings, Settings,
 };
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, Guarded, IncidentId, Stream};
@@ -360,7 +360,7 @@ fn library(scenery: &Scenery) -> Library {
         let name = text.lines().next().unwrap().strip_prefix("name: ").unwrap();
         std::fs::write(folder.path().join(format!("{name}.yml")), text).unwrap();
     }
-    let library = Library::open(Some(folder.path()), None).unwrap();
+    let library = Library::open(&COMMANDS, Some(folder.path()), None).unwrap();
     let mistakes: Vec<String> = library
         .problems()
         .iter()

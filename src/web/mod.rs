@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bot::Bot;
 use crate::domain::duration;
+use crate::domain::notification::Channel;
 use crate::store::{Backlog, Store};
 
 pub use alerts::{AlertSource, alerts_router};
@@ -86,12 +87,12 @@ async fn ready(State(health): State<Health>) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// How mail stands. That it does not get out doesn't make the bot unready, either.
+/// The state of mail. That it does not get out doesn't make the bot unready, either.
 async fn mail(health: &Health) -> Value {
-    if !health.bot.mails() {
+    if !health.bot.notifies() {
         return json!("not configured");
     }
-    match tokio::time::timeout(CHECK, health.store.mail_backlog()).await {
+    match tokio::time::timeout(CHECK, health.store.notification_backlog(Channel::Email)).await {
         Ok(Ok(backlog)) => json!({
             "waiting": backlog.waiting,
             "oldest_seconds": oldest(&health.store, &backlog),
@@ -117,7 +118,7 @@ async fn metrics_page(State(health): State<Health>) -> Response {
         metrics::gauge!("treasury_bot_inbox_waiting").set(inbox as f64);
         metrics::gauge!("treasury_bot_outbox_waiting").set(outbox as f64);
     }
-    if let Ok(backlog) = health.store.mail_backlog().await {
+    if let Ok(backlog) = health.store.notification_backlog(Channel::Email).await {
         let age = oldest(&health.store, &backlog);
         metrics::gauge!("treasury_bot_mails_waiting").set(backlog.waiting as f64);
         metrics::gauge!("treasury_bot_mails_oldest_seconds").set(age as f64);

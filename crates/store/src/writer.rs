@@ -45,7 +45,7 @@ pub(super) struct Changed {
     pub(super) inbox: bool,
     pub(super) outbox: bool,
     pub(super) timers: bool,
-    pub(super) mails: bool,
+    pub(super) notifications: bool,
 }
 
 impl Tx {

@@ -56,7 +56,7 @@ pub(in crate::bot) async fn bot(
         patience: Patience::default(),
         hold: Duration::from_secs(60),
         alerts: crate::bot::AlertSettings::default(),
-        mail: None,
+        notify: None,
         incident_channels: false,
         public_url: None,
     };

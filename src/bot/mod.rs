@@ -1,8 +1,8 @@
 //! Use cases: the only place that decides.
 //!
-//! A request comes in by [`accept`], which records it and returns. [`run`] takes recorded requests up,
-//! carries them out and writes the answer to the outbox, in one transaction with
-//! everything the answer tells of. The bot never calls a chat.
+//! A request comes in by [`accept`], which records it and returns. [`run`] takes recorded requests
+//! up, carries them out and writes the answer to the outbox, in one transaction with everything the
+//! answer tells of. The bot never calls a chat.
 
 mod access;
 mod actions;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::bot::{self, Bot, Catalogue, Library, Named, Settings};
+use crate::bot::{self, Bot, COMMANDS, Catalogue, Library, Named, Settings};
 use crate::config::{Config, Probed};
 use crate::domain::ServiceName;
 use crate::domain::service::{MetricsPage, PlatformKey};
@@ -65,7 +65,7 @@ impl Plan {
             .services
             .iter()
             .map(|service| service.name.to_string());
-        let library = Library::open(config.runbooks.as_deref(), Some(names.collect()))?;
+        let library = Library::open(&COMMANDS, config.runbooks.as_deref(), Some(names.collect()))?;
         let databases = named(config.databases, |config| {
             Ok(Arc::new(Postgres::new(&config)?) as Arc<dyn Database>)
         })?;
@@ -95,6 +95,7 @@ impl Plan {
     pub async fn visit(self) -> anyhow::Result<(Bot, Store)> {
         let store = Store::open(&self.store_url, Use::Visit).await?;
         let bot = Bot::new(
+            &COMMANDS,
             store.clone(),
             self.settings,
             self.catalogue,
@@ -235,6 +236,7 @@ impl App {
             .await
             .context("the store")?;
         let bot = Bot::new(
+            &COMMANDS,
             store.clone(),
             plan.settings,
             plan.catalogue,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::config_file::{ConfigFile, Refused};
 use super::terminal::{put, start_log};
-use crate::bot::{self, Fault, registry};
+use crate::bot::{self, COMMANDS, Fault};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -26,7 +26,7 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     start_log("warn", false);
     let Some(name) = options.name.filter(|_| !options.list) else {
-        let specs: Vec<_> = registry::specs().collect();
+        let specs = COMMANDS.specs();
         put(&format!("{}\n", serde_json::to_string_pretty(&specs)?))?;
         return Ok(ExitCode::SUCCESS);
     };

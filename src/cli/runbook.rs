@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use super::config_file::ConfigFile;
 use super::exec;
 use super::terminal::{Paint, put};
-use crate::bot::Library;
+use crate::bot::{COMMANDS, Library};
 use crate::runbook::{Severity, schema, show};
 
 #[derive(Debug, Args)]
@@ -74,7 +74,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
             json,
         } => check(&paths, config, json),
         What::Schema => {
-            let library = Library::open(None, None)?;
+            let library = Library::open(&COMMANDS, None, None)?;
             let schema = schema::schema(library.vocabulary());
             put(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
             Ok(ExitCode::SUCCESS)
@@ -95,11 +95,11 @@ fn check(paths: &[PathBuf], config: Option<PathBuf>, json: bool) -> anyhow::Resu
     };
     let here = PathBuf::from("runbooks");
     let library = if !paths.is_empty() {
-        Library::of_paths(paths, services)?
+        Library::of_paths(&COMMANDS, paths, services)?
     } else if here.is_dir() {
-        Library::of_paths(&[here], services)?
+        Library::of_paths(&COMMANDS, &[here], services)?
     } else {
-        Library::open(None, services)?
+        Library::open(&COMMANDS, None, services)?
     };
     let paint = Paint::stdout();
     let mut out = String::new();
@@ -146,9 +146,9 @@ fn counted(count: usize, what: &str) -> String {
 fn print(name: &str, mermaid: bool) -> anyhow::Result<ExitCode> {
     let path = PathBuf::from(name);
     let library = if path.is_file() {
-        Library::of_paths(&[path], None)?
+        Library::of_paths(&COMMANDS, &[path], None)?
     } else {
-        Library::open(None, None)?
+        Library::open(&COMMANDS, None, None)?
     };
     let stem = name.rsplit('/').next().unwrap_or(name);
     let stem = stem.split_once(".y").map_or(stem, |(stem, _)| stem);

@@ -8,7 +8,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Plan};
-use crate::bot::{Catalogue, Library};
+use crate::bot::{COMMANDS, Catalogue, Library};
 use crate::config::Config;
 use crate::domain::Person;
 use crate::probe::web::{self, Web};
@@ -99,7 +99,7 @@ commanders = ["U0BEN00001"]
     let config = Config::parse(&text, "demo.toml", &secrets)?;
     let mut plan = Plan {
         catalogue,
-        library: Library::open(None, None)?,
+        library: Library::open(&COMMANDS, None, None)?,
         ..Plan::from_config(config)?
     };
     // The address is known once it is served.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::fetch::Fetch;
 use super::service::{Service, authorization};
@@ -97,35 +97,19 @@ impl Prometheus {
         })
     }
 
-    /// The values of an expression at a moment, at most 100.
-    pub async fn query(&self, query: &str, at: Timestamp) -> Result<Vec<Sample>, ProbeError> {
-        Ok(self.samples(query, at).await?.list)
-    }
-
-    /// The same, and whether there were more.
+    /// The values of an expression at a moment.
     pub async fn samples(&self, query: &str, at: Timestamp) -> Result<Samples, ProbeError> {
         let form = [("query", query.to_owned()), ("time", seconds(at))];
-        let data = self.ask("query", &form).await?;
-        let result = &data["result"];
+        let mut data = self.ask("query", &form).await?;
+        let mut result = data["result"].take();
         if data["resultType"] == "scalar" {
-            let list = point(result).into_iter().map(|(at, value)| Sample {
-                labels: BTreeMap::new(),
-                at,
-                value,
-            });
-            return Ok(Samples {
-                list: list.collect(),
-                truncated: false,
-            });
+            result = json!([{"value": result}]);
         }
         let all = result.as_array().map_or(&[][..], Vec::as_slice);
         let list = all.iter().take(MAX_SAMPLES).filter_map(|one| {
             let (at, value) = point(&one["value"])?;
-            Some(Sample {
-                labels: labels(&one["metric"]),
-                at,
-                value,
-            })
+            let labels = labels(&one["metric"]);
+            Some(Sample { labels, at, value })
         });
         Ok(Samples {
             list: list.collect(),
@@ -277,21 +261,24 @@ mod tests {
             {"metric":{"job":"b"},"value":[1800000000,"NaN"]}]}}"#;
         let samples = answering(200, vector)
             .await
-            .query(QUERY, at(1))
+            .samples(QUERY, at(1))
             .await
             .unwrap();
-        assert_eq!(samples.len(), 1, "NaN is no value");
+        assert_eq!(samples.list.len(), 1, "NaN is no value");
         assert_eq!(
-            (samples[0].value, samples[0].labels["job"].as_str()),
+            (
+                samples.list[0].value,
+                samples.list[0].labels["job"].as_str()
+            ),
             (1.0, "a")
         );
         let scalar = r#"{"status":"success","data":{"resultType":"scalar","result":[7,"42"]}}"#;
         let samples = answering(200, scalar)
             .await
-            .query(QUERY, at(1))
+            .samples(QUERY, at(1))
             .await
             .unwrap();
-        assert_eq!((samples[0].value, samples[0].at), (42.0, at(7)));
+        assert_eq!((samples.list[0].value, samples.list[0].at), (42.0, at(7)));
         let matrix = r#"{"status":"success","data":{"resultType":"matrix","result":[
             {"metric":{},"values":[[1,"2"],[2,"+Inf"],[3,"4.5"]]}]}}"#;
         let prometheus = answering(200, matrix).await;
@@ -305,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_no_is_answer_apart_and_the_token_never_shown() {
+    async fn each_no_is_told_apart_and_the_token_never_shown() {
         let bad =
             r#"{"status":"error","errorType":"bad_data","error":"parse error: unexpected x"}"#;
         for (status, body, kind) in [
@@ -320,13 +307,13 @@ mod tests {
             (200, "[]", Kind::Failed),
         ] {
             let prometheus = answering(status, body).await;
-            let error = prometheus.query(QUERY, at(1)).await.unwrap_err();
+            let error = prometheus.samples(QUERY, at(1)).await.unwrap_err();
             assert_eq!(error.kind, kind, "{error}");
             assert!(!format!("{error:?}{prometheus:?}").contains("hunter2"));
         }
         let error = answering(400, bad)
             .await
-            .query(QUERY, at(1))
+            .samples(QUERY, at(1))
             .await
             .unwrap_err();
         assert!(error.hint.contains("unexpected x"), "{error}");
@@ -336,7 +323,7 @@ mod tests {
             timeout: Duration::from_secs(2),
         });
         assert_eq!(
-            gone.query(QUERY, at(1)).await.unwrap_err().kind,
+            gone.samples(QUERY, at(1)).await.unwrap_err().kind,
             Kind::Connect
         );
     }

@@ -13,7 +13,7 @@ use crate::domain::action::{ActionKind, ActionRecord, Bounding};
 use crate::domain::service::{Bounds, well_text};
 use crate::domain::{Guarded, Line, Role};
 
-pub(super) const RULES: Rules = Rules {
+pub(in crate::bot) const RULES: Rules = Rules {
     verb: "bounds",
     guarded: Guarded::Scale,
     needs: Role::Responder,

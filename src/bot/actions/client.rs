@@ -19,26 +19,27 @@ use crate::domain::{Guarded, Line, Role, duration};
 use crate::probe::Cache;
 use crate::probe::cache::{Client, ClientId};
 
-pub(super) const RULES: Rules = Rules {
+pub(in crate::bot) const RULES: Rules = Rules {
     verb: "cache kill",
     guarded: Guarded::Db,
     needs: Role::Responder,
 };
 
-/// Which client of which cache.
+/// Close the connection of a client
 #[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KillClient {
-    /// The cache's name; needed only where there are several.
-    #[arg(skip)]
-    #[serde(default)]
-    pub cache: Option<String>,
     /// The client's number.
     pub client: u64,
     /// The server it is connected to, where there are several: `host:port`.
     #[arg(long, value_name = "HOST:PORT")]
     #[serde(default)]
     pub server: Option<String>,
+    /// Which cache, where there are several
+    #[arg(long, value_name = "NAME")]
+    #[serde(default)]
+    #[schemars(description = "The cache's name; needed only where there are several.")]
+    pub cache: Option<String>,
 }
 
 /// What closing a connection came to, as a runbook's step gets it.

@@ -14,12 +14,12 @@ use crate::domain::service::{Service, ServiceStatus, images, well_text};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Guarded, Line, Role};
 
-pub(super) const DEPLOY: Rules = Rules {
+pub(in crate::bot) const DEPLOY: Rules = Rules {
     verb: "deploy",
     guarded: Guarded::Deploy,
     needs: Role::Responder,
 };
-pub(super) const ROLLBACK: Rules = Rules {
+pub(in crate::bot) const ROLLBACK: Rules = Rules {
     verb: "rollback",
     ..DEPLOY
 };

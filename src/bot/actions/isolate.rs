@@ -17,12 +17,12 @@ use crate::domain::service::{ServiceStatus, well_text};
 use crate::domain::{Guarded, Line, Role, Tone};
 use crate::platform::PlatformError;
 
-pub(super) const ISOLATE: Rules = Rules {
+pub(in crate::bot) const ISOLATE: Rules = Rules {
     verb: "isolate",
     guarded: Guarded::Isolate,
     needs: Role::Commander,
 };
-pub(super) const RELEASE: Rules = Rules {
+pub(in crate::bot) const RELEASE: Rules = Rules {
     verb: "release",
     ..ISOLATE
 };

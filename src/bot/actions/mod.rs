@@ -5,7 +5,6 @@
 //! `propose.rs` leads from words to an intent and `engine.rs` from an intent to its outcome.
 
 pub mod bounds;
-mod change;
 pub mod client;
 pub mod deploy;
 pub(in crate::bot) mod engine;
@@ -23,7 +22,6 @@ pub mod session;
 mod state;
 mod steps;
 
-pub use change::Change;
 pub(in crate::bot) use job::After;
 pub(in crate::bot) use kinds::intent_text;
 pub(in crate::bot) use propose::{incidents_of, propose};

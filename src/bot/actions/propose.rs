@@ -6,7 +6,7 @@ use super::kind::{Intent, Plan, Words};
 use super::kinds::{intent_text, kind_of};
 use super::outcome::progress_message;
 use crate::bot::confirm::{self, must_ask};
-use crate::bot::request::{Answer, Ask, Done, Effect};
+use crate::bot::request::{Answer, Ask, Done, Effect, Next};
 use crate::bot::{Context, Fault, Refusal};
 use crate::command::words::quote;
 use crate::domain::action::{ActionRecord, ActionRow};
@@ -152,7 +152,7 @@ async fn intend(
                 intended_at: tx.now(),
             };
             Ok(Done {
-                drive: Some(row),
+                next: Some(Next::Drive(Box::new(row))),
                 ..Done::default()
             })
         })

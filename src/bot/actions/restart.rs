@@ -15,7 +15,7 @@ use crate::domain::service::{Health, LogQuery, Replica, ReplicaOutcome, ServiceS
 use crate::domain::{Guarded, Line, Role, duration};
 use crate::platform::PlatformError;
 
-pub(super) const RULES: Rules = Rules {
+pub(in crate::bot) const RULES: Rules = Rules {
     verb: "restart",
     guarded: Guarded::Restart,
     needs: Role::Responder,

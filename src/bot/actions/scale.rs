@@ -12,7 +12,7 @@ use crate::domain::action::{ActionKind, ActionRecord, Scaling};
 use crate::domain::service::{Service, well_text};
 use crate::domain::{Guarded, Line, Role};
 
-pub(super) const RULES: Rules = Rules {
+pub(in crate::bot) const RULES: Rules = Rules {
     verb: "scale",
     guarded: Guarded::Scale,
     needs: Role::Responder,

@@ -21,12 +21,12 @@ use crate::domain::{Guarded, Line, Role, duration};
 use crate::probe::Database;
 use crate::probe::database::{MAX_QUERY, Session};
 
-pub(super) const CANCEL: Rules = Rules {
+pub(in crate::bot) const CANCEL: Rules = Rules {
     verb: "db cancel",
     guarded: Guarded::Db,
     needs: Role::Responder,
 };
-pub(super) const TERMINATE: Rules = Rules {
+pub(in crate::bot) const TERMINATE: Rules = Rules {
     verb: "db terminate",
     ..CANCEL
 };
@@ -35,10 +35,6 @@ pub(super) const TERMINATE: Rules = Rules {
 #[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EndSession {
-    /// The database's name; needed only where there are several.
-    #[arg(skip)]
-    #[serde(default)]
-    pub database: Option<String>,
     /// The session's number.
     #[arg(value_parser = pid)]
     pub pid: i32,
@@ -47,6 +43,11 @@ pub struct EndSession {
     #[serde(deserialize_with = "required")]
     #[schemars(required)]
     pub started_at: Option<Timestamp>,
+    /// Which database, where there are several
+    #[arg(long, value_name = "NAME")]
+    #[serde(default)]
+    #[schemars(description = "The database's name; needed only where there are several.")]
+    pub database: Option<String>,
     /// How; the command's name says it.
     #[arg(skip = End::Terminate)]
     #[serde(skip, default = "terminate")]

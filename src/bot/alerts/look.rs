@@ -144,7 +144,7 @@ async fn look_at(context: &Context, service: &ServiceName) -> Result<Seen, Store
     ];
     let answers = join_all(asked.map(|(name, params)| async move {
         let answer =
-            match tokio::time::timeout(PATIENCE, crate::bot::registry::call(context, name, params))
+            match tokio::time::timeout(PATIENCE, context.commands().call(context, name, params))
                 .await
             {
                 Ok(Ok(called)) => Ok((called.value, called.message)),

@@ -47,7 +47,7 @@ pub(super) async fn begin_step(
         ..RunWrite::default()
     };
     let state = drive.state();
-    let begun = if name.starts_with("incident.") || name.starts_with("notify.") {
+    let begun = if context.commands().records(name) {
         record_step(context, state, call, write).await
     } else {
         begin_action(context, state, messages, call, write).await

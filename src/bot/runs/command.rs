@@ -5,9 +5,9 @@ use super::load::{Loaded, Unreadable, load};
 use super::overview::run_message;
 use super::params::{typed, usage};
 use super::start::{new_run, start};
-use crate::bot::request::{Answer, Ask, Done, Effect};
+use crate::bot::request::{Answer, Ask, Done, Effect, Next};
 use crate::bot::{Context, Failure, Fault, Refusal, incidents};
-use crate::command::{RunbookCommand, nearest};
+use crate::command::nearest;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Audience, Button, Content, EntryKind, Line, Message, Outgoing, Role, Tone, duration,
@@ -19,59 +19,13 @@ use crate::runbook::show;
 /// The runs that `runbook runs` shows.
 const SHOWN: u32 = 15;
 
-pub(in crate::bot) async fn runbook(
-    context: &Context,
-    ask: &Ask,
-    command: Option<RunbookCommand>,
-) -> Result<Effect, Fault> {
-    use RunbookCommand as R;
-    match command.unwrap_or(R::List) {
-        R::List => Ok(say(runbook_list(context))),
-        R::Show { name } => Ok(say(runbook_show(context, &name)?)),
-        R::Run {
-            name,
-            params,
-            incident,
-        } => runbook_run(context, ask, &name, &params, incident.as_deref(), false).await,
-        R::Rehearse { name, params } => runbook_run(context, ask, &name, &params, None, true).await,
-        R::Runs { run: Some(run) } => {
-            let loaded = loaded(context, run).await?;
-            Ok(say(run_message(&loaded.runbook, &loaded.state)))
-        }
-        R::Runs { run: None } => runbook_runs(context).await,
-        R::Stop { run, reason } => {
-            let by = ask.request.person.name.clone();
-            let reason = reason.unwrap_or_else(|| "no reason was given".into());
-            let event = Event::Stop { by, reason };
-            tell(context, ask, run, event).await
-        }
-        R::Retry { run, step } => decide(context, ask, run, step, Decision::Retry, None).await,
-        R::Skip { run, step, reason } => {
-            decide(context, ask, run, step, Decision::Skip, reason).await
-        }
-        R::Answer {
-            run,
-            step,
-            answer,
-            note,
-        } => {
-            let person = &ask.request.person;
-            let event = Event::Vote {
-                path: step,
-                vote: Vote {
-                    by_id: person.id.clone(),
-                    by: person.name.clone(),
-                    answer,
-                    note,
-                    role: ask.role,
-                },
-            };
-            tell(context, ask, run, event).await
-        }
-    }
+/// Where a run is.
+pub(in crate::bot) async fn runbook_at(context: &Context, run: i64) -> Result<Effect, Fault> {
+    let loaded = loaded(context, run).await?;
+    Ok(say(run_message(&loaded.runbook, &loaded.state)))
 }
 
-async fn decide(
+pub(in crate::bot) async fn decide(
     context: &Context,
     ask: &Ask,
     run: i64,
@@ -89,7 +43,7 @@ async fn decide(
     tell(context, ask, run, event).await
 }
 
-fn runbook_list(context: &Context) -> Message {
+pub(in crate::bot) fn runbook_list(context: &Context) -> Message {
     let library = context.library();
     let mut message = Message::new(
         Tone::Plain,
@@ -127,7 +81,7 @@ fn runbook_list(context: &Context) -> Message {
     ))
 }
 
-fn runbook_show(context: &Context, name: &str) -> Result<Message, Refusal> {
+pub(in crate::bot) fn runbook_show(context: &Context, name: &str) -> Result<Message, Refusal> {
     let runbook = find_runbook(context, name, "runbook show")?;
     let library = context.library();
     let mut message =
@@ -175,7 +129,7 @@ fn find_runbook<'a>(context: &'a Context, name: &str, verb: &str) -> Result<&'a 
     })
 }
 
-async fn runbook_run(
+pub(in crate::bot) async fn runbook_run(
     context: &Context,
     ask: &Ask,
     name: &str,
@@ -229,14 +183,14 @@ async fn runbook_run(
             })
             .await?;
             Ok(Done {
-                run: Some(id),
+                next: Some(Next::Follow(id)),
                 ..Done::default()
             })
         })
     }))
 }
 
-async fn runbook_runs(context: &Context) -> Result<Effect, Fault> {
+pub(in crate::bot) async fn runbook_runs(context: &Context) -> Result<Effect, Fault> {
     let rows = context.store().runs(SHOWN).await?;
     if rows.is_empty() {
         return Ok(say(Message::new(Tone::Plain, "Nothing has been run yet")));
@@ -278,7 +232,12 @@ async fn loaded(context: &Context, run: i64) -> Result<Loaded, Fault> {
 }
 
 /// Tells a run what somebody wants, if the run can take it up now.
-async fn tell(context: &Context, ask: &Ask, run: i64, event: Event) -> Result<Effect, Fault> {
+pub(in crate::bot) async fn tell(
+    context: &Context,
+    ask: &Ask,
+    run: i64,
+    event: Event,
+) -> Result<Effect, Fault> {
     let Loaded { runbook, state, .. } = loaded(context, run).await?;
     if ask.role < Role::Responder {
         return Err(Refusal::new("Only a responder may do this. Nothing was done").into());
@@ -304,7 +263,7 @@ async fn tell(context: &Context, ask: &Ask, run: i64, event: Event) -> Result<Ef
             tx.run_tell(run, &key, &text).await?;
             Ok(Done {
                 answer: Some(Answer::to_asker(Message::new(Tone::Plain, done))),
-                wake: Some(run),
+                next: Some(Next::Wake(run)),
                 ..Done::default()
             })
         })

@@ -192,7 +192,7 @@ fn stops_called(
 }
 
 fn end_of_call(state: &RunState, step: &StepRef, verdict: Verdict) -> Event {
-    let word = verdict.word();
+    let word = verdict.as_str();
     let line = format!("run {} {word}", state.id);
     Event::Ended {
         path: step.path.clone(),

@@ -15,7 +15,7 @@ use super::commit::commit;
 use super::load::{Loaded, Unreadable, load};
 use super::messages::RunMessages;
 use super::start::called_run;
-use crate::bot::{Context, Fault, registry};
+use crate::bot::{Context, Fault};
 use crate::domain::{Outgoing, duration};
 use crate::runbook::engine::{Drive, Event, Outcome, PendingCall, Phase};
 use crate::store::StoreError;
@@ -147,7 +147,7 @@ async fn drive_loaded(context: &Context, loaded: Loaded, waker: &Notify) {
             }
         }
         if let Some(verdict) = batch.verdict {
-            let word = verdict.word();
+            let word = verdict.as_str();
             metrics::counter!("treasury_bot_runs_total", "verdict" => word).increment(1);
             tracing::info!(run = id, runbook = %row.name, verdict = word, "run");
             return;
@@ -280,10 +280,12 @@ impl Owner<'_> {
 
 /// Calls a probe for a step.
 async fn look(context: &Context, call: &PendingCall) -> Outcome {
-    let mut with = call.call.with.clone();
-    // What is null is left out: most probes know a default.
-    with.retain(|_, value| !value.is_null());
-    match registry::call(context, &call.call.name, Value::Object(with)).await {
+    let with = Value::Object(call.call.with.clone());
+    match context
+        .commands()
+        .call(context, &call.call.name, with)
+        .await
+    {
         Ok(called) => Outcome::Good {
             result: called.value,
             line: called.message.title.plain(),

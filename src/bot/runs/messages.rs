@@ -237,7 +237,7 @@ impl RunMessages<'_> {
             "run {} of {} {}{why}",
             state.id,
             self.runbook.name.value,
-            verdict.word()
+            verdict.as_str()
         );
         Draft::new(&Person::bot(), EntryKind::Run, text)
             .data(json!({"run": state.id, "verdict": verdict}))

@@ -30,16 +30,11 @@ pub enum Kind {
     Event,
 }
 
-impl Kind {
-    /// The word in metrics and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Command => "command",
-            Self::Interaction => "interaction",
-            Self::Event => "event",
-        }
-    }
-}
+crate::domain::words!(Kind {
+    Command: "command",
+    Interaction: "interaction",
+    Event: "event",
+});
 
 /// Reads payloads; knows what can't be read from them.
 #[derive(Debug, Clone, Default)]

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use treasury_bot::bot::{Bot, Catalogue, Fault, answer_key};
+use treasury_bot::bot::{Bot, COMMANDS, Catalogue, Fault, answer_key};
 use treasury_bot::domain::service::PlatformKey;
 use treasury_bot::domain::{Content, Door, Message, Person, Place, Reply, Request, Tone};
 use treasury_bot::platform::Platform;
@@ -63,8 +63,12 @@ async fn server() -> Server {
     let probe = probe(&server);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let scraped = probe.query("count(many)", Timestamp::now()).await.unwrap();
+        let scraped = probe
+            .samples("count(many)", Timestamp::now())
+            .await
+            .unwrap();
         if scraped
+            .list
             .iter()
             .any(|one| (one.value - MANY as f64).abs() < 0.5)
         {
@@ -108,6 +112,7 @@ impl Terminal {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let plan = plan(&sandbox, &Scenery::default(), listen, url, catalogue);
         let bot = Bot::new(
+            &COMMANDS,
             store.clone(),
             plan.settings,
             plan.catalogue,
@@ -184,7 +189,10 @@ async fn a_metric_is_drawn_from_a_real_prometheus() {
 async fn values_are_read_with_their_labels_and_bounded() {
     let server = server().await;
     let probe = probe(&server);
-    let ask = async |query: &str| probe.query(query, Timestamp::now()).await.unwrap();
+    let ask = async |query: &str| {
+        let answer = probe.samples(query, Timestamp::now()).await;
+        answer.unwrap().list
+    };
     let errors = ask("errors_percent{job=\"shop\"}").await;
     let told: Vec<_> = errors
         .iter()
@@ -266,7 +274,7 @@ async fn a_prometheus_that_is_halted_or_gone_is_told() {
         told.contains("can't be reached") && told.contains(&server.url()),
         "{told}"
     );
-    let error = probe.query("up", Timestamp::now()).await.unwrap_err();
+    let error = probe.samples("up", Timestamp::now()).await.unwrap_err();
     assert_eq!(error.kind, ProbeErrorKind::Connect, "{error}");
     terminal.close().await;
 }

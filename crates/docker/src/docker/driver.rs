@@ -140,9 +140,7 @@ impl Platform for Docker {
         patience: Patience,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus> {
-        let change = self.change(service, patience, progress);
-        // Boxed: its state is 20 KB.
-        Box::pin(deploy::deploy(&change, version)).await?;
+        deploy::deploy(&self.change(service, patience, progress), version).await?;
         self.status(service).await
     }
 

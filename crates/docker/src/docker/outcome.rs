@@ -31,10 +31,10 @@ pub async fn restart_outcome(
     marks: &[ReplicaMark],
     since: Timestamp,
 ) -> Result<Vec<ReplicaOutcome>> {
-    let marked: Vec<_> = marks
+    let marked = marks
         .iter()
-        .map(|mark| ContainerRef::new(&mark.id, &mark.name))
-        .collect();
+        .map(|mark| ContainerRef::new(&mark.id, &mark.name));
+    let marked: Vec<ContainerRef> = marked.collect();
     // The replicas are looked at before the events and not after: whatever begins in between then
     // shows in the events.
     let now = try_join_all(marks.iter().map(|mark| replica(engine, &mark.id))).await?;

@@ -75,23 +75,15 @@ fn without_image(mut config: ContainerConfig, image: &ImageConfig) -> ContainerC
         let image = image.labels.as_ref();
         labels.retain(|name, value| image.and_then(|labels| labels.get(name)) != Some(value));
     }
-    let differs =
-        |own: &String, image: &Option<String>| *own != image.as_deref().unwrap_or_default();
-    config.user = config.user.filter(|own| differs(own, &image.user));
-    config.working_dir = config
-        .working_dir
-        .filter(|own| differs(own, &image.working_dir));
-    config.stop_signal = config
-        .stop_signal
-        .filter(|own| differs(own, &image.stop_signal));
-    config.shell = config.shell.filter(|own| image.shell.as_ref() != Some(own));
+    config.user = given(config.user, image.user.as_ref());
+    config.working_dir = given(config.working_dir, image.working_dir.as_ref());
+    config.stop_signal = given(config.stop_signal, image.stop_signal.as_ref());
+    config.shell = given(config.shell, image.shell.as_ref());
     config.on_build = None;
     config.args_escaped = None;
     if let Some(image) = &image.healthcheck {
-        config.healthcheck = config
-            .healthcheck
-            .map(|own| own_check(own, image))
-            .filter(|own| *own != HealthConfig::default());
+        let own = config.healthcheck.map(|own| own_check(own, image));
+        config.healthcheck = own.filter(|own| *own != HealthConfig::default());
     }
     config
 }
@@ -99,17 +91,18 @@ fn without_image(mut config: ContainerConfig, image: &ImageConfig) -> ContainerC
 /// The health check without what the image brought; the engine takes each part by itself.
 fn own_check(own: HealthConfig, image: &HealthConfig) -> HealthConfig {
     HealthConfig {
-        test: own.test.filter(|test| image.test.as_ref() != Some(test)),
-        interval: own.interval.filter(|own| image.interval != Some(*own)),
-        timeout: own.timeout.filter(|own| image.timeout != Some(*own)),
-        retries: own.retries.filter(|own| image.retries != Some(*own)),
-        start_period: own
-            .start_period
-            .filter(|own| image.start_period != Some(*own)),
-        start_interval: own
-            .start_interval
-            .filter(|own| image.start_interval != Some(*own)),
+        test: given(own.test, image.test.as_ref()),
+        interval: given(own.interval, image.interval.as_ref()),
+        timeout: given(own.timeout, image.timeout.as_ref()),
+        retries: given(own.retries, image.retries.as_ref()),
+        start_period: given(own.start_period, image.start_period.as_ref()),
+        start_interval: given(own.start_interval, image.start_interval.as_ref()),
     }
+}
+
+/// A value, if it was given to the container and not brought by the image.
+fn given<T: PartialEq>(own: Option<T>, image: Option<&T>) -> Option<T> {
+    own.filter(|own| image != Some(own))
 }
 
 /// Nothing and an empty list are the same to the engine.

@@ -25,6 +25,10 @@ const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
 /// The most characters of the engine's own words that go into an error.
 const MAX_MESSAGE: usize = 500;
 
+/// A call of bollard.
+pub trait Call<T>: Future<Output = Result<T, Error>> {}
+impl<T, F: Future<Output = Result<T, Error>>> Call<T> for F {}
+
 /// A connection that is made when it is first needed, so that the bot starts without an engine.
 #[derive(Debug)]
 pub struct Engine {
@@ -87,30 +91,17 @@ impl Engine {
     }
 
     /// Asks a question within [`QUERY_LIMIT`]; `what` names it in the error.
-    pub async fn query<T>(
-        &self,
-        what: &str,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T> {
+    pub async fn query<T>(&self, what: &str, call: impl Call<T>) -> Result<T> {
         self.call(what, QUERY_LIMIT, call).await
     }
 
     /// Makes a change within [`CHANGE_LIMIT`]; `what` names it in the error.
-    pub async fn change<T>(
-        &self,
-        what: &str,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T> {
+    pub async fn change<T>(&self, what: &str, call: impl Call<T>) -> Result<T> {
         self.call(what, CHANGE_LIMIT, call).await
     }
 
     /// Runs one call with a time limit; `what` names it in the error.
-    pub async fn call<T>(
-        &self,
-        what: &str,
-        limit: Duration,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T> {
+    pub async fn call<T>(&self, what: &str, limit: Duration, call: impl Call<T>) -> Result<T> {
         match tokio::time::timeout(limit, call).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(Error::RequestTimeoutError)) | Err(_) => {
@@ -140,11 +131,8 @@ impl Engine {
 
     /// What an error of bollard means for the operator.
     fn error(&self, error: Error) -> PlatformError {
-        let Address {
-            host,
-            setting,
-            transport,
-        } = &self.address;
+        use Error as E;
+        let (host, setting) = (&self.address.host, &self.address.setting);
         let cut = |text: &str| -> String { text.chars().take(MAX_MESSAGE).collect() };
         if let Error::DockerResponseServerError {
             status_code,
@@ -173,7 +161,7 @@ impl Engine {
                 _ => failed(message, error),
             };
         }
-        if let Transport::Tls { tls, .. } = transport
+        if let Transport::Tls { tls, .. } = &self.address.transport
             && let Some(hint) = tls::hint(&error, &self.address, tls)
         {
             return unreachable(hint, error);
@@ -183,37 +171,33 @@ impl Engine {
             Error::IOError { err } => Some(err.kind()),
             other => find_error(other).map(io::Error::kind),
         };
-        match (kind, &error) {
-            (Some(io::ErrorKind::PermissionDenied), _) => denied(format!(
+        if kind == Some(io::ErrorKind::PermissionDenied) {
+            return denied(format!(
                 "the bot may not open {host}: add the bot's user to the group docker (`usermod \
                  -aG docker USER`) and start the bot anew"
-            )),
-            (Some(_), _)
-            | (
-                None,
-                Error::SocketNotFoundError(_)
-                | Error::HyperResponseError { .. }
-                | Error::HyperLegacyError { .. },
-            ) => unreachable(
-                format!(
-                    "is the Docker daemon running? `systemctl status docker`. The bot looks at \
-                     {host}: set {setting} if it is elsewhere"
-                ),
-                error,
-            ),
-            (None, _) => failed(cut(&error.to_string()), error),
+            ));
         }
+        let no_answer = matches!(
+            error,
+            E::SocketNotFoundError(_) | E::HyperResponseError { .. } | E::HyperLegacyError { .. }
+        );
+        if kind.is_none() && !no_answer {
+            return failed(cut(&error.to_string()), error);
+        }
+        let hint = format!(
+            "is the Docker daemon running? `systemctl status docker`. The bot looks at {host}: set \
+             {setting} if it is elsewhere"
+        );
+        unreachable(hint, error)
     }
 }
 
 /// The call's value; `None` if what it is about is not there.
-pub async fn optional<T>(call: impl Future<Output = Result<T, Error>>) -> Result<Option<T>, Error> {
-    let not_found = |error: &Error| match error {
-        Error::DockerResponseServerError { status_code, .. } => *status_code == 404,
-        _ => false,
-    };
+pub async fn optional<T>(call: impl Call<T>) -> Result<Option<T>, Error> {
     match call.await {
-        Err(error) if not_found(&error) => Ok(None),
+        Err(Error::DockerResponseServerError {
+            status_code: 404, ..
+        }) => Ok(None),
         result => result.map(Some),
     }
 }

@@ -4,7 +4,7 @@
 //! run of a health check makes three of them. So an old event may be missing;
 //! [`History::complete`] tells.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use bollard::models::{EventMessage, EventMessageTypeEnum as Type};
 use bollard::query_parameters::EventsOptionsBuilder;
@@ -27,7 +27,7 @@ pub const MAX_EVENTS: usize = 200;
 pub struct History {
     /// With the container's id, oldest first.
     pub events: Vec<(String, Event)>,
-    /// The engine's memory goes back to the time asked for: nothing is missing.
+    /// The engine's memory goes back to the time that is wanted: nothing is missing.
     pub complete: bool,
 }
 
@@ -46,10 +46,6 @@ pub async fn history(
 ) -> Result<History> {
     let ahead = engine.clock_ahead().await?;
     let since = since + ahead;
-    let names: HashMap<&str, &str> = containers
-        .iter()
-        .map(|one| (one.id.as_str(), one.name.as_str()))
-        .collect();
     // Everything remembered is asked for: only so it shows how far back the memory goes. The
     // engine ends its answer at `until`.
     let until = Timestamp::now() + ahead;
@@ -68,7 +64,7 @@ pub async fn history(
             count += 1;
             oldest.get_or_insert(at);
             if at >= since
-                && let Some(event) = event(message, at, &names)
+                && let Some(event) = event(message, at, containers)
             {
                 // An engine that remembers more than we know of must not fill our memory.
                 if events.len() == REMEMBERED * 4 {
@@ -95,14 +91,14 @@ fn time(message: &EventMessage) -> Option<Timestamp> {
 fn event(
     message: EventMessage,
     at: Timestamp,
-    names: &HashMap<&str, &str>,
+    containers: &[ContainerRef],
 ) -> Option<(String, Event)> {
     if !matches!(message.typ, Some(Type::CONTAINER | Type::SERVICE)) {
         return None;
     }
     let actor = message.actor?;
     let id = actor.id?;
-    let replica = (*names.get(id.as_str())?).to_owned();
+    let replica = containers.iter().find(|one| one.id == id)?.name.clone();
     let what = message.action?;
     if what.starts_with("exec_") {
         return None;

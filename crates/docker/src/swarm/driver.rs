@@ -142,8 +142,7 @@ impl Platform for Swarm {
         patience: Patience,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus> {
-        let change = self.change(service, patience, progress)?;
-        Box::pin(deploy::deploy(change, version)).await
+        deploy::deploy(self.change(service, patience, progress)?, version).await
     }
 
     async fn attachments(&self, service: &Service) -> Result<Vec<Attachment>> {

@@ -187,7 +187,7 @@ pub struct Blocked {
 pub struct SlowQueries {
     /// `pg_stat_statements`: totals since its last reset. Otherwise what runs at this moment.
     pub from_statistics: bool,
-    /// Why there are no statistics, with the mend.
+    /// Why there are no statistics, and what to do.
     pub hint: Option<String>,
     /// The queries, worst first, at most [`MAX_ROWS`].
     pub queries: Vec<SlowQuery>,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// At which step a probe failed: each has another mend.
+/// At which step a probe failed: against each something else helps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProbeErrorKind {
@@ -79,7 +79,7 @@ impl ProbeError {
         self
     }
 
-    /// The asker can mend it: told to them, not logged as a failure of ours.
+    /// The requester can correct it: told to them, not logged as a failure of ours.
     pub fn is_refusal(&self) -> bool {
         matches!(
             self.kind,

@@ -20,46 +20,44 @@ const CACHE_HEADERS: [&str; 8] = [
     "X-Amz-Cf-Pop",
 ];
 
+/// Headers that say in a word whether a cache answered, the most exact first.
+const WORDS: [&str; 6] = [
+    "CF-Cache-Status",
+    "Cache-Status",
+    "X-Cache-Status",
+    "X-Cache",
+    "X-Proxy-Cache",
+    "X-Vercel-Cache",
+];
+
 /// What the headers tell of a cache on the way.
 pub(super) fn cache(headers: &HeaderMap) -> CacheInfo {
     let age_s = value(headers, "age").and_then(|age| age.trim().parse().ok());
     let cache_control = value(headers, "cache-control").map(|value| printable(&value, VALUE_CHARS));
-    let by_word = [
-        "CF-Cache-Status",
-        "Cache-Status",
-        "X-Cache-Status",
-        "X-Cache",
-        "X-Proxy-Cache",
-        "X-Vercel-Cache",
-    ]
-    .iter()
-    .find_map(|name| {
+    let by_word = WORDS.iter().find_map(|name| {
         let value = value(headers, name)?;
         let verdict = if *name == "Cache-Status" {
             cache_status(&value)
         } else {
             cache_word(&value)
         };
-        verdict.map(|verdict| (verdict, (*name).to_owned()))
+        Some((verdict?, *name))
     });
-    let (verdict, by) = by_word
-        .or_else(|| {
-            // A fresh answer has no age: only something kept has grown older.
-            age_s
-                .filter(|age| *age > 0)
-                .map(|_| (CacheVerdict::Hit, "Age".to_owned()))
-        })
-        .or_else(|| {
-            let control = cache_control.as_deref()?.to_ascii_lowercase();
-            control
-                .split(',')
-                .any(|word| matches!(word.trim(), "no-store" | "private"))
-                .then(|| (CacheVerdict::Bypass, "Cache-Control".to_owned()))
-        })
-        .unwrap_or((CacheVerdict::Unknown, String::new()));
+    let control = cache_control.as_deref().unwrap_or_default();
+    let kept_from_caches = control.split(',').any(|word| {
+        let word = word.trim();
+        word.eq_ignore_ascii_case("no-store") || word.eq_ignore_ascii_case("private")
+    });
+    let (verdict, by) = match by_word {
+        Some(found) => found,
+        // A fresh answer has no age: only something kept has grown older.
+        None if age_s.is_some_and(|age| age > 0) => (CacheVerdict::Hit, "Age"),
+        None if kept_from_caches => (CacheVerdict::Bypass, "Cache-Control"),
+        None => (CacheVerdict::Unknown, ""),
+    };
     CacheInfo {
         verdict,
-        by,
+        by: by.to_owned(),
         age_s,
         cache_control,
         etag: headers.contains_key("etag"),

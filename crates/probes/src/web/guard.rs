@@ -14,7 +14,7 @@ const PORTS: [u16; 4] = [80, 443, 8080, 8443];
 /// A longer URL is nobody's health page.
 const MAX_URL_BYTES: usize = 2_000;
 
-const MEND_HOST: &str = "if it is meant to be asked, add the host to `[check] hosts`";
+const AS_URL: &str = "write it as https://host/path";
 
 /// Hosts that may be asked although their addresses are private.
 #[derive(Debug, Clone, Default)]
@@ -38,58 +38,39 @@ enum Pattern {
 impl Guard {
     /// Reads `host`, `host:port`, `*.suffix`, `*.suffix:port`, `10.1.2.3` or `[::1]:8080`.
     pub(super) fn parse(hosts: &[String]) -> Result<Self, ProbeError> {
-        let rules = hosts
-            .iter()
-            .map(|entry| {
-                Rule::parse(entry.trim()).ok_or_else(|| {
-                    ProbeError::new(
-                        ProbeErrorKind::Unsupported,
-                        format!("`{entry}` in `[check] hosts` is no host"),
-                        "write `host`, `host:port` or `*.suffix`, without scheme and path",
-                    )
-                })
+        let rule = |entry: &String| {
+            Rule::parse(entry.trim()).ok_or_else(|| {
+                ProbeError::new(
+                    ProbeErrorKind::Unsupported,
+                    format!("`{entry}` in `[check] hosts` is no host"),
+                    "write `host`, `host:port` or `*.suffix`, without scheme and path",
+                )
             })
-            .collect::<Result<_, _>>()?;
+        };
+        let rules = hosts.iter().map(rule).collect::<Result<_, _>>()?;
         Ok(Self { rules })
     }
 
     /// Takes a URL that may be asked as far as its text tells: http or https, no credentials, a
     /// port that is allowed. The fragment is dropped.
     pub(super) fn url(&self, text: &str) -> Result<Url, ProbeError> {
-        let refuse =
-            |what: &str, hint: &str| Err(ProbeError::new(ProbeErrorKind::Unsupported, what, hint));
+        let refused = |what, hint| ProbeError::new(ProbeErrorKind::Unsupported, what, hint);
         if text.len() > MAX_URL_BYTES {
-            return refuse(
-                "the URL has more than 2000 bytes",
-                "ask for a shorter address",
-            );
+            let what = "the URL has more than 2000 bytes";
+            return Err(refused(what, "ask for a shorter address"));
         }
-        let mut url = match Url::parse(text.trim()) {
-            Ok(url) => url,
-            Err(error) => {
-                return Err(ProbeError::new(
-                    ProbeErrorKind::Unsupported,
-                    "this is no URL",
-                    "write it as https://host/path",
-                )
-                .because(error));
-            }
-        };
+        let mut url = Url::parse(text.trim())
+            .map_err(|error| refused("this is no URL", AS_URL).because(error))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return refuse(
-                "only http:// and https:// can be checked",
-                "write it as https://host/path",
-            );
+            return Err(refused("only http:// and https:// can be checked", AS_URL));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return refuse(
-                "the URL holds a user name or password",
-                "leave it out: credentials do not belong into a chat",
-            );
+            let hint = "leave it out: credentials do not belong into a chat";
+            return Err(refused("the URL holds a user name or password", hint));
         }
         url.set_fragment(None);
         let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
-            return refuse("the URL names no host", "write it as https://host/path");
+            return Err(refused("the URL names no host", AS_URL));
         };
         if !PORTS.contains(&port) && !self.lists(&host.to_owned(), port) {
             return Err(ProbeError::new(
@@ -126,7 +107,7 @@ impl Guard {
             if private.metadata {
                 "if it is really meant to be asked, add the address itself to `[check] hosts`"
             } else {
-                MEND_HOST
+                "if it is meant to be asked, add the host to `[check] hosts`"
             },
         ))
     }

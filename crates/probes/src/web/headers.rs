@@ -35,91 +35,84 @@ pub(super) fn value(headers: &HeaderMap, name: &str) -> Option<String> {
 /// then, and left out otherwise).
 pub(super) fn security(headers: &HeaderMap, https: bool) -> Vec<HeaderCheck> {
     let csp = value(headers, "content-security-policy");
-    let mut checks = Vec::new();
-    if https {
-        checks.push(check(
-            "Strict-Transport-Security",
-            value(headers, "strict-transport-security"),
-            hsts,
-            "send `max-age=31536000; includeSubDomains`",
-        ));
-    }
     let report_only = headers.contains_key("content-security-policy-report-only");
-    checks.push(check(
-        "Content-Security-Policy",
-        csp.clone(),
-        scripts_restricted,
-        match (&csp, report_only) {
-            (None, true) => "it only reports: send it as Content-Security-Policy too",
-            (None, false) => "send one, at least `default-src 'self'`",
-            (Some(_), _) => "restrict `script-src` without 'unsafe-inline'; use nonces or hashes",
-        },
-    ));
-    checks.push(check(
-        "X-Content-Type-Options",
-        value(headers, "x-content-type-options"),
-        |value| {
-            let first = value.split(',').next().unwrap_or_default();
-            first.trim().eq_ignore_ascii_case("nosniff")
-        },
-        "send `nosniff`",
-    ));
     // The newer directive overrules the header where a browser knows both.
     let ancestors = csp.as_deref().and_then(|csp| {
         policies(csp).find_map(|policy| {
             directive(policy, "frame-ancestors").map(|v| format!("frame-ancestors {v}"))
         })
     });
-    checks.push(check(
-        "X-Frame-Options",
-        ancestors.or_else(|| value(headers, "x-frame-options")),
-        |value| match value.strip_prefix("frame-ancestors ") {
-            Some(sources) => !sources
-                .split_ascii_whitespace()
-                .any(|source| matches!(source, "*" | "http:" | "https:")),
-            None => matches!(
-                value.to_ascii_uppercase().as_str(),
-                "DENY" | "SAMEORIGIN" | "DENY, DENY" | "SAMEORIGIN, SAMEORIGIN"
-            ),
-        },
-        "send `DENY`, or `frame-ancestors 'none'` in the Content-Security-Policy",
-    ));
-    checks.push(check(
-        "Referrer-Policy",
-        value(headers, "referrer-policy"),
-        |value| {
-            // Browsers take the last word that they know.
-            let last = value.rsplit(',').next().unwrap_or_default().trim();
-            !matches!(
-                last.to_ascii_lowercase().as_str(),
-                "" | "unsafe-url" | "no-referrer-when-downgrade"
-            )
-        },
-        "send `strict-origin-when-cross-origin` or `no-referrer`",
-    ));
-    checks.push(check(
-        "Permissions-Policy",
-        value(headers, "permissions-policy"),
-        |value| value.contains('='),
-        "send one, such as `camera=(), microphone=(), geolocation=()`",
-    ));
+    let csp_advice = match (&csp, report_only) {
+        (None, true) => "it only reports: send it as Content-Security-Policy too",
+        (None, false) => "send one, at least `default-src 'self'`",
+        (Some(_), _) => "restrict `script-src` without 'unsafe-inline'; use nonces or hashes",
+    };
+    let check = |name: &str, good: fn(&str) -> bool, advice: &str| {
+        let value = match (name, &ancestors) {
+            ("X-Frame-Options", Some(ancestors)) => Some(ancestors.clone()),
+            _ => value(headers, name),
+        };
+        let good = value.as_deref().is_some_and(good);
+        HeaderCheck {
+            name: name.to_owned(),
+            present: value.is_some(),
+            good,
+            value: value.map(|value| printable(&value, VALUE_CHARS)),
+            advice: (!good).then(|| advice.to_owned()),
+        }
+    };
+    let mut checks = vec![
+        check(
+            "Strict-Transport-Security",
+            hsts,
+            "send `max-age=31536000; includeSubDomains`",
+        ),
+        check("Content-Security-Policy", scripts_restricted, csp_advice),
+        check("X-Content-Type-Options", no_sniffing, "send `nosniff`"),
+        check(
+            "X-Frame-Options",
+            no_framing,
+            "send `DENY`, or `frame-ancestors 'none'` in the Content-Security-Policy",
+        ),
+        check(
+            "Referrer-Policy",
+            little_referrer,
+            "send `strict-origin-when-cross-origin` or `no-referrer`",
+        ),
+        check(
+            "Permissions-Policy",
+            |value| value.contains('='),
+            "send one, such as `camera=(), microphone=(), geolocation=()`",
+        ),
+    ];
+    if !https {
+        checks.remove(0);
+    }
     checks
 }
 
-fn check(
-    name: &str,
-    value: Option<String>,
-    good: impl Fn(&str) -> bool,
-    advice: &str,
-) -> HeaderCheck {
-    let good = value.as_deref().is_some_and(good);
-    HeaderCheck {
-        name: name.to_owned(),
-        present: value.is_some(),
-        good,
-        value: value.map(|value| printable(&value, VALUE_CHARS)),
-        advice: (!good).then(|| advice.to_owned()),
+fn no_sniffing(value: &str) -> bool {
+    let first = value.split(',').next().unwrap_or_default();
+    first.trim().eq_ignore_ascii_case("nosniff")
+}
+
+fn no_framing(value: &str) -> bool {
+    match value.strip_prefix("frame-ancestors ") {
+        Some(sources) => !sources
+            .split_ascii_whitespace()
+            .any(|source| matches!(source, "*" | "http:" | "https:")),
+        None => matches!(
+            value.to_ascii_uppercase().as_str(),
+            "DENY" | "SAMEORIGIN" | "DENY, DENY" | "SAMEORIGIN, SAMEORIGIN"
+        ),
     }
+}
+
+fn little_referrer(value: &str) -> bool {
+    // Browsers take the last word that they know.
+    let last = value.rsplit(',').next().unwrap_or_default().trim();
+    let last = last.to_ascii_lowercase();
+    !matches!(&*last, "" | "unsafe-url" | "no-referrer-when-downgrade")
 }
 
 fn hsts(value: &str) -> bool {

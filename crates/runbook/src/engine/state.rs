@@ -85,16 +85,11 @@ pub enum Verdict {
     Stopped,
 }
 
-impl Verdict {
-    /// As people and expressions read it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Stopped => "stopped",
-        }
-    }
-}
+treasury_domain::words!(Verdict {
+    Succeeded: "succeeded",
+    Failed: "failed",
+    Stopped: "stopped",
+});
 
 /// Where a step is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -381,8 +376,5 @@ impl Announcement {
 
 /// A moment later; the last moment there is where it would be beyond it.
 pub(super) fn after(at: Timestamp, time: Duration) -> Timestamp {
-    jiff::SignedDuration::try_from(time)
-        .ok()
-        .and_then(|time| at.checked_add(time).ok())
-        .unwrap_or(Timestamp::MAX)
+    at.checked_add(time).unwrap_or(Timestamp::MAX)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::plan::{Fault, Plan};
+use super::fault_plan::{Fault, FaultPlan};
 use super::sandbox::Sandbox;
 
 /// Makes things go wrong. From [`Sandbox::faults`].
@@ -56,7 +56,7 @@ impl Faults {
 
     /// All is well again.
     pub fn clear(&self) {
-        *self.0.plan() = Plan::default();
+        *self.0.plan() = FaultPlan::default();
     }
 }
 

@@ -10,7 +10,7 @@
 //! - `payload`, `shapes`: Slack's JSON; `escape`, `controls`: what typing and clicking mean
 //! - `delivery`: to the bot, by `post` or by the open sockets (`hub`, `socket`, `websocket`);
 //!   `grants`: trigger_id and response_url
-//! - `faults`: bad days on demand, and the `plan` of them; `wire`: connections that can be cut
+//! - `faults`: bad days on demand, and the `fault_plan`; `wire`: connections that can be cut
 //! - `page_api`: JSON for the chat page; `guard`: which hosts and origins are answered
 
 mod api;
@@ -20,6 +20,7 @@ mod config;
 mod controls;
 mod delivery;
 mod escape;
+mod fault_plan;
 mod faults;
 mod grants;
 mod guard;
@@ -29,7 +30,6 @@ mod human_views;
 mod message;
 mod page_api;
 mod payload;
-mod plan;
 mod post;
 mod sandbox;
 mod server;
@@ -42,9 +42,9 @@ pub mod workspace;
 pub use cannot_act::CannotAct;
 pub use config::{ChannelSeed, Delivery, Person, SandboxConfig, UserGroup};
 pub use delivery::Receipt;
+pub use fault_plan::Fault;
 pub use faults::Faults;
 pub use human::{Human, Said};
-pub use plan::Fault;
 pub use sandbox::{ApiCall, Sandbox, Timeout};
 pub use workspace::{Channel, ChannelKind, File, Message, Reaction, Revision, View, Workspace};
 

@@ -15,8 +15,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::cannot_act::CannotAct;
+use super::fault_plan::Fault;
 use super::human::Human;
-use super::plan::Fault;
 use super::sandbox::Sandbox;
 use super::shapes;
 use super::workspace::{Channel, Message, View, Workspace};

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{Person, SandboxConfig};
+use super::fault_plan::FaultPlan;
 use super::hub::Hub;
-use super::plan::Plan;
 use super::workspace::{Channel, File, Message, View, Workspace, locked, unix_millis};
 
 /// Calls remembered by [`Sandbox::calls`].
@@ -45,7 +45,7 @@ struct Inner {
     world: Mutex<Workspace>,
     changes: watch::Sender<u64>,
     hub: Hub,
-    plan: Mutex<Plan>,
+    plan: Mutex<FaultPlan>,
     calls: Mutex<VecDeque<ApiCall>>,
     stop: CancellationToken,
 }
@@ -269,7 +269,7 @@ impl Sandbox {
         &self.0.hub
     }
 
-    pub(super) fn plan(&self) -> MutexGuard<'_, Plan> {
+    pub(super) fn plan(&self) -> MutexGuard<'_, FaultPlan> {
         locked(&self.0.plan)
     }
 

@@ -68,7 +68,7 @@ fn sound(world: &World, starts: &mut BTreeMap<String, (u64, Timestamp)>) {
     assert!(world.load().connections <= MAX_CONNECTIONS);
     assert!(world.journal.events.len() <= MAX_EVENTS);
     let sessions = &world.diagnostics.backends.list;
-    let clients = sessions.iter().filter(|one| one.seat.is_client()).count();
+    let clients = sessions.iter().filter(|one| one.kind.is_client()).count();
     assert_eq!(clients as u32, world.load().connections, "one each");
     let oldest_first = |pair: &[_]| pair_rises(&pair[0], &pair[1]);
     assert!(sessions.windows(2).all(oldest_first), "{sessions:?}");

@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::load::RESERVED;
 use super::model::World;
 use super::role::Role;
-use super::sessions::{Backend, Owner, Seat};
+use super::sessions::{Backend, Owner, SessionKind};
 use treasury_domain::service::End;
 use treasury_ports::probe::database::Session;
 
@@ -37,14 +37,14 @@ pub(super) struct Waiter {
 }
 
 /// Taken as soon as the server is up; all but the first two are client connections.
-const FIXED: [Seat; 7] = [
-    Seat::Checkpointer,
-    Seat::WalSender,
-    Seat::Bot,
-    Seat::Bot,
-    Seat::Exporter,
-    Seat::Scheduler,
-    Seat::Reports,
+const FIXED: [SessionKind; 7] = [
+    SessionKind::Checkpointer,
+    SessionKind::WalSender,
+    SessionKind::Bot,
+    SessionKind::Bot,
+    SessionKind::Exporter,
+    SessionKind::Scheduler,
+    SessionKind::Reports,
 ];
 
 /// Milliseconds from `since` to `now`.
@@ -70,7 +70,7 @@ pub(super) fn waiters(world: &World) -> Vec<Waiter> {
     let backends = world.diagnostics.backends.list.iter();
     let pool = backends.filter(|one| {
         // One that was cancelled has given up.
-        matches!(one.seat, Seat::Pool(_)) && one.cancelled_at.is_none_or(|at| at < began)
+        matches!(one.kind, SessionKind::Pool(_)) && one.cancelled_at.is_none_or(|at| at < began)
     });
     let mut waiting: Vec<Waiter> = pool
         .zip(ARRIVALS)
@@ -100,7 +100,7 @@ pub(super) fn sessions(world: &World) -> Vec<Session> {
     let all = world.diagnostics.backends.list.iter();
     all.map(|one| {
         let waiter = waiting.iter().find(|waiter| waiter.pid == one.pid);
-        let works = matches!(one.seat, Seat::Pool(_)) && waiter.is_none() && working > 0;
+        let works = matches!(one.kind, SessionKind::Pool(_)) && waiter.is_none() && working > 0;
         working -= usize::from(works);
         session(world, one, waiter, works)
     })
@@ -137,28 +137,28 @@ fn activity<'a>(
         query,
     };
     let sql = QUERIES[number % QUERIES.len()];
-    match (one.seat, world.since(Fault::SlowDatabase)) {
-        (Seat::Checkpointer, _) => Activity {
+    match (one.kind, world.since(Fault::SlowDatabase)) {
+        (SessionKind::Checkpointer, _) => Activity {
             state: "",
             since: one.started_at,
             ..idle("")
         },
-        (Seat::WalSender, _) => Activity {
+        (SessionKind::WalSender, _) => Activity {
             state: "active",
             since: one.started_at,
             ..idle("START_REPLICATION SLOT treasury_postgres_replica")
         },
-        (Seat::Bot, _) => idle("SELECT state, count(*) FROM pg_stat_activity GROUP BY ?"),
-        (Seat::Exporter, _) => idle("SELECT * FROM pg_stat_database"),
-        (Seat::Reports, Some(began)) => Activity {
+        (SessionKind::Bot, _) => idle("SELECT state, count(*) FROM pg_stat_activity GROUP BY ?"),
+        (SessionKind::Exporter, _) => idle("SELECT * FROM pg_stat_database"),
+        (SessionKind::Reports, Some(began)) => Activity {
             state: "active",
             since: began.max(one.started_at),
             transaction: true,
             waits_for: Some("IO: DataFileRead"),
             query: RUNAWAY,
         },
-        (Seat::Scheduler, _) | (Seat::Reports, None) => idle("COMMIT"),
-        (Seat::Pool(_), _) => match waiter {
+        (SessionKind::Scheduler, _) | (SessionKind::Reports, None) => idle("COMMIT"),
+        (SessionKind::Pool(_), _) => match waiter {
             Some(waiter) => Activity {
                 state: "active",
                 since: waiter.since,
@@ -179,13 +179,13 @@ fn activity<'a>(
             None => idle(sql),
         },
         // Taken from the pool and never given back, some in the middle of a transaction.
-        (Seat::Leaked(_), _) if number.is_multiple_of(3) => Activity {
+        (SessionKind::Leaked(_), _) if number.is_multiple_of(3) => Activity {
             state: "idle in transaction",
             since: one.started_at,
             transaction: true,
             ..idle(sql)
         },
-        (Seat::Leaked(_), _) => Activity {
+        (SessionKind::Leaked(_), _) => Activity {
             since: one.started_at,
             ..idle(sql)
         },
@@ -195,14 +195,14 @@ fn activity<'a>(
 fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -> Session {
     let activity = activity(world, one, waiter, works);
     let number = one.pid.unsigned_abs() as usize;
-    let (user, application, host) = match one.seat {
-        Seat::Checkpointer => ("", "", String::new()),
-        Seat::WalSender => ("replicator", "treasury-postgres-replica", at(21)),
-        Seat::Bot => ("treasury_bot", "treasury-bot", at(30)),
-        Seat::Exporter => ("exporter", "postgres_exporter", at(31)),
-        Seat::Scheduler => ("treasury", "treasury-scheduler", at(32)),
-        Seat::Reports => ("reporting", "treasury-reports", at(33)),
-        Seat::Pool((replica, _)) | Seat::Leaked((replica, _)) => {
+    let (user, application, host) = match one.kind {
+        SessionKind::Checkpointer => ("", "", String::new()),
+        SessionKind::WalSender => ("replicator", "treasury-postgres-replica", at(21)),
+        SessionKind::Bot => ("treasury_bot", "treasury-bot", at(30)),
+        SessionKind::Exporter => ("exporter", "postgres_exporter", at(31)),
+        SessionKind::Scheduler => ("treasury", "treasury-scheduler", at(32)),
+        SessionKind::Reports => ("reporting", "treasury-reports", at(33)),
+        SessionKind::Pool((replica, _)) | SessionKind::Leaked((replica, _)) => {
             ("treasury", "treasury-api", at(3 + replica))
         }
     };
@@ -211,7 +211,7 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
         pid: one.pid,
         started_at: one.started_at,
         user: user.to_owned(),
-        database: if one.seat.is_client() { "treasury" } else { "" }.to_owned(),
+        database: if one.kind.is_client() { "treasury" } else { "" }.to_owned(),
         application: application.to_owned(),
         client: if local {
             host
@@ -225,13 +225,13 @@ fn session(world: &World, one: &Backend, waiter: Option<&Waiter>, works: bool) -
             .then(|| ms(world.now(), activity.since)),
         waits_for: activity.waits_for.map(ToOwned::to_owned),
         query: activity.query.to_owned(),
-        kind: match one.seat {
-            Seat::Checkpointer => "checkpointer",
-            Seat::WalSender => "walsender",
+        kind: match one.kind {
+            SessionKind::Checkpointer => "checkpointer",
+            SessionKind::WalSender => "walsender",
             _ => "client backend",
         }
         .to_owned(),
-        own: one.seat == Seat::Bot,
+        own: one.kind == SessionKind::Bot,
     }
 }
 
@@ -252,7 +252,7 @@ pub(super) enum Ended {
 
 impl World {
     /// Brings the sessions in line with the load.
-    pub(super) fn seat(&mut self) {
+    pub(super) fn follow_sessions(&mut self) {
         let at = self.now;
         if !self.of(Role::Postgres).any(Container::serves) {
             self.diagnostics.backends.list.clear();
@@ -265,12 +265,14 @@ impl World {
             .collect();
         let used = self.load.connections as usize;
         let backends = &mut self.diagnostics.backends;
-        for seat in FIXED {
-            let wanted = FIXED.iter().filter(|one| **one == seat).count();
-            backends.fit(seat, wanted, at);
+        for kind in FIXED {
+            let wanted = FIXED.iter().filter(|one| **one == kind).count();
+            backends.fit(kind, wanted, at);
         }
-        backends.list.retain(|one| match one.seat {
-            Seat::Pool(owner) | Seat::Leaked(owner) => apis.iter().any(|api| api.0 == owner),
+        backends.list.retain(|one| match one.kind {
+            SessionKind::Pool(owner) | SessionKind::Leaked(owner) => {
+                apis.iter().any(|api| api.0 == owner)
+            }
             _ => true,
         });
         let leaked: usize = apis.iter().map(|api| api.1).sum();
@@ -287,8 +289,8 @@ impl World {
             } else {
                 0
             };
-            backends.fit(Seat::Leaked(api.0), api.1, at);
-            backends.fit(Seat::Pool(api.0), share, at);
+            backends.fit(SessionKind::Leaked(api.0), api.1, at);
+            backends.fit(SessionKind::Pool(api.0), share, at);
         }
     }
 
@@ -305,8 +307,8 @@ impl World {
         let Some(place) = found.filter(|at| backends.list[*at].started_at == started_at) else {
             return Ended::No;
         };
-        let seat = backends.list[place].seat;
-        if seat == Seat::Bot || !seat.is_client() {
+        let kind = backends.list[place].kind;
+        if kind == SessionKind::Bot || !kind.is_client() {
             return Ended::Refused;
         }
         match how {
@@ -314,7 +316,7 @@ impl World {
             End::Cancel => backends.list[place].cancelled_at = Some(now),
             End::Terminate => {
                 backends.list.remove(place);
-                if let Seat::Leaked((number, _)) = seat {
+                if let SessionKind::Leaked((number, _)) = kind {
                     let mut apis = self.containers.iter_mut();
                     if let Some(api) = apis.find(|c| c.role == Role::Api && c.number == number) {
                         api.connections = (api.connections - 1.0).max(0.0);
@@ -323,13 +325,13 @@ impl World {
                 }
             }
         }
-        if seat == Seat::Reports {
+        if kind == SessionKind::Reports {
             self.faults
                 .retain(|(fault, _), _| *fault != Fault::SlowDatabase);
         }
         self.journal.changes += 1;
         // Pools connect again at once, under new numbers.
-        self.seat();
+        self.follow_sessions();
         Ended::Yes
     }
 }

@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::keyspace::{self, SAMPLE};
 use super::model::World;
 use super::role::Role;
-use super::sessions::{Link, Whose};
+use super::sessions::{ClientKind, Link};
 use treasury_domain::service::Health;
 use treasury_ports::probe::cache::{
     BigKeys, Cache, CacheSummary, Client, ClientId, Clients, Keys, Node, PrefixUse, SlowCommand,
@@ -283,9 +283,9 @@ fn clients(world: &World) -> Clients {
     let now = world.now();
     let client = |link: &Link| {
         let (name, host, command, idle) = match link.whose {
-            Whose::Bot => ("treasury-bot", 30, "client|list", 0),
-            Whose::Exporter => ("redis_exporter", 31, "info", 1_000 * (now.as_second() % 15)),
-            Whose::Api((number, _)) => ("treasury-api", 3 + number, "hgetall", 0),
+            ClientKind::Bot => ("treasury-bot", 30, "client|list", 0),
+            ClientKind::Exporter => ("redis_exporter", 31, "info", 1_000 * (now.as_second() % 15)),
+            ClientKind::Api((number, _)) => ("treasury-api", 3 + number, "hgetall", 0),
         };
         let age_ms = ms(now, link.since);
         Client {
@@ -298,7 +298,7 @@ fn clients(world: &World) -> Clients {
             command: command.to_owned(),
             output_bytes: 0,
             kind: "normal".to_owned(),
-            own: link.whose == Whose::Bot,
+            own: link.whose == ClientKind::Bot,
         }
     };
     let mut list: Vec<Client> = world.diagnostics.links.list.iter().map(client).collect();

@@ -3,7 +3,7 @@
 use super::container::Container;
 use super::model::World;
 use super::role::Role;
-use super::sessions::{Link, Whose};
+use super::sessions::{ClientKind, Link};
 
 /// What became of a wish to close a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,15 +17,16 @@ pub(super) enum Killed {
 
 impl World {
     /// Brings the connections in line with the replicas: one for each api.
-    pub(super) fn link(&mut self) {
+    pub(super) fn follow_clients(&mut self) {
         let at = self.now;
         if !self.of(Role::Redis).any(Container::serves) {
             self.diagnostics.links.list.clear();
             return;
         }
         let apis = self.of(Role::Api).filter(|c| c.serves());
-        let mut wanted: Vec<Whose> = apis.map(|c| Whose::Api((c.number, c.run))).collect();
-        wanted.extend([Whose::Bot, Whose::Exporter]);
+        let mut wanted: Vec<ClientKind> =
+            apis.map(|c| ClientKind::Api((c.number, c.run))).collect();
+        wanted.extend([ClientKind::Bot, ClientKind::Exporter]);
         let links = &mut self.diagnostics.links;
         links.list.retain(|link| wanted.contains(&link.whose));
         for whose in wanted {
@@ -45,11 +46,11 @@ impl World {
         let list = &mut self.diagnostics.links.list;
         match list.iter().position(|link| link.id == id) {
             None => Killed::No,
-            Some(at) if list[at].whose == Whose::Bot => Killed::Refused,
+            Some(at) if list[at].whose == ClientKind::Bot => Killed::Refused,
             Some(at) => {
                 list.remove(at);
                 self.journal.changes += 1;
-                self.link();
+                self.follow_clients();
                 Killed::Yes
             }
         }

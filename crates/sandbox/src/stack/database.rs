@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::load::MAX_CONNECTIONS;
 use super::model::World;
 use super::role::Role;
-use super::sessions::Seat;
+use super::sessions::SessionKind;
 use treasury_domain::service::Health;
 use treasury_ports::probe::database::{
     Blocked, Connections, Count, Database, DatabaseSummary, End, Locks, MAX_ROWS, Named,
@@ -257,7 +257,7 @@ fn locks(world: &World) -> Locks {
     let waiting = waiters(world);
     let root = world.diagnostics.backends.list.iter();
     let root = root
-        .filter(|one| one.seat == Seat::Reports)
+        .filter(|one| one.kind == SessionKind::Reports)
         .map(|one| one.pid)
         .find(|_| !waiting.is_empty());
     let mut tree = Vec::new();

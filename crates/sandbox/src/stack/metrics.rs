@@ -34,7 +34,7 @@ pub(super) fn failure(world: &World, role: Role) -> u16 {
 
 impl World {
     /// Counts what `dt` simulated seconds brought and, every few seconds, keeps the figures.
-    pub(super) fn remember(&mut self, dt: f64) {
+    pub(super) fn record_figures(&mut self, dt: f64) {
         if self.age() < BOOT {
             return;
         }

@@ -132,15 +132,15 @@ impl World {
     pub fn step(&mut self, now: Timestamp, dt: f64) {
         self.now = self.now.max(now);
         self.age += dt;
-        self.live(dt);
-        self.flow(dt);
-        self.seat();
-        self.link();
-        self.remember(dt);
-        self.spend(dt);
+        self.step_lifecycles(dt);
+        self.step_load(dt);
+        self.follow_sessions();
+        self.follow_clients();
+        self.record_figures(dt);
+        self.step_usage(dt);
         self.sweep();
         self.check(dt);
-        self.speak(dt);
+        self.write_logs(dt);
         if self.age - self.sampled_age >= 1.0 {
             self.sampled_age = self.age;
             self.sampled_at = self.now;
@@ -151,7 +151,7 @@ impl World {
     }
 
     /// Starts, stops and crashes.
-    fn live(&mut self, dt: f64) {
+    fn step_lifecycles(&mut self, dt: f64) {
         let hang = self.has(Fault::RestartHangs);
         let at = self.now;
         for i in 0..self.containers.len() {
@@ -186,7 +186,7 @@ impl World {
     }
 
     /// Requests, queries and connections.
-    fn flow(&mut self, dt: f64) {
+    fn step_load(&mut self, dt: f64) {
         let scene = self.scene();
         let goal = f64::from(u8::from(self.has(Fault::HighTraffic)));
         self.surge += (goal - self.surge) * (dt / 5.0).min(1.0);
@@ -230,7 +230,7 @@ impl World {
     }
 
     /// Memory, CPU, network and disk; and the kernel when memory is out.
-    fn spend(&mut self, dt: f64) {
+    fn step_usage(&mut self, dt: f64) {
         let scene = self.scene();
         let at = self.now;
         for i in 0..self.containers.len() {
@@ -264,7 +264,7 @@ impl World {
         }
     }
 
-    fn speak(&mut self, dt: f64) {
+    fn write_logs(&mut self, dt: f64) {
         let scene = self.scene();
         for c in &mut self.containers {
             if !c.serves() {

@@ -301,7 +301,7 @@ mod tests {
                 .iter()
                 .all(|(_, percent)| *percent > 25.0)
         );
-        let now = prometheus.query(expression, to).await.unwrap();
+        let now = prometheus.samples(expression, to).await.unwrap().list;
         assert_eq!((now[0].at, now[0].value), (to, series.points[20].1));
         for (expression, range) in [
             ("treasury:p95_ms{service=\"frontend\"}", 30.0..300.0),
@@ -312,16 +312,16 @@ mod tests {
             ("treasury:connections", 10.0..40.0),
             ("treasury:hit_percent", 90.0..96.0),
         ] {
-            let value = prometheus.query(expression, to).await.unwrap()[0].value;
+            let value = prometheus.samples(expression, to).await.unwrap().list[0].value;
             assert!(range.contains(&value), "{expression}: {value}");
         }
         let late = to + Duration::from_mins(6);
         assert_eq!(
-            prometheus.query(expression, late).await.unwrap(),
+            prometheus.samples(expression, late).await.unwrap().list,
             [],
             "too old"
         );
-        let error = prometheus.query("up{job=\"a\"}", to).await.unwrap_err();
+        let error = prometheus.samples("up{job=\"a\"}", to).await.unwrap_err();
         assert!(
             error.kind == Kind::Unsupported && error.hint.contains("known are"),
             "{error}"

@@ -10,7 +10,7 @@ pub(super) type Owner = (u32, u64);
 
 /// Whose session it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seat {
+pub(super) enum SessionKind {
     /// The server's own process.
     Checkpointer,
     /// Streams to the replica.
@@ -29,7 +29,7 @@ pub(super) enum Seat {
     Leaked(Owner),
 }
 
-impl Seat {
+impl SessionKind {
     /// Does it count as a client's connection?
     pub(super) fn is_client(self) -> bool {
         !matches!(self, Self::Checkpointer | Self::WalSender)
@@ -41,7 +41,7 @@ impl Seat {
 pub(super) struct Backend {
     pub(super) pid: i32,
     pub(super) started_at: Timestamp,
-    pub(super) seat: Seat,
+    pub(super) kind: SessionKind,
     /// When its query was last cancelled.
     pub(super) cancelled_at: Option<Timestamp>,
 }
@@ -66,28 +66,28 @@ impl Backends {
         }
     }
 
-    fn open(&mut self, seat: Seat, at: Timestamp) {
+    fn open(&mut self, kind: SessionKind, at: Timestamp) {
         self.list.push(Backend {
             pid: self.next,
             started_at: at,
-            seat,
+            kind,
             cancelled_at: None,
         });
         self.next = self.next.saturating_add(self.rng.random_range(1..9));
     }
 
-    fn count(&self, seat: Seat) -> usize {
-        self.list.iter().filter(|one| one.seat == seat).count()
+    fn count(&self, kind: SessionKind) -> usize {
+        self.list.iter().filter(|one| one.kind == kind).count()
     }
 
     /// Opens or closes (the newest first) until there are `wanted` of this kind.
-    pub(super) fn fit(&mut self, seat: Seat, wanted: usize, at: Timestamp) {
-        let have = self.count(seat);
+    pub(super) fn fit(&mut self, kind: SessionKind, wanted: usize, at: Timestamp) {
+        let have = self.count(kind);
         for _ in have..wanted {
-            self.open(seat, at);
+            self.open(kind, at);
         }
         for _ in wanted..have {
-            if let Some(newest) = self.list.iter().rposition(|one| one.seat == seat) {
+            if let Some(newest) = self.list.iter().rposition(|one| one.kind == kind) {
                 self.list.remove(newest);
             }
         }
@@ -96,7 +96,7 @@ impl Backends {
 
 /// Whose connection to redis it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
+pub(super) enum ClientKind {
     /// The bot's own.
     Bot,
     /// The exporter of metrics.
@@ -110,7 +110,7 @@ pub(super) enum Whose {
 pub(super) struct Link {
     pub(super) id: u64,
     pub(super) since: Timestamp,
-    pub(super) whose: Whose,
+    pub(super) whose: ClientKind,
 }
 
 /// All connections to redis, oldest first.

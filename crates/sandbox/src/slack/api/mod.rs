@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use request::{ApiError, Args, Outcome};
 
-use super::plan::Fault;
+use super::fault_plan::Fault;
 use super::sandbox::Sandbox;
 use super::socket;
 use super::wire::Wire;

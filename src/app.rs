@@ -110,17 +110,14 @@ impl Plan {
 /// A driver for each platform that a service is on. Nothing is asked of them yet: only what the
 /// configuration, or its files, say of them can be wrong.
 pub fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dyn Platform>>> {
+    let known = &config.platforms;
     let keys = config.services.iter().map(|one| one.target.platform());
     let drivers = keys.collect::<BTreeSet<_>>().into_iter().map(|key| {
         let driver: Arc<dyn Platform> = match &key {
-            PlatformKey::Docker(name) => {
-                Arc::new(Docker::with(config.platforms.engine(name.as_deref()))?)
-            }
-            PlatformKey::Swarm(name) => {
-                Arc::new(Swarm::with(config.platforms.engine(name.as_deref()))?)
-            }
+            PlatformKey::Docker(name) => Arc::new(Docker::with(known.engine(name.as_deref()))?),
+            PlatformKey::Swarm(name) => Arc::new(Swarm::with(known.engine(name.as_deref()))?),
             PlatformKey::Kubernetes(name) => {
-                Arc::new(Kubernetes::new(config.platforms.cluster(name.as_deref())))
+                Arc::new(Kubernetes::new(known.cluster(name.as_deref())))
             }
             PlatformKey::Simulated => anyhow::bail!("the simulated stack is not configured"),
         };

@@ -54,19 +54,12 @@ pub fn health_router(health: Health) -> Router {
 }
 
 async fn ready(State(health): State<Health>) -> Response {
-    let store = match tokio::time::timeout(CHECK, health.store.ping()).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", CHECK.as_secs())),
-    };
+    let store = in_time(health.store.ping()).await;
     let (open, door) = (health.door)();
     // All at once: one that hangs doesn't hold up the others.
     let asked = health.bot.catalogue().platforms().map(async |(key, one)| {
-        let word = match tokio::time::timeout(CHECK, one.ping()).await {
-            Ok(Ok(())) => "reachable".to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} s", CHECK.as_secs()),
-        };
+        let answer = in_time(one.ping()).await;
+        let word = answer.err().unwrap_or_else(|| "reachable".to_owned());
         (key.to_string(), word.into())
     });
     let platforms: serde_json::Map<String, Value> = join_all(asked).await.into_iter().collect();
@@ -92,14 +85,23 @@ async fn mail(health: &Health) -> Value {
     if !health.bot.notifies() {
         return json!("not configured");
     }
-    match tokio::time::timeout(CHECK, health.store.notification_backlog(Channel::Email)).await {
-        Ok(Ok(backlog)) => json!({
+    match in_time(health.store.notification_backlog(Channel::Email)).await {
+        Ok(backlog) => json!({
             "waiting": backlog.waiting,
             "oldest_seconds": oldest(&health.store, &backlog),
             "dead": backlog.dead,
         }),
-        Ok(Err(error)) => json!(error.to_string()),
-        Err(_) => json!(format!("no answer within {} s", CHECK.as_secs())),
+        Err(why) => json!(why),
+    }
+}
+
+/// What a check comes to within its time; otherwise why not, in words.
+async fn in_time<T, E: std::fmt::Display>(
+    check: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(CHECK, check).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", CHECK.as_secs())),
     }
 }
 

@@ -65,7 +65,11 @@ impl Plan {
             .services
             .iter()
             .map(|service| service.name.to_string());
-        let library = Library::open(&COMMANDS, config.runbooks.as_deref(), Some(names.collect()))?;
+        let library = Library::open(
+            COMMANDS.callables(),
+            config.runbooks.as_deref(),
+            Some(names.collect()),
+        )?;
         let databases = named(config.databases, |config| {
             Ok(Arc::new(Postgres::new(&config)?) as Arc<dyn Database>)
         })?;

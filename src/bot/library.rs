@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::table::Commands;
 use crate::runbook::model::{Runbook, Work};
-use crate::runbook::vocabulary::{Signature, Vocabulary};
+use crate::runbook::vocabulary::{Callable, Signature, Vocabulary};
 use crate::runbook::{Finding, Severity, Source, check, read};
 
 /// Those that come with the bot.
@@ -88,9 +87,9 @@ pub struct Unreadable {
 
 impl Library {
     /// The runbooks that come with the bot; those of the folder take the place of theirs. With the
-    /// services, their names are checked as well. `commands` are what its steps can call.
+    /// services, their names are checked as well. `callables` are what their steps can call.
     pub fn open(
-        commands: &Commands,
+        callables: BTreeMap<String, Callable>,
         folder: Option<&Path>,
         services: Option<BTreeSet<String>>,
     ) -> Result<Self, Unreadable> {
@@ -107,7 +106,7 @@ impl Library {
             }
         }
         Ok(Self::of(
-            commands,
+            callables,
             sources.into_values().collect(),
             services,
         ))
@@ -115,7 +114,7 @@ impl Library {
 
     /// The runbooks of these files and folders only.
     pub fn of_paths(
-        commands: &Commands,
+        callables: BTreeMap<String, Callable>,
         paths: &[impl AsRef<Path>],
         services: Option<BTreeSet<String>>,
     ) -> Result<Self, Unreadable> {
@@ -128,12 +127,12 @@ impl Library {
                 sources.push(file(path)?);
             }
         }
-        Ok(Self::of(commands, sources, services))
+        Ok(Self::of(callables, sources, services))
     }
 
     /// Reads and checks these texts.
     pub fn of(
-        commands: &Commands,
+        callables: BTreeMap<String, Callable>,
         sources: Vec<Source>,
         services: Option<BTreeSet<String>>,
     ) -> Self {
@@ -146,7 +145,7 @@ impl Library {
             }
         }
         library.vocabulary = Vocabulary {
-            callables: commands.callables(),
+            callables,
             services,
             runbooks: read_ones
                 .iter()

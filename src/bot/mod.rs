@@ -10,6 +10,7 @@ mod alerts;
 mod commands;
 mod confirm;
 mod context;
+mod entry;
 mod headings;
 mod heartbeat;
 mod history;

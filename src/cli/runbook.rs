@@ -74,7 +74,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
             json,
         } => check(&paths, config, json),
         What::Schema => {
-            let library = Library::open(&COMMANDS, None, None)?;
+            let library = Library::open(COMMANDS.callables(), None, None)?;
             let schema = schema::schema(library.vocabulary());
             put(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
             Ok(ExitCode::SUCCESS)
@@ -95,11 +95,11 @@ fn check(paths: &[PathBuf], config: Option<PathBuf>, json: bool) -> anyhow::Resu
     };
     let here = PathBuf::from("runbooks");
     let library = if !paths.is_empty() {
-        Library::of_paths(&COMMANDS, paths, services)?
+        Library::of_paths(COMMANDS.callables(), paths, services)?
     } else if here.is_dir() {
-        Library::of_paths(&COMMANDS, &[here], services)?
+        Library::of_paths(COMMANDS.callables(), &[here], services)?
     } else {
-        Library::open(&COMMANDS, None, services)?
+        Library::open(COMMANDS.callables(), None, services)?
     };
     let paint = Paint::stdout();
     let mut out = String::new();
@@ -146,9 +146,9 @@ fn counted(count: usize, what: &str) -> String {
 fn print(name: &str, mermaid: bool) -> anyhow::Result<ExitCode> {
     let path = PathBuf::from(name);
     let library = if path.is_file() {
-        Library::of_paths(&COMMANDS, &[path], None)?
+        Library::of_paths(COMMANDS.callables(), &[path], None)?
     } else {
-        Library::open(&COMMANDS, None, None)?
+        Library::open(COMMANDS.callables(), None, None)?
     };
     let stem = name.rsplit('/').next().unwrap_or(name);
     let stem = stem.split_once(".y").map_or(stem, |(stem, _)| stem);

@@ -99,7 +99,7 @@ commanders = ["U0BEN00001"]
     let config = Config::parse(&text, "demo.toml", &secrets)?;
     let mut plan = Plan {
         catalogue,
-        library: Library::open(&COMMANDS, None, None)?,
+        library: Library::open(COMMANDS.callables(), None, None)?,
         ..Plan::from_config(config)?
     };
     // The address is known once it is served.

@@ -39,7 +39,7 @@ pub struct EndSession {
     #[arg(value_parser = pid)]
     pub pid: i32,
     /// When it started: only that very session is meant.
-    #[arg(long = "started", hide = true)]
+    #[arg(long = "started", hide = true, value_name = "STARTED")]
     #[serde(deserialize_with = "required")]
     #[schemars(required)]
     pub started_at: Option<Timestamp>,

@@ -3,8 +3,8 @@
 use clap::Args;
 
 use crate::bot::alerts::acknowledge;
+use crate::bot::entry::Command;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::domain::Role;
 

@@ -3,10 +3,10 @@
 use clap::Args;
 
 use super::timeline::entry_line;
+use crate::bot::entry::Command;
 use crate::bot::incidents::person;
 use crate::bot::request::Answer;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::domain::duration::{self, Human};
 use crate::domain::{Message, Role, Stream, Tone};

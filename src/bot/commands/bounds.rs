@@ -2,8 +2,8 @@
 
 use crate::bot::actions::bounds::{RULES, SetBounds};
 use crate::bot::actions::propose;
+use crate::bot::entry::Command;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::domain::{Guarded, Role};
 

@@ -3,9 +3,9 @@
 use clap::Args;
 
 use crate::bot::confirm::{open_question, over, take};
+use crate::bot::entry::Command;
 use crate::bot::request::Done;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::domain::question::QuestionState;
 use crate::domain::timeline::Draft;

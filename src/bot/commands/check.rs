@@ -6,8 +6,8 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::bot::entry::{Command, Probe};
 use crate::bot::request::{Answer, Ask, Effect};
-use crate::bot::table::{Command, Probe};
 use crate::bot::{Context, Fault, Refusal};
 use crate::command::words::quote;
 use crate::domain::timeline::cut;

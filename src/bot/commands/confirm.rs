@@ -4,9 +4,9 @@ use clap::Args;
 
 use crate::bot::Refusal;
 use crate::bot::confirm::open_question;
+use crate::bot::entry::Command;
 use crate::bot::policy::authorise;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::command::Parsed;
 use crate::domain::question::QuestionRow;

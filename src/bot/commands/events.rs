@@ -6,8 +6,8 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bot::entry::{Probe, Question};
 use crate::bot::services::short_name;
-use crate::bot::table::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::duration::{self, Human};
 use crate::domain::service::{Event, Service};
@@ -16,7 +16,6 @@ use crate::domain::{Line, Message, Tone};
 /// Show what the platform saw happen to a service
 #[derive(Debug, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "Which events.")]
 pub struct Events {
     /// The service.
     #[schemars(extend("format" = "service"))]

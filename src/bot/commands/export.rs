@@ -2,11 +2,11 @@
 
 use clap::Args;
 
+use crate::bot::entry::Command;
 use crate::bot::history::{Exported, exported};
 use crate::bot::incidents::meant;
 use crate::bot::request::{Answer, Done};
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{Audience, Content, EntryKind, Line, Message, Stream, Tone};

@@ -8,9 +8,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Args;
 use jiff::Timestamp;
 
+use crate::bot::entry::Command;
 use crate::bot::headings::{heading_words, headings};
 use crate::bot::request::{Answer, Ask, Effect};
-use crate::bot::table::Command;
 use crate::bot::{Context, Failure, Fault, Refusal};
 use crate::command::nearest;
 use crate::domain::duration::{self, Human};

@@ -3,9 +3,9 @@
 use clap::Args;
 
 use crate::bot::Refusal;
+use crate::bot::entry::Command;
 use crate::bot::request::Answer;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::command::nearest;
 use crate::domain::{Button, Line, Message, Role, Tone};

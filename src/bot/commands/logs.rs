@@ -6,8 +6,8 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bot::entry::{Probe, Question};
 use crate::bot::services::short_name;
-use crate::bot::table::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::duration::{self, Human};
 use crate::domain::service::{LogLine, LogQuery, Logs as Found, Service};
@@ -17,7 +17,6 @@ use crate::domain::{Line, Message, Tone};
 /// Show the last log lines of a service
 #[derive(Debug, PartialEq, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "Which log lines.")]
 pub struct Logs {
     /// The service.
     #[schemars(extend("format" = "service"))]

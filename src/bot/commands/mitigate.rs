@@ -5,16 +5,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::incident::of_run::{is_as_good_as, of_run, words};
+use crate::bot::entry::{Command, Record, Recorded};
 use crate::bot::incidents::set_status;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::{Command, Record, Recorded};
 use crate::bot::{Context, Fault};
 use crate::domain::{IncidentId, Role, Status};
 
 /// Say that it no longer hurts
 #[derive(Debug, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "What helped.")]
 pub struct Mitigate {
     /// What helped
     #[serde(default, deserialize_with = "words")]

@@ -52,7 +52,8 @@ use super::actions::deploy::{Deploy, Rollback};
 use super::actions::isolate::{Isolate, Release};
 use super::actions::restart::Restart;
 use super::actions::scale::Scale;
-use super::table::{Commands, Entry, Group};
+use super::entry::Entry;
+use super::table::{Commands, Group};
 
 /// All commands, in the order of `help`.
 pub static COMMANDS: Commands = Commands {

@@ -5,16 +5,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::incident::of_run::{of_run, words};
+use crate::bot::entry::{Command, Record, Recorded};
 use crate::bot::incidents::note;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::{Command, Record, Recorded};
 use crate::bot::{Context, Fault};
 use crate::domain::{IncidentId, Role};
 
 /// Write a note on the incident's timeline and say it in its channel
 #[derive(Debug, PartialEq, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "What is noted.")]
 pub struct Note {
     /// The note, as it is
     #[arg(required = true)]

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::incident::of_run::of_run;
+use crate::bot::entry::{Record, Recorded};
 use crate::bot::incidents::{notify_listed, room_message};
 use crate::bot::notify::STAKEHOLDERS;
 use crate::bot::request::{Answer, Ask, Done, Effect};
-use crate::bot::table::{Record, Recorded};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
 use crate::domain::{IncidentId, Message, Tone};

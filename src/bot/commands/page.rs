@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use crate::bot::entry::Command;
 use crate::bot::pages::page;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 
 /// Get a link to the incident pages, for your browser only

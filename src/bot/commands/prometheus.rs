@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bot::table::Probe;
+use crate::bot::entry::Probe;
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Tone};

@@ -3,8 +3,8 @@
 use crate::bot::actions::After;
 use crate::bot::actions::propose;
 use crate::bot::actions::restart::{RULES, Restart};
+use crate::bot::entry::{Action, Command};
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::{Action, Command};
 use crate::bot::{Context, Fault};
 use crate::domain::{Guarded, Role};
 

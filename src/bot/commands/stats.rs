@@ -8,10 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bot::entry::{Command, Probe};
 use crate::bot::headings::{headings, trend_words};
 use crate::bot::request::{Answer, Ask, Done, Effect, Next};
 use crate::bot::services::{short_name, soon};
-use crate::bot::table::{Command, Probe};
 use crate::bot::{Context, Fault};
 use crate::domain::series::Metric;
 use crate::domain::service::{ReplicaStats, Service, ServiceStats};

@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bot::actions::joined_to;
+use crate::bot::entry::{Command, Probe};
 use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::services::soon;
-use crate::bot::table::{Command, Probe};
 use crate::bot::{Context, Fault};
 use crate::domain::service::{
     Health, Replica, ReplicaState, Service, ServiceStatus, images, well_text,

@@ -3,10 +3,10 @@
 use clap::Args;
 
 use super::logs::lines;
+use crate::bot::entry::Command;
 use crate::bot::incidents::meant;
 use crate::bot::request::Answer;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
 use crate::domain::{Entry, Line, Message, Stream, Tone};

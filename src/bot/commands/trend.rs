@@ -5,8 +5,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bot::entry::Probe;
 use crate::bot::headings::{Heading, headings, trend_words};
-use crate::bot::table::Probe;
 use crate::bot::{Context, Fault};
 use crate::domain::duration::{self, Human};
 use crate::domain::series::Metric;

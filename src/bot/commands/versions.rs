@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bot::table::Probe;
+use crate::bot::entry::Probe;
 use crate::bot::{Context, Fault};
 use crate::domain::service::Version;
 use crate::domain::{Line, Message, Tone, duration};

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::begun::Begun;
 use super::caller::step_of;
+use crate::bot::entry::{Recorded, Written};
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::{Recorded, Written};
 use crate::bot::{Context, Fault};
 use crate::domain::{Door, IncidentId, Person, Place, Reply, Request, Role};
 use crate::runbook::engine::{Event, Outcome, PendingCall, RunState};

@@ -360,7 +360,7 @@ fn library(scenery: &Scenery) -> Library {
         let name = text.lines().next().unwrap().strip_prefix("name: ").unwrap();
         std::fs::write(folder.path().join(format!("{name}.yml")), text).unwrap();
     }
-    let library = Library::open(&COMMANDS, Some(folder.path()), None).unwrap();
+    let library = Library::open(COMMANDS.callables(), Some(folder.path()), None).unwrap();
     let mistakes: Vec<String> = library
         .problems()
         .iter()

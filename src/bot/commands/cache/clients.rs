@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::bot::actions::client::client_row;
+use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::counts;
-use crate::bot::table::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::{Line, Message, Part, Tone};
 use crate::probe::cache;
@@ -14,7 +14,6 @@ use crate::probe::cache;
 /// Show who is connected to the cache
 #[derive(Debug, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "Which cache.")]
 pub struct Clients {
     /// Which cache, where there are several
     #[arg(long, value_name = "NAME")]

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::memory::key_rows;
-use crate::bot::table::{Probe, Question};
+use crate::bot::entry::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Tone};
@@ -14,7 +14,6 @@ use crate::probe::cache;
 /// Show keys that begin with a text
 #[derive(Debug, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "Which keys of which cache.")]
 pub struct Keys {
     /// What they begin with, as it is: no pattern
     #[schemars(description = "What the keys begin with, as it is.")]

@@ -3,8 +3,8 @@
 use crate::bot::actions::client::Closed;
 use crate::bot::actions::client::{KillClient, RULES};
 use crate::bot::actions::propose;
+use crate::bot::entry::{Action, Command};
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::{Action, Command};
 use crate::bot::{Context, Fault};
 use crate::domain::{Guarded, Role};
 

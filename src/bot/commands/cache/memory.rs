@@ -4,8 +4,8 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::time;
-use crate::bot::table::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::{Line, Message, Tone, duration};
 use crate::probe::cache::{BigKey, BigKeys};
@@ -13,7 +13,6 @@ use crate::probe::cache::{BigKey, BigKeys};
 /// Show the biggest keys of a sample
 #[derive(Debug, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "Which cache.")]
 pub struct Memory {
     /// Which cache, where there are several
     #[arg(long, value_name = "NAME")]

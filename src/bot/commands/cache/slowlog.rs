@@ -4,7 +4,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::bot::table::{Probe, Question};
+use crate::bot::entry::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::{Line, Message, Tone};
 use crate::probe::cache;
@@ -12,7 +12,6 @@ use crate::probe::cache;
 /// Show the slowest recent commands
 #[derive(Debug, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "Which cache.")]
 pub struct SlowLog {
     /// Which cache, where there are several
     #[arg(long, value_name = "NAME")]

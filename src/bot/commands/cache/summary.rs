@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::{State, percent};
-use crate::bot::table::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Message, Part, Tone, duration};
@@ -15,7 +15,6 @@ use crate::probe::cache::{CacheSummary, Topology};
 /// Show the state of the cache at a glance
 #[derive(Debug, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "Which cache.")]
 pub struct Summary {
     /// Which cache, where there are several
     #[arg(long, value_name = "NAME")]

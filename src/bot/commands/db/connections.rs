@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::words::{MANY, buttons, tail};
 use crate::bot::actions::session::who;
+use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::{counts, time};
-use crate::bot::table::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Part, Tone, duration};
@@ -17,7 +17,6 @@ use crate::probe::database::{self, Count, Session};
 /// Show who is connected to the database
 #[derive(Debug, Default, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "Which database.")]
 pub struct Connections {
     /// Which database, where there are several.
     #[arg(long, value_name = "NAME")]

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::words::{buttons, sessions, tail};
 use crate::bot::actions::session::who;
+use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::time;
-use crate::bot::table::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Message, Style, Tone, duration};
@@ -16,7 +16,6 @@ use crate::probe::database;
 /// Show who blocks whom in the database
 #[derive(Debug, Default, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "Which database.")]
 pub struct Locks {
     /// Which database, where there are several.
     #[arg(long, value_name = "NAME")]

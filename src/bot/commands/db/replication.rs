@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::words::LAG;
+use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::time;
-use crate::bot::table::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::{Line, Message, Tone, duration};
 use crate::probe::database;
@@ -14,7 +14,6 @@ use crate::probe::database;
 /// Show how far replicas of the database are behind
 #[derive(Debug, Default, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "Which database.")]
 pub struct Replication {
     /// Which database, where there are several.
     #[arg(long, value_name = "NAME")]

@@ -4,7 +4,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::bot::table::{Probe, Question};
+use crate::bot::entry::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::{Line, Message, Part, Tone, duration};
 use crate::probe::database::Sizes;
@@ -12,7 +12,6 @@ use crate::probe::database::Sizes;
 /// Show what takes the room on the database's disk
 #[derive(Debug, Default, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "Which database.")]
 pub struct Size {
     /// Which database, where there are several.
     #[arg(long, value_name = "NAME")]

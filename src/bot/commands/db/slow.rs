@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::words::{buttons, tail};
+use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::time;
-use crate::bot::table::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Tone};
@@ -15,7 +15,6 @@ use crate::probe::database::SlowQueries;
 /// Show the queries that take the most time
 #[derive(Debug, Default, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "Which database.")]
 pub struct Slow {
     /// Which database, where there are several.
     #[arg(long, value_name = "NAME")]

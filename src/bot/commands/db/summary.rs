@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::words::{LAG, MANY, buttons, sessions, tail};
+use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::{State, counts, percent, time};
 use crate::bot::services::Named;
-use crate::bot::table::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::{Line, Message, Part, Tone, duration};
 use crate::probe::database::{Database, DatabaseSummary};
@@ -21,7 +21,6 @@ const WRAPAROUND: f64 = 50.0;
 /// Show the state of the database at a glance
 #[derive(Debug, Default, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "Which database.")]
 pub struct Summary {
     /// Which database, where there are several.
     #[arg(long, value_name = "NAME")]

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 
 use crate::bot::actions::propose;
 use crate::bot::actions::session::{EndSession, Ended, TERMINATE};
+use crate::bot::entry::{Action, Command};
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::{Action, Command};
 use crate::bot::{Context, Fault};
 use crate::domain::service::End;
 use crate::domain::{Guarded, Role};

@@ -6,16 +6,15 @@ use serde::Deserialize;
 
 use super::of_run::words;
 use super::severity::{severity, severity_word};
+use crate::bot::entry::{Command, Record, Recorded};
 use crate::bot::incidents::declare;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::{Command, Record, Recorded};
 use crate::bot::{Context, Fault};
 use crate::domain::{IncidentId, Role, Severity};
 
 /// Declare an incident and open a channel for it
 #[derive(Debug, PartialEq, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "What is wrong, and where.")]
 pub struct Declare {
     /// What is wrong, in one line
     #[arg(required = true)]

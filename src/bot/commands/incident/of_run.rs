@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Deserializer};
 
+use crate::bot::entry::Recorded;
 use crate::bot::incidents::meant;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::Recorded;
 use crate::bot::{Context, Fault};
 use crate::domain::{Incident, IncidentId, Status};
 

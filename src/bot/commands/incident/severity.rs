@@ -6,16 +6,15 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use super::of_run::of_run;
+use crate::bot::entry::{Command, Record, Recorded};
 use crate::bot::incidents::set_severity;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::{Command, Record, Recorded};
 use crate::bot::{Context, Fault};
 use crate::domain::{self, IncidentId, Role};
 
 /// Change how bad it is
 #[derive(Debug, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(description = "How bad.")]
 pub struct Severity {
     /// SEV1 (worst) to SEV4
     #[arg(value_parser = severity)]

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use crate::bot::entry::Command;
 use crate::bot::oncall::{Span, put_on_call};
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::domain::Role;
 use crate::domain::duration::Human;

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use crate::bot::entry::Command;
 use crate::bot::oncall::oncall_show;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 
 /// Show who is on call, until when, and who is next

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use crate::bot::entry::Command;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::runs::command::tell;
-use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 use crate::domain::Role;
 use crate::runbook::engine::{Event, Vote};

@@ -2,10 +2,10 @@
 
 use clap::Args;
 
+use crate::bot::entry::Command;
 use crate::bot::request::Answer;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::runs::command::runbook_list;
-use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 
 /// List the runbooks

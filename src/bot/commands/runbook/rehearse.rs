@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use crate::bot::entry::Command;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::runs::command::runbook_run;
-use crate::bot::table::Command;
 use crate::bot::{Context, Fault};
 
 /// Run a runbook's questions for real and only say what its changes would do

@@ -13,6 +13,7 @@ mod evidence;
 mod inbox;
 mod incident;
 mod mail;
+mod migrations;
 mod oncall;
 mod outbox;
 mod page;

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use treasury_bot::app::simulated;
-use treasury_bot::bot::{Access, Bot, Library, Settings};
+use treasury_bot::bot::{Access, Bot, COMMANDS, Library, Settings};
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Door, Person, Place, Reply, Request};
 use treasury_bot::probe::Http;
@@ -78,7 +78,7 @@ async fn main() -> ExitCode {
     let count: usize = std::env::args()
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(1_000);
-    let library = Library::of(vec![Source::new("ten.yml", &text())], None);
+    let library = Library::of(&COMMANDS, vec![Source::new("ten.yml", &text())], None);
     println!("engine alone: {:.1} µs a step", engine(&library, 2_000));
 
     let folder = tempfile::tempdir().unwrap();
@@ -87,6 +87,7 @@ async fn main() -> ExitCode {
     let stack = Stack::start(StackConfig::default());
     let shutdown = tokio_util::sync::CancellationToken::new();
     let bot = Bot::new(
+        &COMMANDS,
         store.clone(),
         settings(),
         simulated(&stack, None).unwrap(),

@@ -11,21 +11,17 @@
     reason = "a bench fails by panicking"
 )]
 
-#[path = "../tests/it/kubernetes/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "the tests use the rest")]
-mod kubernetes;
-
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use kubernetes::json::ready;
-use kubernetes::{Cluster, Store, TOKEN};
 use serde_json::{Value, json};
 use treasury_bot::domain::ServiceName;
 use treasury_bot::domain::service::{Service, Target, WorkloadKind};
 use treasury_bot::platform::Platform;
 use treasury_bot::platform::kubernetes::{Config, Kubernetes, Server};
+use treasury_fake_kubernetes::json::ready;
+use treasury_fake_kubernetes::{Cluster, Store, TOKEN};
 
 const DEPLOYMENTS: usize = 500;
 const REPLICAS: usize = 2;
@@ -139,7 +135,7 @@ async fn run() -> ExitCode {
 /// The same at a real API server.
 #[cfg(feature = "real-cluster")]
 async fn real() -> ExitCode {
-    use kubernetes::real;
+    use treasury_fake_kubernetes::real;
     real::nodes();
     let admin = real::client("test").await;
     for space in 0..SPACES {

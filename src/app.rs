@@ -14,25 +14,22 @@ use tokio_util::sync::CancellationToken;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::bot::{Access, AlertSettings, Bot, Catalogue, Library, MailSettings, Named, Settings};
-use crate::config::{
-    ClusterSection, Config, EmailSection, EmailSecurity, EngineSection, SlackMode,
-};
-use crate::domain::alert::Routes;
-use crate::domain::service::{MetricsPage, Patience, PlatformKey};
-use crate::domain::{Person, ServiceName};
-use crate::notify::{Security, Smtp, SmtpConfig};
+use crate::bot::{self, Bot, COMMANDS, Catalogue, Library, Named, Settings};
+use crate::config::{Config, Probed};
+use crate::domain::ServiceName;
+use crate::domain::service::{MetricsPage, PlatformKey};
+use crate::notify::{Smtp, SmtpConfig};
 use crate::platform::Platform;
-use crate::platform::docker::{Docker, EngineConfig, Identity, Tls};
-use crate::platform::kubernetes::{self, Kubernetes};
-use crate::probe::alertmanager::{self, Alertmanager};
-use crate::probe::postgres::{self, Postgres};
+use crate::platform::docker::{Docker, Swarm};
+use crate::platform::kubernetes::Kubernetes;
+use crate::probe::alertmanager::Alertmanager;
+use crate::probe::postgres::Postgres;
 use crate::probe::prometheus::{self, Prometheus};
-use crate::probe::redis::{self, Redis};
+use crate::probe::redis::Redis;
 use crate::probe::web::{self as web_probe, Web};
 use crate::probe::{Cache, Database, Http};
 use crate::sandbox::stack::Stack;
-use crate::slack::{Mode, Slack, SlackConfig};
+use crate::slack::{Slack, SlackConfig};
 use crate::store::{Store, Use};
 use crate::web;
 
@@ -62,73 +59,51 @@ pub struct Plan {
 
 impl Plan {
     /// What the configuration asks for. Nothing is connected yet.
-    pub fn from_config(config: &Config) -> anyhow::Result<Self> {
-        let slack = &config.slack;
-        let access = &config.access;
-        let policy = &config.policy;
-        let groups = [&access.viewers, &access.responders, &access.commanders]
-            .into_iter()
-            .flatten()
-            .filter(|item| item.starts_with('S'))
-            .cloned()
-            .collect();
+    pub fn from_config(config: Config) -> anyhow::Result<Self> {
+        let platforms = platforms(&config)?;
+        let names = config
+            .services
+            .iter()
+            .map(|service| service.name.to_string());
+        let library = Library::open(&COMMANDS, config.runbooks.as_deref(), Some(names.collect()))?;
+        let databases = named(config.databases, |config| {
+            Ok(Arc::new(Postgres::new(&config)?) as Arc<dyn Database>)
+        })?;
+        let caches = named(config.caches, |config| {
+            Ok(Arc::new(Redis::new(config)?) as Arc<dyn Cache>)
+        })?;
+        let prometheus = config.prometheus.map(Prometheus::new);
         Ok(Self {
             store_url: config.store_url.expose_secret().to_owned(),
-            slack: SlackConfig {
-                mode: match slack.mode {
-                    SlackMode::Socket => Mode::Socket,
-                    SlackMode::Http => Mode::Http,
-                },
-                api_url: slack.api_url.clone(),
-                bot_token: slack.bot_token.clone(),
-                app_token: slack.app_token.clone(),
-                signing_secret: slack.signing_secret.clone(),
-                channel: slack.channel.clone(),
-                command: slack.command.clone(),
-                groups,
-            },
-            listen: config.web.listen,
-            smtp: config.email.as_ref().map(smtp),
-            alerts_token: config.alerts.token.clone(),
-            sources: sources(config),
-            health_listen: config.web.health_listen,
-            settings: Settings {
-                command: slack.command.clone(),
-                access: Access {
-                    viewers: access.viewers.clone(),
-                    responders: access.responders.clone(),
-                    commanders: access.commanders.clone(),
-                },
-                confirm: policy.confirm.clone(),
-                second_person: policy.second_person.clone(),
-                confirm_within: policy.confirm_within,
-                patience: Patience {
-                    stop: policy.stop_grace,
-                    healthy: policy.healthy_within,
-                },
-                hold: config.runbooks.hold,
-                alerts: alerts(config),
-                mail: config.email.as_ref().map(|email| MailSettings {
-                    people: config
-                        .people
-                        .iter()
-                        .map(|person| (person.id.clone(), person.mailbox.clone()))
-                        .collect(),
-                    stakeholders: email.stakeholders.clone(),
-                    from_severity: email.from_severity,
-                }),
-                incident_channels: slack.incident_channels,
-                public_url: Some(config.web.public_url()),
-            },
-            library: Library::open(
-                config.runbooks.folder.as_deref(),
-                Some(config.services.iter().map(|s| s.name.to_string()).collect()),
-            )?,
-            catalogue: Catalogue::new(config.services.clone(), platforms(config)?)
-                .with_probes(databases(config)?, caches(config)?)
-                .with_web(web_probe(config)?, prometheus(config))
-                .with_alertmanager(alertmanager(config)),
+            slack: config.slack,
+            listen: config.listen,
+            health_listen: config.health_listen,
+            settings: config.settings,
+            smtp: config.smtp,
+            alerts_token: config.alerts_token,
+            sources: config.sources,
+            catalogue: Catalogue::new(config.services, platforms)
+                .with_probes(databases, caches)
+                .with_web(Web::new(config.check)?, prometheus)
+                .with_alertmanager(config.alertmanager.map(Alertmanager::new)),
+            library,
         })
+    }
+
+    /// A bot beside a running one, and without one: on the same store, for one command. Slack is not
+    /// spoken to.
+    pub async fn visit(self) -> anyhow::Result<(Bot, Store)> {
+        let store = Store::open(&self.store_url, Use::Visit).await?;
+        let bot = Bot::new(
+            &COMMANDS,
+            store.clone(),
+            self.settings,
+            self.catalogue,
+            self.library,
+            Http::new(),
+            CancellationToken::new(),
+        );
+        Ok((bot, store))
     }
 }
 
@@ -138,9 +113,14 @@ pub fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dy
     let keys = config.services.iter().map(|one| one.target.platform());
     let drivers = keys.collect::<BTreeSet<_>>().into_iter().map(|key| {
         let driver: Arc<dyn Platform> = match &key {
-            PlatformKey::Docker(name) => Arc::new(Docker::with(engine(config, name.as_deref()))?),
+            PlatformKey::Docker(name) => {
+                Arc::new(Docker::with(config.platforms.engine(name.as_deref()))?)
+            }
+            PlatformKey::Swarm(name) => {
+                Arc::new(Swarm::with(config.platforms.engine(name.as_deref()))?)
+            }
             PlatformKey::Kubernetes(name) => {
-                Arc::new(Kubernetes::new(cluster(config, name.as_deref())))
+                Arc::new(Kubernetes::new(config.platforms.cluster(name.as_deref())))
             }
             PlatformKey::Simulated => anyhow::bail!("the simulated stack is not configured"),
         };
@@ -149,91 +129,19 @@ pub fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dy
     drivers.collect()
 }
 
-/// What `[docker]`, or the `[[engine]]` of this name, says.
-fn engine(config: &Config, name: Option<&str>) -> EngineConfig {
-    let section = name.map_or(Some(&config.docker), |name| {
-        let named = |one: &&EngineSection| one.name.as_deref() == Some(name);
-        config.engines.iter().find(named)
+/// The probes of databases or caches under their names.
+fn named<C, P: ?Sized>(
+    configured: Vec<Probed<C>>,
+    open: impl Fn(C) -> anyhow::Result<Arc<P>>,
+) -> anyhow::Result<Vec<Named<P>>> {
+    let probes = configured.into_iter().map(|one| {
+        Ok(Named {
+            name: one.name,
+            service: one.service,
+            probe: open(one.config)?,
+        })
     });
-    let section = section.cloned().unwrap_or_default();
-    EngineConfig {
-        name: section.name,
-        host: section.host,
-        tls: Tls {
-            ca: section.ca,
-            identity: section
-                .identity
-                .map(|(certificate, key)| Identity { certificate, key }),
-        },
-    }
-}
-
-/// What `[[cluster]]` says of the one of this name.
-fn cluster(config: &Config, name: Option<&str>) -> kubernetes::Config {
-    let section = config.clusters.iter().find(|one| Some(&*one.name) == name);
-    let Some(section) = section else {
-        return kubernetes::Config {
-            server: kubernetes::Server::Infer,
-            timeout: ClusterSection::TIMEOUT,
-        };
-    };
-    let server = match (&section.kubeconfig, &section.context) {
-        (None, None) => kubernetes::Server::Infer,
-        (path, context) => kubernetes::Server::Kubeconfig {
-            path: path.clone(),
-            context: context.clone(),
-        },
-    };
-    kubernetes::Config {
-        server,
-        timeout: section.timeout,
-    }
-}
-
-/// What `[email]` says of the server.
-fn smtp(email: &EmailSection) -> SmtpConfig {
-    SmtpConfig {
-        host: email.host.clone(),
-        port: email.port,
-        security: match email.security {
-            EmailSecurity::StartTls => Security::StartTls,
-            EmailSecurity::Tls => Security::Tls,
-            EmailSecurity::None => Security::Plain,
-        },
-        login: email.login.clone(),
-        from: email.from.clone(),
-        reply_to: email.reply_to.clone(),
-        extra_roots_pem: email.extra_roots_pem.clone(),
-        timeout: email.timeout,
-    }
-}
-
-/// What `[alerts]` and `[[route]]` say.
-fn alerts(config: &Config) -> AlertSettings {
-    let section = &config.alerts;
-    AlertSettings {
-        routes: Routes {
-            routes: config.routes.clone(),
-            auto: section.auto,
-        },
-        declare_from: section.declare_from,
-        ack_within: section.ack_within,
-        follow_up: section.follow_up,
-        quiet: section.quiet,
-        watch: config.watch,
-        resolves: section.resolves,
-        silence_check: AlertSettings::default().silence_check,
-        damping: section.damping,
-        rotations: config.rotations.clone(),
-        on_call: section
-            .on_call
-            .iter()
-            .map(|id| Person {
-                id: id.clone(),
-                name: id.clone(),
-            })
-            .collect(),
-    }
+    probes.collect()
 }
 
 /// The simulated stack and all that can be asked of it; its pages where they are served, at an
@@ -244,148 +152,57 @@ pub fn simulated(stack: &Stack, pages: Option<&str>) -> anyhow::Result<Catalogue
     let mut asked = web_probe::Config::default();
     let mut figures = None;
     if let Some(pages) = pages {
-        let url = url::Url::parse(pages)?;
-        asked.hosts.extend(
-            url.host_str()
-                .zip(url.port())
-                .map(|(host, port)| format!("{host}:{port}")),
-        );
+        asked
+            .hosts
+            .extend(pages.strip_prefix("http://").map(str::to_owned));
         figures = Some(Prometheus::new(prometheus::Config {
             url: format!("{pages}/stack/prometheus"),
             token: None,
             timeout: Duration::from_secs(5),
         }));
         for service in &mut services {
-            let name = service.name.clone();
-            match name.as_str() {
-                "frontend" => {
-                    service.check = vec![
-                        format!("{pages}/stack/site/"),
-                        format!("{pages}/stack/site/assets/app.js"),
-                    ];
-                }
-                "api" => {}
-                _ => continue,
+            let name = service.name.to_string();
+            if name == "frontend" {
+                let site = format!("{pages}/stack/site/");
+                service.check = vec![site.clone(), site + "assets/app.js"];
+            } else if name != "api" {
+                continue;
             }
             service.metrics_page = Some(MetricsPage {
                 url: format!("{pages}/stack/metrics"),
                 counter: Some("treasury_http_requests_total".to_owned()),
                 label: Some("code".to_owned()),
-                only: [("service".to_owned(), name.to_string())].into(),
+                only: [("service".to_owned(), name.clone())].into(),
             });
-            service.metrics = [
-                ("errors", "error_percent"),
-                ("p95", "p95_ms"),
-                ("requests", "requests_per_second"),
-            ]
-            .map(|(metric, series)| {
+            let metric = |(metric, series): (&str, &str)| {
                 let query = format!("treasury:{series}{{service=\"{name}\"}}");
                 (metric.to_owned(), query)
-            })
-            .into();
+            };
+            let errors = ("errors", "error_percent");
+            let requests = ("requests", "requests_per_second");
+            service.metrics = [errors, ("p95", "p95_ms"), requests].map(metric).into();
         }
     }
-    let named = |name: &str| ServiceName::parse(name);
     let database: Arc<dyn Database> = Arc::new(stack.database());
     let cache: Arc<dyn Cache> = Arc::new(stack.cache());
-    Ok(
-        Catalogue::new(services, [(PlatformKey::Simulated, platform)])
-            .with_probes(
-                vec![Named {
-                    name: named("postgres")?,
-                    service: named("postgres")?,
-                    probe: database,
-                }],
-                vec![Named {
-                    name: named("redis")?,
-                    service: named("redis")?,
-                    probe: cache,
-                }],
-            )
-            .with_web(Web::new(asked)?, figures),
-    )
+    let catalogue = Catalogue::new(services, [(PlatformKey::Simulated, platform)])
+        .with_probes(
+            vec![of_service("postgres", database)?],
+            vec![of_service("redis", cache)?],
+        )
+        .with_web(Web::new(asked)?, figures);
+    Ok(catalogue)
 }
 
-/// Who asks web addresses: those of the configured services always, public ones, and the private
-/// ones that are listed.
-fn web_probe(config: &Config) -> anyhow::Result<Web> {
-    let addresses = config.services.iter().flat_map(|service| &service.check);
-    let own = addresses.filter_map(|address| {
-        let url = url::Url::parse(address).ok()?;
-        Some(format!(
-            "{}:{}",
-            url.host_str()?,
-            url.port_or_known_default()?
-        ))
-    });
-    Ok(Web::new(web_probe::Config {
-        timeout: config.check.timeout,
-        extra_roots_pem: config.check.extra_roots_pem.clone(),
-        hosts: own.chain(config.check.hosts.iter().cloned()).collect(),
-    })?)
-}
-
-/// What `[[source]]` says.
-fn sources(config: &Config) -> Vec<web::AlertSource> {
-    let source = |section: &crate::config::SourceSection| web::AlertSource {
-        name: section.name.clone(),
-        token: section.token.clone(),
-        mapping: section.mapping.clone(),
-    };
-    config.sources.iter().map(source).collect()
-}
-
-fn alertmanager(config: &Config) -> Option<Alertmanager> {
-    let section = config.alertmanager.as_ref()?;
-    Some(Alertmanager::new(alertmanager::Config {
-        url: section.url.clone(),
-        token: section.token.clone(),
-        login: section.login.clone(),
-        timeout: section.timeout,
-    }))
-}
-
-fn prometheus(config: &Config) -> Option<Prometheus> {
-    let section = config.prometheus.as_ref()?;
-    Some(Prometheus::new(prometheus::Config {
-        url: section.url.clone(),
-        token: section.token.clone(),
-        timeout: section.timeout,
-    }))
-}
-
-fn databases(config: &Config) -> anyhow::Result<Vec<Named<dyn Database>>> {
-    let databases = config.databases.iter().map(|section| {
-        let probe = Postgres::new(&postgres::Config {
-            name: section.name.to_string(),
-            url: section.url.clone(),
-            timeout: section.timeout,
-        })?;
-        Ok(Named {
-            name: section.name.clone(),
-            service: section.service.clone().unwrap_or(section.name.clone()),
-            probe: Arc::new(probe) as Arc<dyn Database>,
-        })
-    });
-    databases.collect()
-}
-
-fn caches(config: &Config) -> anyhow::Result<Vec<Named<dyn Cache>>> {
-    let caches = config.caches.iter().map(|section| {
-        let probe = Redis::new(redis::Config {
-            name: section.name.to_string(),
-            url: section.url.clone(),
-            password: section.password.clone(),
-            sentinel_master: section.sentinel_master.clone(),
-            timeout: section.timeout,
-        })?;
-        Ok(Named {
-            name: section.name.clone(),
-            service: section.service.clone().unwrap_or(section.name.clone()),
-            probe: Arc::new(probe) as Arc<dyn Cache>,
-        })
-    });
-    caches.collect()
+/// A probe that is called as its service is.
+fn of_service<P: ?Sized>(name: &str, probe: Arc<P>) -> anyhow::Result<Named<P>> {
+    let name = ServiceName::parse(name)?;
+    let service = name.clone();
+    Ok(Named {
+        name,
+        service,
+        probe,
+    })
 }
 
 /// A running bot.
@@ -398,8 +215,8 @@ pub struct App {
     pub address: SocketAddr,
     shutdown: CancellationToken,
     slack: Arc<Slack>,
-    worker: JoinHandle<()>,
-    post: Option<JoinHandle<()>>,
+    /// What works for the bot, with its name.
+    workers: Vec<(&'static str, JoinHandle<()>)>,
     servers: Vec<JoinHandle<()>>,
 }
 
@@ -422,6 +239,7 @@ impl App {
             .await
             .context("the store")?;
         let bot = Bot::new(
+            &COMMANDS,
             store.clone(),
             plan.settings,
             plan.catalogue,
@@ -435,9 +253,8 @@ impl App {
             Arc::new(move |request| {
                 let bot = accepting.clone();
                 async move {
-                    crate::bot::accept(&bot, request)
-                        .await
-                        .map_err(|error| error.to_string())
+                    let accepted = bot::accept(&bot, request).await;
+                    accepted.map_err(|error| error.to_string())
                 }
                 .boxed()
             }),
@@ -476,11 +293,14 @@ impl App {
         servers.push(tokio::spawn(web::serve(listener, router, shutdown.clone())));
         let working = bot.clone();
         let worker = tokio::spawn(async move {
-            if let Err(error) = crate::bot::run(&working).await {
+            if let Err(error) = bot::run(&working).await {
                 tracing::error!(%error, "the worker ended");
             }
         });
-        let post = smtp.map(|smtp| tokio::spawn(crate::bot::keep_mailing(bot.clone(), smtp)));
+        let mut workers = vec![("worker", worker)];
+        if let Some(smtp) = smtp {
+            workers.push(("post", tokio::spawn(bot::keep_mailing(bot.clone(), smtp))));
+        }
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "treasury-bot serves");
         Ok(Self {
             bot,
@@ -488,8 +308,7 @@ impl App {
             address,
             shutdown,
             slack,
-            worker,
-            post,
+            workers,
             servers,
         })
     }
@@ -497,13 +316,10 @@ impl App {
     /// Ends everything in order: no new work, work under way to its end, then the store.
     pub async fn stop(self) {
         self.shutdown.cancel();
-        if let Err(error) = self.worker.await {
-            tracing::error!(%error, "the worker ended badly");
-        }
-        if let Some(post) = self.post
-            && let Err(error) = post.await
-        {
-            tracing::error!(%error, "the post ended badly");
+        for (task, handle) in self.workers {
+            if let Err(error) = handle.await {
+                tracing::error!(%error, task, "ended badly");
+            }
         }
         self.slack.ended().await;
         for server in self.servers {

@@ -1,8 +1,7 @@
 //! Questions with a yes and a no, each answered once.
 
-use super::request::{Answer, Ask, Done, Effect};
+use super::request::{Answer, Ask, Effect};
 use super::{Context, Fault, Refusal};
-use crate::command::{self, Command, Parsed};
 use crate::domain::question::{Question, QuestionRow, QuestionState};
 use crate::domain::timeline::Draft;
 use crate::domain::{
@@ -75,38 +74,9 @@ pub(super) fn question(
                 }
                 None => Answer::to_all(message),
             };
-            Ok(Done {
-                answer: Some(answer),
-                ..Done::default()
-            })
+            Ok(answer.into())
         })
     })
-}
-
-/// Yes: the sentence is carried out as if the presser had typed it, permission asked anew.
-pub(super) async fn confirm(context: &Context, ask: &Ask, token: &str) -> Result<Effect, Fault> {
-    let row = open_question(context, token).await?;
-    let Ok(Parsed::Command(command)) =
-        command::parse(&row.question.sentence, &context.settings().command)
-    else {
-        return Err(Refusal::new("This question is of an older version: ask again").into());
-    };
-    crate::bot::worker::authorise(context, ask, &command)?;
-    match command {
-        Command::Change(change) => {
-            second_person(context, ask, &row, change.guarded())?;
-            crate::bot::actions::plan::act_on_service(context, ask, change, Some(row)).await
-        }
-        Command::Db { what, database } => {
-            second_person(context, ask, &row, Guarded::Db)?;
-            crate::bot::probes::db(context, ask, what, database, Some(row)).await
-        }
-        Command::Cache { what, cache } => {
-            second_person(context, ask, &row, Guarded::Db)?;
-            crate::bot::probes::cache(context, ask, what, cache, Some(row)).await
-        }
-        _ => Err(Refusal::new("This question is of an older version: ask again").into()),
-    }
 }
 
 /// The policy wants a question before this is done.
@@ -115,57 +85,8 @@ pub(super) fn must_ask(context: &Context, what: Guarded) -> bool {
     settings.confirm.contains(&what) || settings.second_person.contains(&what)
 }
 
-/// What the policy lists needs another person's yes than who asked for it.
-fn second_person(
-    context: &Context,
-    ask: &Ask,
-    row: &QuestionRow,
-    what: Guarded,
-) -> Result<(), Refusal> {
-    let listed = context.settings().second_person.contains(&what);
-    if !listed || row.question.requester.id != ask.request.person.id {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        Line::new()
-            .text("You asked for ")
-            .code(&row.question.sentence)
-            .text(": a second person has to confirm it. Nothing was done yet"),
-    )
-    .detail(
-        "Mend: have somebody else press the button. Which actions need this is listed in \
-             `second_person` under [policy]",
-    ))
-}
-
-/// No.
-pub(super) async fn cancel(context: &Context, ask: &Ask, token: &str) -> Result<Effect, Fault> {
-    let row = open_question(context, token).await?;
-    let person = ask.request.person.clone();
-    Ok(Effect::write(move |tx| {
-        Box::pin(async move {
-            take(
-                tx.question_answer(&row.token, QuestionState::Cancelled)
-                    .await?,
-                &row,
-            )?;
-            tx.append(
-                &Stream::Audit,
-                Draft::new(
-                    &person,
-                    EntryKind::Outcome,
-                    format!("cancelled before it was done: {}", row.question.sentence),
-                ),
-            )
-            .await?;
-            tx.outbox_put(&over(&row, &format!("Cancelled by {person}")))
-                .await?;
-            Ok(Done::default())
-        })
-    }))
-}
-
-async fn open_question(context: &Context, token: &str) -> Result<QuestionRow, Fault> {
+/// The question of this token, if it still awaits an answer.
+pub(super) async fn open_question(context: &Context, token: &str) -> Result<QuestionRow, Fault> {
     let row = context
         .store()
         .question(token)
@@ -202,7 +123,7 @@ fn refuse_answered(row: &QuestionRow) -> Result<(), Refusal> {
 }
 
 /// The question's message once it needs no answer any more.
-fn over(row: &QuestionRow, why: &str) -> Outgoing {
+pub(super) fn over(row: &QuestionRow, why: &str) -> Outgoing {
     row.question.message.with(Content::Message(
         Message::new(
             Tone::Plain,

@@ -13,6 +13,7 @@ use super::measurements::Measurements;
 use super::runs::Wakers;
 use super::services::Catalogue;
 use super::settings::Settings;
+use super::table::Commands;
 use crate::domain::oncall::OnCall;
 use crate::probe::Http;
 use crate::store::Store;
@@ -24,6 +25,7 @@ pub struct Context {
 }
 
 struct Parts {
+    commands: &'static Commands,
     store: Store,
     settings: Settings,
     services: Catalogue,
@@ -43,6 +45,7 @@ struct Parts {
 impl Context {
     /// A context over these parts. `shutdown` ends what runs until then.
     pub fn new(
+        commands: &'static Commands,
         store: Store,
         settings: Settings,
         services: Catalogue,
@@ -54,6 +57,7 @@ impl Context {
         let on_call = OnCall::new(alerts.rotations.clone(), &alerts.on_call);
         Self {
             parts: Arc::new(Parts {
+                commands,
                 store,
                 settings,
                 services,
@@ -94,6 +98,11 @@ impl Context {
     /// This process's name in the store; the outbox leases by it.
     pub fn instance(&self) -> &str {
         &self.parts.instance
+    }
+
+    /// All commands.
+    pub(super) fn commands(&self) -> &'static Commands {
+        self.parts.commands
     }
 
     /// The services and their platforms.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::bot::registry;
+use super::table::Commands;
 use crate::runbook::model::{Runbook, Work};
 use crate::runbook::vocabulary::{Signature, Vocabulary};
 use crate::runbook::{Finding, Severity, Source, check, read};
@@ -88,8 +88,9 @@ pub struct Unreadable {
 
 impl Library {
     /// The runbooks that come with the bot; those of the folder take the place of theirs. With the
-    /// services, their names are checked as well.
+    /// services, their names are checked as well. `commands` are what its steps can call.
     pub fn open(
+        commands: &Commands,
         folder: Option<&Path>,
         services: Option<BTreeSet<String>>,
     ) -> Result<Self, Unreadable> {
@@ -105,11 +106,16 @@ impl Library {
                 sources.insert(stem(&source), source);
             }
         }
-        Ok(Self::of(sources.into_values().collect(), services))
+        Ok(Self::of(
+            commands,
+            sources.into_values().collect(),
+            services,
+        ))
     }
 
     /// The runbooks of these files and folders only.
     pub fn of_paths(
+        commands: &Commands,
         paths: &[impl AsRef<Path>],
         services: Option<BTreeSet<String>>,
     ) -> Result<Self, Unreadable> {
@@ -122,11 +128,15 @@ impl Library {
                 sources.push(file(path)?);
             }
         }
-        Ok(Self::of(sources, services))
+        Ok(Self::of(commands, sources, services))
     }
 
     /// Reads and checks these texts.
-    pub fn of(sources: Vec<Source>, services: Option<BTreeSet<String>>) -> Self {
+    pub fn of(
+        commands: &Commands,
+        sources: Vec<Source>,
+        services: Option<BTreeSet<String>>,
+    ) -> Self {
         let mut library = Self::default();
         let mut read_ones: Vec<Runbook> = Vec::new();
         for source in sources {
@@ -136,7 +146,7 @@ impl Library {
             }
         }
         library.vocabulary = Vocabulary {
-            callables: registry::callables(),
+            callables: commands.callables(),
             services,
             runbooks: read_ones
                 .iter()

@@ -1,89 +1,106 @@
-//! The commands that ask databases, caches and web addresses.
+//! What is said of databases and caches.
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::request::{Ask, Effect};
-use super::{Context, Fault};
-use crate::command::{CacheCommand, DbCommand};
-use crate::domain::question::QuestionRow;
-use crate::domain::service::End;
-use crate::probe::cache::ClientId;
+use super::Context;
+use super::services::Named;
+use crate::domain::timeline::cut;
+use crate::domain::{Button, Line, Message, Tone, duration};
+use crate::probe::database::Count;
+use crate::probe::{ProbeError, ProbeErrorKind};
 
-/// `db …`
-pub(super) async fn db(
-    context: &Context,
-    ask: &Ask,
-    what: Option<DbCommand>,
-    database: Option<String>,
-    confirmed: Option<QuestionRow>,
-) -> Result<Effect, Fault> {
-    use DbCommand as D;
-    let name = match what.unwrap_or(D::Summary) {
-        D::Summary => "db.summary",
-        D::Connections => "db.connections",
-        D::Locks => "db.locks",
-        D::Slow => "db.slow",
-        D::Replication => "db.replication",
-        D::Size => "db.size",
-        D::Cancel { pid, started } => {
-            let database = database.as_deref();
-            return crate::bot::actions::sessions::end_session(
-                context,
-                ask,
-                database,
-                pid,
-                started,
-                End::Cancel,
-                confirmed,
-            )
-            .await;
-        }
-        D::Terminate { pid, started } => {
-            let database = database.as_deref();
-            return crate::bot::actions::sessions::end_session(
-                context,
-                ask,
-                database,
-                pid,
-                started,
-                End::Terminate,
-                confirmed,
-            )
-            .await;
-        }
-    };
-    crate::bot::registry::ask(context, name, json!({ "database": database })).await
+/// The state of a database or a cache, also when it is down.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "State")]
+pub(in crate::bot) struct State<S> {
+    /// It answers.
+    up: bool,
+    /// Why not.
+    problem: Option<String>,
+    /// At which step it failed.
+    problem_kind: Option<ProbeErrorKind>,
+    /// All the rest, while it is up.
+    #[serde(flatten)]
+    summary: Option<S>,
 }
 
-/// `cache …`
-pub(super) async fn cache(
-    context: &Context,
-    ask: &Ask,
-    what: Option<CacheCommand>,
-    cache: Option<String>,
-    confirmed: Option<QuestionRow>,
-) -> Result<Effect, Fault> {
-    use CacheCommand as C;
-    let name = match what.unwrap_or(C::Summary) {
-        C::Summary => "cache.summary",
-        C::Memory => "cache.memory",
-        C::Slowlog => "cache.slowlog",
-        C::Clients => "cache.clients",
-        C::Keys { prefix } => {
-            let params = json!({"cache": cache, "prefix": prefix});
-            return crate::bot::registry::ask(context, "cache.keys", params).await;
+impl<S> State<S> {
+    /// It answers.
+    pub(in crate::bot) fn up(summary: S) -> Self {
+        Self {
+            up: true,
+            problem: None,
+            problem_kind: None,
+            summary: Some(summary),
         }
-        C::Kill { client, server } => {
-            let client = ClientId { id: client, server };
-            return crate::bot::actions::sessions::end_client(
-                context,
-                ask,
-                cache.as_deref(),
-                client,
-                confirmed,
-            )
-            .await;
+    }
+
+    /// It does not, with what is said of it. `again` asks once more.
+    pub(in crate::bot) fn down<P: ?Sized>(
+        context: &Context,
+        found: &Named<P>,
+        error: &ProbeError,
+        again: String,
+    ) -> (Self, Message) {
+        let service = &found.service;
+        let title = Line::new().code(&found.name).text(match error.kind {
+            ProbeErrorKind::Full => " takes no more connections",
+            ProbeErrorKind::Authenticate => " does not let me in",
+            ProbeErrorKind::Starting => " is not ready",
+            ProbeErrorKind::Timeout => " does not answer in time",
+            _ => " can't be reached",
+        });
+        let mut also = vec![Button::new("Try again", again)];
+        if context.catalogue().get(service).is_some() {
+            also.push(Button::new("Status", format!("status {service}")));
+            also.push(Button::new("Logs", format!("logs {service}")));
         }
-    };
-    crate::bot::registry::ask(context, name, json!({ "cache": cache })).await
+        let message = Message::new(Tone::Bad, title)
+            .text(format!("{}.", error.what))
+            .text(Line::new().bold("Mend").text(format!(": {}", error.hint)))
+            .buttons(also);
+        let state = Self {
+            up: false,
+            problem: Some(error.to_string()),
+            problem_kind: Some(error.kind),
+            summary: None,
+        };
+        (state, message)
+    }
+}
+
+/// `active 3, idle 20, 2 others`.
+pub(in crate::bot) fn counts(list: &[Count], most: usize) -> String {
+    let mut parts: Vec<String> = list
+        .iter()
+        .take(most)
+        .map(|one| {
+            let name = if one.name.is_empty() {
+                "(no name)"
+            } else {
+                &one.name
+            };
+            format!("{} {}", cut(name, 40), one.count)
+        })
+        .collect();
+    let rest: u64 = list.iter().skip(most).map(|one| one.count).sum();
+    if rest > 0 {
+        parts.push(format!("others {rest}"));
+    }
+    if parts.is_empty() {
+        "none".into()
+    } else {
+        parts.join(", ")
+    }
+}
+
+/// `94.2 %`.
+pub(in crate::bot) fn percent(value: Option<f64>) -> String {
+    value.map_or("nothing read yet".into(), |value| format!("{value:.1} %"))
+}
+
+/// A time in ms, as people read it.
+pub(in crate::bot) fn time(ms: u64) -> String {
+    duration::text(std::time::Duration::from_millis(ms))
 }

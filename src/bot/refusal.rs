@@ -4,6 +4,7 @@ use std::error::Error;
 
 use crate::domain::{Button, Line, Message, Tone};
 use crate::platform::PlatformError;
+use crate::probe::ProbeError;
 use crate::store::StoreError;
 
 /// A no that the asker can mend. It is told to them alone.
@@ -97,6 +98,22 @@ impl Fault {
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         Self::Refusal(refusal)
+    }
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<ProbeError> for Fault {
+    fn from(error: ProbeError) -> Self {
+        if error.is_refusal() {
+            Self::Refusal(Refusal::new(error.to_string()))
+        } else {
+            Self::Failure(Failure::new(error))
+        }
     }
 }
 

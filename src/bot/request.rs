@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 
 use super::refusal::Fault;
 use crate::domain::action::ActionRow;
+use crate::domain::question::QuestionRow;
 use crate::domain::{
     Audience, Content, Destination, Incident, IncidentId, Message, Outgoing, Request, Role,
     ServiceName,
@@ -11,11 +12,14 @@ use crate::domain::{
 use crate::store::Tx;
 
 /// A request with what is known about it before it is carried out.
+#[derive(Clone)]
 pub(in crate::bot) struct Ask {
     pub(in crate::bot) request: Request,
     pub(in crate::bot) role: Role,
     /// The incident that is worked on in this place.
     pub(in crate::bot) here: Option<Incident>,
+    /// The question that this answers with yes.
+    pub(in crate::bot) confirmed: Option<QuestionRow>,
 }
 
 impl Ask {
@@ -79,16 +83,31 @@ impl Answer {
 pub(in crate::bot) struct Done {
     /// The answer; `None` when another message, put within the write, tells all.
     pub(in crate::bot) answer: Option<Answer>,
-    /// An action whose intent is now recorded and which is to be carried out.
-    pub(in crate::bot) drive: Option<ActionRow>,
-    /// A run that begins.
-    pub(in crate::bot) run: Option<i64>,
-    /// A run that has been told something.
-    pub(in crate::bot) wake: Option<i64>,
+    /// What the commit lets begin.
+    pub(in crate::bot) next: Option<Next>,
     /// The incident that was declared.
     pub(in crate::bot) declared: Option<IncidentId>,
-    /// Figures of these services, to be told anew in this message once they are fresh.
-    pub(in crate::bot) refresh: Option<(Outgoing, Vec<ServiceName>)>,
+}
+
+/// What begins once a write is committed.
+pub(in crate::bot) enum Next {
+    /// An action, whose intent is now recorded, is carried out.
+    Drive(Box<ActionRow>),
+    /// A run begins.
+    Follow(i64),
+    /// A run that has been told something goes on.
+    Wake(i64),
+    /// Figures of these services are told anew in this message, as soon as they are fresh.
+    Refresh(Box<Outgoing>, Vec<ServiceName>),
+}
+
+impl From<Answer> for Done {
+    fn from(answer: Answer) -> Self {
+        Self {
+            answer: Some(answer),
+            ..Self::default()
+        }
+    }
 }
 
 type Work = Box<dyn for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Done, Fault>> + Send>;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Refusal;
 use crate::command::nearest;
 use crate::domain::service::PlatformKey;
 use crate::domain::{Line, Service, ServiceName};
-use crate::platform::Platform;
+use crate::platform::{Platform, PlatformError};
 use crate::probe::alertmanager::Alertmanager;
 use crate::probe::prometheus::Prometheus;
 use crate::probe::web::Web;
@@ -207,4 +208,65 @@ fn only<'a, P: ?Sized>(
         };
         Refusal::new(title).detail(names.join(", "))
     })
+}
+
+/// An answer about many services waits no longer for one of them. First samples take this long.
+const SOON: Duration = Duration::from_millis(2_800);
+
+/// What a platform answers soon, or that it does not.
+pub(super) async fn soon<T>(
+    platform: &'static str,
+    answer: impl Future<Output = Result<T, PlatformError>>,
+) -> Result<T, PlatformError> {
+    let answer = tokio::time::timeout(SOON, answer).await;
+    answer.unwrap_or_else(|_| {
+        Err(PlatformError::Timeout {
+            platform,
+            what: "its answer".to_owned(),
+            after: SOON,
+        })
+    })
+}
+
+/// `frontend-1` of `treasury-frontend-1`, `x2x4z` of `frontend-7d9f8b6c5d-x2x4z`: a phone's line is
+/// short.
+pub(super) fn short_name(replica: &str) -> &str {
+    if let Some(pod) = pod_suffix(replica) {
+        return pod;
+    }
+    match replica.match_indices('-').count() {
+        n if n >= 2 => replica.split_once('-').map_or(replica, |(_, rest)| rest),
+        _ => replica,
+    }
+}
+
+/// The end that Kubernetes gives a pod of a Deployment, behind the name of its ReplicaSet.
+fn pod_suffix(replica: &str) -> Option<&str> {
+    // The letters and digits that it draws from: no vowels, and none that look alike.
+    let drawn = |text: &str| {
+        text.bytes()
+            .all(|b| b"bcdfghjklmnpqrstvwxz2456789".contains(&b))
+    };
+    let (stem, pod) = replica.rsplit_once('-')?;
+    let (_, set) = stem.rsplit_once('-')?;
+    let fits = pod.len() == 5 && (6..=10).contains(&set.len()) && drawn(pod) && drawn(set);
+    fits.then_some(pod)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shortened_to_what_tells_them_apart() {
+        for (name, short) in [
+            ("treasury-frontend-1", "frontend-1"),
+            ("frontend-7d9f8b6c5d-x2x4z", "x2x4z"),
+            ("treasury-api-7d9f8b6c5d-x2x4z", "x2x4z"),
+            ("redis-0", "redis-0"),
+            ("treasury-worker-blue", "worker-blue"),
+        ] {
+            assert_eq!(short_name(name), short);
+        }
+    }
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::{Mutex, Semaphore, oneshot};
 
-use super::request::{Ask, Done, Effect, request_id};
-use super::{Context, Failure, Fault, Refusal, confirm, heartbeat, pages, policy};
-use crate::command::{self, Command, IncidentCommand, Parsed};
-use crate::domain::duration::Human;
+use super::commands::help::help_text;
+use super::commands::stats;
+use super::policy::authorise;
+use super::request::{Ask, Done, Effect, Next, request_id};
+use super::{Context, Failure, Fault, Refusal, confirm, heartbeat, pages};
+use crate::command::{Mistake, Parsed};
 use crate::domain::timeline::Draft;
 use crate::domain::{
     Audience, Content, EntryKind, Line, Message, Outgoing, Place, Request, Stream, Tone,
@@ -79,7 +81,7 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
         .spawn(crate::bot::alerts::timers::keep_timers(context.clone()));
     context
         .tasks()
-        .spawn(crate::bot::runs::drive::keep_telling(context.clone()));
+        .spawn(crate::bot::runs::keep_telling(context.clone()));
     let shutdown = context.shutdown();
     let lanes = Lanes::default();
     let mut pause = Duration::from_millis(100);
@@ -144,7 +146,7 @@ pub async fn start_visit(context: &Context) -> Result<(), StoreError> {
     context.tasks().spawn(keep_alive(context.clone()));
     context
         .tasks()
-        .spawn(crate::bot::runs::drive::keep_telling(context.clone()));
+        .spawn(crate::bot::runs::keep_telling(context.clone()));
     Ok(())
 }
 
@@ -175,8 +177,8 @@ async fn spawn(context: &Context, lanes: &Lanes, claim: Claimed) {
         return;
     };
     let changing = matches!(
-        command::parse(&claim.request.text, &context.settings().command),
-        Ok(Parsed::Command(command)) if policy::changes(&command)
+        context.commands().parse(&claim.request.text, context.command()),
+        Ok(Parsed::Command(sentence)) if sentence.command.changes
     );
     let turn = if changing {
         let (done, next) = oneshot::channel();
@@ -236,6 +238,7 @@ async fn handle_once(context: &Context, claim: &Claimed, id: &str) -> Result<(),
             context.store().incident_at(&request.place).await?
         },
         request: request.clone(),
+        confirmed: None,
     };
     let started = std::time::Instant::now();
     let effect = if claim.attempts > MAX_ATTEMPTS {
@@ -257,22 +260,8 @@ async fn handle_once(context: &Context, claim: &Claimed, id: &str) -> Result<(),
     };
     let word = match committed {
         Ok(done) => {
-            if let Some(row) = done.drive {
-                context
-                    .tasks()
-                    .spawn(crate::bot::actions::drive(context.clone(), row));
-            }
-            if let Some(run) = done.run {
-                crate::bot::runs::drive::follow(context, run);
-            }
-            if let Some(run) = done.wake {
-                context.wakers().wake(run);
-            }
-            if let Some((outgoing, services)) = done.refresh {
-                let bot = context.clone();
-                context
-                    .tasks()
-                    .spawn(crate::bot::diagnose::refresh_stats(bot, outgoing, services));
+            if let Some(next) = done.next {
+                begin(context, next);
             }
             "done"
         }
@@ -295,180 +284,42 @@ async fn handle_once(context: &Context, claim: &Claimed, id: &str) -> Result<(),
     Ok(())
 }
 
+/// Begins what a committed request asks for.
+fn begin(context: &Context, next: Next) {
+    match next {
+        Next::Drive(row) => {
+            let work = crate::bot::actions::engine::drive(context.clone(), *row);
+            context.tasks().spawn(work);
+        }
+        Next::Follow(run) => crate::bot::runs::follow(context, run),
+        Next::Wake(run) => context.wakers().wake(run),
+        Next::Refresh(outgoing, services) => {
+            let work = stats::refresh(context.clone(), *outgoing, services);
+            context.tasks().spawn(work);
+        }
+    }
+}
+
 /// Parses, authorises, and does what can be done outside a transaction.
 async fn carry_out(context: &Context, ask: &Ask) -> Result<Effect, Fault> {
-    let name = &context.settings().command;
-    let command = match command::parse(&ask.request.text, name) {
-        Ok(Parsed::Command(command)) => command,
-        Ok(Parsed::Help(text)) => return Ok(Effect::Say(crate::bot::menu::help_text(&text))),
-        Err(mistake) => return Err(crate::bot::menu::not_understood(mistake).into()),
-    };
-    authorise(context, ask, &command)?;
-    dispatch(context, ask, command).await
+    let text = &ask.request.text;
+    match context.commands().parse(text, context.command()) {
+        Ok(Parsed::Command(sentence)) => {
+            authorise(ask, sentence.command.role, || context.typed(text))?;
+            sentence.carry_out(context, ask).await
+        }
+        Ok(Parsed::Help(text)) => Ok(Effect::Say(help_text(&text))),
+        Err(mistake) => Err(not_understood(mistake).into()),
+    }
 }
 
-/// May the asker do this?
-pub(super) fn authorise(context: &Context, ask: &Ask, command: &Command) -> Result<(), Refusal> {
-    let needed = policy::needs(command);
-    if ask.role >= needed {
-        return Ok(());
+fn not_understood(mistake: Mistake) -> Refusal {
+    let mut refusal =
+        Refusal::new("I did not understand that. Nothing was done").detail(mistake.text);
+    for sentence in mistake.suggestions {
+        refusal = refusal.suggest(sentence.clone(), sentence);
     }
-    Err(policy::refuse(
-        &ask.request.person,
-        ask.role,
-        needed,
-        &context.typed(&ask.request.text),
-    ))
-}
-
-async fn dispatch(context: &Context, ask: &Ask, command: Command) -> Result<Effect, Fault> {
-    use Command as C;
-    use IncidentCommand as I;
-    match command {
-        C::Change(change) => {
-            crate::bot::actions::plan::act_on_service(context, ask, change, None).await
-        }
-        C::Status { service } => crate::bot::diagnose::status(context, service.as_deref()).await,
-        C::Logs {
-            service,
-            lines,
-            since,
-            grep,
-            previous,
-            container,
-        } => {
-            let params = json!({
-                "service": service,
-                "lines": lines,
-                "since": since.map(Human),
-                "grep": grep,
-                "previous": previous,
-                "container": container,
-            });
-            crate::bot::registry::ask(context, "service.logs", params).await
-        }
-        C::Stats { service } => crate::bot::diagnose::stats(context, ask, service.as_deref()).await,
-        C::Events { service, since } => {
-            let params = json!({"service": service, "since": Human(since)});
-            crate::bot::registry::ask(context, "service.events", params).await
-        }
-        C::Check { what } => crate::bot::registry::web::check(context, what.as_deref()).await,
-        C::Graph {
-            service,
-            metric,
-            since,
-        } => crate::bot::graph::graph(context, &service, &metric, since).await,
-        C::Db { what, database } => {
-            crate::bot::probes::db(context, ask, what, database, None).await
-        }
-        C::Cache { what, cache } => {
-            crate::bot::probes::cache(context, ask, what, cache, None).await
-        }
-        C::Runbook { what } => crate::bot::runs::command::runbook(context, ask, what).await,
-        C::Confirm { token } => crate::bot::confirm::confirm(context, ask, &token).await,
-        C::Cancel { token } => crate::bot::confirm::cancel(context, ask, &token).await,
-        C::Incident(I::Declare {
-            title,
-            severity,
-            service,
-        }) => crate::bot::incidents::declare(context, ask, &title.join(" "), severity, &service),
-        C::Incident(I::List { all }) => crate::bot::incidents::incident_list(context, all).await,
-        C::Incident(I::Show { incident }) => {
-            crate::bot::incidents::incident_show(context, ask, incident.as_deref()).await
-        }
-        C::Incident(I::Severity { severity, incident }) => {
-            crate::bot::incidents::set_severity(context, ask, incident.as_deref(), severity).await
-        }
-        C::Incident(I::Assign {
-            role,
-            who,
-            incident,
-        }) => crate::bot::incidents::assign(context, ask, incident.as_deref(), role, &who).await,
-        C::Incident(I::Link { other, incident }) => {
-            crate::bot::incidents::link(context, ask, incident.as_deref(), &other).await
-        }
-        C::Alerts { all } => crate::bot::alerts::command::alerts_list(context, all).await,
-        C::Ack { alert } => {
-            crate::bot::alerts::command::acknowledge(context, ask, alert.as_deref()).await
-        }
-        C::Silence {
-            alert,
-            within,
-            reason,
-            end: _,
-        } => match within {
-            Some(within) => {
-                crate::bot::alerts::silence::silence(context, ask, &alert, within, reason).await
-            }
-            None => crate::bot::alerts::silence::unsilence(context, ask, &alert).await,
-        },
-        C::Oncall { what, rotation } => {
-            crate::bot::oncall::command::oncall(context, ask, what, rotation).await
-        }
-        C::Note { text, incident } => {
-            crate::bot::incidents::note(context, ask, incident.as_deref(), text.join(" ")).await
-        }
-        C::Update { text, incident } => {
-            crate::bot::notify::update(context, ask, incident.as_deref(), text.join(" ")).await
-        }
-        C::Mitigate { text, incident } => {
-            crate::bot::incidents::set_status(
-                context,
-                ask,
-                incident.as_deref(),
-                crate::domain::Status::Mitigated,
-                &text,
-            )
-            .await
-        }
-        C::Resolve { text, incident } => {
-            crate::bot::incidents::set_status(
-                context,
-                ask,
-                incident.as_deref(),
-                crate::domain::Status::Resolved,
-                &text,
-            )
-            .await
-        }
-        C::Close { incident } => {
-            crate::bot::incidents::set_status(
-                context,
-                ask,
-                incident.as_deref(),
-                crate::domain::Status::Closed,
-                &[],
-            )
-            .await
-        }
-        C::Reopen { incident } => {
-            crate::bot::incidents::set_status(
-                context,
-                ask,
-                incident.as_deref(),
-                crate::domain::Status::Open,
-                &[],
-            )
-            .await
-        }
-        C::Timeline { incident, lines } => {
-            crate::bot::history::timeline(context, ask, incident.as_deref(), lines).await
-        }
-        C::Export { incident, format } => {
-            crate::bot::history::export(context, ask, incident.as_deref(), format).await
-        }
-        C::Page { incident } => crate::bot::pages::page(context, ask, incident.as_deref()).await,
-        C::Audit { since, actor } => {
-            crate::bot::history::audit(context, since, actor.as_deref()).await
-        }
-        C::Version => Ok(Effect::Say(crate::bot::menu::version())),
-        C::Help { topic } => crate::bot::menu::help(context, &topic)
-            .map(Effect::Say)
-            .map_err(Fault::from),
-        C::Menu { service } => crate::bot::menu::menu(context, service.as_deref())
-            .map(Effect::Say)
-            .map_err(Fault::from),
-    }
+    refusal.suggest("Help", "help")
 }
 
 /// One transaction: the audit, the work, the answer, the end of the request.
@@ -484,10 +335,7 @@ async fn commit(context: &Context, inbox: i64, ask: &Ask, effect: Effect) -> Res
             Box::pin(async move {
                 tx.append(&Stream::Audit, asked).await?;
                 let mut done = match effect {
-                    Effect::Say(answer) => Done {
-                        answer: Some(answer),
-                        ..Done::default()
-                    },
+                    Effect::Say(answer) => answer.into(),
                     Effect::Write(work) => work(tx).await?,
                 };
                 if let Some(answer) = done.answer.take() {
@@ -560,10 +408,10 @@ async fn commit_no(
 /// Questions that nobody answered, and actions that their process left behind.
 async fn keep_recovering(context: Context) {
     loop {
-        if let Err(error) = crate::bot::runs::drive::recover_runs(&context).await {
+        if let Err(error) = crate::bot::runs::recover_runs(&context).await {
             tracing::error!(%error, "unfinished runs could not be looked for");
         }
-        if let Err(error) = crate::bot::recover::recover(&context).await {
+        if let Err(error) = crate::bot::actions::engine::recover(&context).await {
             tracing::error!(%error, "unfinished work could not be looked for");
         }
         if let Err(error) = confirm::expire(&context).await {

@@ -9,13 +9,14 @@ use anyhow::{Context, bail};
 use clap::Args;
 use secrecy::ExposeSecret;
 
+use super::config_file::ConfigFile;
+use super::terminal::start_log;
 use crate::store::{Store, Use};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The configuration file
-    #[arg(long, default_value = "treasury-bot.toml", env = "TREASURY_BOT_CONFIG")]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
     /// The number of the action, as it stands on the timeline; without it: which there are
     action: Option<i64>,
     /// Write the pieces into this folder; what is there already is not replaced
@@ -24,11 +25,8 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    super::log("warn", false);
-    let config = match super::check::load(&options.config) {
-        Ok(config) => config,
-        Err(code) => return Ok(code),
-    };
+    start_log("warn", false);
+    let config = options.file.load()?;
     let store = Store::open(config.store_url.expose_secret(), Use::Visit).await?;
     let shown = show(&store, options.action, options.out).await;
     store.close().await;
@@ -48,22 +46,16 @@ async fn show(
             );
         }
         for one in all {
-            println!(
-                "{:>6}  {}  {}  {} pieces",
-                one.action,
-                one.at.strftime("%F %T UTC"),
-                one.service,
-                one.pieces
-            );
+            let (action, at) = (one.action, one.at.strftime("%F %T UTC"));
+            println!("{action:>6}  {at}  {}  {} pieces", one.service, one.pieces);
         }
         return Ok(ExitCode::SUCCESS);
     };
     let pieces = store.evidence(action).await?;
     if pieces.is_empty() {
-        eprintln!(
-            "error: no evidence is kept for action {action}: `treasury-bot evidence` lists what there is"
+        bail!(
+            "no evidence is kept for action {action}: `treasury-bot evidence` lists what there is"
         );
-        return Ok(ExitCode::FAILURE);
     }
     if let Some(folder) = &out {
         fs::create_dir_all(folder)
@@ -77,12 +69,8 @@ async fn show(
                 piece.sha256
             );
         }
-        println!(
-            "{}  {}  {} bytes",
-            piece.sha256,
-            piece.name,
-            piece.text.len()
-        );
+        let (sha256, bytes) = (&piece.sha256, piece.text.len());
+        println!("{sha256}  {}  {bytes} bytes", piece.name);
         if let Some(folder) = &out {
             // The name came from a platform: only its last part may name a file.
             let name = PathBuf::from(&piece.name);

@@ -3,27 +3,25 @@
 //! It works on the configured store beside a running `serve`, and without one; Slack may be down.
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use tokio_util::sync::CancellationToken;
 
-use super::show::{self, Paint};
-use crate::app::Plan;
-use crate::bot::{Bot, answer_key};
+use super::config_file::ConfigFile;
+use super::messages;
+use super::terminal::{Paint, start_log};
+use crate::bot::{self, Bot, answer_key};
+use crate::command::words::quote;
 use crate::domain::{
     Audience, Content, Door, Message, Outgoing, Part, Person, Place, Reply, Request, Tone,
 };
-use crate::probe::Http;
-use crate::store::{Store, Use};
+use crate::store::Store;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The configuration file
-    #[arg(long, default_value = "treasury-bot.toml", env = "TREASURY_BOT_CONFIG")]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
     /// Answer questions with yes
     #[arg(long, short)]
     yes: bool,
@@ -34,9 +32,9 @@ pub(super) struct Options {
 
 impl Options {
     /// These words, and no yes to anything.
-    pub(super) fn sentence(config: PathBuf, text: Vec<String>) -> Self {
+    pub(super) fn sentence(file: ConfigFile, text: Vec<String>) -> Self {
         Self {
-            config,
+            file,
             yes: false,
             text,
         }
@@ -44,36 +42,21 @@ impl Options {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    super::log("warn", false);
-    let config = match super::check::load(&options.config) {
-        Ok(config) => config,
-        Err(code) => return Ok(code),
-    };
-    let plan = Plan::from_config(&config)?;
-    let store = Store::open(&plan.store_url, Use::Visit).await?;
-    let shutdown = CancellationToken::new();
-    let bot = Bot::new(
-        store.clone(),
-        plan.settings,
-        plan.catalogue,
-        plan.library,
-        Http::new(),
-        shutdown.clone(),
-    );
-    crate::bot::start_visit(&bot).await?;
+    start_log("warn", false);
+    let (bot, store) = options.file.visit().await?;
+    bot::start_visit(&bot).await?;
     // One argument is a sentence as typed; several are words, kept together as the shell had them.
     let text = match &options.text[..] {
         [sentence] => sentence.clone(),
-        words => words
-            .iter()
-            .map(|w| crate::command::words::quote(w))
-            .collect::<Vec<_>>()
-            .join(" "),
+        words => {
+            let quoted = words.iter().map(|word| quote(word));
+            quoted.collect::<Vec<_>>().join(" ")
+        }
     };
     let mut seen = None;
     let mut code = converse(&bot, &store, text, options.yes, &mut seen).await;
-    crate::bot::runs_over(&bot).await;
-    crate::bot::end_visit(&bot).await?;
+    bot::runs_over(&bot).await;
+    bot::end_visit(&bot).await?;
     // What was restarted may have fallen again while it was watched.
     if let Some((watched, shown)) = seen
         && let Some((outgoing, version)) = store.outbox_read(&watched).await?
@@ -98,14 +81,9 @@ async fn converse(
     seen: &mut Option<(String, i64)>,
 ) -> anyhow::Result<ExitCode> {
     let paint = Paint::stdout();
-    let login = std::env::var("USER")
-        .or_else(|_| std::env::var("LOGNAME"))
-        .unwrap_or_default();
-    let login = if login.is_empty() {
-        "terminal".to_owned()
-    } else {
-        login
-    };
+    let login = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    let login = login.ok().filter(|login| !login.is_empty());
+    let login = login.unwrap_or_else(|| "terminal".to_owned());
     let key = say(bot, &login, text).await?;
     let watched = answer_key(&key);
     let mut shown = 0;
@@ -152,23 +130,20 @@ async fn converse(
 
 async fn say(bot: &Bot, login: &str, text: String) -> anyhow::Result<String> {
     let key = format!("terminal:{:032x}", rand::random::<u128>());
-    crate::bot::visit(
-        bot,
-        Request {
-            key: key.clone(),
-            door: Door::Terminal,
-            person: Person::terminal(login),
-            place: Place::terminal(),
-            text,
-            reply: Reply::default(),
-        },
-    )
-    .await?;
+    let request = Request {
+        key: key.clone(),
+        door: Door::Terminal,
+        person: Person::terminal(login),
+        place: Place::terminal(),
+        text,
+        reply: Reply::default(),
+    };
+    bot::visit(bot, request).await?;
     Ok(key)
 }
 
 fn print(outgoing: &Outgoing, paint: Paint) {
-    let text = show::content(&outgoing.content, paint);
+    let text = messages::content(&outgoing.content, paint);
     print!("{text}");
     if !text.ends_with('\n') {
         println!();
@@ -179,15 +154,11 @@ fn print(outgoing: &Outgoing, paint: Paint) {
 
 /// Shows a question's choices and reads yes or no. `None` where nobody can be asked.
 fn ask(message: &Message, yes: bool) -> anyhow::Result<Option<String>> {
-    let buttons: Vec<_> = message
-        .parts
-        .iter()
-        .filter_map(|part| match part {
-            Part::Buttons(buttons) => Some(buttons),
-            _ => None,
-        })
-        .flatten()
-        .collect();
+    let buttons = message.parts.iter().filter_map(|part| match part {
+        Part::Buttons(buttons) => Some(buttons),
+        _ => None,
+    });
+    let buttons: Vec<_> = buttons.flatten().collect();
     let [first, rest @ ..] = &buttons[..] else {
         return Ok(None);
     };

@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::config_file::{ConfigFile, Refused};
 use crate::config::Config;
 use crate::platform::kubernetes::rbac::{Account, roles, yaml};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    file: super::ConfigFile,
+    file: ConfigFile,
     /// Of which cluster of the configuration, where there are several
     #[arg(long)]
     cluster: Option<String>,
@@ -34,7 +35,7 @@ fn account(text: &str) -> Result<Account, String> {
 }
 
 /// Prints them as YAML for `kubectl apply -f -`.
-pub(super) fn run(options: &Options) -> ExitCode {
+pub(super) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     // Who prints this has not the bot's secrets, and they say nothing of rights.
     let env = |name: &str| {
         let given = std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -50,31 +51,24 @@ pub(super) fn run(options: &Options) -> ExitCode {
             Some(stand_in.to_owned())
         })
     };
-    let config = match Config::load(&options.file.config, &env) {
-        Ok(config) => config,
-        Err(errors) => {
-            eprint!("{}", errors.render(false));
-            return ExitCode::from(2);
-        }
-    };
-    let cluster = match (&options.cluster, config.clusters.as_slice()) {
+    let config = Config::load(&options.file.config, &env)?;
+    let cluster = match (&options.cluster, config.platforms.clusters.as_slice()) {
         (Some(name), _) => Some(name.as_str()),
         (None, []) => None,
-        (None, [only]) => Some(only.name.as_str()),
+        (None, [(only, _)]) => Some(only.as_str()),
         (None, several) => {
-            let names: Vec<&str> = several.iter().map(|one| one.name.as_str()).collect();
-            eprintln!("error: which cluster? --cluster {}", names.join(" or "));
-            return ExitCode::from(2);
+            let names: Vec<&str> = several.iter().map(|(name, _)| name.as_str()).collect();
+            let message = format!("which cluster? --cluster {}", names.join(" or "));
+            return Err(Refused(message).into());
         }
     };
     let roles = roles(&config.services, cluster);
     if roles.is_empty() {
-        let of = cluster
-            .map(|name| format!(" in cluster {name}"))
-            .unwrap_or_default();
-        eprintln!("error: no service of the configuration runs on Kubernetes{of}");
-        return ExitCode::from(2);
+        let of = cluster.map(|name| format!(" in cluster {name}"));
+        let of = of.unwrap_or_default();
+        let message = format!("no service of the configuration runs on Kubernetes{of}");
+        return Err(Refused(message).into());
     }
     print!("{}", yaml(&roles, &options.account));
-    ExitCode::SUCCESS
+    Ok(ExitCode::SUCCESS)
 }

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
+use super::config_file::ConfigFile;
 use super::exec;
-use super::show::{Paint, put};
-use crate::bot::Library;
+use super::terminal::{Paint, put};
+use crate::bot::{COMMANDS, Library};
 use crate::runbook::{Severity, schema, show};
 
 #[derive(Debug, Args)]
@@ -49,9 +50,8 @@ enum What {
 
 #[derive(Debug, Args)]
 struct OnBot {
-    /// The configuration file
-    #[arg(long, default_value = "treasury-bot.toml", env = "TREASURY_BOT_CONFIG")]
-    config: PathBuf,
+    #[command(flatten)]
+    file: ConfigFile,
     /// The runbook's name
     name: String,
     /// What it is told
@@ -63,7 +63,7 @@ struct OnBot {
 async fn on_bot(verb: &str, what: OnBot) -> anyhow::Result<ExitCode> {
     let words = ["runbook".to_owned(), verb.to_owned(), what.name];
     let words = words.into_iter().chain(what.values).collect();
-    exec::run(exec::Options::sentence(what.config, words)).await
+    exec::run(exec::Options::sentence(what.file, words)).await
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
@@ -74,7 +74,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
             json,
         } => check(&paths, config, json),
         What::Schema => {
-            let library = Library::open(None, None)?;
+            let library = Library::open(&COMMANDS, None, None)?;
             let schema = schema::schema(library.vocabulary());
             put(&format!("{}\n", serde_json::to_string_pretty(&schema)?))?;
             Ok(ExitCode::SUCCESS)
@@ -88,18 +88,18 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
 fn check(paths: &[PathBuf], config: Option<PathBuf>, json: bool) -> anyhow::Result<ExitCode> {
     let services = match config {
         None => None,
-        Some(path) => match super::check::load(&path) {
-            Ok(config) => Some(config.services.iter().map(|s| s.name.to_string()).collect()),
-            Err(code) => return Ok(code),
-        },
+        Some(config) => {
+            let services = ConfigFile { config }.load()?.services;
+            Some(services.iter().map(|one| one.name.to_string()).collect())
+        }
     };
     let here = PathBuf::from("runbooks");
     let library = if !paths.is_empty() {
-        Library::of_paths(paths, services)?
+        Library::of_paths(&COMMANDS, paths, services)?
     } else if here.is_dir() {
-        Library::of_paths(&[here], services)?
+        Library::of_paths(&COMMANDS, &[here], services)?
     } else {
-        Library::open(None, services)?
+        Library::open(&COMMANDS, None, services)?
     };
     let paint = Paint::stdout();
     let mut out = String::new();
@@ -146,9 +146,9 @@ fn counted(count: usize, what: &str) -> String {
 fn print(name: &str, mermaid: bool) -> anyhow::Result<ExitCode> {
     let path = PathBuf::from(name);
     let library = if path.is_file() {
-        Library::of_paths(&[path], None)?
+        Library::of_paths(&COMMANDS, &[path], None)?
     } else {
-        Library::open(None, None)?
+        Library::open(&COMMANDS, None, None)?
     };
     let stem = name.rsplit('/').next().unwrap_or(name);
     let stem = stem.split_once(".y").map_or(stem, |(stem, _)| stem);

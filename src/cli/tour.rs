@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use super::demo::Demo;
-use super::show::Paint;
+use super::stage::Demo;
+use super::terminal::Paint;
 use crate::report;
 use crate::sandbox::slack::{Human, Message, Sandbox};
 use crate::sandbox::stack::Fault;
@@ -28,10 +28,8 @@ pub(super) async fn play(demo: &Demo) -> anyhow::Result<ExitCode> {
     };
     match tour.incident(demo).await {
         Ok(()) => {
-            println!(
-                "\nThe tour took {:.1} s; every step was as it should be.",
-                started.elapsed().as_secs_f64()
-            );
+            let seconds = started.elapsed().as_secs_f64();
+            println!("\nThe tour took {seconds:.1} s; every step was as it should be.");
             println!("Try it yourself: treasury-bot demo");
             Ok(ExitCode::SUCCESS)
         }
@@ -59,88 +57,60 @@ impl Tour {
         self.ask(&ana, HOME, "stats frontend", "MEMORY").await?;
 
         self.scene("Ana declares an incident; it gets a channel of its own.");
-        let words =
+        let declare =
             "incident declare Frontend runs out of memory --severity SEV2 --service frontend";
-        self.ask(&ana, HOME, words, "INC-1 declared as SEV2")
-            .await?;
+        let declared = "INC-1 declared as SEV2";
+        self.ask(&ana, HOME, declare, declared).await?;
         let room = self.room().await?;
-        self.until(&room, "INC-1: Frontend runs out of memory")
-            .await?;
-        self.ask(
-            &ana,
-            &room,
-            "note it's the export job again, heap grows 2 MiB a second",
-            "export job",
-        )
-        .await?;
-        self.ask(&ana, &room, "logs frontend --lines 5", "log line")
-            .await?;
+        let title = "INC-1: Frontend runs out of memory";
+        self.said(&room, title, |_| true).await?;
+        let note = "note it's the export job again, heap grows 2 MiB a second";
+        let logs = "logs frontend --lines 5";
+        self.ask(&ana, &room, note, "export job").await?;
+        self.ask(&ana, &room, logs, "log line").await?;
 
         self.scene("Chloe is no responder: she may look, not act.");
-        self.ask(
-            &chloe,
-            HOME,
-            "restart frontend",
-            "Only a responder may do this",
-        )
-        .await?;
-        ensure!(
-            demo.stack.calls().is_empty(),
-            "something was restarted: {:?}",
-            demo.stack.calls()
-        );
+        let refusal = "Only a responder may do this";
+        self.ask(&chloe, HOME, "restart frontend", refusal).await?;
+        let calls = demo.stack.calls();
+        ensure!(calls.is_empty(), "something was restarted: {calls:?}");
 
         self.scene("A typo does no harm.");
-        self.ask(&ana, &room, "restrat frontend", "did not understand")
-            .await?;
+        let typo = "restrat frontend";
+        self.ask(&ana, &room, typo, "did not understand").await?;
 
         self.scene(
             "Ana restarts the frontend. The bot asks first; the same message then tells all.",
         );
-        let question = self
-            .ask(
-                &ana,
-                &room,
-                "restart frontend --reason 'memory leak'",
-                "Restart frontend?",
-            )
-            .await?;
+        let restart = "restart frontend --reason 'memory leak'";
+        let question = self.ask(&ana, &room, restart, "Restart frontend?").await?;
         self.press(&ana, &room, &question, "Restart frontend")
             .await?;
-        let told = self
-            .until_message(&room, &question.ts, "frontend restarted in")
+        let restarted = self
+            .said(&room, "frontend restarted in", |one| one.ts == question.ts)
             .await?;
+        let shown = restarted.shown();
         ensure!(
-            told.shown().contains("healthy 2/2"),
+            shown.contains("healthy 2/2"),
             "before and after are missing"
         );
+        let calls = demo.stack.calls();
         ensure!(
-            demo.stack.calls() == ["restart frontend"],
-            "the stack saw {:?}, not one restart",
-            demo.stack.calls()
+            calls == ["restart frontend"],
+            "the stack saw {calls:?}, not one restart"
         );
 
         self.scene("It is better. Resolve, and export the timeline for the review.");
         demo.stack.take_out(Fault::MemoryLeak);
-        self.ask(
-            &ana,
-            &room,
-            "mitigate restart freed the memory",
-            "is mitigated",
-        )
-        .await?;
-        self.ask(
-            &ana,
-            &room,
-            "resolve the export job streams now",
-            "is resolved",
-        )
-        .await?;
+        let mitigate = "mitigate restart freed the memory";
+        let resolve = "resolve the export job streams now";
+        self.ask(&ana, &room, mitigate, "is mitigated").await?;
+        self.ask(&ana, &room, resolve, "is resolved").await?;
         let json = self.export(&ana, &room, "json").await?;
         let verified = report::verify_export(json.as_bytes()).context("the export")?;
         let markdown = self.export(&ana, &room, "md").await?;
         for word in [
-            "Frontend runs out of memory",
+            "runs out of memory",
             "export job",
             "restarting frontend",
             "memory leak",
@@ -151,15 +121,23 @@ impl Tour {
             );
         }
         println!("\n{markdown}");
-        println!(
-            "Verified offline: {} entries, head {}",
-            verified.entries, verified.head
-        );
+        let (entries, head) = (verified.entries, verified.head);
+        println!("Verified offline: {entries} entries, head {head}");
         Ok(())
     }
 
     fn scene(&self, text: &str) {
         println!("\n{}\n", self.paint.style("1;35", &format!("── {text}")));
+    }
+
+    /// Types a command; it has to be acknowledged.
+    async fn types(&self, person: &Human, channel: &str, words: &str) -> anyhow::Result<()> {
+        let prompt = format!("{} ›", person.name());
+        println!("{} /treasury {words}", self.paint.style("1;34", &prompt));
+        let receipt = person.types(channel, &format!("/treasury {words}")).await?;
+        let error = receipt.error;
+        ensure!(receipt.acked, "`{words}` was not acknowledged: {error:?}");
+        Ok(())
     }
 
     /// Types a command and waits for an answer with these words.
@@ -170,66 +148,27 @@ impl Tour {
         words: &str,
         expected: &str,
     ) -> anyhow::Result<Message> {
-        println!(
-            "{} /treasury {words}",
-            self.paint.style("1;34", &format!("{} ›", person.name()))
-        );
         let before = self.newest(channel);
-        let receipt = person.types(channel, &format!("/treasury {words}")).await?;
-        ensure!(
-            receipt.acked,
-            "`{words}` was not acknowledged: {:?}",
-            receipt.error
-        );
-        let found = self
-            .sandbox
-            .wait_for(PATIENCE, |workspace| {
-                let channel = workspace.channel(channel)?;
-                channel
-                    .messages
-                    .iter()
-                    .find(|m| m.by_bot && m.ts > before && plain(m).contains(expected))
-                    .cloned()
-            })
+        self.types(person, channel, words).await?;
+        self.said(channel, expected, |message| message.ts > before)
             .await
-            .with_context(|| format!("no answer with “{expected}” to `{words}`"))?;
-        self.show(&found);
-        Ok(found)
+            .with_context(|| format!("`{words}`"))
     }
 
-    /// Waits until somebody says these words in a channel.
-    async fn until(&self, channel: &str, expected: &str) -> anyhow::Result<Message> {
-        let found = self
-            .sandbox
-            .wait_for(PATIENCE, |workspace| {
-                let channel = workspace.channel(channel)?;
-                channel
-                    .messages
-                    .iter()
-                    .find(|m| plain(m).contains(expected))
-                    .cloned()
-            })
-            .await
-            .with_context(|| format!("nobody said “{expected}”"))?;
-        self.show(&found);
-        Ok(found)
-    }
-
-    /// Waits until one message has come to say these words.
-    async fn until_message(
+    /// Waits until a message of the bot's says these words.
+    async fn said(
         &self,
         channel: &str,
-        ts: &str,
         expected: &str,
+        meant: impl Fn(&Message) -> bool,
     ) -> anyhow::Result<Message> {
-        let found = self
-            .sandbox
-            .wait_for(PATIENCE, |workspace| {
-                let message = workspace.channel(channel)?.message(ts)?;
-                plain(message).contains(expected).then(|| message.clone())
-            })
-            .await
-            .with_context(|| format!("the message did not come to say “{expected}”"))?;
+        let says = |one: &&Message| one.by_bot && meant(one) && plain(one).contains(expected);
+        let found = self.sandbox.wait_for(PATIENCE, |workspace| {
+            let messages = &workspace.channel(channel)?.messages;
+            messages.iter().find(says).cloned()
+        });
+        let found = found.await;
+        let found = found.with_context(|| format!("the bot did not say “{expected}”"))?;
         self.show(&found);
         Ok(found)
     }
@@ -246,11 +185,8 @@ impl Tour {
             self.paint.style("1;34", &format!("{} ›", person.name()))
         );
         let receipt = person.clicks(channel, &message.ts, label).await?;
-        ensure!(
-            receipt.acked,
-            "the press was not acknowledged: {:?}",
-            receipt.error
-        );
+        let error = receipt.error;
+        ensure!(receipt.acked, "the press was not acknowledged: {error:?}");
         Ok(())
     }
 
@@ -270,16 +206,7 @@ impl Tour {
 
     async fn export(&self, person: &Human, room: &str, format: &str) -> anyhow::Result<String> {
         let line = format!("export --format {format}");
-        println!(
-            "{} /treasury {line}",
-            self.paint.style("1;34", &format!("{} ›", person.name()))
-        );
-        let receipt = person.types(room, &format!("/treasury {line}")).await?;
-        ensure!(
-            receipt.acked,
-            "`{line}` was not acknowledged: {:?}",
-            receipt.error
-        );
+        self.types(person, room, &line).await?;
         let file = self
             .sandbox
             .wait_for(PATIENCE, |workspace| {

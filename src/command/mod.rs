@@ -1,24 +1,12 @@
-//! The chat grammar: words to a [`Command`], help, suggestions. Pure.
+//! The chat grammar: sentences to words and matches, help, suggestions. Pure.
 //!
-//! One grammar for Slack and for `treasury-bot exec`. It is a clap parser, so that every mistake
-//! gets clap's message and suggestion.
+//! One grammar for Slack and for `treasury-bot exec`. It is a clap parser that the table of commands
+//! builds (`src/bot/table.rs`), so that every mistake gets clap's message and suggestion.
 
-mod change;
-mod grammar;
-mod oncall;
-mod probes;
-mod runbook;
 pub mod words;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches};
-
-pub use change::Change;
-use grammar::Grammar;
-pub use grammar::{Command, ExportFormat, IncidentCommand};
-pub use oncall::OncallCommand;
-pub use probes::{CacheCommand, DbCommand};
-pub use runbook::RunbookCommand;
+use clap::{ArgMatches, ColorChoice};
 
 /// Why a sentence is no command. All of it is told to the asker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,31 +19,45 @@ pub struct Mistake {
 
 /// What a sentence asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Parsed {
+pub enum Parsed<C> {
     /// A command.
-    Command(Command),
+    Command(C),
     /// Help on a command, by `COMMAND --help`.
     Help(String),
 }
 
-/// Parses a sentence without the slash command's own name. An empty one is the menu.
-pub fn parse(text: &str, name: &str) -> Result<Parsed, Mistake> {
+/// A grammar without commands. `name` is the slash command's own name, such as `/treasury`.
+pub fn grammar(name: &str) -> clap::Command {
+    clap::Command::new("treasury-bot")
+        .bin_name(name.to_owned())
+        .no_binary_name(true)
+        .disable_help_subcommand(true)
+        .disable_colored_help(true)
+        .color(ColorChoice::Never)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .term_width(80)
+}
+
+/// Parses a sentence without the slash command's own name: the command's words, and what follows
+/// them. What follows a word of `free` is taken as typed.
+pub fn parse(
+    text: &str,
+    grammar: &clap::Command,
+    free: &[&str],
+) -> Result<Parsed<(Vec<String>, ArgMatches)>, Mistake> {
     let text = text.trim();
-    if text.is_empty() {
-        return Ok(Parsed::Command(Command::Menu { service: None }));
-    }
-    if let Some((text, incident)) = raw(text, "note") {
-        return Ok(Parsed::Command(Command::Note { text, incident }));
-    }
-    if let Some((text, incident)) = raw(text, "update") {
-        return Ok(Parsed::Command(Command::Update { text, incident }));
-    }
-    let words = words::split(text);
-    let command = Grammar::command().bin_name(name.to_owned());
-    match command.clone().try_get_matches_from(&words) {
-        Ok(matches) => Grammar::from_arg_matches(&matches)
-            .map(|grammar| Parsed::Command(grammar.command))
-            .map_err(|error| mistake(error.format(&mut command.clone()), &words)),
+    let as_typed = free.iter().find_map(|word| raw(text, word));
+    let words = as_typed.unwrap_or_else(|| words::split(text));
+    match grammar.clone().try_get_matches_from(&words) {
+        Ok(mut matches) => {
+            let mut path = Vec::new();
+            while let Some((word, inner)) = matches.remove_subcommand() {
+                path.push(word);
+                matches = inner;
+            }
+            Ok(Parsed::Command((path, matches)))
+        }
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             Ok(Parsed::Help(error.render().to_string().trim().to_owned()))
         }
@@ -63,23 +65,26 @@ pub fn parse(text: &str, name: &str) -> Result<Parsed, Mistake> {
     }
 }
 
-/// What follows these commands is taken as typed: its quotes, line breaks and dashes are the text's
-/// own. The text, and the incident if one is named.
-fn raw(text: &str, command: &str) -> Option<(Vec<String>, Option<String>)> {
+/// The words of a command whose text is taken as typed: its quotes, line breaks and dashes are the
+/// text's own. An incident may be named before it.
+fn raw(text: &str, command: &str) -> Option<Vec<String>> {
     let rest = text.strip_prefix(command)?;
     let rest = rest.strip_prefix(char::is_whitespace)?.trim();
-    let (incident, rest) = match rest.strip_prefix("--incident") {
+    let mut words = vec![command.to_owned()];
+    let rest = match rest.strip_prefix("--incident") {
         Some(after) => {
             let after = after.strip_prefix(['=', ' '])?.trim_start();
             let end = after.find(char::is_whitespace)?;
-            (Some(after[..end].to_owned()), after[end..].trim())
+            words.push(format!("--incident={}", &after[..end]));
+            after[end..].trim()
         }
-        None => (None, rest),
+        None => rest,
     };
     if rest.is_empty() || rest == "--help" || rest == "-h" {
         return None;
     }
-    Some((vec![rest.to_owned()], incident))
+    words.extend(["--".to_owned(), rest.to_owned()]);
+    Some(words)
 }
 
 fn mistake(error: clap::Error, words: &[String]) -> Mistake {
@@ -118,18 +123,12 @@ fn mistake(error: clap::Error, words: &[String]) -> Mistake {
 }
 
 /// The commands with their usage and purpose, as `help` and the README show them.
-pub fn reference(name: &str) -> Vec<(String, String)> {
+pub fn reference(mut grammar: clap::Command) -> Vec<(String, String)> {
     let mut rows = Vec::new();
-    let mut grammar = Grammar::command().bin_name(name.to_owned());
     grammar.build();
-    for command in grammar
-        .get_subcommands()
-        .filter(|command| !command.is_hide_set())
-    {
-        let children: Vec<_> = command
-            .get_subcommands()
-            .filter(|child| !child.is_hide_set())
-            .collect();
+    let shown = |command: &&clap::Command| !command.is_hide_set();
+    for command in grammar.get_subcommands().filter(shown) {
+        let children: Vec<_> = command.get_subcommands().filter(shown).collect();
         if children.is_empty() {
             rows.push(row(command));
         }
@@ -151,8 +150,7 @@ fn row(command: &clap::Command) -> (String, String) {
 }
 
 /// Help on one command (`restart`, `incident declare`), or `None` if there is no such.
-pub fn help(topic: &[String], name: &str) -> Option<String> {
-    let mut grammar = Grammar::command().bin_name(name.to_owned());
+pub fn help(topic: &[String], mut grammar: clap::Command) -> Option<String> {
     grammar.build();
     let mut command = &mut grammar;
     for word in topic {
@@ -176,156 +174,11 @@ pub fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn command(text: &str) -> Command {
-        match parse(text, "/treasury") {
-            Ok(Parsed::Command(command)) => command,
-            other => panic!("{text}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn commands_are_parsed() {
-        assert_eq!(command(""), Command::Menu { service: None });
-        assert_eq!(
-            command("restart frontend --reason 'too slow'"),
-            Command::Change(Change::Restart {
-                service: "frontend".into(),
-                reason: Some("too slow".into())
-            })
-        );
-        assert_eq!(
-            command("scale api 3"),
-            Command::Change(Change::Scale {
-                service: "api".into(),
-                replicas: 3,
-                reason: None
-            })
-        );
-        assert_eq!(
-            command("logs api --lines 20 --since 10m --grep ERROR"),
-            Command::Logs {
-                service: "api".into(),
-                lines: 20,
-                since: Some(Duration::from_secs(600)),
-                grep: Some("ERROR".into()),
-                previous: false,
-                container: None,
-            }
-        );
-        assert_eq!(
-            command("incident declare It's down --severity sev1 --service frontend"),
-            Command::Incident(IncidentCommand::Declare {
-                title: vec!["It's".into(), "down".into()],
-                severity: crate::domain::Severity::Sev1,
-                service: vec!["frontend".into()],
-            })
-        );
-    }
-
-    #[test]
-    fn a_note_is_taken_as_typed() {
-        assert_eq!(
-            command("note it's \"slow\"\n  -- since 3"),
-            Command::Note {
-                text: vec!["it's \"slow\"\n  -- since 3".into()],
-                incident: None
-            }
-        );
-        assert_eq!(
-            command("note --incident INC-3 back to normal"),
-            Command::Note {
-                text: vec!["back to normal".into()],
-                incident: Some("INC-3".into())
-            }
-        );
-        assert!(parse("note", "/treasury").is_err());
-        assert_eq!(
-            command("update we're back; \"all\" is well"),
-            Command::Update {
-                text: vec!["we're back; \"all\" is well".into()],
-                incident: None
-            }
-        );
-    }
-
-    #[test]
-    fn a_mistake_says_what_was_perhaps_meant() {
-        let mistake = parse("restrat frontend", "/treasury").unwrap_err();
-        assert_eq!(mistake.suggestions, ["restart frontend"]);
-        let mistake = parse("scale api many", "/treasury").unwrap_err();
-        insta::assert_snapshot!(mistake.text, @r"
-        invalid value 'many' for '<REPLICAS>': invalid digit found in string
-
-        For more information, try '--help'.
-        ");
-        let mistake = parse("restart", "/treasury").unwrap_err();
-        insta::assert_snapshot!(mistake.text, @r"
-        the following required arguments were not provided:
-          <SERVICE>
-
-        Usage: /treasury restart <SERVICE>
-
-        For more information, try '--help'.
-        ");
-    }
-
-    #[test]
-    fn help_is_found_by_topic_and_by_flag() {
-        assert!(
-            help(&["restart".into()], "/treasury")
-                .unwrap()
-                .contains("--reason")
-        );
-        assert!(
-            help(&["incident".into(), "declare".into()], "/t")
-                .unwrap()
-                .contains("--severity")
-        );
-        assert_eq!(help(&["nonsense".into()], "/treasury"), None);
-        assert!(matches!(
-            parse("restart --help", "/treasury"),
-            Ok(Parsed::Help(_))
-        ));
-    }
-
-    #[test]
-    fn every_command_is_in_the_reference_with_its_purpose() {
-        let rows = reference("/treasury");
-        assert!(
-            rows.iter()
-                .all(|(usage, about)| !usage.is_empty() && !about.is_empty())
-        );
-        assert!(
-            rows.iter()
-                .any(|(usage, _)| usage.starts_with("incident declare"))
-        );
-        assert!(!rows.iter().any(|(usage, _)| usage.starts_with("confirm")));
-    }
 
     #[test]
     fn a_near_name_is_suggested() {
         assert_eq!(nearest("frontnd", ["frontend", "api"]), Some("frontend"));
         assert_eq!(nearest("zzz", ["frontend", "api"]), None);
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_panics(text in any::<String>()) {
-            let _ = parse(&text, "/treasury");
-        }
-
-        #[test]
-        fn no_words_after_a_command_panic(
-            first in prop::sample::select(vec!["restart", "logs", "scale", "incident", "note", "export", "help"]),
-            rest in "[ -~]{0,60}",
-        ) {
-            let _ = parse(&format!("{first} {rest}"), "/treasury");
-        }
     }
 }

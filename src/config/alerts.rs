@@ -1,41 +1,27 @@
-//! `[alerts]` and `[[route]]`.
+//! `[alerts]`, `[[route]]` and `[watch]`.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use toml::de::DeTable;
+use secrecy::SecretString;
 
-use super::probes::known;
-use super::reader::{Reader, tables};
-use super::rotations::no_user;
-use super::sections::elsewhere;
-use super::source::Report;
-use super::{AlertsSection, Env, secret, slack};
-use crate::domain::alert::{Auto, Damping, Matcher, Route, WatchSettings};
-use crate::domain::{Service, Severity, person};
+use super::at::At;
+use super::kind::Kind;
+use super::names::known_service;
+use super::section::Section;
+use super::slack::is_channel;
+use crate::bot::AlertSettings;
+use crate::domain::alert::{Auto, Damping, Matcher, Route, Routes, WatchSettings};
+use crate::domain::{Person, Service, Severity, person};
 
-/// The keys of `[alerts]`.
-pub(super) const ALERTS: [&str; 9] = [
-    "token_file",
-    "auto",
-    "declare_from",
-    "ack_within",
-    "follow_up",
-    "quiet",
-    "resolve",
-    "on_call",
-    "flapping",
-];
-
-/// The keys of `[[route]]`.
-pub(super) const ROUTE: [&str; 7] = [
-    "match", "service", "severity", "runbook", "team", "channel", "auto",
-];
-
-/// The keys of `[watch]`.
-pub(super) const WATCH: [&str; 5] = ["enabled", "every", "lasting", "memory", "errors"];
-
-const TOKEN: &str = "TREASURY_BOT_ALERTS_TOKEN";
+pub(super) const ALERTS: Kind = Kind::single(
+    "alerts",
+    "token_file auto declare_from ack_within follow_up quiet resolve on_call flapping",
+);
+pub(super) const ROUTE: Kind =
+    Kind::list("route", "match service severity runbook team channel auto");
+pub(super) const WATCH: Kind = Kind::single("watch", "enabled every lasting memory errors");
+const FLAPPING: Kind = Kind::single("flapping", "changes within calm");
 
 const AUTO: [(&str, Auto); 3] = [
     ("off", Auto::Off),
@@ -50,160 +36,104 @@ pub(super) const SEVERITIES: [(&str, Severity); 4] = [
     ("SEV4", Severity::Sev4),
 ];
 
-/// `[alerts]`
-pub(super) fn alerts(
-    report: &mut Report<'_>,
-    mut section: Reader<'_, '_>,
-    env: Env<'_>,
-) -> AlertsSection {
-    let named = section.text(report, "token_file");
-    let token = secret::environment(env, TOKEN)
-        .or_else(|| named.and_then(|path| secret::file(report, "alerts.token_file", &path)));
-    let mut span = |report: &mut Report<'_>, key, default| {
-        section
-            .duration(report, key)
-            .unwrap_or(Duration::from_secs(default))
-    };
-    let (ack_within, follow_up, quiet) = (
-        span(report, "ack_within", 300),
-        span(report, "follow_up", 600),
-        span(report, "quiet", 300),
-    );
-    let resolves = section
-        .word(report, "resolve", &[("ask", false), ("auto", true)])
-        .unwrap_or(false);
-    let mut on_call = Vec::new();
-    for entry in section.texts(report, "on_call").unwrap_or_default() {
-        if person::is_slack_user_id(entry.value) {
-            on_call.push(entry.value.to_owned());
-        } else {
-            no_user(report, &entry, "alerts.on_call");
-        }
-    }
-    let flapping = section.table(report, "flapping");
-    let damping = damping(report, flapping);
-    let alerts = AlertsSection {
-        token,
-        auto: section
-            .word(report, "auto", &AUTO)
-            .unwrap_or(Auto::Diagnose),
+/// `[alerts]`: what senders have to show, and what is done with alerts. Routes, rotations and the
+/// watch are in sections of their own.
+pub(super) fn alerts(section: &Section<'_>) -> (Option<SecretString>, AlertSettings) {
+    let usual = AlertSettings::default();
+    let on_call = section.texts("on_call").unwrap_or_default();
+    let settings = AlertSettings {
+        routes: Routes {
+            auto: section.word("auto", &AUTO).unwrap_or(usual.routes.auto),
+            ..usual.routes
+        },
         declare_from: section
-            .word(report, "declare_from", &SEVERITIES)
-            .unwrap_or(Severity::Sev3),
-        ack_within,
-        follow_up,
-        quiet,
-        resolves,
-        on_call,
-        damping,
+            .word("declare_from", &SEVERITIES)
+            .unwrap_or(usual.declare_from),
+        ack_within: section.duration_or("ack_within", usual.ack_within),
+        follow_up: section.duration_or("follow_up", usual.follow_up),
+        quiet: section.duration_or("quiet", usual.quiet),
+        resolves: section
+            .word("resolve", &[("ask", false), ("auto", true)])
+            .unwrap_or(usual.resolves),
+        damping: section.table(FLAPPING, |flapping| damping(flapping, usual.damping)),
+        on_call: on_call.iter().filter_map(user).collect(),
+        ..usual
     };
-    section.finish(report, elsewhere);
-    alerts
+    (section.secret("token"), settings)
+}
+
+/// Somebody by their user id; reported if it is none.
+pub(super) fn user(text: &At<'_>) -> Option<Person> {
+    if !person::is_slack_user_id(text.value) {
+        let hint = "write a user id (`U…`): in Slack, Profile, Copy member ID";
+        text.error(
+            format!("`{}` in `{}` is no user id", text.value, text.what),
+            hint,
+        );
+        return None;
+    }
+    Some(somebody(text.value))
+}
+
+/// Who has this user id.
+pub(super) fn somebody(id: &str) -> Person {
+    Person {
+        id: id.to_owned(),
+        name: id.to_owned(),
+    }
 }
 
 /// `flapping = { changes, within, calm }`
-fn damping(report: &mut Report<'_>, mut table: Reader<'_, '_>) -> Damping {
-    let usual = Damping::default();
-    let mut span = |report: &mut Report<'_>, key, usual: SignedDuration| {
-        let given = table.duration(report, key);
-        given.map_or(usual, |given| given.try_into().unwrap_or(usual))
+fn damping(table: &Section<'_>, usual: Damping) -> Damping {
+    let span = |key, usual: SignedDuration| {
+        let given = table.duration(key).and_then(|given| given.try_into().ok());
+        given.unwrap_or(usual)
     };
-    let (within, calm) = (
-        span(report, "within", usual.within),
-        span(report, "calm", usual.calm),
-    );
-    let changes = table.number(report, "changes", 100);
-    if let Some(few) = changes.as_ref().filter(|changes| changes.value < 2) {
-        let message = "`flapping.changes` must be from 2 to 100".to_owned();
-        report.error(few.span.clone(), message, None);
-    }
-    table.finish(report, elsewhere);
+    let changes = table.number("changes", 2, 100);
     Damping {
-        changes: changes.map_or(usual.changes, |changes| changes.value as usize),
-        within,
-        calm,
+        changes: changes.map_or(usual.changes, |changes| changes as usize),
+        within: span("within", usual.within),
+        calm: span("calm", usual.calm),
     }
 }
 
 /// `[watch]`: on where there is no Prometheus to do it.
-pub(super) fn watch(
-    report: &mut Report<'_>,
-    mut section: Reader<'_, '_>,
-    prometheus: bool,
-) -> Option<WatchSettings> {
+pub(super) fn watch(section: &Section<'_>, has_prometheus: bool) -> Option<WatchSettings> {
     let usual = WatchSettings::default();
-    let enabled = section.boolean(report, "enabled").unwrap_or(!prometheus);
-    let mut percent = |report: &mut Report<'_>, key, usual: f64| {
-        section
-            .number(report, key, 100)
-            .map_or(usual, |at| f64::from(at.value))
-    };
-    let memory_percent = percent(report, "memory", usual.memory_percent);
-    let error_percent = percent(report, "errors", usual.error_percent);
+    let percent = |key, usual| section.number(key, 0, 100).map_or(usual, f64::from);
+    let every = section.duration_or("every", usual.every);
     let watch = WatchSettings {
-        every: section
-            .duration(report, "every")
-            .unwrap_or(usual.every)
-            .max(Duration::from_secs(1)),
-        lasting: section.duration(report, "lasting").unwrap_or(usual.lasting),
-        memory_percent,
-        error_percent,
+        every: every.max(Duration::from_secs(1)),
+        lasting: section.duration_or("lasting", usual.lasting),
+        memory_percent: percent("memory", usual.memory_percent),
+        error_percent: percent("errors", usual.error_percent),
     };
-    section.finish(report, elsewhere);
+    let enabled = section.boolean("enabled").unwrap_or(!has_prometheus);
     enabled.then_some(watch)
 }
 
-/// All routes, in the file's order.
-pub(super) fn routes(
-    report: &mut Report<'_>,
-    root: &DeTable<'_>,
-    services: &[Service],
-) -> Vec<Route> {
-    let readers = tables(report, root, "route").map(|(_, readers)| readers);
-    readers
-        .into_iter()
-        .flatten()
-        .map(|reader| route(report, reader, services))
-        .collect()
-}
-
-fn route(report: &mut Report<'_>, mut reader: Reader<'_, '_>, services: &[Service]) -> Route {
-    let mut matchers = Vec::new();
-    for entry in reader.texts(report, "match").unwrap_or_default() {
-        match Matcher::parse(entry.value) {
-            Ok(matcher) => matchers.push(matcher),
-            Err(error) => report.error(entry.span, format!("`route.match`: {error}"), None),
-        }
+/// A `[[route]]`.
+pub(super) fn route(section: &Section<'_>, services: &[Service]) -> Route {
+    let matchers = section.texts("match").unwrap_or_default();
+    let matchers = matchers
+        .iter()
+        .filter_map(|text| text.parsed(Matcher::parse(text.value)));
+    let word = |key| {
+        let text = section.text(key)?.value.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    Route {
+        matchers: matchers.collect(),
+        service: section
+            .text("service")
+            .and_then(|text| known_service(&text, services)),
+        severity: section.word("severity", &SEVERITIES),
+        runbook: word("runbook"),
+        team: word("team"),
+        channel: section.text("channel").and_then(|text| {
+            let hint = "write `#name`, or the channel's id (`C…`)";
+            text.good(is_channel(text.value), hint)
+        }),
+        auto: section.word("auto", &AUTO),
     }
-    let service = reader
-        .text(report, "service")
-        .and_then(|text| known(report, "route", &text, services));
-    let mut word = |report: &mut Report<'_>, key| {
-        reader
-            .text(report, key)
-            .map(|text| text.value.trim().to_owned())
-            .filter(|text| !text.is_empty())
-    };
-    let (runbook, team) = (word(report, "runbook"), word(report, "team"));
-    let channel = reader.text(report, "channel").and_then(|text| {
-        slack::is_channel(text.value)
-            .then(|| text.value.to_owned())
-            .or_else(|| {
-                let message = format!("`route.channel` can't be `{}`", text.value);
-                let hint = "write `#name`, or the channel's id (`C…`)".to_owned();
-                report.error(text.span, message, Some(hint));
-                None
-            })
-    });
-    let route = Route {
-        matchers,
-        service,
-        severity: reader.word(report, "severity", &SEVERITIES),
-        runbook,
-        team,
-        channel,
-        auto: reader.word(report, "auto", &AUTO),
-    };
-    reader.finish(report, elsewhere);
-    route
 }

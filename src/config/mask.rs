@@ -4,10 +4,29 @@
 /// passwords in URLs, long hexadecimal numbers, and the values of keys that sound like secrets.
 pub(super) fn masked(text: &str) -> String {
     let mut chars: Vec<char> = text.chars().collect();
-    tokens(&mut chars);
-    passwords(&mut chars);
-    hexadecimal(&mut chars);
-    values(&mut chars);
+    cover_tokens(&mut chars);
+    cover_passwords(&mut chars);
+    cover_hexadecimal(&mut chars);
+    if let Some(value) = secret_value(&chars) {
+        cover(&mut chars[value..]);
+    }
+    chars.into_iter().collect()
+}
+
+/// One line of a text that shows no secret, with the same number of characters: beyond what
+/// [`masked`] does, all of it is covered where it belongs to a secret that began on a line before.
+pub(super) fn masked_line(before: &str, line: &str) -> String {
+    let opening = before.lines().rev().find(|line| line.contains('='));
+    let opening: Vec<char> = opening.unwrap_or_default().chars().collect();
+    let is_open = secret_value(&opening).is_some_and(|value| {
+        let value: String = opening[value..].iter().collect();
+        !is_closed(value.trim())
+    });
+    if !is_open || line.contains('=') {
+        return masked(line);
+    }
+    let mut chars: Vec<char> = line.chars().collect();
+    cover(&mut chars);
     chars.into_iter().collect()
 }
 
@@ -20,117 +39,61 @@ fn cover(chars: &mut [char]) {
 }
 
 /// `xoxb-1-a` becomes `xoxb-***`.
-fn tokens(chars: &mut [char]) {
-    let mut at = 0;
-    while at + 4 <= chars.len() {
-        let word: String = chars[at..at + 4]
-            .iter()
-            .collect::<String>()
-            .to_ascii_lowercase();
+fn cover_tokens(chars: &mut [char]) {
+    for rest in 4..=chars.len() {
+        let word: String = chars[rest - 4..rest].iter().collect();
+        let word = word.to_ascii_lowercase();
         if word.starts_with("xox") || word == "xapp" {
-            let rest = at + 4;
-            let end = chars[rest..]
-                .iter()
-                .position(|c| !c.is_alphanumeric() && !"-_.\\+/".contains(*c))
-                .map_or(chars.len(), |length| rest + length);
-            let shown = (rest + usize::from(chars.get(rest) == Some(&'-'))).min(end);
-            cover(&mut chars[shown..end]);
-            at = end.max(at + 1);
-        } else {
-            at += 1;
+            let of_token = |c: &&char| c.is_alphanumeric() || "-_.\\+/".contains(**c);
+            let length = chars[rest..].iter().take_while(of_token).count();
+            let shown = length.min(usize::from(chars.get(rest) == Some(&'-')));
+            cover(&mut chars[rest + shown..rest + length]);
         }
     }
 }
 
 /// `postgres://u:p@h` becomes `postgres://u:*@h`.
-fn passwords(chars: &mut [char]) {
-    let mut at = 0;
-    while at + 3 <= chars.len() {
-        if chars[at..at + 3] == [':', '/', '/'] {
-            let rest = at + 3;
-            let colon = chars[rest..]
-                .iter()
-                .position(|c| *c == ':')
-                .map(|n| rest + n);
-            let sign = chars.iter().rposition(|c| *c == '@');
-            if let (Some(colon), Some(sign)) = (colon, sign)
-                && colon < sign
-            {
-                cover(&mut chars[colon + 1..sign]);
-            }
+fn cover_passwords(chars: &mut [char]) {
+    for rest in 3..=chars.len() {
+        if chars[rest - 3..rest] == [':', '/', '/']
+            && let Some(colon) = chars[rest..].iter().position(|c| *c == ':')
+            && let Some(sign) = chars.iter().rposition(|c| *c == '@')
+            && rest + colon < sign
+        {
+            cover(&mut chars[rest + colon + 1..sign]);
         }
-        at += 1;
     }
 }
 
 /// Runs of 32 or more hexadecimal digits, as signing secrets are.
-fn hexadecimal(chars: &mut [char]) {
-    let mut start = 0;
-    for at in 0..=chars.len() {
-        if chars.get(at).is_none_or(|c| !c.is_ascii_hexdigit()) {
-            if at - start >= 32 {
-                cover(&mut chars[start..at]);
-            }
-            start = at + 1;
+fn cover_hexadecimal(chars: &mut [char]) {
+    for run in chars.split_mut(|c| !c.is_ascii_hexdigit()) {
+        if run.len() >= 32 {
+            cover(run);
         }
     }
 }
 
-/// All behind `password =`, `bot_token =` and the like; not behind `…_file =`.
-fn values(chars: &mut [char]) {
-    if let Some(value) = secret_value(chars) {
-        cover(&mut chars[value..]);
-    }
-}
-
-/// Where the value of the first key that sounds like a secret begins.
+/// Where the value of the first key that sounds like a secret begins: all behind `password =`,
+/// `bot_token =` and the like; not behind `…_file =`.
 fn secret_value(chars: &[char]) -> Option<usize> {
-    (0..chars.len())
-        .filter(|at| chars[*at] == '=')
-        .map(|at| at + 1)
-        .find(|value| {
-            let key: String = chars[..value - 1]
-                .iter()
-                .rev()
-                .skip_while(|c| c.is_whitespace() || matches!(c, '"' | '\''))
-                .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
-                .collect();
-            let key: String = key.chars().rev().collect::<String>().to_lowercase();
-            let secret = ["tok", "secret", "passw", "pwd"]
-                .iter()
-                .any(|word| key.contains(word));
-            secret && !key.ends_with("_file")
-        })
-}
-
-/// One line of a text that shows no secret, with the same number of characters: beyond what
-/// [`masked`] does, all of it is covered where it belongs to a secret that began on a line before.
-pub(super) fn masked_line(before: &str, line: &str) -> String {
-    let opening = before.lines().rev().find(|line| line.contains('='));
-    let open = opening.is_some_and(|opening| {
-        let chars: Vec<char> = opening.chars().collect();
-        secret_value(&chars).is_some_and(|value| {
-            let value: String = chars[value..].iter().collect();
-            !closed(value.trim())
-        })
-    });
-    if open && !line.contains('=') {
-        let mut chars: Vec<char> = line.chars().collect();
-        cover(&mut chars);
-        chars.into_iter().collect()
-    } else {
-        masked(line)
-    }
+    let mut values = (1..=chars.len()).filter(|value| chars[value - 1] == '=');
+    values.find(|value| {
+        let before = chars[..value - 1].iter().rev();
+        let before = before.skip_while(|c| c.is_whitespace() || matches!(c, '"' | '\''));
+        let key = before.take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+        let key: Vec<_> = key.flat_map(|c| c.to_lowercase()).collect();
+        let key: String = key.into_iter().rev().collect();
+        let mut words = ["tok", "secret", "passw", "pwd"].iter();
+        words.any(|word| key.contains(word)) && !key.ends_with("_file")
+    })
 }
 
 /// The value is a string that ends where it began.
-fn closed(value: &str) -> bool {
-    ['"', '\''].iter().any(|quote| {
-        let triple = quote.to_string().repeat(3);
-        !value.starts_with(&triple)
-            && value
-                .strip_prefix(*quote)
-                .is_some_and(|rest| rest.contains(*quote))
+fn is_closed(value: &str) -> bool {
+    ["\"", "'"].iter().any(|quote| {
+        let inside = value.strip_prefix(quote);
+        !value.starts_with(&quote.repeat(3)) && inside.is_some_and(|rest| rest.contains(quote))
     })
 }
 

@@ -1,363 +1,226 @@
-//! `[[database]]`, `[[cache]]`, `[prometheus]` and `[check]`: what the bot can ask.
+//! `[[database]]`, `[[cache]]`, `[prometheus]`, `[alertmanager]` and `[check]`: what the bot can ask.
 
-use std::collections::HashMap;
-use std::ops::Range;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use toml::de::DeTable;
 use url::Url;
 
-use super::reader::{At, Reader, tables};
-use super::secret::{environment, file};
-use super::sections::elsewhere;
-use super::source::{Report, read_limited};
-use super::{CacheSection, CheckSection, DatabaseSection, Env, PrometheusSection, urls};
-use crate::command::nearest;
+use super::at::At;
+use super::kind::Kind;
+use super::names::{Names, known_service};
+use super::root::Root;
+use super::section::Section;
+use super::store::holds_password;
 use crate::domain::{Service, ServiceName};
+use crate::probe::{alertmanager, postgres, prometheus, redis, web};
 
-pub(super) const DATABASE: [&str; 5] = ["name", "service", "url", "password_file", "timeout"];
-pub(super) const CACHE: [&str; 6] = [
-    "name",
-    "service",
-    "url",
-    "password_file",
-    "sentinel_master",
-    "timeout",
-];
-pub(super) const PROMETHEUS: [&str; 3] = ["url", "token_file", "timeout"];
-pub(super) const CHECK: [&str; 3] = ["hosts", "ca_file", "timeout"];
+pub(super) const DATABASE: Kind = Kind::list("database", "name service url password_file timeout");
+pub(super) const CACHE: Kind = Kind::list(
+    "cache",
+    "name service url password_file sentinel_master timeout",
+);
+pub(super) const PROMETHEUS: Kind = Kind::single("prometheus", "url token_file timeout");
+pub(super) const ALERTMANAGER: Kind =
+    Kind::single("alertmanager", "url token_file user password_file timeout");
+pub(super) const CHECK: Kind = Kind::single("check", "hosts ca_file timeout");
 
-/// The variable of Prometheus' bearer token.
-const PROMETHEUS_TOKEN: &str = "TREASURY_BOT_PROMETHEUS_TOKEN";
-/// The largest file of certificate authorities, bytes.
-const MAX_CA: u64 = 1 << 20;
-/// A question may take from one to thirty seconds.
-const LONGEST: Duration = Duration::from_secs(30);
-
-/// What differs between databases and caches.
-struct Kind {
-    /// The section, and the name of one without a service.
-    section: &'static str,
-    /// The middle of the environment variable.
-    variable: &'static str,
-    schemes: &'static [&'static str],
-    example: &'static str,
+/// A `[[database]]` or `[[cache]]`: its name in chat, whose it is, and how it is asked.
+#[derive(Debug)]
+pub struct Probed<C> {
+    /// `name`; default: the service's, else that of the section.
+    pub name: ServiceName,
+    /// `service`; default: its own name.
+    pub service: ServiceName,
+    /// Where and how it is asked.
+    pub config: C,
 }
 
-const DATABASES: Kind = Kind {
-    section: "database",
-    variable: "DATABASE",
-    schemes: &["postgres", "postgresql"],
-    example: "postgres://treasury_bot@127.0.0.1:5432/treasury",
-};
-const CACHES: Kind = Kind {
-    section: "cache",
-    variable: "CACHE",
-    schemes: &["redis", "rediss"],
-    example: "redis://127.0.0.1:6379/0",
-};
-
-/// What both have.
-struct Probed {
-    name: ServiceName,
-    service: Option<ServiceName>,
+/// What databases and caches have in common.
+struct Server {
+    name: String,
     url: Url,
     password: Option<SecretString>,
     timeout: Duration,
-    sentinel_master: Option<String>,
 }
 
-/// `[[database]]`, in the file's order.
-pub(super) fn databases(
-    report: &mut Report<'_>,
-    root: &DeTable<'_>,
-    services: &[Service],
-    env: Env<'_>,
-) -> Vec<DatabaseSection> {
-    let all = all(report, root, &DATABASES, services, env);
-    all.into_iter()
-        .map(|mut one| {
-            if let Some(password) = &one.password {
-                // Only a URL without a host refuses one, and that was reported.
-                let _ = one.url.set_password(Some(password.expose_secret()));
-            }
-            DatabaseSection {
-                name: one.name,
-                service: one.service,
-                url: SecretString::from(String::from(one.url)),
-                timeout: one.timeout,
-            }
-        })
-        .collect()
+/// What differs in their addresses: the schemes, and an example.
+struct Address {
+    schemes: [&'static str; 2],
+    example: &'static str,
 }
 
-/// `[[cache]]`, in the file's order.
-pub(super) fn caches(
-    report: &mut Report<'_>,
-    root: &DeTable<'_>,
-    services: &[Service],
-    env: Env<'_>,
-) -> Vec<CacheSection> {
-    let all = all(report, root, &CACHES, services, env);
-    all.into_iter()
-        .map(|one| CacheSection {
-            name: one.name,
-            service: one.service,
-            url: one.url.into(),
-            password: one.password,
-            sentinel_master: one.sentinel_master,
-            timeout: one.timeout,
-        })
-        .collect()
-}
+const POSTGRES: Address = Address {
+    schemes: ["postgres", "postgresql"],
+    example: "postgres://treasury_bot@127.0.0.1:5432/treasury",
+};
+const REDIS: Address = Address {
+    schemes: ["redis", "rediss"],
+    example: "redis://127.0.0.1:6379/0",
+};
 
-fn all(
-    report: &mut Report<'_>,
-    root: &DeTable<'_>,
-    kind: &Kind,
-    services: &[Service],
-    env: Env<'_>,
-) -> Vec<Probed> {
-    let Some((written, readers)) = tables(report, root, kind.section) else {
-        return Vec::new();
-    };
-    let mut names = HashMap::new();
-    let mut found = Vec::new();
-    for reader in readers {
-        found.extend(one(
-            report,
-            reader,
-            kind,
-            services,
-            env,
-            written == 1,
-            &mut names,
-        ));
-    }
-    found
-}
-
-fn one(
-    report: &mut Report<'_>,
-    mut reader: Reader<'_, '_>,
-    kind: &Kind,
-    services: &[Service],
-    env: Env<'_>,
-    alone: bool,
-    names: &mut HashMap<ServiceName, usize>,
-) -> Option<Probed> {
-    let section = kind.section;
-    let header = reader.span.clone().unwrap_or_default();
-    let written = reader.text(report, "name");
-    let service = reader
-        .text(report, "service")
-        .and_then(|text| known(report, section, &text, services));
-    let name = match &written {
-        Some(text) => ServiceName::parse(text.value)
-            .map_err(|error| {
-                let message = error.to_string().replace("service name", "name");
-                report.error(text.span.clone(), message, None);
-            })
-            .ok(),
-        None => service.clone().or_else(|| ServiceName::parse(section).ok()),
-    };
-    if let Some(name) = &name {
-        let at = written
-            .as_ref()
-            .map_or(header.clone(), |text| text.span.clone());
-        if let Some(first) = names.get(name) {
-            let hint = format!(
-                "the first is in line {}; tell them apart by `name`",
-                report.line(*first)
-            );
-            report.error(at, format!("a second {section} `{name}`"), Some(hint));
-        } else {
-            names.insert(name.clone(), at.start);
+/// All databases, in the file's order. The password is put into the URL.
+pub(super) fn databases(root: &Root<'_>, services: &[Service]) -> Vec<Probed<postgres::Config>> {
+    probed(root, DATABASE, &POSTGRES, services, |_, mut server| {
+        if let Some(password) = server.password {
+            // Only a URL without a host refuses one, and that was reported.
+            let _ = server.url.set_password(Some(password.expose_secret()));
         }
-    }
-    let has_url = reader.written("url").is_some();
-    let url = reader
-        .text(report, "url")
-        .and_then(|text| address(report, kind, &text));
-    if !has_url {
-        let hint = format!("such as `url = \"{}\"`", kind.example);
-        report.error(header, format!("a {section} without a `url`"), Some(hint));
-    }
-    let named = reader.text(report, "password_file");
-    let password = password(report, kind, named.as_ref(), name.as_ref(), env, alone);
-    let sentinel_master = if section == "cache" {
-        reader
-            .text(report, "sentinel_master")
-            .map(|text| text.value.to_owned())
-    } else {
-        None
-    };
-    let timeout = timeout(report, &mut reader, section, Duration::from_secs(5));
-    reader.finish(report, elsewhere);
-    Some(Probed {
-        name: name?,
-        service,
-        url: url?,
-        password,
-        timeout,
-        sentinel_master,
+        postgres::Config {
+            name: server.name,
+            url: SecretString::from(String::from(server.url)),
+            timeout: server.timeout,
+        }
     })
 }
 
-/// The configured service of this name.
-pub(super) fn known(
-    report: &mut Report<'_>,
-    section: &str,
-    text: &At<&str>,
+/// All caches, in the file's order.
+pub(super) fn caches(root: &Root<'_>, services: &[Service]) -> Vec<Probed<redis::Config>> {
+    probed(root, CACHE, &REDIS, services, |section, server| {
+        redis::Config {
+            name: server.name,
+            url: server.url.into(),
+            password: server.password,
+            sentinel_master: section.string("sentinel_master"),
+            timeout: server.timeout,
+        }
+    })
+}
+
+fn probed<C>(
+    root: &Root<'_>,
+    kind: Kind,
+    address: &Address,
     services: &[Service],
-) -> Option<ServiceName> {
-    let names = || services.iter().map(|service| service.name.as_str());
-    if let Some(found) = services.iter().find(|one| one.name.as_str() == text.value) {
-        return Some(found.name.clone());
-    }
-    let hint = match nearest(text.value, names()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are: {}", names().collect::<Vec<_>>().join(", ")),
-    };
-    let message = format!("`{section}.service`: there is no service `{}`", text.value);
-    report.error(text.span.clone(), message, Some(hint));
-    None
+    config: impl Fn(&Section<'_>, Server) -> C,
+) -> Vec<Probed<C>> {
+    let is_alone = root.count(kind) == 1;
+    let mut names = Names::default();
+    root.list(kind, |section| {
+        let service = section.text("service");
+        let service = service.and_then(|text| known_service(&text, services));
+        let written = section.text("name");
+        let name = match &written {
+            Some(text) => text.ok(ServiceName::parse(text.value)
+                .map_err(|error| error.to_string().replace("service name", "name"))),
+            None => service
+                .clone()
+                .or_else(|| ServiceName::parse(kind.name).ok()),
+        };
+        if let Some(name) = &name {
+            let at = written.map(|text| text.span).or(section.span.clone());
+            let more = "; tell them apart by `name`";
+            names.first(section, name.as_str(), at.unwrap_or_default(), more);
+        }
+        let message = format!("a {} without a `url`", kind.name);
+        let hint = format!("such as `url = \"{}\"`", address.example);
+        let url = section.required("url", message, hint);
+        let url = url.and_then(|text| server_url(&text, address, section));
+        let password = password(section, name.as_ref(), is_alone);
+        let timeout = section.timeout(Duration::from_secs(5));
+        let name = name?;
+        let server = Server {
+            name: name.to_string(),
+            url: url?,
+            password,
+            timeout,
+        };
+        Some(Probed {
+            config: config(section, server),
+            service: service.unwrap_or_else(|| name.clone()),
+            name,
+        })
+    })
 }
 
 /// The address, without a password. Nothing of it is repeated: it might hold one all the same.
-fn address(report: &mut Report<'_>, kind: &Kind, text: &At<&str>) -> Option<Url> {
-    let section = kind.section;
-    let hint = || Some(format!("such as `{}`", kind.example));
-    let url = match Url::parse(text.value) {
-        Ok(url) if kind.schemes.contains(&url.scheme()) => url,
-        Ok(_) => {
-            let schemes: Vec<String> = kind.schemes.iter().map(|s| format!("{s}://")).collect();
-            let message = format!("`{section}.url` must begin with {}", schemes.join(" or "));
-            report.error(text.span.clone(), message, hint());
-            return None;
+fn server_url(text: &At<'_>, address: &Address, section: &Section<'_>) -> Option<Url> {
+    let what = &text.what;
+    let mut hint = format!("such as `{}`", address.example);
+    let message = match Url::parse(text.value) {
+        Err(error) => format!("`{what}` is not a URL: {error}"),
+        Ok(url) if !address.schemes.contains(&url.scheme()) => {
+            let [one, other] = address.schemes;
+            format!("`{what}` must begin with {one}:// or {other}://")
         }
-        Err(error) => {
-            let message = format!("`{section}.url` is not a URL: {error}");
-            report.error(text.span.clone(), message, hint());
-            return None;
+        Ok(url) if holds_password(&url) => {
+            let variable = section.variable("password");
+            hint = format!("put it in {variable} or password_file");
+            format!("`{what}` holds a password, which doesn't belong in this file")
         }
+        Ok(url) if url.host_str().is_none_or(str::is_empty) => format!("`{what}` names no host"),
+        Ok(url) => return Some(url),
     };
-    if url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password") {
-        let message =
-            format!("`{section}.url` holds a password, which doesn't belong in this file");
-        let hint = format!(
-            "put it in TREASURY_BOT_{}_PASSWORD or password_file",
-            kind.variable
-        );
-        report.error(text.span.clone(), message, Some(hint));
-        return None;
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        report.error(
-            text.span.clone(),
-            format!("`{section}.url` names no host"),
-            hint(),
-        );
-        return None;
-    }
-    Some(url)
+    text.error(message, hint);
+    None
 }
 
 /// From the variable of this name, from that of the only one, or from its file.
 fn password(
-    report: &mut Report<'_>,
-    kind: &Kind,
-    named: Option<&At<&str>>,
+    section: &Section<'_>,
     name: Option<&ServiceName>,
-    env: Env<'_>,
-    alone: bool,
+    is_alone: bool,
 ) -> Option<SecretString> {
-    let own = name.and_then(|name| {
-        let name = name.as_str().to_ascii_uppercase().replace(['-', '.'], "_");
-        environment(
-            env,
-            &format!("TREASURY_BOT_{}_{name}_PASSWORD", kind.variable),
-        )
-    });
-    let only = || {
-        alone
-            .then(|| environment(env, &format!("TREASURY_BOT_{}_PASSWORD", kind.variable)))
-            .flatten()
-    };
-    own.or_else(only).or_else(|| {
-        let what = format!("{}.password_file", kind.section);
-        named.and_then(|path| file(report, &what, path))
+    let own = name.map(|name| format!("{}_password", name.as_str().replace(['-', '.'], "_")));
+    let only = is_alone.then(|| "password".to_owned());
+    let set = own.into_iter().chain(only);
+    let set = set.map(|key| section.source.environment(&section.variable(&key)));
+    set.flatten()
+        .next()
+        .or_else(|| section.text("password_file")?.secret())
+}
+
+/// `[prometheus]`: where `graph` finds the metrics that services name.
+pub(super) fn prometheus(section: &Section<'_>) -> Option<prometheus::Config> {
+    Some(prometheus::Config {
+        token: section.secret("token"),
+        timeout: section.timeout(Duration::from_secs(10)),
+        url: base_url(section, "http://127.0.0.1:9090")?,
     })
 }
 
-/// The certificate authorities of a file, PEM.
-pub(super) fn certificates(report: &mut Report<'_>, key: &str, path: &At<&str>) -> Option<Vec<u8>> {
-    let found = report.beside(path.value);
-    let problem = match read_limited(&found, MAX_CA) {
-        Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => {
-            return Some(text.into_bytes());
+/// `[alertmanager]`: where silences are made, with a token or as a user.
+pub(super) fn alertmanager(section: &Section<'_>) -> Option<alertmanager::Config> {
+    let token = section.secret("token");
+    let user = section.text("user");
+    let password = section.secret("password");
+    if let Some(user) = &user {
+        if password.is_some() && token.is_some() {
+            let message = "`alertmanager` has a token and a user: it can show only one";
+            user.error(message, "leave one of them out");
+        } else if password.is_none() && section.written("password_file").is_none() {
+            let hint = format!("set {} or `password_file`", section.variable("password"));
+            user.error("`alertmanager.user` without a password", hint);
         }
-        Ok(_) => format!("{} holds no certificate in PEM", found.display()),
-        Err(why) => format!("can't read {}: {why}", found.display()),
-    };
-    report.error(path.span.clone(), format!("`{key}`: {problem}"), None);
-    None
-}
-
-/// `timeout` of a section: 1 to 30 s.
-pub(super) fn timeout(
-    report: &mut Report<'_>,
-    reader: &mut Reader<'_, '_>,
-    section: &str,
-    default: Duration,
-) -> Duration {
-    let at: Option<Range<usize>> = reader.written("timeout");
-    let Some(timeout) = reader.duration(report, "timeout") else {
-        return default;
-    };
-    if timeout > LONGEST {
-        let message = format!(
-            "`{section}.timeout` must be from 1s to {}s",
-            LONGEST.as_secs()
-        );
-        report.error(at, message, None);
-        return default;
     }
-    timeout
-}
-
-/// `[prometheus]`
-pub(super) fn prometheus(
-    report: &mut Report<'_>,
-    mut section: Reader<'_, '_>,
-    env: Env<'_>,
-) -> Option<PrometheusSection> {
-    let header = section.span.clone();
-    let has_url = section.written("url").is_some();
-    let written = section.text(report, "url");
-    let named = section.text(report, "token_file");
-    let timeout = timeout(report, &mut section, "prometheus", Duration::from_secs(10));
-    section.finish(report, elsewhere);
-    let header = header?;
-    if !has_url {
-        let hint = "such as `url = \"http://127.0.0.1:9090\"`".to_owned();
-        report.error(header, "`prometheus` without a `url`", Some(hint));
-    }
-    let url = urls::http(report, "prometheus.url", &written?)?;
-    let token = environment(env, PROMETHEUS_TOKEN)
-        .or_else(|| named.and_then(|path| file(report, "prometheus.token_file", &path)));
-    Some(PrometheusSection {
-        url: url.as_str().trim_end_matches('/').to_owned(),
+    Some(alertmanager::Config {
         token,
-        timeout,
+        login: user.map(|user| user.value.to_owned()).zip(password),
+        timeout: section.timeout(Duration::from_secs(10)),
+        url: base_url(section, "http://127.0.0.1:9093")?,
     })
 }
 
-/// `[check]`
-pub(super) fn check(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> CheckSection {
-    let mut hosts = Vec::new();
-    for entry in section.texts(report, "hosts").unwrap_or_default() {
+/// `url`, without a slash at its end.
+fn base_url(section: &Section<'_>, example: &str) -> Option<String> {
+    let message = format!("`{}` without a `url`", section.name());
+    let url = section.required("url", message, format!("such as `url = \"{example}\"`"))?;
+    Some(url.http()?.as_str().trim_end_matches('/').to_owned())
+}
+
+/// `[check]`: how web addresses are asked, and which private ones may be. Those of the configured
+/// services may always.
+pub(super) fn check(section: &Section<'_>, services: &[Service]) -> web::Config {
+    let own = services.iter().flat_map(|service| &service.check);
+    let own = own.filter_map(|address| {
+        let url = Url::parse(address).ok()?;
+        Some(format!(
+            "{}:{}",
+            url.host_str()?,
+            url.port_or_known_default()?
+        ))
+    });
+    let listed = section.texts("hosts").unwrap_or_default();
+    let listed = listed.iter().filter_map(|entry| {
         let (host, port) = match entry.value.rsplit_once(':') {
             Some((host, port)) if !host.contains(':') => (host, Some(port)),
             _ => (entry.value, None),
@@ -366,22 +229,18 @@ pub(super) fn check(report: &mut Report<'_>, mut section: Reader<'_, '_>) -> Che
         let good = !name.is_empty()
             && !name.contains(['/', '*', '@', ' '])
             && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-        if good {
-            hosts.push(entry.value.to_ascii_lowercase());
-        } else {
+        if !good {
             let message = format!("`check.hosts` can't list `{}`", entry.value);
-            let hint = "write `host`, `*.domain` or `host:port`, without a scheme".to_owned();
-            report.error(entry.span, message, Some(hint));
+            entry.error(
+                message,
+                "write `host`, `*.domain` or `host:port`, without a scheme",
+            );
         }
-    }
-    let extra_roots_pem = section
-        .text(report, "ca_file")
-        .and_then(|path| certificates(report, "check.ca_file", &path));
-    let timeout = timeout(report, &mut section, "check", Duration::from_secs(10));
-    section.finish(report, elsewhere);
-    CheckSection {
-        hosts,
-        extra_roots_pem,
-        timeout,
+        good.then(|| entry.value.to_ascii_lowercase())
+    });
+    web::Config {
+        hosts: own.chain(listed).collect(),
+        extra_roots_pem: section.text("ca_file").and_then(|path| path.certificates()),
+        timeout: section.timeout(Duration::from_secs(10)),
     }
 }

@@ -46,18 +46,13 @@ pub struct Problem {
 pub struct ConfigErrors {
     /// The errors in file order, those without a line last; never empty.
     pub problems: Vec<Problem>,
-    /// The warnings found beside them, in file order.
-    pub warnings: Vec<Problem>,
 }
 
 impl ConfigErrors {
     /// All errors for a person at a terminal; `color` adds ANSI colours.
     pub fn render(&self, color: bool) -> String {
-        self.problems
-            .iter()
-            .map(|problem| problem.render(color))
-            .collect::<Vec<_>>()
-            .join("\n")
+        let all: Vec<_> = self.problems.iter().map(|one| one.render(color)).collect();
+        all.join("\n")
     }
 }
 
@@ -69,66 +64,43 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.render(false))
-    }
-}
-
-const RESET: &str = "\u{1b}[0m";
-const BOLD: &str = "\u{1b}[1m";
-const BLUE: &str = "\u{1b}[1;34m";
-const RED: &str = "\u{1b}[1;31m";
-const YELLOW: &str = "\u{1b}[1;33m";
-
 impl Problem {
     /// The problem in the style of rustc, with a line end; `color` adds ANSI colours.
     pub fn render(&self, color: bool) -> String {
-        let paint = |style: &str, text: &str| {
-            if color {
-                format!("{style}{text}{RESET}")
-            } else {
-                text.to_owned()
-            }
+        const BLUE: &str = "1;34";
+        let paint = |style: &str, text: String| {
+            let painted = color.then(|| format!("\u{1b}[{style}m{text}\u{1b}[0m"));
+            painted.unwrap_or(text)
         };
         let (word, style) = match self.level {
-            Level::Error => ("error", RED),
-            Level::Warning => ("warning", YELLOW),
+            Level::Error => ("error", "1;31"),
+            Level::Warning => ("warning", "1;33"),
         };
+        let number = self.location.as_ref().map(|at| at.line.to_string());
+        let margin = " ".repeat(number.as_ref().map_or(1, String::len) + 1);
+        let arrow = paint(BLUE, format!("{margin}-->"));
+        let title = paint("1", format!(": {}", self.message));
         let mut out = format!(
-            "{}{}\n",
-            paint(style, word),
-            paint(BOLD, &format!(": {}", self.message))
+            "{}{title}\n{arrow} {}",
+            paint(style, word.to_owned()),
+            self.file
         );
-        let number = self
-            .location
-            .as_ref()
-            .map_or(String::new(), |at| at.line.to_string());
-        let margin = " ".repeat(number.len().max(1) + 1);
-        let arrow = paint(BLUE, &format!("{margin}-->"));
-        let bar = paint(BLUE, &format!("{margin} |"));
-        match &self.location {
-            None => out.push_str(&format!("{arrow} {}\n", self.file)),
-            Some(at) => {
-                let gutter = paint(BLUE, &format!(" {number} |"));
-                let caret = paint(style, &"^".repeat(at.width.max(1)));
-                out.push_str(&format!(
-                    "{arrow} {}:{}:{}\n",
-                    self.file, at.line, at.column
-                ));
-                out.push_str(&format!(
-                    "{bar}\n{}\n",
-                    format!("{gutter} {}", at.excerpt).trim_end()
-                ));
-                out.push_str(&format!("{bar} {}{caret}\n", " ".repeat(at.caret)));
-            }
+        if let (Some(at), Some(number)) = (&self.location, number) {
+            let bar = paint(BLUE, format!("{margin} |"));
+            let gutter = paint(BLUE, format!(" {number} |"));
+            let excerpt = format!("{gutter} {}", at.excerpt);
+            let indent = " ".repeat(at.caret);
+            let caret = paint(style, "^".repeat(at.width.max(1)));
+            out.push_str(&format!(":{}:{}\n{bar}\n", at.line, at.column));
+            out.push_str(&format!("{}\n{bar} {indent}{caret}", excerpt.trim_end()));
         }
+        out.push('\n');
         if let Some(hint) = &self.hint {
-            let label = paint(BOLD, "help");
-            out.push_str(&format!(
-                "{} {label}: {hint}\n",
-                paint(BLUE, &format!("{margin} ="))
-            ));
+            let (equals, help) = (
+                paint(BLUE, format!("{margin} =")),
+                paint("1", "help".to_owned()),
+            );
+            out.push_str(&format!("{equals} {help}: {hint}\n"));
         }
         out
     }

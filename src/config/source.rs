@@ -1,70 +1,90 @@
-//! The text of a configuration: collects problems at places in it.
+//! The file while it is read: its text, the environment, and all that was found wrong so far.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use secrecy::SecretString;
+
+use super::kind::Kind;
 use super::mask::{masked, masked_line};
-use super::{Level, Location, Problem};
+use super::problem::{Level, Location, Problem};
+
+/// Looks up an environment variable.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The longest excerpt of a line, in characters.
 const MAX_EXCERPT: usize = 120;
 
-/// Collects what is found in one text.
-pub(super) struct Report<'t> {
-    text: &'t str,
-    file: &'t str,
+/// One file.
+pub(super) struct Source<'a> {
+    text: &'a str,
+    file: &'a str,
+    env: Env<'a>,
+    /// The kinds of sections that there are.
+    pub(super) kinds: &'a [Kind],
     /// Each with the byte it is about, for the order.
-    found: Vec<(usize, Problem)>,
+    found: RefCell<Vec<(usize, Problem)>>,
 }
 
-impl<'t> Report<'t> {
+impl<'a> Source<'a> {
     /// Nothing found yet.
-    pub(super) fn new(text: &'t str, file: &'t str) -> Self {
+    pub(super) fn new(text: &'a str, file: &'a str, env: Env<'a>, kinds: &'a [Kind]) -> Self {
         Self {
             text,
             file,
-            found: Vec::new(),
+            env,
+            kinds,
+            found: RefCell::default(),
         }
     }
 
-    /// An error at these bytes, or at no line at all.
+    /// An error at these bytes, or at no line at all; an empty hint is none.
     pub(super) fn error(
-        &mut self,
+        &self,
         span: impl Into<Option<Range<usize>>>,
         message: impl AsRef<str>,
-        hint: Option<String>,
+        hint: impl AsRef<str>,
     ) {
-        self.add(Level::Error, span.into(), message.as_ref(), hint);
+        self.add(Level::Error, span.into(), message.as_ref(), hint.as_ref());
     }
 
-    /// A warning at these bytes, or at no line at all.
+    /// A warning at these bytes, or at no line at all; an empty hint is none.
     pub(super) fn warning(
-        &mut self,
+        &self,
         span: impl Into<Option<Range<usize>>>,
         message: impl AsRef<str>,
-        hint: Option<String>,
+        hint: impl AsRef<str>,
     ) {
-        self.add(Level::Warning, span.into(), message.as_ref(), hint);
+        self.add(Level::Warning, span.into(), message.as_ref(), hint.as_ref());
     }
 
-    fn add(
-        &mut self,
-        level: Level,
-        span: Option<Range<usize>>,
-        message: &str,
-        hint: Option<String>,
-    ) {
+    fn add(&self, level: Level, span: Option<Range<usize>>, message: &str, hint: &str) {
         let order = span.as_ref().map_or(usize::MAX, |span| span.start);
         let problem = Problem {
             level,
             file: self.file.to_owned(),
             location: span.map(|span| locate(self.text, &span)),
             message: masked(&printable(message)),
-            hint: hint.map(|hint| masked(&printable(&hint))),
+            hint: (!hint.is_empty()).then(|| masked(&printable(hint))),
         };
-        self.found.push((order, problem));
+        self.found.borrow_mut().push((order, problem));
+    }
+
+    /// The value of a variable without the space around it; an empty one counts as not set.
+    pub(super) fn environment(&self, variable: &str) -> Option<SecretString> {
+        let value = (self.env)(variable)?;
+        let value = value.trim();
+        (!value.is_empty()).then(|| SecretString::from(value))
+    }
+
+    /// Where a key belongs that was found in another place.
+    pub(super) fn elsewhere(&self, key: &str) -> Option<String> {
+        let has = |kind: &&Kind| kind.keys().any(|known| known == key);
+        let kind = self.kinds.iter().find(has)?;
+        Some(format!("`{key}` belongs in `{}`", kind.header()))
     }
 
     /// The path of a file that this file names.
@@ -81,12 +101,11 @@ impl<'t> Report<'t> {
     }
 
     /// Errors and warnings, each in the file's order.
-    pub(super) fn finish(mut self) -> (Vec<Problem>, Vec<Problem>) {
-        self.found.sort_by_key(|(order, _)| *order);
-        self.found
-            .into_iter()
-            .map(|(_, problem)| problem)
-            .partition(|problem| problem.level == Level::Error)
+    pub(super) fn finish(self) -> (Vec<Problem>, Vec<Problem>) {
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|(order, _)| *order);
+        let problems = found.into_iter().map(|(_, problem)| problem);
+        problems.partition(|problem| problem.level == Level::Error)
     }
 }
 

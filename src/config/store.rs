@@ -3,58 +3,41 @@
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::Env;
-use super::reader::Reader;
-use super::secret::{environment, file};
-use super::sections::elsewhere;
-use super::source::Report;
+use super::kind::Kind;
+use super::section::Section;
 
-/// The environment variable that wins over the file.
-const VARIABLE: &str = "TREASURY_BOT_STORE_URL";
+pub(super) const STORE: Kind = Kind::single("store", "url url_file");
 
-/// `[store]`; `None` after an error.
-pub(super) fn url(
-    report: &mut Report<'_>,
-    mut section: Reader<'_, '_>,
-    env: Env<'_>,
-) -> Option<SecretString> {
-    let written = section.text(report, "url");
-    let named = section.text(report, "url_file");
-    section.finish(report, elsewhere);
-    let both = written.is_some() && named.is_some();
-    if let (true, Some(named)) = (both, &named) {
-        let hint = "keep one of them".to_owned();
-        report.error(
-            named.span.clone(),
-            "`store` has both `url` and `url_file`",
-            Some(hint),
-        );
+/// `[store]`: `sqlite://<path>` or `postgres://…`, from the environment, else `url_file`, else `url`
+/// (default `sqlite://treasury-bot.db`, relative to the working directory). `None` after an error.
+pub(super) fn url(section: &Section<'_>) -> Option<SecretString> {
+    let variable = section.variable("url");
+    let written = section.text("url");
+    let named = section.text("url_file");
+    let both = written.as_ref().and(named.as_ref());
+    if let Some(named) = both {
+        named.error("`store` has both `url` and `url_file`", "keep one of them");
     }
-    if let Some(written) = &written {
-        match check(written.value) {
-            Err(why) => report.error(written.span.clone(), format!("`store.url`: {why}"), None),
-            Ok(true) => {
-                let hint = format!("put it in {VARIABLE} or url_file");
-                let message = "`store.url` holds a password, which doesn't belong in this file";
-                report.error(written.span.clone(), message, Some(hint));
-            }
-            Ok(false) => {}
-        }
+    if let Some(written) = &written
+        && written.parsed(check(written.value)) == Some(true)
+    {
+        let message = "`store.url` holds a password, which doesn't belong in this file";
+        written.error(message, format!("put it in {variable} or url_file"));
     }
-    if let Some(url) = environment(env, VARIABLE) {
+    if let Some(url) = section.source.environment(&variable) {
         if let Err(why) = check(url.expose_secret()) {
-            report.error(None, format!("{VARIABLE}: {why}"), None);
+            section.source.error(None, format!("{variable}: {why}"), "");
         }
         return Some(url);
     }
-    if both {
+    if both.is_some() {
         return None;
     }
     if let Some(named) = named {
-        let url = file(report, "store.url_file", &named)?;
+        let url = named.secret()?;
         if let Err(why) = check(url.expose_secret()) {
             let message = format!("the file that `store.url_file` names: {why}");
-            report.error(named.span, message, None);
+            named.error(message, "");
         }
         return Some(url);
     }
@@ -80,5 +63,10 @@ fn check(url: &str) -> Result<bool, String> {
         return Err("it must begin with sqlite://, postgres:// or postgresql://".to_owned());
     }
     let parsed = Url::parse(url).map_err(|error| format!("it is not a URL: {error}"))?;
-    Ok(parsed.password().is_some() || parsed.query_pairs().any(|(key, _)| key == "password"))
+    Ok(holds_password(&parsed))
+}
+
+/// The URL of a database or a cache has a password in it.
+pub(super) fn holds_password(url: &Url) -> bool {
+    url.password().is_some() || url.query_pairs().any(|(key, _)| key == "password")
 }

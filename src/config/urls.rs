@@ -4,40 +4,41 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use super::reader::At;
-use super::source::Report;
+use super::at::At;
 
-/// The address, if it is `http(s)://` without a user or password; reported otherwise. Plain
-/// `http://` beyond this machine is a warning.
-pub(super) fn http(report: &mut Report<'_>, what: &str, text: &At<&str>) -> Option<Url> {
-    let hint = || Some("write an address such as `http://127.0.0.1:8081/health`".to_owned());
-    let url = match Url::parse(text.value) {
-        Ok(url) => url,
-        Err(error) => {
-            let message = format!("`{what}` can't be `{}`: {error}", text.value);
-            report.error(text.span.clone(), message, hint());
+impl At<'_> {
+    /// The address, if it is `http(s)://` without a user or password; reported otherwise. Plain
+    /// `http://` beyond this machine is a warning.
+    pub(super) fn http(&self) -> Option<Url> {
+        const HINT: &str = "write an address such as `http://127.0.0.1:8081/health`";
+        let what = &self.what;
+        let url = match Url::parse(self.value) {
+            Ok(url) => url,
+            Err(error) => {
+                self.error(format!("`{what}` can't be `{}`: {error}", self.value), HINT);
+                return None;
+            }
+        };
+        if !matches!(url.scheme(), "http" | "https") {
+            self.error(
+                format!("`{what}` must begin with http:// or https://"),
+                HINT,
+            );
             return None;
         }
-    };
-    if !matches!(url.scheme(), "http" | "https") {
-        let message = format!("`{what}` must begin with http:// or https://");
-        report.error(text.span.clone(), message, hint());
-        return None;
+        if !url.username().is_empty() || url.password().is_some() {
+            self.error(
+                format!("`{what}` must not hold a user name or password"),
+                "",
+            );
+            return None;
+        }
+        if url.scheme() == "http" && !is_loopback(&url) {
+            let message = format!("`{what}` goes beyond this machine without encryption");
+            self.warning(message, "use https:// if it can");
+        }
+        Some(url)
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        let message = format!("`{what}` must not hold a user name or password");
-        report.error(text.span.clone(), message, None);
-        return None;
-    }
-    if url.scheme() == "http" && !is_loopback(&url) {
-        let message = format!("`{what}` goes beyond this machine without encryption");
-        report.warning(
-            text.span.clone(),
-            message,
-            Some("use https:// if it can".to_owned()),
-        );
-    }
-    Some(url)
 }
 
 /// The host is this machine.

@@ -19,23 +19,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// The file name's ending, without the dot.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Markdown => "md",
-            Self::Json => "json",
-            Self::Csv => "csv",
-            Self::Html => "html",
-        }
-    }
-
-    /// The format of this ending.
-    pub fn of_extension(extension: &str) -> Option<Self> {
-        [Self::Markdown, Self::Json, Self::Csv, Self::Html]
-            .into_iter()
-            .find(|format| format.extension() == extension)
-    }
-
     /// The media type of the file.
     pub fn media_type(self) -> &'static str {
         match self {
@@ -47,11 +30,15 @@ impl Format {
     }
 }
 
+// Its word is the file name's ending, without the dot.
+crate::domain::words!(Format {
+    Markdown: "md",
+    Json: "json",
+    Csv: "csv",
+    Html: "html",
+});
+
 /// `INC-12-2026-11-23.md`
 pub fn file_name(format: Format, id: IncidentId, at: Timestamp) -> String {
-    format!(
-        "{id}-{}.{}",
-        at.to_zoned(TimeZone::UTC).date(),
-        format.extension()
-    )
+    format!("{id}-{}.{format}", at.to_zoned(TimeZone::UTC).date())
 }

@@ -86,12 +86,8 @@ fn facts(incident: &Incident) -> Vec<(String, String)> {
         facts.push(("Services".to_owned(), joined(services)));
     }
     for role in IncidentRole::ALL {
-        let people: Vec<String> = incident
-            .assignments
-            .iter()
-            .filter(|(r, _)| *r == role)
-            .map(|(_, person)| person.name.clone())
-            .collect();
+        let people = incident.with_role(role).map(|person| person.name.clone());
+        let people: Vec<String> = people.collect();
         if !people.is_empty() {
             let name = role.as_str();
             let name = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
@@ -132,13 +128,7 @@ fn timeline(entries: &[Entry]) -> Markup {
             table.timeline {
                 caption { "All entries, the oldest first" }
                 thead {
-                    tr {
-                        th scope="col" { "#" }
-                        th scope="col" { "Time" }
-                        th scope="col" { "Who" }
-                        th scope="col" { "What" }
-                        th scope="col" { "" }
-                    }
+                    tr { @for name in ["#", "Time", "Who", "What", ""] { th scope="col" { (name) } } }
                 }
                 tbody {
                     @for entry in entries {

@@ -28,12 +28,8 @@ fn write(
     let services: Vec<_> = incident.services.iter().map(ToString::to_string).collect();
     writeln!(out, "| Services | {} |", or_none(&services))?;
     for role in IncidentRole::ALL {
-        let people: Vec<_> = incident
-            .assignments
-            .iter()
-            .filter(|(r, _)| *r == role)
-            .map(|(_, person)| inline(&person.name))
-            .collect();
+        let people = incident.with_role(role).map(|person| inline(&person.name));
+        let people: Vec<String> = people.collect();
         if !people.is_empty() {
             writeln!(out, "| {role} | {} |", people.join(", "))?;
         }

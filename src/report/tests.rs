@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::timeline::{Draft, GENESIS};
-use crate::domain::{EntryKind, IncidentId, IncidentRole, Person, ServiceName, Severity, Status, Stream};
+use crate::domain::{
+    EntryKind, IncidentId, IncidentRole, Person, ServiceName, Severity, Status, Stream,
+};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + second).unwrap()

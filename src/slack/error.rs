@@ -26,7 +26,7 @@ pub enum ApiError {
         /// It may have been done all the same.
         perhaps_done: bool,
     },
-    /// The token is refused: nothing will work until somebody mends it.
+    /// The token is refused: nothing will work until somebody corrects it.
     #[error("Slack refuses the token: {0}")]
     Token(String),
     /// Won't work: Slack's own word for it.
@@ -41,6 +41,11 @@ impl ApiError {
             Self::Refused(code) | Self::Token(code) => Some(code),
             _ => None,
         }
+    }
+
+    /// The call may have been carried out all the same.
+    pub(super) fn is_perhaps_done(&self) -> bool {
+        matches!(self, Self::Transient { perhaps_done, .. } if *perhaps_done)
     }
 
     /// The word in metrics: few different ones.

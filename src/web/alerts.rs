@@ -60,7 +60,7 @@ impl Token {
     }
 }
 
-/// The routes. Without a token every request is refused, with the mend.
+/// The routes. Without a token every request is refused, and told what to do.
 pub fn alerts_router(bot: Bot, token: Option<&SecretString>, sources: Vec<AlertSource>) -> Router {
     let token = token.map(Token::new);
     let with_token = |source: AlertSource| {

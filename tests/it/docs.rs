@@ -1,6 +1,6 @@
 //! The documents say what the code does.
 
-use treasury_bot::command;
+use treasury_bot::bot::COMMANDS;
 
 use crate::support::process::root;
 
@@ -11,7 +11,8 @@ fn read(name: &str) -> String {
 #[test]
 fn the_readmes_command_table_is_the_help() {
     let readme = read("README.md");
-    let rows: Vec<String> = command::reference("/treasury")
+    let rows: Vec<String> = COMMANDS
+        .reference("/treasury")
         .into_iter()
         .map(|(usage, about)| format!("| `{}` | {about} |", usage.replace('|', "\\|")))
         .collect();

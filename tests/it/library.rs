@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use treasury_bot::bot::Library;
+use treasury_bot::bot::{COMMANDS, Library};
 use treasury_bot::runbook::Source;
 
 fn folder(name: &str) -> PathBuf {
@@ -20,7 +20,7 @@ fn services() -> BTreeSet<String> {
 
 #[test]
 fn the_shipped_runbooks_are_clean_and_all_are_embedded() {
-    let library = Library::of_paths(&[folder("runbooks")], Some(services())).unwrap();
+    let library = Library::of_paths(&COMMANDS, &[folder("runbooks")], Some(services())).unwrap();
     let found: Vec<String> = library
         .problems()
         .iter()
@@ -33,14 +33,15 @@ fn the_shipped_runbooks_are_clean_and_all_are_embedded() {
     let names = |library: &Library| -> Vec<String> {
         library.runbooks().map(|r| r.name.value.clone()).collect()
     };
-    let embedded = Library::open(None, Some(services())).unwrap();
+    let embedded = Library::open(&COMMANDS, None, Some(services())).unwrap();
     assert_eq!(names(&library), names(&embedded));
     assert!(names(&library).len() >= 10);
 }
 
 #[test]
 fn every_broken_runbook_is_found_out_with_line_and_column() {
-    let library = Library::of_paths(&[folder("tests/it/broken")], Some(services())).unwrap();
+    let library =
+        Library::of_paths(&COMMANDS, &[folder("tests/it/broken")], Some(services())).unwrap();
     assert_eq!(library.runbooks().count(), 0, "none of them can be run");
     let mut files = 0;
     for problem in library.problems() {
@@ -117,7 +118,7 @@ proptest! {
     fn no_change_of_a_runbook_makes_the_checker_panic_or_run_away(text in mutated()) {
         let began = std::time::Instant::now();
         let source = Source::new("x.yml", &text);
-        let library = Library::of(vec![source], Some(services()));
+        let library = Library::of(&COMMANDS, vec![source], Some(services()));
         for problem in library.problems() {
             for finding in &problem.findings {
                 prop_assert!(!problem.source.explain(finding).to_string().is_empty());

@@ -24,7 +24,6 @@ mod hostile;
 mod image;
 mod incidents;
 mod killed;
-mod kubernetes;
 mod layers;
 mod leave;
 mod library;
@@ -48,3 +47,5 @@ mod stories;
 mod support;
 mod watchers;
 mod workloads;
+
+use treasury_fake_kubernetes as kubernetes;

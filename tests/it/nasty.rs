@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use secrecy::SecretString;
 use treasury_bot::app::{App, simulated};
-use treasury_bot::bot::{Named, answer_key};
-use treasury_bot::command::{reference, words::quote};
+use treasury_bot::bot::{COMMANDS, Named, answer_key};
+use treasury_bot::command::words::quote;
 use treasury_bot::domain::{Door, Person, Place, Reply, Request, ServiceName};
 use treasury_bot::probe::postgres::{self, Postgres as PostgresProbe};
 use treasury_bot::probe::redis::{self as redis_probe, Redis as RedisProbe};
@@ -287,7 +287,7 @@ fn nasty() -> Vec<String> {
 #[test]
 fn every_command_is_tried() {
     assert!(nasty().len() >= 100);
-    for (usage, _) in reference("/treasury") {
+    for (usage, _) in COMMANDS.reference("/treasury") {
         let words: Vec<&str> = usage
             .split_whitespace()
             .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase()))

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::service::{Attachment, Bounds, End, Intent, ReplicaMark, Version};
-use crate::{IncidentId, Outgoing, Person, ServiceName};
+use crate::{IncidentId, Outgoing, Person, ServiceName, Stream};
 
 /// All that is needed to do an action, to tell of it, and to find out later what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActionRecord {
     /// The service.
     pub service: ServiceName,
-    /// What is done: `restart`, or `scale` with the wanted number.
+    /// What is done.
     pub what: ActionKind,
     /// Who asked, and confirmed.
     pub actor: Person,
@@ -29,6 +29,13 @@ pub struct ActionRecord {
     pub step: Option<StepRef>,
 }
 
+impl ActionRecord {
+    /// The audit, then the incidents in ascending order.
+    pub fn streams(&self) -> impl Iterator<Item = Stream> + '_ {
+        std::iter::once(Stream::Audit).chain(self.incidents.iter().map(|id| Stream::Incident(*id)))
+    }
+}
+
 /// A step of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepRef {
@@ -40,67 +47,98 @@ pub struct StepRef {
     pub attempt: u32,
 }
 
+impl StepRef {
+    /// One action, and one end of it, for each attempt.
+    pub fn key(&self) -> String {
+        format!("run:{}:{}:{}", self.run, self.path, self.attempt)
+    }
+}
+
 /// What is done to a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ActionKind {
     /// Every replica's process is started anew, one after another.
     Restart,
-    /// The number of replicas becomes this.
-    Scale(u32),
-    /// What scales the service by itself does so between these numbers.
-    Bounds {
-        /// What they were.
-        former: Bounds,
-        /// What they become.
-        wanted: Bounds,
-    },
-    /// All replicas run this version.
-    Deploy {
-        /// Exactly which.
-        version: Version,
-        /// What they ran before, where the platform knows.
-        former: Option<Version>,
-        /// It is the version before the present one.
-        back: bool,
-    },
+    /// The number of replicas changes.
+    Scale(Scaling),
+    /// What scales the service by itself gets other bounds.
+    Bounds(Bounding),
+    /// All replicas run another version.
+    Deploy(Deployment),
     /// The replicas are cut off; what they are and say is kept before.
-    Isolate {
-        /// What is cut.
-        attachments: Vec<Attachment>,
-    },
+    Isolate(Isolation),
     /// What was cut is joined again.
-    Release {
-        /// What is joined.
-        attachments: Vec<Attachment>,
-    },
-    /// The query of a database's session is cancelled, or the session ended.
-    Session {
-        /// The database's name.
-        database: ServiceName,
-        /// The session's number.
-        pid: i32,
-        /// When it started: with the number it is this session and no other.
-        started_at: jiff::Timestamp,
-        /// How.
-        how: End,
-    },
+    Release(Rejoining),
+    /// A session of a database, or its query, is ended.
+    Session(SessionEnd),
     /// The connection of a cache's client is closed.
-    Client {
-        /// The cache's name.
-        cache: ServiceName,
-        /// The client's number.
-        id: u64,
-        /// The server it is connected to, where there are several.
-        server: Option<String>,
-    },
+    Client(ClientEnd),
 }
 
-impl ActionKind {
-    /// Done to the service by its platform, and not by a probe.
-    pub fn is_on_platform(&self) -> bool {
-        !matches!(self, Self::Session { .. } | Self::Client { .. })
-    }
+/// Another number of replicas.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scaling {
+    /// How many there shall be.
+    pub replicas: u32,
+}
+
+/// Other bounds for what scales the service by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounding {
+    /// What they were.
+    pub former: Bounds,
+    /// What they become.
+    pub wanted: Bounds,
+}
+
+/// Another version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Exactly which.
+    pub version: Version,
+    /// What ran before, where the platform knows.
+    pub former: Option<Version>,
+    /// It is the version before the present one.
+    pub back: bool,
+}
+
+/// A service cut off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Isolation {
+    /// What is cut.
+    pub attachments: Vec<Attachment>,
+}
+
+/// A service joined again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejoining {
+    /// What is joined.
+    pub attachments: Vec<Attachment>,
+}
+
+/// The end of a database's session, or of its query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEnd {
+    /// The database's name.
+    pub database: ServiceName,
+    /// The session's number.
+    pub pid: i32,
+    /// When it started: with the number it is this session and no other.
+    pub started_at: jiff::Timestamp,
+    /// How.
+    pub how: End,
+}
+
+/// The end of a client's connection to a cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientEnd {
+    /// The cache's name.
+    pub cache: ServiceName,
+    /// The client's number.
+    pub id: u64,
+    /// The server it is connected to, where there are several.
+    pub server: Option<String>,
 }
 
 /// An action with its row.

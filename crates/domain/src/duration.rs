@@ -1,5 +1,6 @@
 //! Durations, moments and byte sizes as people write and read them.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,10 +17,17 @@ pub struct InvalidDuration(String);
 #[serde(try_from = "String", into = "String")]
 pub struct Human(pub Duration);
 
+impl FromStr for Human {
+    type Err = InvalidDuration;
+    fn from_str(text: &str) -> Result<Self, InvalidDuration> {
+        parse(text).map(Self)
+    }
+}
+
 impl TryFrom<String> for Human {
     type Error = InvalidDuration;
     fn try_from(text: String) -> Result<Self, InvalidDuration> {
-        parse(&text).map(Self)
+        text.parse()
     }
 }
 

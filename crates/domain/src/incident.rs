@@ -107,29 +107,14 @@ impl Status {
     pub fn is_open(self) -> bool {
         matches!(self, Self::Open | Self::Mitigated)
     }
-
-    /// Reads the word as stored and shown.
-    pub fn parse(text: &str) -> Option<Self> {
-        Some(match text {
-            "open" => Self::Open,
-            "mitigated" => Self::Mitigated,
-            "resolved" => Self::Resolved,
-            "closed" => Self::Closed,
-            _ => return None,
-        })
-    }
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Open => "open",
-            Self::Mitigated => "mitigated",
-            Self::Resolved => "resolved",
-            Self::Closed => "closed",
-        })
-    }
-}
+crate::words!(Status {
+    Open: "open",
+    Mitigated: "mitigated",
+    Resolved: "resolved",
+    Closed: "closed",
+});
 
 /// What somebody does in an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -146,40 +131,18 @@ pub enum IncidentRole {
 }
 
 impl IncidentRole {
-    /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::Commander,
-        Self::Communications,
-        Self::Scribe,
-        Self::Responder,
-    ];
-
-    /// The word in chat.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Commander => "commander",
-            Self::Communications => "communications",
-            Self::Scribe => "scribe",
-            Self::Responder => "responder",
-        }
-    }
-
-    /// Reads the word.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text)
-    }
-
     /// Only one person at a time can have it.
     pub fn is_single(self) -> bool {
         self != Self::Responder
     }
 }
 
-impl fmt::Display for IncidentRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+crate::words!(IncidentRole {
+    Commander: "commander",
+    Communications: "communications",
+    Scribe: "scribe",
+    Responder: "responder",
+});
 
 /// One incident as it stands now. Its history is its timeline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,6 +171,14 @@ pub struct Incident {
     pub mitigated_at: Option<Timestamp>,
     /// When it last became resolved.
     pub resolved_at: Option<Timestamp>,
+}
+
+impl Incident {
+    /// Who has this role.
+    pub fn with_role(&self, role: IncidentRole) -> impl Iterator<Item = &Person> {
+        let found = self.assignments.iter().filter(move |(own, _)| *own == role);
+        found.map(|(_, person)| person)
+    }
 }
 
 #[cfg(test)]

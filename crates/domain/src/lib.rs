@@ -19,6 +19,7 @@ pub mod series;
 pub mod service;
 pub mod timeline;
 pub mod trend;
+mod words;
 
 pub use guard::Guarded;
 pub use incident::{Incident, IncidentId, IncidentRole, Severity, Status};

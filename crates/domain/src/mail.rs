@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::timeline::{cut, hex};
+use super::words::checked_text;
 use super::{Incident, IncidentId, Message};
 
 /// A longer subject is cut.
@@ -45,11 +46,6 @@ impl Address {
         }
     }
 
-    /// As it is written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// What follows the `@`.
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
@@ -61,24 +57,7 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<Address> for String {
-    fn from(address: Address) -> Self {
-        address.0
-    }
-}
-
-impl TryFrom<String> for Address {
-    type Error = InvalidAddress;
-    fn try_from(text: String) -> Result<Self, InvalidAddress> {
-        Self::parse(&text)
-    }
-}
+checked_text!(Address, InvalidAddress);
 
 /// A mail address with the name of whoever reads there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,16 +120,11 @@ pub enum Purpose {
     Runbook,
 }
 
-impl Purpose {
-    /// The word as stored.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ask => "ask",
-            Self::Stakeholders => "stakeholders",
-            Self::Runbook => "runbook",
-        }
-    }
-}
+crate::words!(Purpose {
+    Ask: "ask",
+    Stakeholders: "stakeholders",
+    Runbook: "runbook",
+});
 
 /// One mail to one mailbox: so that a mailbox that is refused keeps nothing from the others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

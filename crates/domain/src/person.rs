@@ -69,13 +69,9 @@ pub enum Role {
     Commander,
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Nobody => "nobody",
-            Self::Viewer => "viewer",
-            Self::Responder => "responder",
-            Self::Commander => "commander",
-        })
-    }
-}
+crate::words!(Role {
+    Nobody: "nobody",
+    Viewer: "viewer",
+    Responder: "responder",
+    Commander: "commander",
+});

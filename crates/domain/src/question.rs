@@ -29,24 +29,12 @@ pub enum QuestionState {
     Expired,
 }
 
-impl QuestionState {
-    /// As it is stored.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Confirmed => "confirmed",
-            Self::Cancelled => "cancelled",
-            Self::Expired => "expired",
-        }
-    }
-
-    /// Reads what [`QuestionState::as_str`] wrote.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Open, Self::Confirmed, Self::Cancelled, Self::Expired]
-            .into_iter()
-            .find(|state| state.as_str() == text)
-    }
-}
+crate::words!(QuestionState {
+    Open: "open",
+    Confirmed: "confirmed",
+    Cancelled: "cancelled",
+    Expired: "expired",
+});
 
 /// A question with its token and state.
 #[derive(Debug, Clone, PartialEq)]

@@ -25,25 +25,12 @@ pub enum Metric {
     ErrorRate,
 }
 
-impl Metric {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Memory, Self::Cpu, Self::Connections, Self::ErrorRate];
-
-    /// Its word in chat.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Cpu => "cpu",
-            Self::Connections => "connections",
-            Self::ErrorRate => "error-rate",
-        }
-    }
-
-    /// The metric of this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|metric| metric.name() == name)
-    }
-}
+crate::words!(Metric {
+    Memory: "memory",
+    Cpu: "cpu",
+    Connections: "connections",
+    ErrorRate: "error-rate",
+});
 
 /// One line on a chart: a metric of a replica of a service (for [`Metric::Connections`] the
 /// replica is the database).
@@ -59,13 +46,7 @@ pub struct Series {
 
 impl fmt::Display for Series {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}/{}/{}",
-            self.service,
-            self.metric.name(),
-            self.replica
-        )
+        write!(f, "{}/{}/{}", self.service, self.metric, self.replica)
     }
 }
 

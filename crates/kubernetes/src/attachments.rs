@@ -1,4 +1,4 @@
-//! What joins the pods of a workload to the world, and how each join is cut and made again.
+//! What attaches the pods of a workload to the world, and how each link is cut and made again.
 //!
 //! Three things together cut a service off while its processes go on:
 //!
@@ -10,34 +10,30 @@
 //!
 //! The labels by which the workload finds its pods stay: without them it would make new ones.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::future::try_join3;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::core::{DynamicObject, Selector, SelectorExt};
+use kube::core::SelectorExt;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::api::Line;
-use super::find::{self, Place, Seen};
-use super::workload::{Workload, named};
-use super::{PLATFORM, pod};
-use treasury_domain::service::Attachment;
+use crate::object::Labels;
+use crate::workload::label_selector;
+use crate::{Kind, Object, Pod, Result, Scope, Snapshot, Workload, WorkloadRef, failed, snapshot};
+use treasury_domain::service::{Attachment, WorkloadKind};
 use treasury_ports::platform::PlatformError;
 
 /// The label of pods that are cut off.
-pub(super) const ISOLATED: &str = "treasury-bot/isolated";
+pub(crate) const ISOLATED: &str = "treasury-bot/isolated";
 
 /// What a Service asks for while it is cut from its pods; no pod has it.
-pub(super) const NOWHERE: &str = "treasury-bot/nowhere";
+pub(crate) const NOWHERE: &str = "treasury-bot/nowhere";
 
-type Labels = BTreeMap<String, String>;
-
-/// One join.
+/// One link, as an attachment records it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "join", rename_all = "lowercase")]
-pub(super) enum Join {
+pub(crate) enum Link {
     /// Nothing forbids the workload's pods to send and receive.
     Open {
         /// The policy that would.
@@ -64,86 +60,72 @@ pub(super) enum Join {
     },
 }
 
-/// All that is asked to know the joins.
-pub(super) struct Around {
-    pub(super) policies: Vec<DynamicObject>,
-    pub(super) services: Vec<DynamicObject>,
-    /// All pods of the namespace.
-    pub(super) pods: Vec<Pod>,
+type Policy = Object<PolicySpec>;
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct PolicySpec {
+    pod_selector: Value,
+    ingress: Vec<IgnoredAny>,
+    egress: Vec<IgnoredAny>,
 }
 
-pub(super) fn network_policy() -> kube::core::ApiResource {
-    named(
-        "networking.k8s.io",
-        "v1",
-        "NetworkPolicy",
-        "networkpolicies",
-    )
+type Service = Object<ServiceSpec>;
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ServiceSpec {
+    /// Empty where its endpoints are made by hand.
+    selector: Labels,
 }
 
-pub(super) fn service() -> kube::core::ApiResource {
-    named("", "v1", "Service", "services")
+/// All objects of the namespace that may link pods.
+pub(crate) struct Surroundings {
+    policies: Vec<Policy>,
+    services: Vec<Service>,
+    pods: Vec<Pod>,
 }
 
 /// The name of our policy for a workload.
-pub(super) fn policy_name(place: Place<'_>) -> String {
-    format!("treasury-bot-isolate-{}-{}", place.kind.word(), place.name)
+pub(crate) fn policy_name(kind: WorkloadKind, name: &str) -> String {
+    format!("treasury-bot-isolate-{}-{name}", kind.word())
 }
 
-pub(super) async fn around(line: &Line, place: Place<'_>) -> Result<Around, PlatformError> {
-    let policies = async {
-        let api = find::objects(line, place, &network_policy()).await?;
-        find::all(line, "the network policies", &api, None).await
-    };
-    let services = async {
-        let api = find::objects(line, place, &service()).await?;
-        find::all(line, "the services", &api, None).await
-    };
-    let pods = async {
-        let api = find::pods(line, place).await?;
-        find::all(line, "the pods", &api, None).await
-    };
-    let (policies, services, pods) = try_join3(policies, services, pods).await?;
-    Ok(Around {
+pub(crate) async fn surroundings(scope: Scope<'_>) -> Result<Surroundings> {
+    let kinds = [Kind::NETWORK_POLICY, Kind::SERVICE, Kind::POD];
+    let [policies, services, pods] = kinds.map(|kind| scope.all(kind));
+    let all = try_join3(policies.list(None), services.list(None), pods.list(None));
+    let (policies, services, pods) = all.await?;
+    Ok(Surroundings {
         policies,
         services,
         pods,
     })
 }
 
-/// The joins that hold now.
-pub(super) async fn attachments(
-    line: &Line,
-    place: Place<'_>,
-) -> Result<Vec<Attachment>, PlatformError> {
-    let seen = find::look(line, place).await?;
+/// The links that there are now.
+pub(crate) async fn attachments(scope: Scope<'_>) -> Result<Vec<Attachment>> {
+    let seen = snapshot::take(scope).await?;
     if let Some(why) = refusal(&seen.workload) {
         return Err(PlatformError::Unsupported(why));
     }
-    let around = around(line, place).await?;
-    let attachments = joins(place, &seen, &around).into_iter().map(|join| {
-        let (id, replica, to) = match &join {
-            Join::Open { .. } => (seen.workload.uid(), place.name, "the network".to_owned()),
-            Join::Pod { name } => {
-                let pod = seen.pods.iter().find(|pod| pod::name(pod) == name);
-                let id = pod.map_or("", |pod| pod::uid(pod));
-                (id, name.as_str(), "the network".to_owned())
+    let surroundings = surroundings(scope).await?;
+    let links = links(scope.target, &seen, &surroundings).into_iter();
+    let attachments = links.map(|link| {
+        let (mut id, mut replica) = (seen.workload.uid(), scope.target.name);
+        let to = match &link {
+            Link::Open { .. } => "the network".to_owned(),
+            Link::Pod { name } => {
+                let pod = seen.pods.iter().find(|pod| pod.name() == name);
+                (id, replica) = (pod.map_or("", |pod| pod.uid()), name);
+                "the network".to_owned()
             }
-            Join::Allowed { policy, .. } => (
-                seen.workload.uid(),
-                place.name,
-                format!("what the policy {policy} allows"),
-            ),
-            Join::Endpoint { service } => (
-                seen.workload.uid(),
-                place.name,
-                format!("service {service}"),
-            ),
+            Link::Allowed { policy, .. } => format!("what the policy {policy} allows"),
+            Link::Endpoint { service } => format!("service {service}"),
         };
-        let detail = serde_json::to_value(&join).map_err(|error| PlatformError::Failed {
-            platform: PLATFORM,
-            message: format!("a join of {replica} that can't be recorded: {error}"),
-            source: Some(Box::new(error)),
+        let detail = serde_json::to_value(&link).map_err(|error| {
+            let message = format!("a join of {replica} that can't be recorded: {error}");
+            failed(message, Some(Box::new(error)))
         })?;
         Ok(Attachment {
             id: id.to_owned(),
@@ -155,15 +137,12 @@ pub(super) async fn attachments(
     attachments.collect()
 }
 
-/// What a tie says, as it was recorded.
-pub(super) fn read(attachment: &Attachment) -> Result<Join, PlatformError> {
-    serde_json::from_value(attachment.detail.clone()).map_err(|error| PlatformError::Failed {
-        platform: PLATFORM,
-        message: format!(
-            "the recorded join of {} can't be read: {error}",
-            attachment.replica
-        ),
-        source: Some(Box::new(error)),
+/// The link of an attachment, as it was recorded.
+pub(crate) fn link(attachment: &Attachment) -> Result<Link> {
+    Link::deserialize(&attachment.detail).map_err(|error| {
+        let replica = &attachment.replica;
+        let message = format!("the recorded join of {replica} can't be read: {error}");
+        failed(message, Some(Box::new(error)))
     })
 }
 
@@ -179,134 +158,106 @@ fn refusal(workload: &Workload) -> Option<String> {
     })
 }
 
-/// The joins that hold, in the order in which they are cut.
-pub(super) fn joins(place: Place<'_>, seen: &Seen, around: &Around) -> Vec<Join> {
-    let policy = policy_name(place);
-    let mut joins = Vec::new();
-    let own: Vec<&Labels> = seen.living().filter_map(|pod| labels(pod)).collect();
+/// The links that there are, in the order in which they are cut.
+fn links(target: WorkloadRef<'_>, seen: &Snapshot, around: &Surroundings) -> Vec<Link> {
+    let policy = policy_name(target.kind, target.name);
     let made = template_labels(&seen.workload);
-    let ours: Vec<&Labels> = own.iter().copied().chain(std::iter::once(&made)).collect();
-    for pod in seen.living() {
-        if !labels(pod).is_some_and(|labels| labels.contains_key(ISOLATED)) {
-            let name = pod::name(pod).to_owned();
-            joins.push(Join::Pod { name });
-        }
-    }
-    let forbids = |one: &DynamicObject| one.metadata.name.as_deref() == Some(&policy);
-    if !around.policies.iter().any(forbids) {
-        joins.push(Join::Open {
+    let own: Vec<&Labels> = labels(seen.living()).chain([&made]).collect();
+    let exposed = seen
+        .living()
+        .filter(|pod| !pod.metadata.labels.contains_key(ISOLATED));
+    let mut links: Vec<Link> = exposed
+        .map(|pod| Link::Pod {
+            name: pod.name().to_owned(),
+        })
+        .collect();
+    if around
+        .policies
+        .iter()
+        .all(|one| one.metadata.name != policy)
+    {
+        links.push(Link::Open {
             policy: policy.clone(),
-            selector: seen.workload.raw_selector(),
+            selector: seen.workload.object.spec.selector.clone(),
         });
     }
     for one in &around.policies {
-        let name = one.metadata.name.clone().unwrap_or_default();
-        let selector = one.data.pointer("/spec/podSelector");
-        let excludes = selector.is_some_and(|selector| {
-            let all = selector.get("matchExpressions").and_then(Value::as_array);
-            all.is_some_and(|all| all.contains(&exclusion()))
-        });
-        if name != policy
-            && !excludes
-            && allows(one)
-            && ours.iter().any(|own| selects(selector, own))
-        {
-            let expressions = selector.and_then(|selector| selector.get("matchExpressions"));
-            joins.push(Join::Allowed {
-                policy: name,
+        let expressions = one.spec.pod_selector.get("matchExpressions");
+        let all = expressions.and_then(Value::as_array);
+        let excludes = all.is_some_and(|all| all.contains(&exclusion()));
+        if one.metadata.name != policy && !excludes && allows(one, &own) {
+            links.push(Link::Allowed {
+                policy: one.metadata.name.clone(),
                 expressions: expressions.is_some(),
             });
         }
     }
-    for one in &around.services {
-        if leads_to(one, &ours) && !leads_elsewhere(one, seen, around) {
-            let service = one.metadata.name.clone().unwrap_or_default();
-            joins.push(Join::Endpoint { service });
-        }
-    }
-    joins
+    let services = around.services.iter();
+    let services =
+        services.filter(|one| leads_to(one, &own) && !leads_elsewhere(one, seen, around));
+    links.extend(services.map(|one| Link::Endpoint {
+        service: one.metadata.name.clone(),
+    }));
+    links
 }
 
 /// The Services that send to these pods and to others too: they can't be cut for these alone.
-pub(super) fn shared<'a>(seen: &Seen, around: &'a Around) -> Vec<&'a str> {
-    let own: Vec<&Labels> = seen.living().filter_map(|pod| labels(pod)).collect();
-    let both = |one: &&DynamicObject| leads_to(one, &own) && leads_elsewhere(one, seen, around);
+pub(crate) fn shared<'a>(seen: &Snapshot, around: &'a Surroundings) -> Vec<&'a str> {
+    let own: Vec<&Labels> = labels(seen.living()).collect();
+    let both = |one: &&Service| leads_to(one, &own) && leads_elsewhere(one, seen, around);
     let found = around.services.iter().filter(both);
-    found
-        .filter_map(|one| one.metadata.name.as_deref())
-        .collect()
+    found.map(|one| one.metadata.name.as_str()).collect()
 }
 
 /// What other policies are made to ask of pods.
-pub(super) fn exclusion() -> Value {
+pub(crate) fn exclusion() -> Value {
     json!({ "key": ISOLATED, "operator": "DoesNotExist" })
 }
 
-fn labels(pod: &Pod) -> Option<&Labels> {
-    pod.metadata.labels.as_ref()
+fn labels<'a>(pods: impl Iterator<Item = &'a Arc<Pod>>) -> impl Iterator<Item = &'a Labels> {
+    pods.map(|pod| &pod.metadata.labels)
 }
 
 fn template_labels(workload: &Workload) -> Labels {
-    let labels = workload.template().pointer("/metadata/labels").cloned();
-    labels
-        .and_then(|labels| serde_json::from_value(labels).ok())
-        .unwrap_or_default()
+    let labels = &workload.template()["metadata"]["labels"];
+    Labels::deserialize(labels).unwrap_or_default()
 }
 
-/// A policy's rules allow anything at all.
-fn allows(policy: &DynamicObject) -> bool {
-    ["/spec/ingress", "/spec/egress"].iter().any(|rules| {
-        let rules = policy.data.pointer(rules).and_then(Value::as_array);
-        rules.is_some_and(|rules| !rules.is_empty())
-    })
-}
-
-/// An empty selector of a policy selects all.
-fn selects(selector: Option<&Value>, labels: &Labels) -> bool {
-    let selector = selector.cloned().unwrap_or_else(|| json!({}));
-    let read: Option<LabelSelector> = serde_json::from_value(selector).ok();
-    let read = read.and_then(|selector| Selector::try_from(selector).ok());
-    read.is_some_and(|selector| selector.matches(labels))
-}
-
-/// A Service's selector; one without any has its endpoints made by hand.
-fn service_selector(service: &DynamicObject) -> Option<Labels> {
-    let selector = service.data.pointer("/spec/selector")?.clone();
-    let selector: Labels = serde_json::from_value(selector).ok()?;
-    (!selector.is_empty()).then_some(selector)
-}
-
-fn leads_to(service: &DynamicObject, pods: &[&Labels]) -> bool {
-    let Some(selector) = service_selector(service) else {
-        return false;
+/// A policy's rules allow one of these pods anything at all.
+fn allows(policy: &Policy, pods: &[&Labels]) -> bool {
+    let spec = &policy.spec;
+    let selector = match &spec.pod_selector {
+        // Like an empty one, it selects all.
+        Value::Null => label_selector(&json!({})),
+        written => label_selector(written),
     };
+    let selects = |labels: &&Labels| selector.as_ref().is_some_and(|one| one.matches(labels));
+    !(spec.ingress.is_empty() && spec.egress.is_empty()) && pods.iter().any(selects)
+}
+
+fn leads_to(service: &Service, pods: &[&Labels]) -> bool {
+    let selector = &service.spec.selector;
     let has = |labels: &&Labels| {
-        selector
-            .iter()
-            .all(|(key, value)| labels.get(key) == Some(value))
+        let mut all = selector.iter();
+        all.all(|(key, value)| labels.get(key) == Some(value))
     };
-    pods.iter().any(has)
+    !selector.is_empty() && pods.iter().any(has)
 }
 
-fn leads_elsewhere(service: &DynamicObject, seen: &Seen, around: &Around) -> bool {
+fn leads_elsewhere(service: &Service, seen: &Snapshot, around: &Surroundings) -> bool {
     let foreign = around.pods.iter().filter(|pod| {
-        let uid = pod::uid(pod);
-        !pod::is_leaving(pod)
-            && !pod::is_over(pod)
-            && seen.pods.iter().all(|own| pod::uid(own) != uid)
+        let own = seen.pods.iter().any(|own| own.uid() == pod.uid());
+        !own && !pod.is_leaving() && !pod.is_over()
     });
-    let foreign: Vec<&Labels> = foreign.filter_map(labels).collect();
+    let foreign: Vec<&Labels> = foreign.map(|pod| &pod.metadata.labels).collect();
     leads_to(service, &foreign)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use treasury_domain::service::WorkloadKind;
 
-    const PLACE: Place<'_> = Place {
+    const TARGET: WorkloadRef<'_> = WorkloadRef {
         namespace: "shop",
         kind: WorkloadKind::Deployment,
         name: "web",
@@ -318,27 +269,23 @@ mod tests {
         serde_json::from_value(json!({ "metadata": meta })).unwrap()
     }
 
-    fn object(name: &str, spec: Value) -> DynamicObject {
+    fn object<T: serde::de::DeserializeOwned>(name: &str, spec: Value) -> T {
         serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).unwrap()
     }
 
-    fn seen(pods: Vec<Pod>) -> Seen {
+    fn seen(pods: Vec<Pod>) -> Snapshot {
         let object = json!({"metadata": {"name": "web", "uid": "w"}, "spec": {
             "selector": {"matchLabels": {"app": "web"}},
             "template": {"metadata": {"labels": {"app": "web", "tier": "front"}}}}});
-        Seen {
-            workload: Workload {
-                kind: WorkloadKind::Deployment,
-                object: serde_json::from_value(object).unwrap(),
-            },
-            pods: pods.into_iter().map(Arc::new).collect(),
-            scaler: None,
-            age: None,
-        }
+        let workload = Workload {
+            kind: WorkloadKind::Deployment,
+            object: serde_json::from_value(object).unwrap(),
+        };
+        Snapshot::new(workload, pods.into_iter().map(Arc::new).collect(), None)
     }
 
-    fn around() -> Around {
-        Around {
+    fn around() -> Surroundings {
+        Surroundings {
             policies: vec![
                 object("default-deny", json!({"podSelector": {}})),
                 object(
@@ -366,24 +313,24 @@ mod tests {
     }
 
     #[test]
-    fn the_joins_are_the_pod_what_others_allow_and_the_services_of_its_own() {
+    fn the_links_are_the_pod_what_others_allow_and_the_services_of_its_own() {
         let seen = seen(vec![pod("web-1", json!({"app": "web", "tier": "front"}))]);
-        let joins = joins(PLACE, &seen, &around());
+        let links = links(TARGET, &seen, &around());
         assert_eq!(
-            joins,
+            links,
             [
-                Join::Pod {
+                Link::Pod {
                     name: "web-1".into()
                 },
-                Join::Open {
+                Link::Open {
                     policy: "treasury-bot-isolate-deployment-web".into(),
                     selector: json!({"matchLabels": {"app": "web"}}),
                 },
-                Join::Allowed {
+                Link::Allowed {
                     policy: "front".into(),
                     expressions: false
                 },
-                Join::Endpoint {
+                Link::Endpoint {
                     service: "web".into()
                 },
             ]
@@ -392,21 +339,24 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_joined_once_all_is_cut() {
+    fn nothing_is_linked_once_all_is_cut() {
         let labels = json!({"app": "web", "tier": "front", ISOLATED: "true"});
         let seen = seen(vec![pod("web-1", labels)]);
         let mut around = around();
-        around.policies.push(object(&policy_name(PLACE), json!({})));
-        around.policies[1].data["spec"]["podSelector"]["matchExpressions"] = json!([exclusion()]);
-        around.services[0].data["spec"]["selector"][NOWHERE] = "true".into();
-        assert_eq!(joins(PLACE, &seen, &around), []);
+        around
+            .policies
+            .push(object(&policy_name(TARGET.kind, TARGET.name), json!({})));
+        around.policies[1].spec.pod_selector["matchExpressions"] = json!([exclusion()]);
+        let selector = &mut around.services[0].spec.selector;
+        selector.insert(NOWHERE.into(), "true".into());
+        assert_eq!(links(TARGET, &seen, &around), []);
     }
 
     #[test]
     fn pods_on_the_network_of_their_machine_are_refused() {
         let mut seen = seen(Vec::new());
         assert_eq!(refusal(&seen.workload), None);
-        seen.workload.object.data["spec"]["template"]["spec"] = json!({"hostNetwork": true});
+        seen.workload.object.spec.template["spec"] = json!({"hostNetwork": true});
         assert!(refusal(&seen.workload).unwrap().contains("drain"));
     }
 }

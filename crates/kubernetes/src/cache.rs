@@ -1,99 +1,72 @@
 //! What the server has told by its watches, so that a status is answered from memory.
 //!
-//! A namespace is watched from the first question about it on. A watch that breaks is begun anew
-//! with a list; so is one whose place in history the server has forgotten (410). A connection that
-//! is dead without a word is noticed when a watch should have ended, after half a minute.
-
-mod watched;
+//! A namespace is watched from the first question about it on.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::core::{ApiResource, DynamicObject};
-use kube::{Api, Client, Resource};
+use serde_json::Value;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::api::Line;
-use super::find::{self, Place, Seen, owners, replica_set, scales};
-use super::pod;
-use super::workload::{Workload, resource};
+use crate::snapshot::{Autoscaler, owners, scales};
+use crate::watched::{Watchable, Watched};
+use crate::{Kind, Pod, Resource, Result, Scope, Snapshot, Workload, WorkloadObject, snapshot};
 use treasury_domain::service::WorkloadKind;
-use treasury_ports::platform::PlatformError;
-use treasury_ports::text::by_name;
-use watched::{Tasks, Watched};
 
 /// After a change of ours the server itself is asked for so long: its watches tell a little later.
 const TOUCHED: Duration = Duration::from_secs(3);
 
-/// Namespace and resource.
-type Key = (String, String);
-
 /// All that is watched of a cluster.
 #[derive(Debug, Default)]
-pub(super) struct Cache {
-    objects: Mutex<HashMap<Key, Arc<Watched<DynamicObject>>>>,
-    pods: Mutex<HashMap<String, Arc<Watched<Pod>>>>,
-    touched: Mutex<HashMap<(String, WorkloadKind, String), Instant>>,
-    tasks: Tasks,
+pub(crate) struct Cache {
+    /// ReplicaSets too.
+    workloads: Watches<WorkloadObject>,
+    pods: Watches<Pod>,
+    autoscalers: Watches<Autoscaler>,
+    touched: Mutex<HashMap<String, Instant>>,
 }
 
 impl Cache {
-    /// Notes that this place is being changed: for a little while the server itself is asked.
-    pub(super) fn touch(&self, place: Place<'_>) {
+    /// Notes that this workload is being changed: for a little while the server itself is asked.
+    pub(crate) fn touch(&self, scope: Scope<'_>) {
         let mut touched = locked(&self.touched);
         touched.retain(|_, at| at.elapsed() < TOUCHED);
-        touched.insert(key(place), Instant::now());
+        touched.insert(key(scope), Instant::now());
     }
 
-    /// What is known of a place; asks the server where the memory can't be relied upon.
-    pub(super) async fn look(&self, line: &Line, place: Place<'_>) -> Result<Seen, PlatformError> {
+    /// What is known of a workload; asks the server where the memory can't be relied upon.
+    pub(crate) async fn look(&self, scope: Scope<'_>) -> Result<Snapshot> {
         let touched = locked(&self.touched)
-            .get(&key(place))
+            .get(&key(scope))
             .is_some_and(|at| at.elapsed() < TOUCHED);
-        let known = if touched {
-            None
-        } else {
-            self.known(line, place).await?
-        };
-        match known {
-            Some(seen) => Ok(seen),
-            None => find::look(line, place).await,
+        if !touched && let Some(seen) = self.known(scope).await? {
+            return Ok(seen);
         }
+        snapshot::take(scope).await
     }
 
-    async fn known(&self, line: &Line, place: Place<'_>) -> Result<Option<Seen>, PlatformError> {
-        let client = line.client().await?;
-        let space = place.namespace;
-        let kind = place.kind;
-        let workloads = self.objects(client, space, &resource(kind), lean_workload);
+    async fn known(&self, scope: Scope<'_>) -> Result<Option<Snapshot>> {
+        let kind = scope.target.kind;
+        let workloads = self.workloads.of(scope.workloads());
         let sets = (kind == WorkloadKind::Deployment)
-            .then(|| self.objects(client, space, &replica_set(), lean_set));
-        let pods = locked(&self.pods)
-            .entry(space.to_owned())
-            .or_insert_with(|| {
-                Watched::begin(
-                    Api::namespaced(client.clone(), space),
-                    lean_pod,
-                    &self.tasks,
-                )
-            })
-            .clone();
-        let autoscaler = find::autoscaler(line, place).await?;
-        let scalers = self.objects(client, space, &autoscaler, lean);
+            .then(|| self.workloads.of(scope.all(Kind::REPLICA_SET)));
+        let pods = self.pods.of(scope.all(Kind::POD));
+        let autoscalers = self.autoscalers.of(scope.autoscalers().await?);
         let settled = async {
             workloads.settle().await;
             pods.settle().await;
-            scalers.settle().await;
+            autoscalers.settle().await;
             if let Some(sets) = &sets {
                 sets.settle().await;
             }
         };
-        if tokio::time::timeout(line.ask(), settled).await.is_err() {
+        let limit = scope.server.limit();
+        if tokio::time::timeout(limit, settled).await.is_err() {
             return Ok(None);
         }
-        let (workloads, pods, scalers) = (workloads.read(), pods.read(), scalers.read());
+        let (workloads, pods, autoscalers) = (workloads.read(), pods.read(), autoscalers.read());
         let sets = sets.as_ref().map(|sets| sets.read());
         let now = Instant::now();
         let ages = [
@@ -101,51 +74,47 @@ impl Cache {
             pods.good(now),
             sets.as_ref().map_or(Some(None), |sets| sets.good(now)),
         ];
-        let mut oldest = None;
-        for age in ages {
-            let Some(age) = age else {
-                return Ok(None);
-            };
-            oldest = oldest.max(age);
-        }
-        let Some(object) = workloads.objects.get(place.name) else {
-            // The server tells what there is instead.
+        let Some(ages) = ages.into_iter().collect::<Option<Vec<_>>>() else {
+            return Ok(None);
+        };
+        // Where there is none the server tells what there is instead.
+        let Some(object) = workloads.objects.get(scope.target.name) else {
             return Ok(None);
         };
         let workload = Workload {
             kind,
             object: (**object).clone(),
         };
-        let own_sets = sets.iter().flat_map(|sets| sets.of(workload.uid()));
+        let own_sets = sets.iter().flat_map(|sets| sets.owned_by(workload.uid()));
         let owners = owners(&workload, own_sets.map(|set| &set.metadata));
-        let mut own: Vec<Arc<Pod>> = owners
-            .iter()
-            .flat_map(|owner| pods.of(owner))
-            .cloned()
-            .collect();
+        let own = owners.iter().flat_map(|owner| pods.owned_by(owner));
+        let own = own.cloned().collect();
         drop(owners);
-        own.sort_by(|a, b| by_name(pod::name(a), pod::name(b)));
-        let scaler = scalers.objects.values().find_map(|one| scales(one, place));
-        Ok(Some(Seen {
-            workload,
-            pods: own,
-            scaler,
-            age: oldest,
-        }))
+        let mut scalers = autoscalers.objects.values();
+        let scaler = scalers.find_map(|one| scales(one, scope.target));
+        let mut seen = Snapshot::new(workload, own, scaler);
+        seen.age = ages.into_iter().max().flatten();
+        Ok(Some(seen))
     }
+}
 
-    fn objects(
-        &self,
-        client: &Client,
-        space: &str,
-        resource: &ApiResource,
-        lean: fn(&mut DynamicObject),
-    ) -> Arc<Watched<DynamicObject>> {
-        locked(&self.objects)
-            .entry((space.to_owned(), resource.plural.clone()))
+/// What is watched of one type.
+#[derive(Debug, Default)]
+struct Watches<K> {
+    /// By its address.
+    known: Mutex<HashMap<String, Arc<Watched<K>>>>,
+    /// They end with this.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+impl<K: Watchable> Watches<K> {
+    fn of(&self, resource: Resource) -> Arc<Watched<K>> {
+        locked(&self.known)
+            .entry(resource.path().to_owned())
             .or_insert_with(|| {
-                let api = Api::namespaced_with(client.clone(), space, resource);
-                Watched::begin(api, lean, &self.tasks)
+                let watched = Arc::new(Watched::default());
+                locked(&self.tasks).spawn(watched.clone().follow(resource));
+                watched
             })
             .clone()
     }
@@ -155,47 +124,19 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn key(place: Place<'_>) -> (String, WorkloadKind, String) {
-    (
-        place.namespace.to_owned(),
-        place.kind,
-        place.name.to_owned(),
-    )
+/// The workload's address.
+fn key(scope: Scope<'_>) -> String {
+    format!("{}/{}", scope.workloads().path(), scope.target.name)
 }
 
-/// Leaves out what nobody asks for and takes much room.
-fn lean<K: Resource>(object: &mut K) {
-    object.meta_mut().managed_fields = None;
-}
+impl Watchable for Pod {}
 
-fn lean_workload(object: &mut DynamicObject) {
-    lean(object);
-    if let Some(annotations) = &mut object.metadata.annotations {
-        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
-    }
+impl Watchable for Autoscaler {}
+
+impl Watchable for WorkloadObject {
     // Only what is told in a status; a change reads the server's own.
-    if let Some(spec) = object.data.get_mut("spec").and_then(|s| s.as_object_mut()) {
-        spec.remove("template");
-    }
-}
-
-fn lean_set(object: &mut DynamicObject) {
-    lean(object);
-    object.data = serde_json::Value::Null;
-    object.metadata.annotations = None;
-}
-
-fn lean_pod(pod: &mut Pod) {
-    lean(pod);
-    let Some(spec) = &mut pod.spec else {
-        return;
-    };
-    spec.volumes = None;
-    spec.tolerations = None;
-    for container in &mut spec.containers {
-        container.env = None;
-        container.env_from = None;
-        container.volume_mounts = None;
-        container.args = None;
+    fn slim(&mut self) {
+        self.spec.template = Value::Null;
+        self.metadata.annotations.clear();
     }
 }

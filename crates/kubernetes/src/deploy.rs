@@ -2,76 +2,61 @@
 
 use serde_json::Value;
 
-use super::api::Line;
-use super::edit::edit;
-use super::find::{self, Place, Seen};
-use super::rollout::{self, Goal};
-use super::template;
-use super::versions::{self, Revision};
-use super::workload::resource;
+use crate::edit::edit;
+use crate::rollout::Goal;
+use crate::versions::Revision;
+use crate::{Result, Scope, Snapshot, WorkloadRef, rollout, snapshot, template, versions};
 use treasury_domain::service::{Patience, Version};
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
 /// Brings all pods to a version; what does not get well is put back.
-pub(super) async fn deploy(
-    line: &Line,
-    place: Place<'_>,
+pub(crate) async fn deploy(
+    scope: Scope<'_>,
     version: &Version,
     patience: Patience,
     progress: &ProgressSink,
-) -> Result<Seen, PlatformError> {
-    let seen = find::look(line, place).await?;
+) -> Result<Snapshot> {
+    let seen = snapshot::take(scope).await?;
     if let Some(why) = seen.workload.holds_back() {
         return Err(PlatformError::Unsupported(why));
     }
-    let kept = versions::revisions(line, place, &seen.workload).await?;
-    let former = former(&kept, version, place);
-    let next = next(&kept, version, place)?;
-    let goal = Goal {
-        old: rollout::ids(&seen.pods),
-        patience,
-        progress,
-        done: &rollout::is_complete,
-    };
-    put(line, place, &next).await?;
-    let desired = seen.workload.counts().desired;
-    progress.report(0, desired, format!("rolling out {}", version.image));
-    let failed = match rollout::follow(line, place, &goal).await {
+    let kept = versions::revisions(scope, &seen.workload).await?;
+    let former = former(&kept, version, scope.target);
+    let next = next(&kept, version, scope.target)?;
+    let goal = Goal::complete(&seen, patience, progress);
+    let put = &mut |object: &mut Value| replace(object, &next);
+    edit(&scope.workloads(), scope.target.name, put).await?;
+    progress.report(0, seen.desired(), format!("rolling out {}", version.image));
+    let failed = match rollout::follow(scope, &goal).await {
         Err(error @ (PlatformError::Unwell { .. } | PlatformError::Timeout { .. })) => error,
         result => return result,
     };
-    let Some(former) = former else {
-        return Err(PlatformError::Unwell {
-            what: format!("{failed}\nThere is no version before it to put back"),
-        });
-    };
-    let names = [place.service, place.name];
-    let image = template::image(&former.template, &names).to_owned();
-    progress.report(0, desired, format!("not well: putting {image} back"));
-    let ours = template::id(&template::bare(&next));
-    let back = async {
-        // What ails the pods that are there now is known.
-        let old = rollout::ids(&find::look(line, place).await?.pods);
-        let ours = put_back(line, place, &ours, former).await?;
-        if ours {
-            rollout::follow(line, place, &Goal { old, ..goal }).await?;
+    let end = match former {
+        None => "There is no version before it to put back".to_owned(),
+        Some(former) => {
+            let image = template::image(&former.template, &scope.target.names());
+            progress.report(0, seen.desired(), format!("not well: putting {image} back"));
+            match put_back(scope, &next, former, goal).await {
+                Ok(true) => format!("{image} was put back and is well"),
+                Ok(false) => {
+                    "Somebody has changed it meanwhile: it was left as they want it".to_owned()
+                }
+                Err(error) => format!("{image} was to be put back, but: {error}"),
+            }
         }
-        Ok::<bool, PlatformError>(ours)
-    };
-    let back = back.await;
-    let now = match back {
-        Ok(true) => format!("{image} was put back and is well"),
-        Ok(false) => "Somebody has changed it meanwhile: it was left as they want it".to_owned(),
-        Err(error) => format!("{image} was to be put back, but: {error}"),
     };
     Err(PlatformError::Unwell {
-        what: format!("{failed}\n{now}"),
+        what: format!("{failed}\n{end}"),
     })
 }
 
 /// What ran before the version: where it is there already, what is kept of the one before.
-fn former<'a>(kept: &'a [Revision], version: &Version, place: Place<'_>) -> Option<&'a Revision> {
-    let names = [place.service, place.name];
+fn former<'a>(
+    kept: &'a [Revision],
+    version: &Version,
+    target: WorkloadRef<'_>,
+) -> Option<&'a Revision> {
+    let names = target.names();
     let present = kept.first()?;
     let there = present.id == version.id
         || (kept.iter().all(|one| one.id != version.id)
@@ -80,11 +65,11 @@ fn former<'a>(kept: &'a [Revision], version: &Version, place: Place<'_>) -> Opti
 }
 
 /// The template that is wanted: a kept one of this identity, else the present with its image.
-fn next(kept: &[Revision], version: &Version, place: Place<'_>) -> Result<Value, PlatformError> {
+fn next(kept: &[Revision], version: &Version, target: WorkloadRef<'_>) -> Result<Value> {
     if let Some(found) = kept.iter().find(|one| one.id == version.id) {
         return Ok(found.raw.clone());
     }
-    let names = [place.service, place.name];
+    let names = target.names();
     let mut next = kept
         .first()
         .map(|present| present.raw.clone())
@@ -94,22 +79,12 @@ fn next(kept: &[Revision], version: &Version, place: Place<'_>) -> Result<Value,
     } else {
         Err(PlatformError::Unsupported(format!(
             "{} has no container whose image could be set",
-            place.name
+            target.name
         )))
     }
 }
 
 /// Makes the template this one, unless it is; the marks of restarts stay.
-async fn put(line: &Line, place: Place<'_>, next: &Value) -> Result<(), PlatformError> {
-    let api = find::objects(line, place, &resource(place.kind)).await?;
-    edit(line, &api, place.name, |object| {
-        replace(object, next);
-        Ok(())
-    })
-    .await?;
-    Ok(())
-}
-
 fn replace(object: &mut Value, next: &Value) {
     let Some(template) = object.pointer_mut("/spec/template") else {
         return;
@@ -120,25 +95,28 @@ fn replace(object: &mut Value, next: &Value) {
     }
 }
 
-/// Puts the former template back if the present one is still ours; whether it was.
+/// Puts the former template back if the present one is still ours, and awaits it; whether it was.
 async fn put_back(
-    line: &Line,
-    place: Place<'_>,
-    ours: &str,
+    scope: Scope<'_>,
+    ours: &Value,
     former: &Revision,
-) -> Result<bool, PlatformError> {
-    let api = find::objects(line, place, &resource(place.kind)).await?;
+    goal: Goal<'_>,
+) -> Result<bool> {
+    let ours = template::id(&template::bare(ours));
+    // What ails the pods that are there now is known.
+    let old = rollout::ids(&snapshot::take(scope).await?);
     let mut was_ours = true;
-    edit(line, &api, place.name, |object| {
-        let now = object.pointer("/spec/template").unwrap_or(&Value::Null);
-        let now = template::id(&template::bare(now));
+    let put = &mut |object: &mut Value| {
+        let now = template::id(&template::bare(&object["spec"]["template"]));
         was_ours = now == ours || now == former.id;
         if was_ours {
             replace(object, &former.raw);
         }
-        Ok(())
-    })
-    .await?;
+    };
+    edit(&scope.workloads(), scope.target.name, put).await?;
+    if was_ours {
+        rollout::follow(scope, &Goal { old, ..goal }).await?;
+    }
     Ok(was_ours)
 }
 
@@ -149,7 +127,7 @@ mod tests {
     use super::*;
     use treasury_domain::service::WorkloadKind;
 
-    const PLACE: Place<'_> = Place {
+    const TARGET: WorkloadRef<'_> = WorkloadRef {
         namespace: "shop",
         kind: WorkloadKind::Deployment,
         name: "web",
@@ -194,17 +172,17 @@ mod tests {
             changes: Vec::new(),
         };
         let kept = [template("web:2"), template("web:1")].map(revision);
-        assert_eq!(next(&kept, &version, PLACE).unwrap(), template("web:9"));
-        assert_eq!(former(&kept, &version, PLACE), kept.first());
+        assert_eq!(next(&kept, &version, TARGET).unwrap(), template("web:9"));
+        assert_eq!(former(&kept, &version, TARGET), kept.first());
         let back = Version {
             id: kept[1].id.clone(),
             ..version
         };
-        assert_eq!(next(&kept, &back, PLACE).unwrap(), template("web:1"));
+        assert_eq!(next(&kept, &back, TARGET).unwrap(), template("web:1"));
         let again = Version {
             id: kept[0].id.clone(),
             ..back
         };
-        assert_eq!(former(&kept, &again, PLACE), kept.get(1), "after a crash");
+        assert_eq!(former(&kept, &again, TARGET), kept.get(1), "after a crash");
     }
 }

@@ -6,13 +6,11 @@
 
 use std::time::Duration;
 
-use kube::Api;
-use kube::api::{Patch, PatchParams};
-use kube::core::DynamicObject;
+use kube::api::Patch;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use super::api::{Line, is_cut, status_of};
-use super::{MANAGER, PLATFORM};
+use crate::{Resource, Result, code_of, patch_params};
 use treasury_ports::platform::PlatformError;
 
 /// How often a change is tried when others change the same object all the time.
@@ -21,65 +19,41 @@ const TRIES: u32 = 8;
 /// Between two tries, times their number.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Brings an object to what `change` makes of it; where that is nothing, nothing is sent. Returns
-/// the object after and whether anything was sent. `change` may be called several times.
-pub(super) async fn edit(
-    line: &Line,
-    api: &Api<DynamicObject>,
+/// Brings an object to what `change` makes of it; where that is nothing, nothing is sent. `change`
+/// may be called several times.
+pub(crate) async fn edit(
+    resource: &Resource,
     name: &str,
-    mut change: impl FnMut(&mut Value) -> Result<(), PlatformError>,
-) -> Result<(DynamicObject, bool), PlatformError> {
+    change: &mut (dyn FnMut(&mut Value) + Send),
+) -> Result<()> {
     let mut tries = 0;
     loop {
-        let object = line.call(&format!("reading {name}"), api.get(name)).await?;
-        let before = serde_json::to_value(&object).map_err(unreadable)?;
+        let before: Value = resource.get(name).await?;
         let mut after = before.clone();
-        change(&mut after)?;
+        change(&mut after);
         let Some(mut difference) = difference(&before, &after) else {
-            return Ok((object, false));
+            return Ok(());
         };
-        difference["metadata"]["resourceVersion"] = json!(object.metadata.resource_version);
-        let params = PatchParams {
-            field_manager: Some(MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
+        difference["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
         let patch = Patch::Merge(&difference);
-        let call = api.patch(name, &params, &patch);
-        let refused = match tokio::time::timeout(line.ask(), call).await {
-            Ok(Ok(after)) => return Ok((after, true)),
-            // After a cut nobody knows whether it was done: the next look does.
-            Ok(Err(error)) if is_conflict(&error) || is_cut(&error) => error,
-            Ok(Err(error)) => return Err(line.error(error)),
-            Err(_) => {
-                return Err(PlatformError::Timeout {
-                    platform: PLATFORM,
-                    what: format!("changing {name}"),
-                    after: line.ask(),
-                });
-            }
+        let request = resource.request.patch(name, &patch_params(), &patch);
+        let what = format!("changing {name}");
+        let error = match resource.send::<IgnoredAny>(&what, request).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
         };
+        // After a cut nobody knows whether it was done: the next look does.
+        let cut = matches!(error, PlatformError::Unreachable { .. });
         tries += 1;
-        if tries == TRIES {
-            return Err(line.error(refused));
+        if tries == TRIES || !(cut || code_of(&error) == Some(409)) {
+            return Err(error);
         }
         tokio::time::sleep(PAUSE * tries).await;
     }
 }
 
-fn is_conflict(error: &kube::Error) -> bool {
-    status_of(error).is_some_and(|status| status.code == 409 && !status.is_already_exists())
-}
-
-fn unreadable(error: serde_json::Error) -> PlatformError {
-    PlatformError::Failed {
-        platform: PLATFORM,
-        message: format!("an object that can't be read: {error}"),
-        source: Some(Box::new(error)),
-    }
-}
-
 /// The merge patch that makes `to` of `from`; `None` where they are equal.
-pub(super) fn difference(from: &Value, to: &Value) -> Option<Value> {
+fn difference(from: &Value, to: &Value) -> Option<Value> {
     if from == to {
         return None;
     }
@@ -103,7 +77,7 @@ pub(super) fn difference(from: &Value, to: &Value) -> Option<Value> {
 }
 
 /// The member at this path; maps are made where they are missing.
-pub(super) fn member<'a>(object: &'a mut Value, path: &[&str]) -> &'a mut Value {
+pub(crate) fn member<'a>(object: &'a mut Value, path: &[&str]) -> &'a mut Value {
     path.iter().fold(object, |at, key| {
         if !at.is_object() {
             *at = json!({});
@@ -112,9 +86,8 @@ pub(super) fn member<'a>(object: &'a mut Value, path: &[&str]) -> &'a mut Value 
     })
 }
 
-/// Removes a member of the map at this path, and maps that it leaves empty, if they are listed in
-/// `made` as ours.
-pub(super) fn remove(object: &mut Value, path: &[&str], key: &str) {
+/// Removes a member of the map at this path.
+pub(crate) fn remove(object: &mut Value, path: &[&str], key: &str) {
     let pointer: String = path.iter().map(|part| format!("/{part}")).collect();
     if let Some(map) = object.pointer_mut(&pointer).and_then(Value::as_object_mut) {
         map.remove(key);

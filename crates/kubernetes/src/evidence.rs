@@ -3,15 +3,11 @@
 //! Their processes are not: seeing them needs a command run inside, for which the bot has no right.
 
 use jiff::{SignedDuration, Timestamp};
-use kube::core::DynamicObject;
 use serde_json::Value;
 
-use super::api::Line;
-use super::find::{self, Place, Seen};
-use super::workload::named;
-use super::{PLATFORM, events, logs, pod};
+use crate::edit::remove;
+use crate::{Kind, Resource, Result, Scope, Snapshot, events, if_there, logs};
 use treasury_domain::service::Evidence;
-use treasury_ports::platform::PlatformError;
 
 /// What stands instead of a value that may be a secret.
 const HIDDEN: &str = "***";
@@ -23,46 +19,36 @@ const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const BACK: SignedDuration = SignedDuration::from_hours(24);
 
 /// The pieces of all pods, and of the workload.
-pub(super) async fn evidence(
-    line: &Line,
-    place: Place<'_>,
-    seen: &Seen,
-) -> Result<Vec<Evidence>, PlatformError> {
-    let mut pieces = vec![piece(
-        format!("{}-{}.json", place.kind.word(), place.name),
-        description(seen.workload.object.clone())?,
-    )];
+pub(crate) async fn evidence(scope: Scope<'_>, seen: &Snapshot) -> Result<Vec<Evidence>> {
+    let (kind, name) = (scope.target.kind.word(), scope.target.name);
+    let mut pieces = Vec::new();
+    let described = description(&scope.workloads(), name).await?;
+    pieces.extend(described.map(|text| piece(format!("{kind}-{name}.json"), text)));
     let since = Timestamp::now()
         .saturating_sub(BACK)
         .unwrap_or(Timestamp::UNIX_EPOCH);
-    let events = match events::events(line, place, seen, since).await {
-        Ok(events) => events.iter().fold(String::new(), |mut text, event| {
+    let events = match events::events(scope, seen, since).await {
+        Ok(events) => events.iter().fold(String::new(), |text, event| {
             let detail = event.detail.as_deref().unwrap_or_default();
-            text.push_str(&format!(
-                "{} {} {} {detail}\n",
-                event.at, event.replica, event.what
-            ));
-            text
+            text + &format!("{} {} {} {detail}\n", event.at, event.replica, event.what)
         }),
         Err(error) => format!("The events can't be read: {error}\n"),
     };
-    pieces.push(piece(format!("{}.events.txt", place.name), events));
-    let described = find::objects(line, place, &named("", "v1", "Pod", "pods")).await?;
-    let api = find::pods(line, place).await?;
+    pieces.push(piece(format!("{name}.events.txt"), events));
+    let pods = scope.all(Kind::POD);
     for pod in &seen.pods {
-        let name = pod::name(pod);
-        let call = async { super::api::if_there(described.get(name).await) };
-        let Some(object) = line.call(&format!("reading {name}"), call).await? else {
+        let name = pod.name();
+        let Some(described) = description(&pods, name).await? else {
             continue;
         };
-        pieces.push(piece(format!("{name}.json"), description(object)?));
-        for container in pod::containers(pod) {
-            let text = match logs::whole(line, &api, name, &container.name).await {
-                Ok(text) => text,
-                // The rest of the evidence is worth having all the same.
-                Err(error) => format!("The log can't be read: {error}\n"),
-            };
-            pieces.push(piece(format!("{name}.{}.logs.txt", container.name), text));
+        pieces.push(piece(format!("{name}.json"), described));
+        for container in &pod.spec.containers {
+            let container = &container.name;
+            // Without it the rest of the evidence is worth having all the same.
+            let text = logs::whole(scope, name, container)
+                .await
+                .unwrap_or_else(|error| format!("The log can't be read: {error}\n"));
+            pieces.push(piece(format!("{name}.{container}.logs.txt"), text));
         }
     }
     Ok(pieces)
@@ -74,20 +60,18 @@ fn piece(name: String, mut text: String) -> Evidence {
     Evidence { name, text }
 }
 
-/// The server's description without the values of environment variables.
-fn description(mut object: DynamicObject) -> Result<String, PlatformError> {
-    object.metadata.managed_fields = None;
-    if let Some(annotations) = &mut object.metadata.annotations {
-        annotations.remove(APPLIED);
-    }
-    let failed = |error: serde_json::Error| PlatformError::Failed {
-        platform: PLATFORM,
-        message: format!("a description that can't be kept: {error}"),
-        source: Some(Box::new(error)),
-    };
-    let mut facts = serde_json::to_value(object).map_err(failed)?;
-    hide(&mut facts);
-    serde_json::to_string_pretty(&facts).map_err(failed)
+/// The server's description of an object; `None` where it is gone.
+async fn description(resource: &Resource, name: &str) -> Result<Option<String>> {
+    let object = if_there(resource.get(name).await)?;
+    Ok(object.map(without_values))
+}
+
+/// The description without the values of environment variables.
+fn without_values(mut object: Value) -> String {
+    remove(&mut object, &["metadata"], "managedFields");
+    remove(&mut object, &["metadata", "annotations"], APPLIED);
+    hide(&mut object);
+    format!("{object:#}")
 }
 
 fn hide(value: &mut Value) {
@@ -123,7 +107,7 @@ mod tests {
             "spec": {"template": {"spec": {"containers": [{"name": "web", "env": [
                 {"name": "DB_PASSWORD", "value": "hunter2"},
                 {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "web", "key": "k"}}}]}]}}}});
-        let text = description(serde_json::from_value(object).unwrap()).unwrap();
+        let text = without_values(object);
         assert!(
             !text.contains("hunter2") && !text.contains("managedFields"),
             "{text}"

@@ -33,7 +33,7 @@ fn missing(message: &str) -> Option<Missing<'_>> {
 }
 
 /// What the operator can do about it.
-pub(super) fn hint(message: &str) -> String {
+pub(crate) fn hint(message: &str) -> String {
     let Some(missing) = missing(message) else {
         // Not RBAC: an admission controller, a quota. Its words are all there is.
         let words: String = message.chars().take(500).collect();

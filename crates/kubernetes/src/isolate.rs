@@ -1,213 +1,171 @@
 //! Cutting a workload off and joining it again.
 
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch};
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::MANAGER;
-use super::api::{Line, if_there};
-use super::attachments::{self, ISOLATED, Join, NOWHERE, exclusion};
-use super::edit::{edit, member, remove};
-use super::find::{self, Place, Seen};
-use super::pod;
-use super::workload::named;
+use crate::attachments::{ISOLATED, Link, NOWHERE, exclusion};
+use crate::config::MANAGER;
+use crate::edit::{edit, member, remove};
+use crate::{
+    Kind, Metadata, Object, Pod, Result, Scope, Snapshot, attachments, if_there, patch_params,
+    snapshot,
+};
 use treasury_domain::service::Attachment;
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
 /// By what our policies are known.
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
-/// Cuts these ties, all that still hold.
-pub(super) async fn isolate(
-    line: &Line,
-    place: Place<'_>,
+/// Cuts these links, all that still are there.
+pub(crate) async fn isolate(
+    scope: Scope<'_>,
     attachments: &[Attachment],
     progress: &ProgressSink,
-) -> Result<Seen, PlatformError> {
-    let seen = find::look(line, place).await?;
-    // Pods that came since the ties were recorded are cut off too.
+) -> Result<Snapshot> {
+    let seen = snapshot::take(scope).await?;
+    // Pods that came since the links were recorded are cut off too.
     for pod in seen.living() {
-        let name = pod::name(pod);
         let label = |object: &mut Value| {
             *member(object, &["metadata", "labels", ISOLATED]) = "true".into();
         };
-        if !edit_pod(line, place, name, pod::uid(pod), label).await? {
-            progress.report(0, 1, format!("{name} is gone meanwhile"));
+        if !edit_pod(scope, pod, label).await? {
+            progress.report(0, 1, format!("{} is gone meanwhile", pod.name()));
         }
     }
     let total = attachments.len() as u32;
     for (done, attachment) in (0..).zip(attachments) {
         progress.report(done, total, format!("cutting {}", attachment.to));
-        match attachments::read(attachment)? {
-            Join::Pod { .. } => {}
-            Join::Open { policy, selector } => forbid(line, place, &policy, &selector).await?,
-            Join::Allowed { policy, .. } => {
-                let api = find::objects(line, place, &attachments::network_policy()).await?;
-                let change = edit(line, &api, &policy, |object| {
-                    exclude(object);
-                    Ok(())
-                });
-                there(change.await, &policy, progress)?;
+        match attachments::link(attachment)? {
+            Link::Pod { .. } => {}
+            Link::Open { policy, selector } => forbid(scope, &policy, &selector).await?,
+            Link::Allowed { policy, .. } => {
+                edit_if_there(scope, Kind::NETWORK_POLICY, &policy, progress, &mut exclude).await?;
             }
-            Join::Endpoint { service } => {
-                let api = find::objects(line, place, &attachments::service()).await?;
-                let change = edit(line, &api, &service, |object| {
+            Link::Endpoint { service } => {
+                let cut = &mut |object: &mut Value| {
                     *member(object, &["spec", "selector", NOWHERE]) = "true".into();
-                    Ok(())
-                });
-                there(change.await, &service, progress)?;
+                };
+                edit_if_there(scope, Kind::SERVICE, &service, progress, cut).await?;
             }
         }
     }
-    let around = attachments::around(line, place).await?;
-    for shared in attachments::shared(&seen, &around) {
+    let surroundings = attachments::surroundings(scope).await?;
+    for shared in attachments::shared(&seen, &surroundings) {
         let line = format!(
             "service {shared} leads to other workloads too: it was left, but these pods don't answer it"
         );
         progress.report(total, total, line);
     }
-    find::look(line, place).await
+    snapshot::take(scope).await
 }
 
-/// Joins again what was cut, in the opposite order.
-pub(super) async fn release(
-    line: &Line,
-    place: Place<'_>,
+/// Makes again the links that were cut, in the opposite order.
+pub(crate) async fn release(
+    scope: Scope<'_>,
     attachments: &[Attachment],
     progress: &ProgressSink,
-) -> Result<Seen, PlatformError> {
-    let seen = find::look(line, place).await?;
+) -> Result<Snapshot> {
+    let seen = snapshot::take(scope).await?;
     let total = attachments.len() as u32;
     for (done, attachment) in (0..).zip(attachments.iter().rev()) {
         progress.report(done, total, format!("joining {}", attachment.to));
-        match attachments::read(attachment)? {
-            Join::Pod { name } => {
+        match attachments::link(attachment)? {
+            Link::Pod { name } => {
                 // One that is not there is told; its successor is joined below.
-                if seen.pods.iter().all(|pod| pod::uid(pod) != attachment.id) {
+                if seen.pods.iter().all(|pod| pod.uid() != attachment.id) {
                     progress.report(done, total, format!("{name} is gone: left out"));
                 }
             }
-            Join::Open { policy, .. } => allow(line, place, &policy).await?,
-            Join::Allowed {
+            Link::Open { policy, .. } => allow(scope, &policy).await?,
+            Link::Allowed {
                 policy,
                 expressions,
             } => {
-                let api = find::objects(line, place, &attachments::network_policy()).await?;
-                let change = edit(line, &api, &policy, |object| {
-                    include(object, expressions);
-                    Ok(())
-                });
-                there(change.await, &policy, progress)?;
+                let join = &mut |object: &mut Value| include(object, expressions);
+                edit_if_there(scope, Kind::NETWORK_POLICY, &policy, progress, join).await?;
             }
-            Join::Endpoint { service } => {
-                let api = find::objects(line, place, &attachments::service()).await?;
-                let change = edit(line, &api, &service, |object| {
+            Link::Endpoint { service } => {
+                let join = &mut |object: &mut Value| {
                     remove(object, &["spec", "selector"], NOWHERE);
-                    Ok(())
-                });
-                there(change.await, &service, progress)?;
+                };
+                edit_if_there(scope, Kind::SERVICE, &service, progress, join).await?;
             }
         }
     }
     // Only with something cut by us is there a label to take off.
     if !attachments.is_empty() {
-        for pod in seen.pods.iter().filter(|pod| !pod::is_leaving(pod)) {
+        for pod in seen.pods.iter().filter(|pod| !pod.is_leaving()) {
             let unlabel = |object: &mut Value| remove(object, &["metadata", "labels"], ISOLATED);
-            edit_pod(line, place, pod::name(pod), pod::uid(pod), unlabel).await?;
+            edit_pod(scope, pod, unlabel).await?;
         }
     }
-    find::look(line, place).await
+    snapshot::take(scope).await
 }
 
 /// Changes exactly this pod; whether it was there.
-async fn edit_pod(
-    line: &Line,
-    place: Place<'_>,
-    name: &str,
-    uid: &str,
-    change: impl Fn(&mut Value) + Send + Sync,
-) -> Result<bool, PlatformError> {
-    let api = find::objects(line, place, &named("", "v1", "Pod", "pods")).await?;
+async fn edit_pod(scope: Scope<'_>, pod: &Pod, change: fn(&mut Value)) -> Result<bool> {
     let mut same = true;
-    let edited = edit(line, &api, name, |object| {
+    let change = &mut |object: &mut Value| {
         // A StatefulSet's new pod has the old one's name.
-        same = object["metadata"]["uid"] == uid;
+        same = object["metadata"]["uid"] == pod.uid();
         if same {
             change(object);
         }
-        Ok(())
-    });
-    match edited.await {
-        Ok(_) => Ok(same),
-        Err(PlatformError::NotFound { .. }) => Ok(false),
-        Err(error) => Err(error),
-    }
+    };
+    let edited = if_there(edit(&scope.all(Kind::POD), pod.name(), change).await)?;
+    Ok(edited.is_some() && same)
 }
 
-/// What is not there any more is told and left out.
-fn there<T>(
-    result: Result<T, PlatformError>,
+/// Changes an object; where it is not there any more, that is told and it is left out.
+async fn edit_if_there(
+    scope: Scope<'_>,
+    kind: Kind,
     name: &str,
     progress: &ProgressSink,
-) -> Result<(), PlatformError> {
-    match result {
-        Ok(_) => Ok(()),
-        Err(PlatformError::NotFound { .. }) => {
-            progress.report(0, 1, format!("{name} is gone: left out"));
-            Ok(())
-        }
-        Err(error) => Err(error),
+    change: &mut (dyn FnMut(&mut Value) + Send),
+) -> Result<()> {
+    let edited = edit(&scope.all(kind), name, change).await;
+    if if_there(edited)?.is_none() {
+        progress.report(0, 1, format!("{name} is gone: left out"));
     }
-}
-
-/// Puts our policy there: it selects the workload's pods and allows nothing.
-async fn forbid(
-    line: &Line,
-    place: Place<'_>,
-    policy: &str,
-    selector: &Value,
-) -> Result<(), PlatformError> {
-    let resource = attachments::network_policy();
-    let api = find::objects(line, place, &resource).await?;
-    let wanted = json!({
-        "apiVersion": resource.api_version,
-        "kind": resource.kind,
-        "metadata": {
-            "name": policy,
-            "namespace": place.namespace,
-            "labels": { MANAGED_BY: MANAGER },
-        },
-        "spec": { "podSelector": selector, "policyTypes": ["Ingress", "Egress"] },
-    });
-    let params = PatchParams::apply(MANAGER);
-    let patch = Patch::Apply(&wanted);
-    let call = api.patch(policy, &params, &patch);
-    line.call(&format!("making the policy {policy}"), call)
-        .await?;
     Ok(())
 }
 
+/// Puts our policy there: it selects the workload's pods and allows nothing.
+async fn forbid(scope: Scope<'_>, policy: &str, selector: &Value) -> Result<()> {
+    let policies = scope.all(Kind::NETWORK_POLICY);
+    let patch = Patch::Apply(json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": policy,
+            "namespace": scope.target.namespace,
+            "labels": { MANAGED_BY: MANAGER },
+        },
+        "spec": { "podSelector": selector, "policyTypes": ["Ingress", "Egress"] },
+    }));
+    let request = policies.request.patch(policy, &patch_params(), &patch);
+    let what = format!("making the policy {policy}");
+    policies.send::<IgnoredAny>(&what, request).await.map(drop)
+}
+
 /// Removes our policy, and only if it is ours.
-async fn allow(line: &Line, place: Place<'_>, policy: &str) -> Result<(), PlatformError> {
-    let api = find::objects(line, place, &attachments::network_policy()).await?;
-    let call = async { if_there(api.get(policy).await) };
-    let Some(found) = line.call(&format!("reading {policy}"), call).await? else {
+async fn allow(scope: Scope<'_>, policy: &str) -> Result<()> {
+    let policies = scope.all(Kind::NETWORK_POLICY);
+    let found: Option<Object<IgnoredAny>> = if_there(policies.get(policy).await)?;
+    let Some(Metadata { labels, .. }) = found.map(|found| found.metadata) else {
         return Ok(());
     };
-    let labels = found.metadata.labels.as_ref();
-    if labels
-        .and_then(|labels| labels.get(MANAGED_BY))
-        .map(String::as_str)
-        != Some(MANAGER)
-    {
+    if labels.get(MANAGED_BY).is_none_or(|by| by != MANAGER) {
         return Err(PlatformError::Unsupported(format!(
             "the network policy {policy} is not the bot's: remove it by hand if the service is to \
              be joined again"
         )));
     }
-    let params = DeleteParams::default();
-    let call = async { if_there(api.delete(policy, &params).await) };
-    line.call(&format!("removing {policy}"), call).await?;
-    Ok(())
+    let request = policies.request.delete(policy, &DeleteParams::default());
+    let what = format!("removing {policy}");
+    if_there(policies.send::<IgnoredAny>(&what, request).await).map(drop)
 }
 
 /// Makes another's policy leave out what is cut off.

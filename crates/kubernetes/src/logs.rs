@@ -1,34 +1,22 @@
-//! Log lines of pods.
-//!
-//! The server can't search. The newest lines are read in growing portions until enough match, and
-//! at most [`READ`] lines of a pod; only the lines to be answered are held.
+//! Log lines of pods. The server can't search, so the newest are read until enough match.
 
-use std::collections::VecDeque;
+use std::io;
 
 use futures_util::FutureExt;
 use futures_util::io::{AsyncBufRead, AsyncBufReadExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use kube::api::LogParams;
-use tokio::time::{Duration, Instant};
+use tokio::time::Duration;
 
-use super::api::Line;
-use super::find::{self, Place, Seen};
-use super::{PLATFORM, pod};
-use treasury_domain::service::{Evidence, LogLine, LogQuery, Logs};
+use crate::{Kind, Pod, Result, Scope, Snapshot, code_of, not_found};
+use treasury_domain::service::{Evidence, LogQuery, Logs};
+use treasury_ports::log_search::{MAX_LINE_BYTES, Portion, Portions, Wanted, merged, split_time};
 use treasury_ports::platform::PlatformError;
-use treasury_ports::text::{clean, fit};
+use treasury_ports::text::clean;
 
-/// The first portion where lines are searched.
-const FIRST: usize = 2_000;
-
-/// The most lines that are read of one pod.
-const READ: usize = 200_000;
-
-/// A longer line is cut here before it is looked at; the rest of it is dropped.
-const LONGEST: usize = 64 * 1024;
+/// The most lines that are kept of a container for an examination.
+const KEPT: i64 = 20_000;
 
 /// Pods that are read at the same time.
 const AT_ONCE: usize = 8;
@@ -37,279 +25,177 @@ const AT_ONCE: usize = 8;
 const PODS: usize = 100;
 
 /// How long reading one pod may take.
-const ACT: Duration = Duration::from_secs(30);
-
-/// What is wanted of one pod.
-struct Wanted<'a> {
-    container: String,
-    lines: usize,
-    since: Option<Timestamp>,
-    grep: Option<&'a str>,
-    previous: bool,
-}
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The lines of all pods, merged by time.
-pub(super) async fn logs(
-    line: &Line,
-    place: Place<'_>,
-    seen: &Seen,
-    query: &LogQuery,
-) -> Result<Logs, PlatformError> {
-    let grep = query.grep.as_deref().map(str::to_lowercase);
-    let names = [place.service, place.name];
-    let mut chosen = Vec::new();
-    for pod in seen.pods.iter().take(PODS) {
-        let Some(container) = container(pod, query.container.as_deref(), &names)? else {
-            continue;
-        };
-        let wanted = Wanted {
-            container,
-            lines: query.lines,
-            since: query.since,
-            grep: grep.as_deref(),
-            previous: query.previous,
-        };
-        chosen.push((pod::name(pod), wanted));
-    }
-    let api = find::pods(line, place).await?;
+pub(crate) async fn logs(scope: Scope<'_>, seen: &Snapshot, query: &LogQuery) -> Result<Logs> {
+    let wanted = Wanted::from(query);
     let mut reads = Vec::new();
-    for (pod, wanted) in &chosen {
-        reads.push(read(line, &api, pod, wanted).boxed());
+    for pod in seen.pods.iter().take(PODS) {
+        let asked = query.container.as_deref();
+        if let Some(container) = container(pod, asked, &scope.target.names())? {
+            let params = params(&container, query.previous, query.since);
+            reads.push(search(scope, pod.name(), params, &wanted).boxed());
+        }
     }
     let reads = stream::iter(reads).buffered(AT_ONCE);
-    let all: Vec<Logs> = reads.try_collect().await?;
-    let mut truncated = seen.pods.len() > PODS;
-    let mut lines = Vec::new();
-    for one in all {
-        truncated |= one.truncated;
-        lines.extend(one.lines);
-    }
-    Ok(merged(lines, query.lines, truncated))
+    let mut logs = merged(reads.try_collect().await?, query.lines);
+    logs.truncated |= seen.pods.len() > PODS;
+    Ok(logs)
 }
 
-/// The newest lines in the order of time.
-fn merged(mut lines: Vec<LogLine>, most: usize, truncated: bool) -> Logs {
-    lines.sort_by_key(|line| line.at);
-    let surplus = lines.len().saturating_sub(most);
-    lines.drain(..surplus);
-    Logs {
-        lines,
-        truncated: truncated || surplus > 0,
+fn params(container: &str, previous: bool, since: Option<Timestamp>) -> LogParams {
+    // The client rounds to seconds, up or down. Times are compared later.
+    let earlier = |since: Timestamp| since.saturating_sub(SignedDuration::from_secs(1)).ok();
+    LogParams {
+        container: Some(container.to_owned()),
+        previous,
+        since_time: since.and_then(earlier),
+        timestamps: true,
+        ..LogParams::default()
     }
 }
 
 /// Which container of a pod; `None` where it has none yet.
-fn container(
-    pod: &Pod,
-    asked: Option<&str>,
-    names: &[&str],
-) -> Result<Option<String>, PlatformError> {
+fn container(pod: &Pod, asked: Option<&str>, names: &[&str]) -> Result<Option<String>> {
     let Some(asked) = asked else {
-        return Ok(pod::main_container(pod, names).map(|one| one.name.clone()));
+        return Ok(pod.main_container(names).map(|one| one.name.clone()));
     };
-    let spec = pod.spec.as_ref();
-    let first = spec.and_then(|spec| spec.init_containers.as_deref());
-    let all = pod::containers(pod).iter().chain(first.unwrap_or_default());
+    let all = pod.spec.containers.iter().chain(&pod.spec.init_containers);
     let all: Vec<&str> = all.map(|one| one.name.as_str()).collect();
     if all.contains(&asked) {
         return Ok(Some(asked.to_owned()));
     }
-    Err(PlatformError::NotFound {
-        platform: PLATFORM,
-        what: format!("the container {asked} of {}", pod::name(pod)),
-        hint: format!("it has: {}", all.join(", ")),
-    })
+    Err(not_found(
+        format!("the container {asked} of {}", pod.name()),
+        format!("it has: {}", all.join(", ")),
+    ))
 }
 
 /// The last lines of a pod's last run; nothing where they can't be had.
-pub(super) async fn last(line: &Line, place: Place<'_>, pod: &Pod, lines: usize) -> Vec<String> {
-    let Ok(api) = find::pods(line, place).await else {
+pub(crate) async fn last(scope: Scope<'_>, pod: &Pod, lines: usize) -> Vec<String> {
+    let Some(main) = pod.main_container(&scope.target.names()) else {
         return Vec::new();
     };
-    let names = [place.service, place.name];
-    let Some(main) = pod::main_container(pod, &names) else {
-        return Vec::new();
+    let wanted = Wanted {
+        lines,
+        ..Wanted::default()
     };
     // Which of the two runs has said something depends on the moment.
     for previous in [false, true] {
-        let wanted = Wanted {
-            container: main.name.clone(),
-            lines,
-            since: None,
-            grep: None,
-            previous,
-        };
-        if let Ok(found) = read(line, &api, pod::name(pod), &wanted).await
-            && !found.lines.is_empty()
-        {
-            return found.lines.into_iter().map(|line| line.text).collect();
+        let params = params(&main.name, previous, None);
+        let found = search(scope, pod.name(), params, &wanted).await;
+        let lines = found.map(|found| found.lines).unwrap_or_default();
+        if !lines.is_empty() {
+            return lines.into_iter().map(|line| line.text).collect();
         }
     }
     Vec::new()
 }
 
 /// The end of a container's log as it is kept for an examination.
-pub(super) async fn whole(
-    line: &Line,
-    api: &Api<Pod>,
-    pod: &str,
-    container: &str,
-) -> Result<String, PlatformError> {
+pub(crate) async fn whole(scope: Scope<'_>, pod: &str, container: &str) -> Result<String> {
     let params = LogParams {
-        container: Some(container.to_owned()),
-        tail_lines: Some(20_000),
-        timestamps: true,
-        ..LogParams::default()
+        tail_lines: Some(KEPT),
+        ..params(container, false, None)
     };
     let read = async {
-        let mut stream = std::pin::pin!(api.log_stream(pod, &params).await?);
         let mut text = String::new();
-        while let Some(next) = next_line(&mut stream).await? {
-            text.push_str(&clean(&String::from_utf8_lossy(&next)));
+        each_line(scope, pod, &params, |line| {
+            text.push_str(&clean(&String::from_utf8_lossy(line)));
             text.push('\n');
             if text.len() > 2 * Evidence::MAX_BYTES {
                 let surplus = text.len() - Evidence::MAX_BYTES;
                 text.drain(..text.ceil_char_boundary(surplus));
             }
-        }
+        })
+        .await?;
         Ok(text)
     };
-    line.call_for(&format!("the log of {pod}"), ACT, read).await
+    let what = format!("the log of {pod}");
+    scope.server.call(&what, LIMIT, read).await
 }
 
 /// The newest wanted lines of one pod; none if it is gone or has not begun.
-async fn read(
-    line: &Line,
-    api: &Api<Pod>,
+async fn search(
+    scope: Scope<'_>,
     pod: &str,
-    wanted: &Wanted<'_>,
-) -> Result<Logs, PlatformError> {
-    let mut portion = if wanted.grep.is_some() {
-        FIRST.max(wanted.lines + 1)
-    } else {
-        wanted.lines + 1
-    };
-    let mut newest: Option<Vec<LogLine>> = None;
-    let begun = Instant::now();
+    mut params: LogParams,
+    wanted: &Wanted,
+) -> Result<Logs> {
+    let what = format!("the log of {pod}");
+    let mut portions = Portions::new(wanted, LIMIT);
     loop {
-        let left = ACT.saturating_sub(begun.elapsed());
-        let call = portion_of(api, pod, wanted, portion);
-        let call = async {
-            match call.await {
-                Err(error) if has_none(&error) => Ok(Portion::default()),
-                result => result,
-            }
+        params.tail_lines = Some(portions.size() as i64);
+        let read = async {
+            let mut portion = Portion::new(wanted, pod);
+            let mut entries = 0;
+            each_line(scope, pod, &params, |line| {
+                entries += 1;
+                let (at, text) = split_time(line);
+                portion.add(at, false, &String::from_utf8_lossy(text));
+            })
+            .await?;
+            Ok(Some((portion, entries)))
         };
-        let what = format!("the log of {pod}");
-        let read = match (line.call_for(&what, left, call).await, newest) {
-            (Err(PlatformError::Timeout { .. }), Some(lines)) => {
-                return Ok(Logs {
-                    lines,
-                    truncated: true,
-                });
-            }
-            (read, _) => read?,
+        let read = match scope.server.call(&what, portions.time_left(), read).await {
+            Err(error) if has_none(&error) => Ok(None),
+            read => read,
         };
-        let all_read = read.read < portion;
-        if all_read || read.matches > wanted.lines || portion >= READ {
-            return Ok(Logs {
-                lines: read.lines.into(),
-                truncated: read.matches > wanted.lines || !all_read,
-            });
+        if let Some(logs) = portions.answer(read)? {
+            return Ok(logs);
         }
-        newest = Some(read.lines.into());
-        portion = (portion * 10).min(READ);
     }
 }
 
 /// The pod is gone, has not begun, or had no run before: there are no lines, and that is no fault.
-fn has_none(error: &kube::Error) -> bool {
-    super::api::status_of(error).is_some_and(|status| match status.code {
-        404 => true,
-        400 => {
-            let words = &status.message;
-            words.contains("previous terminated container")
-                || words.contains("waiting to start")
-                || words.contains("is not available")
-                || words.contains("ContainerCreating")
-                || words.contains("PodInitializing")
+fn has_none(error: &PlatformError) -> bool {
+    const WORDS: [&str; 5] = [
+        "previous terminated container",
+        "waiting to start",
+        "is not available",
+        "ContainerCreating",
+        "PodInitializing",
+    ];
+    match error {
+        PlatformError::NotFound { .. } => true,
+        PlatformError::Failed { message, .. } => {
+            code_of(error) == Some(400) && WORDS.iter().any(|words| message.contains(words))
         }
         _ => false,
-    })
-}
-
-/// What was read of a log.
-#[derive(Default)]
-struct Portion {
-    /// The newest lines that match, no more than are wanted.
-    lines: VecDeque<LogLine>,
-    /// How many lines match.
-    matches: usize,
-    /// How many lines were read.
-    read: usize,
-}
-
-/// Reads the newest `portion` lines.
-async fn portion_of(
-    api: &Api<Pod>,
-    pod: &str,
-    wanted: &Wanted<'_>,
-    portion: usize,
-) -> Result<Portion, kube::Error> {
-    let params = LogParams {
-        container: Some(wanted.container.clone()),
-        previous: wanted.previous,
-        tail_lines: Some(portion as i64),
-        timestamps: true,
-        // The client rounds to seconds, up or down. Times are compared below.
-        since_time: wanted
-            .since
-            .map(|since| since.saturating_sub(SignedDuration::from_secs(1)))
-            .and_then(Result::ok),
-        ..LogParams::default()
-    };
-    let mut stream = std::pin::pin!(api.log_stream(pod, &params).await?);
-    let mut found = Portion::default();
-    while let Some(bytes) = next_line(&mut stream).await? {
-        found.read += 1;
-        let (at, text) = split_time(&bytes);
-        let text = clean(&String::from_utf8_lossy(text));
-        let matching = wanted.since.is_none_or(|since| at >= Some(since))
-            && wanted
-                .grep
-                .is_none_or(|grep| text.to_lowercase().contains(grep));
-        if !matching {
-            continue;
-        }
-        found.matches += 1;
-        if found.lines.len() == wanted.lines {
-            found.lines.pop_front();
-        }
-        found.lines.push_back(LogLine {
-            at,
-            replica: pod.to_owned(),
-            stderr: false,
-            text: fit(text),
-        });
     }
-    Ok(found)
 }
 
-/// The next line without its end; what is longer than [`LONGEST`] is dropped as it comes.
-async fn next_line(
-    stream: &mut (impl AsyncBufRead + Unpin),
-) -> Result<Option<Vec<u8>>, kube::Error> {
+/// Reads a log line by line.
+async fn each_line(
+    scope: Scope<'_>,
+    pod: &str,
+    params: &LogParams,
+    mut take: impl FnMut(&[u8]) + Send,
+) -> Result<()> {
+    let mut stream = std::pin::pin!(scope.all(Kind::POD).log(pod, params).await?);
+    loop {
+        match next_line(&mut stream).await {
+            Ok(Some(line)) => take(&line),
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(scope.server.error(kube::Error::ReadEvents(error))),
+        }
+    }
+}
+
+/// The next line without its end; what is longer than [`MAX_LINE_BYTES`] is dropped as it comes.
+async fn next_line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let mut begun = false;
     loop {
-        let bytes = stream.fill_buf().await.map_err(kube::Error::ReadEvents)?;
+        let bytes = stream.fill_buf().await?;
         if bytes.is_empty() {
             return Ok(begun.then_some(line));
         }
         begun = true;
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let part = &bytes[..end.unwrap_or(bytes.len())];
-        let room = LONGEST.saturating_sub(line.len());
+        let room = MAX_LINE_BYTES.saturating_sub(line.len());
         line.extend_from_slice(&part[..part.len().min(room)]);
         let used = end.map_or(bytes.len(), |end| end + 1);
         stream.consume_unpin(used);
@@ -319,16 +205,6 @@ async fn next_line(
     }
 }
 
-/// Takes off the server's time stamp.
-fn split_time(line: &[u8]) -> (Option<Timestamp>, &[u8]) {
-    let split = || {
-        let space = line.iter().take(40).position(|byte| *byte == b' ')?;
-        let time: Timestamp = std::str::from_utf8(&line[..space]).ok()?.parse().ok()?;
-        Some((Some(time), &line[space + 1..]))
-    };
-    split().unwrap_or((None, line))
-}
-
 #[cfg(test)]
 mod tests {
     use futures_util::io::{BufReader, Cursor};
@@ -336,35 +212,9 @@ mod tests {
 
     use super::*;
 
-    fn line(at: &str, replica: &str) -> LogLine {
-        LogLine {
-            at: at.parse().ok(),
-            replica: replica.into(),
-            stderr: false,
-            text: String::new(),
-        }
-    }
-
-    #[test]
-    fn pods_are_merged_in_the_order_of_time_and_the_newest_kept() {
-        let lines = vec![
-            line("2026-11-27T10:00:01Z", "a"),
-            line("2026-11-27T10:00:03Z", "a"),
-            line("2026-11-27T10:00:02Z", "b"),
-        ];
-        let logs = merged(lines, 2, false);
-        let order: Vec<_> = logs
-            .lines
-            .iter()
-            .map(|line| line.replica.as_str())
-            .collect();
-        assert_eq!(order, ["b", "a"]);
-        assert!(logs.truncated);
-    }
-
     #[tokio::test]
     async fn lines_are_cut_out_of_any_pieces_and_long_ones_are_not_held() {
-        let long = "x".repeat(3 * LONGEST);
+        let long = "x".repeat(3 * MAX_LINE_BYTES);
         let text = format!("2026-11-27T10:00:00Z one\n\n{long}\nlast");
         let mut stream = BufReader::with_capacity(7, Cursor::new(text.into_bytes()));
         let mut lines = Vec::new();
@@ -372,7 +222,7 @@ mod tests {
             lines.push(line);
         }
         assert_eq!(lines.len(), 4);
-        assert_eq!((lines[1].len(), lines[2].len()), (0, LONGEST));
+        assert_eq!((lines[1].len(), lines[2].len()), (0, MAX_LINE_BYTES));
         let (at, text) = split_time(&lines[0]);
         assert_eq!((at.is_some(), text), (true, b"one".as_slice()));
         assert_eq!(split_time(&lines[3]), (None, b"last".as_slice()));

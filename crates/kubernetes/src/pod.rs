@@ -1,11 +1,16 @@
 //! From a pod to a replica.
 
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{
-    Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod,
-};
+use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::Object;
+use crate::object::Condition;
+use treasury_domain::duration;
 use treasury_domain::service::{Health, Replica, ReplicaState};
+use treasury_ports::text::shown;
 
 /// The annotation by which a pod names its main container, for `kubectl logs` too.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
@@ -26,282 +31,298 @@ const STUCK: [&str; 9] = [
     "StartError",
 ];
 
-/// The pod's name.
-pub(super) fn name(pod: &Pod) -> &str {
-    pod.metadata.name.as_deref().unwrap_or_default()
+pub(crate) type Pod = Object<PodSpec, PodStatus>;
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct PodSpec {
+    node_name: Option<String>,
+    restart_policy: String,
+    pub(crate) containers: Vec<Container>,
+    pub(crate) init_containers: Vec<Container>,
 }
 
-/// The pod's identifier.
-pub(super) fn uid(pod: &Pod) -> &str {
-    pod.metadata.uid.as_deref().unwrap_or_default()
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Container {
+    pub(crate) name: String,
+    image: Option<String>,
+    pub(crate) resources: Resources,
+    readiness_probe: Option<Probe>,
+    startup_probe: Option<IgnoredAny>,
 }
 
-/// It is being removed.
-pub(super) fn is_leaving(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_some()
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Resources {
+    /// Quantities, such as `128Mi`.
+    pub(crate) limits: BTreeMap<String, String>,
 }
 
-/// It came to its end and is only remembered, as after an eviction by its node.
-pub(super) fn is_over(pod: &Pod) -> bool {
-    matches!(phase(pod), "Failed" | "Succeeded")
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Probe {
+    initial_delay_seconds: i64,
+    period_seconds: Option<i64>,
+    failure_threshold: Option<i64>,
 }
 
-/// Its condition `Ready` is true.
-pub(super) fn is_ready(pod: &Pod) -> bool {
-    condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct PodStatus {
+    phase: Option<String>,
+    reason: Option<String>,
+    conditions: Vec<Condition>,
+    container_statuses: Vec<ContainerStatus>,
+    init_container_statuses: Vec<ContainerStatus>,
 }
 
-fn phase(pod: &Pod) -> &str {
-    let status = pod.status.as_ref();
-    status
-        .and_then(|status| status.phase.as_deref())
-        .unwrap_or("Pending")
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ContainerStatus {
+    name: String,
+    image: String,
+    ready: bool,
+    started: Option<bool>,
+    restart_count: u32,
+    state: ContainerState,
+    last_state: ContainerState,
 }
 
-fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a k8s_openapi::api::core::v1::PodCondition> {
-    let all = pod.status.as_ref()?.conditions.as_deref()?;
-    all.iter().find(|condition| condition.type_ == kind)
+/// At most one of these is there.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct ContainerState {
+    running: Option<StateDetail>,
+    waiting: Option<StateDetail>,
+    terminated: Option<StateDetail>,
 }
 
-/// The containers that it is made of.
-pub(super) fn containers(pod: &Pod) -> &[Container] {
-    pod.spec
-        .as_ref()
-        .map_or(&[], |spec| spec.containers.as_slice())
+/// What is told of a state; each tells a part of it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct StateDetail {
+    reason: String,
+    message: Option<String>,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    exit_code: i32,
 }
 
-fn statuses(pod: &Pod) -> &[ContainerStatus] {
-    let status = pod.status.as_ref();
-    status
-        .and_then(|status| status.container_statuses.as_deref())
-        .unwrap_or_default()
-}
-
-fn init_statuses(pod: &Pod) -> &[ContainerStatus] {
-    let status = pod.status.as_ref();
-    status
-        .and_then(|status| status.init_container_statuses.as_deref())
-        .unwrap_or_default()
-}
-
-/// The container that the service is: the one that the pod names, else the one called like the
-/// service or its workload, else the first.
-pub(super) fn main_container<'a>(pod: &'a Pod, names: &[&str]) -> Option<&'a Container> {
-    let all = containers(pod);
-    let annotations = pod.metadata.annotations.as_ref();
-    let named = annotations.and_then(|all| all.get(DEFAULT_CONTAINER));
-    let mut wanted = named
-        .map(String::as_str)
-        .into_iter()
-        .chain(names.iter().copied());
-    wanted
-        .find_map(|name| all.iter().find(|one| one.name == name))
-        .or_else(|| all.first())
-}
-
-/// The replica that a pod is; `names` are the service's and the workload's.
-pub(super) fn replica(pod: &Pod, names: &[&str], now: Timestamp) -> Replica {
-    let main = main_container(pod, names);
-    let status = main.and_then(|main| statuses(pod).iter().find(|one| one.name == main.name));
-    let state = status.and_then(|status| status.state.as_ref());
-    let last = status.and_then(|status| status.last_state.as_ref());
-    let running = state.and_then(|state| state.running.as_ref());
-    let ended = terminated(state).or_else(|| terminated(last));
-    let doing = doing(pod, state);
-    let is_running = doing == ReplicaState::Running;
-    Replica {
-        id: uid(pod).to_owned(),
-        name: name(pod).to_owned(),
-        state: doing,
-        health: health(pod, main, status, now),
-        started_at: running
-            .and_then(|running| running.started_at.as_ref())
-            .or_else(|| ended.and_then(|ended| ended.started_at.as_ref()))
-            .map(|time| time.0),
-        finished_at: ended
-            .filter(|_| !is_running)
-            .and_then(|ended| ended.finished_at.as_ref())
-            .map(|time| time.0),
-        restarts: statuses(pod)
-            .iter()
-            .map(|one| u64::try_from(one.restart_count).unwrap_or(0))
-            .sum(),
-        exit_code: ended
-            .filter(|_| !is_running)
-            .map(|ended| i64::from(ended.exit_code)),
-        oom_killed: ended.is_some_and(|ended| ended.reason.as_deref() == Some("OOMKilled")),
-        image: main
-            .and_then(|main| main.image.clone())
-            .or_else(|| status.map(|status| status.image.clone()))
-            .unwrap_or_default(),
-        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
-        note: note(pod, now),
+impl Pod {
+    pub(crate) fn name(&self) -> &str {
+        &self.metadata.name
     }
-}
 
-fn terminated(state: Option<&ContainerState>) -> Option<&ContainerStateTerminated> {
-    state?.terminated.as_ref()
-}
-
-fn doing(pod: &Pod, state: Option<&ContainerState>) -> ReplicaState {
-    match phase(pod) {
-        "Failed" | "Succeeded" => return ReplicaState::Exited,
-        "Unknown" => return ReplicaState::Dead,
-        _ => {}
+    pub(crate) fn uid(&self) -> &str {
+        &self.metadata.uid
     }
-    let Some(state) = state else {
-        return ReplicaState::Created;
-    };
-    let never = pod
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.restart_policy.as_deref())
-        == Some("Never");
-    if state.running.is_some() {
-        ReplicaState::Running
-    } else if state.terminated.is_some() {
-        if never {
-            ReplicaState::Exited
-        } else {
-            ReplicaState::Restarting
+
+    /// It is being removed.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    /// It came to its end and is only remembered, as after an eviction by its node.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase(), "Failed" | "Succeeded")
+    }
+
+    /// Its condition `Ready` is true.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.condition("Ready").is_some_and(Condition::holds)
+    }
+
+    fn phase(&self) -> &str {
+        self.status.phase.as_deref().unwrap_or("Pending")
+    }
+
+    fn condition(&self, kind: &str) -> Option<&Condition> {
+        let mut all = self.status.conditions.iter();
+        all.find(|condition| condition.kind == kind)
+    }
+
+    /// The states of all containers, those first that run before the others.
+    fn all_statuses(&self) -> impl Iterator<Item = &ContainerStatus> {
+        let status = &self.status;
+        let first = status.init_container_statuses.iter();
+        first.chain(&status.container_statuses)
+    }
+
+    /// The container that the service is: the one that the pod names, else the one called like the
+    /// service or its workload, else the first.
+    pub(crate) fn main_container(&self, names: &[&str]) -> Option<&Container> {
+        let all = &self.spec.containers;
+        let named = self.metadata.annotations.get(DEFAULT_CONTAINER);
+        let named = named.map(String::as_str).into_iter();
+        let mut wanted = named.chain(names.iter().copied());
+        wanted
+            .find_map(|name| all.iter().find(|one| one.name == name))
+            .or_else(|| all.first())
+    }
+
+    /// The replica that a pod is; `names` are the service's and the workload's.
+    pub(crate) fn replica(&self, names: &[&str], now: Timestamp) -> Replica {
+        let main = self.main_container(names);
+        let statuses = &self.status.container_statuses;
+        let status = main.and_then(|main| statuses.iter().find(|one| one.name == main.name));
+        let running = status.and_then(|status| status.state.running.as_ref());
+        let ended = status.and_then(|status| {
+            let now = status.state.terminated.as_ref();
+            now.or(status.last_state.terminated.as_ref())
+        });
+        let state = self.replica_state(status.map(|status| &status.state));
+        let over = ended.filter(|_| state != ReplicaState::Running);
+        Replica {
+            id: self.uid().to_owned(),
+            name: self.name().to_owned(),
+            state,
+            health: self.health(main, status, now),
+            started_at: running
+                .and_then(|running| running.started_at)
+                .or_else(|| ended.and_then(|ended| ended.started_at)),
+            finished_at: over.and_then(|ended| ended.finished_at),
+            restarts: statuses
+                .iter()
+                .map(|one| u64::from(one.restart_count))
+                .sum(),
+            exit_code: over.map(|ended| i64::from(ended.exit_code)),
+            oom_killed: ended.is_some_and(|ended| ended.reason == "OOMKilled"),
+            image: main
+                .and_then(|main| main.image.clone())
+                .or_else(|| status.map(|status| status.image.clone()))
+                .unwrap_or_default(),
+            node: self.spec.node_name.clone(),
+            note: self.note(now),
         }
-    } else {
-        let reason = state
+    }
+
+    fn replica_state(&self, state: Option<&ContainerState>) -> ReplicaState {
+        match self.phase() {
+            "Failed" | "Succeeded" => return ReplicaState::Exited,
+            "Unknown" => return ReplicaState::Dead,
+            _ => {}
+        }
+        let Some(state) = state else {
+            return ReplicaState::Created;
+        };
+        let waits_for = state
             .waiting
             .as_ref()
-            .and_then(|waiting| waiting.reason.as_deref());
-        match reason {
-            Some("CrashLoopBackOff") => ReplicaState::Restarting,
-            _ => ReplicaState::Created,
-        }
-    }
-}
-
-fn health(
-    pod: &Pod,
-    main: Option<&Container>,
-    status: Option<&ContainerStatus>,
-    now: Timestamp,
-) -> Health {
-    let probed = containers(pod)
-        .iter()
-        .any(|one| one.readiness_probe.is_some() || one.startup_probe.is_some());
-    if is_ready(pod) {
-        return if probed {
-            Health::Healthy
+            .map(|waiting| waiting.reason.as_str());
+        if state.running.is_some() {
+            ReplicaState::Running
+        } else if state.terminated.is_some() && self.spec.restart_policy == "Never" {
+            ReplicaState::Exited
+        } else if state.terminated.is_some() || waits_for == Some("CrashLoopBackOff") {
+            ReplicaState::Restarting
         } else {
-            Health::Unchecked
+            ReplicaState::Created
+        }
+    }
+
+    fn health(
+        &self,
+        main: Option<&Container>,
+        status: Option<&ContainerStatus>,
+        now: Timestamp,
+    ) -> Health {
+        if self.is_ready() {
+            let mut all = self.spec.containers.iter();
+            let probed =
+                all.any(|one| one.readiness_probe.is_some() || one.startup_probe.is_some());
+            return if probed {
+                Health::Healthy
+            } else {
+                Health::Unchecked
+            };
+        }
+        let started = status.filter(|status| status.started != Some(false));
+        let Some(running) = started.and_then(|status| status.state.running.as_ref()) else {
+            return Health::Starting;
         };
-    }
-    let running = status
-        .and_then(|status| status.state.as_ref())
-        .and_then(|state| state.running.as_ref());
-    let Some(running) = running else {
-        return Health::Starting;
-    };
-    if status.and_then(|status| status.started) == Some(false) {
-        return Health::Starting;
-    }
-    let probe = main.and_then(|main| main.readiness_probe.as_ref());
-    let grace = probe.map_or(STARTING, |probe| {
-        let delay = i64::from(probe.initial_delay_seconds.unwrap_or(0));
-        let period = i64::from(probe.period_seconds.unwrap_or(10));
-        delay + period * i64::from(probe.failure_threshold.unwrap_or(3))
-    });
-    let age = running
-        .started_at
-        .as_ref()
-        .map(|start| now.duration_since(start.0));
-    if age.is_some_and(|age| age < SignedDuration::from_secs(grace)) {
-        Health::Starting
-    } else {
-        Health::Unhealthy
-    }
-}
-
-/// What keeps a pod from running that will not pass by itself soon, with what is known of it.
-pub(super) fn stuck(pod: &Pod) -> Option<String> {
-    let mut all = init_statuses(pod).iter().chain(statuses(pod));
-    all.find_map(|one| {
-        let waiting = one.state.as_ref()?.waiting.as_ref()?;
-        let reason = waiting.reason.as_deref()?;
-        if !STUCK.contains(&reason) {
-            return None;
+        let probe = main.and_then(|main| main.readiness_probe.as_ref());
+        let grace = probe.map_or(STARTING, |probe| {
+            let period = probe.period_seconds.unwrap_or(10);
+            probe.initial_delay_seconds + period * probe.failure_threshold.unwrap_or(3)
+        });
+        let age = running.started_at.map(|start| now.duration_since(start));
+        if age.is_some_and(|age| age < SignedDuration::from_secs(grace)) {
+            Health::Starting
+        } else {
+            Health::Unhealthy
         }
-        let mut text = reason.to_owned();
-        if let Some(ended) = terminated(one.last_state.as_ref()) {
-            text.push_str(&format!(", last end: {}", end_text(ended)));
-        } else if let Some(message) = &waiting.message {
-            text.push_str(&format!(": {}", clipped(message)));
-        }
-        if containers(pod).len() > 1 {
-            text.push_str(&format!(" (container {})", one.name));
-        }
-        Some(text)
-    })
-}
+    }
 
-/// How often the container that ended most often did.
-pub(super) fn crashes(pod: &Pod) -> i32 {
-    let all = init_statuses(pod).iter().chain(statuses(pod));
-    all.map(|one| one.restart_count).max().unwrap_or(0)
-}
-
-/// What ails a pod, or ailed it lately; `None` where there is nothing to say.
-fn note(pod: &Pod, now: Timestamp) -> Option<String> {
-    if is_leaving(pod) {
-        return Some("terminating".to_owned());
-    }
-    if let Some(stuck) = stuck(pod) {
-        return Some(stuck);
-    }
-    let status = pod.status.as_ref();
-    if is_over(pod) {
-        let reason = status.and_then(|status| status.reason.clone());
-        return Some(reason.unwrap_or_else(|| phase(pod).to_owned()));
-    }
-    let unscheduled = condition(pod, "PodScheduled").filter(|one| one.status == "False");
-    if let Some(condition) = unscheduled {
-        let reason = condition.reason.as_deref().unwrap_or("not scheduled");
-        let message = condition.message.as_deref().unwrap_or_default();
-        return Some(clipped(&format!("{reason}: {message}")));
-    }
-    let mut unready = statuses(pod).iter().filter(|one| !one.ready);
-    let ended = statuses(pod)
-        .iter()
-        .find_map(|one| terminated(one.last_state.as_ref()));
-    let last = ended.and_then(|ended| {
-        let at = ended.finished_at.as_ref()?;
-        let ago = now.duration_since(at.0);
-        // What is long over explains nothing now; the count of restarts still tells of it.
-        (ago < SignedDuration::from_hours(1)).then(|| {
-            let ago = treasury_domain::duration::between(at.0, now);
-            format!(
-                "last end: {} {} ago",
-                end_text(ended),
-                treasury_domain::duration::text(ago)
-            )
+    /// What keeps a pod from running that will not pass by itself soon, with what is known of it.
+    pub(crate) fn stuck(&self) -> Option<String> {
+        self.all_statuses().find_map(|one| {
+            let waiting = one.state.waiting.as_ref()?;
+            let reason = waiting.reason.as_str();
+            if !STUCK.contains(&reason) {
+                return None;
+            }
+            let mut text = reason.to_owned();
+            if let Some(ended) = &one.last_state.terminated {
+                text.push_str(&format!(", last end: {}", end_text(ended)));
+            } else if let Some(message) = &waiting.message {
+                text.push_str(&format!(": {}", shown(message, 200)));
+            }
+            if self.spec.containers.len() > 1 {
+                text.push_str(&format!(" (container {})", one.name));
+            }
+            Some(text)
         })
-    });
-    if last.is_none() && containers(pod).len() > 1 && phase(pod) == "Running" {
-        return unready
-            .next()
-            .map(|one| format!("container {} is not ready", one.name));
     }
-    last
+
+    /// How often the container that ended most often did.
+    pub(crate) fn crashes(&self) -> u32 {
+        let all = self.all_statuses().map(|one| one.restart_count);
+        all.max().unwrap_or(0)
+    }
+
+    /// What ails a pod, or ailed it lately; `None` where there is nothing to say.
+    fn note(&self, now: Timestamp) -> Option<String> {
+        if self.is_leaving() {
+            return Some("terminating".to_owned());
+        }
+        if let Some(stuck) = self.stuck() {
+            return Some(stuck);
+        }
+        if self.is_over() {
+            let reason = self.status.reason.clone();
+            return Some(reason.unwrap_or_else(|| self.phase().to_owned()));
+        }
+        if let Some(condition) = self.condition("PodScheduled").filter(|one| one.fails()) {
+            return Some(condition.words("not scheduled", 200));
+        }
+        let statuses = &self.status.container_statuses;
+        let mut ended = statuses
+            .iter()
+            .filter_map(|one| one.last_state.terminated.as_ref());
+        let last = ended.next().and_then(|ended| {
+            let at = ended.finished_at?;
+            // What is long over explains nothing now; the count of restarts still tells of it.
+            (now.duration_since(at) < SignedDuration::from_hours(1)).then(|| {
+                let ago = duration::text(duration::between(at, now));
+                format!("last end: {} {ago} ago", end_text(ended))
+            })
+        });
+        if last.is_none() && self.spec.containers.len() > 1 && self.phase() == "Running" {
+            let unready = statuses.iter().find(|one| !one.ready);
+            return unready.map(|one| format!("container {} is not ready", one.name));
+        }
+        last
+    }
 }
 
 /// `OOMKilled (exit code 137)`.
-fn end_text(ended: &ContainerStateTerminated) -> String {
-    match ended.reason.as_deref() {
-        Some("Error" | "") | None => format!("exit code {}", ended.exit_code),
-        Some("Completed") => "completed".to_owned(),
-        Some(reason) => format!("{reason} (exit code {})", ended.exit_code),
+fn end_text(ended: &StateDetail) -> String {
+    match ended.reason.as_str() {
+        "Error" | "" => format!("exit code {}", ended.exit_code),
+        "Completed" => "completed".to_owned(),
+        reason => format!("{reason} (exit code {})", ended.exit_code),
     }
-}
-
-fn clipped(text: &str) -> String {
-    treasury_domain::timeline::cut(&treasury_ports::text::clean(text), 200)
 }
 
 #[cfg(test)]
@@ -329,7 +350,7 @@ mod tests {
     }
 
     fn seen(state: Value, last: Value, more: Value) -> Replica {
-        replica(&pod(state, last, more), &["shop", "web"], now())
+        pod(state, last, more).replica(&["shop", "web"], now())
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::attachments::policy_name;
 use treasury_domain::service::{Service, Target, WorkloadKind};
 
 /// What may be done with resources of one group.
@@ -58,66 +59,58 @@ fn rules(kinds: &BTreeMap<WorkloadKind, BTreeSet<&str>>) -> Vec<Rule> {
             WorkloadKind::StatefulSet => ("statefulsets", Some("statefulsets/scale")),
             WorkloadKind::DaemonSet => ("daemonsets", None),
         };
+        policies.extend(names.iter().map(|name| policy_name(*kind, name)));
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        policies.extend(
-            names
-                .iter()
-                .map(|name| format!("treasury-bot-isolate-{}-{name}", kind.word())),
-        );
         // A list can't be limited to names.
-        rules.push(rule("apps", &[plural], &["list", "watch"]));
-        rules.push(Rule {
-            names: names.clone(),
-            ..rule("apps", &[plural], &["get", "patch"])
-        });
-        if let Some(scale) = scale {
-            rules.push(Rule {
-                names,
-                ..rule("apps", &[scale], &["patch"])
-            });
-        }
+        rules.push(rule("apps", plural, &["list", "watch"], &[]));
+        rules.push(rule("apps", plural, &["get", "patch"], &names));
+        rules.extend(scale.map(|scale| rule("apps", scale, &["patch"], &names)));
     }
     if kinds.contains_key(&WorkloadKind::Deployment) {
-        rules.push(rule("apps", &["replicasets"], &["list", "watch"]));
+        rules.push(rule("apps", "replicasets", &["list", "watch"], &[]));
     }
     if kinds.keys().any(|kind| *kind != WorkloadKind::Deployment) {
-        rules.push(rule("apps", &["controllerrevisions"], &["list"]));
+        rules.push(rule("apps", "controllerrevisions", &["list"], &[]));
     }
-    let autoscalers: &[&'static str] = if kinds.keys().any(|kind| *kind != WorkloadKind::DaemonSet)
-    {
+    let scales = kinds.keys().any(|kind| *kind != WorkloadKind::DaemonSet);
+    let autoscalers: &[&'static str] = if scales {
         &["get", "list", "watch", "patch"]
     } else {
         &["list", "watch"]
     };
+    let network = "networking.k8s.io";
     rules.extend([
         // patch: the label of pods that are cut off.
-        rule("", &["pods"], &["get", "list", "watch", "patch"]),
-        rule("", &["pods/log"], &["get"]),
-        rule("", &["pods/eviction"], &["create"]),
-        rule("", &["events"], &["list"]),
-        rule("events.k8s.io", &["events"], &["list"]),
-        rule("autoscaling", &["horizontalpodautoscalers"], autoscalers),
-        rule("metrics.k8s.io", &["pods"], &["list"]),
+        rule("", "pods", &["get", "list", "watch", "patch"], &[]),
+        rule("", "pods/log", &["get"], &[]),
+        rule("", "pods/eviction", &["create"], &[]),
+        rule("", "events", &["list"], &[]),
+        rule("events.k8s.io", "events", &["list"], &[]),
+        rule("autoscaling", "horizontalpodautoscalers", autoscalers, &[]),
+        rule("metrics.k8s.io", "pods", &["list"], &[]),
         // isolate and release
-        rule("", &["services"], &["get", "list", "patch"]),
+        rule("", "services", &["get", "list", "patch"], &[]),
         rule(
-            "networking.k8s.io",
-            &["networkpolicies"],
+            network,
+            "networkpolicies",
             &["get", "list", "create", "patch"],
+            &[],
         ),
-        Rule {
-            names: policies,
-            ..rule("networking.k8s.io", &["networkpolicies"], &["delete"])
-        },
+        rule(network, "networkpolicies", &["delete"], &policies),
     ]);
     rules
 }
 
-fn rule(group: &'static str, resources: &[&'static str], verbs: &[&'static str]) -> Rule {
+fn rule(
+    group: &'static str,
+    resource: &'static str,
+    verbs: &[&'static str],
+    names: &[String],
+) -> Rule {
     Rule {
         group,
-        resources: resources.to_vec(),
-        names: Vec::new(),
+        resources: vec![resource],
+        names: names.to_vec(),
         verbs: verbs.to_vec(),
     }
 }

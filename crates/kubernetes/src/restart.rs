@@ -7,100 +7,70 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::api::Line;
-use super::edit::{edit, member};
-use super::find::{self, Place, Seen};
-use super::rollout::{self, Goal};
-use super::workload::{Workload, resource};
-use super::{PLATFORM, pod};
+use crate::edit::{edit, member, remove};
+use crate::rollout::Goal;
+use crate::template::{RESTART_ID, RESTARTED_AT, STEP};
+use crate::{Kind, Pod, Result, Scope, Snapshot, Workload, code_of, not_found, rollout, snapshot};
 use treasury_domain::service::{Intent, Patience, ReplicaMark, ReplicaOutcome};
 use treasury_ports::platform::{PlatformError, ProgressSink};
-
-/// The key of `kubectl rollout restart`.
-pub(super) const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
-
-/// The intent that the last restart carried out.
-pub(super) const RESTART_ID: &str = "treasury-bot/restart-id";
-
-/// The run and step that it belonged to.
-pub(super) const STEP: &str = "treasury-bot/step";
 
 /// Between two requests for an eviction that the disruption budget does not allow yet.
 const BUDGET: Duration = Duration::from_secs(1);
 
 /// Restarts the pods in `only`, or rolls all of them out anew.
-pub(super) async fn restart(
-    line: &Line,
-    place: Place<'_>,
+pub(crate) async fn restart(
+    scope: Scope<'_>,
     only: Option<&[String]>,
     intent: &Intent,
     patience: Patience,
     progress: &ProgressSink,
-) -> Result<Seen, PlatformError> {
-    let seen = find::look(line, place).await?;
-    let goal = Goal {
-        old: rollout::ids(&seen.pods),
-        patience,
-        progress,
-        done: &rollout::is_complete,
-    };
-    let told = is_told(&seen.workload, intent);
+) -> Result<Snapshot> {
+    let seen = snapshot::take(scope).await?;
+    let goal = Goal::complete(&seen, patience, progress);
     match only {
+        _ if is_marked(&seen.workload, intent) => {}
         Some([]) => {}
-        Some(only) if !told && !covers(only, &seen, intent.since) => {
-            return one_by_one(line, place, &seen, only, &goal).await;
+        Some(only) if !covers(only, &seen, intent.since) => {
+            return one_by_one(scope, &seen, only, &goal).await;
         }
-        _ if told => {}
-        _ => roll(line, place, &seen.workload, intent).await?,
+        _ => roll(scope, &seen.workload, intent).await?,
     }
-    progress.report(0, seen.workload.counts().desired, "rolling out".to_owned());
-    rollout::follow(line, place, &goal).await
+    progress.report(0, seen.desired(), "rolling out");
+    rollout::follow(scope, &goal).await
 }
 
 /// The workload carries the mark of this intent.
-fn is_told(workload: &Workload, intent: &Intent) -> bool {
+fn is_marked(workload: &Workload, intent: &Intent) -> bool {
     workload.annotation(RESTART_ID) == Some(&intent.id)
 }
 
 /// All pods that were there when the intent was recorded are meant.
-fn covers(only: &[String], seen: &Seen, since: Timestamp) -> bool {
+fn covers(only: &[String], seen: &Snapshot, since: Timestamp) -> bool {
     seen.living().all(|pod| {
-        let made = pod.metadata.creation_timestamp.as_ref();
-        only.iter().any(|id| id == pod::uid(pod)) || made.is_some_and(|made| made.0 >= since)
+        let made = pod.metadata.creation_timestamp;
+        only.iter().any(|id| id == pod.uid()) || made.is_some_and(|made| made >= since)
     })
 }
 
-/// Tells the controller to make all pods anew.
-async fn roll(
-    line: &Line,
-    place: Place<'_>,
-    workload: &Workload,
-    intent: &Intent,
-) -> Result<(), PlatformError> {
+/// Has the controller make all pods anew.
+async fn roll(scope: Scope<'_>, workload: &Workload, intent: &Intent) -> Result<()> {
     if let Some(why) = workload.holds_back() {
         return Err(PlatformError::Unsupported(why));
     }
-    let api = find::objects(line, place, &resource(place.kind)).await?;
-    edit(line, &api, place.name, |object| {
-        mark(object, intent);
-        Ok(())
-    })
-    .await?;
-    Ok(())
+    let mark = &mut |object: &mut Value| mark(object, intent);
+    edit(&scope.workloads(), scope.target.name, mark).await
 }
 
 /// Puts the marks on, unless they are there already.
 fn mark(object: &mut Value, intent: &Intent) {
-    let pointer = "/metadata/annotations/treasury-bot~1restart-id";
-    if object.pointer(pointer).and_then(Value::as_str) == Some(&intent.id) {
+    if object["metadata"]["annotations"][RESTART_ID] == intent.id {
         return;
     }
-    let at = intent.since.strftime("%FT%TZ").to_string();
     for path in [
         ["metadata", "annotations"].as_slice(),
         ["spec", "template", "metadata", "annotations"].as_slice(),
@@ -109,37 +79,32 @@ fn mark(object: &mut Value, intent: &Intent) {
         *member(annotations, &[RESTART_ID]) = json!(intent.id);
         match &intent.step {
             Some(step) => *member(annotations, &[STEP]) = json!(step),
-            None => {
-                if let Some(all) = annotations.as_object_mut() {
-                    all.remove(STEP);
-                }
-            }
+            None => remove(annotations, &[], STEP),
         }
     }
-    let template = member(object, &["spec", "template", "metadata", "annotations"]);
-    *member(template, &[RESTARTED_AT]) = json!(at);
+    let at = intent.since.strftime("%FT%TZ").to_string();
+    *member(
+        object,
+        &["spec", "template", "metadata", "annotations", RESTARTED_AT],
+    ) = json!(at);
 }
 
 /// Has pods removed one after another, as their disruption budget allows; each successor is
 /// awaited.
 async fn one_by_one(
-    line: &Line,
-    place: Place<'_>,
-    seen: &Seen,
+    scope: Scope<'_>,
+    seen: &Snapshot,
     only: &[String],
     goal: &Goal<'_>,
-) -> Result<Seen, PlatformError> {
+) -> Result<Snapshot> {
     let chosen = only.iter().map(|id| {
-        let found = seen.living().find(|pod| pod::uid(pod) == id);
-        found.ok_or_else(|| PlatformError::NotFound {
-            platform: PLATFORM,
-            what: format!(
-                "the pod {} of {}",
-                id.chars().take(13).collect::<String>(),
-                place.name
-            ),
-            hint: "it was removed or replaced meanwhile: ask for the status and restart anew"
-                .to_owned(),
+        let found = seen.living().find(|pod| pod.uid() == id);
+        found.ok_or_else(|| {
+            let id: String = id.chars().take(13).collect();
+            not_found(
+                format!("the pod {id} of {}", scope.target.name),
+                "it was removed or replaced meanwhile: ask for the status and restart anew".into(),
+            )
         })
     });
     let chosen = chosen.collect::<Result<Vec<_>, _>>()?;
@@ -147,84 +112,84 @@ async fn one_by_one(
     let quiet = ProgressSink::none();
     let mut last = seen.clone();
     for (done, pod) in (0..).zip(chosen) {
-        let name = pod::name(pod);
-        let tell = |step: &str| goal.progress.report(done, total, format!("{name}: {step}"));
-        tell("being replaced");
-        evict(line, place, pod, goal.patience, &tell).await?;
-        let replaced = |seen: &Seen| {
-            seen.living().all(|one| pod::uid(one) != pod::uid(pod))
-                && seen.living().count() >= seen.workload.counts().desired as usize
-                && seen.living().all(|one| pod::is_ready(one))
-        };
+        let name = pod.name();
+        let report = |step: &str| goal.progress.report(done, total, format!("{name}: {step}"));
+        report("being replaced");
+        evict(scope, pod, goal.patience, &report).await?;
         let replaced = Goal {
             old: goal.old.clone(),
             progress: &quiet,
-            done: &replaced,
             patience: goal.patience,
+            is_reached: &|seen| {
+                seen.living().all(|one| one.uid() != pod.uid())
+                    && seen.living().count() >= seen.desired() as usize
+                    && seen.is_ready()
+            },
         };
-        last = rollout::follow(line, place, &replaced).await?;
-        let line = format!("{name}: replaced");
-        goal.progress.report(done + 1, total, line);
+        last = rollout::follow(scope, &replaced).await?;
+        goal.progress
+            .report(done + 1, total, format!("{name}: replaced"));
     }
     Ok(last)
 }
 
 /// Asks for the removal of exactly this pod until its disruption budget allows it.
 async fn evict(
-    line: &Line,
-    place: Place<'_>,
+    scope: Scope<'_>,
     pod: &Pod,
     patience: Patience,
-    tell: &(dyn Fn(&str) + Send + Sync),
-) -> Result<(), PlatformError> {
-    let pods = find::pods(line, place).await?;
-    let name = pod::name(pod);
+    report: &(dyn Fn(&str) + Send + Sync),
+) -> Result<()> {
+    let pods = scope.all(Kind::POD);
+    let name = pod.name();
     let body = json!({
-        "metadata": { "name": name, "namespace": place.namespace },
-        "deleteOptions": { "preconditions": { "uid": pod::uid(pod) } },
+        "metadata": { "name": name, "namespace": scope.target.namespace },
+        "deleteOptions": { "preconditions": { "uid": pod.uid() } },
     });
     let begun = Instant::now();
     loop {
-        let params = PostParams::default();
-        let call = pods.create_subresource::<Value, Value>("eviction", name, &params, &body);
-        let error = match line.call(&format!("the eviction of {name}"), call).await {
+        let (params, body) = (PostParams::default(), body.to_string().into_bytes());
+        let request = pods
+            .request
+            .create_subresource("eviction", name, &params, body);
+        let what = format!("the eviction of {name}");
+        let error = match pods.send::<IgnoredAny>(&what, request).await {
             Ok(_) | Err(PlatformError::NotFound { .. }) => return Ok(()),
             Err(error) => error,
         };
-        let budget = super::api::code_of(&error) == Some(429);
-        if !budget || begun.elapsed() > patience.healthy {
+        // 429: the budget.
+        if code_of(&error) != Some(429) || begun.elapsed() > patience.healthy {
             return Err(error);
         }
-        tell("its disruption budget does not allow it yet");
+        report("its disruption budget does not allow it yet");
         tokio::time::sleep(BUDGET).await;
     }
 }
 
-/// The fate of each mark, in their order.
-pub(super) async fn outcome(
-    line: &Line,
-    place: Place<'_>,
+/// The outcome of each mark, in their order.
+pub(crate) async fn outcome(
+    scope: Scope<'_>,
     marks: &[ReplicaMark],
     intent: &Intent,
-) -> Result<Vec<ReplicaOutcome>, PlatformError> {
-    match find::look(line, place).await {
+) -> Result<Vec<ReplicaOutcome>> {
+    match snapshot::take(scope).await {
         Ok(seen) => Ok(outcomes(&seen, marks, intent)),
         Err(PlatformError::NotFound { .. }) => Ok(vec![ReplicaOutcome::Gone; marks.len()]),
         Err(error) => Err(error),
     }
 }
 
-fn outcomes(seen: &Seen, marks: &[ReplicaMark], intent: &Intent) -> Vec<ReplicaOutcome> {
-    let told = is_told(&seen.workload, intent);
-    // What was given up has been told all the same: it is for the caller to hear why.
-    let over = seen.workload.is_rolled_out() || rollout::is_given_up(&seen.workload);
+fn outcomes(seen: &Snapshot, marks: &[ReplicaMark], intent: &Intent) -> Vec<ReplicaOutcome> {
+    let marked = is_marked(&seen.workload, intent);
+    // What was given up has been rolled out all the same: it is for the caller to hear why.
+    let over = seen.workload.is_rolled_out() || rollout::given_up(&seen.workload).is_some();
     let outcome = |mark: &ReplicaMark| {
-        let pod = seen.pods.iter().find(|pod| pod::uid(pod) == mark.id);
-        match (told, pod) {
+        let pod = seen.pods.iter().find(|pod| pod.uid() == mark.id);
+        match (marked, pod) {
             (false, None) => ReplicaOutcome::Gone,
-            (false, Some(pod)) if pod::is_leaving(pod) => ReplicaOutcome::UnderWay,
+            (false, Some(pod)) if pod.is_leaving() => ReplicaOutcome::UnderWay,
             (false, Some(_)) => ReplicaOutcome::Untouched,
-            (true, Some(pod)) if !over && !pod::is_leaving(pod) => ReplicaOutcome::UnderWay,
+            (true, Some(pod)) if !over && !pod.is_leaving() => ReplicaOutcome::UnderWay,
             (true, _) => ReplicaOutcome::Restarted,
         }
     };
@@ -251,20 +216,16 @@ mod tests {
                           "availableReplicas": 1}})
     }
 
-    fn seen(object: Value, pods: &[(&str, &str)]) -> Seen {
+    fn seen(object: Value, pods: &[(&str, &str)]) -> Snapshot {
         let pods = pods.iter().map(|(uid, made)| {
             let pod = json!({"metadata": {"name": uid, "uid": uid, "creationTimestamp": made}});
             Arc::new(serde_json::from_value(pod).unwrap())
         });
-        Seen {
-            workload: Workload {
-                kind: WorkloadKind::Deployment,
-                object: serde_json::from_value(object).unwrap(),
-            },
-            pods: pods.collect(),
-            scaler: None,
-            age: None,
-        }
+        let workload = Workload {
+            kind: WorkloadKind::Deployment,
+            object: serde_json::from_value(object).unwrap(),
+        };
+        Snapshot::new(workload, pods.collect(), None)
     }
 
     fn marks() -> Vec<ReplicaMark> {

@@ -4,17 +4,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
-use super::api::Line;
-use super::find::{self, Place, Seen};
-use super::workload::Workload;
-use super::{PLATFORM, logs, pod};
+use crate::error::timeout;
+use crate::{Pod, Result, Scope, Snapshot, Workload, WorkloadRef, logs, snapshot};
 use treasury_domain::service::{Patience, WorkloadKind};
-use treasury_domain::timeline::cut;
 use treasury_ports::platform::{PlatformError, ProgressSink};
-use treasury_ports::text::clean;
+use treasury_ports::text::shown;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(400);
@@ -23,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(400);
 const AWAY: Duration = Duration::from_secs(30);
 
 /// A pod may end so often before it counts as a crash loop: some wait for others this way.
-const CRASHES: i32 = 2;
+const CRASHES: u32 = 2;
 
 /// How long pods may fail to be made, such as by a quota.
 const FAILING: Duration = Duration::from_secs(10);
@@ -32,32 +28,43 @@ const FAILING: Duration = Duration::from_secs(10);
 const LAST_LINES: usize = 3;
 
 /// What is awaited.
-pub(super) struct Goal<'a> {
+pub(crate) struct Goal<'a> {
     /// Pods that were there before: what ails them is no fault of the rollout.
-    pub(super) old: HashSet<String>,
-    pub(super) patience: Patience,
-    pub(super) progress: &'a ProgressSink,
+    pub(crate) old: HashSet<String>,
+    pub(crate) patience: Patience,
+    pub(crate) progress: &'a ProgressSink,
     /// It is over once this holds.
-    pub(super) done: &'a (dyn Fn(&Seen) -> bool + Send + Sync),
+    pub(crate) is_reached: &'a (dyn Fn(&Snapshot) -> bool + Send + Sync),
 }
 
-/// All pods are of the newest version and available.
-pub(super) fn is_complete(seen: &Seen) -> bool {
-    seen.workload.is_rolled_out() && seen.living().all(|pod| pod::is_ready(pod))
+impl<'a> Goal<'a> {
+    /// All pods are of the newest version and available.
+    pub(crate) fn complete(
+        before: &Snapshot,
+        patience: Patience,
+        progress: &'a ProgressSink,
+    ) -> Self {
+        Self {
+            old: ids(before),
+            patience,
+            progress,
+            is_reached: &|seen| seen.workload.is_rolled_out() && seen.is_ready(),
+        }
+    }
+
+    fn is_new(&self, pod: &Pod) -> bool {
+        !self.old.contains(pod.uid())
+    }
 }
 
 /// The identifiers of the pods that are there.
-pub(super) fn ids(pods: &[std::sync::Arc<Pod>]) -> HashSet<String> {
-    pods.iter().map(|pod| pod::uid(pod).to_owned()).collect()
+pub(crate) fn ids(seen: &Snapshot) -> HashSet<String> {
+    seen.pods.iter().map(|pod| pod.uid().to_owned()).collect()
 }
 
 /// Looks until the goal is reached. What will not get well is told early; where nothing moves for
 /// as long as one replica may take, it is given up. The workload is left as it is.
-pub(super) async fn follow(
-    line: &Line,
-    place: Place<'_>,
-    goal: &Goal<'_>,
-) -> Result<Seen, PlatformError> {
+pub(crate) async fn follow(scope: Scope<'_>, goal: &Goal<'_>) -> Result<Snapshot> {
     let still = goal.patience.stop + goal.patience.healthy;
     let mut answered = Instant::now();
     let mut moved = Instant::now();
@@ -65,7 +72,7 @@ pub(super) async fn follow(
     let mut done = 0;
     let mut failing: Option<Instant> = None;
     loop {
-        let seen = match find::look(line, place).await {
+        let seen = match snapshot::take(scope).await {
             Ok(seen) => seen,
             // The rollout goes on without us.
             Err(PlatformError::Unreachable { .. } | PlatformError::Timeout { .. })
@@ -77,131 +84,96 @@ pub(super) async fn follow(
             Err(error) => return Err(error),
         };
         answered = Instant::now();
-        if (goal.done)(&seen) {
+        if (goal.is_reached)(&seen) {
             return Ok(seen);
         }
         let counts = seen.workload.counts();
-        let is_new = |pod: &Pod| !goal.old.contains(pod::uid(pod));
-        let new = seen.living().filter(|pod| is_new(pod));
-        let ready = new.filter(|pod| pod::is_ready(pod)).count() as u32;
-        let left = seen.pods.len() as u32;
-        if last != (ready, left) {
-            last = (ready, left);
+        let new = seen.living().filter(|pod| goal.is_new(pod));
+        let ready = new.filter(|pod| pod.is_ready()).count() as u32;
+        if last != (ready, seen.pods.len()) {
+            last = (ready, seen.pods.len());
             moved = Instant::now();
         }
         // What is ready may fail again, but what was told stays told.
         done = done.max(ready.min(counts.desired));
-        goal.progress.report(
-            done,
-            counts.desired,
-            format!("{ready} new pods are ready, {} available", counts.available),
-        );
-        if let Some(why) = given_up(&seen.workload) {
-            return Err(unwell(place, &seen, &why));
-        }
-        for pod in seen.living().filter(|pod| is_new(pod)) {
-            if let Some(why) = hopeless(pod) {
-                let why = format!("{}: {why}", pod::name(pod));
-                let lines = last_words(line, place, pod).await;
-                return Err(unwell(place, &seen, &(why + &lines)));
-            }
+        let line = format!("{ready} new pods are ready, {} available", counts.available);
+        goal.progress.report(done, counts.desired, line);
+        let mut why = given_up(&seen.workload);
+        if why.is_none() {
+            why = hopeless(scope, &seen, goal).await;
         }
         match cannot_make(&seen.workload) {
             None => failing = None,
-            Some(why) => {
+            Some(cause) => {
                 let since = *failing.get_or_insert_with(Instant::now);
-                if since.elapsed() >= FAILING {
-                    return Err(unwell(place, &seen, &why));
-                }
+                why = why.or((since.elapsed() >= FAILING).then_some(cause));
             }
         }
+        if let Some(why) = why {
+            return Err(unwell(scope.target, &seen, &why));
+        }
         if moved.elapsed() >= still {
-            return Err(overdue(place, &seen, still));
+            return Err(overdue(scope.target, &seen, still));
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
-/// Its controller has given the rollout up.
-fn given_up(workload: &Workload) -> Option<String> {
-    let conditions = workload.conditions();
-    let late = conditions
-        .iter()
-        .find(|one| one.reason == "ProgressDeadlineExceeded")?;
+/// Its controller has given the rollout up, and why.
+pub(crate) fn given_up(workload: &Workload) -> Option<String> {
+    let mut conditions = workload.conditions().iter();
+    let late = conditions.find(|one| one.reason == "ProgressDeadlineExceeded")?;
     // An old word: it is about what was asked before.
-    workload
-        .is_observed()
-        .then(|| cut(&clean(&format!("{}: {}", late.reason, late.message)), 300))
-}
-
-/// The workload's rollout was given up, as its controller says.
-pub(super) fn is_given_up(workload: &Workload) -> bool {
-    given_up(workload).is_some()
+    workload.is_observed().then(|| late.words("", 300))
 }
 
 /// Pods can't even be made, such as for a quota.
 fn cannot_make(workload: &Workload) -> Option<String> {
-    let conditions = workload.conditions();
-    let failure = conditions
-        .iter()
-        .find(|one| one.kind == "ReplicaFailure" && one.holds)?;
+    let mut conditions = workload.conditions().iter();
+    let failure = conditions.find(|one| one.kind == "ReplicaFailure" && one.holds())?;
     let text = format!("its pods can't be made: {}", failure.message);
-    Some(cut(&clean(&text), 400))
+    Some(shown(&text, 400))
 }
 
-/// What this pod will not get over by itself.
-fn hopeless(pod: &Pod) -> Option<String> {
-    let why = pod::stuck(pod)?;
-    let crashes = pod::crashes(pod);
-    (!why.starts_with("CrashLoopBackOff") || crashes >= CRASHES).then_some(why)
-}
-
-/// The last lines that its last run wrote, to be put behind a sentence.
-async fn last_words(line: &Line, place: Place<'_>, pod: &Pod) -> String {
-    let lines = logs::last(line, place, pod, LAST_LINES).await;
-    lines.iter().fold(String::new(), |mut all, line| {
-        all.push_str("\n> ");
-        all.push_str(line);
-        all
-    })
+/// The first new pod that will not get well by itself, and its last lines.
+async fn hopeless(scope: Scope<'_>, seen: &Snapshot, goal: &Goal<'_>) -> Option<String> {
+    let mut new = seen.living().filter(|pod| goal.is_new(pod));
+    let (pod, why) = new.find_map(|pod| {
+        let why = pod.stuck()?;
+        let hopeless = !why.starts_with("CrashLoopBackOff") || pod.crashes() >= CRASHES;
+        hopeless.then_some((pod, why))
+    })?;
+    let lines = logs::last(scope, pod, LAST_LINES).await;
+    let lines: String = lines.iter().map(|line| format!("\n> {line}")).collect();
+    Some(format!("{}: {why}{lines}", pod.name()))
 }
 
 /// The error for a rollout that failed, with what still serves.
-fn unwell(place: Place<'_>, seen: &Seen, why: &str) -> PlatformError {
-    let ready = seen.living().filter(|pod| pod::is_ready(pod)).count();
-    let serving = match (place.kind, ready) {
+fn unwell(target: WorkloadRef<'_>, seen: &Snapshot, why: &str) -> PlatformError {
+    let ready = seen.living().filter(|pod| pod.is_ready()).count();
+    let serving = match (target.kind, ready) {
         (WorkloadKind::Deployment, 1..) => format!("\n{ready} pods that are ready go on serving"),
         _ => String::new(),
     };
     PlatformError::Unwell {
-        what: format!("the rollout of {} failed: {why}{serving}", place.name),
+        what: format!("the rollout of {} failed: {why}{serving}", target.name),
     }
 }
 
 /// The error for a rollout in which nothing moves any more.
-fn overdue(place: Place<'_>, seen: &Seen, after: Duration) -> PlatformError {
-    let names = [place.service, place.name];
-    let now = Timestamp::now();
-    let worst = seen.living().find(|pod| !pod::is_ready(pod)).map(|pod| {
-        let replica = pod::replica(pod, &names, now);
-        let note = replica.note.unwrap_or_else(|| "is not ready".to_owned());
-        format!("{}: {note}", replica.name)
-    });
-    match worst {
-        Some(worst) => PlatformError::Unwell {
-            what: format!(
-                "{} does not get well: nothing has moved for {} s; {worst}",
-                place.name,
-                after.as_secs()
-            ),
-        },
-        None => PlatformError::Timeout {
-            platform: PLATFORM,
-            what: format!(
-                "the rollout of {} (its controller is not at it)",
-                place.name
-            ),
-            after,
-        },
+fn overdue(target: WorkloadRef<'_>, seen: &Snapshot, after: Duration) -> PlatformError {
+    let name = target.name;
+    let Some(worst) = seen.living().find(|pod| !pod.is_ready()) else {
+        let what = format!("the rollout of {name} (its controller is not at it)");
+        return timeout(what, after);
+    };
+    let worst = worst.replica(&target.names(), Timestamp::now());
+    let note = worst.note.unwrap_or_else(|| "is not ready".to_owned());
+    PlatformError::Unwell {
+        what: format!(
+            "{name} does not get well: nothing has moved for {} s; {}: {note}",
+            after.as_secs(),
+            worst.name
+        ),
     }
 }

@@ -3,79 +3,73 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use kube::core::DynamicObject;
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::api::{Line, code_of};
-use super::find::{self, Place, Seen};
-use super::pod;
-use super::workload::named;
+use crate::{Kind, Metadata, Pod, Result, Scope, Snapshot, code_of};
 use treasury_domain::service::{ReplicaStats, ServiceStats};
 use treasury_ports::platform::PlatformError;
 
+/// What a pod used when it was measured.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodMetrics {
+    metadata: Metadata,
+    timestamp: Option<Timestamp>,
+    /// Quantities such as `250m`, under `usage`.
+    containers: Vec<Value>,
+}
+
 /// One sample of each pod that has one.
-pub(super) async fn stats(
-    line: &Line,
-    place: Place<'_>,
-    seen: &Seen,
-) -> Result<ServiceStats, PlatformError> {
-    let resource = named("metrics.k8s.io", "v1beta1", "PodMetrics", "pods");
-    let api = find::objects(line, place, &resource).await?;
+pub(crate) async fn stats(scope: Scope<'_>, seen: &Snapshot) -> Result<ServiceStats> {
     let selector = seen.workload.selector()?;
-    let all = match find::all(line, "the metrics", &api, Some(&selector)).await {
-        Ok(all) => all,
-        Err(error @ PlatformError::Denied { .. }) => return Err(error),
-        Err(error) => {
-            // 503: it is registered, but who serves it is down.
-            let absent = matches!(
-                error,
-                PlatformError::NotFound { .. } | PlatformError::Unreachable { .. }
-            ) || code_of(&error).is_some_and(|code| code >= 500);
-            // Whether the server is there at all is known: the workload was just read.
-            if !absent {
-                return Err(error);
-            }
-            return Err(PlatformError::Unsupported(format!(
-                "the cluster has no metrics API (metrics.k8s.io), so the use of resources of {} \
-                 is not known. Install the metrics-server: `kubectl top pods` must work",
-                place.service
-            )));
+    let all = scope.all(Kind::POD_METRICS).list(Some(&selector)).await;
+    let all: Vec<PodMetrics> = all.map_err(|error| {
+        // Whether the server is there at all is known: the workload was just read. 503: it is
+        // registered, but who serves it is down.
+        let absent = matches!(
+            error,
+            PlatformError::NotFound { .. } | PlatformError::Unreachable { .. }
+        ) || code_of(&error).is_some_and(|code| code >= 500);
+        if !absent {
+            return error;
         }
-    };
-    let samples: HashMap<&str, &DynamicObject> = all
+        PlatformError::Unsupported(format!(
+            "the cluster has no metrics API (metrics.k8s.io), so the use of resources of {} is not \
+             known. Install the metrics-server: `kubectl top pods` must work",
+            scope.target.service
+        ))
+    })?;
+    let samples: HashMap<&str, &PodMetrics> = all
         .iter()
-        .filter_map(|one| Some((one.metadata.name.as_deref()?, one)))
+        .map(|one| (one.metadata.name.as_str(), one))
         .collect();
-    let mut taken_at: Option<Timestamp> = None;
-    let mut replicas = Vec::new();
-    for pod in seen.living() {
-        let Some(sample) = samples.get(pod::name(pod)) else {
-            continue;
-        };
-        let at = sample.data.get("timestamp").and_then(Value::as_str);
-        if let Some(at) = at.and_then(|at| at.parse::<Timestamp>().ok()) {
-            taken_at = Some(taken_at.map_or(at, |oldest| oldest.min(at)));
-        }
-        replicas.push(of(pod, &sample.data));
-    }
+    let living = seen.living();
+    let measured: Vec<(&Pod, &PodMetrics)> = living
+        .filter_map(|pod| Some((&**pod, *samples.get(pod.name())?)))
+        .collect();
+    let oldest = measured
+        .iter()
+        .filter_map(|(_, sample)| sample.timestamp)
+        .min();
     Ok(ServiceStats {
-        taken_at: taken_at.unwrap_or_else(Timestamp::now),
-        replicas,
+        taken_at: oldest.unwrap_or_else(Timestamp::now),
+        replicas: measured
+            .iter()
+            .map(|(pod, sample)| of(pod, sample))
+            .collect(),
         note: None,
     })
 }
 
 /// All containers of a pod together.
-fn of(pod: &Pod, sample: &Value) -> ReplicaStats {
-    let containers = sample.get("containers").and_then(Value::as_array);
+fn of(pod: &Pod, sample: &PodMetrics) -> ReplicaStats {
     let sum = |key: &str| -> f64 {
-        let used = containers.into_iter().flatten();
-        let used = used.filter_map(|one| one.pointer(&format!("/usage/{key}"))?.as_str());
-        used.filter_map(quantity).sum()
+        let used = sample.containers.iter().map(|one| &one["usage"][key]);
+        used.filter_map(|used| quantity(used.as_str()?)).sum()
     };
     ReplicaStats {
-        replica: pod::name(pod).to_owned(),
+        replica: pod.name().to_owned(),
         cpu_percent: sum("cpu") * 100.0,
         memory_bytes: sum("memory") as u64,
         memory_limit_bytes: memory_limit(pod),
@@ -89,40 +83,34 @@ fn of(pod: &Pod, sample: &Value) -> ReplicaStats {
 
 /// The limits of its containers together; `None` where one has none.
 fn memory_limit(pod: &Pod) -> Option<u64> {
-    let limits = pod::containers(pod).iter().map(|one| {
-        let limits = one.resources.as_ref()?.limits.as_ref()?;
-        quantity(&limits.get("memory")?.0)
-    });
+    let all = pod.spec.containers.iter();
+    let limits = all.map(|one| quantity(one.resources.limits.get("memory")?));
     limits.sum::<Option<f64>>().map(|bytes| bytes as u64)
 }
 
 /// A quantity such as `250m`, `128Mi` or `1e3`.
 fn quantity(text: &str) -> Option<f64> {
-    let digits = text
-        .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+')))
-        .unwrap_or(text.len());
+    let is_digit = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+');
+    let digits = text.find(|c| !is_digit(c)).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: f64 = number.parse().ok()?;
-    let factor = match unit {
-        "" => 1.0,
-        "n" => 1e-9,
-        "u" => 1e-6,
-        "m" => 1e-3,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "P" => 1e15,
-        "E" => 1e18,
-        "Ki" => 1024.0,
-        "Mi" => 1024.0 * 1024.0,
-        "Gi" => 1024.0 * 1024.0 * 1024.0,
-        "Ti" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
-        "Pi" => 1024.0 * 1024.0 * 1024.0 * 1024.0 * 1024.0,
-        other => {
-            let exponent: i32 = other.strip_prefix(['e', 'E'])?.parse().ok()?;
-            10_f64.powi(exponent)
-        }
+    let power = |base: f64, units: &str, unit: &str| {
+        let at = units.find(unit).filter(|_| unit.len() == 1)?;
+        Some(base.powi(at as i32 + 1))
+    };
+    let factor = match (unit, unit.strip_suffix('i')) {
+        ("", _) => 1.0,
+        ("n", _) => 1e-9,
+        ("u", _) => 1e-6,
+        ("m", _) => 1e-3,
+        (_, Some(unit)) => power(1024.0, "KMGTPE", unit)?,
+        _ => match unit
+            .strip_prefix(['e', 'E'])
+            .filter(|power| !power.is_empty())
+        {
+            Some(exponent) => 10_f64.powi(exponent.parse().ok()?),
+            None => power(1000.0, "kMGTPE", unit)?,
+        },
     };
     Some(number * factor)
 }
@@ -165,6 +153,7 @@ mod tests {
         let sample = json!({"containers": [
             {"name": "web", "usage": {"cpu": "250m", "memory": "32Mi"}},
             {"name": "proxy", "usage": {"cpu": "50m", "memory": "16Mi"}}]});
+        let sample = serde_json::from_value(sample).unwrap();
         let one = of(&pod(json!({"limits": {"memory": "64Mi"}})), &sample);
         assert!((one.cpu_percent - 30.0).abs() < 1e-9);
         assert_eq!(one.memory_bytes, 48 << 20);

@@ -4,38 +4,30 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::find::{Place, Seen};
-use super::pod;
-use super::workload::Workload;
+use crate::object::Condition;
+use crate::{Snapshot, WorkloadRef};
 use treasury_domain::duration;
 use treasury_domain::service::ServiceStatus;
-use treasury_domain::timeline::cut;
-use treasury_ports::text::clean;
 
 /// A watch that is begun anew is no news.
 const WORTH_TELLING: Duration = Duration::from_secs(2);
 
 /// The replicas and what its controller says.
-pub(super) fn status(seen: &Seen, place: Place<'_>, now: Timestamp) -> ServiceStatus {
-    let names = [place.service, place.name];
+pub(crate) fn status(seen: &Snapshot, target: WorkloadRef<'_>, now: Timestamp) -> ServiceStatus {
+    // A pod that came to its end and has been replaced is no replica any more.
+    let replaced = seen.living().count() >= seen.desired() as usize;
     let replicas = seen
         .pods
         .iter()
-        .filter(|pod| !pod::is_leaving(pod) && !is_remains(seen, pod))
-        .map(|pod| pod::replica(pod, &names, now))
-        .collect();
+        .filter(|pod| !pod.is_leaving() && !(replaced && pod.is_over()))
+        .map(|pod| pod.replica(&target.names(), now));
     ServiceStatus {
-        replicas,
+        replicas: replicas.collect(),
         facts: facts(seen),
     }
 }
 
-/// A pod that came to its end and has been replaced: it is no replica any more.
-fn is_remains(seen: &Seen, pod: &k8s_openapi::api::core::v1::Pod) -> bool {
-    pod::is_over(pod) && seen.living().count() >= seen.workload.counts().desired as usize
-}
-
-fn facts(seen: &Seen) -> Vec<String> {
+fn facts(seen: &Snapshot) -> Vec<String> {
     let mut facts = Vec::new();
     if let Some(age) = seen.age.filter(|age| *age >= WORTH_TELLING) {
         facts.push(format!(
@@ -54,36 +46,24 @@ fn facts(seen: &Seen) -> Vec<String> {
             scaler.name, scaler.min, scaler.max
         ));
     }
-    facts.extend(troubles(&seen.workload));
-    let leaving = seen.pods.iter().filter(|pod| pod::is_leaving(pod)).count();
+    facts.extend(seen.workload.conditions().iter().filter_map(trouble));
+    facts.extend(seen.workload.holds_back());
+    let leaving = seen.pods.iter().filter(|pod| pod.is_leaving()).count();
     if leaving > 0 {
         facts.push(format!("{leaving} more terminating"));
     }
     facts
 }
 
-/// The conditions that are not as they should be, and what stops a rollout.
-fn troubles(workload: &Workload) -> Vec<String> {
-    let bad = workload
-        .conditions()
-        .into_iter()
-        .filter(|one| match one.kind {
-            "Available" | "Progressing" => !one.holds,
-            // ReplicaFailure: pods that can't even be made.
-            _ => one.holds && one.kind.ends_with("Failure"),
-        });
-    let mut all: Vec<String> = bad
-        .map(|one| {
-            let what = if one.reason.is_empty() {
-                one.kind
-            } else {
-                one.reason
-            };
-            cut(&clean(&format!("{what}: {}", one.message)), 200)
-        })
-        .collect();
-    all.extend(workload.holds_back());
-    all
+/// What a condition says that is not as it should be.
+fn trouble(condition: &Condition) -> Option<String> {
+    let kind = condition.kind.as_str();
+    let bad = match kind {
+        "Available" | "Progressing" => !condition.holds(),
+        // ReplicaFailure: pods that can't even be made.
+        _ => condition.holds() && kind.ends_with("Failure"),
+    };
+    bad.then(|| condition.words(kind, 200))
 }
 
 #[cfg(test)]
@@ -92,8 +72,9 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::find::Scaler;
     use super::*;
+    use crate::snapshot::Scaler;
+    use crate::workload::Workload;
     use treasury_domain::service::WorkloadKind;
 
     #[test]
@@ -111,30 +92,30 @@ mod tests {
                 .extend(more.as_object().unwrap().clone());
             Arc::new(serde_json::from_value(json!({ "metadata": meta })).unwrap())
         };
-        let seen = Seen {
-            workload: Workload {
-                kind: WorkloadKind::Deployment,
-                object: serde_json::from_value(object).unwrap(),
-            },
-            pods: vec![
+        let workload = Workload {
+            kind: WorkloadKind::Deployment,
+            object: serde_json::from_value(object).unwrap(),
+        };
+        let seen = Snapshot::new(
+            workload,
+            vec![
                 pod("a", json!({})),
                 pod("b", json!({})),
                 pod("c", json!({"deletionTimestamp": "2026-11-27T10:00:00Z"})),
             ],
-            scaler: Some(Scaler {
+            Some(Scaler {
                 name: "web".into(),
                 min: 2,
                 max: 5,
             }),
-            age: None,
-        };
-        let place = Place {
+        );
+        let target = WorkloadRef {
             namespace: "shop",
             kind: WorkloadKind::Deployment,
             name: "web",
             service: "web",
         };
-        let status = status(&seen, place, Timestamp::UNIX_EPOCH);
+        let status = status(&seen, target, Timestamp::UNIX_EPOCH);
         assert_eq!(status.replicas.len(), 2, "what is leaving is no replica");
         assert_eq!(
             status.facts,

@@ -1,10 +1,20 @@
 //! What pods are made from: whether two are the same, and in what they differ.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::restart::{RESTART_ID, RESTARTED_AT, STEP};
 use treasury_domain::timeline::{cut, hex};
+
+/// The key of `kubectl rollout restart`.
+pub(crate) const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
+/// The intent that the last restart carried out.
+pub(crate) const RESTART_ID: &str = "treasury-bot/restart-id";
+
+/// The run and step that it belonged to.
+pub(crate) const STEP: &str = "treasury-bot/step";
 
 /// What a rollout changes that makes no other version.
 const MARKS: [&str; 4] = [
@@ -21,7 +31,7 @@ const HASH: &str = "pod-template-hash";
 const MOST: usize = 12;
 
 /// A template without what restarts and controllers write into it.
-pub(super) fn bare(template: &Value) -> Value {
+pub(crate) fn bare(template: &Value) -> Value {
     let mut bare = raw(&without_nulls(template));
     if let Some(annotations) = map(&mut bare, "annotations") {
         annotations.retain(|key, _| !MARKS.contains(&key.as_str()));
@@ -38,7 +48,7 @@ pub(super) fn bare(template: &Value) -> Value {
 }
 
 /// A template as a controller keeps it, without what only the controller puts there.
-pub(super) fn raw(template: &Value) -> Value {
+pub(crate) fn raw(template: &Value) -> Value {
     let mut raw = template.clone();
     if let Some(labels) = map(&mut raw, "labels") {
         labels.remove(HASH);
@@ -67,47 +77,21 @@ fn without_nulls(value: &Value) -> Value {
 }
 
 /// The identity of a bare template: the same for the same pods, whatever number a controller gives.
-pub(super) fn id(bare: &Value) -> String {
-    let mut text = String::new();
-    write(bare, &mut text);
-    format!("template:{}", &hex(&Sha256::digest(&text))[..24])
-}
-
-/// The same text for the same value, whatever the order of members.
-fn write(value: &Value, text: &mut String) {
-    match value {
-        Value::Object(all) => {
-            let mut keys: Vec<&String> = all.keys().collect();
-            keys.sort_unstable();
-            text.push('{');
-            for key in keys {
-                text.push_str(&Value::from(key.as_str()).to_string());
-                text.push(':');
-                write(&all[key], text);
-                text.push(',');
-            }
-            text.push('}');
-        }
-        Value::Array(all) => {
-            text.push('[');
-            for value in all {
-                write(value, text);
-                text.push(',');
-            }
-            text.push(']');
-        }
-        other => text.push_str(&other.to_string()),
-    }
+pub(crate) fn id(bare: &Value) -> String {
+    let mut sorted = bare.clone();
+    sorted.sort_all_objects();
+    let digest = hex(&Sha256::digest(sorted.to_string()));
+    format!("template:{}", &digest[..24])
 }
 
 /// Where the container that the service is stands among the template's: the one called like the
 /// service or its workload, else the first.
-pub(super) fn main_container(template: &Value, names: &[&str]) -> Option<usize> {
+pub(crate) fn main_container(template: &Value, names: &[&str]) -> Option<usize> {
     let all = containers(template);
-    let called = |name: &str| all.iter().position(|one| one["name"] == name);
+    let named = |name: &&str| all.iter().position(|one| one["name"] == *name);
     names
         .iter()
-        .find_map(|name| called(name))
+        .find_map(named)
         .or((!all.is_empty()).then_some(0))
 }
 
@@ -117,14 +101,14 @@ fn containers(template: &Value) -> &[Value] {
 }
 
 /// The image of the container that the service is.
-pub(super) fn image<'a>(template: &'a Value, names: &[&str]) -> &'a str {
+pub(crate) fn image<'a>(template: &'a Value, names: &[&str]) -> &'a str {
     let main = main_container(template, names);
     let image = main.and_then(|at| containers(template)[at]["image"].as_str());
     image.unwrap_or_default()
 }
 
 /// Puts another image into the container that the service is; `false` where there is none.
-pub(super) fn set_image(template: &mut Value, names: &[&str], image: &str) -> bool {
+pub(crate) fn set_image(template: &mut Value, names: &[&str], image: &str) -> bool {
     let Some(at) = main_container(template, names) else {
         return false;
     };
@@ -134,51 +118,35 @@ pub(super) fn set_image(template: &mut Value, names: &[&str], image: &str) -> bo
 
 /// In what `then` differs from `now`, besides the image of the container that the service is: names
 /// alone, because values may be secrets.
-pub(super) fn changes(now: &Value, then: &Value, names: &[&str]) -> Vec<String> {
-    let main = main_container(now, names).map(|at| containers(now)[at]["name"].clone());
+pub(crate) fn changes(now: &Value, then: &Value, names: &[&str]) -> Vec<String> {
+    let (old, new) = (containers(now), containers(then));
+    let main = main_container(now, names).map(|at| &old[at]["name"]);
     let mut all = Vec::new();
-    let several = containers(now).len() > 1 || containers(then).len() > 1;
-    for new in containers(then) {
-        let name = new["name"].as_str().unwrap_or_default();
-        let of = if several {
-            format!(" of {name}")
-        } else {
-            String::new()
+    for one in new {
+        let name = one["name"].as_str().unwrap_or_default();
+        let Some(before) = called(old, &one["name"]) else {
+            all.push(format!("container +{name}"));
+            continue;
         };
-        match containers(now)
-            .iter()
-            .find(|old| old["name"] == new["name"])
-        {
-            None => all.push(format!("container +{name}")),
-            Some(old) => {
-                if old["image"] != new["image"] && Some(&new["name"]) != main.as_ref() {
-                    let image = new["image"].as_str().unwrap_or_default();
-                    all.push(format!("image{of} {}", cut(image, 120)));
-                }
-                of_container(old, new, &of, &mut all);
-            }
+        let of = match old.len().max(new.len()) {
+            1 => String::new(),
+            _ => format!(" of {name}"),
+        };
+        if before["image"] != one["image"] && Some(&one["name"]) != main {
+            let image = one["image"].as_str().unwrap_or_default();
+            all.push(format!("image{of} {}", cut(image, 120)));
         }
+        of_container(before, one, &of, &mut all);
     }
-    for old in containers(now) {
-        if !containers(then)
-            .iter()
-            .any(|new| new["name"] == old["name"])
-        {
-            let name = old["name"].as_str().unwrap_or_default();
-            all.push(format!("container -{name}"));
-        }
+    for one in old.iter().filter(|one| called(new, &one["name"]).is_none()) {
+        let name = one["name"].as_str().unwrap_or_default();
+        all.push(format!("container -{name}"));
     }
-    let spec = |template: &Value| template.get("spec").cloned().unwrap_or_default();
-    for key in differing(&spec(now), &spec(then)) {
-        if key != "containers" {
-            all.push(key);
-        }
-    }
-    for part in ["labels", "annotations"] {
-        let of = |template: &Value| template["metadata"][part].clone();
-        for key in differing(&of(now), &of(then)) {
-            all.push(format!("{} {key}", part.trim_end_matches('s')));
-        }
+    let spec = differing(&now["spec"], &then["spec"]).into_iter();
+    all.extend(spec.filter(|key| key != "containers"));
+    for (part, word) in [("labels", "label"), ("annotations", "annotation")] {
+        let keys = differing(&now["metadata"][part], &then["metadata"][part]);
+        all.extend(keys.iter().map(|key| format!("{word} {key}")));
     }
     let more = all.len().saturating_sub(MOST);
     all.truncate(MOST);
@@ -186,6 +154,10 @@ pub(super) fn changes(now: &Value, then: &Value, names: &[&str]) -> Vec<String> 
         all.push(format!("and {more} more"));
     }
     all
+}
+
+fn called<'a>(containers: &'a [Value], name: &Value) -> Option<&'a Value> {
+    containers.iter().find(|one| one["name"] == *name)
 }
 
 fn of_container(old: &Value, new: &Value, of: &str, all: &mut Vec<String>) {
@@ -218,16 +190,10 @@ fn by_name(list: &Value) -> Value {
 
 /// The members that are not equal, in order.
 fn differing(old: &Value, new: &Value) -> Vec<String> {
-    let keys = |value: &Value| -> Vec<String> {
-        let all = value.as_object().into_iter().flatten();
-        all.map(|(key, _)| key.clone()).collect()
-    };
-    let mut all = keys(old);
-    all.extend(keys(new));
-    all.sort_unstable();
-    all.dedup();
-    all.retain(|key| old.get(key) != new.get(key));
-    all
+    let maps = [old, new].into_iter().filter_map(Value::as_object);
+    let keys: BTreeSet<&String> = maps.flat_map(Map::keys).collect();
+    let differ = keys.into_iter().filter(|key| old.get(key) != new.get(key));
+    differ.cloned().collect()
 }
 
 #[cfg(test)]

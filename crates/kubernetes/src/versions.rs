@@ -5,13 +5,10 @@
 //! restart is a revision of its own although it runs the same.
 
 use jiff::Timestamp;
-use kube::core::DynamicObject;
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::api::Line;
-use super::find::{self, Place, controller};
-use super::template;
-use super::workload::{Workload, named};
+use crate::{Kind, Metadata, Result, Scope, Workload, WorkloadObject, snapshot, template};
 use treasury_domain::service::{Version, WorkloadKind};
 use treasury_ports::platform::PlatformError;
 
@@ -26,59 +23,49 @@ const LONGEST: usize = 460;
 
 /// One version with what its pods are made from.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Revision {
-    pub(super) id: String,
+pub(crate) struct Revision {
+    pub(crate) id: String,
     /// Without what restarts and controllers write.
-    pub(super) template: Value,
+    pub(crate) template: Value,
     /// With what restarts wrote: put back like this, the pods that still run it may stay.
-    pub(super) raw: Value,
-    pub(super) since: Option<Timestamp>,
-    pub(super) number: i64,
+    pub(crate) raw: Value,
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) number: i64,
+}
+
+/// How the controllers of StatefulSets and DaemonSets keep one.
+#[derive(Deserialize)]
+struct ControllerRevision {
+    metadata: Metadata,
+    data: Value,
+    revision: i64,
 }
 
 /// The versions, the present one first.
-pub(super) async fn versions(line: &Line, place: Place<'_>) -> Result<Vec<Version>, PlatformError> {
-    let workload = find::workload(line, place).await?;
-    let all = revisions(line, place, &workload).await?;
-    let names = [place.service, place.name];
+pub(crate) async fn versions(scope: Scope<'_>) -> Result<Vec<Version>> {
+    let workload = snapshot::workload(scope).await?;
+    let all = revisions(scope, &workload).await?;
+    let names = scope.target.names();
     let now = template::bare(workload.template());
-    Ok(all
-        .into_iter()
-        .take(KEPT)
-        .map(|one| version(&one, &now, &names))
-        .collect())
-}
-
-fn version(one: &Revision, now: &Value, names: &[&str]) -> Version {
-    Version {
-        id: one.id.clone(),
-        image: template::image(&one.template, names).to_owned(),
+    let version = |one: Revision| Version {
+        image: template::image(&one.template, &names).to_owned(),
         since: one.since,
-        changes: template::changes(now, &one.template, names),
-    }
+        changes: template::changes(&now, &one.template, &names),
+        id: one.id,
+    };
+    Ok(all.into_iter().take(KEPT).map(version).collect())
 }
 
 /// The revisions, the present one first, none twice.
-pub(super) async fn revisions(
-    line: &Line,
-    place: Place<'_>,
-    workload: &Workload,
-) -> Result<Vec<Revision>, PlatformError> {
-    let kept = match place.kind {
-        WorkloadKind::Deployment => {
-            let sets = find::replica_sets(line, place, workload).await?;
-            sets.iter().filter_map(of_set).collect()
-        }
-        WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => {
-            let resource = named("apps", "v1", "ControllerRevision", "controllerrevisions");
-            let api = find::objects(line, place, &resource).await?;
-            let selector = workload.selector()?;
-            let all = find::all(line, "the revisions", &api, Some(&selector)).await?;
-            let own = all
-                .iter()
-                .filter(|one| controller(&one.metadata) == Some(workload.uid()));
-            own.filter_map(of_controller_revision).collect()
-        }
+pub(crate) async fn revisions(scope: Scope<'_>, workload: &Workload) -> Result<Vec<Revision>> {
+    let kept = if workload.kind == WorkloadKind::Deployment {
+        let sets = snapshot::replica_sets(scope, workload).await?;
+        sets.iter().filter_map(of_set).collect()
+    } else {
+        let all = scope.all(Kind::CONTROLLER_REVISION);
+        let mut all: Vec<ControllerRevision> = all.list(Some(&workload.selector()?)).await?;
+        all.retain(|one| one.metadata.controller() == Some(workload.uid()));
+        all.iter().filter_map(of_controller_revision).collect()
     };
     Ok(in_order(workload.template(), kept))
 }
@@ -105,24 +92,22 @@ fn in_order(raw: &Value, mut kept: Vec<Revision>) -> Vec<Revision> {
     all
 }
 
-fn of_set(set: &DynamicObject) -> Option<Revision> {
-    let annotations = set.metadata.annotations.as_ref()?;
-    let template = set.data.pointer("/spec/template")?;
-    revision(set, annotations.get(REVISION)?.parse().ok()?, template)
+fn of_set(set: &WorkloadObject) -> Option<Revision> {
+    let number = set.metadata.annotations.get(REVISION)?.parse().ok()?;
+    revision(&set.metadata, number, &set.spec.template)
 }
 
-fn of_controller_revision(one: &DynamicObject) -> Option<Revision> {
-    let template = one.data.pointer("/data/spec/template")?;
-    revision(one, one.data.get("revision")?.as_i64()?, template)
+fn of_controller_revision(one: &ControllerRevision) -> Option<Revision> {
+    let template = one.data.pointer("/spec/template")?;
+    revision(&one.metadata, one.revision, template)
 }
 
-fn revision(object: &DynamicObject, number: i64, template: &Value) -> Option<Revision> {
+fn revision(metadata: &Metadata, number: i64, template: &Value) -> Option<Revision> {
     let raw = template::raw(template);
     let template = template::bare(template);
-    let made = object.metadata.creation_timestamp.as_ref();
     template.is_object().then(|| Revision {
         id: template::id(&template),
-        since: made.map(|made| made.0),
+        since: metadata.creation_timestamp,
         template,
         raw,
         number,
@@ -130,25 +115,19 @@ fn revision(object: &DynamicObject, number: i64, template: &Value) -> Option<Rev
 }
 
 /// The version that this image would make.
-pub(super) async fn deployable(
-    line: &Line,
-    place: Place<'_>,
-    image: &str,
-) -> Result<Version, PlatformError> {
+pub(crate) async fn deployable(scope: Scope<'_>, image: &str) -> Result<Version> {
     if !is_reference(image) {
         let shown: String = image.chars().take(80).collect();
         return Err(PlatformError::Unsupported(format!(
             "`{shown}` is not an image: write NAME:TAG, such as `treasury/api:1.4.2`"
         )));
     }
-    let workload = find::workload(line, place).await?;
+    let workload = snapshot::workload(scope).await?;
     if let Some(why) = workload.holds_back() {
         return Err(PlatformError::Unsupported(why));
     }
-    let names = [place.service, place.name];
-    let now = template::bare(workload.template());
-    let mut next = now.clone();
-    if !template::set_image(&mut next, &names, image) {
+    let mut next = template::bare(workload.template());
+    if !template::set_image(&mut next, &scope.target.names(), image) {
         return Err(PlatformError::Unsupported(format!(
             "{} has no container whose image could be set",
             workload.path()
@@ -187,7 +166,7 @@ mod tests {
         template
     }
 
-    fn set(number: &str, template: &Value) -> DynamicObject {
+    fn set(number: &str, template: &Value) -> WorkloadObject {
         let mut template = template.clone();
         template["metadata"]["labels"]["pod-template-hash"] = number.into();
         serde_json::from_value(json!({"metadata": {"name": number, "annotations": {
@@ -195,7 +174,7 @@ mod tests {
         .unwrap()
     }
 
-    fn images(now: &Value, sets: &[DynamicObject]) -> Vec<String> {
+    fn images(now: &Value, sets: &[WorkloadObject]) -> Vec<String> {
         let kept = sets.iter().filter_map(of_set).collect();
         let all = in_order(now, kept);
         let images = all

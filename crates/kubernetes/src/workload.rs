@@ -1,209 +1,185 @@
 //! Deployments, StatefulSets and DaemonSets in one shape.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind, Selector};
+use kube::core::Selector;
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::PLATFORM;
+use crate::object::Condition;
+use crate::{Object, Result, failed};
 use treasury_domain::service::WorkloadKind;
-use treasury_ports::platform::PlatformError;
 
-/// The API's description of a kind in the group `apps`.
-pub(super) fn resource(kind: WorkloadKind) -> ApiResource {
-    let (name, plural) = match kind {
-        WorkloadKind::Deployment => ("Deployment", "deployments"),
-        WorkloadKind::StatefulSet => ("StatefulSet", "statefulsets"),
-        WorkloadKind::DaemonSet => ("DaemonSet", "daemonsets"),
-    };
-    named("apps", "v1", name, plural)
+/// A workload or a ReplicaSet as the server has it.
+pub(crate) type WorkloadObject = Object<WorkloadSpec, WorkloadStatus>;
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct WorkloadSpec {
+    replicas: Option<u32>,
+    paused: bool,
+    /// By what it finds its pods, as it is written.
+    pub(crate) selector: Value,
+    /// What its pods are made from.
+    pub(crate) template: Value,
+    update_strategy: Value,
 }
 
-/// The API's description of a resource.
-pub(super) fn named(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct WorkloadStatus {
+    observed_generation: i64,
+    pub(crate) conditions: Vec<Condition>,
+    replicas: u32,
+    ready_replicas: u32,
+    updated_replicas: u32,
+    available_replicas: Option<u32>,
+    current_revision: String,
+    update_revision: String,
+    // DaemonSets count under names of their own.
+    desired_number_scheduled: u32,
+    current_number_scheduled: u32,
+    number_ready: u32,
+    updated_number_scheduled: u32,
+    number_available: u32,
 }
 
-/// A workload as the server has it.
+/// A service's workload.
 #[derive(Debug, Clone)]
-pub(super) struct Workload {
-    pub(super) kind: WorkloadKind,
-    pub(super) object: DynamicObject,
+pub(crate) struct Workload {
+    pub(crate) kind: WorkloadKind,
+    pub(crate) object: WorkloadObject,
 }
 
 /// How many pods there are, by what is true of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     /// That there are to be.
-    pub(super) desired: u32,
+    pub(crate) desired: u32,
     /// That there are, of any version.
-    pub(super) current: u32,
-    pub(super) ready: u32,
+    pub(crate) current: u32,
+    pub(crate) ready: u32,
     /// Of the newest version.
-    pub(super) updated: u32,
-    pub(super) available: u32,
-}
-
-/// One of the conditions that its controller tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Condition<'a> {
-    pub(super) kind: &'a str,
-    pub(super) holds: bool,
-    pub(super) reason: &'a str,
-    pub(super) message: &'a str,
+    pub(crate) updated: u32,
+    pub(crate) available: u32,
 }
 
 impl Workload {
-    pub(super) fn name(&self) -> &str {
-        self.object.metadata.name.as_deref().unwrap_or_default()
-    }
-
-    pub(super) fn uid(&self) -> &str {
-        self.object.metadata.uid.as_deref().unwrap_or_default()
+    pub(crate) fn uid(&self) -> &str {
+        &self.object.metadata.uid
     }
 
     /// `deployment/frontend`
-    pub(super) fn path(&self) -> String {
-        format!("{}/{}", self.kind.word(), self.name())
-    }
-
-    fn at(&self, pointer: &str) -> Option<&Value> {
-        self.object.data.pointer(pointer)
-    }
-
-    fn number(&self, pointer: &str) -> u32 {
-        let found = self.at(pointer).and_then(Value::as_u64);
-        found.and_then(|n| n.try_into().ok()).unwrap_or(0)
+    pub(crate) fn path(&self) -> String {
+        format!("{}/{}", self.kind.word(), self.object.metadata.name)
     }
 
     /// What its pods are made from.
-    pub(super) fn template(&self) -> &Value {
-        self.at("/spec/template").unwrap_or(&Value::Null)
+    pub(crate) fn template(&self) -> &Value {
+        &self.object.spec.template
     }
 
     /// An annotation of the workload itself.
-    pub(super) fn annotation(&self, key: &str) -> Option<&str> {
-        let all = self.object.metadata.annotations.as_ref()?;
-        all.get(key).map(String::as_str)
-    }
-
-    /// By what it finds its pods, as it is written.
-    pub(super) fn raw_selector(&self) -> Value {
-        self.at("/spec/selector").cloned().unwrap_or(Value::Null)
+    pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
+        self.object
+            .metadata
+            .annotations
+            .get(key)
+            .map(String::as_str)
     }
 
     /// By what it finds its pods.
-    pub(super) fn selector(&self) -> Result<Selector, PlatformError> {
-        let written: Result<LabelSelector, _> = serde_json::from_value(self.raw_selector());
-        let read = written.ok().and_then(|labels| labels.try_into().ok());
+    pub(crate) fn selector(&self) -> Result<Selector> {
+        let read = label_selector(&self.object.spec.selector);
         // An empty one would mean every pod of the namespace.
-        read.filter(|selector: &Selector| !selector.selects_all())
-            .ok_or_else(|| PlatformError::Failed {
-                platform: PLATFORM,
-                message: format!("{} has no selector that can be read", self.path()),
-                source: None,
+        read.filter(|selector| !selector.selects_all())
+            .ok_or_else(|| {
+                let path = self.path();
+                failed(format!("{path} has no selector that can be read"), None)
             })
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
+        let status = &self.object.status;
         if self.kind == WorkloadKind::DaemonSet {
             return Counts {
-                desired: self.number("/status/desiredNumberScheduled"),
-                current: self.number("/status/currentNumberScheduled"),
-                ready: self.number("/status/numberReady"),
-                updated: self.number("/status/updatedNumberScheduled"),
-                available: self.number("/status/numberAvailable"),
+                desired: status.desired_number_scheduled,
+                current: status.current_number_scheduled,
+                ready: status.number_ready,
+                updated: status.updated_number_scheduled,
+                available: status.number_available,
             };
         }
-        let wanted = self.at("/spec/replicas").and_then(Value::as_u64);
+        // Old servers do not count those of StatefulSets that are available.
+        let otherwise = match self.kind {
+            WorkloadKind::StatefulSet => status.ready_replicas,
+            _ => 0,
+        };
         Counts {
-            desired: wanted.and_then(|n| n.try_into().ok()).unwrap_or(1),
-            current: self.number("/status/replicas"),
-            ready: self.number("/status/readyReplicas"),
-            updated: self.number("/status/updatedReplicas"),
-            available: match self.at("/status/availableReplicas") {
-                Some(_) => self.number("/status/availableReplicas"),
-                // Old servers do not count it for StatefulSets.
-                None if self.kind == WorkloadKind::StatefulSet => {
-                    self.number("/status/readyReplicas")
-                }
-                None => 0,
-            },
+            desired: self.object.spec.replicas.unwrap_or(1),
+            current: status.replicas,
+            ready: status.ready_replicas,
+            updated: status.updated_replicas,
+            available: status.available_replicas.unwrap_or(otherwise),
         }
     }
 
-    pub(super) fn conditions(&self) -> Vec<Condition<'_>> {
-        let all = self.at("/status/conditions").and_then(Value::as_array);
-        all.into_iter()
-            .flatten()
-            .map(|one| Condition {
-                kind: words(one, "type"),
-                holds: words(one, "status") == "True",
-                reason: words(one, "reason"),
-                message: words(one, "message"),
-            })
-            .collect()
+    pub(crate) fn conditions(&self) -> &[Condition] {
+        &self.object.status.conditions
     }
 
     /// Its controller has taken up what was last asked of it.
-    pub(super) fn is_observed(&self) -> bool {
-        let asked = self.object.metadata.generation.unwrap_or(0);
-        let seen = self
-            .at("/status/observedGeneration")
-            .and_then(Value::as_i64);
-        seen.unwrap_or(0) >= asked
+    pub(crate) fn is_observed(&self) -> bool {
+        self.object.status.observed_generation >= self.object.metadata.generation
     }
 
     /// Every pod is of the newest version and available, and no other is left.
-    pub(super) fn is_rolled_out(&self) -> bool {
+    pub(crate) fn is_rolled_out(&self) -> bool {
         let counts = self.counts();
+        let status = &self.object.status;
         let all = self.is_observed()
             && counts.updated >= counts.desired
             && counts.available >= counts.desired;
-        match self.kind {
-            WorkloadKind::Deployment => all && counts.current <= counts.updated,
-            WorkloadKind::DaemonSet => all,
+        all && match self.kind {
+            WorkloadKind::Deployment => counts.current <= counts.updated,
+            WorkloadKind::DaemonSet => true,
+            // Its controller moves the revision on only at the end; where it counts the updated
+            // pods that alone is enough.
             WorkloadKind::StatefulSet => {
-                let revision = |key: &str| self.at(key).and_then(Value::as_str);
-                let (now, next) = (
-                    revision("/status/currentRevision"),
-                    revision("/status/updateRevision"),
-                );
-                // Its controller moves the revision on only at the end; where it counts the
-                // updated pods that alone is enough.
-                all && counts.current <= counts.desired
-                    && (now == next || counts.updated == counts.desired)
+                counts.current <= counts.desired
+                    && (status.current_revision == status.update_revision
+                        || counts.updated == counts.desired)
             }
         }
     }
 
     /// Its controller does not bring pods to a new version now, and what to do.
-    pub(super) fn holds_back(&self) -> Option<String> {
+    pub(crate) fn holds_back(&self) -> Option<String> {
         let path = self.path();
-        if self.at("/spec/paused") == Some(&Value::Bool(true)) {
+        let spec = &self.object.spec;
+        if spec.paused {
             return Some(format!(
                 "{path} is paused, so nothing would be rolled out: `kubectl rollout resume {path}`"
             ));
         }
-        let strategy = self.at("/spec/updateStrategy/type").and_then(Value::as_str);
-        if strategy == Some("OnDelete") {
+        if spec.update_strategy["type"] == "OnDelete" {
             return Some(format!(
                 "{path} has the update strategy OnDelete, so nothing would be rolled out: delete \
                  its pods one by one, or set updateStrategy.type to RollingUpdate"
             ));
         }
-        let partition = self.at("/spec/updateStrategy/rollingUpdate/partition");
-        if partition.and_then(Value::as_u64).is_some_and(|n| n > 0) {
-            return Some(format!(
+        let partition = spec.update_strategy["rollingUpdate"]["partition"].as_u64();
+        partition.is_some_and(|partition| partition > 0).then(|| {
+            format!(
                 "{path} holds back a part of its pods (updateStrategy.rollingUpdate.partition), so \
                  it would be rolled out in part only: set the partition to 0"
-            ));
-        }
-        None
+            )
+        })
     }
 }
 
-fn words<'a>(value: &'a Value, key: &str) -> &'a str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
+/// A selector by labels and expressions as it stands in an object.
+pub(crate) fn label_selector(written: &Value) -> Option<Selector> {
+    LabelSelector::deserialize(written).ok()?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use treasury_domain::service::LogLine;
+use treasury_domain::timeline::cut;
 
 /// The text without terminal sequences, control characters and marks that turn the direction of
 /// writing; a tab becomes a space.
@@ -46,6 +47,11 @@ fn skip_csi(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
 /// Characters that can make a text look like another one.
 fn turns(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The text of a platform without what could disturb who reads it, at most so many bytes of it.
+pub fn shown(text: &str, most: usize) -> String {
+    cut(&clean(text), most)
 }
 
 /// Cuts the text to the most bytes of a line.

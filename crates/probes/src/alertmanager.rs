@@ -22,6 +22,7 @@ use treasury_domain::timeline::cut;
 const MAX_BYTES: usize = 16 << 20;
 
 /// Where and how Alertmanager is asked.
+#[derive(Debug)]
 pub struct Config {
     /// Its address without a slash at the end.
     pub url: String,

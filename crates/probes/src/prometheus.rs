@@ -25,6 +25,7 @@ const MAX_SERIES: usize = 50;
 const MAX_POINTS: usize = 2_000;
 
 /// Where and how Prometheus is asked.
+#[derive(Debug)]
 pub struct Config {
     /// Its address without a slash at the end.
     pub url: String,

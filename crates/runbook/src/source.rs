@@ -36,13 +36,19 @@ impl<T> At<T> {
 }
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The runbook can't be run.
     Error,
     /// It can, but probably not as it is meant.
     Warning,
 }
+
+treasury_domain::words!(Severity {
+    Error: "error",
+    Warning: "warning",
+});
 
 /// Something wrong in a runbook.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +59,7 @@ pub struct Finding {
     pub span: Span,
     /// What is wrong, one line.
     pub message: String,
-    /// What would mend it.
+    /// What would help.
     pub help: Option<String>,
 }
 
@@ -76,7 +82,7 @@ impl Finding {
         }
     }
 
-    /// Adds what would mend it.
+    /// Adds what would help.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
@@ -89,6 +95,22 @@ impl Finding {
         match nearest(word, known) {
             Some(near) => self.help(format!("did you mean `{near}`?")),
             None => self,
+        }
+    }
+
+    /// The same; other help where no known word is near.
+    #[must_use]
+    pub fn near_or<'a>(
+        self,
+        word: &str,
+        known: impl IntoIterator<Item = &'a str>,
+        help: impl Into<String>,
+    ) -> Self {
+        let near = self.near(word, known);
+        if near.help.is_some() {
+            near
+        } else {
+            near.help(help)
         }
     }
 }
@@ -126,7 +148,7 @@ impl Source {
 
     /// Line and column of a byte, both from 1; columns count characters.
     pub fn position(&self, offset: usize) -> (usize, usize) {
-        let offset = floor(&self.text, offset);
+        let offset = self.text.floor_char_boundary(offset);
         let before = &self.text[..offset];
         let line = before.matches('\n').count() + 1;
         let start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -135,12 +157,12 @@ impl Source {
 
     /// The part of the text.
     pub fn slice(&self, span: Span) -> &str {
-        let start = floor(&self.text, span.start);
-        let end = floor(&self.text, span.end).max(start);
+        let start = self.text.floor_char_boundary(span.start);
+        let end = self.text.floor_char_boundary(span.end).max(start);
         &self.text[start..end]
     }
 
-    /// A finding as people read it: place, message, the line with a mark under it, the mend.
+    /// A finding as people read it: place, message, the line with a mark under it, the help.
     ///
     /// ```text
     /// error: unknown key `tiemout`
@@ -183,20 +205,10 @@ impl Source {
     }
 }
 
-/// The greatest character boundary at or before `offset`.
-fn floor(text: &str, offset: usize) -> usize {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
-    }
-    offset
-}
-
 /// A finding with its surroundings.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Explained {
     /// How bad it is.
-    #[serde(serialize_with = "word")]
     pub severity: Severity,
     /// Name of the file.
     pub file: String,
@@ -214,27 +226,13 @@ pub struct Explained {
     /// Characters of the mark.
     #[serde(skip)]
     pub length: usize,
-    /// What would mend it.
+    /// What would help.
     pub help: Option<String>,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands out a reference"
-)]
-fn word<S: serde::Serializer>(severity: &Severity, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    })
 }
 
 impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = match self.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
+        let word = self.severity;
         let number = self.line.to_string();
         let gap = " ".repeat(number.len());
         writeln!(f, "{word}: {}", self.message)?;

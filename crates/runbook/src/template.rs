@@ -112,10 +112,7 @@ impl Template {
     /// Its value; where the type counts.
     pub fn value(&self, values: &Values) -> Result<Value, EvalError> {
         match self.whole() {
-            Some((expr, begin)) => expr::eval(expr, values).map_err(|error| EvalError {
-                span: shifted(error.span, begin),
-                ..error
-            }),
+            Some((expr, begin)) => value(expr, begin, values),
             None => self.text(values).map(Value::String),
         }
     }
@@ -127,11 +124,7 @@ impl Template {
             match part {
                 Part::Text(own) => text.push_str(own),
                 Part::Expr(expr, _, begin) => {
-                    let value = expr::eval(expr, values).map_err(|error| EvalError {
-                        span: shifted(error.span, *begin),
-                        ..error
-                    })?;
-                    text.push_str(&expr::text_of(&value));
+                    text.push_str(&expr::text_of(&value(expr, *begin, values)?));
                 }
             }
             if text.len() > MAX_TEXT {
@@ -173,6 +166,13 @@ fn moved(finding: Finding, by: usize) -> Finding {
         span: shifted(finding.span, by),
         ..finding
     }
+}
+
+fn value(expr: &Expr, begin: usize, values: &Values) -> Result<Value, EvalError> {
+    expr::eval(expr, values).map_err(|error| EvalError {
+        span: shifted(error.span, begin),
+        ..error
+    })
 }
 
 fn checked(expr: &Expr, begin: usize, scope: &Scope, findings: &mut Vec<Finding>) -> Type {
@@ -220,10 +220,7 @@ impl Condition {
 
     /// Its value.
     pub fn value(&self, values: &Values) -> Result<Value, EvalError> {
-        expr::eval(&self.expr, values).map_err(|error| EvalError {
-            span: shifted(error.span, self.begin),
-            ..error
-        })
+        value(&self.expr, self.begin, values)
     }
 
     /// Whether it holds.
@@ -289,6 +286,16 @@ impl Shape {
                 }
                 Ok(Value::Object(record))
             }
+        }
+    }
+
+    /// Looks at each expression in it.
+    pub fn each(&self, look: &mut impl FnMut(&Expr)) {
+        match self {
+            Self::Fixed(_) => {}
+            Self::Text(template) => template.expressions().for_each(look),
+            Self::List(items) => items.iter().for_each(|item| item.value.each(look)),
+            Self::Record(fields) => fields.iter().for_each(|(_, field)| field.value.each(look)),
         }
     }
 

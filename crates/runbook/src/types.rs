@@ -127,6 +127,11 @@ impl Type {
         }
     }
 
+    /// A record of these known fields.
+    pub fn fields<const N: usize>(fields: [(&str, Type); N]) -> Self {
+        Self::record(fields.map(|(name, field)| (name.to_owned(), field)))
+    }
+
     /// A record of these fields.
     pub fn record(fields: impl IntoIterator<Item = (String, Type)>) -> Self {
         Self::Record(Arc::new(fields.into_iter().collect()))

@@ -140,6 +140,14 @@ fn char_offsets(text: &str) -> Vec<usize> {
 /// Reading can't go on.
 struct Stop(Finding);
 
+fn stop<T>(span: Span, message: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop(Finding::error(span, message)))
+}
+
+fn stop_help<T>(span: Span, message: &str, help: &str) -> Result<T, Stop> {
+    Err(Stop(Finding::error(span, message).help(help)))
+}
+
 struct Reader<'t> {
     parser: Parser<'t, granit_parser::StrInput<'t>>,
     offsets: Vec<usize>,
@@ -162,10 +170,7 @@ impl<'t> Reader<'t> {
         let told =
             |event: &Result<(Event<'t>, _), _>| !matches!(event, Ok((Event::Comment(..), _)));
         match self.parser.by_ref().find(told) {
-            None => {
-                let finding = Finding::error(self.last, "the text ends too early");
-                Err(Stop(finding))
-            }
+            None => stop(self.last, "the text ends too early"),
             Some(Err(error)) => {
                 let at = self.offset(error.marker().index());
                 let finding = Finding::error(Span::new(at, at + 1), error.info().clone());
@@ -190,23 +195,17 @@ impl<'t> Reader<'t> {
                 Event::StreamStart | Event::DocumentEnd => {}
                 Event::DocumentStart(..) => {
                     if root.is_some() {
-                        return Err(Stop(
-                            Finding::error(span, "a second document begins here")
-                                .help("one runbook a file"),
-                        ));
+                        let help = "one runbook a file";
+                        return stop_help(span, "a second document begins here", help);
                     }
                     let (event, span) = self.next()?;
                     root = Some(self.node(event, span, 0)?);
                 }
                 Event::StreamEnd => {
-                    return root.ok_or_else(|| {
-                        Stop(
-                            Finding::error(span, "the file is empty")
-                                .help("`treasury-bot runbook schema` tells what a runbook is"),
-                        )
-                    });
+                    let help = "`treasury-bot runbook schema` tells what a runbook is";
+                    return root.map_or_else(|| stop_help(span, "the file is empty", help), Ok);
                 }
-                _ => return Err(Stop(Finding::error(span, "this can't stand here"))),
+                _ => return stop(span, "this can't stand here"),
             }
         }
     }
@@ -214,27 +213,17 @@ impl<'t> Reader<'t> {
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Stop> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return Err(Stop(Finding::error(
-                span,
-                format!("a runbook has at most {MAX_NODES} values"),
-            )));
+            return stop(span, format!("a runbook has at most {MAX_NODES} values"));
         }
         if depth > MAX_DEPTH {
-            return Err(Stop(Finding::error(
-                span,
-                format!("nested more than {MAX_DEPTH} deep"),
-            )));
+            return stop(span, format!("nested more than {MAX_DEPTH} deep"));
         }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.plain_only(span, anchor, tag.is_some());
-                Ok(Node {
-                    kind: Kind::Scalar(Scalar {
-                        text: text.into_owned(),
-                        plain: style == ScalarStyle::Plain,
-                    }),
-                    span,
-                })
+                let (text, plain) = (text.into_owned(), style == ScalarStyle::Plain);
+                let kind = Kind::Scalar(Scalar { text, plain });
+                Ok(Node { kind, span })
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.plain_only(span, anchor, tag.is_some());
@@ -253,11 +242,12 @@ impl<'t> Reader<'t> {
                 self.plain_only(span, anchor, tag.is_some());
                 self.map(span, depth)
             }
-            Event::Alias(_) | Event::UnresolvedAlias(_) => Err(Stop(
-                Finding::error(span, "aliases are not used in runbooks")
-                    .help("write it out, or put it into a runbook of its own and call it"),
-            )),
-            _ => Err(Stop(Finding::error(span, "a value is missing here"))),
+            Event::Alias(_) | Event::UnresolvedAlias(_) => stop_help(
+                span,
+                "aliases are not used in runbooks",
+                "write it out, or put it into a runbook of its own and call it",
+            ),
+            _ => stop(span, "a value is missing here"),
         }
     }
 
@@ -267,19 +257,19 @@ impl<'t> Reader<'t> {
             let (event, at) = self.next()?;
             if matches!(event, Event::MappingEnd) {
                 let span = Span::new(start.start, at.end.max(start.start));
-                return Ok(Node {
-                    kind: Kind::Map(pairs),
-                    span,
-                });
+                let kind = Kind::Map(pairs);
+                return Ok(Node { kind, span });
             }
             let key = self.node(event, at, depth + 1)?;
             let key = match key.kind {
                 Kind::Scalar(scalar) => At::new(scalar.text, key.span),
                 _ => {
-                    let finding = Finding::error(key.span, "a key must be a single word");
-                    return Err(Stop(finding.help(
-                        "a value that begins with `{` must be quoted; an expression is written ${{ … }}",
-                    )));
+                    return stop_help(
+                        key.span,
+                        "a key must be a single word",
+                        "a value that begins with `{` must be quoted; an expression is written \
+                         ${{ … }}",
+                    );
                 }
             };
             if pairs.iter().any(|(other, _)| other.value == key.value) {

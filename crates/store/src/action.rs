@@ -1,6 +1,5 @@
 //! Actions on services: intent first, outcome after.
 
-use super::inbox::{ALIVE, oldest_good_heartbeat};
 use super::{Store, StoreError, Tx, moment};
 use treasury_domain::ServiceName;
 use treasury_domain::action::{ActionKind, ActionRecord, ActionRow};
@@ -27,7 +26,7 @@ impl Tx {
         record: &ActionRecord,
     ) -> Result<Option<i64>, StoreError> {
         let now = self.now.as_microsecond();
-        let row: Option<(i64,)> = sqlx::query_as(
+        Ok(sqlx::query_scalar(
             "INSERT INTO action (request_key, service, record, state, owner, intended_at) \
              VALUES ($1, $2, $3, 'intended', $4, $5) ON CONFLICT DO NOTHING RETURNING id",
         )
@@ -37,8 +36,7 @@ impl Tx {
         .bind(owner.to_owned())
         .bind(now)
         .fetch_optional(self.connection())
-        .await?;
-        Ok(row.map(|(id,)| id))
+        .await?)
     }
 
     /// Records that the action is over and frees the service. `false` when another process has taken
@@ -84,8 +82,8 @@ impl Store {
         for (record, good) in rows {
             let record: ActionRecord = serde_json::from_str(&record)?;
             match record.what {
-                ActionKind::Isolate { attachments } => {
-                    for attachment in attachments {
+                ActionKind::Isolate(isolation) => {
+                    for attachment in isolation.attachments {
                         if !cut
                             .iter()
                             .any(|one| one.id == attachment.id && one.to == attachment.to)
@@ -94,7 +92,7 @@ impl Store {
                         }
                     }
                 }
-                ActionKind::Release { .. } if good == Some(1) => break,
+                ActionKind::Release(_) if good == Some(1) => break,
                 _ => {}
             }
         }
@@ -114,29 +112,9 @@ impl Store {
 
     /// Takes over the unfinished actions of dead processes.
     pub async fn actions_take_over(&self, owner: &str) -> Result<Vec<ActionRow>, StoreError> {
-        let orphan: Option<(i64,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT id FROM action WHERE state = 'intended' AND owner NOT IN ({ALIVE}) LIMIT 1"
-        )))
-        .bind(oldest_good_heartbeat(self.now()))
-        .fetch_optional(self.readers())
-        .await?;
-        if orphan.is_none() {
-            return Ok(Vec::new());
-        }
-        let owner = owner.to_owned();
-        self.write(move |tx| {
-            Box::pin(async move {
-                let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-                    "UPDATE action SET owner = $2 WHERE state = 'intended' \
-                     AND owner NOT IN ({ALIVE}) RETURNING id, record, intended_at"
-                )))
-                .bind(oldest_good_heartbeat(tx.now))
-                .bind(owner)
-                .fetch_all(tx.connection())
-                .await?;
-                rows.into_iter().map(action).collect()
-            })
-        })
-        .await
+        let columns = "id, record, intended_at";
+        let unfinished = "state = 'intended'";
+        let rows: Vec<Row> = self.take_over(owner, "action", unfinished, columns).await?;
+        rows.into_iter().map(action).collect()
     }
 }

@@ -25,13 +25,12 @@ impl Tx {
             .execute(self.connection())
             .await?;
         let lock = self.dialect.for_update();
-        let (key,): (Option<String>,) = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
             "SELECT told FROM alert_group WHERE name = $1{lock}"
         )))
         .bind(name.to_owned())
         .fetch_one(self.connection())
-        .await?;
-        Ok(key)
+        .await?)
     }
 
     /// The group is told in this conversation from now on.
@@ -289,13 +288,12 @@ impl Store {
 
     /// The fingerprints of a conversation's alerts that fire, at most 10,000.
     pub async fn fingerprints_of(&self, key: &str) -> Result<Vec<String>, StoreError> {
-        let rows: Vec<(String,)> = sqlx::query_as(
+        Ok(sqlx::query_scalar(
             "SELECT fingerprint FROM alert WHERE told = $1 AND firing = 1 LIMIT 10000",
         )
         .bind(key.to_owned())
         .fetch_all(self.readers())
-        .await?;
-        Ok(rows.into_iter().map(|(fingerprint,)| fingerprint).collect())
+        .await?)
     }
 
     /// How many alerts are recorded, and how many of them fire.

@@ -1,7 +1,10 @@
 //! The inbox: requests, once each, and the processes that work on them.
 
 use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, FromRow};
 
+use super::writer::Changed;
 use super::{DEAD_AFTER, Store, StoreError, Tx};
 use treasury_domain::Request;
 
@@ -72,31 +75,27 @@ impl Store {
     pub async fn claim(&self, owner: &str, limit: i64) -> Result<Vec<Claimed>, StoreError> {
         // The common case, nothing to do, costs no write.
         let cutoff = oldest_good_heartbeat(self.now());
-        let waiting: Option<(i64,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        let waiting = sqlx::query(AssertSqlSafe(format!(
             "SELECT id FROM inbox WHERE state <> 'done' AND (state = 'new' OR owner NOT IN ({ALIVE})) LIMIT 1"
-        )))
-        .bind(cutoff)
-        .fetch_optional(self.readers())
-        .await?;
-        if waiting.is_none() {
+        )));
+        if !self.finds(waiting.bind(cutoff)).await? {
             return Ok(Vec::new());
         }
         let owner = owner.to_owned();
         self.write(move |tx| {
             Box::pin(async move {
                 let skip = tx.dialect.skip_locked();
-                let rows: Vec<(i64, String, i64, i64)> =
-                    sqlx::query_as(sqlx::AssertSqlSafe(format!(
-                        "UPDATE inbox SET state = 'working', owner = $2, attempts = attempts + 1 \
+                let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+                    "UPDATE inbox SET state = 'working', owner = $2, attempts = attempts + 1 \
                          WHERE id IN (SELECT id FROM inbox WHERE state <> 'done' \
                          AND (state = 'new' OR owner NOT IN ({ALIVE})) ORDER BY id LIMIT $3{skip}) \
                          RETURNING id, request, received_at, attempts"
-                    )))
-                    .bind(oldest_good_heartbeat(tx.now))
-                    .bind(owner)
-                    .bind(limit)
-                    .fetch_all(tx.connection())
-                    .await?;
+                )))
+                .bind(oldest_good_heartbeat(tx.now))
+                .bind(owner)
+                .bind(limit)
+                .fetch_all(tx.connection())
+                .await?;
                 let mut claimed = rows
                     .into_iter()
                     .map(|(id, request, received_at, attempts)| {
@@ -136,10 +135,11 @@ impl Store {
 
     /// How many requests wait or are worked on.
     pub async fn inbox_depth(&self) -> Result<i64, StoreError> {
-        let (count,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM inbox WHERE state <> 'done'")
-            .fetch_one(self.readers())
-            .await?;
-        Ok(count)
+        Ok(
+            sqlx::query_scalar("SELECT COUNT(*) FROM inbox WHERE state <> 'done'")
+                .fetch_one(self.readers())
+                .await?,
+        )
     }
 
     /// Makes this process known. On SQLite, where only one process may serve, those that served
@@ -154,7 +154,7 @@ impl Store {
                         .await?;
                     // What they had claimed is free at once.
                     for table in ["outbox", "timer"] {
-                        sqlx::query(sqlx::AssertSqlSafe(format!(
+                        sqlx::query(AssertSqlSafe(format!(
                             "UPDATE {table} SET lease_until = 0 WHERE lease_until > 0"
                         )))
                         .execute(tx.connection())
@@ -196,14 +196,37 @@ impl Store {
 
     /// This process ends; its unfinished work may be taken over at once.
     pub async fn instance_stop(&self, id: &str) -> Result<(), StoreError> {
-        let id = id.to_owned();
+        let gone = sqlx::query("DELETE FROM instance WHERE id = $1").bind(id.to_owned());
+        self.write_one(gone, Changed::NOTHING).await
+    }
+
+    /// Takes over the unfinished rows of dead processes. `unfinished`: what marks those of a table.
+    pub(super) async fn take_over<R>(
+        &self,
+        owner: &str,
+        table: &'static str,
+        unfinished: &'static str,
+        columns: &'static str,
+    ) -> Result<Vec<R>, StoreError>
+    where
+        R: for<'r> FromRow<'r, AnyRow> + Send + Unpin + 'static,
+    {
+        let orphans = format!("{unfinished} AND owner NOT IN ({ALIVE})");
+        let orphan = format!("SELECT id FROM {table} WHERE {orphans} LIMIT 1");
+        let orphan = sqlx::query(AssertSqlSafe(orphan)).bind(oldest_good_heartbeat(self.now()));
+        if !self.finds(orphan).await? {
+            return Ok(Vec::new());
+        }
+        let owner = owner.to_owned();
         self.write(move |tx| {
             Box::pin(async move {
-                sqlx::query("DELETE FROM instance WHERE id = $1")
-                    .bind(id)
-                    .execute(tx.connection())
-                    .await?;
-                Ok(())
+                Ok(sqlx::query_as(AssertSqlSafe(format!(
+                    "UPDATE {table} SET owner = $2 WHERE {orphans} RETURNING {columns}"
+                )))
+                .bind(oldest_good_heartbeat(tx.now))
+                .bind(owner)
+                .fetch_all(tx.connection())
+                .await?)
             })
         })
         .await

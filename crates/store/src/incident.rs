@@ -1,5 +1,6 @@
 //! Incidents as they stand now.
 
+use super::writer::Changed;
 use super::{Store, StoreError, Tx, moment};
 use treasury_domain::{Incident, IncidentId, Person, Place, ServiceName, Severity, Status};
 
@@ -188,22 +189,13 @@ impl Store {
         Ok(self.incident(id).await?.and_then(|incident| incident.place))
     }
 
-    /// Records where the incident is worked on.
+    /// Records where the incident is worked on: what waited for the place can go out now.
     pub async fn incident_place_set(&self, id: IncidentId, place: Place) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                sqlx::query("UPDATE incident SET channel = $1, thread = $2 WHERE id = $3")
-                    .bind(place.channel)
-                    .bind(place.thread)
-                    .bind(id.0)
-                    .execute(tx.connection())
-                    .await?;
-                // What waited for the place can go out now.
-                tx.changed.outbox = true;
-                Ok(())
-            })
-        })
-        .await
+        let set = sqlx::query("UPDATE incident SET channel = $1, thread = $2 WHERE id = $3")
+            .bind(place.channel)
+            .bind(place.thread)
+            .bind(id.0);
+        self.write_one(set, Changed::OUTBOX).await
     }
 }
 

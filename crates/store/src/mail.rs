@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::writer::Changed;
 use super::{Dialect, Store, StoreError, Tx, moment};
 use treasury_domain::IncidentId;
 use treasury_domain::mail::{Mail, Purpose};
@@ -152,15 +153,8 @@ impl Store {
         if self.dialect() != Dialect::Sqlite {
             return Ok(());
         }
-        self.write(|tx| {
-            Box::pin(async move {
-                sqlx::query("UPDATE mail SET lease_until = 0 WHERE state = 'waiting'")
-                    .execute(tx.connection())
-                    .await?;
-                Ok(())
-            })
-        })
-        .await
+        let free = sqlx::query("UPDATE mail SET lease_until = 0 WHERE state = 'waiting'");
+        self.write_one(free, Changed::NOTHING).await
     }
 
     /// Leases mails that are due, urgent ones first, at most `limit`. Whoever does not say within
@@ -171,14 +165,11 @@ impl Store {
         limit: i64,
         lease: Duration,
     ) -> Result<Vec<MailRow>, StoreError> {
-        let due: Option<(i64,)> = sqlx::query_as(
+        let due = sqlx::query(
             "SELECT id FROM mail WHERE state = 'waiting' AND due_at <= $1 AND lease_until <= $1 \
              LIMIT 1",
-        )
-        .bind(self.now().as_microsecond())
-        .fetch_optional(self.readers())
-        .await?;
-        if due.is_none() {
+        );
+        if !self.finds(due.bind(self.now().as_microsecond())).await? {
             return Ok(Vec::new());
         }
         let owner = owner.to_owned();
@@ -217,7 +208,7 @@ impl Store {
 
     /// When the next mail is due, if one waits.
     pub async fn mail_next(&self) -> Result<Option<Timestamp>, StoreError> {
-        let (due,): (Option<i64>,) = sqlx::query_as(
+        let due: Option<i64> = sqlx::query_scalar(
             "SELECT MIN(CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END) \
              FROM mail WHERE state = 'waiting'",
         )

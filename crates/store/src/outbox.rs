@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::writer::Changed;
 use super::{Store, StoreError, Tx, moment};
 use treasury_domain::Outgoing;
+use treasury_domain::timeline::cut;
 
 /// How long a claimed parcel is left to its process.
 const LEASE: Duration = Duration::from_secs(60);
@@ -109,13 +111,13 @@ impl Store {
     /// Leases the head of every lane that is due and not leased, at most `limit`.
     pub async fn outbox_claim(&self, owner: &str, limit: i64) -> Result<Vec<Parcel>, StoreError> {
         const HEADS: &str = "SELECT MIN(id) FROM outbox WHERE state = 'waiting' GROUP BY lane";
-        let waiting: Option<(i64,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        let waiting = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT id FROM outbox WHERE id IN ({HEADS}) AND due_at <= $1 AND lease_until <= $1 LIMIT 1"
-        )))
-        .bind(self.now().as_microsecond())
-        .fetch_optional(self.readers())
-        .await?;
-        if waiting.is_none() {
+        )));
+        if !self
+            .finds(waiting.bind(self.now().as_microsecond()))
+            .await?
+        {
             return Ok(Vec::new());
         }
         let owner = owner.to_owned();
@@ -145,42 +147,25 @@ impl Store {
 
     /// Records, before the first post of a message goes out, that its result may stay unknown.
     pub async fn outbox_attempting(&self, id: i64) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                sqlx::query("UPDATE outbox SET attempted = 1 WHERE id = $1")
-                    .bind(id)
-                    .execute(tx.connection())
-                    .await?;
-                Ok(())
-            })
-        })
-        .await
+        let attempted = sqlx::query("UPDATE outbox SET attempted = 1 WHERE id = $1").bind(id);
+        self.write_one(attempted, Changed::NOTHING).await
     }
 
-    /// Records that a state was delivered. A newer one, put meanwhile, stays waiting.
+    /// Records that a state was delivered. A newer one, put meanwhile, stays waiting; the lane's
+    /// next can go.
     pub async fn outbox_sent(&self, id: i64, version: i64, sent: Sent) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let rest: Option<(String,)> = sqlx::query_as(
-                    "UPDATE outbox SET sent_version = $1, channel = COALESCE($2, channel), \
-                     ts = COALESCE($3, ts), via_url = $4, attempts = 0, attempted = 0, \
-                     error = NULL, lease_until = 0, \
-                     state = CASE WHEN version > $1 THEN 'waiting' ELSE 'done' END \
-                     WHERE id = $5 RETURNING state",
-                )
-                .bind(version)
-                .bind(sent.channel)
-                .bind(sent.ts)
-                .bind(i64::from(sent.via_response_url))
-                .bind(id)
-                .fetch_optional(tx.connection())
-                .await?;
-                // The lane's next can go.
-                tx.changed.outbox = rest.is_some();
-                Ok(())
-            })
-        })
-        .await
+        let sent = sqlx::query(
+            "UPDATE outbox SET sent_version = $1, channel = COALESCE($2, channel), \
+             ts = COALESCE($3, ts), via_url = $4, attempts = 0, attempted = 0, \
+             error = NULL, lease_until = 0, \
+             state = CASE WHEN version > $1 THEN 'waiting' ELSE 'done' END WHERE id = $5",
+        )
+        .bind(version)
+        .bind(sent.channel)
+        .bind(sent.ts)
+        .bind(i64::from(sent.via_response_url))
+        .bind(id);
+        self.write_one(sent, Changed::OUTBOX).await
     }
 
     /// Records a failed attempt that is to be repeated at `at`. The lane waits for it.
@@ -190,63 +175,37 @@ impl Store {
         at: Timestamp,
         error: &str,
     ) -> Result<(), StoreError> {
-        let error = treasury_domain::timeline::cut(error, 500);
-        self.write(move |tx| {
-            Box::pin(async move {
-                sqlx::query(
-                    "UPDATE outbox SET attempts = attempts + 1, due_at = $1, error = $2, \
-                     lease_until = 0 WHERE id = $3",
-                )
-                .bind(at.as_microsecond())
-                .bind(error)
-                .bind(id)
-                .execute(tx.connection())
-                .await?;
-                tx.changed.outbox = true;
-                Ok(())
-            })
-        })
-        .await
+        let retry = sqlx::query(
+            "UPDATE outbox SET attempts = attempts + 1, due_at = $1, error = $2, \
+             lease_until = 0 WHERE id = $3",
+        )
+        .bind(at.as_microsecond())
+        .bind(cut(error, 500))
+        .bind(id);
+        self.write_one(retry, Changed::OUTBOX).await
     }
 
     /// Puts a delivery off without counting it as a failure (a rate limit, an edit too soon).
     pub async fn outbox_later(&self, id: i64, at: Timestamp) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                sqlx::query("UPDATE outbox SET due_at = $1, lease_until = 0 WHERE id = $2")
-                    .bind(at.as_microsecond())
-                    .bind(id)
-                    .execute(tx.connection())
-                    .await?;
-                tx.changed.outbox = true;
-                Ok(())
-            })
-        })
-        .await
+        let later = sqlx::query("UPDATE outbox SET due_at = $1, lease_until = 0 WHERE id = $2")
+            .bind(at.as_microsecond())
+            .bind(id);
+        self.write_one(later, Changed::OUTBOX).await
     }
 
     /// Records that this can't ever be delivered. The lane goes on.
     pub async fn outbox_dead(&self, id: i64, error: &str) -> Result<(), StoreError> {
-        let error = treasury_domain::timeline::cut(error, 500);
-        self.write(move |tx| {
-            Box::pin(async move {
-                sqlx::query(
-                    "UPDATE outbox SET state = 'dead', error = $1, lease_until = 0 WHERE id = $2",
-                )
-                .bind(error)
-                .bind(id)
-                .execute(tx.connection())
-                .await?;
-                tx.changed.outbox = true;
-                Ok(())
-            })
-        })
-        .await
+        let dead = sqlx::query(
+            "UPDATE outbox SET state = 'dead', error = $1, lease_until = 0 WHERE id = $2",
+        )
+        .bind(cut(error, 500))
+        .bind(id);
+        self.write_one(dead, Changed::OUTBOX).await
     }
 
     /// When the next waiting delivery is due, if one waits.
     pub async fn outbox_next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let (due,): (Option<i64>,) = sqlx::query_as(
+        let due: Option<i64> = sqlx::query_scalar(
             "SELECT MIN(CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END) \
              FROM outbox WHERE id IN \
              (SELECT MIN(id) FROM outbox WHERE state = 'waiting' GROUP BY lane)",
@@ -258,11 +217,11 @@ impl Store {
 
     /// How many deliveries wait.
     pub async fn outbox_depth(&self) -> Result<i64, StoreError> {
-        let (count,): (i64,) =
-            sqlx::query_as("SELECT COUNT(*) FROM outbox WHERE state = 'waiting'")
+        Ok(
+            sqlx::query_scalar("SELECT COUNT(*) FROM outbox WHERE state = 'waiting'")
                 .fetch_one(self.readers())
-                .await?;
-        Ok(count)
+                .await?,
+        )
     }
 
     /// The wanted state of a message and its number, if there is one of this key.

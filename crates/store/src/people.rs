@@ -79,11 +79,11 @@ impl Store {
 
     /// The groups somebody is a member of.
     pub async fn groups_of(&self, person: &str) -> Result<Vec<String>, StoreError> {
-        let rows: Vec<(String,)> =
-            sqlx::query_as("SELECT group_id FROM group_member WHERE person_id = $1")
+        Ok(
+            sqlx::query_scalar("SELECT group_id FROM group_member WHERE person_id = $1")
                 .bind(person.to_owned())
                 .fetch_all(self.readers())
-                .await?;
-        Ok(rows.into_iter().map(|(group,)| group).collect())
+                .await?,
+        )
     }
 }

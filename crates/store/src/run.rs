@@ -2,7 +2,6 @@
 //!
 //! What a step holds is the engine's own affair; here it is text.
 
-use super::inbox::{ALIVE, oldest_good_heartbeat};
 use super::{Store, StoreError, Tx, moment};
 use treasury_domain::{IncidentId, ServiceName};
 
@@ -203,12 +202,12 @@ impl Tx {
 
     /// The run that was begun by this key, while it goes on.
     pub async fn run_going_on(&mut self, key: &str) -> Result<Option<i64>, StoreError> {
-        let row: Option<(i64,)> =
-            sqlx::query_as("SELECT id FROM run WHERE key = $1 AND state = 'running'")
+        Ok(
+            sqlx::query_scalar("SELECT id FROM run WHERE key = $1 AND state = 'running'")
                 .bind(key.to_owned())
                 .fetch_optional(self.connection())
-                .await?;
-        Ok(row.map(|(id,)| id))
+                .await?,
+        )
     }
 
     /// Tells a run something; the same key again tells nothing.
@@ -281,40 +280,18 @@ impl Store {
 
     /// The unfinished runs that have something to take up.
     pub async fn runs_told(&self) -> Result<Vec<i64>, StoreError> {
-        let rows: Vec<(i64,)> = sqlx::query_as(
+        Ok(sqlx::query_scalar(
             "SELECT DISTINCT run FROM run_event \
              WHERE run IN (SELECT id FROM run WHERE state = 'running') LIMIT 1000",
         )
         .fetch_all(self.readers())
-        .await?;
-        Ok(rows.into_iter().map(|(id,)| id).collect())
+        .await?)
     }
 
     /// Takes over the unfinished runs of dead processes.
     pub async fn runs_take_over(&self, owner: &str) -> Result<Vec<i64>, StoreError> {
-        let orphan: Option<(i64,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT id FROM run WHERE state = 'running' AND owner NOT IN ({ALIVE}) LIMIT 1"
-        )))
-        .bind(oldest_good_heartbeat(self.now()))
-        .fetch_optional(self.readers())
-        .await?;
-        if orphan.is_none() {
-            return Ok(Vec::new());
-        }
-        let owner = owner.to_owned();
-        self.write(move |tx| {
-            Box::pin(async move {
-                let rows: Vec<(i64,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-                    "UPDATE run SET owner = $2 WHERE state = 'running' \
-                     AND owner NOT IN ({ALIVE}) RETURNING id"
-                )))
-                .bind(oldest_good_heartbeat(tx.now))
-                .bind(owner)
-                .fetch_all(tx.connection())
-                .await?;
-                Ok(rows.into_iter().map(|(id,)| id).collect())
-            })
-        })
-        .await
+        let unfinished = "state = 'running'";
+        let rows: Vec<(i64,)> = self.take_over(owner, "run", unfinished, "id").await?;
+        Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
+use super::writer::Changed;
 use super::{Store, StoreError, moment};
 use treasury_domain::series::Series;
 
@@ -70,18 +71,10 @@ impl Store {
         let now = self.now().as_microsecond();
         let fine = now - FINE.as_micros() as i64;
         let coarse = now - COARSE.as_micros() as i64;
-        self.write::<_, StoreError, _>(move |tx| {
-            Box::pin(async move {
-                sqlx::query(
-                    "DELETE FROM sample WHERE at < $1 OR (at < $2 AND at % 600000000 <> 0)",
-                )
+        let old =
+            sqlx::query("DELETE FROM sample WHERE at < $1 OR (at < $2 AND at % 600000000 <> 0)")
                 .bind(coarse)
-                .bind(fine)
-                .execute(tx.connection())
-                .await?;
-                Ok(())
-            })
-        })
-        .await
+                .bind(fine);
+        self.write_one(old, Changed::NOTHING).await
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use sqlx::any::AnyPoolOptions;
+use sqlx::any::{Any, AnyArguments, AnyPoolOptions};
 use sqlx::{AnyPool, Executor};
 use tokio::sync::Notify;
 
@@ -15,7 +15,10 @@ use super::clock::Clock;
 use super::dialect::Dialect;
 use super::error::StoreError;
 use super::migrations::migrator;
-use super::writer::{Queue, Tx};
+use super::writer::{Changed, Queue, Tx};
+
+/// A statement with its values.
+type Statement = sqlx::query::Query<'static, Any, AnyArguments>;
 
 /// The store. Clones share everything.
 #[derive(Clone)]
@@ -177,6 +180,27 @@ impl Store {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
         self.enqueue(false, work).await
+    }
+
+    /// Runs one statement in a write of its own; `changed`: where it puts new work.
+    pub(super) async fn write_one(
+        &self,
+        statement: Statement,
+        changed: Changed,
+    ) -> Result<(), StoreError> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                statement.execute(tx.connection()).await?;
+                tx.changed = changed;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Whether a query finds anything.
+    pub(super) async fn finds(&self, query: Statement) -> Result<bool, StoreError> {
+        Ok(query.fetch_optional(self.readers()).await?.is_some())
     }
 
     /// The same for one single statement that somebody waits for: it goes first.

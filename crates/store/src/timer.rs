@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::writer::Changed;
 use super::{Store, StoreError, Tx, moment};
 
 /// A timer that is due.
@@ -101,26 +102,22 @@ impl Tx {
 
     /// The same; what it is for now, which may have been set anew since it was claimed.
     pub async fn timer_taken(&mut self, timer: &TimerRow) -> Result<Option<String>, StoreError> {
-        let taken: Option<(String,)> =
-            sqlx::query_as("DELETE FROM timer WHERE id = $1 AND due_at = $2 RETURNING what")
+        Ok(
+            sqlx::query_scalar("DELETE FROM timer WHERE id = $1 AND due_at = $2 RETURNING what")
                 .bind(timer.id)
                 .bind(timer.due_at.as_microsecond())
                 .fetch_optional(self.connection())
-                .await?;
-        Ok(taken.map(|(what,)| what))
+                .await?,
+        )
     }
 }
 
 impl Store {
     /// Claims timers that are due, for a while; at most `most`.
     pub async fn timers_due(&self, most: i64) -> Result<Vec<TimerRow>, StoreError> {
-        let now = self.now();
-        let due: Option<(i64,)> =
-            sqlx::query_as("SELECT id FROM timer WHERE due_at <= $1 AND lease_until <= $1 LIMIT 1")
-                .bind(now.as_microsecond())
-                .fetch_optional(self.readers())
-                .await?;
-        if due.is_none() {
+        let due =
+            sqlx::query("SELECT id FROM timer WHERE due_at <= $1 AND lease_until <= $1 LIMIT 1");
+        if !self.finds(due.bind(self.now().as_microsecond())).await? {
             return Ok(Vec::new());
         }
         self.write(move |tx| {
@@ -154,24 +151,16 @@ impl Store {
         timer: &TimerRow,
         pause: jiff::SignedDuration,
     ) -> Result<(), StoreError> {
-        let id = timer.id;
-        self.write(move |tx| {
-            Box::pin(async move {
-                let until = tx.now.checked_add(pause).unwrap_or(tx.now);
-                sqlx::query("UPDATE timer SET lease_until = $1 WHERE id = $2")
-                    .bind(until.as_microsecond())
-                    .bind(id)
-                    .execute(tx.connection())
-                    .await?;
-                Ok(())
-            })
-        })
-        .await
+        let until = self.now().checked_add(pause).unwrap_or(self.now());
+        let later = sqlx::query("UPDATE timer SET lease_until = $1 WHERE id = $2")
+            .bind(until.as_microsecond())
+            .bind(timer.id);
+        self.write_one(later, Changed::NOTHING).await
     }
 
     /// When the next timer is due; `None` when none is set.
     pub async fn timer_next(&self) -> Result<Option<Timestamp>, StoreError> {
-        let (next,): (Option<i64>,) = sqlx::query_as(
+        let next: Option<i64> = sqlx::query_scalar(
             "SELECT MIN(CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END) FROM timer",
         )
         .fetch_one(self.readers())

@@ -40,12 +40,25 @@ pub struct Tx {
 }
 
 /// Where a write put new work.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Changed {
     pub(super) inbox: bool,
     pub(super) outbox: bool,
     pub(super) timers: bool,
     pub(super) mails: bool,
+}
+
+impl Changed {
+    pub(super) const NOTHING: Self = Self {
+        inbox: false,
+        outbox: false,
+        timers: false,
+        mails: false,
+    };
+    pub(super) const OUTBOX: Self = Self {
+        outbox: true,
+        ..Self::NOTHING
+    };
 }
 
 impl Tx {
@@ -175,7 +188,7 @@ impl Queue {
             Box::pin(async move {
                 let result = match tx {
                     Ok(tx) => {
-                        tx.changed = Changed::default();
+                        tx.changed = Changed::NOTHING;
                         work(tx).await.map(|value| (value, tx.changed))
                     }
                     Err(error) => Err(E::from(error)),
@@ -239,7 +252,7 @@ async fn run(dialect: Dialect, writers: &AnyPool, clock: &Clock, jobs: &mut Vec<
             connection,
             dialect,
             now: clock.now(),
-            changed: Changed::default(),
+            changed: Changed::NOTHING,
         },
         Err(error) => return refuse(jobs, &error).await,
     };

@@ -4,28 +4,26 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::streams;
+use super::job::Site;
 use crate::bot::Context;
 use crate::domain::EntryKind;
 use crate::domain::action::ActionRow;
-use crate::domain::service::Service;
 use crate::domain::timeline::Draft;
-use crate::platform::Platform;
 use crate::store::{Kept, StoreError};
 
 /// A platform that gathers longer than this holds up the isolation for too long. The processes go
 /// on: what they say can still be had afterwards.
 const GATHERING: Duration = Duration::from_secs(30);
 
-/// Gathers evidence and keeps it in the store, with its digests on the timeline. Returns the
-/// action's number and how many pieces there are, or why there are none.
+/// Gathers evidence and keeps it in the store, with its digests on the timeline. Returns how many
+/// pieces there are, or why there are none.
 pub(super) async fn keep_evidence(
     context: &Context,
     row: &ActionRow,
-    service: &Service,
-    platform: &dyn Platform,
-) -> Result<(i64, usize), String> {
-    let pieces = tokio::time::timeout(GATHERING, platform.evidence(service))
+    site: &Site<'_>,
+) -> Result<usize, String> {
+    let service = site.service;
+    let pieces = tokio::time::timeout(GATHERING, site.platform.evidence(service))
         .await
         .map_err(|_| format!("it took longer than {} s", GATHERING.as_secs()))?
         .map_err(|error| error.to_string())?;
@@ -49,7 +47,7 @@ pub(super) async fn keep_evidence(
             Box::pin(async move {
                 // After a crash it is there already: what was kept first counts.
                 if tx.evidence_put(id, &pieces).await? {
-                    for stream in streams(&record) {
+                    for stream in record.streams() {
                         tx.append(&stream, draft.clone()).await?;
                     }
                 }
@@ -58,5 +56,5 @@ pub(super) async fn keep_evidence(
         })
         .await
         .map_err(|error| error.to_string())?;
-    Ok((id, count))
+    Ok(count)
 }

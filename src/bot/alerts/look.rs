@@ -107,7 +107,7 @@ pub(super) async fn look_at_alerts(
         })
         .await?;
     if let Some(id) = begun {
-        crate::bot::runs::drive::follow(context, id);
+        crate::bot::runs::follow(context, id);
     }
     Ok(())
 }
@@ -144,7 +144,7 @@ async fn look_at(context: &Context, service: &ServiceName) -> Result<Seen, Store
     ];
     let answers = join_all(asked.map(|(name, params)| async move {
         let answer =
-            match tokio::time::timeout(PATIENCE, crate::bot::registry::call(context, name, params))
+            match tokio::time::timeout(PATIENCE, context.commands().call(context, name, params))
                 .await
             {
                 Ok(Ok(called)) => Ok((called.value, called.message)),
@@ -203,13 +203,13 @@ fn run_for_alerts(
         let title = conversation.first.tracked.alert.summary().to_owned();
         (id.0, title)
     });
-    match crate::bot::runs::command::run_by_itself(
+    match crate::bot::runs::run_by_itself(
         context,
         name,
         conversation.service.as_ref(),
         incident,
         rehearsal,
-        told,
+        &told,
     ) {
         Ok(new) => {
             let word = if rehearsal { "rehearsal" } else { "run" };

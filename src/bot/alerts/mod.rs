@@ -24,7 +24,7 @@ use self::timers::What;
 use super::incidents::open_incident;
 use super::notify::{self, Bulletin};
 use super::{Context, Settings};
-use crate::domain::alert::{Alert, Transition, Routed, Tracked};
+use crate::domain::alert::{Alert, Routed, Tracked, Transition};
 use crate::domain::alert::{AlertRecord, Conversation};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, IncidentId, Line, Person, ServiceName, Severity, Stream, Tone};

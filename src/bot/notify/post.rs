@@ -298,7 +298,7 @@ mod tests {
     #[tokio::test]
     async fn mails_that_are_late_are_told_of_once_and_so_is_that_they_go_out_again() {
         let folder = tempfile::tempdir().unwrap();
-        let bot = crate::bot::registry::tests::bot(&folder, None).await;
+        let bot = crate::bot::commands::tests::bot(&folder, None).await;
         let store = bot.store().clone();
         let mut mails = Vec::new();
         for key in ["a", "b", "c"] {

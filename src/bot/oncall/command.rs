@@ -11,7 +11,7 @@ use super::handover::{look_later, note, timer_key};
 use super::words::{self, View};
 use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Context, Fault, Refusal};
-use crate::command::{OncallCommand, nearest};
+use crate::command::nearest;
 use crate::domain::oncall::{Moment, Override, Rotation};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
@@ -26,32 +26,15 @@ const LISTED: usize = 6;
 
 /// How long somebody is put on call.
 #[derive(Debug, Clone, Copy)]
-enum Span {
+pub(in crate::bot) enum Span {
     UntilHandover,
     For(Duration, Option<Moment>),
 }
 
-pub(in crate::bot) async fn oncall(
+pub(in crate::bot) async fn oncall_show(
     context: &Context,
-    ask: &Ask,
-    what: Option<OncallCommand>,
-    rotation: Option<String>,
+    given: Option<&str>,
 ) -> Result<Effect, Fault> {
-    let given = rotation.as_deref();
-    match what {
-        None | Some(OncallCommand::Show) => oncall_show(context, given).await,
-        Some(OncallCommand::Set { who }) => {
-            put_on_call(context, ask, &who, Span::UntilHandover, given).await
-        }
-        Some(OncallCommand::Override { who, within, from }) => {
-            let span = Span::For(within, from);
-            put_on_call(context, ask, &who, span, given).await
-        }
-        Some(OncallCommand::Clear { number }) => oncall_clear(context, ask, number, given).await,
-    }
-}
-
-async fn oncall_show(context: &Context, given: Option<&str>) -> Result<Effect, Fault> {
     let all = context.on_call().rotations();
     let wanted: Vec<&Rotation> = match given {
         Some(name) => vec![rotation_named(context, name, "oncall show")?],
@@ -171,7 +154,7 @@ fn rotation_meant<'a>(
     }))
 }
 
-async fn put_on_call(
+pub(in crate::bot) async fn put_on_call(
     context: &Context,
     ask: &Ask,
     who: &str,
@@ -248,7 +231,7 @@ async fn may_be_on_call(context: &Context, person: &Person) -> Result<(), Fault>
     Ok(())
 }
 
-async fn oncall_clear(
+pub(in crate::bot) async fn oncall_clear(
     context: &Context,
     ask: &Ask,
     number: Option<i64>,

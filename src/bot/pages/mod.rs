@@ -271,7 +271,7 @@ pub async fn page_export(
     id: IncidentId,
     extension: &str,
 ) -> Result<Option<File>, StoreError> {
-    let Some(format) = Format::of_extension(extension) else {
+    let Some(format) = Format::parse(extension) else {
         return Ok(None);
     };
     let Some(incident) = context.store().incident(id).await? else {

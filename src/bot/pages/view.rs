@@ -231,7 +231,7 @@ fn run(id: IncidentId, row: RunRow) -> Result<Option<Run>, StoreError> {
         by: start.by,
         rehearsal: start.rehearsal,
         began_at: row.started_at,
-        ended: verdict.map(Verdict::word).zip(row.ended_at),
+        ended: verdict.map(Verdict::as_str).zip(row.ended_at),
     }))
 }
 

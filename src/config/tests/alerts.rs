@@ -136,7 +136,7 @@ fn a_route_may_name_a_channel_and_a_service_its_metrics_page() {
         "[[route]]\nchannel = '#payments-incidents'\n{SERVICE}metrics_page = 'http://127.0.0.1:1/metrics'\n"
     ));
     assert_eq!(
-        config.routes[0].channel.as_deref(),
+        config.settings.alerts.routes.routes[0].channel.as_deref(),
         Some("#payments-incidents")
     );
     let page = config.services[0].metrics_page.as_ref().unwrap();

@@ -2,9 +2,15 @@
 
 use super::*;
 
+fn tells(cases: &[(&str, &str)]) {
+    for (text, expected) in cases {
+        assert_eq!(told(&bad(text)), [*expected], "{text}");
+    }
+}
+
 #[test]
 fn each_mistake_is_found_where_it_is() {
-    for (text, expected) in [
+    tells(&[
         (
             "[web]\nlsiten = 1\n",
             "2:1 unknown key `lsiten` in `web` (did you mean `listen`?)",
@@ -53,6 +59,12 @@ fn each_mistake_is_found_where_it_is() {
             "[log]\nlevel = 'a=b=c'\n",
             "2:9 `log.level` can't be `a=b=c` (write a level or a filter such as `info,sqlx=warn`)",
         ),
+    ]);
+}
+
+#[test]
+fn each_mistake_of_the_chat_the_store_and_the_doors_is_found_where_it_is() {
+    tells(&[
         (
             "[slack]\nmode = 'rtm'\n",
             "2:8 `slack.mode` can't be `rtm` (it can be `socket` or `http`)",
@@ -121,9 +133,7 @@ fn each_mistake_is_found_where_it_is() {
             "[policy]\nconfirm = ['restart', 'scal']\n",
             "2:23 `policy.confirm` can't be `scal` (did you mean `scale`?)",
         ),
-    ] {
-        assert_eq!(told(&bad(text)), [expected], "{text}");
-    }
+    ]);
 }
 
 #[test]

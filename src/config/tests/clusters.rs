@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::service::WorkloadKind;
+use crate::platform::kubernetes::Server;
 
 fn target(cluster: Option<&str>, kind: WorkloadKind, name: &str) -> Target {
     Target::Kubernetes {
@@ -31,12 +32,12 @@ fn a_workload_is_read_and_the_only_cluster_is_meant() {
     let config = good(&format!(
         "{text}[[cluster]]\nname = 'prod'\ncontext = 'p'\ntimeout = '9s'\n"
     ));
-    let cluster = &config.clusters[0];
-    assert_eq!(cluster.context.as_deref(), Some("p"));
-    assert_eq!(
-        (cluster.timeout, &cluster.kubeconfig),
-        (Duration::from_secs(9), &None)
-    );
+    let (_, cluster) = &config.platforms.clusters[0];
+    let Server::Kubeconfig { path, context } = &cluster.server else {
+        panic!("{cluster:?}")
+    };
+    assert_eq!(context.as_deref(), Some("p"));
+    assert_eq!((cluster.timeout, path), (Duration::from_secs(9), &None));
     let web = &config.services[0].target;
     assert_eq!(
         *web,

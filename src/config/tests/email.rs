@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::mail::Mailbox;
+use crate::notify::Security;
 
 /// The usual secrets and the password of the mail server.
 fn with_password(name: &str) -> Option<String> {
@@ -15,17 +16,18 @@ const USUAL: &str = "[email]\nhost = 'smtp.example.com'\nfrom = 'Bot <bot@exampl
 
 #[test]
 fn what_is_left_out_has_its_default_and_without_the_section_no_mail_is_sent() {
-    assert!(good("").email.is_none());
-    let email = good(USUAL).email.unwrap();
+    assert!(good("").smtp.is_none());
+    let config = good(USUAL);
+    let (email, mail) = (config.smtp.unwrap(), config.settings.mail.unwrap());
     assert_eq!((email.host.as_str(), email.port), ("smtp.example.com", 587));
-    assert_eq!(email.security, EmailSecurity::StartTls);
+    assert_eq!(email.security, Security::StartTls);
     assert_eq!(email.from, Mailbox::parse("Bot <bot@example.com>").unwrap());
     assert_eq!(email.timeout, Duration::from_secs(20));
-    assert_eq!(email.from_severity, Severity::Sev2);
-    assert!(email.login.is_none() && email.reply_to.is_none() && email.stakeholders.is_empty());
+    assert_eq!(mail.from_severity, Severity::Sev2);
+    assert!(email.login.is_none() && email.reply_to.is_none() && mail.stakeholders.is_empty());
     for (security, port) in [("tls", 465), ("none", 25)] {
         let text = format!("{USUAL}security = '{security}'\nallow_plain = true\n");
-        assert_eq!(good(&text).email.unwrap().port, port);
+        assert_eq!(good(&text).smtp.unwrap().port, port);
     }
 }
 
@@ -38,16 +40,13 @@ fn everything_is_read() {
          [[person]]\nid = 'U1'\nemail = 'ana@example.com'\nname = 'Ana Ruiz'\n"
     );
     let config = Config::parse(&text, "treasury-bot.toml", &with_password).unwrap();
-    let email = config.email.unwrap();
+    let (email, mail) = (config.smtp.unwrap(), config.settings.mail.unwrap());
     let (user, password) = email.login.unwrap();
     assert_eq!((user.as_str(), password.expose_secret()), ("bot", "hush"));
     assert_eq!((email.port, email.timeout), (2465, Duration::from_secs(5)));
-    assert_eq!(email.stakeholders[0].to_string(), "Clara <cfo@example.com>");
-    assert_eq!(email.from_severity, Severity::Sev3);
-    assert_eq!(
-        config.people[0].mailbox.to_string(),
-        "Ana Ruiz <ana@example.com>"
-    );
+    assert_eq!(mail.stakeholders[0].to_string(), "Clara <cfo@example.com>");
+    assert_eq!(mail.from_severity, Severity::Sev3);
+    assert_eq!(mail.people["U1"].to_string(), "Ana Ruiz <ana@example.com>");
     let warnings = told(&config.warnings);
     assert!(
         warnings.iter().any(|one| one

@@ -1,6 +1,7 @@
 //! Docker engines, and services on them.
 
 use super::*;
+use crate::platform::docker::Identity;
 
 /// A folder with a configuration file of this text and PEM files beside it.
 fn folder(text: &str) -> tempfile::TempDir {
@@ -40,15 +41,17 @@ fn several_engines_are_named_and_found() {
         "the same name on two engines is no double"
     );
     let names: Vec<_> = config
+        .platforms
         .engines
         .iter()
         .map(|one| one.name.as_deref())
         .collect();
     assert_eq!(names, [Some("eu"), Some("us-1")]);
-    let (certificate, key) = config.engines[0].identity.as_ref().unwrap();
+    let [eu, us] = [0, 1].map(|one: usize| &config.platforms.engines[one].tls);
+    let Identity { certificate, key } = eu.identity.as_ref().unwrap();
     assert!(certificate.starts_with(b"-----BEGIN CERTIFICATE"));
     assert!(key.expose_secret().contains("PRIVATE KEY"));
-    assert!(config.engines[1].ca.is_some() && config.engines[1].identity.is_none());
+    assert!(us.ca.is_some() && us.identity.is_none());
     assert!(!format!("{config:?}").contains("PRIVATE KEY"));
     let targets: Vec<_> = config.services.iter().map(|one| &one.target).collect();
     let engine = |name: &str| Some(name.to_owned());

@@ -1,13 +1,17 @@
 //! What is read from good files, and what is said of bad ones.
 
+use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
+use super::config::SECTIONS;
 use super::*;
+use crate::bot::Access;
 use crate::domain::alert::Auto;
 use crate::domain::{Guarded, Severity, Target};
+use crate::slack::Mode;
 
 mod alerts;
 mod bad;
@@ -66,11 +70,11 @@ fn told(problems: &[Problem]) -> Vec<String> {
 #[test]
 fn an_empty_file_gives_the_defaults() {
     let config = good("");
-    assert_eq!(config.slack.mode, SlackMode::Socket);
+    assert_eq!(config.slack.mode, Mode::Socket);
     assert_eq!(config.slack.command, "/treasury");
     assert_eq!(config.slack.channel, "#treasury-incidents");
     assert_eq!(config.slack.api_url, None);
-    assert!(config.slack.incident_channels);
+    assert!(config.settings.incident_channels);
     assert_eq!(config.slack.bot_token.expose_secret(), "xoxb-bot");
     assert_eq!(config.slack.app_token.unwrap().expose_secret(), "xapp-app");
     assert_eq!(
@@ -78,21 +82,24 @@ fn an_empty_file_gives_the_defaults() {
         "signed"
     );
     assert_eq!(config.store_url.expose_secret(), "sqlite://treasury-bot.db");
-    assert_eq!(config.web.listen.to_string(), "127.0.0.1:8080");
-    assert_eq!(config.web.health_listen, None);
-    assert_eq!(config.web.public_url(), "http://127.0.0.1:8080");
-    assert_eq!(config.docker.host, None);
-    assert_eq!(config.access, AccessSection::default());
-    assert_eq!(config.policy.confirm, Guarded::all());
-    assert_eq!(config.policy.second_person, [Guarded::Isolate].into());
-    assert_eq!(config.policy.confirm_within, Duration::from_secs(300));
-    assert_eq!(config.policy.healthy_within, Duration::from_secs(120));
-    assert_eq!(config.policy.stop_grace, Duration::from_secs(10));
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.health_listen, None);
+    assert_eq!(
+        config.settings.public_url.as_deref(),
+        Some("http://127.0.0.1:8080")
+    );
+    assert_eq!(config.platforms.docker.host, None);
+    assert_eq!(config.settings.access, Access::default());
+    assert_eq!(config.settings.confirm, Guarded::all());
+    assert_eq!(config.settings.second_person, [Guarded::Isolate].into());
+    assert_eq!(config.settings.confirm_within, Duration::from_secs(300));
+    assert_eq!(config.settings.patience.healthy, Duration::from_secs(120));
+    assert_eq!(config.settings.patience.stop, Duration::from_secs(10));
     assert_eq!(
         config.log,
-        LogSection {
+        Log {
             level: "info".to_owned(),
-            format: LogFormat::Text
+            json: false
         }
     );
     assert_eq!(config.services, []);
@@ -105,10 +112,8 @@ fn an_empty_file_gives_the_defaults() {
     );
 }
 
-#[test]
-fn every_key_is_read() {
-    let config = good(
-        r#"
+/// Every key of the first sections, and services.
+const EVERY_KEY: &str = r#"
 [slack]
 mode = "http"
 command = "/tms"
@@ -150,33 +155,48 @@ compose_service = "api"
 name = "db"
 container = "treasury-db"
 scale.max = 1
-"#,
-    );
-    assert_eq!(config.slack.mode, SlackMode::Http);
+"#;
+
+#[test]
+fn every_key_is_read() {
+    let config = good(EVERY_KEY);
+    assert_eq!(config.slack.mode, Mode::Http);
     assert_eq!(config.slack.command, "/tms");
     assert_eq!(config.slack.channel, "C0123");
     assert_eq!(
         config.slack.api_url.unwrap().as_str(),
         "http://127.0.0.1:9/api/"
     );
-    assert!(!config.slack.incident_channels);
+    assert!(!config.settings.incident_channels);
     assert_eq!(
         config.store_url.expose_secret(),
         "postgres://bot@db/treasury"
     );
-    assert_eq!(config.web.listen.to_string(), "[::1]:1");
-    assert_eq!(config.web.health_listen.unwrap().to_string(), "0.0.0.0:2");
-    assert_eq!(config.web.public_url(), "https://bot.example.com:8443");
-    assert_eq!(config.docker.host.unwrap(), "tcp://127.0.0.1:2375");
-    assert_eq!(config.access.viewers, ["*"]);
-    assert_eq!(config.access.responders, ["U1", "S2"]);
-    assert_eq!(config.access.commanders, ["W3"]);
-    assert_eq!(config.policy.confirm, [Guarded::Scale].into());
-    assert_eq!(config.policy.confirm_within, Duration::from_secs(5_400));
-    assert_eq!(config.policy.healthy_within, Duration::from_secs(180));
-    assert_eq!(config.policy.stop_grace, Duration::from_secs(60));
+    assert_eq!(config.listen.to_string(), "[::1]:1");
+    assert_eq!(config.health_listen.unwrap().to_string(), "0.0.0.0:2");
+    assert_eq!(
+        config.settings.public_url.as_deref(),
+        Some("https://bot.example.com:8443")
+    );
+    assert_eq!(
+        config.platforms.docker.host.unwrap(),
+        "tcp://127.0.0.1:2375"
+    );
+    assert_eq!(config.settings.access.viewers, ["*"]);
+    assert_eq!(config.settings.access.responders, ["U1", "S2"]);
+    assert_eq!(config.settings.access.commanders, ["W3"]);
+    assert_eq!(config.settings.confirm, [Guarded::Scale].into());
+    assert_eq!(config.settings.confirm_within, Duration::from_secs(5_400));
+    assert_eq!(config.settings.patience.healthy, Duration::from_secs(180));
+    assert_eq!(config.settings.patience.stop, Duration::from_secs(60));
     assert_eq!(config.log.level, "warn,treasury_bot=debug");
-    assert_eq!(config.log.format, LogFormat::Json);
+    assert!(config.log.json);
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn every_service_is_read() {
+    let config = good(EVERY_KEY);
     let [frontend, api, db] = config.services.as_slice() else {
         panic!("{:?}", config.services)
     };
@@ -212,7 +232,10 @@ scale.max = 1
 #[test]
 fn links_to_the_pages_begin_with_a_scheme_and_a_host() {
     let everywhere = good("[web]\nlisten = '0.0.0.0:8080'\n");
-    assert_eq!(everywhere.web.public_url(), "http://127.0.0.1:8080");
+    assert_eq!(
+        everywhere.settings.public_url.as_deref(),
+        Some("http://127.0.0.1:8080")
+    );
     let warned = told(&everywhere.warnings);
     assert!(
         warned
@@ -251,9 +274,13 @@ fn the_example_loads_and_names_every_key() {
         })
         .fold(String::new(), |all, line| all + line + "\n");
     let mut keys = 0;
-    for (section, names) in sections::SECTIONS {
-        for name in names {
-            assert!(all.contains(&format!("\n{name} = ")), "{section}.{name}");
+    for section in SECTIONS {
+        for name in section.keys() {
+            assert!(
+                all.contains(&format!("\n{name} = ")),
+                "{}.{name}",
+                section.name
+            );
             keys += 1;
         }
     }
@@ -288,7 +315,7 @@ fn nearly() -> impl Strategy<Value = String> {
         "",
     ];
     let mut lines: Vec<String> = headers.map(str::to_owned).to_vec();
-    for key in sections::SECTIONS.iter().flat_map(|(_, keys)| keys.iter()) {
+    for key in SECTIONS.iter().flat_map(|section| section.keys()) {
         for value in [
             "''",
             "'a'",
@@ -366,12 +393,16 @@ fn alerts_and_routes_are_read_and_their_mistakes_told() {
         "[alerts]\nauto = 'run'\ndeclare_from = 'SEV2'\nresolve = 'auto'\non_call = ['U1']\n\
          [[route]]\nmatch = ['team=\"web\"']\nservice = 'api'\nseverity = 'SEV1'\n{service}"
     ));
+    let alerts = &config.settings.alerts;
     assert_eq!(
-        (config.alerts.auto, config.alerts.declare_from),
+        (alerts.routes.auto, alerts.declare_from),
         (Auto::Run, Severity::Sev2)
     );
-    assert!(config.alerts.resolves && config.alerts.token.is_none());
-    assert_eq!(config.routes[0].service.as_ref().unwrap().as_str(), "api");
+    assert!(alerts.resolves && config.alerts_token.is_none());
+    assert_eq!(
+        alerts.routes.routes[0].service.as_ref().unwrap().as_str(),
+        "api"
+    );
     let told: Vec<String> = bad(&format!(
         "[alerts]\nauto = 'always'\non_call = ['@ana']\n[[route]]\nmatch = ['team=web']\n\
          service = 'apj'\n{service}depends_on = ['redis']\n"

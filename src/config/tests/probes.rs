@@ -238,7 +238,7 @@ fn times_hosts_metrics_and_words_out_of_bounds_are_told() {
         ),
     ]);
     let least = good(&beside(&database("timeout = '1s'\n")));
-    assert_eq!(least.databases[0].timeout, Duration::from_secs(1));
+    assert_eq!(least.databases[0].config.timeout, Duration::from_secs(1));
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn a_password_comes_from_its_own_variable_then_the_common_one_then_its_file() {
             !debug.contains("filed") && !debug.contains("0wn"),
             "{debug}"
         );
-        config.databases[0].url.expose_secret().to_owned()
+        config.databases[0].config.url.expose_secret().to_owned()
     };
     let common = ("TREASURY_BOT_DATABASE_PASSWORD", "c/mmon");
     let own = ("TREASURY_BOT_DATABASE_MAIN_DB_PASSWORD", "0wn@");
@@ -349,8 +349,8 @@ fn a_password_comes_from_its_own_variable_then_the_common_one_then_its_file() {
         ("TREASURY_BOT_CACHE_B_PASSWORD", "b's"),
     ]);
     let config = Config::parse(&two, "treasury-bot.toml", &env).unwrap();
-    assert!(config.caches[0].password.is_none());
-    let second = config.caches[1].password.as_ref().unwrap();
+    assert!(config.caches[0].config.password.is_none());
+    let second = config.caches[1].config.password.as_ref().unwrap();
     assert_eq!(second.expose_secret(), "b's");
 }
 

@@ -16,8 +16,8 @@ fn rotations_are_read() {
          [[rotation]]\nname = 'second'\nmembers = ['U4']\nhandover = 'daily 18:00'\n\
          [alerts]\nflapping = {{ changes = 4, calm = '2m' }}\n"
     ));
-    let [primary, second] = config.rotations.as_slice() else {
-        panic!("{:?}", config.rotations)
+    let [primary, second] = config.settings.alerts.rotations.as_slice() else {
+        panic!("{:?}", config.settings.alerts.rotations)
     };
     assert!(
         !primary.default && second.default,
@@ -27,16 +27,16 @@ fn rotations_are_read() {
     let then = primary.backups.as_ref().unwrap();
     assert_eq!(then[0], Backup::Rotation("second".into()));
     assert!(matches!(&then[1], Backup::Person(person) if person.id == "U9"));
-    let on_call = OnCall::new(config.rotations.clone(), &[]);
+    let on_call = OnCall::new(config.settings.alerts.rotations.clone(), &[]);
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let who = |now| {
-        let order = on_call.escalation_order(primary, &[], now);
-        order.into_iter().map(|one| one.id).collect::<Vec<_>>()
+        let ladder = on_call.escalation_order(primary, &[], now);
+        ladder.into_iter().map(|one| one.id).collect::<Vec<_>>()
     };
     assert_eq!(who(at("2026-11-09T07:59:59Z")), ["U1", "U4", "U9"]);
     assert_eq!(who(at("2026-11-09T08:00:00Z")), ["U2", "U4", "U9"]);
     assert_eq!(who(at("2026-12-25T12:00:00Z")), ["U3", "U4", "U9"]);
-    let damping = config.alerts.damping;
+    let damping = config.settings.alerts.damping;
     assert_eq!(
         (
             damping.changes,
@@ -50,9 +50,9 @@ fn rotations_are_read() {
 #[test]
 fn a_fixed_list_is_the_default_unless_there_is_none() {
     let rotation = "[[rotation]]\nname = 'a'\nmembers = ['U1']\nhandover = 'daily 09:00'\n";
-    assert!(good(rotation).rotations[0].default);
+    assert!(good(rotation).settings.alerts.rotations[0].default);
     let both = good(&format!("[alerts]\non_call = ['U2']\n{rotation}"));
-    assert!(!both.rotations[0].default);
+    assert!(!both.settings.alerts.rotations[0].default);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::command::words::quote;
 use crate::domain::person::is_slack_user_id;
 use crate::domain::timeline::hex;
 use crate::domain::{Door, Person, Place, Reply, Request};
@@ -29,16 +30,11 @@ pub enum Kind {
     Event,
 }
 
-impl Kind {
-    /// The word in metrics and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Command => "command",
-            Self::Interaction => "interaction",
-            Self::Event => "event",
-        }
-    }
-}
+crate::domain::words!(Kind {
+    Command: "command",
+    Interaction: "interaction",
+    Event: "event",
+});
 
 /// Reads payloads; knows what can't be read from them.
 #[derive(Debug, Clone, Default)]
@@ -207,8 +203,7 @@ fn sentence<'a>(action_id: &str, action: &'a Value) -> Option<(String, &'a str)>
     }
     let (_, template) = action_id.strip_prefix(PICK)?.split_once(':')?;
     let value = text(&action["selected_option"], "value")?;
-    let quoted = shlex::try_quote(value).ok()?;
-    Some((template.replacen("{}", &quoted, 1), value))
+    Some((template.replacen("{}", &quote(value), 1), value))
 }
 
 fn authorized_bot(callback: &Value) -> Option<&str> {

@@ -232,6 +232,6 @@ proptest! {
     fn a_choice_is_always_one_word(value in "[^\0]{1,40}") {
         let payload = press(json!({"action_id": "pick:0:logs {}", "selected_option": {"value": value}}));
         let said = reader().read(Kind::Interaction, &payload).unwrap().text;
-        prop_assert_eq!(shlex::split(&said), Some(vec!["logs".to_owned(), value]));
+        prop_assert_eq!(crate::command::words::split(&said), vec!["logs".to_owned(), value]);
     }
 }

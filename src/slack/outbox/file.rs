@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use super::poster::{Failure, Outbox, Outcome};
+use super::poster::{Failure, Outbox, Outcome, in_thread};
 use crate::domain::{Audience, Content, Message, Place};
 use crate::slack::error::ApiError;
 use crate::slack::render::plain;
@@ -125,9 +125,7 @@ impl Outbox {
             "channel_id": place.channel,
             "initial_comment": plain(comment),
         });
-        if let Some(thread) = &place.thread {
-            body["thread_ts"] = json!(thread);
-        }
+        in_thread(&mut body, &place);
         self.attempting(parcel).await?;
         let method = "files.completeUploadExternal";
         let mut done = self.call(parcel, method, &body).await;

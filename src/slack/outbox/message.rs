@@ -6,7 +6,7 @@ use serde_json::json;
 use url::Url;
 
 use super::post::{is_closed, is_thread_gone};
-use super::poster::{Failure, Outbox, Outcome, REMEMBERED, posted};
+use super::poster::{Failure, Outbox, Outcome, Post, REMEMBERED, in_thread, posted};
 use super::routed::not_there;
 use crate::domain::duration::between;
 use crate::domain::{Audience, Destination, Message, Place, Tone};
@@ -18,6 +18,7 @@ use crate::store::{Parcel, Sent};
 /// Slack takes answers at a request's own address for 30 minutes, five times.
 const ANSWER_WITHIN: Duration = Duration::from_mins(29);
 const ANSWERS: u32 = 5;
+
 impl Outbox {
     pub(super) async fn message(
         &self,
@@ -29,25 +30,27 @@ impl Outbox {
             // The terminal reads the answer from the outbox itself.
             return Ok(Outcome::Sent(Sent::default()));
         }
+        let place = &place;
+        let post = Post::new(parcel, place, message);
         if let (Some(channel), Some(ts)) = (&parcel.channel, &parcel.ts) {
             if let Destination::Channel(wanted) = &parcel.outgoing.to
                 && let Some(code) = self.channels.lost(wanted)
             {
-                let message = not_there(message, wanted, &code);
-                return self.edit(parcel, &place, &message, channel, ts).await;
+                let message = &not_there(message, wanted, &code);
+                return self.edit(Post { message, ..post }, channel, ts).await;
             }
-            return self.edit(parcel, &place, message, channel, ts).await;
+            return self.edit(post, channel, ts).await;
         }
         if let Destination::Channel(wanted) = &parcel.outgoing.to {
             let sent = posted(self.post_routed(parcel, wanted, message).await?);
             return Ok(Outcome::Sent(sent));
         }
         if parcel.via_response_url {
-            return self.edit_answer(parcel, &place, message).await;
+            return self.edit_answer(post).await;
         }
         match parcel.outgoing.audience {
-            Audience::Requester => self.whisper(parcel, &place, message).await,
-            Audience::Everyone => self.post_anywhere(parcel, &place, message).await,
+            Audience::Requester => self.to_requester(post).await,
+            Audience::Everyone => self.post_anywhere(post).await,
         }
     }
 
@@ -69,14 +72,8 @@ impl Outbox {
     }
 
     /// Edits a posted message into its newest state.
-    async fn edit(
-        &self,
-        parcel: &Parcel,
-        place: &Place,
-        message: &Message,
-        channel: &str,
-        ts: &str,
-    ) -> Result<Outcome, Failure> {
+    async fn edit(&self, post: Post<'_>, channel: &str, ts: &str) -> Result<Outcome, Failure> {
+        let (parcel, message) = (post.parcel, post.message);
         if message.tone == Tone::Progress
             && let Some(wait) = self.too_soon(parcel.id)
         {
@@ -85,66 +82,44 @@ impl Outbox {
         match self.update(parcel, message, channel, ts).await {
             Ok(()) => Ok(Outcome::Sent(Sent::default())),
             Err(Failure::Api(ApiError::Refused(code))) if is_gone(&code) => {
-                tracing::warn!(
-                    key = parcel.outgoing.key,
-                    code,
-                    "a message can't be edited; it is posted anew"
-                );
-                self.post_anywhere(parcel, place, message).await
+                let key = &parcel.outgoing.key;
+                tracing::warn!(key, code, "a message can't be edited; it is posted anew");
+                self.post_anywhere(post).await
             }
             Err(Failure::Api(ApiError::Refused(code))) if is_closed(&code) => {
-                self.answer_instead(parcel, place, message, &code).await
+                self.answer_instead(post, &code).await
             }
             Err(error) => Err(error),
         }
     }
 
     /// Posts in a channel, or, where that is not possible, at the request's own address.
-    pub(super) async fn post_anywhere(
-        &self,
-        parcel: &Parcel,
-        place: &Place,
-        message: &Message,
-    ) -> Result<Outcome, Failure> {
-        match self.post(parcel, place, message).await {
+    async fn post_anywhere(&self, post: Post<'_>) -> Result<Outcome, Failure> {
+        match self.post(post).await {
             Ok(message) => Ok(Outcome::Sent(posted(message))),
             Err(Failure::Api(ApiError::Refused(code))) if is_closed(&code) => {
-                self.answer_instead(parcel, place, message, &code).await
+                self.answer_instead(post, &code).await
             }
             Err(error) => Err(error),
         }
     }
 
     /// To the requester only: at the request's own address, else as an ephemeral message.
-    async fn whisper(
-        &self,
-        parcel: &Parcel,
-        place: &Place,
-        message: &Message,
-    ) -> Result<Outcome, Failure> {
+    async fn to_requester(&self, post: Post<'_>) -> Result<Outcome, Failure> {
+        let (parcel, place, message) = (post.parcel, post.place, post.message);
         // A channel without a timestamp: an ephemeral message was sent, and those can't be edited.
         if parcel.channel.is_some() && message.tone == Tone::Progress {
             return Ok(Outcome::Sent(Sent::default()));
         }
-        if let Some(url) = self.answer_url(parcel) {
-            let answered = self.answer(parcel, &url, place, message, "ephemeral").await;
-            match answered {
-                Err(Failure::Api(ApiError::Refused(_))) => {}
-                other => return other.map(|()| answered_there()),
-            }
+        if let Some(answered) = self.try_answer(post, "ephemeral").await? {
+            return Ok(answered);
         }
-        let Some(requester) = parcel
-            .outgoing
-            .requester
-            .as_ref()
-            .filter(|p| p.is_on_slack())
-        else {
+        let requester = parcel.outgoing.requester.as_ref();
+        let Some(requester) = requester.filter(|person| person.is_on_slack()) else {
             return Err(Failure::Never("nobody on Slack to tell it to".into()));
         };
         let mut body = json!({"channel": place.channel, "user": requester.id});
-        if let Some(thread) = &place.thread {
-            body["thread_ts"] = json!(thread);
-        }
+        in_thread(&mut body, place);
         let sent = Sent {
             channel: Some(place.channel.clone()),
             ..Sent::default()
@@ -164,71 +139,51 @@ impl Outbox {
     }
 
     /// The channel is closed to the bot: everybody's answer goes the requester's way.
-    async fn answer_instead(
-        &self,
-        parcel: &Parcel,
-        place: &Place,
-        message: &Message,
-        code: &str,
-    ) -> Result<Outcome, Failure> {
-        let Some(url) = self.answer_url(parcel) else {
-            return Err(Failure::Never(format!(
-                "no way into {}: {code}",
-                place.channel
-            )));
+    async fn answer_instead(&self, post: Post<'_>, code: &str) -> Result<Outcome, Failure> {
+        let Some(url) = self.answer_url(post.parcel) else {
+            let channel = &post.place.channel;
+            return Err(Failure::Never(format!("no way into {channel}: {code}")));
         };
-        self.answer(parcel, &url, place, message, "in_channel")
-            .await
-            .map(|()| answered_there())
+        self.answer(post, &url, "in_channel").await
     }
 
     /// What was sent at a request's own address can't be edited: for a slash command Slack ignores
     /// `replace_original` (slackapi/bolt-js#2287, bolt-python#1268), and for a button it would
     /// replace the message with the button. So the last word is said anew, and none before it.
-    async fn edit_answer(
-        &self,
-        parcel: &Parcel,
-        place: &Place,
-        message: &Message,
-    ) -> Result<Outcome, Failure> {
-        if message.tone == Tone::Progress {
+    async fn edit_answer(&self, post: Post<'_>) -> Result<Outcome, Failure> {
+        if post.message.tone == Tone::Progress {
             // Of few uses none is spent on this.
             return Ok(answered_there());
         }
-        let everyone = parcel.outgoing.audience == Audience::Everyone;
-        if let Some(url) = self.answer_url(parcel) {
-            let how = if everyone { "in_channel" } else { "ephemeral" };
-            let answered = self.answer(parcel, &url, place, message, how).await;
-            match answered {
-                Err(Failure::Api(ApiError::Refused(_))) => {}
-                other => return other.map(|()| answered_there()),
-            }
-        }
-        if everyone {
-            self.post_anywhere(parcel, place, message).await
-        } else {
-            self.whisper(parcel, place, message).await
+        let everyone = post.parcel.outgoing.audience == Audience::Everyone;
+        let how = if everyone { "in_channel" } else { "ephemeral" };
+        match self.try_answer(post, how).await? {
+            Some(answered) => Ok(answered),
+            None if everyone => self.post_anywhere(post).await,
+            None => self.to_requester(post).await,
         }
     }
 
-    async fn answer(
-        &self,
-        parcel: &Parcel,
-        url: &Url,
-        place: &Place,
-        message: &Message,
-        how: &str,
-    ) -> Result<(), Failure> {
-        let rendered = render(message);
+    /// Answers at the request's own address; `None` where it has none, or it takes no more.
+    async fn try_answer(&self, post: Post<'_>, how: &str) -> Result<Option<Outcome>, Failure> {
+        let Some(url) = self.answer_url(post.parcel) else {
+            return Ok(None);
+        };
+        match self.answer(post, &url, how).await {
+            Err(Failure::Api(ApiError::Refused(_))) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    async fn answer(&self, post: Post<'_>, url: &Url, how: &str) -> Result<Outcome, Failure> {
+        let rendered = render(post.message);
         let mut body = json!({
             "response_type": how,
             "replace_original": false,
             "text": rendered.text,
             "blocks": rendered.blocks,
         });
-        if let Some(thread) = &place.thread {
-            body["thread_ts"] = json!(thread);
-        }
+        in_thread(&mut body, post.place);
         let answered = self.client.respond(url, &body).await;
         if answered.is_ok() {
             // Only these are sure to count; a use too many is refused, and another way is found.
@@ -239,13 +194,11 @@ impl Outbox {
             *uses.entry(url.to_string()).or_default() += 1;
         }
         if let Err(ApiError::Refused(code)) = &answered {
-            tracing::warn!(
-                key = parcel.outgoing.key,
-                code,
-                "a request's own address takes no answer"
-            );
+            let key = &post.parcel.outgoing.key;
+            tracing::warn!(key, code, "a request's own address takes no answer");
         }
-        Ok(answered?)
+        answered?;
+        Ok(answered_there())
     }
 
     /// The request's own address, while it is good.

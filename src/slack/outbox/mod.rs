@@ -139,7 +139,7 @@ impl Outbox {
                 }
             }
             Err(Failure::Api(ref error @ ApiError::Token(ref code))) => {
-                // Nothing is lost while somebody mends the token.
+                // Nothing is lost while somebody corrects the token.
                 tracing::error!(key = parcel.outgoing.key, hint = hint(code), "{error}");
                 if gives_up(&parcel, now) {
                     self.dead(&parcel, &error.to_string()).await

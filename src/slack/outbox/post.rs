@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::poster::{Failure, Outbox, REMEMBERED};
+use super::poster::{Failure, Outbox, Post, REMEMBERED, in_thread};
 use super::search::{EVENT_TYPE, has_key};
 use crate::domain::{Message, Place};
 use crate::slack::error::ApiError;
@@ -30,27 +30,33 @@ impl Outbox {
         Ok(())
     }
 
-    /// Posts in a channel, which is joined first if need be: channel id and timestamp.
-    pub(super) async fn post(
+    /// What an attempt whose answer was lost has posted, brought to the newest state.
+    pub(super) async fn posted_before(
         &self,
-        parcel: &Parcel,
-        place: &Place,
-        message: &Message,
-    ) -> Result<(String, String), Failure> {
+        post: Post<'_>,
+    ) -> Result<Option<(String, String)>, Failure> {
+        let (parcel, place, message) = (post.parcel, post.place, post.message);
         let key = &parcel.outgoing.key;
+        let found = self.find_posted(parcel, place, |posted| has_key(posted, key));
+        let Some((channel, ts)) = found.await? else {
+            return Ok(None);
+        };
+        self.update(parcel, message, &channel, &ts).await?;
+        Ok(Some((channel, ts)))
+    }
+
+    /// Posts in a channel, which is joined first if need be: channel id and timestamp.
+    pub(super) async fn post(&self, post: Post<'_>) -> Result<(String, String), Failure> {
+        let Post { parcel, place, .. } = post;
         if self.is_uncertain(parcel)
-            && let Some((channel, ts)) = self
-                .find_posted(parcel, place, |posted| has_key(posted, key))
-                .await?
+            && let Some(found) = self.posted_before(post).await?
         {
-            // What was posted may be an older state.
-            self.update(parcel, message, &channel, &ts).await?;
-            return Ok((channel, ts));
+            return Ok(found);
         }
-        match self.post_once(parcel, place, message).await {
+        match self.post_once(post).await {
             Err(Failure::Api(ApiError::Refused(code))) if code == "not_in_channel" => {
                 if self.join(parcel, &place.channel).await? {
-                    self.post_once(parcel, place, message).await
+                    self.post_once(post).await
                 } else {
                     Err(ApiError::Refused(code).into())
                 }
@@ -58,27 +64,21 @@ impl Outbox {
             Err(Failure::Api(ApiError::Refused(code)))
                 if place.thread.is_some() && is_thread_gone(&code) =>
             {
-                let channel = Place::channel(&place.channel);
-                self.post_once(parcel, &channel, message).await
+                let place = &Place::channel(&place.channel);
+                self.post_once(Post { place, ..post }).await
             }
             other => other,
         }
     }
 
-    async fn post_once(
-        &self,
-        parcel: &Parcel,
-        place: &Place,
-        message: &Message,
-    ) -> Result<(String, String), Failure> {
+    async fn post_once(&self, post: Post<'_>) -> Result<(String, String), Failure> {
+        let (parcel, place, message) = (post.parcel, post.place, post.message);
         let mut body = json!({
             "channel": place.channel,
             "unfurl_links": false,
             "unfurl_media": false,
         });
-        if let Some(thread) = &place.thread {
-            body["thread_ts"] = json!(thread);
-        }
+        in_thread(&mut body, place);
         self.attempting(parcel).await?;
         let answer = self.say(parcel, "chat.postMessage", body, message).await;
         let answer = self.note_attempt(parcel, answer)?;
@@ -138,13 +138,7 @@ impl Outbox {
         result: Result<T, Failure>,
     ) -> Result<T, Failure> {
         if let Err(Failure::Api(error)) = &result
-            && !matches!(
-                error,
-                ApiError::Transient {
-                    perhaps_done: true,
-                    ..
-                }
-            )
+            && !error.is_perhaps_done()
         {
             lock(&self.unsent).insert(parcel.id);
         }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::channels::Channels;
 use super::pace::{Pace, Turn};
+use crate::domain::{Message, Place};
 use crate::slack::client::Client;
 use crate::slack::directory::People;
 use crate::slack::error::ApiError;
@@ -25,6 +26,31 @@ pub(super) enum Outcome {
     Sent(Sent),
     /// Not yet: again after this time, and no failure.
     Later(Duration),
+}
+
+/// A message on its way into a place.
+#[derive(Clone, Copy)]
+pub(super) struct Post<'a> {
+    pub(super) parcel: &'a Parcel,
+    pub(super) place: &'a Place,
+    pub(super) message: &'a Message,
+}
+
+impl<'a> Post<'a> {
+    pub(super) fn new(parcel: &'a Parcel, place: &'a Place, message: &'a Message) -> Self {
+        Self {
+            parcel,
+            place,
+            message,
+        }
+    }
+}
+
+/// The parameter of a post that goes into a thread.
+pub(super) fn in_thread(body: &mut Value, place: &Place) {
+    if let Some(thread) = &place.thread {
+        body["thread_ts"] = thread.as_str().into();
+    }
 }
 
 /// What was posted: channel id and timestamp.
@@ -58,7 +84,7 @@ pub struct Outbox {
     pub(super) owner: String,
     pub(super) pace: Pace,
     /// Incidents whose channels have their topic and members.
-    pub(super) furnished: Mutex<HashSet<i64>>,
+    pub(super) set_up_channels: Mutex<HashSet<i64>>,
     /// When a message was last posted or edited.
     pub(super) edited: Mutex<HashMap<i64, Instant>>,
     /// Parcels whose last attempt surely posted nothing.
@@ -78,7 +104,7 @@ impl Outbox {
             reader,
             owner: format!("slack-{:016x}", rand::random::<u64>()),
             pace: Pace::default(),
-            furnished: Mutex::default(),
+            set_up_channels: Mutex::default(),
             edited: Mutex::default(),
             unsent: Mutex::default(),
             uses: Mutex::default(),

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::channels::find_channel;
-use super::poster::{Failure, Outbox, Outcome, posted};
+use super::poster::{Failure, Outbox, Outcome, Post, posted};
 use crate::domain::{Content, IncidentId, Line, Message, Part, Person, Place};
 use crate::slack::error::ApiError;
 use crate::slack::lock::lock;
@@ -53,9 +53,9 @@ impl Outbox {
             }) = &place
         {
             // Once a process: an announcement that has to wait must not repeat all of this.
-            if !lock(&self.furnished).contains(&incident.0) {
-                self.furnish(parcel, channel, topic, members).await?;
-                lock(&self.furnished).insert(incident.0);
+            if !lock(&self.set_up_channels).contains(&incident.0) {
+                self.set_up(parcel, channel, topic, members).await?;
+                lock(&self.set_up_channels).insert(incident.0);
             }
         }
         let sent = self
@@ -145,7 +145,7 @@ impl Outbox {
         Ok(id.map(str::to_owned))
     }
 
-    async fn furnish(
+    async fn set_up(
         &self,
         parcel: &Parcel,
         channel: &str,
@@ -205,8 +205,9 @@ impl Outbox {
         Ok(posted(match wanted {
             Some(wanted) => self.post_routed(parcel, wanted, &message).await?,
             None => {
-                let home = Place::channel(self.channels.home());
-                self.post(parcel, &home, &message).await?
+                let place = &Place::channel(self.channels.home());
+                let message = &message;
+                self.post(Post::new(parcel, place, message)).await?
             }
         }))
     }

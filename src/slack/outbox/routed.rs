@@ -1,8 +1,7 @@
 //! A channel that the configuration names for some alerts, and the main one where it can't be posted to.
 
 use super::post::is_closed;
-use super::poster::{Failure, Outbox};
-use super::search::has_key;
+use super::poster::{Failure, Outbox, Post};
 use crate::domain::{Message, Place};
 use crate::slack::error::ApiError;
 use crate::store::Parcel;
@@ -17,8 +16,9 @@ impl Outbox {
         message: &Message,
     ) -> Result<(String, String), Failure> {
         let is_uncertain = self.is_uncertain(parcel);
-        let place = Place::channel(self.channels.known(wanted));
-        let code = match self.post(parcel, &place, message).await {
+        let place = &Place::channel(self.channels.known(wanted));
+        let post = Post::new(parcel, place, message);
+        let code = match self.post(post).await {
             Err(Failure::Api(ApiError::Refused(code))) if is_closed(&code) => code,
             other => {
                 if other.is_ok() {
@@ -34,18 +34,13 @@ impl Outbox {
             "a route's channel can't be posted to; the main one is used"
         );
         self.channels.lose(wanted, &code);
-        let message = not_there(message, wanted, &code);
-        let home = Place::channel(self.channels.home());
-        let key = &parcel.outgoing.key;
-        if is_uncertain
-            && let Some((channel, ts)) = self
-                .find_posted(parcel, &home, |posted| has_key(posted, key))
-                .await?
-        {
-            self.update(parcel, &message, &channel, &ts).await?;
-            return Ok((channel, ts));
+        let place = &Place::channel(self.channels.home());
+        let message = &not_there(message, wanted, &code);
+        let post = Post::new(parcel, place, message);
+        if is_uncertain && let Some(found) = self.posted_before(post).await? {
+            return Ok(found);
         }
-        self.post(parcel, &home, &message).await
+        self.post(post).await
     }
 }
 

@@ -32,8 +32,8 @@ pub(super) enum OpenError {
     Again(String),
     /// Works after this time.
     Wait(Duration),
-    /// Won't work until somebody mends it.
-    Hopeless(String),
+    /// Won't work until somebody corrects it.
+    Refused(String),
 }
 
 /// Why a connection needs a successor.
@@ -44,7 +44,7 @@ pub(super) enum End {
     /// It broke.
     Lost(&'static str),
     /// Slack will not take another.
-    Hopeless(&'static str),
+    Refused(&'static str),
     /// We end.
     Shutdown,
 }
@@ -67,7 +67,7 @@ impl Connection {
             .map_err(|error| match error {
                 ApiError::RateLimited { after } => OpenError::Wait(after),
                 ApiError::Transient { cause, .. } => OpenError::Again(cause),
-                ApiError::Token(code) | ApiError::Refused(code) => OpenError::Hopeless(code),
+                ApiError::Token(code) | ApiError::Refused(code) => OpenError::Refused(code),
             })?;
         if url.scheme() != "wss" && !(url.scheme() == "ws" && shared.client.allows_plain()) {
             return Err(OpenError::Again("an address that isn't wss://".into()));
@@ -136,7 +136,7 @@ impl Connection {
         }
         // What is being recorded is still acknowledged, if the connection bears it.
         let rest = async { while reader.in_hand.join_next().await.is_some() {} };
-        timeout(shared.times.farewell, rest).await.ok();
+        timeout(shared.times.close_within, rest).await.ok();
         // Not cut off: what is being recorded must not be left half-way.
         reader.in_hand.detach_all();
         drop(reader);
@@ -145,7 +145,7 @@ impl Connection {
         let stream = &mut self.stream;
         let close = async { while let Some(Ok(_)) = stream.next().await {} };
         let goodbye = async { tokio::join!(writer, close) };
-        timeout(shared.times.farewell, goodbye).await.ok();
+        timeout(shared.times.close_within, goodbye).await.ok();
     }
 }
 
@@ -187,7 +187,7 @@ impl Reader<'_> {
                     if let Some(envelope) = envelope(&frame)
                         && let Some(end) = self.take(envelope)
                     {
-                        if matches!(end, End::Hopeless(_)) {
+                        if matches!(end, End::Refused(_)) {
                             return end;
                         }
                         if let Some(renew) = self.renew.take() {
@@ -209,10 +209,10 @@ impl Reader<'_> {
             "disconnect" => {
                 count("disconnect");
                 return Some(match envelope["reason"].as_str() {
-                    Some("link_disabled") => End::Hopeless("link_disabled"),
+                    Some("link_disabled") => End::Refused("link_disabled"),
                     Some("refresh_requested") => End::Renew("refresh_requested"),
                     Some("warning") => End::Renew("warning"),
-                    Some("too_many_websockets") => End::Hopeless("too_many_websockets"),
+                    Some("too_many_websockets") => End::Refused("too_many_websockets"),
                     _ => End::Renew("other"),
                 });
             }

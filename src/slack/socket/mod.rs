@@ -69,7 +69,7 @@ async fn keep_up(shared: &Shared, connections: &mut JoinSet<()>) {
                 let end = renewed.await.unwrap_or(End::Lost("ended"));
                 let reason = match end {
                     End::Shutdown => return,
-                    End::Renew(reason) | End::Lost(reason) | End::Hopeless(reason) => reason,
+                    End::Renew(reason) | End::Lost(reason) | End::Refused(reason) => reason,
                 };
                 metrics::counter!("treasury_bot_slack_reconnects_total", "reason" => reason)
                     .increment(1);
@@ -79,9 +79,9 @@ async fn keep_up(shared: &Shared, connections: &mut JoinSet<()>) {
                         failures = 0;
                         Duration::ZERO
                     }
-                    End::Hopeless(_) => {
-                        complain(shared, reason);
-                        shared.times.hopeless
+                    End::Refused(_) => {
+                        refused_by_slack(shared, reason);
+                        shared.times.refused
                     }
                     _ => {
                         shared.health.failed(reason);
@@ -95,9 +95,9 @@ async fn keep_up(shared: &Shared, connections: &mut JoinSet<()>) {
                     }
                 }
             }
-            Err(OpenError::Hopeless(code)) => {
-                complain(shared, &code);
-                shared.times.hopeless
+            Err(OpenError::Refused(code)) => {
+                refused_by_slack(shared, &code);
+                shared.times.refused
             }
             Err(OpenError::Wait(after)) => {
                 tracing::warn!(
@@ -121,13 +121,13 @@ async fn keep_up(shared: &Shared, connections: &mut JoinSet<()>) {
     }
 }
 
-fn complain(shared: &Shared, code: &str) {
+fn refused_by_slack(shared: &Shared, code: &str) {
     shared.health.failed(code);
     tracing::error!(
         code,
         hint = hint(code).unwrap_or("see the app's settings at api.slack.com/apps"),
         "Slack refuses Socket Mode; trying again every {} s",
-        shared.times.hopeless.as_secs(),
+        shared.times.refused.as_secs(),
     );
 }
 

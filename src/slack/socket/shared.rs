@@ -28,10 +28,10 @@ pub struct SocketTimes {
     pub backoff: Duration,
     /// The longest.
     pub backoff_max: Duration,
-    /// The wait after an error that only a person can mend.
-    pub hopeless: Duration,
+    /// The wait after an error that only a person can correct.
+    pub refused: Duration,
     /// How long acknowledgements may take at the end.
-    pub farewell: Duration,
+    pub close_within: Duration,
 }
 
 impl Default for SocketTimes {
@@ -44,8 +44,8 @@ impl Default for SocketTimes {
             drain: Duration::from_secs(30),
             backoff: Duration::from_millis(500),
             backoff_max: Duration::from_secs(30),
-            hopeless: Duration::from_mins(1),
-            farewell: Duration::from_secs(5),
+            refused: Duration::from_mins(1),
+            close_within: Duration::from_secs(5),
         }
     }
 }

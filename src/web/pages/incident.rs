@@ -141,12 +141,7 @@ fn facts(view: &Shown) -> Markup {
 
 /// Who has a role; of the commander also that there is none.
 fn people(incident: &Incident, role: IncidentRole) -> Markup {
-    let people: Vec<_> = incident
-        .assignments
-        .iter()
-        .filter(|(r, _)| *r == role)
-        .map(|(_, person)| person)
-        .collect();
+    let people: Vec<_> = incident.with_role(role).collect();
     let name = role.as_str();
     html! {
         @if !people.is_empty() || role == IncidentRole::Commander {
@@ -187,13 +182,7 @@ fn alerts(view: &Shown) -> Markup {
                 @if !view.firing.is_empty() {
                     div.wide tabindex="0" role="region" aria-labelledby="alerts" {
                         table {
-                            thead {
-                                tr {
-                                    th scope="col" { "Alert" }
-                                    th scope="col" { "For" }
-                                    th scope="col" { "It says" }
-                                }
-                            }
+                            (columns(&["Alert", "For", "It says"]))
                             tbody {
                                 @for record in &view.firing {
                                     @let tracked = &record.tracked;
@@ -220,6 +209,10 @@ fn alerts(view: &Shown) -> Markup {
     }
 }
 
+fn columns(names: &[&str]) -> Markup {
+    html! { thead { tr { @for name in names { th scope="col" { (name) } } } } }
+}
+
 fn runs(runs: &[Run], now: Timestamp) -> Markup {
     html! {
         @if !runs.is_empty() {
@@ -227,14 +220,7 @@ fn runs(runs: &[Run], now: Timestamp) -> Markup {
                 h2 id="runs" { "Runbooks" }
                 div.wide tabindex="0" role="region" aria-labelledby="runs" {
                     table {
-                        thead {
-                            tr {
-                                th scope="col" { "Run" }
-                                th scope="col" { "Runbook" }
-                                th scope="col" { "State" }
-                                th scope="col" { "By" }
-                            }
-                        }
+                        (columns(&["Run", "Runbook", "State", "By"]))
                         tbody {
                             @for run in runs {
                                 tr {

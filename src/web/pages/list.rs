@@ -85,11 +85,8 @@ pub(super) fn page(
 
 fn card(one: &Listed, now: Timestamp) -> Markup {
     let incident = &one.incident;
-    let commander = incident
-        .assignments
-        .iter()
-        .find(|(role, _)| *role == IncidentRole::Commander)
-        .map(|(_, person)| &person.name);
+    let mut commanders = incident.with_role(IncidentRole::Commander);
+    let commander = commanders.next().map(|person| &person.name);
     let class = if incident.status.is_open() {
         format!("card {}", incident.severity.to_string().to_lowercase())
     } else {

@@ -24,7 +24,7 @@ pub(super) fn door(token: &str, incident: Option<IncidentId>) -> Markup {
     )
 }
 
-/// Why somebody is not let in, and the mend.
+/// Why somebody is not let in, and what to do.
 pub(super) fn refused(no: &NoEntry, command: &str, wanted: Option<IncidentId>) -> Markup {
     let title = match no {
         NoEntry::SignedOut => "Sign in to read this",

@@ -9,7 +9,7 @@ use treasury_bot::domain::service::{
     Intent, LogQuery, Logs, Patience, ReplicaMark, ReplicaOutcome, Service, ServiceStatus, Target,
 };
 use treasury_bot::domain::{EntryKind, Stream};
-use treasury_bot::platform::docker::Docker;
+use treasury_bot::platform::docker::{EngineConfig, Swarm};
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 use treasury_bot::sandbox::slack::{Sandbox, SandboxConfig};
 use treasury_bot::store::{Store, Use};
@@ -32,16 +32,16 @@ fn service(name: &str) -> Service {
 }
 
 /// A manager with a service `web` of so many tasks, all of them running; and a driver for it.
-async fn swarm(image: &str, script: &str, replicas: i64) -> (Dockerd, Docker) {
+async fn swarm(image: &str, script: &str, replicas: i64) -> (Dockerd, Swarm) {
     let engine = Dockerd::swarm().await;
-    let driver = Docker::new(Some(&engine.host())).unwrap();
+    let driver = Swarm::with(EngineConfig::at(Some(&engine.host()))).unwrap();
     engine.import(image, script).await;
     engine.serve("web", image, Some(replicas)).await;
     well(&driver, replicas as usize).await;
     (engine, driver)
 }
 
-async fn well(driver: &Docker, replicas: usize) -> ServiceStatus {
+async fn well(driver: &Swarm, replicas: usize) -> ServiceStatus {
     let web = service("web");
     eventually("so many tasks run", || async {
         let status = driver.status(&web).await.ok()?;
@@ -68,7 +68,7 @@ fn marks(status: &ServiceStatus) -> Vec<ReplicaMark> {
     status.replicas.iter().map(ReplicaMark::from).collect()
 }
 
-async fn logs(driver: &Docker, previous: bool, grep: Option<&str>) -> Logs {
+async fn logs(driver: &Swarm, previous: bool, grep: Option<&str>) -> Logs {
     let query = LogQuery {
         lines: 10,
         since: None,
@@ -387,7 +387,7 @@ async fn a_restart_that_does_not_get_well_is_told() {
 #[ignore = "needs Docker"]
 async fn an_engine_that_is_no_manager_is_a_mistake_in_the_configuration() {
     let engine = Dockerd::start(&[]).await;
-    let driver = Docker::new(Some(&engine.host())).unwrap();
+    let driver = Swarm::with(EngineConfig::at(Some(&engine.host()))).unwrap();
     let error = driver.status(&service("web")).await.unwrap_err();
     assert!(error.is_refusal(), "{error:?}");
     let told = error.to_string();

@@ -31,7 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cli", &["*"]),
     ("app", &["*"]),
     ("config", &["bot", "command", "notify", "slack", "web"]),
-    ("slack", &["bot"]),
+    ("slack", &["bot", "command"]),
     ("web", &["bot"]),
     ("bot", &["command", "notify", "report"]),
     ("notify", &[]),
@@ -353,6 +353,82 @@ fn no_type_and_no_file_is_named_in_riddles() {
         }
     }
     assert!(wrong.is_empty(), "riddles:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_dependency_is_there_that_nobody_uses() {
+    let manifest = |folder: &Path| -> toml::Table {
+        let text = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        toml::from_str(&text).unwrap()
+    };
+    let mut wrong = Vec::new();
+    let mut used = BTreeSet::new();
+    let crates = CRATES
+        .iter()
+        .map(|(name, _)| root().join("crates").join(name));
+    for folder in crates.chain([root()]) {
+        let code = |names: &[&str]| -> String {
+            let within =
+                |path: &PathBuf| names.iter().any(|name| path.starts_with(folder.join(name)));
+            let files = all_files().into_iter().filter(within);
+            files
+                .map(|path| std::fs::read_to_string(path).unwrap())
+                .collect()
+        };
+        let (product, all) = (code(&["src"]), code(&["src", "tests", "benches"]));
+        for (section, code) in [("dependencies", &product), ("dev-dependencies", &all)] {
+            let listed = manifest(&folder);
+            let listed = listed.get(section).and_then(toml::Value::as_table);
+            for name in listed.into_iter().flat_map(|table| table.keys()) {
+                used.insert(name.clone());
+                let path = format!("{}::", name.replace('-', "_"));
+                if !code.contains(&path)
+                    && !code.contains(&format!("use {};", name.replace('-', "_")))
+                {
+                    wrong.push(format!("{}: {section}.{name}", folder.display()));
+                }
+            }
+        }
+    }
+    let workspace = manifest(&root());
+    let workspace = workspace["workspace"]["dependencies"].as_table().unwrap();
+    let orphans = workspace.keys().filter(|name| !used.contains(*name));
+    wrong.extend(orphans.map(|name| format!("workspace.dependencies.{name}")));
+    assert!(wrong.is_empty(), "nobody uses these:\n{}", wrong.join("\n"));
+}
+
+/// Most lines of the product: its own code and that of the crates below it, comments included,
+/// without tests, the sandbox and the tests' Kubernetes.
+const PRODUCT: usize = 60_000;
+
+#[test]
+fn the_product_stays_small_enough_to_be_known() {
+    let mut lines = 0;
+    for file in sources().files() {
+        if ["crates/sandbox", "crates/fake-kubernetes"]
+            .iter()
+            .any(|part| file.starts_with(root().join(part)))
+        {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let tests: usize = syn::parse_file(&text)
+            .unwrap()
+            .items
+            .iter()
+            .filter_map(|item| match item {
+                syn::Item::Mod(item) if is_test(&item.attrs) => {
+                    let (_, items) = item.content.as_ref()?;
+                    let end = items.last()?.span().end().line;
+                    Some(end + 1 - item.mod_token.span.start().line)
+                }
+                _ => None,
+            })
+            .sum();
+        lines += text.lines().count() - tests;
+    }
+    println!("{lines} lines");
+    assert!(lines <= PRODUCT, "{lines} lines: say something once");
 }
 
 /// The guard itself: what it sees in a small house.

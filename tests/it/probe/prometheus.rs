@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use treasury_bot::bot::{Bot, Catalogue, Fault, answer_key};
+use treasury_bot::bot::{Bot, COMMANDS, Catalogue, Fault, answer_key};
 use treasury_bot::domain::service::PlatformKey;
 use treasury_bot::domain::{Content, Door, Message, Person, Place, Reply, Request, Tone};
 use treasury_bot::platform::Platform;
@@ -112,6 +112,7 @@ impl Terminal {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let plan = plan(&sandbox, &Scenery::default(), listen, url, catalogue);
         let bot = Bot::new(
+            &COMMANDS,
             store.clone(),
             plan.settings,
             plan.catalogue,

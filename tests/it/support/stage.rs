@@ -7,7 +7,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use treasury_bot::app::{App, Plan, simulated};
-use treasury_bot::bot::{Access, AlertSettings, Catalogue, Library, MailSettings, Named, Settings};
+use treasury_bot::bot::{
+    Access, AlertSettings, COMMANDS, Catalogue, Library, MailSettings, Named, Settings,
+};
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, Guarded, IncidentId, Stream};
 use treasury_bot::notify::SmtpConfig;
@@ -358,7 +360,7 @@ fn library(scenery: &Scenery) -> Library {
         let name = text.lines().next().unwrap().strip_prefix("name: ").unwrap();
         std::fs::write(folder.path().join(format!("{name}.yml")), text).unwrap();
     }
-    let library = Library::open(Some(folder.path()), None).unwrap();
+    let library = Library::open(&COMMANDS, Some(folder.path()), None).unwrap();
     let mistakes: Vec<String> = library
         .problems()
         .iter()

@@ -134,7 +134,7 @@ async fn a_refusal_names_the_right_that_is_missing_and_the_mend() {
     assert!(text.contains("treasury-bot rbac"), "{text}");
 
     // What may not be watched is asked for.
-    cluster.hint();
+    cluster.heal();
     cluster.forbid("watch", "pods");
     let driver = super::driver(&cluster).await;
     assert!(driver.status(&service).await.unwrap().is_well());
@@ -145,7 +145,7 @@ async fn a_refusal_names_the_right_that_is_missing_and_the_mend() {
         "{error}"
     );
     // What scales it may stay unknown.
-    cluster.hint();
+    cluster.heal();
     cluster.forbid("*", "horizontalpodautoscalers");
     let driver = super::driver(&cluster).await;
     assert!(driver.status(&service).await.unwrap().is_well());

@@ -2,121 +2,107 @@
 
 use serde_json::{Value, json};
 
-use super::super::versions::PREVIOUS;
-use super::super::{image, wait};
-use super::Swarm;
+use super::change::Change;
 use super::rollout::follow;
-use super::service::{Seen, change, image_of, label, set_label};
-use super::versions::ASKED;
-use treasury_domain::service::{Patience, ServiceStatus, Version};
-use treasury_ports::platform::{PlatformError, ProgressSink};
+use super::snapshot::Snapshot;
+use super::spec::{image_of, label, set_label};
+use crate::engine::version_label::{IMAGE, PREVIOUS};
+use crate::engine::{Result, image, unwell};
+use treasury_domain::service::{ServiceStatus, Version};
+use treasury_ports::platform::PlatformError;
 
 /// What of a description a deployment changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Part {
+struct DeployedPart {
     image: String,
     previous: Option<String>,
-    asked: Option<String>,
+    requested: Option<String>,
 }
 
-impl Part {
-    fn of(spec: &Value) -> Self {
+impl DeployedPart {
+    fn of_spec(spec: &Value) -> Self {
         let owned = |name| label(spec, name).map(str::to_owned);
         Self {
             image: image_of(spec).to_owned(),
             previous: owned(PREVIOUS),
-            asked: owned(ASKED),
+            requested: owned(IMAGE),
         }
     }
 
-    fn put(&self, spec: &mut Value) {
+    /// Writes it into a description, which is thereby changed.
+    fn put(&self, spec: &mut Value) -> bool {
         spec["TaskTemplate"]["ContainerSpec"]["Image"] = json!(self.image);
         set_label(spec, PREVIOUS, self.previous.as_deref());
-        set_label(spec, ASKED, self.asked.as_deref());
+        set_label(spec, IMAGE, self.requested.as_deref());
+        true
     }
 }
 
 /// Brings all tasks to a version. Where the rollout stops, the former version is put back.
-pub(in super::super) async fn deploy(
-    swarm: Swarm<'_>,
-    version: &Version,
-    patience: Patience,
-    progress: &ProgressSink,
-) -> Result<ServiceStatus, PlatformError> {
-    let seen = Seen::now(swarm).await?;
-    if image::is_id(&version.id) && image::inspect(swarm.engine, &version.id).await?.is_none() {
-        return Err(super::super::versions::absent(&version.image));
+pub async fn deploy(change: Change<'_>, version: &Version) -> Result<ServiceStatus> {
+    let swarm = change.service;
+    let snapshot = Snapshot::now(swarm).await?;
+    if image::is_id(&version.id) && !image::is_there(swarm.engine, &version.id).await? {
+        return Err(image::absent(&version.image));
     }
-    let present = seen.present().await?;
-    let wanted = Part {
+    let present = snapshot.present().await?;
+    let wanted = DeployedPart {
         image: version.id.clone(),
-        previous: Some(seen.note(&present, &version.id)),
-        asked: Some(version.image.clone()),
+        previous: Some(snapshot.note(&present, &version.id)),
+        requested: Some(version.image.clone()),
     };
     // Called again after a crash, the description has the new image already, and Swarm knows what
     // was before it.
-    let again = image_of(&seen.spec) == wanted.image;
-    let before = Part::of(if again { &seen.previous } else { &seen.spec });
+    let again = image_of(&snapshot.spec) == wanted.image;
+    let before = DeployedPart::of_spec(if again {
+        &snapshot.previous
+    } else {
+        &snapshot.spec
+    });
     if !again && present.id != version.id {
-        let image = &version.image;
-        progress.report(0, seen.total(), format!("Swarm is told to run {image}"));
-        change(swarm, |spec| {
-            if image_of(spec) == wanted.image {
-                return false;
-            }
-            wanted.put(spec);
-            true
-        })
-        .await?;
+        let line = format!("Swarm is told to run {}", version.image);
+        change.progress.report(0, snapshot.total(), line);
+        let deploy = |spec: &mut Value| image_of(spec) != wanted.image && wanted.put(spec);
+        change.update(deploy).await?;
     }
-    let error = match follow(swarm, patience, progress).await {
-        Ok(seen) => return Ok(seen.status()),
+    let error = match follow(change).await {
+        Ok(snapshot) => return Ok(snapshot.status()),
         Err(error @ PlatformError::Unwell { .. }) => error,
         Err(error) => return Err(error),
     };
-    let after = Seen::now(swarm).await?;
+    let after = Snapshot::now(swarm).await?;
     let ours = image_of(&after.spec) == wanted.image && wanted.image != before.image;
     if !ours || before.image.is_empty() {
         // Swarm has put it back by itself, or somebody has deployed something else meanwhile.
         return Err(error);
     }
-    Err(put_back(swarm, &wanted, &before, patience, progress, error).await)
+    Err(put_back(change, &wanted, &before, error).await)
 }
 
 /// Puts the former image back; the error tells of both.
 async fn put_back(
-    swarm: Swarm<'_>,
-    wanted: &Part,
-    before: &Part,
-    patience: Patience,
-    progress: &ProgressSink,
+    change: Change<'_>,
+    wanted: &DeployedPart,
+    before: &DeployedPart,
     error: PlatformError,
 ) -> PlatformError {
-    let name = swarm.name;
+    let (name, progress) = (change.service.name, change.progress);
     progress.report(0, 1, "putting the former version back");
-    let back = change(swarm, |spec| {
-        if image_of(spec) != wanted.image {
-            return false;
-        }
-        before.put(spec);
-        true
-    });
-    let image = before
-        .asked
-        .as_deref()
-        .filter(|_| image::is_id(&before.image));
-    let image = image.unwrap_or(&before.image);
-    let text = match back.await {
+    let restore = |spec: &mut Value| image_of(spec) == wanted.image && before.put(spec);
+    let back = change.update(restore).await;
+    let requested = before.requested.as_ref();
+    let requested = requested.filter(|_| image::is_id(&before.image));
+    let image = requested.unwrap_or(&before.image);
+    unwell(match back {
         Err(other) => format!(
             "{error}\n{name} could not be put back to {image}: {other}\nPut it back with `docker \
              service rollback {name}`"
         ),
-        Ok(_) => match follow(swarm, patience, progress).await {
+        Ok(()) => match follow(change).await {
             Ok(_) => format!("{error}\n{name} was put back to {image} and is well"),
             Err(other) => format!("{error}\n{name} was put back to {image}, but: {other}"),
         },
-    };
-    wait::unwell(text)
+    })
 }
 
 #[cfg(test)]
@@ -127,15 +113,15 @@ mod tests {
     fn what_is_put_back_is_what_was_there() {
         let spec = json!({"Labels": {"a": "1"},
             "TaskTemplate": {"ContainerSpec": {"Image": "api:1", "Args": ["x"]}, "New": 7}});
-        let before = Part::of(&spec);
+        let before = DeployedPart::of_spec(&spec);
         let mut changed = spec.clone();
-        let wanted = Part {
+        let wanted = DeployedPart {
             image: "api:2".to_owned(),
             previous: Some("[]".to_owned()),
-            asked: Some("api:2".to_owned()),
+            requested: Some("api:2".to_owned()),
         };
         wanted.put(&mut changed);
-        assert_eq!(Part::of(&changed), wanted);
+        assert_eq!(DeployedPart::of_spec(&changed), wanted);
         before.put(&mut changed);
         assert_eq!(changed, spec);
     }

@@ -2,30 +2,32 @@
 
 use serde_json::json;
 
-use super::service::{INTENT, Seen, change, label, set_label};
-use super::{Swarm, rollout};
-use treasury_domain::service::{Intent, Patience, ReplicaMark, ReplicaOutcome, ServiceStatus};
-use treasury_ports::platform::{PlatformError, ProgressSink};
+use super::change::Change;
+use super::rollout::{Rollout, follow};
+use super::snapshot::{Snapshot, SwarmService};
+use super::spec::{INTENT, label, set_label};
+use crate::engine::{Result, unsupported};
+use treasury_domain::service::{Intent, ReplicaMark, ReplicaOutcome, ServiceStatus};
 
 /// Restarts all tasks, unless this very intent has been carried out; `only` none of them: awaits
 /// that all are well. Swarm can't restart some of them only.
-pub(in super::super) async fn restart(
-    swarm: Swarm<'_>,
+pub async fn restart(
+    change: Change<'_>,
     only: Option<&[String]>,
     intent: &Intent,
-    patience: Patience,
-    progress: &ProgressSink,
-) -> Result<ServiceStatus, PlatformError> {
+) -> Result<ServiceStatus> {
     if only.is_none_or(|only| !only.is_empty()) {
-        let seen = Seen::now(swarm).await?;
-        if seen.total() == 0 {
-            let name = swarm.name;
-            return Err(PlatformError::Unsupported(format!(
+        let total = Snapshot::now(change.service).await?.total();
+        if total == 0 {
+            let name = change.service.name;
+            return Err(unsupported(format!(
                 "{name} has no tasks that could be restarted: scale it up first"
             )));
         }
-        progress.report(0, seen.total(), "Swarm is told to restart the tasks");
-        change(swarm, |spec| {
+        change
+            .progress
+            .report(0, total, "Swarm is told to restart the tasks");
+        let restart = |spec: &mut serde_json::Value| {
             if label(spec, INTENT) == Some(&intent.id) {
                 return false;
             }
@@ -34,30 +36,27 @@ pub(in super::super) async fn restart(
             let count = template["ForceUpdate"].as_u64().unwrap_or(0);
             template["ForceUpdate"] = json!(count + 1);
             true
-        })
-        .await?;
+        };
+        change.update(restart).await?;
     }
-    let seen = rollout::follow(swarm, patience, progress).await?;
-    Ok(seen.status())
+    Ok(follow(change).await?.status())
 }
 
 /// What became of the tasks of an intent: the description tells whether Swarm has taken it.
-pub(in super::super) async fn outcome(
-    swarm: Swarm<'_>,
+pub async fn outcome(
+    swarm: SwarmService<'_>,
     marks: &[ReplicaMark],
     intent: &Intent,
-) -> Result<Vec<ReplicaOutcome>, PlatformError> {
-    let seen = Seen::now(swarm).await?;
-    let ours = |spec| label(spec, INTENT) == Some(&intent.id);
+) -> Result<Vec<ReplicaOutcome>> {
+    let snapshot = Snapshot::now(swarm).await?;
+    let has_intent = |spec| label(spec, INTENT) == Some(&intent.id);
     // A change after it may have replaced the labels.
-    let taken = ours(&seen.spec) || ours(&seen.previous);
-    let going = matches!(seen.rollout(), rollout::Rollout::Going { .. });
-    let places = seen.standing();
+    let taken = has_intent(&snapshot.spec) || has_intent(&snapshot.previous);
+    let going = matches!(snapshot.rollout(), Rollout::Going { .. });
+    let slots = snapshot.live_slots();
     let outcome = |mark: &ReplicaMark| {
-        let place = places
-            .iter()
-            .any(|place| mark.id == format!("{}.{}", seen.id, place.key));
-        match (place, taken, going) {
+        let is_it = |key: &String| mark.id == format!("{}.{key}", snapshot.id);
+        match (slots.iter().any(|slot| is_it(&slot.key)), taken, going) {
             (false, ..) => ReplicaOutcome::Gone,
             (true, false, _) => ReplicaOutcome::Untouched,
             (true, true, true) => ReplicaOutcome::UnderWay,

@@ -2,93 +2,90 @@
 
 use std::time::Duration;
 
-use bollard::models::{ServiceUpdateStatusStateEnum as Update, Task};
+use bollard::models::{ServiceUpdateStatusStateEnum as Update, Task, TaskSpec};
 use tokio::time::Instant;
 
-use super::super::{PLATFORM, wait};
-use super::service::Seen;
-use super::tasks::{Place, exit_code, has_failed, is_running, words};
-use super::{Swarm, look};
+use super::change::Change;
+use super::logs::last_words;
+use super::snapshot::Snapshot;
+use super::tasks::{Slot, describe, exit_code_words, has_failed, is_running};
+use crate::engine::{PLATFORM, Result, unwell};
 use treasury_domain::service::Patience;
-use treasury_ports::platform::{PlatformError, ProgressSink};
+use treasury_ports::platform::PlatformError;
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(400);
+/// The beginning of the error for a rollout that did not succeed.
+const STOPPED: &str = "the rollout stopped";
 
-/// So many looks in a row may fail: managers elect a new leader in some seconds.
-const BLIND: u32 = 5;
+const POLL_INTERVAL: Duration = Duration::from_millis(400);
+
+/// So many questions in a row may fail: managers elect a new leader in some seconds.
+const MAX_FAILED_POLLS: u32 = 5;
 
 /// A task that failed so often by the new description does not get well by itself.
-const OFTEN: usize = 3;
+const HOPELESS: usize = 3;
 
-/// How a rollout stands.
+/// The state of a rollout.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Rollout {
+pub enum Rollout {
     /// Swarm is at it: so many are done, and this is what the next one does.
     Going { done: u32, line: String },
     /// All tasks are as described, and run.
     Done,
-    /// It stopped for this cause.
-    Failed {
-        /// In Swarm's words.
-        why: String,
-        /// Swarm put the former description back by itself.
-        back: bool,
-    },
+    /// It stopped; why, with Swarm's own words.
+    Failed(String),
 }
 
-impl Seen<'_> {
+impl Snapshot<'_> {
     /// A task of the present description.
-    pub(super) fn is_fresh(&self, task: &Task) -> bool {
+    pub fn is_fresh(&self, task: &Task) -> bool {
         let wanted = self.model.spec.as_ref();
         let wanted = wanted.and_then(|spec| spec.task_template.as_ref());
         let (Some(wanted), Some(spec)) = (wanted, task.spec.as_ref()) else {
             return false;
         };
-        let count = |spec: &bollard::models::TaskSpec| spec.force_update.unwrap_or(0);
+        let count = |spec: &TaskSpec| spec.force_update.unwrap_or(0);
         spec.container_spec == wanted.container_spec && count(spec) == count(wanted)
     }
 
-    fn is_done(&self, place: &Place<'_>) -> bool {
-        let current = place.current();
+    fn is_done(&self, slot: &Slot<'_>) -> bool {
+        let current = slot.current();
         current.is_some_and(|task| self.is_fresh(task) && is_running(task))
     }
 
-    /// How the rollout of the present description stands.
-    pub(super) fn rollout(&self) -> Rollout {
-        let places = self.standing();
-        let total = self.wanted().map_or(places.len(), |wanted| wanted as usize);
-        let done = places.iter().filter(|place| self.is_done(place)).count();
+    /// The state of the rollout of the present description.
+    pub fn rollout(&self) -> Rollout {
+        let slots = self.live_slots();
+        let total = self.desired().map_or(slots.len(), |wanted| wanted as usize);
+        let done = slots.iter().filter(|slot| self.is_done(slot)).count();
         let update = self.model.update_status.as_ref();
-        let said = || {
-            let message = update.and_then(|update| update.message.clone());
-            message.unwrap_or_default()
+        let failed = |how: &str| {
+            let why = update.and_then(|update| update.message.as_deref());
+            Rollout::Failed(format!("{how}: {}", why.unwrap_or_default()))
         };
-        let fail = |back| Rollout::Failed { why: said(), back };
         match update.and_then(|update| update.state) {
-            Some(Update::PAUSED | Update::ROLLBACK_PAUSED) => return fail(false),
-            Some(Update::ROLLBACK_COMPLETED) => return fail(true),
+            Some(Update::PAUSED | Update::ROLLBACK_PAUSED) => return failed(STOPPED),
+            Some(Update::ROLLBACK_COMPLETED) => {
+                return failed("Swarm put the former version back");
+            }
             Some(Update::UPDATING | Update::ROLLBACK_STARTED) => {}
             Some(Update::COMPLETED | Update::EMPTY) | None => {
                 if done == total {
                     return Rollout::Done;
                 }
-                let failing = places.iter().find(|place| {
-                    let fresh = place.tasks.iter().filter(|task| self.is_fresh(task));
-                    fresh.filter(|task| has_failed(task)).count() >= OFTEN
+                let failing = slots.iter().find(|slot| {
+                    let fresh = slot.tasks.iter().filter(|task| self.is_fresh(task));
+                    fresh.filter(|task| has_failed(task)).count() >= HOPELESS
                 });
-                if let Some(place) = failing {
-                    let why = format!("{} keeps failing", place.name);
-                    return Rollout::Failed { why, back: false };
+                if let Some(slot) = failing {
+                    let name = &slot.name;
+                    return Rollout::Failed(format!("{STOPPED}: {name} keeps failing"));
                 }
             }
         }
-        let next = places.iter().find(|place| !self.is_done(place));
-        let line = match next {
-            Some(place) => {
-                let task = place.tasks.first();
-                let doing = task.map_or_else(String::new, |task| words(task));
-                format!("{}: {doing}", place.name)
+        let line = match slots.iter().find(|slot| !self.is_done(slot)) {
+            Some(slot) => {
+                let doing = slot.tasks.first().map(|task| describe(task));
+                format!("{}: {}", slot.name, doing.unwrap_or_default())
             }
             None if done < total => "waiting for further tasks".to_owned(),
             None => "Swarm watches whether the tasks stay up".to_owned(),
@@ -98,9 +95,9 @@ impl Seen<'_> {
     }
 
     /// How many tasks there will be.
-    pub(super) fn total(&self) -> u32 {
-        self.wanted()
-            .unwrap_or_else(|| self.standing().len() as u32)
+    pub fn total(&self) -> u32 {
+        let wanted = self.desired();
+        wanted.unwrap_or_else(|| self.live_slots().len() as u32)
     }
 
     /// The longest that a rollout may take: each turn stops, starts and is watched.
@@ -126,75 +123,64 @@ impl Seen<'_> {
 }
 
 /// Awaits the end of the rollout of the present description.
-pub(super) async fn follow<'a>(
-    swarm: Swarm<'a>,
-    patience: Patience,
-    progress: &ProgressSink,
-) -> Result<Seen<'a>, PlatformError> {
+pub async fn follow(change: Change<'_>) -> Result<Snapshot<'_>> {
     let begun = Instant::now();
-    let mut blind = 0;
+    let mut failed_polls = 0;
     loop {
-        let seen = match Seen::now(swarm).await {
-            Ok(seen) => seen,
-            Err(error) if error.is_refusal() || blind == BLIND => return Err(error),
-            Err(_) => {
-                blind += 1;
-                tokio::time::sleep(LOOK).await;
-                continue;
-            }
-        };
-        blind = 0;
-        let total = seen.total();
-        match seen.rollout() {
-            Rollout::Done => {
-                progress.report(total, total, "all tasks run");
-                return Ok(seen);
-            }
-            Rollout::Failed { why, back } => {
-                let how = if back {
-                    "Swarm put the former version back"
-                } else {
-                    "the rollout stopped"
-                };
-                return Err(failed(&seen, &format!("{how}: {why}")).await);
-            }
-            Rollout::Going { done, line } => {
-                let longest = seen.longest(patience);
-                if begun.elapsed() > longest {
-                    let seconds = longest.as_secs();
-                    let how = format!("the rollout has no end after {seconds} s: {line}");
-                    return Err(failed(&seen, &how).await);
+        match Snapshot::now(change.service).await {
+            Ok(snapshot) => {
+                failed_polls = 0;
+                if progress(&snapshot, change, begun.elapsed()).await? {
+                    return Ok(snapshot);
                 }
-                progress.report(done, total, line);
             }
+            Err(error) if error.is_refusal() || failed_polls == MAX_FAILED_POLLS => {
+                return Err(error);
+            }
+            Err(_) => failed_polls += 1,
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
+/// Reports how far the rollout is after this time; true where it is done.
+async fn progress(snapshot: &Snapshot<'_>, change: Change<'_>, elapsed: Duration) -> Result<bool> {
+    let total = snapshot.total();
+    let how = match snapshot.rollout() {
+        Rollout::Done => {
+            change.progress.report(total, total, "all tasks run");
+            return Ok(true);
+        }
+        Rollout::Failed(how) => how,
+        Rollout::Going { done, line } => {
+            let longest = snapshot.longest(change.patience);
+            if elapsed <= longest {
+                change.progress.report(done, total, line);
+                return Ok(false);
+            }
+            let seconds = longest.as_secs();
+            format!("the rollout has no end after {seconds} s: {line}")
+        }
+    };
+    Err(failed(snapshot, how).await)
+}
+
 /// The error for a rollout that failed, with the newest failed task and its last words.
-async fn failed(seen: &Seen<'_>, how: &str) -> PlatformError {
-    let places = seen.places();
-    let all = places
+async fn failed(snapshot: &Snapshot<'_>, mut text: String) -> PlatformError {
+    let slots = snapshot.slots();
+    let tasks = slots
         .iter()
-        .flat_map(|place| place.tasks.iter().map(move |task| (place, *task)));
-    let newest = all
-        .filter(|(_, task)| has_failed(task))
-        .max_by_key(|(_, task)| task.created_at.clone());
-    let mut text = how.to_owned();
-    if let Some((place, task)) = newest {
-        text.push_str(&format!("\n{} {}", place.name, words(task)));
-        if let Some(code) = exit_code(task).filter(|code| *code != 0) {
-            text.push_str(&format!(", exit code {code}"));
-        }
-        for line in look::last_words(seen.swarm.engine, task).await {
-            text.push_str(&format!("\n> {line}"));
-        }
+        .flat_map(|slot| slot.tasks.iter().map(move |task| (slot, *task)));
+    let failed = tasks.filter(|(_, task)| has_failed(task));
+    let newest = failed.max_by_key(|(_, task)| task.created_at.clone());
+    let name = snapshot.service.name;
+    if let Some((slot, task)) = newest {
+        let (what, code) = (describe(task), exit_code_words(task));
+        text.push_str(&format!("\n{} {what}{code}", slot.name));
+        text.push_str(&last_words(snapshot.service.engine, task).await);
+    } else {
+        text.push_str(&format!("\nSee `docker service ps --no-trunc` {name}"));
     }
-    let hint = "\nSee `docker service ps --no-trunc`";
-    if newest.is_none() {
-        text.push_str(&format!("{hint} {}", seen.swarm.name));
-    }
-    tracing::debug!(platform = PLATFORM, service = seen.swarm.name, %text, "a rollout failed");
-    wait::unwell(text)
+    tracing::debug!(platform = PLATFORM, service = name, %text, "a rollout failed");
+    unwell(text)
 }

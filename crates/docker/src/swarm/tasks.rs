@@ -1,96 +1,97 @@
-//! Tasks: each place of a service (a number, or a machine) has one that counts, and former ones.
+//! Tasks: each slot of a service (a number, or a machine) has one that counts, and former ones.
+
+use std::cmp::Reverse;
 
 use bollard::models::{ServiceUpdateStatusStateEnum as Update, Task, TaskState};
 
-use super::super::find;
-use super::service::{Seen, image_of, shown};
+use super::snapshot::Snapshot;
+use super::spec::{image_of, shown};
+use crate::engine::container::time;
 use treasury_domain::service::{Health, Replica, ReplicaState, ServiceStatus};
+use treasury_ports::text::by_name;
 
-/// A place of a service.
-pub(super) struct Place<'t> {
+/// A slot of a service.
+pub struct Slot<'t> {
     /// The number of the replica, or the id of the machine where there is one on each.
-    pub(super) key: String,
+    pub key: String,
     /// Such as `treasury_web.2`.
-    pub(super) name: String,
+    pub name: String,
     /// The newest first; never empty.
-    pub(super) tasks: Vec<&'t Task>,
+    pub tasks: Vec<&'t Task>,
 }
 
-impl<'t> Place<'t> {
+impl<'t> Slot<'t> {
     /// The task that counts: the newest that is to run.
-    pub(super) fn current(&self) -> Option<&'t Task> {
+    pub fn current(&self) -> Option<&'t Task> {
         self.tasks.iter().copied().find(|task| is_wanted(task))
     }
 
+    /// The task that counts, or the newest that has ended.
+    pub fn newest(&self) -> Option<&'t Task> {
+        self.current().or(self.tasks.first().copied())
+    }
+
     /// Former tasks that failed, the newest first.
-    pub(super) fn failed(&self) -> impl Iterator<Item = &'t Task> {
+    pub fn failed(&self) -> impl Iterator<Item = &'t Task> {
         let current = self.current().and_then(|task| task.id.as_deref());
         let former = self.tasks.iter().copied();
         former.filter(move |task| task.id.as_deref() != current && has_failed(task))
     }
 }
 
-impl Seen<'_> {
-    /// All places that have or had a task, in the order of their names.
-    pub(super) fn places(&self) -> Vec<Place<'_>> {
-        let mut places: Vec<Place<'_>> = Vec::new();
+impl Snapshot<'_> {
+    /// All slots that have or had a task, in the order of their names.
+    pub fn slots(&self) -> Vec<Slot<'_>> {
+        let mut slots: Vec<Slot<'_>> = Vec::new();
         for task in &self.tasks {
             let node = task.node_id.clone().unwrap_or_default();
             let (key, named) = match task.slot.filter(|slot| *slot > 0) {
                 Some(slot) => (slot.to_string(), slot.to_string()),
                 None => (node.clone(), self.nodes.get(&node).cloned().unwrap_or(node)),
             };
-            match places.iter_mut().find(|place| place.key == key) {
-                Some(place) => place.tasks.push(task),
-                None => places.push(Place {
-                    name: format!("{}.{named}", self.swarm.name),
+            match slots.iter_mut().find(|slot| slot.key == key) {
+                Some(slot) => slot.tasks.push(task),
+                None => slots.push(Slot {
+                    name: format!("{}.{named}", self.service.name),
                     key,
                     tasks: vec![task],
                 }),
             }
         }
-        for place in &mut places {
-            let created = |task: &&Task| find::time(task.created_at.as_deref());
-            place
-                .tasks
-                .sort_by_key(|task| std::cmp::Reverse(created(task)));
+        let created = |task: &&Task| Reverse(time(task.created_at.as_deref()));
+        for slot in &mut slots {
+            slot.tasks.sort_by_key(created);
         }
-        places.sort_by(|a, b| find::by_name(&a.name, &b.name));
-        places
+        slots.sort_by(|a, b| by_name(&a.name, &b.name));
+        slots
     }
 
-    /// The places that count: those with a task that is to run, and, where these are too few, the
+    /// The slots that count: those with a task that is to run, and, where these are too few, the
     /// newest of those whose tasks have ended for good.
-    pub(super) fn standing(&self) -> Vec<Place<'_>> {
-        let (mut standing, mut ended): (Vec<_>, Vec<_>) = self
-            .places()
-            .into_iter()
-            .partition(|place| place.current().is_some());
-        let wanted = self.wanted().unwrap_or(0) as usize;
-        ended.sort_by_key(|place| {
-            let newest = place.tasks.first().and_then(|task| task.created_at.clone());
-            std::cmp::Reverse(newest)
+    pub fn live_slots(&self) -> Vec<Slot<'_>> {
+        let slots = self.slots().into_iter();
+        let (mut live, mut ended): (Vec<_>, Vec<_>) =
+            slots.partition(|slot| slot.current().is_some());
+        let wanted = self.desired().unwrap_or(0) as usize;
+        ended.sort_by_key(|slot| {
+            let newest = slot.tasks.first().and_then(|task| task.created_at.clone());
+            Reverse(newest)
         });
-        ended.truncate(wanted.saturating_sub(standing.len()));
-        standing.extend(ended);
-        standing.sort_by(|a, b| find::by_name(&a.name, &b.name));
-        standing
+        ended.truncate(wanted.saturating_sub(live.len()));
+        live.extend(ended);
+        live.sort_by(|a, b| by_name(&a.name, &b.name));
+        live
     }
 
     /// The service in the words of every platform.
-    pub(super) fn status(&self) -> ServiceStatus {
-        let places = self.standing();
-        let replicas: Vec<Replica> = places
-            .iter()
-            .filter_map(|place| self.replica(place))
-            .collect();
-        let running = replicas
-            .iter()
-            .filter(|replica| replica.state == ReplicaState::Running)
-            .count();
-        let mut facts = vec![match self.wanted() {
+    pub fn status(&self) -> ServiceStatus {
+        let slots = self.live_slots();
+        let replicas: Vec<Replica> = slots.iter().filter_map(|slot| self.replica(slot)).collect();
+        let runs = |replica: &&Replica| replica.state == ReplicaState::Running;
+        let running = replicas.iter().filter(runs).count();
+        let mut facts = vec![match self.desired() {
             Some(wanted) => format!("desired {wanted}, running {running}"),
-            None => format!("one on each node, running {running} of {}", places.len()),
+            None => format!("one on each node, running {running} of {}", slots.len()),
         }];
         let update = self.model.update_status.as_ref();
         let state = update.and_then(|update| update.state);
@@ -103,16 +104,14 @@ impl Seen<'_> {
         ServiceStatus { replicas, facts }
     }
 
-    fn replica(&self, place: &Place<'_>) -> Option<Replica> {
-        let task = place.current().or(place.tasks.first().copied())?;
+    fn replica(&self, slot: &Slot<'_>) -> Option<Replica> {
+        let task = slot.newest()?;
         let status = task.status.clone().unwrap_or_default();
-        let at = find::time(status.timestamp.as_deref());
+        let at = time(status.timestamp.as_deref());
         let state = state(task);
         let ended = matches!(state, ReplicaState::Exited | ReplicaState::Dead);
-        let spec = task
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.container_spec.as_ref());
+        let spec = task.spec.as_ref();
+        let spec = spec.and_then(|spec| spec.container_spec.as_ref());
         let health = match (state, status.state) {
             (ReplicaState::Running, Some(TaskState::STARTING)) => Health::Starting,
             // A task whose check fails is ended by Swarm.
@@ -121,36 +120,31 @@ impl Seen<'_> {
             }
             _ => Health::Unchecked,
         };
-        let failed: Vec<&Task> = place.failed().collect();
-        let last = if ended {
-            Some(task)
-        } else {
-            failed.first().copied()
+        let restarts = slot.failed().count() as u64;
+        let before = slot.failed().next();
+        let last = if ended { Some(task) } else { before };
+        let exit_code = last.and_then(exit_code);
+        let note = match (state, before) {
+            (ReplicaState::Running, before) => {
+                before.map(|before| format!("before: {}", describe(before)))
+            }
+            (_, Some(before)) if !ended => {
+                Some(format!("{}; before: {}", describe(task), describe(before)))
+            }
+            _ => Some(describe(task)),
         };
-        let code = last.and_then(exit_code);
-        let note = if state == ReplicaState::Running {
-            failed
-                .first()
-                .map(|task| format!("before: {}", words(task)))
-        } else {
-            let before = failed.first().filter(|_| !ended);
-            let before = before.map_or(String::new(), |task| format!("; before: {}", words(task)));
-            Some(format!("{}{before}", words(task)))
-        };
-        let node = task.node_id.as_ref().map(|id| {
-            let name = self.nodes.get(id);
-            name.unwrap_or(id).clone()
-        });
+        let node = task.node_id.as_ref();
+        let node = node.map(|id| self.nodes.get(id).unwrap_or(id).clone());
         let image = spec.and_then(|spec| spec.image.as_deref());
         Some(Replica {
-            id: format!("{}.{}", self.id, place.key),
-            name: place.name.clone(),
+            id: format!("{}.{}", self.id, slot.key),
+            name: slot.name.clone(),
             state,
             health,
             started_at: at.filter(|_| state == ReplicaState::Running),
             finished_at: at.filter(|_| ended),
-            restarts: failed.len() as u64,
-            exit_code: code.filter(|_| state != ReplicaState::Running),
+            restarts,
+            exit_code: exit_code.filter(|_| state != ReplicaState::Running),
             // Swarm does not tell.
             oom_killed: false,
             image: shown(image.unwrap_or(image_of(&self.spec)), &self.spec),
@@ -161,7 +155,7 @@ impl Seen<'_> {
 }
 
 /// Swarm wants it to run.
-pub(super) fn is_wanted(task: &Task) -> bool {
+pub fn is_wanted(task: &Task) -> bool {
     use TaskState as S;
     !matches!(
         task.desired_state,
@@ -169,16 +163,16 @@ pub(super) fn is_wanted(task: &Task) -> bool {
     )
 }
 
-pub(super) fn task_state(task: &Task) -> Option<TaskState> {
+pub fn task_state(task: &Task) -> Option<TaskState> {
     task.status.as_ref().and_then(|status| status.state)
 }
 
-pub(super) fn is_running(task: &Task) -> bool {
+pub fn is_running(task: &Task) -> bool {
     task_state(task) == Some(TaskState::RUNNING)
 }
 
 /// It ended badly or could not be started.
-pub(super) fn has_failed(task: &Task) -> bool {
+pub fn has_failed(task: &Task) -> bool {
     matches!(
         task_state(task),
         Some(TaskState::FAILED | TaskState::REJECTED | TaskState::ORPHANED)
@@ -195,18 +189,22 @@ fn state(task: &Task) -> ReplicaState {
     }
 }
 
-pub(super) fn exit_code(task: &Task) -> Option<i64> {
+pub fn exit_code(task: &Task) -> Option<i64> {
     let status = task.status.as_ref()?.container_status.as_ref()?;
     status.exit_code
 }
 
+/// The container that a task has or had.
+pub fn container(task: &Task) -> Option<&str> {
+    let status = task.status.as_ref()?.container_status.as_ref()?;
+    status.container_id.as_deref().filter(|id| !id.is_empty())
+}
+
 /// What a task is and why: `failed: task: non-zero exit (1)`.
-pub(super) fn words(task: &Task) -> String {
+pub fn describe(task: &Task) -> String {
     let status = task.status.clone().unwrap_or_default();
-    let state = status
-        .state
-        .as_ref()
-        .map_or_else(|| "new".to_owned(), ToString::to_string);
+    let state = status.state.map(|state| state.to_string());
+    let state = state.unwrap_or_else(|| "new".to_owned());
     let why = status.err.filter(|err| !err.is_empty()).or(status.message);
     match why {
         Some(why) if !why.is_empty() && why != state => {
@@ -214,5 +212,13 @@ pub(super) fn words(task: &Task) -> String {
             format!("{state}: {why}")
         }
         _ => state,
+    }
+}
+
+/// Its exit code, to be put behind a sentence; nothing where there is none or it is 0.
+pub fn exit_code_words(task: &Task) -> String {
+    match exit_code(task) {
+        None | Some(0) => String::new(),
+        Some(code) => format!(", exit code {code}"),
     }
 }

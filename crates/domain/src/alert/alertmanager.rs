@@ -24,13 +24,13 @@ const MOST_OTHER: usize = 2_000;
 /// The alerts of a body.
 pub fn parse(body: &[u8]) -> Result<Vec<Alert>, Malformed> {
     let value: Value = serde_json::from_slice(body).map_err(|error| {
-        malformed(
+        Malformed::new(
             "",
-            &format!("this is not JSON: {error}; is it Alertmanager's webhook?"),
+            format!("this is not JSON: {error}; is it Alertmanager's webhook?"),
         )
     })?;
     let Value::Object(root) = value else {
-        return Err(malformed(
+        return Err(Malformed::new(
             "",
             "a JSON object is expected, as Alertmanager's webhook sends it",
         ));
@@ -41,25 +41,25 @@ pub fn parse(body: &[u8]) -> Result<Vec<Alert>, Malformed> {
         Some(Value::String(version)) if version == "1" && root.contains_key("orgId") => {}
         Some(other) => {
             let told = cut(&other.to_string(), 40);
-            return Err(malformed(
+            return Err(Malformed::new(
                 "version",
-                &format!("{told} is not known: Alertmanager's webhook has the version \"4\""),
+                format!("{told} is not known: Alertmanager's webhook has the version \"4\""),
             ));
         }
         None => {
-            return Err(malformed(
+            return Err(Malformed::new(
                 "version",
                 "is missing: is it Alertmanager's webhook?",
             ));
         }
     }
     let Some(Value::Array(list)) = root.get("alerts") else {
-        return Err(malformed("alerts", "must be a list"));
+        return Err(Malformed::new("alerts", "must be a list"));
     };
     if list.len() > MOST_ALERTS {
-        return Err(malformed(
+        return Err(Malformed::new(
             "alerts",
-            &format!(
+            format!(
                 "{} alerts are too many: set max_alerts to {MOST_ALERTS} or less",
                 list.len()
             ),
@@ -71,21 +71,14 @@ pub fn parse(body: &[u8]) -> Result<Vec<Alert>, Malformed> {
         .collect()
 }
 
-fn malformed(at: &str, what: &str) -> Malformed {
-    Malformed {
-        at: at.to_owned(),
-        what: what.to_owned(),
-    }
-}
-
 fn alert(value: &Value, at: &str) -> Result<Alert, Malformed> {
     let Value::Object(fields) = value else {
-        return Err(malformed(at, "must be an object"));
+        return Err(Malformed::new(at, "must be an object"));
     };
     let labels = texts(fields, "labels", at, false)?;
     if labels.is_empty() {
-        return Err(malformed(
-            &format!("{at}.labels"),
+        return Err(Malformed::new(
+            format!("{at}.labels"),
             "an alert without labels has no name",
         ));
     }
@@ -95,21 +88,21 @@ fn alert(value: &Value, at: &str) -> Result<Alert, Malformed> {
         Some("resolved") => false,
         other => {
             let told = other.map_or_else(|| "nothing".to_owned(), |word| cut(word, 40));
-            return Err(malformed(
-                &format!("{at}.status"),
-                &format!("must be \"firing\" or \"resolved\", not {told}"),
+            return Err(Malformed::new(
+                format!("{at}.status"),
+                format!("must be \"firing\" or \"resolved\", not {told}"),
             ));
         }
     };
     let starts_at = time(fields, "startsAt", at)?
-        .ok_or_else(|| malformed(&format!("{at}.startsAt"), "is missing"))?;
+        .ok_or_else(|| Malformed::new(format!("{at}.startsAt"), "is missing"))?;
     let ends_at = time(fields, "endsAt", at)?.filter(|_| !firing);
     let fingerprint = match fields.get("fingerprint") {
         Some(Value::String(text)) if is_fingerprint(text) => text.clone(),
         None | Some(Value::Null) => fingerprint(&labels),
         Some(_) => {
-            return Err(malformed(
-                &format!("{at}.fingerprint"),
+            return Err(Malformed::new(
+                format!("{at}.fingerprint"),
                 "must be 1 to 64 letters and digits",
             ));
         }
@@ -165,25 +158,25 @@ fn texts(
     let map = match fields.get(key) {
         None | Some(Value::Null) => return Ok(BTreeMap::new()),
         Some(Value::Object(map)) => map,
-        Some(_) => return Err(malformed(&at, "must be an object of texts")),
+        Some(_) => return Err(Malformed::new(&at, "must be an object of texts")),
     };
     if map.len() > MOST_LABELS {
-        return Err(malformed(
+        return Err(Malformed::new(
             &at,
-            &format!("has more than {MOST_LABELS} entries"),
+            format!("has more than {MOST_LABELS} entries"),
         ));
     }
     map.iter()
         .map(|(name, value)| {
             let place = || format!("{at}.{}", cut(name, 60));
             let Value::String(text) = value else {
-                return Err(malformed(&place(), "must be a text"));
+                return Err(Malformed::new(&place(), "must be a text"));
             };
             let long = name.len() > LONGEST_LABEL || (!cuts && text.len() > LONGEST_LABEL);
             if long {
-                return Err(malformed(
+                return Err(Malformed::new(
                     &place(),
-                    &format!("is longer than {LONGEST_LABEL} bytes"),
+                    format!("is longer than {LONGEST_LABEL} bytes"),
                 ));
             }
             Ok((name.clone(), cut(text, LONGEST_ANNOTATION)))
@@ -200,8 +193,8 @@ fn time(fields: &Map<String, Value>, key: &str, at: &str) -> Result<Option<Times
         Some(Value::String(text)) => text
             .parse()
             .map(Some)
-            .map_err(|_| malformed(&at, "is no time as RFC 3339 has it")),
-        Some(_) => Err(malformed(
+            .map_err(|_| Malformed::new(&at, "is no time as RFC 3339 has it")),
+        Some(_) => Err(Malformed::new(
             &at,
             "must be a text with a time as RFC 3339 has it",
         )),

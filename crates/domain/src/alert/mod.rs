@@ -121,13 +121,28 @@ impl Default for WatchSettings {
     }
 }
 
-/// Why a report is refused. The text names the place and the mend.
+/// Why a report is refused. The text names the place and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
     /// Where, such as `alerts[3].startsAt`.
     pub at: String,
     /// What is wrong there.
     pub what: String,
+}
+
+impl Malformed {
+    /// What is wrong at a place.
+    pub fn new(at: impl Into<String>, what: impl Into<String>) -> Self {
+        Self {
+            at: at.into(),
+            what: what.into(),
+        }
+    }
+
+    /// What is wrong with a text that somebody wrote.
+    pub fn text(text: &str, what: impl Into<String>) -> Self {
+        Self::new(text.chars().take(80).collect::<String>(), what)
+    }
 }
 
 impl fmt::Display for Malformed {

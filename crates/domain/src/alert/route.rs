@@ -42,10 +42,7 @@ enum Piece {
 impl Matcher {
     /// Reads a condition.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let wrong = |what: &str| Malformed {
-            at: text.chars().take(80).collect(),
-            what: what.to_owned(),
-        };
+        let wrong = |what: &str| Malformed::text(text, what);
         let usage = "write a label, =, !=, =~ or !~, and a value in quotes: severity=\"critical\"";
         let end = text.find(['=', '!']).ok_or_else(|| wrong(usage))?;
         let label = text[..end].trim();
@@ -157,7 +154,7 @@ pub struct Route {
     pub service: Option<ServiceName>,
     /// How bad they are.
     pub severity: Option<Severity>,
-    /// The runbook that mends them.
+    /// The runbook for them.
     pub runbook: Option<String>,
     /// Whose they are, for people.
     pub team: Option<String>,

@@ -66,6 +66,18 @@ pub struct Piece {
     pub ended: bool,
 }
 
+impl Piece {
+    fn new(labels: BTreeMap<String, String>, fingerprint: Option<String>) -> Self {
+        Self {
+            labels,
+            fingerprint,
+            made: None,
+            end: false,
+            ended: false,
+        }
+    }
+}
+
 impl Silence {
     /// Most silences that are made in Alertmanager for one wish.
     pub const MOST: usize = 20;
@@ -82,13 +94,7 @@ impl Silence {
         if alerts.len() <= Self::MOST {
             return alerts
                 .into_iter()
-                .map(|alert| Piece {
-                    labels: named(alert),
-                    fingerprint: Some(alert.fingerprint.clone()),
-                    made: None,
-                    end: false,
-                    ended: false,
-                })
+                .map(|alert| Piece::new(named(alert), Some(alert.fingerprint.clone())))
                 .collect();
         }
         let mut common: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
@@ -109,13 +115,7 @@ impl Silence {
         }
         common
             .into_values()
-            .map(|labels| Piece {
-                labels,
-                fingerprint: None,
-                made: None,
-                end: false,
-                ended: false,
-            })
+            .map(|labels| Piece::new(labels, None))
             .collect()
     }
 

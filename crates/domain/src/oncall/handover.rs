@@ -41,10 +41,7 @@ impl Handover {
     /// Reads `monday 09:00`, `daily 09:00`, `every 2 weeks 09:00`, `every 3 days 09:00`. `starts`
     /// is the day on which the first member's first shift begins; with `every` it is needed.
     pub fn parse(text: &str, starts: Option<Date>, zone: TimeZone) -> Result<Self, Malformed> {
-        let wrong = |what: &str| Malformed {
-            at: text.chars().take(80).collect(),
-            what: what.to_owned(),
-        };
+        let wrong = |what: &str| Malformed::text(text, what);
         let usage =
             "write `monday 09:00`, `daily 09:00`, `every 2 weeks 09:00` or `every 3 days 09:00`";
         let lower = text.to_lowercase();

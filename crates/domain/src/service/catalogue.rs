@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::checked_text;
+
 /// The name of a service in the configuration and in chat, such as `frontend`.
 ///
 /// Lower-case letters, digits, `-`, `_` and `.`; at most 63 bytes; starts with a letter or digit.
@@ -34,31 +36,9 @@ impl ServiceName {
             Err(InvalidServiceName(text.chars().take(80).collect()))
         }
     }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl TryFrom<String> for ServiceName {
-    type Error = InvalidServiceName;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
-    }
-}
-
-impl From<ServiceName> for String {
-    fn from(name: ServiceName) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for ServiceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+checked_text!(ServiceName, InvalidServiceName);
 
 /// One entry of the service catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +153,8 @@ impl WorkloadKind {
 pub enum PlatformKey {
     /// A Docker engine, by its name in the configuration; the default one where `None`.
     Docker(Option<String>),
+    /// The Swarm that this engine is a manager of.
+    Swarm(Option<String>),
     /// A cluster, by its name in the configuration.
     Kubernetes(Option<String>),
     /// The simulated stack.
@@ -182,8 +164,11 @@ pub enum PlatformKey {
 impl fmt::Display for PlatformKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Docker(None) => f.write_str("Docker"),
-            Self::Docker(Some(engine)) => write!(f, "Docker engine {engine}"),
+            // A Swarm is reached where its engine is.
+            Self::Docker(None) | Self::Swarm(None) => f.write_str("Docker"),
+            Self::Docker(Some(engine)) | Self::Swarm(Some(engine)) => {
+                write!(f, "Docker engine {engine}")
+            }
             Self::Kubernetes(None) => f.write_str("Kubernetes"),
             Self::Kubernetes(Some(cluster)) => write!(f, "Kubernetes cluster {cluster}"),
             Self::Simulated => f.write_str("the simulated stack"),
@@ -195,9 +180,10 @@ impl Target {
     /// Which installation of a platform this is on.
     pub fn platform(&self) -> PlatformKey {
         match self {
-            Self::Compose { engine, .. }
-            | Self::Container { engine, .. }
-            | Self::Swarm { engine, .. } => PlatformKey::Docker(engine.clone()),
+            Self::Compose { engine, .. } | Self::Container { engine, .. } => {
+                PlatformKey::Docker(engine.clone())
+            }
+            Self::Swarm { engine, .. } => PlatformKey::Swarm(engine.clone()),
             Self::Kubernetes { cluster, .. } => PlatformKey::Kubernetes(cluster.clone()),
             Self::Simulated { .. } => PlatformKey::Simulated,
         }
@@ -219,5 +205,17 @@ mod tests {
         for bad in ["", "-x", "Frontend", "a b", "a;rm", "ä", &"x".repeat(64)] {
             assert!(ServiceName::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_swarm_has_a_driver_of_its_own_at_the_engine_s_address() {
+        let engine = Some("eu".to_owned());
+        let swarm = Target::Swarm {
+            engine: engine.clone(),
+            service: "web".to_owned(),
+        };
+        assert_eq!(swarm.platform(), PlatformKey::Swarm(engine.clone()));
+        let of_engine = PlatformKey::Docker(engine).to_string();
+        assert_eq!(swarm.platform().to_string(), of_engine);
     }
 }

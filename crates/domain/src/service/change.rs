@@ -133,6 +133,13 @@ pub struct Evidence {
 impl Evidence {
     /// Most bytes of one piece.
     pub const MAX_BYTES: usize = 1024 * 1024;
+
+    /// The newest part of a text.
+    pub fn newest(name: String, mut text: String) -> Self {
+        let surplus = text.len().saturating_sub(Self::MAX_BYTES);
+        text.drain(..text.ceil_char_boundary(surplus));
+        Self { name, text }
+    }
 }
 
 /// A step of progress that a driver reports while it works.

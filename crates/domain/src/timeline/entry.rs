@@ -1,7 +1,7 @@
 //! Entries, and the canonical form that is hashed.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -53,7 +53,7 @@ pub struct Entry {
     /// Its place in the chain, from 1 without gaps.
     pub seq: i64,
     /// When it was recorded, UTC, whole microseconds; never earlier than the entry before.
-    #[serde(with = "canonical_time")]
+    #[serde(serialize_with = "canonical_time")]
     pub at: Timestamp,
     /// Who did it.
     pub actor: Person,
@@ -165,15 +165,10 @@ fn without_floats(value: Value) -> Value {
     }
 }
 
-mod canonical_time {
-    use jiff::Timestamp;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(at: &Timestamp, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(&super::canonical(*at))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Timestamp, D::Error> {
-        Timestamp::deserialize(d)
-    }
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out a reference"
+)]
+fn canonical_time<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&canonical(*at))
 }

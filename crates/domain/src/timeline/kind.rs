@@ -80,48 +80,20 @@ pub enum EntryKind {
     Run,
 }
 
-impl EntryKind {
-    /// The word as stored and exported.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Declared => "declared",
-            Self::Severity => "severity",
-            Self::Status => "status",
-            Self::Assigned => "assigned",
-            Self::Linked => "linked",
-            Self::Note => "note",
-            Self::Asked => "asked",
-            Self::Refused => "refused",
-            Self::Intent => "intent",
-            Self::Outcome => "outcome",
-            Self::Evidence => "evidence",
-            Self::Alert => "alert",
-            Self::Update => "update",
-            Self::Exported => "exported",
-            Self::Run => "run",
-        }
-    }
-
-    /// Reads the word.
-    pub fn parse(text: &str) -> Option<Self> {
-        [
-            Self::Declared,
-            Self::Severity,
-            Self::Status,
-            Self::Assigned,
-            Self::Linked,
-            Self::Note,
-            Self::Asked,
-            Self::Refused,
-            Self::Intent,
-            Self::Outcome,
-            Self::Evidence,
-            Self::Alert,
-            Self::Update,
-            Self::Exported,
-            Self::Run,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
-    }
-}
+crate::words!(EntryKind {
+    Declared: "declared",
+    Severity: "severity",
+    Status: "status",
+    Assigned: "assigned",
+    Linked: "linked",
+    Note: "note",
+    Asked: "asked",
+    Refused: "refused",
+    Intent: "intent",
+    Outcome: "outcome",
+    Evidence: "evidence",
+    Alert: "alert",
+    Update: "update",
+    Exported: "exported",
+    Run: "run",
+});

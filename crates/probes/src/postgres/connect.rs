@@ -22,6 +22,7 @@ const CONNECTIONS: u32 = 2;
 pub(super) const APPLICATION: &str = "treasury-bot";
 
 /// Where and how a server is asked.
+#[derive(Debug)]
 pub struct Config {
     /// The database's name in the configuration.
     pub name: String,

@@ -24,6 +24,7 @@ use crate::{ProbeError, ProbeErrorKind as Kind};
 pub(super) const SERVERS: usize = 32;
 
 /// Where and how a cache is asked.
+#[derive(Debug)]
 pub struct Config {
     /// The cache's name in the configuration.
     pub name: String,

@@ -43,12 +43,10 @@ impl Checker<'_> {
         }
         if let Some(until) = &call.until {
             if callable.changes {
-                self.wrong(
-                    Finding::error(
-                        until.condition.span,
-                        format!("`{name}` changes something: it is not called again and again"),
-                    )
-                    .help("make a second step of it that asks a probe"),
+                self.error_help(
+                    until.condition.span,
+                    format!("`{name}` changes something: it is not called again and again"),
+                    "make a second step of it that asks a probe",
                 );
             }
             let mut scope = scope.clone();
@@ -56,9 +54,10 @@ impl Checker<'_> {
             self.condition(&until.condition, &scope, "`until`");
             if let Some(truth) = order::constant(&until.condition.expr) {
                 let often = if truth { "always" } else { "never" };
-                self.wrong(
-                    Finding::error(until.condition.span, format!("this {often} holds"))
-                        .help("the newest result is `result`"),
+                self.error_help(
+                    until.condition.span,
+                    format!("this {often} holds"),
+                    "the newest result is `result`",
                 );
             }
         }
@@ -87,29 +86,22 @@ impl Checker<'_> {
             .keys()
             .map(String::as_str)
             .collect();
-        let near = finding.clone().near(&name.value, known);
-        self.wrong(if near.help.is_some() {
-            near
-        } else {
-            finding.help("`treasury-bot probe --list` tells what there is")
-        });
+        let help = "`treasury-bot probe --list` tells what there is";
+        self.wrong(finding.near_or(&name.value, known, help));
     }
 
     fn unknown_param(&mut self, key: &At<String>, of: &str, known: &[&str]) {
         let finding = Finding::error(key.span, format!("`{of}` has no parameter `{}`", key.value));
-        let near = finding.clone().near(&key.value, known.iter().copied());
-        self.wrong(if near.help.is_some() || known.is_empty() {
-            near
+        self.wrong(if known.is_empty() {
+            finding
         } else {
-            finding.help(format!("it has {}", known.join(", ")))
+            let help = format!("it has {}", known.join(", "));
+            finding.near_or(&key.value, known.iter().copied(), help)
         });
     }
 
     fn missing(&mut self, span: Span, of: &str, key: &str) {
-        self.wrong(Finding::error(
-            span,
-            format!("`{of}` needs the parameter `{key}`"),
-        ));
+        self.error(span, format!("`{of}` needs the parameter `{key}`"));
     }
 
     /// One parameter of a call against its schema.
@@ -144,10 +136,7 @@ impl Checker<'_> {
             .iter()
             .map(|(key, shape)| (key, shape, self.shape(&shape.value, scope)))
             .collect();
-        let result = Type::record([
-            ("run".to_owned(), Type::Number),
-            ("verdict".to_owned(), Type::Text),
-        ]);
+        let result = Type::fields([("run", Type::Number), ("verdict", Type::Text)]);
         let Some(signature) = self.vocabulary.runbooks.get(&name.value) else {
             let known = self.vocabulary.runbooks.keys().map(String::as_str);
             let finding =
@@ -201,10 +190,7 @@ impl Checker<'_> {
                 }
             };
             if let Some(why) = problem {
-                self.wrong(Finding::error(
-                    shape.span,
-                    format!("`{}`: {why}", key.value),
-                ));
+                self.error(shape.span, format!("`{}`: {why}", key.value));
             }
         }
         for param in &signature.params {
@@ -218,23 +204,7 @@ impl Checker<'_> {
     }
 
     fn shape(&mut self, shape: &Shape, scope: &Scope) -> Type {
-        match shape {
-            Shape::Fixed(value) => Type::of(value),
-            Shape::Text(template) => self.template(template, scope),
-            Shape::List(items) => {
-                let found = items
-                    .iter()
-                    .map(|item| self.shape(&item.value, scope))
-                    .reduce(Type::join);
-                Type::List(Box::new(found.unwrap_or(Type::Any)))
-            }
-            Shape::Record(fields) => {
-                let fields: Vec<(String, Type)> = fields
-                    .iter()
-                    .map(|(name, field)| (name.value.clone(), self.shape(&field.value, scope)))
-                    .collect();
-                Type::record(fields)
-            }
-        }
+        shape.each(&mut |expr| self.mark(expr));
+        shape.check(scope, &mut self.findings)
     }
 }

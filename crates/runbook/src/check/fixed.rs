@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::expr::text_of;
 use crate::types::Type;
@@ -17,104 +17,101 @@ pub(super) fn wrong(
     schema: &Value,
     services: Option<&BTreeSet<String>>,
 ) -> Option<String> {
-    look(value, schema, services, 0)
+    Look { services }.value(value, schema, 0)
 }
 
-fn look(
-    value: &Value,
-    schema: &Value,
-    services: Option<&BTreeSet<String>>,
-    depth: usize,
-) -> Option<String> {
-    if depth > MAX_DEPTH {
-        return None;
-    }
-    for word in ["anyOf", "oneOf"] {
-        if let Some(options) = schema.get(word).and_then(Value::as_array) {
-            return any_of(value, options, services, depth);
+struct Look<'s> {
+    services: Option<&'s BTreeSet<String>>,
+}
+
+impl Look<'_> {
+    fn value(&self, value: &Value, schema: &Value, depth: usize) -> Option<String> {
+        if depth > MAX_DEPTH {
+            return None;
         }
-    }
-    if let Some(constant) = schema.get("const")
-        && constant != value
-    {
-        return Some(format!("it is {}", text_of(constant)));
-    }
-    if let Some(words) = schema.get("enum").and_then(Value::as_array)
-        && !words.contains(value)
-    {
-        let all: Vec<String> = words.iter().map(text_of).collect();
-        return Some(format!("it is one of {}", all.join(", ")));
-    }
-    match value {
-        Value::Number(_) => number(value.as_f64()?, schema),
-        Value::String(text) => self::text(text, schema, services),
-        Value::Array(items) => {
-            if let Some(why) = size(items.len(), schema, "minItems", "maxItems", "items") {
-                return Some(why);
+        for word in ["anyOf", "oneOf"] {
+            if let Some(options) = schema.get(word).and_then(Value::as_array) {
+                return self.any_of(value, options, depth);
             }
-            let inner = schema.get("items")?;
-            items
-                .iter()
-                .find_map(|item| look(item, inner, services, depth + 1))
         }
-        Value::Object(fields) => {
-            let known = schema.get("properties").and_then(Value::as_object)?;
-            let required = schema.get("required").and_then(Value::as_array);
-            let missing = required
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .find(|name| !fields.contains_key(*name));
-            if let Some(name) = missing {
-                return Some(format!("`{name}` is missing"));
+        if let Some(constant) = schema.get("const")
+            && constant != value
+        {
+            return Some(format!("it is {}", text_of(constant)));
+        }
+        if let Some(words) = schema.get("enum").and_then(Value::as_array)
+            && !words.contains(value)
+        {
+            let all: Vec<String> = words.iter().map(text_of).collect();
+            return Some(format!("it is one of {}", all.join(", ")));
+        }
+        match value {
+            Value::Number(_) => number(value.as_f64()?, schema),
+            Value::String(text) => self.text(text, schema),
+            Value::Array(items) => {
+                if let Some(why) = size(items.len(), schema, "minItems", "maxItems", "items") {
+                    return Some(why);
+                }
+                let inner = schema.get("items")?;
+                let mut items = items.iter();
+                items.find_map(|item| self.value(item, inner, depth + 1))
             }
-            let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
-            fields.iter().find_map(|(name, field)| {
-                let told = match known.get(name) {
-                    Some(inner) => typed(field, inner, services, depth),
-                    None => closed.then(|| "there is no such field".to_owned()),
-                };
-                told.map(|why| format!("`{name}`: {why}"))
-            })
+            Value::Object(fields) => self.object(fields, schema, depth),
+            Value::Null | Value::Bool(_) => None,
         }
-        Value::Null | Value::Bool(_) => None,
     }
-}
 
-/// The type and the value.
-fn typed(
-    value: &Value,
-    schema: &Value,
-    services: Option<&BTreeSet<String>>,
-    depth: usize,
-) -> Option<String> {
-    let wanted = Type::of_schema(schema);
-    let found = Type::of(value);
-    if !wanted.takes(&found) {
-        return Some(format!("it is {wanted}; this is {found}"));
+    fn object(&self, fields: &Map<String, Value>, schema: &Value, depth: usize) -> Option<String> {
+        let known = schema.get("properties").and_then(Value::as_object)?;
+        let required = schema.get("required").and_then(Value::as_array);
+        let mut required = required.into_iter().flatten().filter_map(Value::as_str);
+        if let Some(name) = required.find(|name| !fields.contains_key(*name)) {
+            return Some(format!("`{name}` is missing"));
+        }
+        let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
+        fields.iter().find_map(|(name, field)| {
+            let found = match known.get(name) {
+                Some(inner) => self.typed(field, inner, depth),
+                None => closed.then(|| "there is no such field".to_owned()),
+            };
+            found.map(|why| format!("`{name}`: {why}"))
+        })
     }
-    look(value, schema, services, depth + 1)
-}
 
-/// One of the options has to fit; what is told is what is wrong with the one of its type.
-fn any_of(
-    value: &Value,
-    options: &[Value],
-    services: Option<&BTreeSet<String>>,
-    depth: usize,
-) -> Option<String> {
-    let found = Type::of(value);
-    let mut told = None;
-    for option in options {
-        if !Type::of_schema(option).takes(&found) {
-            continue;
+    /// The type and the value.
+    fn typed(&self, value: &Value, schema: &Value, depth: usize) -> Option<String> {
+        let (wanted, found) = (Type::of_schema(schema), Type::of(value));
+        if !wanted.takes(&found) {
+            return Some(format!("it is {wanted}; this is {found}"));
         }
-        match look(value, option, services, depth + 1) {
-            None => return None,
-            Some(why) => told = told.or(Some(why)),
+        self.value(value, schema, depth + 1)
+    }
+
+    /// One of the options has to fit; otherwise what is wrong with the one of its type.
+    fn any_of(&self, value: &Value, options: &[Value], depth: usize) -> Option<String> {
+        let found = Type::of(value);
+        let mut first = None;
+        for option in options
+            .iter()
+            .filter(|one| Type::of_schema(one).takes(&found))
+        {
+            first = first.or(Some(self.value(value, option, depth + 1)?));
+        }
+        first
+    }
+
+    fn text(&self, text: &str, schema: &Value) -> Option<String> {
+        let length = text.chars().count();
+        if let Some(why) = size(length, schema, "minLength", "maxLength", "characters") {
+            return Some(why);
+        }
+        match schema.get("format").and_then(Value::as_str)? {
+            "service" => (!self.services?.contains(text))
+                .then(|| format!("there is no service `{text}` here")),
+            "duration-text" => duration::parse(text).err().map(|error| error.to_string()),
+            _ => None,
         }
     }
-    told
 }
 
 fn number(number: f64, schema: &Value) -> Option<String> {
@@ -138,20 +135,6 @@ fn number(number: f64, schema: &Value) -> Option<String> {
                 .is_some_and(|all| all.contains(&"integer".into()))
     });
     (whole && number.fract() != 0.0).then(|| "it is a whole number".to_owned())
-}
-
-fn text(text: &str, schema: &Value, services: Option<&BTreeSet<String>>) -> Option<String> {
-    let length = text.chars().count();
-    if let Some(why) = size(length, schema, "minLength", "maxLength", "characters") {
-        return Some(why);
-    }
-    match schema.get("format").and_then(Value::as_str)? {
-        "service" => {
-            (!services?.contains(text)).then(|| format!("there is no service `{text}` here"))
-        }
-        "duration-text" => duration::parse(text).err().map(|error| error.to_string()),
-        _ => None,
-    }
 }
 
 fn size(length: usize, schema: &Value, least: &str, most: &str, what: &str) -> Option<String> {

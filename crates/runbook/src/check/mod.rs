@@ -72,6 +72,22 @@ impl Checker<'_> {
         self.findings.push(finding);
     }
 
+    fn error(&mut self, span: Span, message: impl Into<String>) {
+        self.wrong(Finding::error(span, message));
+    }
+
+    fn error_help(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.wrong(Finding::error(span, message).help(help));
+    }
+
+    fn warning(&mut self, span: Span, message: impl Into<String>) {
+        self.wrong(Finding::warning(span, message));
+    }
+
+    fn warning_help(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.wrong(Finding::warning(span, message).help(help));
+    }
+
     fn runbook(&mut self) {
         let runbook = self.runbook;
         if !self.ids() {
@@ -80,24 +96,21 @@ impl Checker<'_> {
         }
         self.params();
         self.cycle();
-        self.leave();
+        self.approvals();
         let params = runbook
             .params
             .iter()
             .map(|param| (param.name.value.clone(), param.value_type()));
         let run = [
-            ("id".to_owned(), Type::Number),
-            ("by".to_owned(), Type::Text),
-            ("started_at".to_owned(), Type::Text),
+            ("id", Type::Number),
+            ("by", Type::Text),
+            ("started_at", Type::Text),
         ];
-        let incident = [
-            ("id".to_owned(), Type::Number),
-            ("title".to_owned(), Type::Text),
-        ];
+        let incident = [("id", Type::Number), ("title", Type::Text)];
         let names: BTreeMap<String, Type> = [
             ("params".to_owned(), Type::record(params)),
-            ("run".to_owned(), Type::record(run)),
-            ("incident".to_owned(), Type::record(incident).optional()),
+            ("run".to_owned(), Type::fields(run)),
+            ("incident".to_owned(), Type::fields(incident).optional()),
             ("steps".to_owned(), Type::record([])),
         ]
         .into();
@@ -138,25 +151,23 @@ impl Checker<'_> {
     fn ids(&mut self) -> bool {
         let all = self.runbook.all_steps();
         if all.len() > MAX_STEPS {
-            self.wrong(
-                Finding::error(
-                    self.runbook.name.span,
-                    format!(
-                        "a runbook has at most {MAX_STEPS} steps; this one has {}",
-                        all.len()
-                    ),
-                )
-                .help("put some into a runbook of their own and call it with `runbook:`"),
+            self.error_help(
+                self.runbook.name.span,
+                format!(
+                    "a runbook has at most {MAX_STEPS} steps; this one has {}",
+                    all.len()
+                ),
+                "put some into a runbook of their own and call it with `runbook:`",
             );
             return false;
         }
         let mut known: BTreeMap<&str, Span> = BTreeMap::new();
         for step in all {
             if known.insert(&step.id.value, step.id.span).is_some() {
-                self.wrong(Finding::error(
+                self.error(
                     step.id.span,
                     format!("there is another step `{}`", step.id.value),
-                ));
+                );
             }
         }
         true
@@ -183,7 +194,7 @@ impl Checker<'_> {
 
     /// Changes that not everybody who may start a run may make, and that nothing before them has
     /// approved.
-    fn leave(&mut self) {
+    fn approvals(&mut self) {
         let mut approved = Role::Responder;
         for step in self.runbook.all_steps() {
             match &step.work {
@@ -226,7 +237,7 @@ impl Checker<'_> {
                     } else {
                         format!("`{}` calls `{own}` again: it would never end", name.value)
                     };
-                    self.wrong(Finding::error(name.span, way));
+                    self.error(name.span, way);
                     break;
                 }
                 if done.insert(next.clone())
@@ -243,10 +254,10 @@ impl Checker<'_> {
         let mut place = place.clone();
         if place.depth > MAX_DEPTH {
             if let Some(step) = steps.first() {
-                self.wrong(Finding::error(
+                self.error(
                     step.span,
                     format!("steps are nested more than {MAX_DEPTH} deep"),
-                ));
+                );
             }
             return Vec::new();
         }
@@ -300,10 +311,7 @@ impl Checker<'_> {
             };
             place.loops += 1;
             if place.loops > 2 {
-                self.wrong(Finding::error(
-                    list.span,
-                    "more than two loops in each other",
-                ));
+                self.error(list.span, "more than two loops in each other");
             }
             // What is known of the item of a loop around does not hold for this one's.
             place
@@ -366,9 +374,10 @@ impl Checker<'_> {
                 if let Wait::Computed(template) = wait {
                     let found = self.template(template, scope);
                     if !(Type::Number.takes(&found) || Type::Text.takes(&found)) {
-                        self.wrong(
-                            Finding::error(template.span, format!("this is {found}"))
-                                .help("a duration such as `2m`, or a number of milliseconds"),
+                        self.error_help(
+                            template.span,
+                            format!("this is {found}"),
+                            "a duration such as `2m`, or a number of milliseconds",
                         );
                     }
                 }
@@ -378,24 +387,18 @@ impl Checker<'_> {
                 self.template(text, scope);
                 for (n, choice) in choices.iter().enumerate() {
                     if choices[..n].iter().any(|other| other.value == choice.value) {
-                        self.wrong(Finding::error(choice.span, "this choice stands twice"));
+                        self.error(choice.span, "this choice stands twice");
                     }
                 }
-                Type::record([
-                    ("answer".to_owned(), Type::Text),
-                    ("by".to_owned(), Type::Text),
-                ])
+                Type::fields([("answer", Type::Text), ("by", Type::Text)])
             }
             Work::Approve { text, .. } => {
                 self.template(text, scope);
-                Type::record([("by".to_owned(), Type::List(Box::new(Type::Text)))])
+                Type::fields([("by", Type::List(Box::new(Type::Text)))])
             }
             Work::Manual { text, .. } => {
                 self.template(text, scope);
-                Type::record([
-                    ("by".to_owned(), Type::Text),
-                    ("note".to_owned(), Type::Text.optional()),
-                ])
+                Type::fields([("by", Type::Text), ("note", Type::Text.optional())])
             }
             Work::Assert { condition, message } => {
                 self.condition(condition, scope, "`assert`");
@@ -405,10 +408,7 @@ impl Checker<'_> {
                 // `assert: false` is how a runbook gives up; what follows it is looked at by
                 // `unreached`.
                 if order::constant(&condition.expr) == Some(true) {
-                    self.wrong(Finding::warning(
-                        condition.span,
-                        "this always holds: leave it out",
-                    ));
+                    self.warning(condition.span, "this always holds: leave it out");
                 }
                 Type::record([])
             }
@@ -423,10 +423,10 @@ impl Checker<'_> {
     fn condition(&mut self, condition: &Condition, scope: &Scope, what: &str) {
         let found = self.typed(condition, scope);
         if !Type::Bool.takes(&found) {
-            self.wrong(Finding::error(
+            self.error(
                 condition.span,
                 format!("{what} is true or false; this is {found}"),
-            ));
+            );
         }
     }
 

@@ -28,16 +28,17 @@ impl Checker<'_> {
                 continue;
             };
             if place.parallel {
-                self.wrong(Finding::error(
+                self.error(
                     to.span,
                     "there is no order between parallel steps to go on in",
-                ));
+                );
                 continue;
             }
             if place.is_finally() {
-                self.wrong(
-                    Finding::error(to.span, "all steps at the end are done, whatever fails")
-                        .help("leave `on_failure` out"),
+                self.error_help(
+                    to.span,
+                    "all steps at the end are done, whatever fails",
+                    "leave `on_failure` out",
                 );
                 continue;
             }
@@ -48,15 +49,13 @@ impl Checker<'_> {
                         .over
                         .extend(steps[from + 1..at].iter().map(|s| s.id.value.clone()));
                 }
-                Some(_) => self.wrong(
-                    Finding::error(
-                        to.span,
-                        format!(
-                            "`{}` stands before this step: that would be a loop",
-                            to.value
-                        ),
-                    )
-                    .help("`retry:` tries a step again; `wait: {until: …}` asks again"),
+                Some(_) => self.error_help(
+                    to.span,
+                    format!(
+                        "`{}` stands before this step: that would be a loop",
+                        to.value
+                    ),
+                    "`retry:` tries a step again; `wait: {until: …}` asks again",
                 ),
                 None => {
                     let known = steps[from + 1..].iter().map(|s| s.id.value.as_str());
@@ -79,13 +78,13 @@ impl Checker<'_> {
                 dead = None;
             }
             if let Some(before) = dead.take() {
-                self.wrong(Finding::error(
+                self.error(
                     step.span,
                     format!(
                         "this step is never reached: `{}` before it always fails",
                         before.id.value
                     ),
-                ));
+                );
             }
             if always_fails(step) && step.on_failure != OnFailure::Continue {
                 dead = Some(step);
@@ -96,14 +95,8 @@ impl Checker<'_> {
     /// Tells of a `when` that decides nothing.
     pub(super) fn decides(&mut self, when: &Condition) {
         match constant(&when.expr) {
-            Some(true) => self.wrong(Finding::warning(
-                when.span,
-                "this always holds: leave it out",
-            )),
-            Some(false) => self.wrong(Finding::error(
-                when.span,
-                "this never holds: the step is never reached",
-            )),
+            Some(true) => self.warning(when.span, "this always holds: leave it out"),
+            Some(false) => self.error(when.span, "this never holds: the step is never reached"),
             None => {}
         }
     }
@@ -123,19 +116,12 @@ pub(super) fn constant(condition: &Expr) -> Option<bool> {
 
 /// It speaks of something that only a run knows.
 fn speaks(expr: &Expr) -> bool {
-    match &expr.kind {
+    let itself = match &expr.kind {
         Kind::Name(_) => true,
-        Kind::Call(name, arguments) => {
-            matches!(name.as_str(), "succeeded" | "failed" | "skipped" | "cut")
-                || arguments.iter().any(speaks)
-        }
-        Kind::List(items) => items.iter().any(speaks),
-        Kind::Index(a, b) | Kind::Where(a, b) | Kind::Binary(_, a, b) => speaks(a) || speaks(b),
-        Kind::Field(inner, ..) | Kind::Each(inner) | Kind::Not(inner) | Kind::Minus(inner) => {
-            speaks(inner)
-        }
-        Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) => false,
-    }
+        Kind::Call(name, _) => matches!(name.as_str(), "succeeded" | "failed" | "skipped" | "cut"),
+        _ => false,
+    };
+    itself || expr.parts().into_iter().any(speaks)
 }
 
 /// Once it is begun, it can only fail.

@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::{Checker, Place};
 use crate::model::{Retry, Step, Wait, Work, walk};
-use crate::source::Finding;
 use treasury_domain::duration;
 
 impl Checker<'_> {
@@ -23,31 +22,27 @@ impl Checker<'_> {
         };
         if (asks || until.is_some()) && step.timeout.is_none() {
             let what = if asks { "people are" } else { "it is" };
-            self.wrong(
-                Finding::error(step.span, format!("{what} waited for without a time-out"))
-                    .help("add `timeout: 30m`"),
+            self.error_help(
+                step.span,
+                format!("{what} waited for without a time-out"),
+                "add `timeout: 30m`",
             );
         }
         if let (Some(until), Some(timeout)) = (until, step.timeout)
             && until.every >= timeout
         {
-            self.wrong(
-                Finding::warning(
-                    until.condition.span,
-                    format!(
-                        "it is asked every {}, but for {} at most: only once",
-                        duration::text(until.every),
-                        duration::text(timeout)
-                    ),
-                )
-                .help("make `every` shorter, or `timeout` longer"),
+            self.warning_help(
+                until.condition.span,
+                format!(
+                    "it is asked every {}, but for {} at most: only once",
+                    duration::text(until.every),
+                    duration::text(timeout)
+                ),
+                "make `every` shorter, or `timeout` longer",
             );
         }
         if asks && place.at_end {
-            self.wrong(Finding::warning(
-                step.span,
-                "the steps at the end should not wait for people",
-            ));
+            self.warning(step.span, "the steps at the end should not wait for people");
         }
         let timed = asks || matches!(step.work, Work::Use(_));
         if step.timeout.is_some() && !timed {
@@ -56,12 +51,10 @@ impl Checker<'_> {
                 Work::Runbook { .. } => "the other runbook has a `timeout` of its own",
                 _ => "leave it out",
             };
-            self.wrong(
-                Finding::warning(
-                    step.span,
-                    format!("`timeout` means nothing to `{}`", step.verb()),
-                )
-                .help(help),
+            self.warning_help(
+                step.span,
+                format!("`timeout` means nothing to `{}`", step.verb()),
+                help,
             );
         }
         let waits = match &step.work {
@@ -69,27 +62,25 @@ impl Checker<'_> {
             _ => step.timeout,
         };
         if let Some(time) = waits.filter(|time| *time > self.runbook.timeout) {
-            self.wrong(
-                Finding::error(
-                    step.span,
-                    format!(
-                        "this takes up to {}, but the whole run only {}",
-                        duration::text(time),
-                        duration::text(self.runbook.timeout)
-                    ),
-                )
-                .help("raise the runbook's `timeout`"),
+            self.error_help(
+                step.span,
+                format!(
+                    "this takes up to {}, but the whole run only {}",
+                    duration::text(time),
+                    duration::text(self.runbook.timeout)
+                ),
+                "raise the runbook's `timeout`",
             );
         }
         let again = matches!(step.work, Work::Use(_) | Work::Runbook { .. });
         if step.retry != Retry::ONCE && !again {
-            self.wrong(Finding::error(
+            self.error(
                 step.span,
                 format!("`{}` can't be tried again by itself", step.verb()),
-            ));
+            );
         }
         if step.retry.delay > Duration::from_secs(3_600) {
-            self.wrong(Finding::error(step.span, "`delay` is at most an hour"));
+            self.error(step.span, "`delay` is at most an hour");
         }
     }
 
@@ -119,12 +110,9 @@ impl Checker<'_> {
             }
             for (service, span) in own {
                 if known.contains(&service) {
-                    self.wrong(Finding::warning(
-                        span,
-                        format!(
+                    self.warning(span, format!(
                             "another step beside this one changes `{service}` as well: they take turns"
-                        ),
-                    ));
+                        ));
                 }
                 known.insert(service);
             }

@@ -26,23 +26,12 @@ impl Seen {
 
 /// The parameters that an expression speaks of.
 pub(super) fn params_of(expr: &Expr, used: &mut BTreeSet<String>) {
-    match &expr.kind {
-        Kind::Field(of, field, _) => {
-            if matches!(&of.kind, Kind::Name(name) if name == "params") {
-                used.insert(field.clone());
-            }
-            params_of(of, used);
-        }
-        Kind::List(items) | Kind::Call(_, items) => {
-            for item in items {
-                params_of(item, used);
-            }
-        }
-        Kind::Index(a, b) | Kind::Where(a, b) | Kind::Binary(_, a, b) => {
-            params_of(a, used);
-            params_of(b, used);
-        }
-        Kind::Each(inner) | Kind::Not(inner) | Kind::Minus(inner) => params_of(inner, used),
-        Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) | Kind::Name(_) => {}
+    if let Kind::Field(of, field, _) = &expr.kind
+        && matches!(&of.kind, Kind::Name(name) if name == "params")
+    {
+        used.insert(field.clone());
+    }
+    for part in expr.parts() {
+        params_of(part, used);
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use treasury_domain::timeline;
 
 use super::advance::advance;
-use super::event::{self, Decision, NotNow, Outcome};
+use super::event::{self, Decision, Event, NotNow, Outcome};
 use super::pending::{PendingCall, pending_calls};
 use super::state::{
     Announcement, Approval, MAX_LINE, Phase, RunState, StepState, Stop, Verdict, Vote,
@@ -209,6 +209,28 @@ impl<'r> Drive<'r> {
     fn announce(&mut self, announcement: Announcement, path: &str) {
         self.announcements.push(announcement);
         self.changed.insert(path.to_owned());
+    }
+
+    /// Takes up what the run is told. `Err`: it comes too late, or is not for whoever said it.
+    pub fn tell(&mut self, event: Event, now: Timestamp) -> Result<(), NotNow> {
+        match event {
+            Event::Ended {
+                path,
+                attempt,
+                outcome,
+            } => {
+                self.finished(&path, attempt, outcome, now);
+                Ok(())
+            }
+            Event::Vote { path, vote } => self.vote(&path, vote, now),
+            Event::Decide {
+                path,
+                decision,
+                by,
+                reason,
+            } => self.decide(&path, &decision, &by, reason.as_deref(), now),
+            Event::Stop { by, reason } => self.stop(&by, &reason, now),
+        }
     }
 
     /// Somebody answers a question of the run.

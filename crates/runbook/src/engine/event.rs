@@ -1,6 +1,7 @@
 //! What comes from outside: results, answers, decisions.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::bounded::bounded;
@@ -14,8 +15,49 @@ use treasury_domain::duration;
 #[error("{0}")]
 pub struct NotNow(pub String);
 
+/// What a run is told from outside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "what")]
+pub enum Event {
+    /// A change, or a run that a step called, has ended.
+    Ended {
+        /// Path of the step.
+        path: String,
+        /// Which attempt.
+        attempt: u32,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// Somebody answered a question.
+    Vote {
+        /// Path of the step.
+        path: String,
+        /// The answer.
+        vote: Vote,
+    },
+    /// Somebody decided about a step that failed.
+    Decide {
+        /// Path of the step.
+        path: String,
+        /// What is done about it.
+        decision: Decision,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Somebody ends the run.
+    Stop {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}
+
 /// What came of a call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It did what it should.
     Good {
@@ -129,7 +171,7 @@ pub(super) fn finished(
 }
 
 /// Somebody answers an `ask`, `approve` or `manual` step.
-pub fn vote(
+pub(super) fn vote(
     runbook: &Runbook,
     state: &mut RunState,
     path: &str,
@@ -223,7 +265,8 @@ fn declined(step: &mut StepState, vote: Vote, now: Timestamp) {
 }
 
 /// What is done about a step that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// It is tried once more, with its automatic attempts.
     Retry,
@@ -232,7 +275,7 @@ pub enum Decision {
 }
 
 /// Somebody decides about a step that failed.
-pub fn decide(
+pub(super) fn decide(
     runbook: &Runbook,
     state: &mut RunState,
     path: &str,
@@ -279,7 +322,12 @@ pub fn can_be_left_out(runbook: &Runbook, path: &str) -> bool {
 }
 
 /// Somebody ends the run early.
-pub fn stop(state: &mut RunState, by: &str, reason: &str, now: Timestamp) -> Result<(), NotNow> {
+pub(super) fn stop(
+    state: &mut RunState,
+    by: &str,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), NotNow> {
     if state.verdict.is_some() {
         return Err(NotNow("this run has ended already".into()));
     }

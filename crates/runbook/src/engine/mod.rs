@@ -4,8 +4,8 @@
 //! end, evaluates conditions. It touches nothing but the state. Its caller commits the batch (changed
 //! steps and announcements, in one transaction), and only then does what [`Drive::start`] lists.
 //! After a crash the caller loads the state and makes a new [`Drive`]: running and recovering are the
-//! same road. What came of a call is told by [`Drive::finished`], what people answer by [`vote`],
-//! [`decide`] and [`stop`]; a message that comes twice or too late changes nothing.
+//! same road. What came of a call is told by [`Drive::finished`], what people answer by
+//! [`Drive::tell`]; a message that comes twice or too late changes nothing.
 
 mod advance;
 mod bounded;
@@ -21,7 +21,7 @@ mod work;
 
 pub use advance::APPROVAL_TIMEOUT;
 pub use drive::{Batch, Drive};
-pub use event::{Decision, NotNow, Outcome, can_be_left_out, decide, stop, vote};
+pub use event::{Decision, Event, NotNow, Outcome, can_be_left_out};
 pub use pending::PendingCall;
 pub use state::{
     Announcement, Approval, Call, Phase, RunState, Start, StepState, Stop, Verdict, Vote,

@@ -85,16 +85,11 @@ pub enum Verdict {
     Stopped,
 }
 
-impl Verdict {
-    /// As people and expressions read it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Stopped => "stopped",
-        }
-    }
-}
+treasury_domain::words!(Verdict {
+    Succeeded: "succeeded",
+    Failed: "failed",
+    Stopped: "stopped",
+});
 
 /// Where a step is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -365,6 +360,13 @@ pub enum Announcement {
 }
 
 impl Announcement {
+    /// Path of the step that it is about.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Step { path } | Self::Note { path, .. } | Self::Notify { path, .. } => path,
+        }
+    }
+
     pub(super) fn step(path: &str) -> Self {
         Self::Step {
             path: path.to_owned(),
@@ -374,8 +376,5 @@ impl Announcement {
 
 /// A moment later; the last moment there is where it would be beyond it.
 pub(super) fn after(at: Timestamp, time: Duration) -> Timestamp {
-    jiff::SignedDuration::try_from(time)
-        .ok()
-        .and_then(|time| at.checked_add(time).ok())
-        .unwrap_or(Timestamp::MAX)
+    at.checked_add(time).unwrap_or(Timestamp::MAX)
 }

@@ -60,7 +60,7 @@ pub(super) fn values(
         },
     );
     if let Some(verdict) = verdict {
-        names.insert("verdict".into(), verdict.word().into());
+        names.insert("verdict".into(), verdict.as_str().into());
     }
     let mut states = BTreeMap::new();
     let mut cut = BTreeSet::new();

@@ -133,6 +133,18 @@ impl Op {
     }
 }
 
+impl Expr {
+    /// The expressions that it is made of.
+    pub fn parts(&self) -> Vec<&Expr> {
+        match &self.kind {
+            Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) | Kind::Name(_) => vec![],
+            Kind::List(items) | Kind::Call(_, items) => items.iter().collect(),
+            Kind::Field(of, ..) | Kind::Each(of) | Kind::Not(of) | Kind::Minus(of) => vec![of],
+            Kind::Index(a, b) | Kind::Where(a, b) | Kind::Binary(_, a, b) => vec![a, b],
+        }
+    }
+}
+
 /// The dotted name that an expression spells, such as `steps.stats.worst`; `None` for others.
 pub fn path(expr: &Expr) -> Option<String> {
     match &expr.kind {

@@ -70,6 +70,13 @@ fn operator(token: &Token) -> Option<(Op, u8)> {
     })
 }
 
+fn expr(kind: Kind, start: Span, end: Span) -> Expr {
+    Expr {
+        kind,
+        span: Span::new(start.start, end.end),
+    }
+}
+
 impl Parser {
     fn peek(&self) -> &Token {
         &self.words[self.at.min(self.words.len() - 1)].0
@@ -152,13 +159,10 @@ impl Parser {
                         parser.take();
                         parser.part(span)?;
                         let right = parser.binary(5)?;
-                        let span = Span::new(left.span.start, right.span.end);
+                        let (start, end) = (left.span, right.span);
                         let inside = Kind::Binary(Op::In, Box::new(left), Box::new(right));
-                        let inside = Expr { kind: inside, span };
-                        left = Expr {
-                            kind: Kind::Not(Box::new(inside)),
-                            span,
-                        };
+                        let inside = expr(inside, start, end);
+                        left = expr(Kind::Not(Box::new(inside)), start, end);
                         continue;
                     }
                     _ => return Ok(left),
@@ -171,11 +175,8 @@ impl Parser {
                 parser.take();
                 parser.part(span)?;
                 let right = parser.binary(binds + 1)?;
-                let span = Span::new(left.span.start, right.span.end);
-                left = Expr {
-                    kind: Kind::Binary(op, Box::new(left), Box::new(right)),
-                    span,
-                };
+                let (start, end) = (left.span, right.span);
+                left = expr(Kind::Binary(op, Box::new(left), Box::new(right)), start, end);
             }
         })
     }
@@ -186,20 +187,14 @@ impl Parser {
         if matches!(self.peek(), Token::Name(name) if name == "not") {
             self.take();
             let inner = self.binary(3)?;
-            let span = Span::new(span.start, inner.span.end);
-            return Ok(Expr {
-                kind: Kind::Not(Box::new(inner)),
-                span,
-            });
+            let end = inner.span;
+            return Ok(expr(Kind::Not(Box::new(inner)), span, end));
         }
         if self.is("-") {
             self.take();
             let inner = self.deeper(Self::unary)?;
-            let span = Span::new(span.start, inner.span.end);
-            return Ok(Expr {
-                kind: Kind::Minus(Box::new(inner)),
-                span,
-            });
+            let end = inner.span;
+            return Ok(expr(Kind::Minus(Box::new(inner)), span, end));
         }
         let start = self.primary()?;
         self.postfix(start)
@@ -221,27 +216,18 @@ impl Parser {
                 _ if self.is("(") => {
                     self.take();
                     let (arguments, end) = self.list(")")?;
-                    return Ok(Expr {
-                        kind: Kind::Call(name, arguments),
-                        span: Span::new(span.start, end.end),
-                    });
+                    return Ok(expr(Kind::Call(name, arguments), span, end));
                 }
                 _ => Kind::Name(name),
             },
             Token::Sign("(") => {
                 let inner = self.binary(0)?;
                 let end = self.expect(")")?;
-                return Ok(Expr {
-                    kind: inner.kind,
-                    span: Span::new(span.start, end.end),
-                });
+                return Ok(expr(inner.kind, span, end));
             }
             Token::Sign("[") => {
                 let (items, end) = self.list("]")?;
-                return Ok(Expr {
-                    kind: Kind::List(items),
-                    span: Span::new(span.start, end.end),
-                });
+                return Ok(expr(Kind::List(items), span, end));
             }
             Token::Sign(_) | Token::End => {
                 self.at -= 1;
@@ -264,54 +250,38 @@ impl Parser {
         }
     }
 
-    fn postfix(&mut self, mut expr: Expr) -> Result<Expr, Finding> {
+    fn postfix(&mut self, mut of: Expr) -> Result<Expr, Finding> {
         loop {
-            let span = self.span();
-            let start = expr.span.start;
-            if self.is(".") {
-                self.part(span)?;
-                self.take();
-                match self.take() {
-                    (Token::Name(field), at) => {
-                        expr = Expr {
-                            kind: Kind::Field(Box::new(expr), field, at),
-                            span: Span::new(start, at.end),
-                        };
-                    }
+            let (span, start) = (self.span(), of.span);
+            let Some(sign) = [".", "[*", "[?", "["]
+                .into_iter()
+                .find(|sign| self.is(sign))
+            else {
+                return Ok(of);
+            };
+            self.part(span)?;
+            self.take();
+            let inner = Box::new(of);
+            let (kind, end) = match sign {
+                "." => match self.take() {
+                    (Token::Name(field), at) => (Kind::Field(inner, field, at), at),
                     _ => {
                         self.at -= 1;
                         return Err(self.unexpected("a name is missing after the point"));
                     }
+                },
+                "[*" => (Kind::Each(inner), self.expect("]")?),
+                _ => {
+                    let within = Box::new(self.binary(0)?);
+                    let kind = if sign == "[?" {
+                        Kind::Where(inner, within)
+                    } else {
+                        Kind::Index(inner, within)
+                    };
+                    (kind, self.expect("]")?)
                 }
-            } else if self.is("[*") {
-                self.part(span)?;
-                self.take();
-                let end = self.expect("]")?;
-                expr = Expr {
-                    kind: Kind::Each(Box::new(expr)),
-                    span: Span::new(start, end.end),
-                };
-            } else if self.is("[?") {
-                self.part(span)?;
-                self.take();
-                let condition = self.binary(0)?;
-                let end = self.expect("]")?;
-                expr = Expr {
-                    kind: Kind::Where(Box::new(expr), Box::new(condition)),
-                    span: Span::new(start, end.end),
-                };
-            } else if self.is("[") {
-                self.part(span)?;
-                self.take();
-                let index = self.binary(0)?;
-                let end = self.expect("]")?;
-                expr = Expr {
-                    kind: Kind::Index(Box::new(expr), Box::new(index)),
-                    span: Span::new(start, end.end),
-                };
-            } else {
-                return Ok(expr);
-            }
+            };
+            of = expr(kind, start, end);
         }
     }
 }

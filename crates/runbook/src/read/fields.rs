@@ -26,6 +26,30 @@ impl Reader<'_> {
         self.findings.push(finding);
     }
 
+    pub(super) fn error(&mut self, span: Span, message: impl Into<String>) {
+        self.wrong(Finding::error(span, message));
+    }
+
+    pub(super) fn error_help(
+        &mut self,
+        span: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.wrong(Finding::error(span, message).help(help));
+    }
+
+    /// Tells what is wrong; there is nothing to go on with.
+    pub(super) fn refuse<T>(&mut self, span: Span, message: impl Into<String>) -> Option<T> {
+        self.error(span, message);
+        None
+    }
+
+    /// The value, or none and what is wrong.
+    fn found<T>(&mut self, result: Result<T, Finding>) -> Option<T> {
+        result.map_err(|finding| self.wrong(finding)).ok()
+    }
+
     /// The map's keys, or a finding.
     pub(super) fn map<'n>(&mut self, node: &'n Node, what: &str) -> Option<Fields<'n>> {
         if let Kind::Map(pairs) = &node.kind {
@@ -37,11 +61,10 @@ impl Reader<'_> {
                     .collect(),
             });
         }
-        self.wrong(Finding::error(
+        self.refuse(
             node.span,
             format!("{what} is a map of keys; this is {}", node.what()),
-        ));
-        None
+        )
     }
 
     /// The list's items, or a finding.
@@ -49,10 +72,10 @@ impl Reader<'_> {
         match &node.kind {
             Kind::List(items) => items,
             _ => {
-                self.wrong(Finding::error(
+                self.error(
                     node.span,
                     format!("{what} is a list; this is {}", node.what()),
-                ));
+                );
                 &[]
             }
         }
@@ -61,13 +84,10 @@ impl Reader<'_> {
     fn scalar<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n Scalar> {
         match &node.kind {
             Kind::Scalar(scalar) if !scalar.is_null() => Some(scalar),
-            _ => {
-                self.wrong(Finding::error(
-                    node.span,
-                    format!("{what} is a text; this is {}", node.what()),
-                ));
-                None
-            }
+            _ => self.refuse(
+                node.span,
+                format!("{what} is a text; this is {}", node.what()),
+            ),
         }
     }
 
@@ -75,11 +95,10 @@ impl Reader<'_> {
     pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<At<String>> {
         let scalar = self.scalar(node, what)?;
         if scalar.text.contains("${{") {
-            self.wrong(Finding::error(
+            return self.refuse(
                 node.span,
                 format!("{what} is fixed: it can't have `${{{{ … }}}}` in it"),
-            ));
-            return None;
+            );
         }
         Some(At::new(scalar.text.clone(), node.span))
     }
@@ -108,41 +127,27 @@ impl Reader<'_> {
                 }
             })
             .collect();
-        self.wrong(
-            Finding::error(
-                node.span,
-                format!(
-                    "{what} has small letters, digits and `{joining}`, at most 60, and begins with a letter"
-                ),
-            )
-            .help(format!("for example `{mended}`")),
+        self.error_help(
+            node.span,
+            format!(
+                "{what} has small letters, digits and `{joining}`, at most 60, and begins with a \
+                 letter"
+            ),
+            format!("for example `{mended}`"),
         );
         None
     }
 
     pub(super) fn duration(&mut self, node: &Node, what: &str) -> Option<Duration> {
         let text = self.text(node, what)?;
-        match duration::parse(&text.value) {
-            Ok(found) => Some(found),
-            Err(error) => {
-                self.wrong(Finding::error(node.span, error.to_string()));
-                None
-            }
-        }
+        let wrong = |error: duration::InvalidDuration| Finding::error(node.span, error.to_string());
+        self.found(duration::parse(&text.value).map_err(wrong))
     }
 
     pub(super) fn number(&mut self, node: &Node, what: &str) -> Option<f64> {
         let scalar = self.scalar(node, what)?;
-        match scalar.value().as_f64() {
-            Some(number) => Some(number),
-            None => {
-                self.wrong(Finding::error(
-                    node.span,
-                    format!("{what} is a number; this is a text"),
-                ));
-                None
-            }
-        }
+        let number = scalar.value().as_f64();
+        number.or_else(|| self.refuse(node.span, format!("{what} is a number; this is a text")))
     }
 
     /// A whole number within bounds.
@@ -151,23 +156,16 @@ impl Reader<'_> {
         if number.fract() == 0.0 && number >= f64::from(least) && number <= f64::from(most) {
             return Some(number as u32);
         }
-        self.wrong(Finding::error(
+        self.refuse(
             node.span,
             format!("{what} is a whole number from {least} to {most}"),
-        ));
-        None
+        )
     }
 
     pub(super) fn flag(&mut self, node: &Node, what: &str) -> Option<bool> {
         match self.scalar(node, what)?.value() {
             Value::Bool(flag) => Some(flag),
-            _ => {
-                self.wrong(Finding::error(
-                    node.span,
-                    format!("{what} is `true` or `false`"),
-                ));
-                None
-            }
+            _ => self.refuse(node.span, format!("{what} is `true` or `false`")),
         }
     }
 
@@ -192,25 +190,13 @@ impl Reader<'_> {
     pub(super) fn template(&mut self, node: &Node, what: &str) -> Option<Template> {
         let scalar = self.scalar(node, what)?;
         let place = self.place(node, scalar);
-        match Template::parse(&scalar.text, node.span, place) {
-            Ok(template) => Some(template),
-            Err(finding) => {
-                self.wrong(finding);
-                None
-            }
-        }
+        self.found(Template::parse(&scalar.text, node.span, place))
     }
 
     pub(super) fn condition(&mut self, node: &Node, what: &str) -> Option<Condition> {
         let scalar = self.scalar(node, what)?;
         let place = self.place(node, scalar);
-        match Condition::parse(&scalar.text, node.span, place) {
-            Ok(condition) => Some(condition),
-            Err(finding) => {
-                self.wrong(finding);
-                None
-            }
-        }
+        self.found(Condition::parse(&scalar.text, node.span, place))
     }
 
     /// Any value, with expressions in its texts.
@@ -223,14 +209,14 @@ impl Reader<'_> {
             Kind::List(items) => {
                 Shape::List(items.iter().filter_map(|item| self.shape(item)).collect())
             }
-            Kind::Map(pairs) => Shape::Record(
-                pairs
-                    .iter()
-                    .filter_map(|(key, value)| Some((key.clone(), self.shape(value)?)))
-                    .collect(),
-            ),
+            Kind::Map(pairs) => Shape::Record(self.shapes(pairs)),
         };
         Some(At::new(shape, node.span))
+    }
+
+    fn shapes(&mut self, pairs: &[(At<String>, Node)]) -> Vec<(At<String>, At<Shape>)> {
+        let shape = |(key, value): &(At<String>, Node)| Some((key.clone(), self.shape(value)?));
+        pairs.iter().filter_map(shape).collect()
     }
 
     /// The parameters of a call.
@@ -239,15 +225,12 @@ impl Reader<'_> {
             return Vec::new();
         };
         match &node.kind {
-            Kind::Map(pairs) => pairs
-                .iter()
-                .filter_map(|(key, value)| Some((key.clone(), self.shape(value)?)))
-                .collect(),
+            Kind::Map(pairs) => self.shapes(pairs),
             _ => {
-                self.wrong(Finding::error(
+                self.error(
                     node.span,
                     format!("`with` is a map of parameters; this is {}", node.what()),
-                ));
+                );
                 Vec::new()
             }
         }
@@ -290,6 +273,35 @@ impl<'n> Fields<'n> {
             })
     }
 
+    /// Takes these keys without looking at their values.
+    pub(super) fn take_all(&mut self, keys: &[&str]) {
+        for key in keys {
+            self.take(key);
+        }
+    }
+
+    /// What a key holds, if it is there, read in this way under its own name.
+    pub(super) fn read<'s, T>(
+        &mut self,
+        reader: &mut Reader<'s>,
+        key: &str,
+        read: impl FnOnce(&mut Reader<'s>, &Node, &str) -> Option<T>,
+    ) -> Option<T> {
+        read(reader, self.take(key)?, &format!("`{key}`"))
+    }
+
+    /// The same of a key that has to be there.
+    pub(super) fn read_needed<'s, T>(
+        &mut self,
+        reader: &mut Reader<'s>,
+        key: &str,
+        help: &str,
+        read: impl FnOnce(&mut Reader<'s>, &Node, &str) -> Option<T>,
+    ) -> Option<T> {
+        let node = self.need(reader, key, help)?;
+        read(reader, node, &format!("`{key}`"))
+    }
+
     /// The value of a key that has to be there.
     pub(super) fn need(
         &mut self,
@@ -301,7 +313,7 @@ impl<'n> Fields<'n> {
         if found.is_none() {
             let first = Span::new(self.span.start, self.span.start + 1);
             let span = self.pairs.first().map_or(first, |(key, ..)| key.span);
-            reader.wrong(Finding::error(span, format!("`{key}` is missing")).help(help));
+            reader.error_help(span, format!("`{key}` is missing"), help);
         }
         found
     }
@@ -320,17 +332,16 @@ impl<'n> Fields<'n> {
             let cut: String = key.value.chars().take(60).collect();
             if known.contains(&key.value.as_str()) {
                 let message = format!("`{cut}` means nothing here");
-                reader.wrong(Finding::error(key.span, message));
+                reader.error(key.span, message);
                 continue;
             }
             let finding = Finding::error(key.span, format!("unknown key `{cut}`"));
-            let near = finding.clone().near(&key.value, known.iter().copied());
-            reader.wrong(if near.help.is_some() {
-                near
-            } else {
-                let all: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
-                finding.help(format!("known are {}", all.join(", ")))
-            });
+            let all: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
+            reader.wrong(finding.near_or(
+                &key.value,
+                known.iter().copied(),
+                format!("known are {}", all.join(", ")),
+            ));
         }
     }
 }

@@ -46,10 +46,8 @@ fn runbook(reader: &mut Reader<'_>, node: &Node) -> Option<Runbook> {
     let name = fields
         .need(reader, "name", "for example `name: memory-leak`")
         .and_then(|node| reader.name(node, "a runbook's name", '-'));
-    let title = fields.take("title").and_then(|n| reader.text(n, "`title`"));
-    let summary = fields
-        .take("summary")
-        .and_then(|n| reader.text(n, "`summary`"));
+    let title = fields.read(reader, "title", Reader::text);
+    let summary = fields.read(reader, "summary", Reader::text);
     let triggers = fields
         .take("triggers")
         .map(|node| triggers(reader, node))
@@ -58,9 +56,7 @@ fn runbook(reader: &mut Reader<'_>, node: &Node) -> Option<Runbook> {
         .take("params")
         .map(|node| params(reader, node))
         .unwrap_or_default();
-    let timeout = fields
-        .take("timeout")
-        .and_then(|node| reader.duration(node, "`timeout`"));
+    let timeout = fields.read(reader, "timeout", Reader::duration);
     let steps = fields
         .need(reader, "steps", "a runbook has at least one step")
         .map(|node| step::steps(reader, node, "`steps`"));
@@ -112,11 +108,7 @@ fn triggers(reader: &mut Reader<'_>, node: &Node) -> Vec<Trigger> {
                             .collect(),
                     ),
                     Kind::List(_) => {
-                        reader.wrong(Finding::error(
-                            alert.span,
-                            "`alert` is an alert's name or a map of labels",
-                        ));
-                        None
+                        reader.refuse(alert.span, "`alert` is an alert's name or a map of labels")
                     }
                 };
                 found.extend(labels.map(Trigger::Alert));
@@ -125,10 +117,7 @@ fn triggers(reader: &mut Reader<'_>, node: &Node) -> Vec<Trigger> {
                 let word = reader.text(keyword, "`keyword`");
                 found.extend(word.map(|word| Trigger::Keyword(word.value.to_lowercase())));
             }
-            _ => reader.wrong(Finding::error(
-                item.span,
-                "a trigger has either `alert` or `keyword`",
-            )),
+            _ => reader.error(item.span, "a trigger has either `alert` or `keyword`"),
         }
         fields.end(reader, &["alert", "keyword"]);
     }
@@ -137,10 +126,10 @@ fn triggers(reader: &mut Reader<'_>, node: &Node) -> Vec<Trigger> {
 
 fn params(reader: &mut Reader<'_>, node: &Node) -> Vec<Param> {
     let Kind::Map(pairs) = &node.kind else {
-        reader.wrong(Finding::error(
+        reader.error(
             node.span,
             format!("`params` is a map of names; this is {}", node.what()),
-        ));
+        );
         return Vec::new();
     };
     let mut found = Vec::new();
@@ -159,12 +148,9 @@ fn params(reader: &mut Reader<'_>, node: &Node) -> Vec<Param> {
             continue;
         };
         let kind = kind(reader, &mut fields);
-        let summary = fields
-            .take("summary")
-            .and_then(|n| reader.text(n, "`summary`"));
+        let summary = fields.read(reader, "summary", Reader::text);
         let optional = fields
-            .take("optional")
-            .and_then(|n| reader.flag(n, "`optional`"))
+            .read(reader, "optional", Reader::flag)
             .unwrap_or(false);
         let default = fields.take("default");
         let default = default.and_then(|node| param_value(reader, node, kind));
@@ -180,10 +166,10 @@ fn params(reader: &mut Reader<'_>, node: &Node) -> Vec<Param> {
         let mut bound = |reader: &mut Reader<'_>, key: &str| {
             let node = fields.take(key)?;
             if !numeric {
-                reader.wrong(Finding::error(
+                reader.error(
                     node.span,
                     format!("`{key}` is for numbers; this parameter is {}", kind.word()),
-                ));
+                );
                 return None;
             }
             param_value(reader, node, kind)?.as_f64()
@@ -194,10 +180,10 @@ fn params(reader: &mut Reader<'_>, node: &Node) -> Vec<Param> {
         if let (Some(min), Some(max)) = (min, max)
             && min > max
         {
-            reader.wrong(Finding::error(
+            reader.error(
                 name.span,
                 format!("`{}`: `min` is more than `max`", name.value),
-            ));
+            );
         }
         let param = Param {
             name,
@@ -212,10 +198,10 @@ fn params(reader: &mut Reader<'_>, node: &Node) -> Vec<Param> {
         if let Some(value) = &param.default
             && let Err(why) = allowed(&param, value)
         {
-            reader.wrong(Finding::error(
+            reader.error(
                 param.name.span,
                 format!("the default of `{}`: {why}", param.name.value),
-            ));
+            );
         }
         found.push(param);
     }
@@ -238,12 +224,7 @@ fn kind(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> ParamKind {
         Some((_, kind)) => *kind,
         None => {
             let finding = Finding::error(node.span, format!("there is no type `{}`", text.value));
-            let near = finding.clone().near(&text.value, words);
-            reader.wrong(if near.help.is_some() {
-                near
-            } else {
-                finding.help(help)
-            });
+            reader.wrong(finding.near_or(&text.value, words, help));
             ParamKind::Text
         }
     }
@@ -252,20 +233,18 @@ fn kind(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> ParamKind {
 /// A fixed value of a parameter as it is written in the runbook.
 fn param_value(reader: &mut Reader<'_>, node: &Node, kind: ParamKind) -> Option<Value> {
     let Kind::Scalar(scalar) = &node.kind else {
-        reader.wrong(Finding::error(
+        reader.error(
             node.span,
             format!("a {} is needed; this is {}", kind.word(), node.what()),
-        ));
+        );
         return None;
     };
     let value = scalar.value();
     if value.is_null() {
-        reader.wrong(
-            Finding::error(
-                node.span,
-                format!("a {} is needed; this is null", kind.word()),
-            )
-            .help("leave it out; `optional: true` makes a parameter null where none is given"),
+        reader.error_help(
+            node.span,
+            format!("a {} is needed; this is null", kind.word()),
+            "leave it out; `optional: true` makes a parameter null where none is given",
         );
         return None;
     }
@@ -279,10 +258,7 @@ fn param_value(reader: &mut Reader<'_>, node: &Node, kind: ParamKind) -> Option<
     };
     match parsed {
         Ok(value) => Some(value),
-        Err(why) => {
-            reader.wrong(Finding::error(node.span, why));
-            None
-        }
+        Err(why) => reader.refuse(node.span, why),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fields::{Fields, Reader};
 use crate::model::{OnFailure, Retry, Step, Until, Use, Wait, Work};
-use crate::source::{At, Finding, Span};
+use crate::source::{At, Span};
 use crate::yaml::{Kind, Node};
 use treasury_domain::Role;
 
@@ -14,33 +14,17 @@ pub const WORK_KEYS: [&str; 11] = [
     "steps",
 ];
 /// All keys of a step.
+#[rustfmt::skip] // in the order of the language's manual, by rows
 pub const STEP_KEYS: [&str; 20] = [
-    "id",
-    "title",
-    "when",
-    "for_each",
-    "timeout",
-    "retry",
-    "on_failure",
-    "with",
-    "message",
-    "uses",
-    "wait",
-    "ask",
-    "approve",
-    "assert",
-    "note",
-    "notify",
-    "runbook",
-    "manual",
-    "parallel",
+    "id", "title", "when", "for_each", "timeout", "retry", "on_failure", "with", "message",
+    "uses", "wait", "ask", "approve", "assert", "note", "notify", "runbook", "manual", "parallel",
     "steps",
 ];
 
 pub(super) fn steps(reader: &mut Reader<'_>, node: &Node, what: &str) -> Vec<Step> {
     let items = reader.list(node, what);
     if let (Kind::List(_), true) = (&node.kind, items.is_empty()) {
-        reader.wrong(Finding::error(node.span, format!("{what} is empty")));
+        reader.error(node.span, format!("{what} is empty"));
     }
     items.iter().filter_map(|item| step(reader, item)).collect()
 }
@@ -62,22 +46,12 @@ fn step(reader: &mut Reader<'_>, node: &Node) -> Option<Step> {
     let mut fields = reader.map(node, "a step")?;
     // The first line stands for the step.
     let span = fields.keys().next().map_or(node.span, |key| key.span);
-    let id = match fields.take("id") {
-        Some(node) => reader.name(node, "a step's id", '_'),
-        None => None,
-    };
-    let title = fields
-        .take("title")
-        .and_then(|n| reader.template(n, "`title`"));
-    let when = fields
-        .take("when")
-        .and_then(|n| reader.condition(n, "`when`"));
-    let for_each = fields
-        .take("for_each")
-        .and_then(|n| reader.condition(n, "`for_each`"));
-    let timeout = fields
-        .take("timeout")
-        .and_then(|n| reader.duration(n, "`timeout`"));
+    let id = fields.take("id");
+    let id = id.and_then(|node| reader.name(node, "a step's id", '_'));
+    let title = fields.read(reader, "title", Reader::template);
+    let when = fields.read(reader, "when", Reader::condition);
+    let for_each = fields.read(reader, "for_each", Reader::condition);
+    let timeout = fields.read(reader, "timeout", Reader::duration);
     let retry = fields
         .take("retry")
         .map_or(Retry::ONCE, |node| retry(reader, node));
@@ -88,7 +62,7 @@ fn step(reader: &mut Reader<'_>, node: &Node) -> Option<Step> {
     fields.end(reader, &STEP_KEYS);
     let (work, own_timeout) = work?;
     if let (Some(_), Some(_)) = (timeout, own_timeout) {
-        reader.wrong(Finding::error(span, "the step has two time-outs"));
+        reader.error(span, "the step has two time-outs");
     }
     Some(Step {
         id: id.unwrap_or_else(|| At::new(String::new(), span)),
@@ -122,30 +96,25 @@ fn work(reader: &mut Reader<'_>, fields: &mut Fields<'_>, span: Span) -> Option<
         && found.iter().any(|key| key.value == "wait");
     match found.as_slice() {
         [] => {
-            reader.wrong(
-                Finding::error(span, "the step does nothing")
-                    .help(format!("it has one of {}", WORK_KEYS.join(", "))),
+            reader.error_help(
+                span,
+                "the step does nothing",
+                format!("it has one of {}", WORK_KEYS.join(", ")),
             );
             // The other keys are looked at all the same.
-            fields.take("with");
-            fields.take("message");
+            fields.take_all(&["with", "message"]);
             return None;
         }
         [_] => {}
         _ if waits => {}
         [first, second, ..] => {
-            reader.wrong(
-                Finding::error(
-                    second.span,
-                    format!("the step has `{}` already", first.value),
-                )
-                .help("make two steps of it"),
+            reader.error_help(
+                second.span,
+                format!("the step has `{}` already", first.value),
+                "make two steps of it",
             );
-            for key in WORK_KEYS {
-                fields.take(key);
-            }
-            fields.take("with");
-            fields.take("message");
+            fields.take_all(&WORK_KEYS);
+            fields.take_all(&["with", "message"]);
             return None;
         }
     }
@@ -160,10 +129,7 @@ fn work(reader: &mut Reader<'_>, fields: &mut Fields<'_>, span: Span) -> Option<
             let name = reader.text(node, "`uses`");
             let with = reader.with(fields.take("with"));
             let (until, timeout) = match fields.take("wait") {
-                Some(node) => {
-                    let (until, timeout) = until(reader, node)?;
-                    (Some(until), timeout)
-                }
+                Some(node) => until(reader, node).map(|(until, timeout)| (Some(until), timeout))?,
                 None => (None, None),
             };
             let name = name?;
@@ -174,17 +140,15 @@ fn work(reader: &mut Reader<'_>, fields: &mut Fields<'_>, span: Span) -> Option<
         "approve" => approve(reader, node),
         "assert" => {
             let condition = reader.condition(node, "`assert`");
-            let message = fields
-                .take("message")
-                .and_then(|node| reader.template(node, "`message`"));
+            let message = fields.read(reader, "message", Reader::template);
             let condition = condition?;
             Some(timed(Work::Assert { condition, message }))
         }
         "note" => reader.template(node, "`note`").map(Work::Note).map(timed),
-        "notify" => reader
-            .template(node, "`notify`")
-            .map(Work::Notify)
-            .map(timed),
+        "notify" => {
+            let text = reader.template(node, "`notify`")?;
+            Some(timed(Work::Notify(text)))
+        }
         "runbook" => {
             let name = reader.text(node, "`runbook`");
             let with = reader.with(fields.take("with"));
@@ -211,19 +175,13 @@ fn retry(reader: &mut Reader<'_>, node: &Node) -> Retry {
     let attempts = fields
         .need(reader, "attempts", "how often it is tried in all")
         .and_then(|node| reader.count(node, "`attempts`", 1, 20));
-    let delay = fields
-        .take("delay")
-        .and_then(|node| reader.duration(node, "`delay`"));
+    let delay = fields.read(reader, "delay", Reader::duration);
     let backoff = fields.take("backoff").and_then(|node| {
         let factor = reader.number(node, "`backoff`")?;
         if (1.0..=10.0).contains(&factor) {
             return Some(factor);
         }
-        reader.wrong(Finding::error(
-            node.span,
-            "`backoff` is a factor from 1 to 10",
-        ));
-        None
+        reader.refuse(node.span, "`backoff` is a factor from 1 to 10")
     });
     fields.end(reader, &["attempts", "delay", "backoff"]);
     Retry {
@@ -238,9 +196,7 @@ fn on_failure(reader: &mut Reader<'_>, node: &Node) -> OnFailure {
         let Some(mut fields) = reader.map(node, "`on_failure`") else {
             return OnFailure::Stop;
         };
-        let target = fields
-            .need(reader, "goto", "`on_failure: {goto: STEP}`")
-            .and_then(|node| reader.text(node, "`goto`"));
+        let target = fields.read_needed(reader, "goto", "`on_failure: {goto: STEP}`", Reader::text);
         fields.end(reader, &["goto"]);
         return target.map_or(OnFailure::Stop, OnFailure::Goto);
     }
@@ -251,11 +207,12 @@ fn on_failure(reader: &mut Reader<'_>, node: &Node) -> OnFailure {
         "stop" => OnFailure::Stop,
         "continue" => OnFailure::Continue,
         other => {
-            let finding =
-                Finding::error(node.span, format!("`{other}` is not a way to go on")).help(
-                    "it is `stop`, `continue` or `{goto: STEP}`, where STEP stands later in the same list",
-                );
-            reader.wrong(finding);
+            reader.error_help(
+                node.span,
+                format!("`{other}` is not a way to go on"),
+                "it is `stop`, `continue` or `{goto: STEP}`, where STEP stands later in the same \
+                 list",
+            );
             OnFailure::Stop
         }
     }
@@ -265,12 +222,11 @@ fn wait(reader: &mut Reader<'_>, node: &Node) -> Option<Wait> {
     let node = if let Kind::Map(_) = node.kind {
         let mut fields = reader.map(node, "`wait`")?;
         if let Some(until) = fields.take("until") {
-            fields.take("every");
-            fields.take("timeout");
-            reader.wrong(
-                Finding::error(until.span, "nothing changes while the step only waits").help(
-                    "add `uses:` with the probe to call until it holds; its result is `result`",
-                ),
+            fields.take_all(&["every", "timeout"]);
+            reader.error_help(
+                until.span,
+                "nothing changes while the step only waits",
+                "add `uses:` with the probe to call until it holds; its result is `result`",
             );
             return None;
         }
@@ -289,19 +245,14 @@ fn wait(reader: &mut Reader<'_>, node: &Node) -> Option<Wait> {
 
 fn until(reader: &mut Reader<'_>, node: &Node) -> Option<(Until, Option<Duration>)> {
     let mut fields = reader.map(node, "`wait`")?;
-    let condition = fields
-        .need(
-            reader,
-            "until",
-            "`wait: {until: result.well, every: 10s, timeout: 5m}`",
-        )
-        .and_then(|node| reader.condition(node, "`until`"));
-    let every = fields
-        .take("every")
-        .and_then(|node| reader.duration(node, "`every`"));
-    let timeout = fields
-        .take("timeout")
-        .and_then(|node| reader.duration(node, "`timeout`"));
+    let condition = fields.read_needed(
+        reader,
+        "until",
+        "`wait: {until: result.well, every: 10s, timeout: 5m}`",
+        Reader::condition,
+    );
+    let every = fields.read(reader, "every", Reader::duration);
+    let timeout = fields.read(reader, "timeout", Reader::duration);
     fields.end(reader, &["until", "every", "timeout"]);
     let until = Until {
         condition: condition?,
@@ -310,37 +261,26 @@ fn until(reader: &mut Reader<'_>, node: &Node) -> Option<(Until, Option<Duration
     Some((until, timeout))
 }
 
-fn role(reader: &mut Reader<'_>, node: Option<&Node>, default: Role) -> Role {
-    let Some(node) = node else {
-        return default;
-    };
-    let Some(text) = reader.text(node, "`by`") else {
-        return default;
-    };
-    match text.value.as_str() {
-        "viewer" => Role::Viewer,
-        "responder" => Role::Responder,
-        "commander" => Role::Commander,
-        other => {
-            reader.wrong(
-                Finding::error(node.span, format!("there is no role `{other}`"))
-                    .help("roles are viewer, responder and commander"),
+/// Who may answer: a responder, if it does not say.
+fn role(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Role {
+    let found = fields.read(reader, "by", |reader, node, what| {
+        let text = reader.text(node, what)?;
+        let role = Role::parse(&text.value).filter(|role| *role != Role::Nobody);
+        if role.is_none() {
+            reader.error_help(
+                node.span,
+                format!("there is no role `{}`", text.value),
+                "roles are viewer, responder and commander",
             );
-            default
         }
-    }
-}
-
-fn inner_timeout(reader: &mut Reader<'_>, fields: &mut Fields<'_>) -> Option<Duration> {
-    let node = fields.take("timeout")?;
-    reader.duration(node, "`timeout`")
+        role
+    });
+    found.unwrap_or(Role::Responder)
 }
 
 fn ask(reader: &mut Reader<'_>, node: &Node) -> Option<Timed> {
     let mut fields = reader.map(node, "`ask`")?;
-    let text = fields
-        .need(reader, "text", "the question")
-        .and_then(|node| reader.template(node, "`text`"));
+    let text = fields.read_needed(reader, "text", "the question", Reader::template);
     let choices = fields
         .need(reader, "choices", "the answers to choose from")
         .map(|node| {
@@ -350,16 +290,12 @@ fn ask(reader: &mut Reader<'_>, node: &Node) -> Option<Timed> {
                 .filter_map(|node| reader.text(node, "a choice"))
                 .collect::<Vec<_>>()
         });
-    let by = role(reader, fields.take("by"), Role::Responder);
-    let timeout = inner_timeout(reader, &mut fields);
+    let by = role(reader, &mut fields);
+    let timeout = fields.read(reader, "timeout", Reader::duration);
     fields.end(reader, &["text", "choices", "by", "timeout"]);
     let choices = choices?;
     if choices.len() < 2 || choices.len() > 5 {
-        reader.wrong(Finding::error(
-            node.span,
-            "a question has two to five choices",
-        ));
-        return None;
+        return reader.refuse(node.span, "a question has two to five choices");
     }
     let text = text?;
     Some((Work::Ask { text, choices, by }, timeout))
@@ -367,19 +303,14 @@ fn ask(reader: &mut Reader<'_>, node: &Node) -> Option<Timed> {
 
 fn approve(reader: &mut Reader<'_>, node: &Node) -> Option<Timed> {
     let mut fields = reader.map(node, "`approve`")?;
-    let text = fields
-        .need(reader, "text", "what is to be approved")
-        .and_then(|node| reader.template(node, "`text`"));
-    let by = role(reader, fields.take("by"), Role::Responder);
+    let text = fields.read_needed(reader, "text", "what is to be approved", Reader::template);
+    let by = role(reader, &mut fields);
     let count = fields
         .take("count")
         .and_then(|node| reader.count(node, "`count`", 1, 5))
         .unwrap_or(1);
-    let other = fields
-        .take("other")
-        .and_then(|node| reader.flag(node, "`other`"))
-        .unwrap_or(false);
-    let timeout = inner_timeout(reader, &mut fields);
+    let other = fields.read(reader, "other", Reader::flag).unwrap_or(false);
+    let timeout = fields.read(reader, "timeout", Reader::duration);
     fields.end(reader, &["text", "by", "count", "other", "timeout"]);
     let work = Work::Approve {
         text: text?,
@@ -397,11 +328,9 @@ fn manual(reader: &mut Reader<'_>, node: &Node) -> Option<Timed> {
         return Some(timed(Work::Manual { text, by }));
     }
     let mut fields = reader.map(node, "`manual`")?;
-    let text = fields
-        .need(reader, "text", "what is to be done")
-        .and_then(|node| reader.template(node, "`text`"));
-    let by = role(reader, fields.take("by"), Role::Responder);
-    let timeout = inner_timeout(reader, &mut fields);
+    let text = fields.read_needed(reader, "text", "what is to be done", Reader::template);
+    let by = role(reader, &mut fields);
+    let timeout = fields.read(reader, "timeout", Reader::duration);
     fields.end(reader, &["text", "by", "timeout"]);
     let text = text?;
     Some((Work::Manual { text, by }, timeout))

@@ -1,6 +1,6 @@
 //! A runbook as a Mermaid flow chart.
 
-use super::words::{Style, deed};
+use super::words::{Style, description};
 use crate::model::{OnFailure, Runbook, Step, Work};
 
 /// Most characters of a label.
@@ -166,7 +166,7 @@ fn label(step: &Step) -> String {
     match (&step.title, &step.work) {
         (Some(title), _) => title.written(),
         (None, Work::Approve { text, .. } | Work::Ask { text, .. }) => text.written(),
-        (None, _) => deed(step, Style::Plain),
+        (None, _) => description(step, Style::Plain),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn words(step: &Step, style: Style, known: &Known<'_>) -> String {
         text.push_str(&title.written());
         text.push_str(": ");
     }
-    text.push_str(&deed(step, style));
+    text.push_str(&description(step, style));
     if let Work::Use(call) = &step.work
         && let Some(callable) = known.vocabulary.callables.get(&call.name.value)
         && callable.needs > Role::Responder
@@ -80,7 +80,7 @@ pub(super) fn words(step: &Step, style: Style, known: &Known<'_>) -> String {
 }
 
 /// What a step does, without when and how often.
-pub(super) fn deed(step: &Step, style: Style) -> String {
+pub(super) fn description(step: &Step, style: Style) -> String {
     match &step.work {
         Work::Use(call) => {
             let mut text = called(&style.code(&call.name.value), &call.with, style);

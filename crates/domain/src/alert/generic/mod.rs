@@ -89,7 +89,8 @@ pub fn parse(
     mapping: &Mapping,
     now: Timestamp,
 ) -> Result<Read, Malformed> {
-    let not_json = |error: serde_json::Error| malformed("", &format!("this is not JSON: {error}"));
+    let not_json =
+        |error: serde_json::Error| Malformed::new("", format!("this is not JSON: {error}"));
     let mut root: Value = serde_json::from_slice(body).map_err(not_json)?;
     if mapping.sns {
         // Without an envelope it is SNS' raw delivery.
@@ -104,9 +105,9 @@ pub fn parse(
             }
             (_, Some(message)) => {
                 root = serde_json::from_str(message).map_err(|error| {
-                    malformed(
+                    Malformed::new(
                         "Message",
-                        &format!("this is no alarm, but other text: {error}"),
+                        format!("this is no alarm, but other text: {error}"),
                     )
                 })?;
             }
@@ -114,14 +115,14 @@ pub fn parse(
         }
     }
     if !root.is_object() {
-        return Err(malformed("", "a JSON object is expected"));
+        return Err(Malformed::new("", "a JSON object is expected"));
     }
     let list = match &mapping.alerts {
         None => None,
         Some(pointer) => match root.pointer(pointer) {
             Some(Value::Array(list)) => Some((pointer, list)),
             None => None,
-            Some(_) => return Err(malformed(pointer, "must be a list")),
+            Some(_) => return Err(Malformed::new(pointer, "must be a list")),
         },
     };
     let Some((pointer, list)) = list else {
@@ -132,7 +133,7 @@ pub fn parse(
     };
     if list.len() > MOST_ALERTS {
         let told = format!("{} alerts are too many: at most {MOST_ALERTS}", list.len());
-        return Err(malformed(pointer, &told));
+        return Err(Malformed::new(pointer, &told));
     }
     let mut alerts = Vec::new();
     for (index, one) in list.iter().enumerate() {
@@ -141,13 +142,6 @@ pub fn parse(
     }
     let ignored = list.len() - alerts.len();
     Ok(Read::Alerts { alerts, ignored })
-}
-
-fn malformed(at: &str, what: &str) -> Malformed {
-    Malformed {
-        at: at.to_owned(),
-        what: what.to_owned(),
-    }
 }
 
 /// Only such an address confirms a subscription; any other could be anybody's.
@@ -180,7 +174,7 @@ fn report(
         at => format!("{at}: {key} ({places})"),
     };
     let Some(firing) = firing(mapping, find(&mapping.status))
-        .map_err(|what| malformed(&place("status", &mapping.status), &what))?
+        .map_err(|what| Malformed::new(&place("status", &mapping.status), what))?
     else {
         return Ok(None);
     };
@@ -189,7 +183,7 @@ fn report(
         Some(text) => time(&text)
             .ok_or_else(|| {
                 let told = format!("`{}` is no time", cut(&text, 60));
-                malformed(&place("starts_at", &mapping.starts_at), &told)
+                Malformed::new(&place("starts_at", &mapping.starts_at), &told)
             })?
             // A clock that is ahead must not make all that comes later look old.
             .min(now),

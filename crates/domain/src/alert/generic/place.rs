@@ -27,10 +27,7 @@ pub struct Places(Vec<Place>);
 impl Place {
     /// Reads a place.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let wrong = |what: &str| Malformed {
-            at: text.chars().take(80).collect(),
-            what: what.to_owned(),
-        };
+        let wrong = |what: &str| Malformed::text(text, what);
         let mut pieces = Vec::new();
         if text.starts_with('/') {
             pieces.push(Piece::Pointer(text.to_owned()));

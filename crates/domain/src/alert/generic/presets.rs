@@ -46,33 +46,11 @@ fn plain() -> Mapping {
         name: at(&["/name", "/title"]),
         summary: at(&["/summary", "/message", "/description"]),
         status: at(&["/status", "/state"]),
-        firing: words(&[
-            "firing",
-            "alert",
-            "alerting",
-            "alarm",
-            "triggered",
-            "open",
-            "opened",
-            "down",
-            "problem",
-            "critical",
-            "warning",
-            "error",
-            "failed",
-            "failing",
-        ]),
-        resolved: words(&[
-            "resolved",
-            "ok",
-            "up",
-            "closed",
-            "recovered",
-            "recovery",
-            "normal",
-            "success",
-            "passing",
-        ]),
+        firing: words(
+            "firing alert alerting alarm triggered open opened down problem critical \
+             warning error failed failing",
+        ),
+        resolved: words("resolved ok up closed recovered recovery normal success passing"),
         starts_at: at(&["/starts_at", "/startsAt", "/timestamp", "/time"]),
         severity: at(&["/severity", "/level", "/priority"]),
         labels: named(&[("*", &["/labels", "/tags"]), ("service", &["/service"])]),
@@ -110,9 +88,9 @@ fn sentry() -> Mapping {
             "/data/description_title",
         ]),
         status: at(&["/action"]),
-        firing: words(&["created", "unresolved", "triggered", "critical", "warning"]),
-        resolved: words(&["resolved"]),
-        ignored: words(&["assigned", "archived", "ignored", "deleted"]),
+        firing: words("created unresolved triggered critical warning"),
+        resolved: words("resolved"),
+        ignored: words("assigned archived ignored deleted"),
         severity: at(&["/data/issue/level", "/data/event/level", "/action"]),
         severities: texts(&[
             ("fatal", "critical"),
@@ -155,9 +133,9 @@ fn cloudwatch() -> Mapping {
         name: at(&["/AlarmName"]),
         summary: at(&["/AlarmDescription", "{/AlarmName} in {/Region}"]),
         status: at(&["/NewStateValue"]),
-        firing: words(&["alarm"]),
-        resolved: words(&["ok"]),
-        ignored: words(&["insufficient_data"]),
+        firing: words("alarm"),
+        resolved: words("ok"),
+        ignored: words("insufficient_data"),
         starts_at: at(&["/StateChangeTime"]),
         severities: texts(&[("*", "critical")]),
         labels: named(&[
@@ -181,10 +159,10 @@ fn uptime_kuma() -> Mapping {
         name: at(&["/monitor/name"]),
         summary: at(&["/msg", "/heartbeat/msg"]),
         status: at(&["/heartbeat/status"]),
-        firing: words(&["0", "down"]),
-        resolved: words(&["1", "up"]),
+        firing: words("0 down"),
+        resolved: words("1 up"),
         // Pending, and maintenance.
-        ignored: words(&["2", "3"]),
+        ignored: words("2 3"),
         starts_at: at(&["/heartbeat/time"]),
         severities: texts(&[("*", "critical")]),
         labels: named(&[
@@ -207,8 +185,8 @@ fn at(texts: &[&str]) -> Places {
     )
 }
 
-fn words(all: &[&str]) -> Vec<String> {
-    all.iter().map(|word| (*word).to_owned()).collect()
+fn words(all: &str) -> Vec<String> {
+    all.split_whitespace().map(str::to_owned).collect()
 }
 
 fn texts(all: &[(&str, &str)]) -> BTreeMap<String, String> {

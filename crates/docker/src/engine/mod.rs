@@ -1,0 +1,23 @@
+//! What both platforms share.
+//!
+//! - `address`, `tls`, `connection`: where the engine is, who it is, time limits; `error`
+//! - `container`, `image`, `version_label`: what it has; `events`, `logs`, `samplers`: what it tells
+
+mod address;
+mod connection;
+pub mod container;
+mod error;
+pub mod events;
+pub mod image;
+mod log_entries;
+pub mod logs;
+mod sample;
+mod samplers;
+mod tls;
+pub mod version_label;
+
+pub use address::{EngineConfig, Identity, Tls};
+pub use connection::{CHANGE_LIMIT, Engine, optional};
+pub use container::ContainerRef;
+pub use error::{PLATFORM, Result, all_well, not_found, timeout, unsupported, unusable, unwell};
+pub use samplers::Samplers;

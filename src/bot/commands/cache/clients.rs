@@ -1,0 +1,59 @@
+//! `cache clients`.
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::bot::probes::{client_row, counts};
+use crate::bot::table::{Probe, Question};
+use crate::bot::{Context, Fault};
+use crate::domain::{Line, Message, Part, Tone};
+use crate::probe::cache;
+
+/// Show who is connected to the cache
+#[derive(Debug, Args, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(description = "Which cache.")]
+pub struct Clients {
+    /// Which cache, where there are several
+    #[arg(long, value_name = "NAME")]
+    #[serde(default)]
+    #[schemars(
+        description = "Its name in the configuration; needed only where there are several."
+    )]
+    cache: Option<String>,
+}
+
+impl Question for Clients {
+    const WORDS: &'static str = "cache clients";
+}
+
+impl Probe for Clients {
+    const STEP: &'static str = "cache.clients";
+    const SUMMARY: &'static str = "Who is connected";
+    type Found = cache::Clients;
+
+    async fn look(self, context: &Context) -> Result<(cache::Clients, Message), Fault> {
+        let found = context.catalogue().cache(self.cache.as_deref())?;
+        let clients = found.probe.clients().await?;
+        let title = Line::new().code(&found.name).text(format!(
+            ": {} of {} clients connected",
+            clients.connected, clients.max
+        ));
+        let full = clients.max > 0 && clients.connected * 10 >= clients.max * 9;
+        let tone = if full { Tone::Warning } else { Tone::Plain };
+        let text: String = clients.list.iter().map(client_row).collect();
+        let message = Message::new(tone, title)
+            .part(Part::Fields(vec![(
+                "By host".into(),
+                counts(&clients.by_host, 6).into(),
+            )]))
+            .code(text)
+            .footer(
+                Line::new()
+                    .text("Close one: ")
+                    .code(context.typed("cache kill NUMBER")),
+            );
+        Ok((clients, message))
+    }
+}

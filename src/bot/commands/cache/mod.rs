@@ -1,0 +1,8 @@
+//! What is asked of caches, and done to their clients.
+
+pub mod clients;
+pub mod keys;
+pub mod kill;
+pub mod memory;
+pub mod slowlog;
+pub mod summary;

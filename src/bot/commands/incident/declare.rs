@@ -1,0 +1,79 @@
+//! `incident declare`.
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::of_run::words;
+use super::severity::{severity, severity_word};
+use crate::bot::incidents::declare;
+use crate::bot::request::{Ask, Effect};
+use crate::bot::table::{Command, Record, Recorded};
+use crate::bot::{Context, Fault};
+use crate::domain::{IncidentId, Role, Severity};
+
+/// Declare an incident and open a channel for it
+#[derive(Debug, PartialEq, Args, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(description = "What is wrong, and where.")]
+pub struct Declare {
+    /// What is wrong, in one line
+    #[arg(required = true)]
+    #[serde(deserialize_with = "words")]
+    #[schemars(with = "String", description = "What is wrong, in one line.")]
+    pub(in crate::bot::commands) title: Vec<String>,
+    /// How bad: SEV1 (worst) to SEV4
+    #[arg(long, default_value = "SEV3", value_parser = severity)]
+    #[serde(default = "sev3", deserialize_with = "severity_word")]
+    #[schemars(
+        with = "String",
+        description = "How bad: SEV1 (worst) to SEV4.",
+        extend("enum" = ["SEV1", "SEV2", "SEV3", "SEV4"])
+    )]
+    pub(in crate::bot::commands) severity: Severity,
+    /// A service concerned; may be given several times
+    #[arg(long)]
+    #[serde(default, deserialize_with = "words")]
+    #[schemars(
+        with = "Option<String>",
+        description = "The service concerned.",
+        extend("format" = "service", "default" = null)
+    )]
+    pub(in crate::bot::commands) service: Vec<String>,
+}
+
+impl Command for Declare {
+    const WORDS: &'static str = "incident declare";
+    const ROLE: Role = Role::Responder;
+
+    async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
+        declare(
+            context,
+            ask,
+            &self.title.join(" "),
+            self.severity,
+            &self.service,
+        )
+    }
+}
+
+impl Record for Declare {
+    const STEP: &'static str = "incident.declare";
+    const SUMMARY: &'static str = "Declares an incident and opens a place to work on it";
+
+    async fn record(
+        self,
+        context: &Context,
+        ask: &Ask,
+        _: Option<IncidentId>,
+    ) -> Result<Recorded, Fault> {
+        Ok(Recorded {
+            effect: Some(self.carry_out(context, ask).await?),
+            incident: None,
+        })
+    }
+}
+
+fn sev3() -> Severity {
+    Severity::Sev3
+}

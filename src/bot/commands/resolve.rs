@@ -1,0 +1,64 @@
+//! `resolve`.
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::incident::of_run::{is_as_good_as, of_run, words};
+use crate::bot::incidents::set_status;
+use crate::bot::request::{Ask, Effect};
+use crate::bot::table::{Command, Record, Recorded};
+use crate::bot::{Context, Fault};
+use crate::domain::{IncidentId, Role, Status};
+
+/// Say that the cause is gone
+#[derive(Debug, Args, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(description = "What helped.")]
+pub struct Resolve {
+    /// What it was
+    #[serde(default, deserialize_with = "words")]
+    #[schemars(
+        with = "Option<String>",
+        description = "What helped, or what it was.",
+        extend("default" = null)
+    )]
+    text: Vec<String>,
+    /// The incident, when it isn't the one of this channel
+    #[arg(long, value_name = "ID")]
+    #[serde(default)]
+    #[schemars(
+        description = "The incident; that of the run, or the only open one, when left out."
+    )]
+    incident: Option<String>,
+}
+
+impl Command for Resolve {
+    const WORDS: &'static str = "resolve";
+    const ROLE: Role = Role::Responder;
+
+    async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
+        let incident = self.incident.as_deref();
+        set_status(context, ask, incident, Status::Resolved, &self.text).await
+    }
+}
+
+impl Record for Resolve {
+    const STEP: &'static str = "incident.resolve";
+    const SUMMARY: &'static str = "Says that the cause is gone";
+
+    async fn record(
+        mut self,
+        context: &Context,
+        ask: &Ask,
+        own: Option<IncidentId>,
+    ) -> Result<Recorded, Fault> {
+        let incident = of_run(context, ask, self.incident, own).await?;
+        if is_as_good_as(&incident, Status::Resolved) {
+            return Ok(Recorded::so_already(incident.id));
+        }
+        self.incident = Some(incident.id.to_string());
+        let effect = self.carry_out(context, ask).await?;
+        Ok(Recorded::about(incident.id, effect))
+    }
+}

@@ -1,0 +1,135 @@
+//! What a demo consists of: a local Slack, a simulated treasury stack and the bot.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, Plan};
+use crate::bot::{COMMANDS, Catalogue, Library};
+use crate::config::Config;
+use crate::domain::Person;
+use crate::probe::web::{self, Web};
+use crate::sandbox::page;
+use crate::sandbox::slack::{Sandbox, SandboxConfig};
+use crate::sandbox::stack::{self, Stack, StackConfig};
+
+/// Where the demo's page is looked for; any free port is taken when this one is in use.
+pub(super) const PORT: u16 = 8900;
+
+/// Everything of a demo; ends with [`Demo::stop`].
+pub(super) struct Demo {
+    pub(super) sandbox: Sandbox,
+    pub(super) stack: Stack,
+    app: App,
+    folder: PathBuf,
+}
+
+impl Demo {
+    /// Starts the sandbox, the stack and the bot on a fresh folder.
+    pub(super) async fn start(
+        port: u16,
+        speed: f64,
+        docker: Option<Catalogue>,
+    ) -> anyhow::Result<Self> {
+        let stack = Stack::start(StackConfig {
+            speed,
+            ..StackConfig::default()
+        });
+        let shown = docker.is_none().then(|| stack.clone());
+        let sandbox = start_sandbox(port, shown).await?;
+        let folder =
+            std::env::temp_dir().join(format!("treasury-bot-demo-{:016x}", rand::random::<u64>()));
+        std::fs::create_dir(&folder)
+            .with_context(|| format!("{} can't be made", folder.display()))?;
+        let pages = format!("http://{}", sandbox.addr());
+        let catalogue = match docker {
+            Some(catalogue) => catalogue.with_web(Web::new(web::Config::default())?, None),
+            None => crate::app::simulated(&stack, Some(&pages))?,
+        };
+        let plan = plan(&sandbox, &folder, catalogue)?;
+        let app = App::start(plan, CancellationToken::new()).await?;
+        sandbox
+            .wait_for_sockets(1, Duration::from_secs(10))
+            .await
+            .map_err(|_| anyhow::anyhow!("the bot did not connect to the sandbox within 10 s"))?;
+        Ok(Self {
+            sandbox,
+            stack,
+            app,
+            folder,
+        })
+    }
+
+    /// Ends everything and removes the folder.
+    pub(super) async fn stop(self) {
+        self.app.stop().await;
+        self.sandbox.stop();
+        if let Err(error) = std::fs::remove_dir_all(&self.folder) {
+            tracing::warn!(%error, folder = %self.folder.display(), "left behind");
+        }
+    }
+}
+
+/// What the bot of a demo is built from: a configuration, and the services.
+fn plan(sandbox: &Sandbox, folder: &Path, catalogue: Catalogue) -> anyhow::Result<Plan> {
+    let store = format!("sqlite://{}", folder.join("treasury-bot.db").display());
+    let text = format!(
+        r#"
+slack.api_url = {api:?}
+store.url = {store:?}
+web.listen = "127.0.0.1:0"
+policy.second_person = []
+watch = {{ every = "5s", lasting = "10s" }}
+[access]
+viewers = ["*"]
+responders = ["U0ANA00001"]
+commanders = ["U0BEN00001"]
+"#,
+        api = sandbox.api_url(),
+    );
+    let secrets = |name: &str| match name {
+        "TREASURY_BOT_SLACK_BOT_TOKEN" => Some(sandbox.bot_token().to_owned()),
+        "TREASURY_BOT_SLACK_APP_TOKEN" => Some(sandbox.app_token().to_owned()),
+        "TREASURY_BOT_ALERTS_TOKEN" => Some("demo".to_owned()),
+        _ => None,
+    };
+    let config = Config::parse(&text, "demo.toml", &secrets)?;
+    let mut plan = Plan {
+        catalogue,
+        library: Library::open(&COMMANDS, None, None)?,
+        ..Plan::from_config(config)?
+    };
+    // The address is known once it is served.
+    plan.settings.public_url = None;
+    for name in ["ana", "ben"] {
+        let person = sandbox.people().iter().find(|person| person.name == name);
+        plan.settings
+            .alerts
+            .on_call
+            .extend(person.map(|person| Person {
+                id: person.id.clone(),
+                name: person.name.clone(),
+            }));
+    }
+    Ok(plan)
+}
+
+async fn start_sandbox(port: u16, stack: Option<Stack>) -> anyhow::Result<Sandbox> {
+    let config = |port| SandboxConfig {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        ..SandboxConfig::default()
+    };
+    let pages = |sandbox: &Sandbox| match &stack {
+        Some(stack) => page::router(sandbox).merge(stack::router(stack.clone())),
+        None => page::router(sandbox),
+    };
+    match Sandbox::start_with(config(port), pages).await {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && port == PORT => {
+            Ok(Sandbox::start_with(config(0), pages).await?)
+        }
+        result => result.with_context(|| format!("the page can't be served on port {port}")),
+    }
+}

@@ -1,0 +1,221 @@
+//! The whole configuration, read and checked.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use toml::de::DeTable;
+
+use super::kind::Kind;
+use super::names::Names;
+use super::platforms::Platforms;
+use super::probes::Probed;
+use super::problem::{ConfigErrors, Level, Problem};
+use super::root::Root;
+use super::source::{Env, Source, read_limited};
+use super::web::Log;
+use super::{
+    alerts, docker, email, kubernetes, policy, probes, rotations, services, slack, sources, store,
+    web,
+};
+use crate::bot::Settings;
+use crate::domain::Service;
+use crate::notify::SmtpConfig;
+use crate::probe::{alertmanager, postgres, prometheus, redis};
+use crate::slack::SlackConfig;
+use crate::web::AlertSource;
+
+/// The sections that exist, with their keys: the first that has a key is told where it is misplaced.
+pub(super) const SECTIONS: [Kind; 23] = [
+    slack::SLACK,
+    store::STORE,
+    web::WEB,
+    docker::DOCKER,
+    docker::ENGINE,
+    policy::ACCESS,
+    policy::POLICY,
+    web::LOG,
+    services::SERVICE,
+    kubernetes::CLUSTER,
+    probes::DATABASE,
+    probes::CACHE,
+    probes::PROMETHEUS,
+    probes::CHECK,
+    policy::RUNBOOKS,
+    alerts::ALERTS,
+    alerts::ROUTE,
+    sources::SOURCE,
+    probes::ALERTMANAGER,
+    rotations::ROTATION,
+    alerts::WATCH,
+    email::EMAIL,
+    email::PERSON,
+];
+
+/// The whole configuration, checked. Each part of the bot finds here what it is built from.
+#[derive(Debug)]
+pub struct Config {
+    /// `[slack]`: the chat.
+    pub slack: SlackConfig,
+    /// `[store]`: `sqlite://<path>` or `postgres://…`; it may hold a password.
+    pub store_url: SecretString,
+    /// `[web] listen`: address and port, default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// `[web] health_listen`: a listener of its own for `/health` and `/metrics`; default: none,
+    /// they are served on `listen`.
+    pub health_listen: Option<SocketAddr>,
+    /// What the bot goes by: `[access]`, `[policy]`, `[alerts]`, `[[route]]`, `[[rotation]]`,
+    /// `[watch]`, and who gets mail.
+    pub settings: Settings,
+    /// `[log]`
+    pub log: Log,
+    /// Where the platforms are that services are on.
+    pub platforms: Platforms,
+    /// `[[service]]`, in the file's order, each name once.
+    pub services: Vec<Service>,
+    /// `[[database]]`: PostgreSQL servers that can be asked, in the file's order, each name once.
+    pub databases: Vec<Probed<postgres::Config>>,
+    /// `[[cache]]`: Redis servers that can be asked, in the file's order, each name once.
+    pub caches: Vec<Probed<redis::Config>>,
+    /// `[prometheus]`, if it is there: where `graph` finds the metrics that services name.
+    pub prometheus: Option<prometheus::Config>,
+    /// `[check]`: how web addresses are asked.
+    pub check: crate::probe::web::Config,
+    /// `[runbooks] folder` of further runbooks.
+    pub runbooks: Option<PathBuf>,
+    /// `[alerts]`: what senders have to show as a bearer token; without it no alerts are taken in.
+    pub alerts_token: Option<SecretString>,
+    /// `[[source]]`: senders of alerts beside Alertmanager, in the file's order, each name once.
+    pub sources: Vec<AlertSource>,
+    /// `[alertmanager]`, if it is there: where silences are made.
+    pub alertmanager: Option<alertmanager::Config>,
+    /// `[email]`, if it is there: without it, no mail is sent.
+    pub smtp: Option<SmtpConfig>,
+    /// What the bot can start with, though somebody should look at it; in file order.
+    pub warnings: Vec<Problem>,
+}
+
+impl Config {
+    /// The largest file that is read, in bytes.
+    pub const MAX_BYTES: u64 = 1 << 20;
+
+    /// Reads and checks the file. Secrets are looked up in `env` and in the files it names.
+    pub fn load(path: &Path, env: Env<'_>) -> Result<Self, ConfigErrors> {
+        let name = path.display().to_string();
+        match read_limited(path, Self::MAX_BYTES) {
+            Ok(text) => Self::parse(&text, &name, env),
+            Err(why) => Err(ConfigErrors {
+                problems: vec![Problem {
+                    level: Level::Error,
+                    file: name,
+                    location: None,
+                    message: format!("can't read the configuration: {why}"),
+                    hint: None,
+                }],
+            }),
+        }
+    }
+
+    /// Checks a text as if it was the file `file_name`, which need not exist: its folder is where
+    /// relative paths of secret files start.
+    pub fn parse(text: &str, file_name: &str, env: Env<'_>) -> Result<Self, ConfigErrors> {
+        // Windows' Notepad puts a mark in front, which is no part of the first line.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let source = Source::new(text, file_name, env, &SECTIONS);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            let end = text.trim_end().len();
+            let span = error.span().unwrap_or(end..end);
+            source.error(span, format!("not TOML: {}", error.message()), "");
+        }
+        // After a syntax error the tables are guesses: what they lack says nothing.
+        let config = errors
+            .is_empty()
+            .then(|| read(&Root::new(table.get_ref(), &source)))
+            .flatten();
+        let (problems, warnings) = source.finish();
+        match config {
+            Some(config) if problems.is_empty() => Ok(Self { warnings, ..config }),
+            _ => Err(ConfigErrors { problems }),
+        }
+    }
+}
+
+/// Reads all sections. What comes back counts only if nothing was reported as an error.
+fn read(root: &Root<'_>) -> Option<Config> {
+    let store_url = root.single(store::STORE, store::url);
+    let slack = root.single(slack::SLACK, slack::slack);
+    let web = root.single(web::WEB, web::web);
+    let access = root.single(policy::ACCESS, policy::access);
+    let policy = root.single(policy::POLICY, policy::policy);
+    let log = root.single(web::LOG, web::log);
+    let platforms = Platforms::read(root);
+    let services = services::services(root, &platforms);
+    let databases = probes::databases(root, &services);
+    let caches = probes::caches(root, &services);
+    let prometheus = root.single(probes::PROMETHEUS, probes::prometheus);
+    if prometheus.is_none() && services.iter().any(|service| !service.metrics.is_empty()) {
+        let message = "services name metrics, but there is no `prometheus` to ask";
+        root.source
+            .warning(None, message, "add [prometheus] with its `url`");
+    }
+    let (alerts_token, mut alerts) = root.single(alerts::ALERTS, alerts::alerts);
+    alerts.routes.routes = root.list(alerts::ROUTE, |one| Some(alerts::route(one, &services)));
+    let mut names = Names::default();
+    let sources = root.list(sources::SOURCE, |one| sources::source(one, &mut names));
+    let alertmanager = root.single(probes::ALERTMANAGER, probes::alertmanager);
+    alerts.rotations = rotations::rotations(root, &services, !alerts.on_call.is_empty());
+    alerts.watch = root.single(alerts::WATCH, |one| {
+        alerts::watch(one, prometheus.is_some())
+    });
+    let people = email::people(root);
+    let has_people = !people.is_empty();
+    let (smtp, mail) = root
+        .single(email::EMAIL, |one| email::email(one, people))
+        .unzip();
+    let members = alerts
+        .rotations
+        .iter()
+        .flat_map(|rotation| &rotation.members);
+    let on_call = members
+        .chain(&alerts.on_call)
+        .map(|person| person.id.as_str());
+    email::look_over(root, mail.as_ref(), has_people, &on_call.collect());
+    let check = root.single(probes::CHECK, |one| probes::check(one, &services));
+    let (runbooks, hold) = root.single(policy::RUNBOOKS, policy::runbooks);
+    // Only now: every section's mistakes are reported, whatever another one lacks.
+    let (mut slack, incident_channels) = slack?;
+    slack.groups = policy::groups(&access);
+    Some(Config {
+        settings: Settings {
+            command: slack.command.clone(),
+            access,
+            confirm: policy.confirm,
+            second_person: policy.second_person,
+            confirm_within: policy.confirm_within,
+            patience: policy.patience,
+            hold,
+            alerts,
+            mail,
+            incident_channels,
+            public_url: Some(web.public_url),
+        },
+        slack,
+        store_url: store_url.unwrap_or_else(|| SecretString::from("")),
+        listen: web.listen,
+        health_listen: web.health_listen,
+        log,
+        platforms,
+        services,
+        databases,
+        caches,
+        prometheus,
+        check,
+        runbooks,
+        alerts_token,
+        sources,
+        alertmanager,
+        smtp,
+        warnings: Vec::new(),
+    })
+}

@@ -1,0 +1,118 @@
+//! The file as a whole: its sections, in any order.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::kind::Kind;
+use super::section::{Section, kind_of, place};
+use super::source::Source;
+use crate::command::nearest;
+
+/// All that stands in the file.
+pub(super) struct Root<'a> {
+    table: &'a DeTable<'a>,
+    pub(super) source: &'a Source<'a>,
+}
+
+impl<'a> Root<'a> {
+    /// The file's sections. What stands beside them is reported.
+    pub(super) fn new(table: &'a DeTable<'a>, source: &'a Source<'a>) -> Self {
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            if source.kinds.iter().any(|kind| kind.name == name) {
+                continue;
+            }
+            let is_section = match value.get_ref() {
+                DeValue::Table(_) => true,
+                DeValue::Array(list) => list.iter().any(|entry| entry.get_ref().is_table()),
+                _ => false,
+            };
+            if is_section {
+                let near = nearest(name, source.kinds.iter().map(|kind| kind.name));
+                let near = near.and_then(|near| source.kinds.iter().find(|kind| kind.name == near));
+                let hint = match near {
+                    Some(near) => format!("did you mean `{}`?", near.header()),
+                    None => {
+                        let all: Vec<_> = source.kinds.iter().map(|kind| kind.name).collect();
+                        format!("there are: {}", all.join(", "))
+                    }
+                };
+                source.error(key.span(), format!("unknown section `{name}`"), hint);
+            } else {
+                let message = format!("unknown key `{name}` outside of any section");
+                source.error(
+                    key.span(),
+                    message,
+                    source.elsewhere(name).unwrap_or_default(),
+                );
+            }
+        }
+        Self { table, source }
+    }
+
+    /// How many entries of this kind are written.
+    pub(super) fn count(&self, kind: Kind) -> usize {
+        match self.table.get(kind.name).map(Spanned::get_ref) {
+            Some(DeValue::Array(list)) => list.len(),
+            Some(_) => 1,
+            None => 0,
+        }
+    }
+
+    /// Reads the section of this kind; all its keys are absent where it is not there.
+    pub(super) fn single<T>(&self, kind: Kind, read: impl FnOnce(&Section<'a>) -> T) -> T {
+        let (mut span, mut table) = (None, None);
+        if let Some((key, value)) = self.table.get_key_value(kind.name) {
+            table = value.get_ref().as_table();
+            span = Some(match table {
+                Some(_) => place(&key.span(), value),
+                None => key.span(),
+            });
+            if table.is_none() {
+                let (name, found) = (kind.name, kind_of(value.get_ref()));
+                let message = format!("`{name}` must be a section, not {found}");
+                let hint = format!("write `{}` once", kind.header());
+                self.source.error(key.span(), message, hint);
+            }
+        }
+        Section::read(self.source, kind, span, table, read)
+    }
+
+    /// Reads all sections of this kind, such as `[[service]]`, in the file's order. Entries that
+    /// are no tables are reported and left out.
+    pub(super) fn list<T>(
+        &self,
+        kind: Kind,
+        mut read: impl FnMut(&Section<'a>) -> Option<T>,
+    ) -> Vec<T> {
+        let Some((key, value)) = self.table.get_key_value(kind.name) else {
+            return Vec::new();
+        };
+        let name = kind.name;
+        let write = format!("write `{}`", kind.header());
+        let DeValue::Array(list) = value.get_ref() else {
+            let found = kind_of(value.get_ref());
+            let message = format!("`{name}` must be a list of tables, not {found}");
+            self.source.error(key.span(), message, write);
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for entry in list {
+            let DeValue::Table(table) = entry.get_ref() else {
+                let found = kind_of(entry.get_ref());
+                let message = format!("`{name}` must list tables, not {found}");
+                self.source.error(entry.span(), message, &write);
+                continue;
+            };
+            let span = Some(entry.span());
+            all.extend(Section::read(
+                self.source,
+                kind,
+                span,
+                Some(table),
+                &mut read,
+            ));
+        }
+        all
+    }
+}

@@ -24,7 +24,7 @@ use crate::support::stage::{Scenery, plan};
 const SECRETS: [&str; 2] = ["pg-hunter2-secret", "redis-hunter2-secret"];
 
 /// Every command with a `{}` in each place that takes something.
-const COMMANDS: &[&str] = &[
+const SENTENCES: &[&str] = &[
     "status {}",
     "logs {}",
     "logs api --lines {}",
@@ -294,7 +294,7 @@ fn every_command_is_tried() {
             .collect();
         let words = words.join(" ");
         assert!(
-            COMMANDS.iter().any(|command| command.starts_with(&words)),
+            SENTENCES.iter().any(|command| command.starts_with(&words)),
             "`{words}` is not tried: add it"
         );
     }
@@ -374,7 +374,7 @@ async fn nothing_is_changed_or_leaked_by_any_argument() {
 
     let nasty = nasty();
     let mut requests = Vec::new();
-    for (i, command) in COMMANDS.iter().enumerate() {
+    for (i, command) in SENTENCES.iter().enumerate() {
         for (j, argument) in nasty.iter().enumerate() {
             // Half of them as they are, half as one word.
             let word = if (i + j) % 2 == 0 {

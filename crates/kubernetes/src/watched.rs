@@ -62,7 +62,9 @@ impl<K: Watchable> State<K> {
     /// These are all objects.
     fn replace(&mut self, all: Vec<K>) {
         *self = Self::default();
-        all.into_iter().for_each(|object| self.put(object));
+        for object in all {
+            self.put(object);
+        }
         self.complete = true;
     }
 

@@ -12,7 +12,8 @@ mod error;
 mod evidence;
 mod inbox;
 mod incident;
-mod mail;
+mod notification;
+
 mod oncall;
 mod outbox;
 mod page;
@@ -35,7 +36,7 @@ pub use error::StoreError;
 pub use evidence::{Kept, KeptFor};
 pub use inbox::{Accepted, Claimed};
 pub use incident::NewIncident;
-pub use mail::{Backlog, MailRow};
+pub use notification::{Attempt, Backlog, NotificationRow};
 pub use outbox::{Parcel, Sent};
 pub use page::{PageLink, PageSession};
 pub use run::{NewRun, RunLock, RunRow, RunWrite};

@@ -173,7 +173,7 @@ fn settings() -> Settings {
         patience: Patience::default(),
         hold: Duration::ZERO,
         alerts: treasury_bot::bot::AlertSettings::default(),
-        mail: None,
+        notify: None,
         incident_channels: false,
         public_url: None,
     }

@@ -18,7 +18,7 @@ use crate::bot::{self, Bot, COMMANDS, Catalogue, Library, Named, Settings};
 use crate::config::{Config, Probed};
 use crate::domain::ServiceName;
 use crate::domain::service::{MetricsPage, PlatformKey};
-use crate::notify::{Smtp, SmtpConfig};
+use crate::notify::{Sender, Smtp, SmtpConfig};
 use crate::platform::Platform;
 use crate::platform::docker::{Docker, Swarm};
 use crate::platform::kubernetes::Kubernetes;
@@ -110,17 +110,14 @@ impl Plan {
 /// A driver for each platform that a service is on. Nothing is asked of them yet: only what the
 /// configuration, or its files, say of them can be wrong.
 pub fn platforms(config: &Config) -> anyhow::Result<BTreeMap<PlatformKey, Arc<dyn Platform>>> {
+    let known = &config.platforms;
     let keys = config.services.iter().map(|one| one.target.platform());
     let drivers = keys.collect::<BTreeSet<_>>().into_iter().map(|key| {
         let driver: Arc<dyn Platform> = match &key {
-            PlatformKey::Docker(name) => {
-                Arc::new(Docker::with(config.platforms.engine(name.as_deref()))?)
-            }
-            PlatformKey::Swarm(name) => {
-                Arc::new(Swarm::with(config.platforms.engine(name.as_deref()))?)
-            }
+            PlatformKey::Docker(name) => Arc::new(Docker::with(known.engine(name.as_deref()))?),
+            PlatformKey::Swarm(name) => Arc::new(Swarm::with(known.engine(name.as_deref()))?),
             PlatformKey::Kubernetes(name) => {
-                Arc::new(Kubernetes::new(config.platforms.cluster(name.as_deref())))
+                Arc::new(Kubernetes::new(known.cluster(name.as_deref())))
             }
             PlatformKey::Simulated => anyhow::bail!("the simulated stack is not configured"),
         };
@@ -229,7 +226,10 @@ impl App {
             .with_context(|| format!("can't listen on {}: set [web] listen", plan.listen))?;
         let address = listener.local_addr()?;
         // A certificate authority that can't be read is told before anything runs.
-        let smtp = plan.smtp.map(Smtp::new).transpose()?;
+        let mut senders: Vec<Arc<dyn Sender>> = Vec::new();
+        if let Some(smtp) = plan.smtp {
+            senders.push(Arc::new(Smtp::new(smtp)?));
+        }
         let public_url = plan.settings.public_url.get_or_insert_with(|| {
             // Where no address is set, the one that is served will do: on this machine.
             format!("http://{address}")
@@ -298,8 +298,8 @@ impl App {
             }
         });
         let mut workers = vec![("worker", worker)];
-        if let Some(smtp) = smtp {
-            workers.push(("post", tokio::spawn(bot::keep_mailing(bot.clone(), smtp))));
+        for sender in senders {
+            workers.push(("delivery", tokio::spawn(bot::deliver(bot.clone(), sender))));
         }
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "treasury-bot serves");
         Ok(Self {

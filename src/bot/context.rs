@@ -6,14 +6,14 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::alerts::Rates;
 use super::heartbeat::Heartbeat;
 use super::library::Library;
 use super::measurements::Measurements;
-use super::runs::Wakers;
+use super::rates::Rates;
 use super::services::Catalogue;
 use super::settings::Settings;
 use super::table::Commands;
+use super::wakers::Wakers;
 use crate::domain::oncall::OnCall;
 use crate::probe::Http;
 use crate::store::Store;
@@ -90,9 +90,9 @@ impl Context {
         format!("{} {sentence}", self.command())
     }
 
-    /// Mail is configured.
-    pub fn mails(&self) -> bool {
-        self.settings().mail.is_some()
+    /// People outside the chat are notified.
+    pub fn notifies(&self) -> bool {
+        self.settings().notify.is_some()
     }
 
     /// This process's name in the store; the outbox leases by it.

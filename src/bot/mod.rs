@@ -1,9 +1,10 @@
 //! Use cases: the only place that decides.
 //!
-//! A request comes in by [`Bot::accept`], which records it and returns. [`Bot::run`] takes recorded
-//! requests up, carries them out and writes the answer to the outbox, in one transaction with
-//! everything the answer tells of. The bot never calls a chat.
+//! A request comes in by [`accept`], which records it and returns. [`run`] takes recorded requests
+//! up, carries them out and writes the answer to the outbox, in one transaction with everything the
+//! answer tells of. The bot never calls a chat.
 
+mod access;
 mod actions;
 mod alerts;
 mod commands;
@@ -20,30 +21,32 @@ mod oncall;
 pub mod pages;
 mod policy;
 mod probes;
+mod rates;
 mod refusal;
 mod request;
 mod runs;
 mod services;
 mod settings;
 mod table;
+mod timers;
+mod wakers;
 mod watch;
 mod worker;
 
-pub use alerts::Taken;
-pub use alerts::take_alerts;
+pub use access::Access;
+pub use alerts::{Taken, take_alerts};
 pub use commands::COMMANDS;
 pub use context::Context;
 pub use context::Context as Bot;
 pub use library::Library;
-pub use notify::post::keep_mailing;
+pub use notify::deliver;
 pub use pages::view::{page_of_incident, page_of_incidents};
 pub use pages::{enter, leave, page_export, page_link, visitor};
-pub use policy::Access;
 pub use refusal::{Failure, Fault, Refusal};
 pub use request::answer_key;
 pub use runs::runs_over;
 pub use services::{Catalogue, Named};
-pub use settings::{AlertSettings, MailSettings, Settings};
+pub use settings::{AlertSettings, NotifySettings, Settings};
 pub use table::{Commands, Spec, ask_probe};
 pub use worker::Acceptance;
 pub use worker::{accept, end_visit, run, start_visit, visit};

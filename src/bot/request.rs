@@ -33,6 +33,11 @@ impl Ask {
         }
     }
 
+    /// It is asked where this incident is worked on.
+    pub(in crate::bot) fn is_in(&self, incident: IncidentId) -> bool {
+        self.here.as_ref().is_some_and(|here| here.id == incident)
+    }
+
     /// The answer as it goes into the outbox.
     pub(in crate::bot) fn outgoing(&self, content: Content, audience: Audience) -> Outgoing {
         Outgoing {

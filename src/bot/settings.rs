@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::policy::Access;
+use super::access::Access;
 use crate::domain::alert::{Auto, Damping, Routes, WatchSettings};
+use crate::domain::notification::Recipient;
 use crate::domain::oncall::Rotation;
 use crate::domain::service::Patience;
-use crate::domain::{Guarded, Mailbox, Person, Severity};
+use crate::domain::{Guarded, Person, Severity};
 
 /// What the bot goes by.
 #[derive(Debug, Clone)]
@@ -28,8 +29,8 @@ pub struct Settings {
     pub hold: Duration,
     /// What is done with alerts.
     pub alerts: AlertSettings,
-    /// Who gets mail; `None`: none is sent.
-    pub mail: Option<MailSettings>,
+    /// Who is notified outside the chat; `None`: nobody.
+    pub notify: Option<NotifySettings>,
     /// Each incident gets a channel of its own; otherwise a thread in the main channel.
     pub incident_channels: bool,
     /// How people reach the incident pages: scheme and host, no slash at the end. `None`: at the
@@ -54,7 +55,7 @@ pub struct AlertSettings {
     pub resolves: bool,
     /// What the bot watches for by itself; `None`: nothing.
     pub watch: Option<WatchSettings>,
-    /// How often Alertmanager is asked how its silences stand.
+    /// How often Alertmanager is asked for the state of its silences.
     pub silence_check: Duration,
     /// Alerts that flap count as firing until they are calm.
     pub damping: Damping,
@@ -85,13 +86,13 @@ impl Default for AlertSettings {
     }
 }
 
-/// Who gets mail.
+/// Who is notified outside the chat, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MailSettings {
-    /// Where people get mail, by user id.
-    pub people: BTreeMap<String, Mailbox>,
-    /// Who hears how incidents stand.
-    pub stakeholders: Vec<Mailbox>,
+pub struct NotifySettings {
+    /// Where people are reached, by user id.
+    pub people: BTreeMap<String, Vec<Recipient>>,
+    /// Who hears of incidents and their changes.
+    pub stakeholders: Vec<Recipient>,
     /// They hear of incidents at least this bad.
     pub from_severity: Severity,
 }

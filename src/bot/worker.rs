@@ -74,11 +74,12 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     context
         .tasks()
         .spawn(crate::bot::watch::keep_watching(context.clone()));
-    crate::bot::alerts::watchers::begin_watching(context).await?;
-    crate::bot::oncall::handover::begin_handovers(context).await?;
+    crate::bot::alerts::begin_watching(context).await?;
+    crate::bot::oncall::begin_handovers(context).await?;
+    let jobs = [crate::bot::alerts::JOBS, crate::bot::oncall::JOBS].concat();
     context
         .tasks()
-        .spawn(crate::bot::alerts::timers::keep_timers(context.clone()));
+        .spawn(crate::bot::timers::run(context.clone(), jobs));
     context
         .tasks()
         .spawn(crate::bot::runs::keep_telling(context.clone()));

@@ -65,7 +65,7 @@ pub struct Config {
     /// they are served on `listen`.
     pub health_listen: Option<SocketAddr>,
     /// What the bot goes by: `[access]`, `[policy]`, `[alerts]`, `[[route]]`, `[[rotation]]`,
-    /// `[watch]`, and who gets mail.
+    /// `[watch]`, and who is notified.
     pub settings: Settings,
     /// `[log]`
     pub log: Log,
@@ -170,7 +170,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
     });
     let people = email::people(root);
     let has_people = !people.is_empty();
-    let (smtp, mail) = root
+    let (smtp, notify) = root
         .single(email::EMAIL, |one| email::email(one, people))
         .unzip();
     let members = alerts
@@ -180,7 +180,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
     let on_call = members
         .chain(&alerts.on_call)
         .map(|person| person.id.as_str());
-    email::look_over(root, mail.as_ref(), has_people, &on_call.collect());
+    email::look_over(root, notify.as_ref(), has_people, &on_call.collect());
     let check = root.single(probes::CHECK, |one| probes::check(one, &services));
     let (runbooks, hold) = root.single(policy::RUNBOOKS, policy::runbooks);
     // Only now: every section's mistakes are reported, whatever another one lacks.
@@ -196,7 +196,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
             patience: policy.patience,
             hold,
             alerts,
-            mail,
+            notify,
             incident_channels,
             public_url: Some(web.public_url),
         },

@@ -39,22 +39,17 @@ pub(super) fn named_engine(section: &Section<'_>, names: &mut Names) -> Option<E
 /// `docker` command would look.
 pub(super) fn engine(section: &Section<'_>) -> EngineConfig {
     let own = section.name();
-    let keys = ["ca_file", "cert_file", "key_file"];
-    let [ca_at, certificate_at, key_at] = keys.map(|key| section.written(key));
     let [ca, certificate] =
         ["ca_file", "cert_file"].map(|key| section.text(key).and_then(|path| path.certificates()));
     let key = section.text("key_file").and_then(|path| path.secret());
-    for (there, other, missing) in [
-        (&certificate_at, &key_at, "cert_file` without `key_file"),
-        (&key_at, &certificate_at, "key_file` without `cert_file"),
-    ] {
-        if there.is_some() && other.is_none() {
-            section
-                .source
-                .error(there.clone(), format!("`{own}.{missing}`"), "");
+    let is_written = |key: &&str| section.written(key).is_some();
+    for (there, other) in [("cert_file", "key_file"), ("key_file", "cert_file")] {
+        if is_written(&there) && !is_written(&other) {
+            section.error_at(there, format!("`{own}.{there}` without `{other}`"), "");
         }
     }
-    let proofs = ca_at.or(certificate_at).or(key_at);
+    let mut keys = ["ca_file", "cert_file", "key_file"].into_iter();
+    let proof = keys.find(is_written);
     let host = section.text("host");
     if let Some(host) = &host {
         let unix = host.value.strip_prefix("unix://");
@@ -63,12 +58,12 @@ pub(super) fn engine(section: &Section<'_>) -> EngineConfig {
             let name = url.host_str().is_some_and(|name| !name.is_empty());
             matches!(url.scheme(), "tcp" | "https") && name && port
         });
-        match (unix.map(|path| path.starts_with('/')), url, &proofs) {
+        match (unix.map(|path| path.starts_with('/')), url, proof) {
             (Some(true), _, None) => {}
-            (Some(true), _, at) => {
+            (Some(true), _, Some(proof)) => {
                 let message = format!("`{own}.host` is a socket, which speaks no TLS");
                 let hint = "leave ca_file, cert_file and key_file out";
-                section.source.error(at.clone(), message, hint);
+                section.error_at(proof, message, hint);
             }
             (None, Some(url), None) if url.scheme() == "tcp" && !is_loopback(&url) => {
                 let message =
@@ -83,11 +78,9 @@ pub(super) fn engine(section: &Section<'_>) -> EngineConfig {
                  `https://<host>:<port>`",
             ),
         }
-    } else if own == DOCKER.name && proofs.is_some() {
+    } else if let (Some(proof), true) = (proof, own == DOCKER.name) {
         let hint = "add `host = \"https://<host>:2376\"`";
-        section
-            .source
-            .error(proofs, "`docker` has TLS files, but no `host`", hint);
+        section.error_at(proof, "`docker` has TLS files, but no `host`", hint);
     }
     let identity = certificate.zip(key);
     EngineConfig {
@@ -109,15 +102,13 @@ pub(super) fn target(section: &Section<'_>, engines: &[EngineConfig]) -> Option<
         let text = section.text(key)?;
         let of_name = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
         let good = !text.value.is_empty() && text.value.bytes().all(of_name);
-        let command = if key == "swarm_service" {
-            "docker service ls"
+        let of = if key == "swarm_service" {
+            "service ls"
         } else {
-            "docker ps"
+            "ps"
         };
-        text.good(
-            good,
-            format!("write it as `{command}` shows it: letters, digits, `_`, `.` and `-`"),
-        )
+        let hint = format!("write it as `docker {of}` shows it: letters, digits, `_`, `.` and `-`");
+        text.good(good, hint)
     });
     let names = engines.iter().filter_map(|engine| engine.name.as_deref());
     let hint = "add an [[engine]] of that name, or leave `engine` out for the default one";

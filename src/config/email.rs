@@ -11,8 +11,9 @@ use super::kind::Kind;
 use super::root::Root;
 use super::section::Section;
 use super::urls::is_this_machine;
-use crate::bot::MailSettings;
+use crate::bot::NotifySettings;
 use crate::domain::mail::Mailbox;
+use crate::domain::notification::Recipient;
 use crate::domain::{Severity, person};
 use crate::notify::{Security, SmtpConfig};
 
@@ -30,8 +31,8 @@ const MOST: usize = 50;
 /// after an error. `people`: where people get mail.
 pub(super) fn email(
     section: &Section<'_>,
-    people: BTreeMap<String, Mailbox>,
-) -> Option<(SmtpConfig, MailSettings)> {
+    people: BTreeMap<String, Vec<Recipient>>,
+) -> Option<(SmtpConfig, NotifySettings)> {
     let hint = "such as `host = \"smtp.example.com\"`";
     let host = section.required("host", "`email` without `host`", hint);
     let host = host.and_then(|text| {
@@ -72,9 +73,12 @@ pub(super) fn email(
         };
         section.error_at("security", message, hint);
     }
-    let settings = MailSettings {
+    let settings = NotifySettings {
         people,
-        stakeholders: stakeholders(section),
+        stakeholders: stakeholders(section)
+            .into_iter()
+            .map(Recipient::Email)
+            .collect(),
         from_severity: section
             .word("from_severity", &SEVERITIES)
             .unwrap_or(Severity::Sev2),
@@ -144,14 +148,14 @@ fn mailbox(text: &At<'_>) -> Option<Mailbox> {
 }
 
 /// All `[[person]]`: where they get mail, by user id.
-pub(super) fn people(root: &Root<'_>) -> BTreeMap<String, Mailbox> {
+pub(super) fn people(root: &Root<'_>) -> BTreeMap<String, Vec<Recipient>> {
     let mut ids = BTreeSet::new();
     let people = root.list(PERSON, |section| {
         let (id, mailbox) = person(section)?;
         if !ids.insert(id.clone()) {
             section.error(format!("a second person `{id}`"), "");
         }
-        Some((id, mailbox))
+        Some((id, vec![Recipient::Email(mailbox)]))
     });
     people.into_iter().collect()
 }
@@ -186,7 +190,7 @@ fn person(section: &Section<'_>) -> Option<(String, Mailbox)> {
 /// Warns of what is allowed, though somebody would miss a mail. `has_people`: somebody has an address.
 pub(super) fn look_over(
     root: &Root<'_>,
-    mail: Option<&MailSettings>,
+    mail: Option<&NotifySettings>,
     has_people: bool,
     on_call: &BTreeSet<&str>,
 ) {

@@ -44,30 +44,16 @@ enum Rejection {
 }
 
 impl Rejection {
-    fn reason(self) -> &'static str {
+    /// The word in metrics and logs, and the answer.
+    fn reason_and_status(self) -> (&'static str, StatusCode) {
         match self {
-            Self::Unsigned => "unsigned",
-            Self::TooLarge => "too_large",
-            Self::TooSlow => "too_slow",
-            Self::WrongSignature => "wrong_signature",
-            Self::Unreadable => "unreadable",
-            Self::NotRecorded => "not_recorded",
+            Self::Unsigned => ("unsigned", StatusCode::UNAUTHORIZED),
+            Self::TooLarge => ("too_large", StatusCode::PAYLOAD_TOO_LARGE),
+            Self::TooSlow => ("too_slow", StatusCode::REQUEST_TIMEOUT),
+            Self::WrongSignature => ("wrong_signature", StatusCode::UNAUTHORIZED),
+            Self::Unreadable => ("unreadable", StatusCode::BAD_REQUEST),
+            Self::NotRecorded => ("not_recorded", StatusCode::SERVICE_UNAVAILABLE),
         }
-    }
-}
-
-impl IntoResponse for Rejection {
-    fn into_response(self) -> Response {
-        metrics::counter!("treasury_bot_slack_http_rejected_total", "reason" => self.reason())
-            .increment(1);
-        let status = match self {
-            Self::Unsigned | Self::WrongSignature => StatusCode::UNAUTHORIZED,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Unreadable => StatusCode::BAD_REQUEST,
-            Self::NotRecorded => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        status.into_response()
     }
 }
 
@@ -80,20 +66,14 @@ pub fn router(secret: &SecretString, dispatch: Dispatch) -> Router {
     });
     let on = |kind: Kind| {
         post(
-            async move |State(door): State<Arc<Door>>, request: Request<Body>| match take(
-                &door, kind, request,
-            )
-            .await
-            {
-                Ok(answer) => answer,
-                Err(rejection) => {
-                    tracing::debug!(
-                        kind = kind.as_str(),
-                        reason = rejection.reason(),
-                        "a request was turned away"
-                    );
-                    rejection.into_response()
-                }
+            async move |State(door): State<Arc<Door>>, request: Request<Body>| {
+                take(&door, kind, request).await.unwrap_or_else(|rejection| {
+                    let (reason, status) = rejection.reason_and_status();
+                    metrics::counter!("treasury_bot_slack_http_rejected_total", "reason" => reason)
+                        .increment(1);
+                    tracing::debug!(%kind, reason, "a request was turned away");
+                    status.into_response()
+                })
             },
         )
     };

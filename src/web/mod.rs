@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bot::Bot;
 use crate::domain::duration;
+use crate::domain::notification::Channel;
 use crate::store::{Backlog, Store};
 
 pub use alerts::{AlertSource, alerts_router};
@@ -53,19 +54,12 @@ pub fn health_router(health: Health) -> Router {
 }
 
 async fn ready(State(health): State<Health>) -> Response {
-    let store = match tokio::time::timeout(CHECK, health.store.ping()).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", CHECK.as_secs())),
-    };
+    let store = in_time(health.store.ping()).await;
     let (open, door) = (health.door)();
     // All at once: one that hangs doesn't hold up the others.
     let asked = health.bot.catalogue().platforms().map(async |(key, one)| {
-        let word = match tokio::time::timeout(CHECK, one.ping()).await {
-            Ok(Ok(())) => "reachable".to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} s", CHECK.as_secs()),
-        };
+        let answer = in_time(one.ping()).await;
+        let word = answer.err().unwrap_or_else(|| "reachable".to_owned());
         (key.to_string(), word.into())
     });
     let platforms: serde_json::Map<String, Value> = join_all(asked).await.into_iter().collect();
@@ -86,19 +80,28 @@ async fn ready(State(health): State<Health>) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// How mail stands. That it does not get out doesn't make the bot unready, either.
+/// The state of mail. That it does not get out doesn't make the bot unready, either.
 async fn mail(health: &Health) -> Value {
-    if !health.bot.mails() {
+    if !health.bot.notifies() {
         return json!("not configured");
     }
-    match tokio::time::timeout(CHECK, health.store.mail_backlog()).await {
-        Ok(Ok(backlog)) => json!({
+    match in_time(health.store.notification_backlog(Channel::Email)).await {
+        Ok(backlog) => json!({
             "waiting": backlog.waiting,
             "oldest_seconds": oldest(&health.store, &backlog),
             "dead": backlog.dead,
         }),
-        Ok(Err(error)) => json!(error.to_string()),
-        Err(_) => json!(format!("no answer within {} s", CHECK.as_secs())),
+        Err(why) => json!(why),
+    }
+}
+
+/// What a check comes to within its time; otherwise why not, in words.
+async fn in_time<T, E: std::fmt::Display>(
+    check: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
+    match tokio::time::timeout(CHECK, check).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", CHECK.as_secs())),
     }
 }
 
@@ -117,7 +120,7 @@ async fn metrics_page(State(health): State<Health>) -> Response {
         metrics::gauge!("treasury_bot_inbox_waiting").set(inbox as f64);
         metrics::gauge!("treasury_bot_outbox_waiting").set(outbox as f64);
     }
-    if let Ok(backlog) = health.store.mail_backlog().await {
+    if let Ok(backlog) = health.store.notification_backlog(Channel::Email).await {
         let age = oldest(&health.store, &backlog);
         metrics::gauge!("treasury_bot_mails_waiting").set(backlog.waiting as f64);
         metrics::gauge!("treasury_bot_mails_oldest_seconds").set(age as f64);

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use treasury_bot::bot::{AlertSettings, MailSettings};
+use treasury_bot::bot::{AlertSettings, NotifySettings};
 use treasury_bot::domain::alert::Auto;
+use treasury_bot::domain::notification::{Channel, Recipient};
 use treasury_bot::domain::{EntryKind, Mailbox, Person, Severity};
 use treasury_bot::notify::Security;
 use treasury_bot::sandbox::slack::{Fault, Sandbox, SandboxConfig};
@@ -23,17 +24,15 @@ pub const ANA: &str = "ana@example.com";
 pub const BEN: &str = "ben@example.com";
 pub const CFO: &str = "cfo@example.com";
 
-fn settings(stakeholders: &[&str]) -> MailSettings {
-    let person = |id: &str, text: &str| (id.to_owned(), Mailbox::parse(text).unwrap());
-    MailSettings {
+fn settings(stakeholders: &[&str]) -> NotifySettings {
+    let mailbox = |text: &str| Recipient::Email(Mailbox::parse(text).unwrap());
+    let person = |id: &str, text: &str| (id.to_owned(), vec![mailbox(text)]);
+    NotifySettings {
         people: BTreeMap::from([
             person("U0ANA00001", "Ana Ruiz <ana@example.com>"),
             person("U0BEN00001", "Ben Okafor <ben@example.com>"),
         ]),
-        stakeholders: stakeholders
-            .iter()
-            .map(|text| Mailbox::parse(text).unwrap())
-            .collect(),
+        stakeholders: stakeholders.iter().map(|text| mailbox(text)).collect(),
         from_severity: Severity::Sev2,
     }
 }
@@ -67,7 +66,7 @@ pub fn scenery(smtp: &Smtp, stakeholders: &[&str]) -> Scenery {
 pub async fn all_sent(store: &Store) -> Backlog {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
-        let backlog = store.mail_backlog().await.unwrap();
+        let backlog = store.notification_backlog(Channel::Email).await.unwrap();
         if backlog.waiting == 0 {
             return backlog;
         }
@@ -317,7 +316,15 @@ async fn one_that_is_put_off_arrives_once_one_that_is_refused_is_told_and_one_th
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("an e-mail to never@example.com was not delivered: "));
     // Those that hang wait, and only those; the answer to the lost one may be noted only now.
-    while stage.app.store.mail_backlog().await.unwrap().waiting > 5 {
+    while stage
+        .app
+        .store
+        .notification_backlog(Channel::Email)
+        .await
+        .unwrap()
+        .waiting
+        > 5
+    {
         assert!(tokio::time::Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -365,9 +372,9 @@ async fn a_server_with_another_certificate_or_another_password_gets_nothing_and_
         stage.room(1).await;
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         let error = loop {
-            let unsent = stage.app.store.mails_unsent(10).await.unwrap();
+            let unsent = stage.app.store.notifications_unsent(10).await.unwrap();
             if let [(mail, 1.., error)] = &unsent[..] {
-                assert_eq!(mail.to.address.as_str(), CFO);
+                assert_eq!(mail.to.address(), CFO);
                 break error.clone();
             }
             assert!(tokio::time::Instant::now() < deadline, "{unsent:?}");
@@ -375,7 +382,12 @@ async fn a_server_with_another_certificate_or_another_password_gets_nothing_and_
         };
         assert!(error.contains(why), "{why}: {error}");
         assert!(error.contains("check [email]"), "{error}");
-        let backlog = stage.app.store.mail_backlog().await.unwrap();
+        let backlog = stage
+            .app
+            .store
+            .notification_backlog(Channel::Email)
+            .await
+            .unwrap();
         assert_eq!((backlog.waiting, backlog.dead), (1, 0));
         stage.finish().await;
     }

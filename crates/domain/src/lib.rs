@@ -10,6 +10,7 @@ pub mod history;
 pub mod incident;
 pub mod mail;
 pub mod message;
+pub mod notification;
 pub mod oncall;
 pub mod outgoing;
 pub mod person;
@@ -23,7 +24,7 @@ mod words;
 
 pub use guard::Guarded;
 pub use incident::{Incident, IncidentId, IncidentRole, Severity, Status};
-pub use mail::{Mail, Mailbox};
+pub use mail::Mailbox;
 pub use message::{Audience, Button, Line, Message, Part, Span, Style, Tone};
 pub use outgoing::{Content, Destination, Outgoing};
 pub use person::{Person, Role};

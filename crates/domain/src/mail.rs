@@ -1,17 +1,10 @@
-//! Mails: to whom, about what, in which thread. Plain words; `notify/` makes text and HTML of them.
+//! Mail addresses.
 
 use std::fmt;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::timeline::{cut, hex};
 use super::words::checked_text;
-use super::{Incident, IncidentId, Message};
-
-/// A longer subject is cut.
-const MAX_SUBJECT: usize = 150;
 
 /// Why a text is no mail address.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -108,81 +101,6 @@ impl fmt::Display for Mailbox {
     }
 }
 
-/// What a mail is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Purpose {
-    /// Somebody is asked to acknowledge an alert: it is urgent.
-    Ask,
-    /// Stakeholders are told how an incident stands.
-    Stakeholders,
-    /// A runbook wanted it.
-    Runbook,
-}
-
-crate::words!(Purpose {
-    Ask: "ask",
-    Stakeholders: "stakeholders",
-    Runbook: "runbook",
-});
-
-/// One mail to one mailbox: so that a mailbox that is refused keeps nothing from the others.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Mail {
-    /// Names it for ever: a mail of a known key is not sent again.
-    pub key: String,
-    /// Who gets it.
-    pub to: Mailbox,
-    /// What for.
-    pub purpose: Purpose,
-    /// The incident it is about.
-    pub incident: Option<IncidentId>,
-    /// Names the thread it belongs to, also beyond this installation.
-    pub thread: String,
-    /// One line, the same for all mails of a thread: some mail programs take another one for another
-    /// thread.
-    pub subject: String,
-    /// What it says.
-    pub message: Message,
-    /// When it was written.
-    pub at: Timestamp,
-}
-
-impl Mail {
-    /// The name of an incident's thread. Another installation's first incident is not this one's.
-    pub fn thread_of(incident: &Incident) -> String {
-        format!("{}/{}", incident.id, incident.declared_at.as_microsecond())
-    }
-
-    /// The subject of all mails about an incident.
-    pub fn subject_of(incident: &Incident) -> String {
-        one_line(&format!("[{}] {}", incident.id, incident.title))
-    }
-
-    /// Its Message-ID: the same each time it is sent, so that a mail that was sent twice (the answer
-    /// to the first was lost) is told apart from two mails.
-    pub fn message_id(&self, domain: &str) -> String {
-        let digest = Sha256::digest(format!("{}\n{}", self.thread, self.key));
-        format!("<{}@{domain}>", hex(&digest[..16]))
-    }
-
-    /// The Message-ID that all mails of its thread answer to. No mail has it: whichever comes first,
-    /// the others find it.
-    pub fn root_id(&self, domain: &str) -> String {
-        let digest = Sha256::digest(&self.thread);
-        format!("<{}.thread@{domain}>", hex(&digest[..16]))
-    }
-}
-
-/// A text on one line, without what could end it, cut to the length of a subject.
-pub fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text
-        .split(|c: char| c.is_control() || c.is_whitespace())
-        .filter(|word| !word.is_empty())
-        .collect();
-    cut(&words.join(" "), MAX_SUBJECT)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,11 +161,5 @@ mod tests {
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_subject_is_one_line() {
-        assert_eq!(one_line("a\r\nBcc: b\t c\u{0}d"), "a Bcc: b c d");
-        assert!(one_line(&"x".repeat(500)).len() <= MAX_SUBJECT);
     }
 }

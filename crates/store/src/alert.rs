@@ -26,7 +26,7 @@ impl Tx {
             .await?;
         let lock = self.dialect.for_update();
         Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
-            "SELECT told FROM alert_group WHERE name = $1{lock}"
+            "SELECT conversation FROM alert_group WHERE name = $1{lock}"
         )))
         .bind(name.to_owned())
         .fetch_one(self.connection())
@@ -35,7 +35,7 @@ impl Tx {
 
     /// The group is told in this conversation from now on.
     pub async fn alert_group_set(&mut self, name: &str, key: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE alert_group SET told = $2 WHERE name = $1")
+        sqlx::query("UPDATE alert_group SET conversation = $2 WHERE name = $1")
             .bind(name.to_owned())
             .bind(key.to_owned())
             .execute(self.connection())
@@ -52,7 +52,7 @@ impl Tx {
         for chunk in fingerprints.chunks(200) {
             let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
             let text = format!(
-                "SELECT told, record FROM alert WHERE fingerprint IN ({})",
+                "SELECT conversation, record FROM alert WHERE fingerprint IN ({})",
                 places.join(", ")
             );
             let mut query = sqlx::query_as::<_, (String, String)>(sqlx::AssertSqlSafe(text));
@@ -71,9 +71,9 @@ impl Tx {
         let AlertRecord { tracked, routed } = record;
         let alert = &tracked.alert;
         sqlx::query(
-            "INSERT INTO alert (fingerprint, told, name, service, firing, silenced_until, \
+            "INSERT INTO alert (fingerprint, conversation, name, service, firing, silenced_until, \
              starts_at, changed_at, flaps, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-             ON CONFLICT (fingerprint) DO UPDATE SET told = excluded.told, name = excluded.name, \
+             ON CONFLICT (fingerprint) DO UPDATE SET conversation = excluded.conversation, name = excluded.name, \
              service = excluded.service, firing = excluded.firing, \
              silenced_until = excluded.silenced_until, starts_at = excluded.starts_at, \
              changed_at = excluded.changed_at, flaps = excluded.flaps, \
@@ -102,7 +102,7 @@ impl Tx {
     ) -> Result<Vec<AlertRecord>, StoreError> {
         let lock = self.dialect.for_update();
         let rows: Vec<(String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT told, record FROM alert WHERE told = $1 AND flaps = 1 \
+            "SELECT conversation, record FROM alert WHERE conversation = $1 AND flaps = 1 \
              ORDER BY fingerprint LIMIT {most}{lock}"
         )))
         .bind(key.to_owned())
@@ -116,7 +116,7 @@ impl Tx {
     /// How many alerts of a conversation fire.
     pub async fn count_firing(&mut self, key: &str) -> Result<u64, StoreError> {
         let (count,): (i64,) =
-            sqlx::query_as("SELECT COUNT(*) FROM alert WHERE told = $1 AND firing = 1")
+            sqlx::query_as("SELECT COUNT(*) FROM alert WHERE conversation = $1 AND firing = 1")
                 .bind(key.to_owned())
                 .fetch_one(self.connection())
                 .await?;
@@ -127,7 +127,7 @@ impl Tx {
     pub async fn conversation(&mut self, key: &str) -> Result<Option<Conversation>, StoreError> {
         let lock = self.dialect.for_update();
         let row: Option<(String,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT record FROM followed WHERE told = $1{lock}"
+            "SELECT record FROM conversation WHERE key = $1{lock}"
         )))
         .bind(key.to_owned())
         .fetch_optional(self.connection())
@@ -141,8 +141,8 @@ impl Tx {
         conversation: &Conversation,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO followed (told, record) VALUES ($1, $2) \
-             ON CONFLICT (told) DO UPDATE SET record = excluded.record",
+            "INSERT INTO conversation (key, record) VALUES ($1, $2) \
+             ON CONFLICT (key) DO UPDATE SET record = excluded.record",
         )
         .bind(conversation.key.clone())
         .bind(serde_json::to_string(conversation)?)
@@ -155,10 +155,11 @@ impl Tx {
 impl Store {
     /// A conversation.
     pub async fn conversation(&self, key: &str) -> Result<Option<Conversation>, StoreError> {
-        let row: Option<(String,)> = sqlx::query_as("SELECT record FROM followed WHERE told = $1")
-            .bind(key.to_owned())
-            .fetch_optional(self.readers())
-            .await?;
+        let row: Option<(String,)> =
+            sqlx::query_as("SELECT record FROM conversation WHERE key = $1")
+                .bind(key.to_owned())
+                .fetch_optional(self.readers())
+                .await?;
         conversation(row)
     }
 
@@ -169,7 +170,7 @@ impl Store {
             sqlx::query_as(
                 "SELECT COUNT(*), CAST(SUM(firing) AS BIGINT), \
                  CAST(SUM(CASE WHEN firing = 1 AND silenced_until > $2 THEN 1 ELSE 0 END) AS BIGINT), \
-                 MIN(CASE WHEN firing = 1 THEN starts_at END) FROM alert WHERE told = $1",
+                 MIN(CASE WHEN firing = 1 THEN starts_at END) FROM alert WHERE conversation = $1",
             )
             .bind(key.to_owned())
             .bind(now)
@@ -183,7 +184,7 @@ impl Store {
         };
         let rows: Vec<SummaryRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT name, CAST(SUM(firing) AS BIGINT), COUNT(*), MAX(changed_at) FROM alert \
-             WHERE told = $1 GROUP BY name {only} ORDER BY 2 DESC, 3 DESC, 1 LIMIT 1000"
+             WHERE conversation = $1 GROUP BY name {only} ORDER BY 2 DESC, 3 DESC, 1 LIMIT 1000"
         )))
         .bind(key.to_owned())
         .fetch_all(self.readers())
@@ -192,7 +193,7 @@ impl Store {
         let mut top = Vec::new();
         for (name, firing, all, _) in rows.into_iter().take(Summary::TOP) {
             let newest: Option<(String,)> = sqlx::query_as(
-                "SELECT record FROM alert WHERE told = $1 AND name = $2 \
+                "SELECT record FROM alert WHERE conversation = $1 AND name = $2 \
                  ORDER BY firing DESC, changed_at DESC LIMIT 1",
             )
             .bind(key.to_owned())
@@ -228,7 +229,7 @@ impl Store {
     /// How many alerts of a conversation fire.
     pub async fn count_firing(&self, key: &str) -> Result<u64, StoreError> {
         let (count,): (i64,) =
-            sqlx::query_as("SELECT COUNT(*) FROM alert WHERE told = $1 AND firing = 1")
+            sqlx::query_as("SELECT COUNT(*) FROM alert WHERE conversation = $1 AND firing = 1")
                 .bind(key.to_owned())
                 .fetch_one(self.readers())
                 .await?;
@@ -242,7 +243,7 @@ impl Store {
         most: i64,
     ) -> Result<Vec<AlertRecord>, StoreError> {
         let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT told, record FROM alert WHERE told = $1 AND firing = 1 \
+            "SELECT conversation, record FROM alert WHERE conversation = $1 AND firing = 1 \
              ORDER BY changed_at DESC LIMIT $2",
         )
         .bind(key.to_owned())
@@ -260,7 +261,7 @@ impl Store {
     ) -> Result<Vec<(String, AlertRecord)>, StoreError> {
         let only = if all { "" } else { "WHERE firing = 1" };
         let rows: Vec<(String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT told, record FROM alert {only} ORDER BY firing DESC, changed_at DESC LIMIT {most}"
+            "SELECT conversation, record FROM alert {only} ORDER BY firing DESC, changed_at DESC LIMIT {most}"
         )))
         .fetch_all(self.readers())
         .await?;
@@ -276,7 +277,7 @@ impl Store {
             text.to_owned()
         };
         let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT told, record FROM alert WHERE fingerprint LIKE $1 OR name = $2 \
+            "SELECT conversation, record FROM alert WHERE fingerprint LIKE $1 OR name = $2 \
              ORDER BY firing DESC, changed_at DESC LIMIT 200",
         )
         .bind(begins)
@@ -289,7 +290,7 @@ impl Store {
     /// The fingerprints of a conversation's alerts that fire, at most 10,000.
     pub async fn fingerprints_of(&self, key: &str) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(
-            "SELECT fingerprint FROM alert WHERE told = $1 AND firing = 1 LIMIT 10000",
+            "SELECT fingerprint FROM alert WHERE conversation = $1 AND firing = 1 LIMIT 10000",
         )
         .bind(key.to_owned())
         .fetch_all(self.readers())

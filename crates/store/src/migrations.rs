@@ -25,7 +25,7 @@ const STEPS: [(&str, &str, &str); 9] = [
     step!("0003_runs.sql"),
     step!("0004_evidence.sql"),
     step!("0005_alerts.sql"),
-    step!("0006_mail.sql"),
+    step!("0006_notifications.sql"),
     step!("0007_oncall.sql"),
     step!("0008_silences.sql"),
     step!("0009_pages.sql"),

@@ -51,12 +51,13 @@ impl Tx {
         key: &str,
         until: jiff::Timestamp,
     ) -> Result<Vec<AlertRecord>, StoreError> {
-        let rows: Vec<(String,)> =
-            sqlx::query_as("SELECT record FROM alert WHERE told = $1 AND silenced_until = $2")
-                .bind(key.to_owned())
-                .bind(until.as_microsecond())
-                .fetch_all(self.connection())
-                .await?;
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "SELECT record FROM alert WHERE conversation = $1 AND silenced_until = $2",
+        )
+        .bind(key.to_owned())
+        .bind(until.as_microsecond())
+        .fetch_all(self.connection())
+        .await?;
         rows.into_iter()
             .map(|(record,)| Ok(serde_json::from_str(&record)?))
             .collect()

@@ -34,7 +34,7 @@ struct Inner {
     inbox_changed: Notify,
     outbox_changed: Notify,
     timers_changed: Notify,
-    mails_changed: Notify,
+    notifications_changed: Notify,
     /// Held by a `serve` on SQLite until it closes the store.
     lock: Mutex<Option<File>>,
 }
@@ -127,7 +127,7 @@ impl Store {
                 inbox_changed: Notify::new(),
                 outbox_changed: Notify::new(),
                 timers_changed: Notify::new(),
-                mails_changed: Notify::new(),
+                notifications_changed: Notify::new(),
                 lock: Mutex::new(lock),
             }),
         }
@@ -164,9 +164,9 @@ impl Store {
         self.inner.timers_changed.notified().await;
     }
 
-    /// Waits until a mail may be due. A change between two waits is not missed.
-    pub async fn mails_changed(&self) {
-        self.inner.mails_changed.notified().await;
+    /// Waits until a notification may be due. A change between two waits is not missed.
+    pub async fn notifications_changed(&self) {
+        self.inner.notifications_changed.notified().await;
     }
 
     /// Runs `work` in a transaction and answers after its commit; an error rolls it back.
@@ -223,7 +223,7 @@ impl Store {
             (changed.inbox, &self.inner.inbox_changed),
             (changed.outbox, &self.inner.outbox_changed),
             (changed.timers, &self.inner.timers_changed),
-            (changed.mails, &self.inner.mails_changed),
+            (changed.notifications, &self.inner.notifications_changed),
         ] {
             if changed {
                 notify.notify_one();

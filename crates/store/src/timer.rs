@@ -10,105 +10,114 @@ use super::{Store, StoreError, Tx, moment};
 pub struct TimerRow {
     /// Its row.
     pub id: i64,
-    /// Its name.
-    pub key: String,
+    /// What it is for. A subject has one timer of each kind.
+    pub kind: String,
+    /// What it is about, such as a conversation.
+    pub subject: String,
     /// When it was due.
     pub due_at: Timestamp,
-    /// What is to be done, JSON.
-    pub what: String,
+    /// What else is to be known, JSON.
+    pub payload: String,
 }
 
 /// A process that has claimed a timer has so long to do it, until another may.
 const LEASE: jiff::SignedDuration = jiff::SignedDuration::from_secs(90);
 
 impl Tx {
-    /// Sets a timer. One that is set already under this key goes off at the earlier of both times.
+    /// Sets a timer. One that is set already goes off at the earlier of both times.
     pub async fn timer_set(
         &mut self,
-        key: &str,
+        kind: &str,
+        subject: &str,
         due_at: Timestamp,
-        what: &str,
+        payload: String,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO timer (key, due_at, what) VALUES ($1, $2, $3) ON CONFLICT (key) \
-             DO UPDATE SET due_at = CASE WHEN timer.due_at < excluded.due_at \
-             THEN timer.due_at ELSE excluded.due_at END, what = excluded.what",
-        )
-        .bind(key.to_owned())
-        .bind(due_at.as_microsecond())
-        .bind(what.to_owned())
-        .execute(self.connection())
-        .await?;
-        self.changed.timers = true;
-        Ok(())
+        let known = "UPDATE SET due_at = CASE WHEN timer.due_at < excluded.due_at \
+             THEN timer.due_at ELSE excluded.due_at END, payload = excluded.payload";
+        self.timer_put(kind, subject, due_at, payload, known).await
     }
 
-    /// Sets a timer, unless one is set already under this key.
+    /// Sets a timer, unless it is set already.
     pub async fn timer_begin(
         &mut self,
-        key: &str,
+        kind: &str,
+        subject: &str,
         due_at: Timestamp,
-        what: &str,
+        payload: String,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO timer (key, due_at, what) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-        )
-        .bind(key.to_owned())
+        self.timer_put(kind, subject, due_at, payload, "NOTHING")
+            .await
+    }
+
+    async fn timer_put(
+        &mut self,
+        kind: &str,
+        subject: &str,
+        due_at: Timestamp,
+        payload: String,
+        known: &'static str,
+    ) -> Result<(), StoreError> {
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "INSERT INTO timer (kind, subject, due_at, payload) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (kind, subject) DO {known}"
+        )))
+        .bind(kind.to_owned())
+        .bind(subject.to_owned())
         .bind(due_at.as_microsecond())
-        .bind(what.to_owned())
+        .bind(payload)
         .execute(self.connection())
         .await?;
         self.changed.timers = true;
         Ok(())
     }
 
-    /// Has a timer go off now, if it is set; what it is for stays.
-    pub async fn timer_hasten(&mut self, key: &str) -> Result<(), StoreError> {
+    /// Has a timer go off now, if it is set.
+    pub async fn timer_hasten(&mut self, kind: &str, subject: &str) -> Result<(), StoreError> {
         let now = self.now.as_microsecond();
-        sqlx::query("UPDATE timer SET due_at = $2 WHERE key = $1 AND due_at > $2")
-            .bind(key.to_owned())
-            .bind(now)
-            .execute(self.connection())
-            .await?;
+        sqlx::query(
+            "UPDATE timer SET due_at = $3 WHERE kind = $1 AND subject = $2 AND due_at > $3",
+        )
+        .bind(kind.to_owned())
+        .bind(subject.to_owned())
+        .bind(now)
+        .execute(self.connection())
+        .await?;
         self.changed.timers = true;
         Ok(())
     }
 
     /// Locks a timer, if it is set: until the end of the transaction it does not go off.
-    pub async fn timer_lock(&mut self, key: &str) -> Result<(), StoreError> {
+    pub async fn timer_lock(&mut self, kind: &str, subject: &str) -> Result<(), StoreError> {
         let lock = self.dialect.for_update();
-        let text = format!("SELECT id FROM timer WHERE key = $1{lock}");
+        let text = format!("SELECT id FROM timer WHERE kind = $1 AND subject = $2{lock}");
         sqlx::query(sqlx::AssertSqlSafe(text))
-            .bind(key.to_owned())
+            .bind(kind.to_owned())
+            .bind(subject.to_owned())
             .fetch_optional(self.connection())
             .await?;
         Ok(())
     }
 
     /// Removes a timer, if it is set.
-    pub async fn timer_unset(&mut self, key: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM timer WHERE key = $1")
-            .bind(key.to_owned())
+    pub async fn timer_unset(&mut self, kind: &str, subject: &str) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM timer WHERE kind = $1 AND subject = $2")
+            .bind(kind.to_owned())
+            .bind(subject.to_owned())
             .execute(self.connection())
             .await?;
         Ok(())
     }
 
-    /// Takes a timer that has gone off, within the transaction that does what it is for. `false`:
-    /// it was done already, or set anew: then nothing may be done.
-    pub async fn timer_take(&mut self, timer: &TimerRow) -> Result<bool, StoreError> {
-        Ok(self.timer_taken(timer).await?.is_some())
-    }
-
-    /// The same; what it is for now, which may have been set anew since it was claimed.
-    pub async fn timer_taken(&mut self, timer: &TimerRow) -> Result<Option<String>, StoreError> {
-        Ok(
-            sqlx::query_scalar("DELETE FROM timer WHERE id = $1 AND due_at = $2 RETURNING what")
-                .bind(timer.id)
-                .bind(timer.due_at.as_microsecond())
-                .fetch_optional(self.connection())
-                .await?,
-        )
+    /// Takes a timer that has gone off, within the transaction that does what it is for; gives its
+    /// payload, which may have been set anew since it was claimed. `None`: it was done already, or
+    /// set to another time: then nothing may be done.
+    pub async fn timer_take(&mut self, timer: &TimerRow) -> Result<Option<String>, StoreError> {
+        let take = "DELETE FROM timer WHERE id = $1 AND due_at = $2 RETURNING payload";
+        Ok(sqlx::query_scalar(take)
+            .bind(timer.id)
+            .bind(timer.due_at.as_microsecond())
+            .fetch_optional(self.connection())
+            .await?)
     }
 }
 
@@ -123,21 +132,22 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let lease = tx.now.checked_add(LEASE).unwrap_or(tx.now);
-                let rows: Vec<(i64, String, i64, String)> = sqlx::query_as(
+                let rows: Vec<(i64, String, String, i64, String)> = sqlx::query_as(
                     "UPDATE timer SET lease_until = $2 WHERE id IN (SELECT id FROM timer \
                      WHERE due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT $3) \
-                     AND lease_until <= $1 RETURNING id, key, due_at, what",
+                     AND lease_until <= $1 RETURNING id, kind, subject, due_at, payload",
                 )
                 .bind(tx.now.as_microsecond())
                 .bind(lease.as_microsecond())
                 .bind(most)
                 .fetch_all(tx.connection())
                 .await?;
-                let row = |(id, key, due_at, what)| TimerRow {
+                let row = |(id, kind, subject, due_at, payload)| TimerRow {
                     id,
-                    key,
+                    kind,
+                    subject,
                     due_at: moment(due_at),
-                    what,
+                    payload,
                 };
                 Ok(rows.into_iter().map(row).collect())
             })

@@ -45,7 +45,7 @@ pub(super) struct Changed {
     pub(super) inbox: bool,
     pub(super) outbox: bool,
     pub(super) timers: bool,
-    pub(super) mails: bool,
+    pub(super) notifications: bool,
 }
 
 impl Changed {
@@ -53,7 +53,7 @@ impl Changed {
         inbox: false,
         outbox: false,
         timers: false,
-        mails: false,
+        notifications: false,
     };
     pub(super) const OUTBOX: Self = Self {
         outbox: true,

@@ -105,6 +105,15 @@ fn rules(how: End) -> Rules {
     }
 }
 
+/// The application, or the user where it has no name.
+pub(in crate::bot) fn who(session: &Session) -> &str {
+    if session.application.is_empty() {
+        &session.user
+    } else {
+        &session.application
+    }
+}
+
 #[async_trait]
 impl Words for EndSession {
     async fn plan(&self, context: &Context) -> Result<Plan, Fault> {
@@ -234,14 +243,9 @@ fn question(session: &Session, now: Timestamp, how: End, plan: Plan) -> Plan {
         ),
     };
     let field = |name: &str, value: &str| (name.to_owned(), Line::from(cut(value, 200)));
-    let who = if session.application.is_empty() {
-        &session.user
-    } else {
-        &session.application
-    };
     let connected = duration::text(duration::between(session.started_at, now));
     let mut fields = vec![
-        field("Application", who),
+        field("Application", who(session)),
         field("User", &format!("{}@{}", session.user, session.database)),
         field("State", &session.state),
         field("Connected", &format!("{connected} ago")),

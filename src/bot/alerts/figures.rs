@@ -1,44 +1,43 @@
-//! Before and after: how a service stood at its worst while alerts fired, and how it stands now.
+//! Before and after: a service at its worst while alerts fired, and now.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use crate::bot::Context;
 use crate::bot::measurements::Trace;
-use crate::domain::alert::Conversation;
-use crate::domain::alert::ReplicaCounts;
+use crate::bot::{Context, watch};
+use crate::domain::alert::{Conversation, ReplicaCounts};
 use crate::domain::series::Metric;
 use crate::domain::{ServiceName, duration};
 use crate::store::StoreError;
 
-/// An alert fires some time after what it tells of.
+/// An alert fires some time after what it is about.
 const EARLIER: Duration = Duration::from_secs(120);
-/// Older values are not how it stands now.
+/// Older values say nothing of now.
 const FRESH: Duration = Duration::from_secs(180);
 /// What a platform does not say in this time is left out.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What was never measured is measured now, if that takes no longer than this.
 const MEASURE: Duration = Duration::from_secs(1);
-/// Services that are told of.
+/// Services that are shown.
 const MOST: usize = 5;
 
-/// What is told of a service: `memory 94 % → 52 %`, and further ones.
-pub(super) type Figures = Vec<(ServiceName, String)>;
-
-/// How the platform says that a service stands.
-pub(super) async fn standing(context: &Context, service: &ServiceName) -> Option<ReplicaCounts> {
+/// The replicas of a service as its platform says.
+pub(super) async fn replica_counts(
+    context: &Context,
+    service: &ServiceName,
+) -> Option<ReplicaCounts> {
     let (service, platform) = context.catalogue().get(service)?;
     let status = tokio::time::timeout(PATIENCE, platform.status(service)).await;
     Some(ReplicaCounts::from(&status.ok()?.ok()?))
 }
 
-/// Before and after of the services of a conversation.
+/// Before and after of the services of a conversation: `memory 94 % → 52 %`, and further ones.
 pub(super) async fn figures(
     context: &Context,
     conversation: &Conversation,
-) -> Result<Figures, StoreError> {
+) -> Result<Vec<(ServiceName, String)>, StoreError> {
     let mut services: Vec<ServiceName> = conversation.service.iter().cloned().collect();
     if let Some(id) = conversation.incident
         && let Some(incident) = context.store().incident(id).await?
@@ -50,20 +49,17 @@ pub(super) async fn figures(
         }
     }
     services.truncate(MOST);
-    let all = join_all(
-        services
-            .iter()
-            .map(|service| of_service(context, conversation, service)),
-    )
-    .await;
-    let mut told = Vec::new();
-    for (service, figures) in services.iter().zip(all) {
+    let of = services
+        .iter()
+        .map(|service| of_service(context, conversation, service));
+    let mut all = Vec::new();
+    for (service, figures) in services.iter().zip(join_all(of).await) {
         let figures = figures?;
         if !figures.is_empty() {
-            told.push((service.clone(), figures.join(", ")));
+            all.push((service.clone(), figures.join(", ")));
         }
     }
-    Ok(told)
+    Ok(all)
 }
 
 async fn of_service(
@@ -76,12 +72,12 @@ async fn of_service(
         return Ok(figures);
     };
     let (since, now) = (conversation.began_at - EARLIER, context.store().now());
-    if crate::bot::watch::recorded(context, known, Metric::Memory, since)
+    if watch::recorded(context, known, Metric::Memory, since)
         .await?
         .is_empty()
     {
         // It all went very fast, or the platform does not say: that must not hold up the end.
-        let look = crate::bot::watch::measure_service(context, known);
+        let look = watch::measure_service(context, known);
         drop(tokio::time::timeout(MEASURE, look).await);
     }
     for (metric, name) in [
@@ -90,12 +86,12 @@ async fn of_service(
         (Metric::Connections, "connections"),
         (Metric::ErrorRate, "errors"),
     ] {
-        let series = crate::bot::watch::recorded(context, known, metric, since).await?;
+        let series = watch::recorded(context, known, metric, since).await?;
         figures.extend(change(metric, name, &series, now));
     }
     if let (Some(before), Some(now)) = (
         conversation.counts_before.get(service),
-        standing(context, service).await,
+        replica_counts(context, service).await,
     ) {
         figures.push(before.change_to(now));
     }
@@ -134,7 +130,7 @@ mod tests {
     #[test]
     fn the_worst_replica_at_its_worst_stands_for_all() {
         let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
-        let told = |values: [f64; 3], limit| Trace {
+        let trace = |values: [f64; 3], limit| Trace {
             replica: "a".into(),
             points: vec![
                 (at(0), values[0]),
@@ -144,15 +140,15 @@ mod tests {
             limit,
         };
         let both = [
-            told([50.0, 94.0, 20.0], Some(100.0)),
-            told([60.0, 10.0, 52.0], Some(200.0)),
+            trace([50.0, 94.0, 20.0], Some(100.0)),
+            trace([60.0, 10.0, 52.0], Some(200.0)),
         ];
         let now = at(130);
         assert_eq!(
             change(Metric::Memory, "memory", &both, now).unwrap(),
             "memory 94 % → 26 %"
         );
-        let bytes = [told([3e9, 1e9, 5e8], None)];
+        let bytes = [trace([3e9, 1e9, 5e8], None)];
         let text = change(Metric::Memory, "memory", &bytes, now).unwrap();
         assert!(text.starts_with("memory 2.8 GiB → 477 MiB"), "{text}");
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::bot::alerts::command::alerts_list;
+use crate::bot::alerts::alerts_list;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::table::Command;
 use crate::bot::{Context, Fault};

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::incident::of_run::of_run;
-use crate::bot::incidents::aloud;
-use crate::bot::notify::{STAKEHOLDERS, mail_text};
+use crate::bot::incidents::{notify_listed, room_message};
+use crate::bot::notify::STAKEHOLDERS;
 use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::table::{Record, Recorded};
 use crate::bot::{Context, Fault};
@@ -38,7 +38,7 @@ impl Record for NotifyIncident {
         let message = Message::new(Tone::Plain, cut(&self.text, 3_000));
         let effect = Effect::write(move |tx| {
             Box::pin(async move {
-                tx.outbox_put(&aloud(tx, id, message)).await?;
+                tx.outbox_put(&room_message(tx, id, message)).await?;
                 let said = Message::new(Tone::Good, format!("said in {id}"));
                 Ok(Done::from(Answer::to_all(said)))
             })
@@ -77,7 +77,7 @@ impl Record for NotifyEmail {
     ) -> Result<Recorded, Fault> {
         let incident = of_run(context, ask, self.incident, own).await?;
         let (id, key) = (incident.id, &ask.request.key);
-        let effect = mail_text(context, incident, key, &self.to, &self.text)?;
+        let effect = notify_listed(context, &incident, key, &self.to, &self.text)?;
         Ok(Recorded::about(id, effect))
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::bot::alerts::silence::{silence, unsilence};
+use crate::bot::alerts::{silence, unsilence};
 use crate::bot::request::{Ask, Effect};
 use crate::bot::table::Command;
 use crate::bot::{Context, Fault};

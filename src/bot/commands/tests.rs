@@ -3,7 +3,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::FromArgMatches;
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +56,7 @@ pub(in crate::bot) async fn bot(
         patience: Patience::default(),
         hold: Duration::from_secs(60),
         alerts: crate::bot::AlertSettings::default(),
-        mail: None,
+        notify: None,
         incident_channels: false,
         public_url: None,
     };
@@ -300,8 +299,12 @@ fn every_file_of_a_command_is_in_the_table() {
         let module = name.trim_matches('/').replace('/', "::").replace(".rs", "");
         let own = ["Command", "Question", "Probe", "Record"]
             .iter()
-            .flat_map(|kind| text.split(&format!("\nimpl {kind} for ")).skip(1))
-            .filter_map(|rest| rest.split_once(" {"));
+            .flat_map(|kind| {
+                let head = format!("\nimpl {kind} for ");
+                let all = text.split(&head).skip(1);
+                all.filter_map(|rest| rest.split_once(" {"))
+                    .collect::<Vec<_>>()
+            });
         let own: Vec<&str> = own.map(|(of, _)| of).collect();
         // What several files share.
         let shared = ["mod", "tests", "words", "of_run"];

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::bot::notify::update;
+use crate::bot::incidents::update;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::table::Command;
 use crate::bot::{Context, Fault};

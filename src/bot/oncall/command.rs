@@ -7,11 +7,13 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::handover::{look_later, note, timer_key};
+use super::handover::{lock, note, schedule};
+use super::people::served;
 use super::words::{self, View};
 use crate::bot::request::{Answer, Ask, Done, Effect};
-use crate::bot::{Context, Fault, Refusal};
+use crate::bot::{Context, Fault, Refusal, incidents};
 use crate::command::nearest;
+use crate::command::words::quote;
 use crate::domain::oncall::{Moment, Override, Rotation};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
@@ -108,7 +110,7 @@ fn rotation_named<'a>(
                 .map(|one| one.name.as_str())
         };
         if let Some(near) = nearest(name, names()) {
-            let says = format!("{sentence} --rotation {}", quoted(near));
+            let says = format!("{sentence} --rotation {}", quote(near));
             refusal = refusal.suggest(near, says);
         }
         refusal.suggest("Who is on call?", "oncall")
@@ -146,10 +148,10 @@ fn rotation_meant<'a>(
     }
     let refusal = Refusal::new("For which rotation? Nothing was changed").detail(format!(
         "Name one: {sentence} --rotation {}",
-        quoted(&all[0].name)
+        quote(&all[0].name)
     ));
     Err(all.iter().take(5).fold(refusal, |refusal, one| {
-        let says = format!("{sentence} --rotation {}", quoted(&one.name));
+        let says = format!("{sentence} --rotation {}", quote(&one.name));
         refusal.suggest(&one.name, says)
     }))
 }
@@ -162,16 +164,16 @@ pub(in crate::bot) async fn put_on_call(
     given: Option<&str>,
 ) -> Result<Effect, Fault> {
     let sentence = match span {
-        Span::UntilHandover => format!("oncall set {}", quoted(who)),
+        Span::UntilHandover => format!("oncall set {}", quote(who)),
         Span::For(within, _) => {
             let within = duration::text(within).replace(' ', "");
-            format!("oncall override {} {within}", quoted(who))
+            format!("oncall override {} {within}", quote(who))
         }
     };
     let rotation = rotation_meant(context, ask, given, &sentence)?.clone();
     let person = match who {
         "me" | "@me" => ask.request.person.clone(),
-        _ => crate::bot::incidents::person(context, who).await?,
+        _ => incidents::person(context, who).await?,
     };
     may_be_on_call(context, &person).await?;
     let zone = rotation
@@ -192,7 +194,7 @@ pub(in crate::bot) async fn put_on_call(
         }
         _ => None,
     };
-    let open = crate::bot::oncall::served(context, &rotation).await?;
+    let open = served(context, &rotation).await?;
     let new = New {
         rotation,
         person,
@@ -283,17 +285,13 @@ pub(in crate::bot) async fn oncall_clear(
     }
     let rotation = context.on_call().rotation(&one.rotation).cloned();
     let open = match &rotation {
-        Some(rotation) => crate::bot::oncall::served(context, rotation).await?,
+        Some(rotation) => served(context, rotation).await?,
         None => Vec::new(),
     };
     let bot = context.clone();
     Ok(Effect::write(move |tx| {
         Box::pin(async move { clear(tx, &bot, rotation, one, &person, &open).await })
     }))
-}
-
-fn quoted(word: &str) -> String {
-    crate::command::words::quote(word)
 }
 
 /// Somebody is to be put on call.
@@ -311,7 +309,7 @@ struct New {
 impl New {
     async fn write(self, tx: &mut Tx, bot: &Context, open: &[Incident]) -> Result<Done, Fault> {
         let rotation = &self.rotation;
-        tx.timer_lock(&timer_key(rotation)).await?;
+        lock(tx, rotation).await?;
         let now = tx.now();
         let from = self.from.unwrap_or(now).max(now);
         let until = match self.span {
@@ -345,7 +343,7 @@ impl New {
             )
             .suggest(
                 "Take it myself",
-                format!("oncall set me --rotation {}", quoted(&rotation.name)),
+                format!("oncall set me --rotation {}", quote(&rotation.name)),
             )
             .into());
         }
@@ -365,7 +363,7 @@ impl New {
         if at_once && before.id != new.person.id {
             note(tx, rotation, &self.by, (&before, &new.person), open).await?;
         }
-        look_later(tx, rotation, &overrides).await?;
+        schedule(tx, rotation, &overrides).await?;
         let told = if at_once {
             let duty = rotation.duty(&overrides, now);
             words::comes_on(bot, rotation, &before, &duty, open)
@@ -383,10 +381,7 @@ impl New {
 
 /// The one who asked sees it in short, wherever they asked; everybody sees it in the main channel.
 fn done(short: Line) -> Done {
-    Done {
-        answer: Some(Answer::to_asker(Message::new(Tone::Good, short))),
-        ..Done::default()
-    }
+    Answer::to_asker(Message::new(Tone::Good, short)).into()
 }
 
 /// Onto the audit, what was and what is.
@@ -425,7 +420,7 @@ async fn clear(
     open: &[Incident],
 ) -> Result<Done, Fault> {
     if let Some(rotation) = &rotation {
-        tx.timer_lock(&timer_key(rotation)).await?;
+        lock(tx, rotation).await?;
     }
     let mut overrides = tx.overrides().await?;
     if !tx.override_remove(one.id).await? {
@@ -450,7 +445,7 @@ async fn clear(
     if changes && at <= now {
         note(tx, &rotation, by, (&before, &duty.person), open).await?;
     }
-    look_later(tx, &rotation, &overrides).await?;
+    schedule(tx, &rotation, &overrides).await?;
     let told = if at <= now {
         words::comes_on(bot, &rotation, &before, &duty, open)
     } else {

@@ -1,14 +1,15 @@
 //! Handovers: whoever comes on call while an incident is open is told.
 //!
 //! Each rotation has a timer for the next change. It holds who was on call when it was set, so that
-//! a change is told once, whatever caused it, and by one process.
+//! a change is announced once, whatever caused it, and by one process.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use super::people::served;
 use super::words;
 use crate::bot::Context;
-use crate::bot::alerts::timers::{self, What};
+use crate::bot::timers::{self, Kind};
 use crate::domain::oncall::{Override, Rotation};
 use crate::domain::timeline::Draft;
 use crate::domain::{Destination, EntryKind, Incident, Outgoing, Person, Stream};
@@ -17,14 +18,17 @@ use crate::store::{StoreError, TimerRow, Tx};
 /// Where no change can be foreseen, it is looked again after this.
 const RARELY: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// The timer of a rotation; its key does not depend on who was on call.
-pub(super) fn timer_key(rotation: &Rotation) -> String {
-    let what = What::Handover { was: String::new() };
-    what.key(&rotation.name)
+/// Somebody else may be on call. The subject is the rotation; the payload is the id of who was when
+/// this was last looked at.
+pub(super) const HANDOVER: Kind = Kind("handover");
+
+/// Keeps others from changing who is on call, until the end of the transaction.
+pub(super) async fn lock(tx: &mut Tx, rotation: &Rotation) -> Result<(), StoreError> {
+    tx.timer_lock(HANDOVER.0, &rotation.name).await
 }
 
 /// Sets the timer of the next change.
-pub(super) async fn look_later(
+pub(super) async fn schedule(
     tx: &mut Tx,
     rotation: &Rotation,
     overrides: &[Override],
@@ -33,8 +37,9 @@ pub(super) async fn look_later(
     let shift = rotation.shift(overrides, now);
     let rarely = now.checked_add(RARELY).unwrap_or(Timestamp::MAX);
     let due = shift.until.map_or(rarely, |until| until.min(rarely));
-    let was = shift.person.id;
-    timers::set(tx, &rotation.name, due, What::Handover { was }).await
+    HANDOVER
+        .set_with(tx, &rotation.name, due, &shift.person.id)
+        .await
 }
 
 /// Puts on the timelines of these incidents who is on call now.
@@ -67,10 +72,9 @@ pub(in crate::bot) async fn begin_handovers(context: &Context) -> Result<(), Sto
             Box::pin(async move {
                 let overrides = tx.overrides().await?;
                 for rotation in &rotations {
-                    let was = rotation.shift(&overrides, tx.now()).person.id;
-                    let due = tx.now();
-                    timers::begin(tx, &rotation.name, due, What::Handover { was }).await?;
-                    tx.timer_hasten(&timer_key(rotation)).await?;
+                    let before = rotation.shift(&overrides, tx.now()).person.id;
+                    HANDOVER.begin(tx, &rotation.name, &before).await?;
+                    tx.timer_hasten(HANDOVER.0, &rotation.name).await?;
                 }
                 Ok(())
             })
@@ -79,41 +83,36 @@ pub(in crate::bot) async fn begin_handovers(context: &Context) -> Result<(), Sto
 }
 
 /// Looks who is on call now; tells whoever has come on call while incidents are open.
-pub(in crate::bot) async fn hand_over(
-    context: &Context,
-    timer: &TimerRow,
-    name: &str,
-) -> Result<(), StoreError> {
-    let Some(rotation) = context.on_call().rotation(name).cloned() else {
-        return crate::bot::alerts::look::drop_timer(context, timer).await;
+pub(super) async fn hand_over(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
+    let Some(rotation) = context.on_call().rotation(&timer.subject).cloned() else {
+        return timers::discard(context, timer).await;
     };
-    let open = crate::bot::oncall::served(context, &rotation).await?;
+    let open = served(context, &rotation).await?;
     let (bot, timer) = (context.clone(), timer.clone());
     context
         .store()
         .write(move |tx| {
             Box::pin(async move {
                 // Somebody may have been put on call, and told, since this timer was claimed.
-                let Some(stored) = tx.timer_taken(&timer).await? else {
+                let Some(payload) = tx.timer_take(&timer).await? else {
                     return Ok(());
                 };
-                let What::Handover { was } = timers::read(&stored)? else {
-                    return Ok(());
-                };
+                let before: String = serde_json::from_str(&payload)?;
                 let overrides = tx.overrides().await?;
-                look_later(tx, &rotation, &overrides).await?;
+                schedule(tx, &rotation, &overrides).await?;
                 let mut duty = rotation.duty(&overrides, tx.now());
-                if duty.person.id == was || open.is_empty() {
+                if duty.person.id == before || open.is_empty() {
                     return Ok(());
                 }
-                let was = Person {
-                    name: was.clone(),
-                    id: was,
+                let before = Person {
+                    name: before.clone(),
+                    id: before,
                 };
-                let was = tx.known_as(was).await?;
+                let before = tx.known_as(before).await?;
                 duty.person = tx.known_as(duty.person).await?;
-                note(tx, &rotation, &Person::bot(), (&was, &duty.person), &open).await?;
-                let message = words::comes_on(&bot, &rotation, &was, &duty, &open);
+                let people = (&before, &duty.person);
+                note(tx, &rotation, &Person::bot(), people, &open).await?;
+                let message = words::comes_on(&bot, &rotation, &before, &duty, &open);
                 let key = format!("handover:{}:{}", rotation.name, tx.now().as_microsecond());
                 tx.outbox_put(&Outgoing::announcement(key, Destination::Home, message))
                     .await

@@ -1,92 +1,16 @@
-//! Who is on call: asked by escalations, changed from the chat, told when it changes.
+//! Who is on call: asked by escalations, changed from the chat, announced when it changes.
 
-pub(in crate::bot) mod command;
-pub(in crate::bot) mod handover;
-pub(in crate::bot) mod words;
+mod command;
+mod handover;
+mod people;
+mod words;
 
-use super::Context;
-use crate::domain::alert::Conversation;
-use crate::domain::alert::Routed;
-use crate::domain::oncall::Rotation;
-use crate::domain::{Incident, Person};
-use crate::store::{StoreError, Tx};
+use super::timers::Job;
 
-/// The rotation that serves what an alert is about.
-pub(super) fn rotation_of<'a>(context: &'a Context, routed: &Routed) -> Option<&'a Rotation> {
-    context
-        .on_call()
-        .rotation_for(routed.service.as_ref(), routed.team.as_deref())
-}
+pub(super) use command::{Span, oncall_clear, oncall_show, put_on_call};
+pub(super) use handover::begin_handovers;
+pub(super) use people::{next_to_ask, on_call_now, rotation_of};
 
-/// Who is on call now for what an alert is about; nobody where no rotation serves it.
-pub(super) async fn on_call_now(
-    context: &Context,
-    tx: &mut Tx,
-    routed: &Routed,
-) -> Result<Vec<Person>, StoreError> {
-    let Some(rotation) = rotation_of(context, routed) else {
-        return Ok(Vec::new());
-    };
-    let overrides = tx.overrides().await?;
-    let person = rotation.shift(&overrides, tx.now()).person;
-    Ok(vec![tx.known_as(person).await?])
-}
-
-/// Who is to be asked now to acknowledge the alerts of a conversation, and whether nobody is
-/// left after them: the first of those on call and after them, as it stands now, who was not
-/// asked yet; else everybody.
-pub(super) async fn asked(
-    context: &Context,
-    tx: &mut Tx,
-    conversation: &Conversation,
-) -> Result<(Vec<Person>, bool), StoreError> {
-    let mut next = None;
-    if let Some(rotation) = rotation_of(context, &conversation.first.routed) {
-        let overrides = tx.overrides().await?;
-        let escalation_order = context
-            .on_call()
-            .escalation_order(rotation, &overrides, tx.now());
-        next = escalation_order
-            .into_iter()
-            .find(|person| !conversation.escalated_to.contains(&person.id));
-    }
-    let last = next.is_none();
-    let mut whom = Vec::new();
-    for person in next.map_or_else(|| everyone(context), |person| vec![person]) {
-        whom.push(tx.known_as(person).await?);
-    }
-    Ok((whom, last))
-}
-
-/// The open incidents that a rotation serves.
-async fn served(context: &Context, rotation: &Rotation) -> Result<Vec<Incident>, StoreError> {
-    let mut open = context.store().incidents_open().await?;
-    let serves = |incident: &Incident| {
-        let services: Vec<Option<_>> = match incident.services.as_slice() {
-            [] => vec![None],
-            some => some.iter().map(Some).collect(),
-        };
-        services.into_iter().any(|service| {
-            let serving = context.on_call().rotation_for(service, None);
-            serving.is_some_and(|one| one.name == rotation.name)
-        })
-    };
-    open.retain(serves);
-    Ok(open)
-}
-
-/// Everybody who may act and can be mentioned.
-fn everyone(context: &Context) -> Vec<Person> {
-    let access = &context.settings().access;
-    let mut ids: Vec<&String> = access.responders.iter().chain(&access.commanders).collect();
-    ids.retain(|id| crate::domain::person::is_slack_user_id(id));
-    ids.sort();
-    ids.dedup();
-    ids.into_iter()
-        .take(20)
-        .map(|id| Person {
-            id: id.clone(),
-            name: id.clone(),
-        })
-        .collect()
-}
+/// What is done when the timers of rotations go off.
+pub(super) const JOBS: &[Job] =
+    &[handover::HANDOVER.job(|context, timer| Box::pin(handover::hand_over(context, timer)))];

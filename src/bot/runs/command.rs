@@ -12,7 +12,7 @@ use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Audience, Button, Content, EntryKind, Line, Message, Outgoing, Role, Tone, duration,
 };
-use crate::runbook::engine::{Decision, Drive, Event, RunState, Vote};
+use crate::runbook::engine::{Decision, Drive, Event, RunState};
 use crate::runbook::model::Runbook;
 use crate::runbook::show;
 

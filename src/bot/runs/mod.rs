@@ -20,9 +20,7 @@ mod overview;
 mod params;
 mod record;
 mod start;
-mod wakers;
 
 pub use drive::runs_over;
 pub(in crate::bot) use drive::{follow, keep_telling, recover_runs};
 pub(in crate::bot) use start::run_by_itself;
-pub(in crate::bot) use wakers::Wakers;

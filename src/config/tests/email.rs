@@ -18,7 +18,7 @@ const USUAL: &str = "[email]\nhost = 'smtp.example.com'\nfrom = 'Bot <bot@exampl
 fn what_is_left_out_has_its_default_and_without_the_section_no_mail_is_sent() {
     assert!(good("").smtp.is_none());
     let config = good(USUAL);
-    let (email, mail) = (config.smtp.unwrap(), config.settings.mail.unwrap());
+    let (email, mail) = (config.smtp.unwrap(), config.settings.notify.unwrap());
     assert_eq!((email.host.as_str(), email.port), ("smtp.example.com", 587));
     assert_eq!(email.security, Security::StartTls);
     assert_eq!(email.from, Mailbox::parse("Bot <bot@example.com>").unwrap());
@@ -40,13 +40,16 @@ fn everything_is_read() {
          [[person]]\nid = 'U1'\nemail = 'ana@example.com'\nname = 'Ana Ruiz'\n"
     );
     let config = Config::parse(&text, "treasury-bot.toml", &with_password).unwrap();
-    let (email, mail) = (config.smtp.unwrap(), config.settings.mail.unwrap());
+    let (email, mail) = (config.smtp.unwrap(), config.settings.notify.unwrap());
     let (user, password) = email.login.unwrap();
     assert_eq!((user.as_str(), password.expose_secret()), ("bot", "hush"));
     assert_eq!((email.port, email.timeout), (2465, Duration::from_secs(5)));
     assert_eq!(mail.stakeholders[0].to_string(), "Clara <cfo@example.com>");
     assert_eq!(mail.from_severity, Severity::Sev3);
-    assert_eq!(mail.people["U1"].to_string(), "Ana Ruiz <ana@example.com>");
+    assert_eq!(
+        mail.people["U1"][0].to_string(),
+        "Ana Ruiz <ana@example.com>"
+    );
     let warnings = told(&config.warnings);
     assert!(
         warnings.iter().any(|one| one

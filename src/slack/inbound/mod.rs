@@ -72,9 +72,7 @@ impl Reader {
             place: Place {
                 channel: channel.to_owned(),
                 // Slack sends none today; harmless if it ever does.
-                thread: text(form, "thread_ts")
-                    .filter(|ts| is_ts(ts))
-                    .map(Into::into),
+                thread: ts(text(form, "thread_ts")),
             },
             text: words::clean(said),
             reply: Reply {
@@ -113,13 +111,13 @@ impl Reader {
             person: person(user, name),
             place: Place {
                 channel: channel.to_owned(),
-                thread: thread.filter(|ts| is_ts(ts)).map(Into::into),
+                thread: ts(thread),
             },
             // Ours, word for word: the sentence was written by the bot.
             text: said,
             reply: Reply {
                 response_url: self.response_url(payload),
-                message: message_ts.filter(|ts| is_ts(ts)).map(Into::into),
+                message: ts(message_ts),
                 ephemeral: container["is_ephemeral"].as_bool().unwrap_or(false),
             },
         })
@@ -165,9 +163,7 @@ impl Reader {
             person: person(user, None),
             place: Place {
                 channel: channel.to_owned(),
-                thread: text(event, "thread_ts")
-                    .filter(|ts| is_ts(ts))
-                    .map(Into::into),
+                thread: ts(text(event, "thread_ts")),
             },
             text: words::clean(&said),
             reply: Reply::default(),
@@ -227,6 +223,10 @@ fn person(id: &str, name: Option<&str>) -> Person {
 
 fn text<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
     object.get(field)?.as_str()
+}
+
+fn ts(given: Option<&str>) -> Option<String> {
+    given.filter(|ts| is_ts(ts)).map(str::to_owned)
 }
 
 /// Slack's message timestamps: digits, a dot, digits.

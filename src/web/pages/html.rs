@@ -51,18 +51,21 @@ pub(super) fn frame(title: &str, refresh: bool, body: Markup) -> Markup {
 }
 
 /// A page that says one thing.
-pub(super) fn plain(title: &str, text: &str) -> Markup {
+pub(super) fn notice(title: &str, heading: &str, body: Markup) -> Markup {
     frame(
         title,
         false,
-        html! {
-            main.notice {
-                h1 { (title) }
-                p { (text) }
-                p { a href="/incidents" { "All incidents" } }
-            }
-        },
+        html! { main.notice { h1 { (heading) } (body) } },
     )
+}
+
+/// The same in a sentence.
+pub(super) fn plain(title: &str, text: &str) -> Markup {
+    let body = html! {
+        p { (text) }
+        p { a href="/incidents" { "All incidents" } }
+    };
+    notice(title, title, body)
 }
 
 /// The end of a page: who reads, how to act, and the way out.

@@ -2,26 +2,20 @@
 
 use maud::{Markup, html};
 
-use super::html::frame;
+use super::html::notice;
 use crate::bot::pages::NoEntry;
 use crate::domain::IncidentId;
 
 /// The page of a link that is good: a button. It says nothing about anybody or any incident.
 pub(super) fn door(token: &str, incident: Option<IncidentId>) -> Markup {
     let what = incident.map_or_else(|| "the incident pages".to_owned(), |id| id.to_string());
-    frame(
-        "treasury-bot",
-        false,
-        html! {
-            main.notice {
-                h1 { "treasury-bot" }
-                p { "This link opens the incident pages once, in this browser." }
-                form method="post" action={ "/incidents/link/" (token) } {
-                    button.main type="submit" autofocus { "Open " (what) }
-                }
-            }
-        },
-    )
+    let body = html! {
+        p { "This link opens the incident pages once, in this browser." }
+        form method="post" action={ "/incidents/link/" (token) } {
+            button.main type="submit" autofocus { "Open " (what) }
+        }
+    };
+    notice("treasury-bot", "treasury-bot", body)
 }
 
 /// Why somebody is not let in, and what to do.
@@ -34,53 +28,38 @@ pub(super) fn refused(no: &NoEntry, command: &str, wanted: Option<IncidentId>) -
         NoEntry::NotAllowed(_) => "You may not read this",
         NoEntry::Forged | NoEntry::Store(_) => "That was not done",
     };
-    frame(
-        title,
-        false,
-        html! {
-            main.notice {
-                h1 { (title) }
-                @match no {
-                    NoEntry::NotAllowed(person) => {
-                        p {
-                            bdi { (person.name) } " (" (person.id) ") is not, or no longer, a viewer. \
-                            Nothing is wrong with the link."
-                        }
-                        p {
-                            "Mend: have this id added to " code { "viewers" } " under "
-                            code { "[access]" } " in the bot's configuration."
-                        }
-                    }
-                    NoEntry::Forged => {
-                        p { "The request did not come from a page of your session. Go back, and try again." }
-                        p { a href="/incidents" { "All incidents" } }
-                    }
-                    NoEntry::Used => {
-                        p { "Links work once. If it was not you who used it, tell your commander." }
-                        (how(command, wanted))
-                    }
-                    NoEntry::Expired => {
-                        p { "Links work for ten minutes." }
-                        (how(command, wanted))
-                    }
-                    _ => (how(command, wanted)),
+    let body = html! {
+        @match no {
+            NoEntry::NotAllowed(person) => {
+                p {
+                    bdi { (person.name) } " (" (person.id) ") is not, or no longer, a viewer. \
+                    Nothing is wrong with the link."
+                }
+                p {
+                    "Mend: have this id added to " code { "viewers" } " under "
+                    code { "[access]" } " in the bot's configuration."
                 }
             }
-        },
-    )
+            NoEntry::Forged => {
+                p { "The request did not come from a page of your session. Go back, and try again." }
+                p { a href="/incidents" { "All incidents" } }
+            }
+            NoEntry::Used => {
+                p { "Links work once. If it was not you who used it, tell your commander." }
+                (how(command, wanted))
+            }
+            NoEntry::Expired => {
+                p { "Links work for ten minutes." }
+                (how(command, wanted))
+            }
+            _ => (how(command, wanted)),
+        }
+    };
+    notice(title, title, body)
 }
 
 pub(super) fn signed_out(command: &str) -> Markup {
-    frame(
-        "Signed out",
-        false,
-        html! {
-            main.notice {
-                h1 { "You are signed out" }
-                (how(command, None))
-            }
-        },
-    )
+    notice("Signed out", "You are signed out", how(command, None))
 }
 
 /// How to get a link.

@@ -99,6 +99,15 @@ async fn release(
     (released, told)
 }
 
+/// The networks, each with the names that a container has there.
+fn names(attachments: &[Attachment]) -> Vec<(String, serde_json::Value)> {
+    let one = |attachment: &Attachment| {
+        let aliases = attachment.detail["endpoint"]["Aliases"].clone();
+        (attachment.to.clone(), aliases)
+    };
+    attachments.iter().map(one).collect()
+}
+
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn a_service_is_cut_off_and_comes_back_with_its_names_and_addresses() {
@@ -192,17 +201,6 @@ async fn a_service_is_cut_off_and_comes_back_with_its_names_and_addresses() {
     for host in ["web", "web-alias", &asked, &given] {
         assert!(reaches(&stack, &peer, host).await, "{host}");
     }
-    let names = |attachments: &[Attachment]| -> Vec<_> {
-        attachments
-            .iter()
-            .map(|attachment| {
-                (
-                    attachment.to.clone(),
-                    attachment.detail["endpoint"]["Aliases"].clone(),
-                )
-            })
-            .collect()
-    };
     let now = stack.driver.attachments(&web).await.unwrap();
     assert_eq!(names(&now), names(&attachments));
     let (again, told) = release(&stack, &attachments).await;

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use treasury_bot::app::{App, Plan, simulated};
 use treasury_bot::bot::{
-    Access, AlertSettings, COMMANDS, Catalogue, Library, MailSettings, Named, Settings,
+    Access, AlertSettings, COMMANDS, Catalogue, Library, Named, NotifySettings, Settings,
 };
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, Guarded, IncidentId, Stream};
@@ -59,7 +59,7 @@ pub struct Scenery {
     /// Where mail is handed over.
     pub smtp: Option<SmtpConfig>,
     /// Who gets mail.
-    pub mail: Option<MailSettings>,
+    pub mail: Option<NotifySettings>,
     /// Senders of alerts beside Alertmanager.
     pub sources: Vec<AlertSource>,
     /// Where silences are made.
@@ -344,7 +344,7 @@ pub fn plan(
             patience: Patience::default(),
             hold: scenery.hold,
             alerts: scenery.alerts.clone(),
-            mail: scenery.mail.clone(),
+            notify: scenery.mail.clone(),
             incident_channels: scenery.incident_channels,
             public_url: scenery.public_url.clone(),
         },

@@ -80,11 +80,7 @@ impl<'a> Recorded<'a> {
     }
 
     async fn cut(&self) -> Result<()> {
-        let Membership {
-            network,
-            network_id,
-            ..
-        } = &self.membership;
+        let (network, network_id) = (&self.membership.network, &self.membership.network_id);
         let request = NetworkDisconnectRequest {
             container: self.id.to_owned(),
             force: Some(false),
@@ -142,11 +138,7 @@ impl<'a> Recorded<'a> {
 
     /// The network to join, by its id; or the one that has its name now, with a note of that.
     async fn network(&self) -> Result<(String, &'static str)> {
-        let Membership {
-            network,
-            network_id,
-            ..
-        } = &self.membership;
+        let (network, network_id) = (&self.membership.network, &self.membership.network_id);
         for (key, note) in [
             (network_id.as_ref(), ""),
             (Some(network), " (the network was made anew)"),

@@ -170,12 +170,12 @@ fn texts(
         .map(|(name, value)| {
             let place = || format!("{at}.{}", cut(name, 60));
             let Value::String(text) = value else {
-                return Err(Malformed::new(&place(), "must be a text"));
+                return Err(Malformed::new(place(), "must be a text"));
             };
             let long = name.len() > LONGEST_LABEL || (!cuts && text.len() > LONGEST_LABEL);
             if long {
                 return Err(Malformed::new(
-                    &place(),
+                    place(),
                     format!("is longer than {LONGEST_LABEL} bytes"),
                 ));
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{ReplicaCounts, Routed, Tracked};
-use crate::{IncidentId, Person, ServiceName};
+use crate::{IncidentId, Person, ServiceName, Stream};
 
 /// An alert with where it belongs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,8 +19,7 @@ pub struct AlertRecord {
 /// A conversation about alerts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Conversation {
-    /// Its name: `incident:12`, or `group:…` where no incident was declared.
-    #[serde(rename = "told")]
+    /// Names it: `incident:12`, or `group:…` where no incident was declared.
     pub key: String,
     /// The incident.
     pub incident: Option<IncidentId>,
@@ -31,7 +30,6 @@ pub struct Conversation {
     /// When it began.
     pub began_at: jiff::Timestamp,
     /// When the message was last written.
-    #[serde(rename = "told_at")]
     pub written_at: Option<jiff::Timestamp>,
     /// Who has taken it up, and when.
     pub acknowledged: Option<(Person, jiff::Timestamp)>,
@@ -40,16 +38,27 @@ pub struct Conversation {
     /// How far it was escalated.
     pub escalated: u32,
     /// Who was asked to acknowledge, by id.
-    #[serde(rename = "asked", default)]
+    #[serde(default)]
     pub escalated_to: Vec<String>,
     /// Nothing fires since then.
     pub quiet_since: Option<jiff::Timestamp>,
     /// The runbook that fits.
     pub runbook: Option<String>,
     /// It is over.
-    #[serde(rename = "over")]
     pub ended: bool,
     /// Replicas of its services when the bot first looked.
-    #[serde(rename = "stood", default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts_before: BTreeMap<ServiceName, ReplicaCounts>,
+}
+
+impl Conversation {
+    /// The key of an incident's conversation.
+    pub fn key_of(incident: IncidentId) -> String {
+        format!("incident:{}", incident.0)
+    }
+
+    /// The timeline that it is written on: its incident's, or the audit.
+    pub fn stream(&self) -> Stream {
+        self.incident.map_or(Stream::Audit, Stream::Incident)
+    }
 }

@@ -27,7 +27,6 @@ pub struct Silence {
     /// Until when.
     pub until: Timestamp,
     /// The conversations of the alerts.
-    #[serde(rename = "told")]
     pub conversations: BTreeSet<String>,
     /// What is to be made in Alertmanager.
     pub pieces: Vec<Piece>,
@@ -62,7 +61,7 @@ pub struct Piece {
     #[serde(default)]
     pub end: bool,
     /// It is over there.
-    #[serde(rename = "over", default)]
+    #[serde(default)]
     pub ended: bool,
 }
 

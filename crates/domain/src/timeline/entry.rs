@@ -165,10 +165,6 @@ fn without_floats(value: Value) -> Value {
     }
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands out a reference"
-)]
 fn canonical_time<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&canonical(*at))
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use treasury_domain::duration;
 
-use super::state::{Phase, RunState, Stop, Verdict, after};
+use super::state::{Phase, RunState, Stop, Verdict, after, id_of};
 use super::walk::{ASK_TIMEOUT, Advance, Walk};
 use super::work::probe_timeout;
 use crate::model::{OnFailure, Runbook, Step, Work};
@@ -104,9 +104,8 @@ impl Walk<'_> {
     /// A step failed in a rehearsal at which a run would have stopped.
     fn would_stop(&self, steps: &[Step]) -> bool {
         let failed = |id: &str| {
-            self.state.steps.iter().any(|(path, step)| {
-                step.phase == Phase::Failed && path.split('[').next() == Some(id)
-            })
+            let mut steps = self.state.steps.iter();
+            steps.any(|(path, step)| step.phase == Phase::Failed && id_of(path) == id)
         };
         steps.iter().any(|step| {
             step.on_failure == OnFailure::Stop
@@ -125,8 +124,7 @@ impl Walk<'_> {
             .steps
             .iter()
             .filter(|(path, step)| {
-                let id = path.split('[').next().unwrap_or(path);
-                !at_end.contains(id) && (!step.phase.is_end() || step.is_held())
+                !at_end.contains(id_of(path)) && (!step.phase.is_end() || step.is_held())
             })
             .map(|(path, _)| path.clone())
             .collect();
@@ -332,17 +330,9 @@ impl Walk<'_> {
         };
         let due = state.until.is_some_and(|until| until <= self.now);
         match state.phase {
-            Phase::Succeeded | Phase::Skipped => return Flow::Done,
-            Phase::Failed => {
-                if due {
-                    self.change(path, |state| state.until = None);
-                }
-                return self.after_end(step, path);
-            }
+            Phase::Failed if due => self.change(path, |state| state.until = None),
             Phase::Pausing if due => self.again(step, path, suffix),
-            Phase::Waiting if due => {
-                self.succeed(path, String::new());
-            }
+            Phase::Waiting if due => self.succeed(path, String::new()),
             Phase::Running if due => {
                 let line = format!("no answer within {}", duration::text(probe_timeout(step)));
                 self.fail(step, path, &line, true);

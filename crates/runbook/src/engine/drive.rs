@@ -196,12 +196,14 @@ impl<'r> Drive<'r> {
     /// A call has ended.
     pub fn finished(&mut self, path: &str, attempt: u32, outcome: Outcome, now: Timestamp) -> bool {
         self.under_way.remove(&(path.to_owned(), attempt));
-        let Some(news) =
+        let Some(is_news) =
             event::finished(self.runbook, &mut self.state, path, attempt, outcome, now)
         else {
             return false;
         };
-        self.announcements.extend(news);
+        if is_news {
+            self.announcements.push(Announcement::step(path));
+        }
         self.changed.insert(path.to_owned());
         true
     }

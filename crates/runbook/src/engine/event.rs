@@ -88,7 +88,7 @@ fn at_end(runbook: &Runbook, step: &Step) -> bool {
 }
 
 /// A call has ended. `None`: what comes for another attempt, or a second time, changes nothing.
-/// Otherwise the step is to be written, and announced if this is news for the timeline.
+/// Otherwise the step is to be written; `true`: and announced, being news for the timeline.
 pub(super) fn finished(
     runbook: &Runbook,
     state: &mut RunState,
@@ -96,7 +96,7 @@ pub(super) fn finished(
     attempt: u32,
     outcome: Outcome,
     now: Timestamp,
-) -> Option<Option<Announcement>> {
+) -> Option<bool> {
     let (step, suffix) = find(runbook, path)?;
     let current = state.steps.get(path)?;
     if current.phase != Phase::Running || current.attempt != attempt {
@@ -167,7 +167,7 @@ pub(super) fn finished(
         }
     }
     state.steps.insert(path.to_owned(), own);
-    Some(is_news.then(|| Announcement::step(path)))
+    Some(is_news)
 }
 
 /// Somebody answers an `ask`, `approve` or `manual` step.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::state::{Call, Phase, RunState};
+use super::state::{Call, Phase, RunState, id_of};
 use crate::model::Runbook;
 
 /// Something that has to be under way while the run is in this state.
@@ -41,13 +41,12 @@ pub(super) fn pending_calls(
         let Some(call) = &step.call else {
             continue;
         };
-        let id = path.split('[').next().unwrap_or(path);
         found.push(PendingCall {
             path: path.clone(),
             attempt: step.attempt,
             call: call.clone(),
             begin,
-            timeout: runbook.step(id).and_then(|step| step.timeout),
+            timeout: runbook.step(id_of(path)).and_then(|step| step.timeout),
         });
     }
     found

@@ -292,8 +292,7 @@ impl RunState {
     /// steps that succeeded.
     pub fn approvals(&self, runbook: &Runbook) -> Vec<Vote> {
         let own = self.steps.iter().filter(|(path, step)| {
-            let id = path.split('[').next().unwrap_or(path);
-            let own = runbook.step(id);
+            let own = runbook.step(id_of(path));
             step.phase == Phase::Succeeded
                 && own.is_some_and(|step| matches!(step.work, Work::Approve { .. }))
         });
@@ -372,6 +371,11 @@ impl Announcement {
             path: path.to_owned(),
         }
     }
+}
+
+/// The id of the step of a path: without its turns of loops.
+pub(super) fn id_of(path: &str) -> &str {
+    path.split_once('[').map_or(path, |(id, _)| id)
 }
 
 /// A moment later; the last moment there is where it would be beyond it.

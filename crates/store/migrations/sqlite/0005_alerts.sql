@@ -1,7 +1,7 @@
--- Alerts as they stand; `told` names the conversation they are told in.
+-- Alerts as they stand; `conversation` is the key of the conversation that reports them.
 CREATE TABLE alert (
     fingerprint    TEXT PRIMARY KEY,
-    told           TEXT NOT NULL,
+    conversation   TEXT NOT NULL,
     name           TEXT NOT NULL,
     service        TEXT,
     firing         BIGINT NOT NULL,
@@ -10,27 +10,29 @@ CREATE TABLE alert (
     changed_at     BIGINT NOT NULL,
     record         TEXT NOT NULL
 );
-CREATE INDEX alert_told ON alert (told, firing, name);
+CREATE INDEX alert_conversation ON alert (conversation, firing, name);
 CREATE INDEX alert_changed ON alert (changed_at);
 
 -- The conversation of each group of alerts; locked while the group's alerts are taken in.
 CREATE TABLE alert_group (
-    name TEXT PRIMARY KEY,
-    told TEXT
+    name         TEXT PRIMARY KEY,
+    conversation TEXT
 );
 
 -- Conversations about alerts: an incident's, or that of a group without one.
-CREATE TABLE followed (
-    told   TEXT PRIMARY KEY,
+CREATE TABLE conversation (
+    key    TEXT PRIMARY KEY,
     record TEXT NOT NULL
 );
 
 -- What is to be done later, once. A row is removed in the transaction that does it.
 CREATE TABLE timer (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
-    key         TEXT NOT NULL UNIQUE,
+    kind        TEXT NOT NULL,
+    subject     TEXT NOT NULL,
     due_at      BIGINT NOT NULL,
-    what        TEXT NOT NULL,
-    lease_until BIGINT NOT NULL DEFAULT 0
+    payload     TEXT NOT NULL,
+    lease_until BIGINT NOT NULL DEFAULT 0,
+    UNIQUE (kind, subject)
 );
 CREATE INDEX timer_due ON timer (due_at);

@@ -12,4 +12,4 @@ CREATE INDEX oncall_override_in_force ON oncall_override (until_at) WHERE remove
 
 -- Alerts that flap count as firing; a timer looks for those that have calmed down.
 ALTER TABLE alert ADD COLUMN flaps BIGINT NOT NULL DEFAULT 0;
-CREATE INDEX alert_flaps ON alert (told) WHERE flaps = 1;
+CREATE INDEX alert_flaps ON alert (conversation) WHERE flaps = 1;

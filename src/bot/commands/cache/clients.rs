@@ -4,7 +4,8 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::bot::probes::{client_row, counts};
+use crate::bot::actions::client::client_row;
+use crate::bot::probes::counts;
 use crate::bot::table::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::{Line, Message, Part, Tone};

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::words::{MANY, buttons, tail};
-use crate::bot::probes::{counts, time, who};
+use crate::bot::actions::session::who;
+use crate::bot::probes::{counts, time};
 use crate::bot::table::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;

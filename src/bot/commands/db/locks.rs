@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::words::{buttons, sessions, tail};
-use crate::bot::probes::{time, who};
+use crate::bot::actions::session::who;
+use crate::bot::probes::time;
 use crate::bot::table::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::bot::oncall::command::{Span, put_on_call};
+use crate::bot::oncall::{Span, put_on_call};
 use crate::bot::request::{Ask, Effect};
 use crate::bot::table::Command;
 use crate::bot::{Context, Fault};

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::bot::oncall::command::oncall_show;
+use crate::bot::oncall::oncall_show;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::table::Command;
 use crate::bot::{Context, Fault};

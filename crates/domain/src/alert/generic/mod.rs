@@ -174,7 +174,7 @@ fn report(
         at => format!("{at}: {key} ({places})"),
     };
     let Some(firing) = firing(mapping, find(&mapping.status))
-        .map_err(|what| Malformed::new(&place("status", &mapping.status), what))?
+        .map_err(|what| Malformed::new(place("status", &mapping.status), what))?
     else {
         return Ok(None);
     };
@@ -183,7 +183,7 @@ fn report(
         Some(text) => time(&text)
             .ok_or_else(|| {
                 let told = format!("`{}` is no time", cut(&text, 60));
-                Malformed::new(&place("starts_at", &mapping.starts_at), &told)
+                Malformed::new(place("starts_at", &mapping.starts_at), &told)
             })?
             // A clock that is ahead must not make all that comes later look old.
             .min(now),

@@ -5,8 +5,12 @@ use std::time::SystemTime;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Message, MultiPart};
 
+use sha2::{Digest, Sha256};
+
 use super::{html, text};
-use crate::domain::mail::{Mail, Mailbox, Purpose, one_line};
+use crate::domain::mail::Mailbox;
+use crate::domain::notification::{Notification, Purpose, Thread, one_line};
+use crate::domain::timeline::hex;
 
 /// Why a mail can't be written.
 #[derive(Debug, thiserror::Error)]
@@ -19,19 +23,20 @@ pub(super) enum LetterError {
 
 /// The whole letter.
 pub(super) fn write(
-    mail: &Mail,
+    mail: &Notification,
+    to: &Mailbox,
     from: &Mailbox,
     reply_to: Option<&Mailbox>,
 ) -> Result<Vec<u8>, LetterError> {
     let domain = from.address.domain();
-    let root = mail.root_id(domain);
+    let root = root_id(&mail.thread, domain);
     let small_print = small_print(mail, reply_to.is_some());
     let mut letter = Message::builder()
         .from(mailbox(from)?)
-        .to(mailbox(&mail.to)?)
-        .subject(one_line(&mail.subject))
+        .to(mailbox(to)?)
+        .subject(one_line(&mail.thread.subject))
         .date(SystemTime::from(mail.at))
-        .message_id(Some(mail.message_id(domain)))
+        .message_id(Some(message_id(mail, domain)))
         .in_reply_to(root.clone())
         .references(root)
         // Nobody's "I am on holiday" is to come back (RFC 3834; the second is Exchange's).
@@ -40,7 +45,7 @@ pub(super) fn write(
     if let Some(reply_to) = reply_to {
         letter = letter.reply_to(mailbox(reply_to)?);
     }
-    if mail.purpose == Purpose::Ask {
+    if mail.purpose == Purpose::Escalation {
         letter = letter.raw_header(header("Importance", "high"));
     }
     let letter = letter.multipart(MultiPart::alternative_plain_html(
@@ -57,10 +62,24 @@ fn mailbox(of: &Mailbox) -> Result<lettre::message::Mailbox, LetterError> {
     ))
 }
 
+/// Its Message-ID: the same each time it is sent, so that a mail that was sent twice (the answer to
+/// the first was lost) is told apart from two mails.
+fn message_id(mail: &Notification, domain: &str) -> String {
+    let digest = Sha256::digest(format!("{}\n{}", mail.thread.key, mail.key));
+    format!("<{}@{domain}>", hex(&digest[..16]))
+}
+
+/// The Message-ID that all mails of a thread answer to. No mail has it: whichever comes first, the
+/// others find it.
+fn root_id(thread: &Thread, domain: &str) -> String {
+    let digest = Sha256::digest(&thread.key);
+    format!("<{}.thread@{domain}>", hex(&digest[..16]))
+}
+
 /// Why somebody gets it, and what becomes of an answer.
-fn small_print(mail: &Mail, answered: bool) -> String {
+fn small_print(mail: &Notification, answered: bool) -> String {
     let why = match mail.purpose {
-        Purpose::Ask => "You get this because you are on call",
+        Purpose::Escalation => "You get this because you are on call",
         Purpose::Stakeholders => "You get this because you are listed as a stakeholder",
         Purpose::Runbook => "You get this because a runbook of treasury-bot tells you",
     };
@@ -82,29 +101,34 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::domain::notification::Recipient;
     use crate::domain::{IncidentId, Line, Message as Words, Tone};
 
-    fn mail(subject: &str, name: &str) -> Mail {
-        Mail {
+    fn mail(subject: &str, name: &str) -> Notification {
+        let to = Mailbox {
+            name: Some(name.into()),
+            ..Mailbox::parse("ana@example.com").unwrap()
+        };
+        Notification {
             key: "k".into(),
-            to: Mailbox {
-                name: Some(name.into()),
-                ..Mailbox::parse("ana@example.com").unwrap()
-            },
-            purpose: Purpose::Ask,
+            to: Recipient::Email(to),
+            purpose: Purpose::Escalation,
             incident: Some(IncidentId(1)),
-            thread: "INC-1/1764255600000000".into(),
-            subject: subject.into(),
+            thread: Thread {
+                key: "INC-1/1764255600000000".into(),
+                subject: subject.into(),
+            },
             message: Words::new(Tone::Bad, "Please acknowledge")
                 .text(Line::new().text("<b>Ünïcode</b> & more")),
             at: Timestamp::from_second(1_764_255_600).unwrap(),
         }
     }
 
-    fn letter(mail: &Mail, reply_to: Option<&str>) -> String {
+    fn letter(mail: &Notification, reply_to: Option<&str>) -> String {
+        let Recipient::Email(to) = &mail.to;
         let from = Mailbox::parse("Treasury Bot <bot@ops.example.com>").unwrap();
         let reply_to = reply_to.map(|text| Mailbox::parse(text).unwrap());
-        String::from_utf8(write(mail, &from, reply_to.as_ref()).unwrap()).unwrap()
+        String::from_utf8(write(mail, to, &from, reply_to.as_ref()).unwrap()).unwrap()
     }
 
     /// The headers of the whole letter, folded lines joined.
@@ -149,20 +173,20 @@ mod tests {
     #[test]
     fn a_mail_keeps_its_message_id_and_another_has_another() {
         let first = mail("a", "Ana");
-        let other = Mail {
+        let other = Notification {
             key: "other".into(),
             ..first.clone()
         };
-        let elsewhere = Mail {
-            thread: "INC-1/1".into(),
+        let elsewhere = Notification {
+            thread: Thread::new("INC-1/1".into(), "a"),
             ..first.clone()
         };
-        let id = |mail: &Mail| mail.message_id("x");
+        let id = |mail: &Notification| message_id(mail, "x");
         assert_eq!(id(&first), id(&first.clone()));
         assert_ne!(id(&first), id(&other));
         assert_ne!(id(&first), id(&elsewhere));
-        assert_eq!(first.root_id("x"), other.root_id("x"));
-        assert_ne!(first.root_id("x"), elsewhere.root_id("x"));
+        assert_eq!(root_id(&first.thread, "x"), root_id(&other.thread, "x"));
+        assert_ne!(root_id(&first.thread, "x"), root_id(&elsewhere.thread, "x"));
     }
 
     #[test]

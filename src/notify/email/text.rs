@@ -1,10 +1,10 @@
 //! A mail as plain text, for those who read it so.
 
-use crate::domain::mail::Mail;
+use crate::domain::notification::Notification;
 use crate::domain::{Line, Part, Span};
 
 /// The plain text of a mail.
-pub(super) fn render(mail: &Mail, small_print: &str) -> String {
+pub(super) fn render(mail: &Notification, small_print: &str) -> String {
     let message = &mail.message;
     let mut out = format!("{}\n", line(&message.title));
     for part in &message.parts {

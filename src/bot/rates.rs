@@ -7,7 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::ServiceName;
-use crate::domain::service::LogLine;
+use crate::domain::service::{LogLine, MetricsPage};
+use crate::probe::ProbeError;
 use crate::probe::page::{Counted, Pages};
 
 /// The time that counts.
@@ -22,14 +23,14 @@ const RARELY: Duration = Duration::from_secs(300);
 /// What this process has counted of each service. It begins anew with the process: a minute later
 /// the same is known again.
 #[derive(Default)]
-pub(in crate::bot) struct Rates {
-    pub(super) pages: Pages,
+pub(super) struct Rates {
+    pages: Pages,
     all: Mutex<BTreeMap<ServiceName, Rate>>,
 }
 
 /// What is counted of one service.
 #[derive(Debug, Default)]
-pub(super) struct Rate {
+struct Rate {
     /// The counters when the page was last read.
     before: Option<Counted>,
     /// Requests, and errors among them, when each was seen.
@@ -41,21 +42,62 @@ pub(super) struct Rate {
     /// The log was last read then.
     read_at: Option<Timestamp>,
     /// The page had no answer when it was last asked.
-    pub(super) failing: bool,
+    failing: bool,
 }
 
 impl Rates {
     /// Does something with what is counted of a service.
-    pub(super) fn of<T>(&self, service: &ServiceName, work: impl FnOnce(&mut Rate) -> T) -> T {
+    fn of<T>(&self, service: &ServiceName, work: impl FnOnce(&mut Rate) -> T) -> T {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         work(all.entry(service.clone()).or_default())
+    }
+
+    /// Reads a service's metrics page.
+    pub(super) async fn scrape(
+        &self,
+        service: &ServiceName,
+        page: &MetricsPage,
+        now: Timestamp,
+    ) -> Result<(), ProbeError> {
+        let read = self.pages.counted(page).await;
+        let was_failing = self.of(service, |rate| {
+            std::mem::replace(&mut rate.failing, read.is_err())
+        });
+        match read {
+            Ok(counted) => {
+                self.of(service, |rate| rate.scraped(now, counted));
+                Ok(())
+            }
+            Err(error) => {
+                metrics::counter!("treasury_bot_metrics_pages_failed_total").increment(1);
+                if !was_failing {
+                    tracing::warn!(%service, %error, "a metrics page has no answer");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// From when a service's log is to be read; `None`: not now, it holds no accesses.
+    pub(super) fn log_since(&self, service: &ServiceName, now: Timestamp) -> Option<Timestamp> {
+        self.of(service, |rate| rate.log_since(now))
+    }
+
+    /// A service's log was read since then: each line counts once.
+    pub(super) fn read(&self, service: &ServiceName, now: Timestamp, lines: &[LogLine]) {
+        self.of(service, |rate| rate.read(now, lines, status_code));
+    }
+
+    /// Percent of a service's answers of the last minute that are errors; 0 where they are too few.
+    pub(super) fn percent(&self, service: &ServiceName, now: Timestamp) -> f64 {
+        self.of(service, |rate| rate.percent(now))
     }
 }
 
 impl Rate {
     /// A page was read. Of counters that fell, the process began anew: all of their value is new. A
     /// counter that was not there before began at nothing.
-    pub(super) fn scraped(&mut self, now: Timestamp, counted: Counted) {
+    fn scraped(&mut self, now: Timestamp, counted: Counted) {
         if let Some(before) = &self.before {
             let (mut all, mut failed) = (0.0, 0.0);
             for (labels, counter) in &counted.0 {
@@ -73,11 +115,9 @@ impl Rate {
             self.count(now, all, failed);
         }
         self.before = Some(counted);
-        self.failing = false;
     }
 
-    /// From when the log is to be read; `None`: not now, it holds no accesses.
-    pub(super) fn log_since(&self, now: Timestamp) -> Option<Timestamp> {
+    fn log_since(&self, now: Timestamp) -> Option<Timestamp> {
         let soon = self.read_at.is_some_and(|at| at + RARELY > now);
         if self.vain >= VAIN && soon {
             return None;
@@ -85,13 +125,7 @@ impl Rate {
         Some(self.newest.unwrap_or(now - WINDOW).max(now - WINDOW))
     }
 
-    /// The log was read since then: each line counts once.
-    pub(super) fn read(
-        &mut self,
-        now: Timestamp,
-        lines: &[LogLine],
-        status: impl Fn(&str) -> Option<u16>,
-    ) {
+    fn read(&mut self, now: Timestamp, lines: &[LogLine], status: impl Fn(&str) -> Option<u16>) {
         let known = self.newest;
         let is_new =
             |line: &&LogLine| known.is_none_or(|known| line.at.is_none_or(|at| at > known));
@@ -119,14 +153,30 @@ impl Rate {
         }
     }
 
-    /// Percent of the answers of the last minute that are errors; 0 where they are too few.
-    pub(super) fn percent(&self, now: Timestamp) -> f64 {
+    fn percent(&self, now: Timestamp) -> f64 {
         let of = self.counted.iter().filter(|(at, ..)| *at + WINDOW > now);
         let (all, failed) = of.fold((0.0, 0.0), |(all, failed), one| {
             (all + one.1, failed + one.2)
         });
         if all < FEW { 0.0 } else { failed * 100.0 / all }
     }
+}
+
+/// The status of an answer in a line of an access log: after the request in quotes, as nginx and
+/// Apache write it, or as `"status":502` in JSON.
+fn status_code(line: &str) -> Option<u16> {
+    let after = ["\" ", "\"status\":"].iter().find_map(|mark| {
+        line.match_indices(mark).find_map(|(at, _)| {
+            let rest = line[at + mark.len()..].trim_start_matches([' ', '"']);
+            let digits = rest.get(..3)?;
+            let ends = rest[3..]
+                .chars()
+                .next()
+                .is_none_or(|c| !c.is_ascii_alphanumeric());
+            (ends && digits.bytes().all(|b| b.is_ascii_digit())).then_some(digits)
+        })
+    })?;
+    after.parse().ok().filter(|code| (100..600).contains(code))
 }
 
 #[cfg(test)]
@@ -202,5 +252,22 @@ mod tests {
         assert!(rate.log_since(at(500)).is_some());
         rate.read(at(500), &[line(499, "200")], status);
         assert!(rate.log_since(at(515)).is_some(), "it has accesses again");
+    }
+
+    #[test]
+    fn the_status_is_found_in_access_logs() {
+        for (line, code) in [
+            (
+                r#"10.0.0.1 - - [24/Nov/2026:03:00:00 +0000] "GET /api HTTP/1.1" 502 157 "-" "curl""#,
+                Some(502),
+            ),
+            (r#"{"level":"info","status":200,"path":"/"}"#, Some(200)),
+            (r#"{"status": "503"}"#, Some(503)),
+            (r#"said "hello" to 500 people"#, None),
+            (r#""x" 5000"#, None),
+            ("", None),
+        ] {
+            assert_eq!(status_code(line), code, "{line}");
+        }
     }
 }

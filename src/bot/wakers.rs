@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 /// The runs driven by this process, with what wakes them.
 #[derive(Default)]
-pub(in crate::bot) struct Wakers(Mutex<HashMap<i64, Arc<Notify>>>);
+pub(super) struct Wakers(Mutex<HashMap<i64, Arc<Notify>>>);
 
 impl Wakers {
     /// Begins to drive a run. `None`: this process drives it already.
@@ -33,7 +33,7 @@ impl Wakers {
     }
 
     /// Wakes a run, if this process drives it.
-    pub(in crate::bot) fn wake(&self, run: i64) {
+    pub(super) fn wake(&self, run: i64) {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waker) = all.get(&run) {
             waker.notify_one();

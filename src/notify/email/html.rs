@@ -3,7 +3,7 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use crate::domain::mail::{Mail, one_line};
+use crate::domain::notification::{Notification, one_line};
 use crate::domain::{Line, Part, Span, Tone};
 
 const PAGE: &str = "margin:0;padding:24px 12px;background:#f1f5f9;color:#0f172a;\
@@ -19,7 +19,7 @@ const BLOCK: &str = "margin:16px 0;padding:12px;background:#f1f5f9;border-radius
 const SMALL: &str = "margin:0;color:#64748b;font-size:12px";
 
 /// The HTML of a mail.
-pub(super) fn render(mail: &Mail, small_print: &str) -> String {
+pub(super) fn render(mail: &Notification, small_print: &str) -> String {
     let message = &mail.message;
     let colour = colour(message.tone);
     let card = format!(
@@ -33,11 +33,11 @@ pub(super) fn render(mail: &Mail, small_print: &str) -> String {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (one_line(&mail.subject)) }
+                title { (one_line(&mail.thread.subject)) }
             }
             body style=(PAGE) {
                 div style=(card) {
-                    p style=(SMALL) { (one_line(&mail.subject)) }
+                    p style=(SMALL) { (one_line(&mail.thread.subject)) }
                     h1 style=(heading) { (line(&message.title)) }
                     @for one in &message.parts { (part(one)) }
                 }
@@ -108,9 +108,10 @@ mod tests {
     use super::super::text;
     use super::*;
     use crate::domain::Message;
-    use crate::domain::mail::{Mailbox, Purpose};
+    use crate::domain::mail::Mailbox;
+    use crate::domain::notification::{Purpose, Recipient, Thread};
 
-    fn mail() -> Mail {
+    fn mail() -> Notification {
         let link = |url: &str| {
             Line(vec![Span::Link {
                 url: url.into(),
@@ -132,13 +133,12 @@ mod tests {
             ]))
             .code("a < b\n  & c")
             .footer("run 3");
-        Mail {
+        Notification {
             key: "k".into(),
-            to: Mailbox::parse("ana@example.com").unwrap(),
-            purpose: Purpose::Ask,
+            to: Recipient::Email(Mailbox::parse("ana@example.com").unwrap()),
+            purpose: Purpose::Escalation,
             incident: None,
-            thread: "t".into(),
-            subject: "[INC-1] \"quoted\" & <b>".into(),
+            thread: Thread::new("t".into(), "[INC-1] \"quoted\" & <b>"),
             message,
             at: Timestamp::from_second(1_764_255_600).unwrap(),
         }

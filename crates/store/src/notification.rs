@@ -1,0 +1,253 @@
+//! Notifications: written beside what they report, claimed by one process, sent once.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::writer::Changed;
+use super::{Dialect, Store, StoreError, Tx, moment};
+use treasury_domain::IncidentId;
+use treasury_domain::notification::{Channel, Notification, Purpose};
+use treasury_domain::timeline::cut;
+
+/// A notification to send now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotificationRow {
+    /// Its row.
+    pub id: i64,
+    /// The notification.
+    pub notification: Notification,
+    /// Attempts that failed.
+    pub attempts: u32,
+    /// When it was put.
+    pub created_at: Timestamp,
+}
+
+/// How many notifications there are that were not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// They wait.
+    pub waiting: i64,
+    /// Since when the oldest of them waits.
+    pub oldest: Option<Timestamp>,
+    /// They will never be sent.
+    pub dead: i64,
+}
+
+/// What became of an attempt to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attempt {
+    /// It was taken.
+    Sent,
+    /// It can never be sent, and why; it is kept.
+    Dead(String),
+    /// It failed, and why; it is to be repeated then.
+    Later(Timestamp, String),
+}
+
+impl Tx {
+    /// Wants a notification sent. One of a known key is wanted already: nothing is changed.
+    pub async fn notification_put(&mut self, wanted: &Notification) -> Result<(), StoreError> {
+        let now = self.now.as_microsecond();
+        sqlx::query(
+            "INSERT INTO notification \
+             (key, channel, incident, purpose, record, state, due_at, created_at) \
+             VALUES ($1, $2, $3, $4, $5, 'waiting', $6, $6) ON CONFLICT (key) DO NOTHING",
+        )
+        .bind(wanted.key.clone())
+        .bind(wanted.to.channel().as_str())
+        .bind(wanted.incident.map(|id| id.0))
+        .bind(wanted.purpose.as_str())
+        .bind(serde_json::to_string(wanted)?)
+        .bind(now)
+        .execute(self.connection())
+        .await?;
+        self.changed.notifications = true;
+        Ok(())
+    }
+
+    /// Have there been notifications of this purpose about an incident?
+    pub async fn was_notified(
+        &mut self,
+        id: IncidentId,
+        purpose: Purpose,
+    ) -> Result<bool, StoreError> {
+        let row: Option<(i64,)> = sqlx::query_as(
+            "SELECT id FROM notification WHERE incident = $1 AND purpose = $2 LIMIT 1",
+        )
+        .bind(id.0)
+        .bind(purpose.as_str())
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.is_some())
+    }
+
+    /// Records what became of an attempt. `false`: the notification is no longer this process's.
+    pub async fn notification_attempted(
+        &mut self,
+        id: i64,
+        owner: &str,
+        attempt: &Attempt,
+    ) -> Result<bool, StoreError> {
+        let now = self.now.as_microsecond();
+        let (state, failed, due_at, ended_at, error) = match attempt {
+            Attempt::Sent => ("sent", 0_i64, None, Some(now), None),
+            Attempt::Dead(error) => ("dead", 0, None, Some(now), Some(error)),
+            Attempt::Later(at, error) => {
+                ("waiting", 1, Some(at.as_microsecond()), None, Some(error))
+            }
+        };
+        let recorded = sqlx::query(
+            "UPDATE notification SET state = $3, attempts = attempts + $4, \
+             due_at = COALESCE($5, due_at), ended_at = $6, error = $7, lease_until = 0 \
+             WHERE id = $1 AND owner = $2 AND state = 'waiting'",
+        )
+        .bind(id)
+        .bind(owner.to_owned())
+        .bind(state)
+        .bind(failed)
+        .bind(due_at)
+        .bind(ended_at)
+        .bind(error.map(|error| cut(error, 500)))
+        .execute(self.connection())
+        .await?;
+        Ok(recorded.rows_affected() == 1)
+    }
+
+    /// How many notifications of a channel were not sent.
+    pub async fn notification_backlog(&mut self, channel: Channel) -> Result<Backlog, StoreError> {
+        let row = sqlx::query_as(BACKLOG)
+            .bind(channel.as_str())
+            .fetch_one(self.connection())
+            .await?;
+        Ok(backlog(row))
+    }
+}
+
+const BACKLOG: &str = "SELECT CAST(SUM(CASE WHEN state = 'waiting' THEN 1 ELSE 0 END) AS BIGINT), \
+     MIN(CASE WHEN state = 'waiting' THEN created_at END), \
+     CAST(SUM(CASE WHEN state = 'dead' THEN 1 ELSE 0 END) AS BIGINT) \
+     FROM notification WHERE state <> 'sent' AND channel = $1";
+
+fn backlog((waiting, oldest, dead): (Option<i64>, Option<i64>, Option<i64>)) -> Backlog {
+    Backlog {
+        waiting: waiting.unwrap_or(0),
+        oldest: oldest.map(moment),
+        dead: dead.unwrap_or(0),
+    }
+}
+
+impl Store {
+    /// What a former process had leased is due at once, where this one is sure to be alone (SQLite);
+    /// elsewhere the lease has to run out.
+    pub async fn notifications_inherit(&self) -> Result<(), StoreError> {
+        if self.dialect() != Dialect::Sqlite {
+            return Ok(());
+        }
+        let free = sqlx::query("UPDATE notification SET lease_until = 0 WHERE state = 'waiting'");
+        self.write_one(free, Changed::NOTHING).await
+    }
+
+    /// Leases a channel's notifications that are due, urgent ones first, at most `limit`. Whoever
+    /// does not say within `lease` what became of one loses it to another process.
+    pub async fn notifications_claim(
+        &self,
+        channel: Channel,
+        owner: &str,
+        limit: i64,
+        lease: Duration,
+    ) -> Result<Vec<NotificationRow>, StoreError> {
+        let due = sqlx::query(
+            "SELECT id FROM notification WHERE channel = $2 AND state = 'waiting' \
+             AND due_at <= $1 AND lease_until <= $1 LIMIT 1",
+        )
+        .bind(self.now().as_microsecond())
+        .bind(channel.as_str());
+        if !self.finds(due).await? {
+            return Ok(Vec::new());
+        }
+        let owner = owner.to_owned();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let now = tx.now.as_microsecond();
+                // The conditions stand again outside: another replica may have leased the row
+                // between the inner SELECT and the UPDATE.
+                let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(
+                    "UPDATE notification SET owner = $2, lease_until = $3 WHERE id IN (SELECT id \
+                     FROM notification WHERE channel = $5 AND state = 'waiting' \
+                     AND due_at <= $1 AND lease_until <= $1 \
+                     ORDER BY CASE WHEN purpose = 'escalation' THEN 0 ELSE 1 END, id LIMIT $4) \
+                     AND state = 'waiting' AND lease_until <= $1 \
+                     RETURNING id, record, attempts, created_at",
+                )
+                .bind(now)
+                .bind(owner)
+                .bind(now + lease.as_micros() as i64)
+                .bind(limit)
+                .bind(channel.as_str())
+                .fetch_all(tx.connection())
+                .await?;
+                rows.into_iter()
+                    .map(|(id, record, attempts, created_at)| {
+                        Ok(NotificationRow {
+                            id,
+                            notification: serde_json::from_str(&record)?,
+                            attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+                            created_at: moment(created_at),
+                        })
+                    })
+                    .collect()
+            })
+        })
+        .await
+    }
+
+    /// When the next notification of a channel is due, if one waits.
+    pub async fn notification_next(
+        &self,
+        channel: Channel,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let due: Option<i64> = sqlx::query_scalar(
+            "SELECT MIN(CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END) \
+             FROM notification WHERE channel = $1 AND state = 'waiting'",
+        )
+        .bind(channel.as_str())
+        .fetch_one(self.readers())
+        .await?;
+        Ok(due.map(moment))
+    }
+
+    /// How many notifications of a channel were not sent.
+    pub async fn notification_backlog(&self, channel: Channel) -> Result<Backlog, StoreError> {
+        let row = sqlx::query_as(BACKLOG)
+            .bind(channel.as_str())
+            .fetch_one(self.readers())
+            .await?;
+        Ok(backlog(row))
+    }
+
+    /// Notifications that were not sent, oldest first, with their failed attempts and the last
+    /// error.
+    pub async fn notifications_unsent(
+        &self,
+        most: i64,
+    ) -> Result<Vec<(Notification, u32, String)>, StoreError> {
+        let rows: Vec<(String, i64, Option<String>)> = sqlx::query_as(
+            "SELECT record, attempts, error FROM notification WHERE state <> 'sent' \
+             ORDER BY id LIMIT $1",
+        )
+        .bind(most)
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter()
+            .map(|(record, attempts, error)| {
+                let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
+                Ok((
+                    serde_json::from_str(&record)?,
+                    attempts,
+                    error.unwrap_or_default(),
+                ))
+            })
+            .collect()
+    }
+}

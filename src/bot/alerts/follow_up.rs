@@ -1,0 +1,62 @@
+//! The message of a conversation, and the question whether its alerts still fire.
+
+use std::time::Duration;
+
+use super::changes::changes_since_begin;
+use super::conversation::{note_on_incident, ongoing, outgoing};
+use super::kinds::FOLLOW_UP;
+use super::words;
+use crate::bot::{Context, timers};
+use crate::store::{StoreError, TimerRow};
+
+/// The longest time between two follow-ups.
+const RARELY: Duration = Duration::from_secs(3_600);
+
+/// Writes the message anew.
+pub(super) async fn write_message(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
+    let summary = context.store().alert_summary(&timer.subject).await?;
+    let others = context.store().services_firing().await?;
+    timers::take(context, timer, move |tx, bot, key| {
+        Box::pin(async move {
+            let Some(mut conversation) = tx.conversation(key).await? else {
+                return Ok(());
+            };
+            conversation.written_at = Some(tx.now());
+            tx.conversation_put(&conversation).await?;
+            let message = words::alerts_message(bot, &conversation, &summary, &others, tx.now());
+            let key = format!("alerts:{key}");
+            tx.outbox_put(&outgoing(&conversation, key, message)).await
+        })
+    })
+    .await
+}
+
+/// Says that alerts still fire, ever more rarely.
+pub(super) async fn follow_up(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
+    let summary = context.store().alert_summary(&timer.subject).await?;
+    let changes = changes_since_begin(context, &timer.subject).await?;
+    timers::take(context, timer, move |tx, bot, key| {
+        Box::pin(async move {
+            let Some((mut conversation, _)) = ongoing(tx, key).await? else {
+                return Ok(());
+            };
+            let n = conversation.follow_ups;
+            conversation.follow_ups += 1;
+            tx.conversation_put(&conversation).await?;
+            let interval = bot.settings().alerts.follow_up;
+            let next = interval
+                .saturating_mul(1 << (n + 1).min(10))
+                .min(RARELY.max(interval));
+            let due = tx.now() + next;
+            FOLLOW_UP.set(tx, key, due).await?;
+            if summary.firing == 0 {
+                return Ok(());
+            }
+            let message = words::follow_up(&conversation, &summary, &changes, tx.now());
+            note_on_incident(tx, &conversation, message.title.plain()).await?;
+            let key = format!("follow-up:{key}:{n}");
+            tx.outbox_put(&outgoing(&conversation, key, message)).await
+        })
+    })
+    .await
+}

@@ -1,0 +1,22 @@
+//! What the timers are for. The subject of most is the key of a conversation.
+
+use crate::bot::timers::Kind;
+
+/// The conversation's message is written.
+pub(super) const MESSAGE: Kind = Kind("message");
+/// The same, once a silence is over.
+pub(super) const SILENCE_END: Kind = Kind("silence-end");
+/// The bot looks at the service.
+pub(super) const TRIAGE: Kind = Kind("triage");
+/// Does it still fire? What has changed?
+pub(super) const FOLLOW_UP: Kind = Kind("follow-up");
+/// Nobody has acknowledged it.
+pub(super) const ESCALATION: Kind = Kind("escalation");
+/// It was quiet for long enough.
+pub(super) const QUIET: Kind = Kind("quiet");
+/// Alerts that flapped may have calmed down.
+pub(super) const CALM: Kind = Kind("calm");
+/// A silence is made, looked at or ended in Alertmanager; the subject is its id.
+pub(super) const SILENCE: Kind = Kind("silence");
+/// The bot looks whether services are well; the payload is what is known so far.
+pub(super) const WATCH: Kind = Kind("watch");

@@ -1,0 +1,9 @@
+//! The handbook's alerts for those without Prometheus, from the bot's own probes. They come in by
+//! the same door as any other alert.
+
+mod job;
+mod judge;
+mod readings;
+
+pub(in crate::bot) use job::begin_watching;
+pub(super) use job::watch;

@@ -1,0 +1,111 @@
+//! The sentences by which people are asked to acknowledge.
+
+use jiff::Timestamp;
+
+use super::parts::{link, target};
+use crate::bot::Context;
+use crate::domain::alert::Conversation;
+use crate::domain::timeline::cut;
+use crate::domain::{Button, Incident, Line, Message, Part, Person, Style, Tone, duration};
+
+/// Nobody has acknowledged: these people are asked.
+pub(in crate::bot::alerts) fn escalation(
+    conversation: &Conversation,
+    incident: Option<&Incident>,
+    whom: &[Person],
+    now: Timestamp,
+) -> Message {
+    let mut title = Line::new();
+    if let Some(incident) = incident {
+        title = title
+            .bold(incident.id)
+            .text(format!(" {}: ", incident.severity));
+    }
+    title = title.text(cut(conversation.first.tracked.alert.summary(), 150));
+    let mut line = Line::new();
+    for person in whom {
+        line = line.person(person).text(" ");
+    }
+    let age = duration::between(conversation.began_at, now);
+    line = if age.as_secs() < 30 {
+        line.text("please acknowledge")
+    } else {
+        line.text(format!(
+            "please acknowledge: nobody has for {}",
+            duration::text(age)
+        ))
+    };
+    if let Some(place) = incident.and_then(|one| one.place.as_ref()) {
+        line = line.text(" — ").channel(place.channel.clone());
+    }
+    let target = target(conversation);
+    Message::new(Tone::Bad, title).text(line).buttons(vec![
+        Button::new("Acknowledge", format!("ack {target}")).style(Style::Primary),
+    ])
+}
+
+/// The same for those who don't look at Slack. `last`: nobody else is asked after them.
+pub(in crate::bot::alerts) fn ask(
+    bot: &Context,
+    conversation: &Conversation,
+    incident: Option<&Incident>,
+    others: &[&str],
+    last: bool,
+    now: Timestamp,
+) -> Message {
+    let alert = &conversation.first.tracked.alert;
+    let age = duration::between(conversation.began_at, now);
+    let mut title = Line::new().text("Please acknowledge");
+    if let Some(incident) = incident {
+        title = title.text(" ").bold(incident.id);
+    }
+    // Somebody else was asked before, or some time was left for whoever sees it.
+    if conversation.escalated > 1 || age.as_secs() >= 30 {
+        title = title.text(format!(": nobody has for {}", duration::text(age)));
+    }
+    let mut fields = vec![(
+        "Severity".to_owned(),
+        Line::from(conversation.first.routed.severity.to_string()),
+    )];
+    if let Some(service) = &conversation.service {
+        fields.push(("Service".to_owned(), service.to_string().into()));
+    }
+    fields.push(("Alert".to_owned(), cut(alert.name(), 80).into()));
+    let since = Line::new().time(alert.starts_at);
+    fields.push(("Fires since".to_owned(), since));
+    for (label, name) in [("Value", "value"), ("Threshold", "threshold")] {
+        if let Some(value) = alert.annotation(name) {
+            fields.push((label.to_owned(), cut(value, 300).into()));
+        }
+    }
+    if !others.is_empty() {
+        fields.push(("Also asked".to_owned(), others.join(", ").into()));
+    }
+    if let Some(runbook) = &conversation.runbook {
+        fields.push(("Runbook".to_owned(), Line::new().code(runbook)));
+    }
+    if let Some(link) = link(conversation) {
+        fields.push(("Source".to_owned(), link));
+    }
+    let sentence = format!("ack {}", target(conversation));
+    let message = Message::new(Tone::Bad, title)
+        .text(cut(alert.summary(), 500))
+        .part(Part::Fields(fields))
+        .text(
+            Line::new()
+                .text("Acknowledge in Slack: ")
+                .code(bot.typed(&sentence)),
+        )
+        .text(
+            Line::new()
+                .text("Slack is down? On the bot's machine: ")
+                .code(format!("treasury-bot exec {sentence}")),
+        );
+    if last {
+        return message;
+    }
+    message.text(format!(
+        "If nobody does within {}, the next is asked.",
+        duration::text(bot.settings().alerts.ack_within)
+    ))
+}

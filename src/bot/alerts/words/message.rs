@@ -1,0 +1,133 @@
+//! The message that shows the state of a conversation's alerts.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::parts::{acknowledged, alerts as counted, buttons, link};
+use crate::bot::Context;
+use crate::domain::alert::{Conversation, Summary, likely_cause};
+use crate::domain::timeline::cut;
+use crate::domain::{Line, Message, Part, ServiceName, Severity, Tone, duration};
+
+/// The message that shows how the alerts of a conversation stand.
+pub(in crate::bot::alerts) fn alerts_message(
+    bot: &Context,
+    conversation: &Conversation,
+    summary: &Summary,
+    others: &[ServiceName],
+    now: Timestamp,
+) -> Message {
+    let first = &conversation.first;
+    let loud = summary.firing - summary.silenced.min(summary.firing);
+    let tone = match (summary.firing, first.routed.severity) {
+        (0, _) => Tone::Good,
+        _ if loud == 0 || conversation.acknowledged.is_some() => Tone::Warning,
+        (_, Severity::Sev1 | Severity::Sev2) => Tone::Bad,
+        _ => Tone::Warning,
+    };
+    let mut title = Line::new().text(match summary.firing {
+        0 => counted(summary.resolved, "is over", "are over"),
+        n => counted(n, "fires", "fire"),
+    });
+    if let Some(service) = &conversation.service {
+        title = title.text(" for ").code(service);
+    }
+    let mut message = Message::new(tone, title);
+    for name in &summary.top {
+        let mut line = Line::new()
+            .text(if name.firing > 0 { "🔥 " } else { "✅ " })
+            .bold(cut(&name.name, 80));
+        if name.all > 1 {
+            line = line.text(format!(
+                " ×{}",
+                name.firing.max(usize::from(summary.firing == 0) * name.all)
+            ));
+        }
+        line = line
+            .text(format!("  {}  ", cut(&name.summary, 200)))
+            .code(&name.short);
+        if let Some(flaps) = &name.flaps {
+            line = line.text(format!("  {flaps}"));
+        }
+        message = message.text(line);
+    }
+    if summary.more > 0 {
+        message = message.text(format!(
+            "… and {} further kinds: `alerts` lists them",
+            summary.more
+        ));
+    }
+    if let Some(line) = cause(bot, conversation, summary, others) {
+        message = message.text(line);
+    }
+    let mut fields = vec![(
+        "Severity".to_owned(),
+        Line::from(first.routed.severity.to_string()),
+    )];
+    if let Some(since) = summary.since {
+        let age = duration::text(duration::between(since, now));
+        fields.push((
+            "Fires since".into(),
+            Line::new().time(since).text(format!(" ({age})")),
+        ));
+    }
+    for (label, name) in [("Value", "value"), ("Threshold", "threshold")] {
+        if let (Some(value), 1) = (first.tracked.alert.annotation(name), summary.firing) {
+            fields.push((label.into(), cut(value, 300).into()));
+        }
+    }
+    if summary.resolved > 0 && summary.firing > 0 {
+        fields.push(("Over".into(), summary.resolved.to_string().into()));
+    }
+    if summary.silenced > 0 {
+        fields.push(("Silenced".into(), summary.silenced.to_string().into()));
+    }
+    fields.push(("Acknowledged".into(), acknowledged(conversation)));
+    if let Some(team) = &first.routed.team {
+        fields.push(("Team".into(), cut(team, 60).into()));
+    }
+    if let Some(url) = link(conversation) {
+        fields.push(("Source".into(), url));
+    }
+    message
+        .part(Part::Fields(fields))
+        .buttons(buttons(conversation, summary))
+}
+
+/// What other services fire, and which of all is the likely cause.
+fn cause(
+    bot: &Context,
+    conversation: &Conversation,
+    summary: &Summary,
+    others: &[ServiceName],
+) -> Option<Line> {
+    let own = conversation
+        .service
+        .as_ref()
+        .filter(|_| summary.firing > 0)?;
+    let all = others.iter().chain([own]).cloned().collect();
+    let depends = bot.catalogue().services().iter();
+    let depends: BTreeMap<_, _> = depends
+        .map(|service| (service.name.clone(), service.depends_on.clone()))
+        .collect();
+    let order = likely_cause(&all, &depends);
+    let rest: Vec<&ServiceName> = order.iter().filter(|one| *one != own).collect();
+    if rest.is_empty() {
+        return None;
+    }
+    let names: Vec<String> = rest.iter().take(5).map(ToString::to_string).collect();
+    let mut line = Line::new().text("Also firing: ").code(names.join(", "));
+    if let Some(first) = order.first()
+        && depends.values().any(|below| below.contains(first))
+    {
+        line = if first == own {
+            line.text(". Others stand on ")
+                .code(own)
+                .text(": it is the likely cause")
+        } else {
+            line.text(". Likely cause: ").code(first)
+        };
+    }
+    Some(line)
+}

@@ -1,0 +1,203 @@
+//! Changes of an incident: its severity, its status, who does what.
+
+use serde_json::json;
+
+use super::find::{already, closed, locked, meant, person};
+use super::room::{header, new_topic, next_steps, room_message};
+use super::stakeholders::Bulletin;
+use crate::bot::request::{Answer, Ask, Effect};
+use crate::bot::{Context, Fault, Refusal, Settings};
+use crate::domain::timeline::Draft;
+use crate::domain::{
+    EntryKind, Incident, IncidentRole, Line, Message, Person, Severity, Status, Stream, Tone,
+    duration,
+};
+use crate::store::{StoreError, Tx};
+
+/// What a change comes to.
+pub(in crate::bot) struct Change {
+    /// The timeline's entry.
+    pub(in crate::bot) draft: Draft,
+    /// What people hear.
+    pub(in crate::bot) title: Line,
+    pub(in crate::bot) tone: Tone,
+    /// How bad it was before.
+    pub(in crate::bot) before: Severity,
+    /// Stakeholders hear it too.
+    pub(in crate::bot) is_news: bool,
+}
+
+impl Change {
+    /// Records what was changed, with all that shows the incident's state.
+    pub(in crate::bot) async fn record(
+        &self,
+        tx: &mut Tx,
+        settings: &Settings,
+        incident: &Incident,
+    ) -> Result<(), StoreError> {
+        tx.incident_update(incident).await?;
+        tx.append(&Stream::Incident(incident.id), self.draft.clone())
+            .await?;
+        if self.is_news {
+            let bulletin = Bulletin::new(tx, self.title.clone(), self.tone, self.before);
+            bulletin.send(tx, settings, incident).await?;
+        }
+        tx.outbox_put(&header(incident, None)).await
+    }
+}
+
+/// A change as a command wants it.
+struct Edit {
+    draft: Draft,
+    /// Follows the incident's id.
+    says: Line,
+    tone: Tone,
+}
+
+pub(in crate::bot) async fn set_severity(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+    severity: Severity,
+) -> Result<Effect, Fault> {
+    change(context, ask, given, move |incident, person| {
+        if incident.severity == severity {
+            return Err(already(incident, &severity.to_string()));
+        }
+        let before = std::mem::replace(&mut incident.severity, severity);
+        let text = format!("{before} → {severity}");
+        Ok(Edit {
+            draft: Draft::new(person, EntryKind::Severity, text)
+                .data(json!({"before": before, "after": severity})),
+            says: Line::new().text(format!(" is now {severity} (was {before})")),
+            tone: Tone::Plain,
+        })
+    })
+    .await
+}
+
+pub(in crate::bot) async fn set_status(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+    status: Status,
+    text: &[String],
+) -> Result<Effect, Fault> {
+    let mut reason = text.join(" ");
+    if !reason.is_empty() {
+        reason.insert_str(0, ": ");
+    }
+    let now = context.now();
+    change(context, ask, given, move |incident, person| {
+        if incident.status == status {
+            return Err(already(incident, &status.to_string()));
+        }
+        if !incident.status.may_become(status) {
+            let refusal = Refusal::new(Line::new().bold(incident.id).text(format!(
+                " is {}: it can't become {status} from there. Nothing was changed",
+                incident.status
+            )));
+            return Err(if status == Status::Closed {
+                refusal.suggest("Resolve it", format!("resolve --incident {}", incident.id))
+            } else {
+                refusal.suggest("Reopen it", format!("reopen {}", incident.id))
+            });
+        }
+        let before = std::mem::replace(&mut incident.status, status);
+        match status {
+            Status::Mitigated => incident.mitigated_at = Some(now),
+            Status::Resolved => incident.resolved_at = Some(now),
+            Status::Open => {
+                incident.mitigated_at = None;
+                incident.resolved_at = None;
+            }
+            Status::Closed => {}
+        }
+        let after = duration::text(duration::between(incident.declared_at, now));
+        let says = format!(" is {status}, {after} after it was declared{reason}");
+        let text = format!("{before} → {status}{reason}");
+        Ok(Edit {
+            draft: Draft::new(person, EntryKind::Status, text)
+                .data(json!({"before": before, "after": status})),
+            says: says.into(),
+            tone: if status == Status::Open {
+                Tone::Warning
+            } else {
+                Tone::Good
+            },
+        })
+    })
+    .await
+}
+
+pub(in crate::bot) async fn assign(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+    role: IncidentRole,
+    who: &str,
+) -> Result<Effect, Fault> {
+    let person = person(context, who).await?;
+    change(context, ask, given, move |incident, actor| {
+        let assigned = &mut incident.assignments;
+        if assigned
+            .iter()
+            .any(|(r, p)| *r == role && p.id == person.id)
+        {
+            return Err(already(incident, &format!("with {person} as {role}")));
+        }
+        if role.is_single() {
+            assigned.retain(|(r, _)| *r != role);
+        }
+        assigned.push((role, person.clone()));
+        let line = Line::new().text(": ").person(&person);
+        Ok(Edit {
+            draft: Draft::new(actor, EntryKind::Assigned, format!("{person} is {role}"))
+                .data(json!({"role": role, "person": person})),
+            says: line.text(format!(" is {role}")),
+            tone: Tone::Plain,
+        })
+    })
+    .await
+}
+
+/// Changes an incident under its lock and says so.
+async fn change<F>(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+    edit: F,
+) -> Result<Effect, Fault>
+where
+    F: FnOnce(&mut Incident, &Person) -> Result<Edit, Refusal> + Send + 'static,
+{
+    let id = meant(context, ask, given).await?.id;
+    let here = ask.is_in(id);
+    let (context, person) = (context.clone(), ask.request.person.clone());
+    Ok(Effect::write(move |tx| {
+        Box::pin(async move {
+            let mut incident = locked(tx, id).await?;
+            let (before, severity) = (incident.status, incident.severity);
+            let Edit { draft, says, tone } = edit(&mut incident, &person)?;
+            if before == Status::Closed && incident.status == Status::Closed {
+                return Err(closed(&incident).into());
+            }
+            let line = Line::new().bold(id).line(says);
+            let change = Change {
+                draft,
+                title: line.text(" — by ").person(&person),
+                tone,
+                before: severity,
+                is_news: (before, severity) != (incident.status, incident.severity),
+            };
+            change.record(tx, context.settings(), &incident).await?;
+            tx.outbox_put(&new_topic(tx, &incident)).await?;
+            let said = Message::new(tone, change.title).buttons(next_steps(&incident));
+            if !here {
+                let message = room_message(tx, id, said.clone());
+                tx.outbox_put(&message).await?;
+            }
+            Ok(Answer::to_all(said).into())
+        })
+    }))
+}

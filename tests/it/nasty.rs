@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use secrecy::SecretString;
 use treasury_bot::app::{App, simulated};
-use treasury_bot::bot::{COMMANDS, Named, answer_key};
+use treasury_bot::bot::{self, Named, answer_key};
 use treasury_bot::command::words::quote;
 use treasury_bot::domain::{Door, Person, Place, Reply, Request, ServiceName};
 use treasury_bot::probe::postgres::{self, Postgres as PostgresProbe};
@@ -287,7 +287,7 @@ fn nasty() -> Vec<String> {
 #[test]
 fn every_command_is_tried() {
     assert!(nasty().len() >= 100);
-    for (usage, _) in COMMANDS.reference("/treasury") {
+    for (usage, _) in bot::COMMANDS.reference("/treasury") {
         let words: Vec<&str> = usage
             .split_whitespace()
             .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase()))

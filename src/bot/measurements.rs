@@ -30,7 +30,7 @@ struct Watched {
     pending: (f64, u32),
 }
 
-/// A series as it is told.
+/// A series as it is read.
 #[derive(Debug, Clone)]
 pub(super) struct Trace {
     pub(super) replica: String,
@@ -128,9 +128,9 @@ mod tests {
         watch.record(series("api-1"), at(5), 40.0, None);
         assert_eq!(watch.means(at(60)), [(series("api-1"), 25.0)]);
         assert_eq!(watch.means(at(120)), []);
-        let told = watch.of(&series("").service, Metric::Memory, at(0));
-        assert_eq!(told[0].points, [(at(0), 10.0), (at(5), 40.0)]);
-        assert_eq!(told[0].limit, Some(100.0), "a limit stays known");
+        let read = watch.of(&series("").service, Metric::Memory, at(0));
+        assert_eq!(read[0].points, [(at(0), 10.0), (at(5), 40.0)]);
+        assert_eq!(read[0].limit, Some(100.0), "a limit stays known");
     }
 
     #[test]
@@ -142,11 +142,11 @@ mod tests {
         }
         let earlier = |replica| (0..40).map(move |n| (series(replica), at(60 * n), 7.0));
         watch.recall(earlier("api-1").chain(earlier("api-2")).collect());
-        let told = watch.of(&series("").service, Metric::Memory, at(4_900));
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert_eq!(told[0].points, newest);
-        let told = watch.of(&series("").service, Metric::Memory, at(0));
-        assert_eq!(told[1].points.len(), 40, "the other one is known again");
+        let read = watch.of(&series("").service, Metric::Memory, at(4_900));
+        assert_eq!(read.len(), 1, "{read:?}");
+        assert_eq!(read[0].points, newest);
+        let read = watch.of(&series("").service, Metric::Memory, at(0));
+        assert_eq!(read[1].points.len(), 40, "the other one is known again");
     }
 
     #[test]

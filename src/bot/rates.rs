@@ -16,7 +16,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Below this many requests a share of errors says nothing.
 const FEW: f64 = 20.0;
 /// A log in which so many reads found lines, but no access …
-const VAIN: u32 = 4;
+const VAIN_READS: u32 = 4;
 /// … is read this rarely.
 const RARELY: Duration = Duration::from_secs(300);
 
@@ -38,7 +38,7 @@ struct Rate {
     /// The newest line that was read.
     newest: Option<Timestamp>,
     /// Reads in a row that found lines, but no access.
-    vain: u32,
+    vain_reads: u32,
     /// The log was last read then.
     read_at: Option<Timestamp>,
     /// The page had no answer when it was last asked.
@@ -119,7 +119,7 @@ impl Rate {
 
     fn log_since(&self, now: Timestamp) -> Option<Timestamp> {
         let soon = self.read_at.is_some_and(|at| at + RARELY > now);
-        if self.vain >= VAIN && soon {
+        if self.vain_reads >= VAIN_READS && soon {
             return None;
         }
         Some(self.newest.unwrap_or(now - WINDOW).max(now - WINDOW))
@@ -135,10 +135,10 @@ impl Rate {
         self.newest = new.iter().filter_map(|line| line.at).max().max(known);
         self.read_at = Some(now);
         if !codes.is_empty() {
-            self.vain = 0;
+            self.vain_reads = 0;
             self.count(now, codes.len() as f64, failed as f64);
         } else if !new.is_empty() {
-            self.vain = self.vain.saturating_add(1);
+            self.vain_reads = self.vain_reads.saturating_add(1);
         }
     }
 

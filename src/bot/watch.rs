@@ -44,7 +44,7 @@ pub(super) async fn keep_watching(context: Context) {
             measure_databases(&context).await;
         }
         if turn % RECORD == RECORD - 1 {
-            let means = context.measurements().means(context.store().now());
+            let means = context.measurements().means(context.now());
             if let Err(error) = context.store().samples_put(means).await {
                 tracing::warn!(%error, "measurements could not be recorded");
             }
@@ -59,11 +59,10 @@ pub(super) async fn keep_watching(context: Context) {
 
 /// What was measured before this process began.
 async fn recall(context: &Context) -> Result<(), StoreError> {
-    context
-        .measurements()
-        .recall(context.store().samples().await?);
+    let measurements = context.measurements();
+    measurements.recall(context.store().samples().await?);
     // They are recorded already.
-    context.measurements().means(context.store().now());
+    measurements.means(context.now());
     Ok(())
 }
 
@@ -88,9 +87,9 @@ pub(super) async fn measure_service(context: &Context, service: &Service) {
         };
         let limit = replica.memory_limit_bytes.map(|limit| limit as f64);
         let (memory, cpu) = (replica.memory_bytes as f64, replica.cpu_percent);
-        let watch = context.measurements();
-        watch.record(series(Metric::Memory), stats.taken_at, memory, limit);
-        watch.record(series(Metric::Cpu), stats.taken_at, cpu, None);
+        let measurements = context.measurements();
+        measurements.record(series(Metric::Memory), stats.taken_at, memory, limit);
+        measurements.record(series(Metric::Cpu), stats.taken_at, cpu, None);
     }
 }
 
@@ -109,7 +108,7 @@ async fn measure_database(context: &Context, database: &Named<dyn Database>) {
         replica: database.name.to_string(),
     };
     let (used, max) = (seen.used as f64, seen.max as f64);
-    let now = context.store().now();
+    let now = context.now();
     context.measurements().record(series, now, used, Some(max));
 }
 
@@ -122,21 +121,21 @@ pub(super) async fn measured(
     metric: Metric,
     since: Timestamp,
 ) -> Result<Vec<Trace>, StoreError> {
-    let mut told = recorded(context, service, metric, since).await?;
-    if told.is_empty() {
-        match metric {
-            Metric::Memory | Metric::Cpu => measure_service(context, service).await,
-            // Two looks are needed: it is counted only while the bot serves.
-            Metric::ErrorRate => {}
-            Metric::Connections => {
-                let databases = context.catalogue().databases().iter();
-                let own = databases.filter(|database| database.service == service.name);
-                join_all(own.map(|database| measure_database(context, database))).await;
-            }
-        }
-        told = context.measurements().of(&service.name, metric, since);
+    let known = recorded(context, service, metric, since).await?;
+    if !known.is_empty() {
+        return Ok(known);
     }
-    Ok(told)
+    match metric {
+        Metric::Memory | Metric::Cpu => measure_service(context, service).await,
+        // Two looks are needed: it is counted only while the bot serves.
+        Metric::ErrorRate => {}
+        Metric::Connections => {
+            let databases = context.catalogue().databases().iter();
+            let own = databases.filter(|database| database.service == service.name);
+            join_all(own.map(|database| measure_database(context, database))).await;
+        }
+    }
+    Ok(context.measurements().of(&service.name, metric, since))
 }
 
 /// What was measured since a time, at once.
@@ -146,9 +145,9 @@ pub(super) async fn recorded(
     metric: Metric,
     since: Timestamp,
 ) -> Result<Vec<Trace>, StoreError> {
-    let told = context.measurements().of(&service.name, metric, since);
-    if !told.is_empty() {
-        return Ok(told);
+    let known = context.measurements().of(&service.name, metric, since);
+    if !known.is_empty() {
+        return Ok(known);
     }
     recall(context).await?;
     Ok(context.measurements().of(&service.name, metric, since))

@@ -59,7 +59,6 @@ pub(super) fn engine(section: &Section<'_>) -> EngineConfig {
             matches!(url.scheme(), "tcp" | "https") && name && port
         });
         match (unix.map(|path| path.starts_with('/')), url, proof) {
-            (Some(true), _, None) => {}
             (Some(true), _, Some(proof)) => {
                 let message = format!("`{own}.host` is a socket, which speaks no TLS");
                 let hint = "leave ca_file, cert_file and key_file out";
@@ -72,7 +71,7 @@ pub(super) fn engine(section: &Section<'_>) -> EngineConfig {
                             key_file, or forward the socket with `ssh -L`";
                 host.warning(message, hint);
             }
-            (None, Some(_), _) => {}
+            (Some(true), _, None) | (None, Some(_), _) => {}
             _ => host.refuse(
                 "write `unix:///var/run/docker.sock`, `tcp://<host>:<port>` or \
                  `https://<host>:<port>`",

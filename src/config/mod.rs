@@ -5,17 +5,17 @@
 //! `Debug`, message or excerpt shows one.
 //!
 //! Each module reads the sections of one part, into what that part is built from. From the top:
-//! `config` (all of it) · the sections (`slack`, `docker`, `kubernetes`, …) · `root`, `names`,
+//! `load` (all of it) · the sections (`slack`, `docker`, `kubernetes`, …) · `root`, `names`,
 //! `files`, `urls` · `section`, `at` (a table and a value, with their places) · `source`, `problem`.
 
 mod alerts;
 mod at;
-mod config;
 mod docker;
 mod email;
 mod files;
 mod kind;
 mod kubernetes;
+mod load;
 mod mask;
 mod names;
 mod platforms;
@@ -36,7 +36,7 @@ mod web;
 #[cfg(test)]
 mod tests;
 
-pub use config::Config;
+pub use load::Config;
 pub use platforms::Platforms;
 pub use probes::Probed;
 pub use problem::{ConfigErrors, Level, Location, Problem};

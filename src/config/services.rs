@@ -180,7 +180,7 @@ fn metrics_page(
         section.error_at("metrics_page", "`metrics_page` without a `url`", hint);
     }
     let mut url = url?;
-    url.what = "service.metrics_page".to_owned();
+    url.what = "service.metrics_page".into();
     Some(MetricsPage {
         url: url.http()?.into(),
         counter,

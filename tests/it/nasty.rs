@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use secrecy::SecretString;
 use treasury_bot::app::{App, simulated};
-use treasury_bot::bot::{Named, answer_key};
+use treasury_bot::bot::{self, Named, answer_key};
 use treasury_bot::command::words::quote;
 use treasury_bot::domain::{Door, Person, Place, Reply, Request, ServiceName};
 use treasury_bot::probe::postgres::{self, Postgres as PostgresProbe};
@@ -24,7 +24,7 @@ use crate::support::stage::{Scenery, plan};
 const SECRETS: [&str; 2] = ["pg-hunter2-secret", "redis-hunter2-secret"];
 
 /// Every command with a `{}` in each place that takes something.
-const COMMANDS: &[&str] = &[
+const SENTENCES: &[&str] = &[
     "status {}",
     "logs {}",
     "logs api --lines {}",
@@ -287,14 +287,14 @@ fn nasty() -> Vec<String> {
 #[test]
 fn every_command_is_tried() {
     assert!(nasty().len() >= 100);
-    for (usage, _) in treasury_bot::bot::COMMANDS.reference("/treasury") {
+    for (usage, _) in bot::COMMANDS.reference("/treasury") {
         let words: Vec<&str> = usage
             .split_whitespace()
             .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase()))
             .collect();
         let words = words.join(" ");
         assert!(
-            COMMANDS.iter().any(|command| command.starts_with(&words)),
+            SENTENCES.iter().any(|command| command.starts_with(&words)),
             "`{words}` is not tried: add it"
         );
     }
@@ -374,7 +374,7 @@ async fn nothing_is_changed_or_leaked_by_any_argument() {
 
     let nasty = nasty();
     let mut requests = Vec::new();
-    for (i, command) in COMMANDS.iter().enumerate() {
+    for (i, command) in SENTENCES.iter().enumerate() {
         for (j, argument) in nasty.iter().enumerate() {
             // Half of them as they are, half as one word.
             let word = if (i + j) % 2 == 0 {

@@ -11,6 +11,11 @@ use treasury_bot::platform::{Platform, ProgressSink};
 
 use crate::kubernetes::real::{ask, client, kubeconfig, nodes};
 
+const PATIENCE: Patience = Patience {
+    stop: Duration::from_secs(1),
+    healthy: Duration::from_secs(20),
+};
+
 #[tokio::test]
 async fn real_cluster_is_restarted_scaled_deployed_cut_off_and_joined_again() {
     nodes();
@@ -50,11 +55,18 @@ async fn real_cluster_is_restarted_scaled_deployed_cut_off_and_joined_again() {
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let status = driver.status(&service).await.unwrap();
+    looks_on(&driver, &service).await;
+    restarts_and_scales(&client, &driver, &service).await;
+    deploys(&driver, &service).await;
+    cuts_off_and_joins_again(&driver, &service).await;
+}
+
+async fn looks_on(driver: &Kubernetes, service: &Service) {
+    let status = driver.status(service).await.unwrap();
     assert!(status.is_well());
     let logs = driver
         .logs(
-            &service,
+            service,
             &LogQuery {
                 lines: 10,
                 since: None,
@@ -67,7 +79,7 @@ async fn real_cluster_is_restarted_scaled_deployed_cut_off_and_joined_again() {
         .unwrap();
     let events = driver
         .events(
-            &service,
+            service,
             jiff::Timestamp::now() - jiff::SignedDuration::from_secs(600),
         )
         .await
@@ -77,35 +89,38 @@ async fn real_cluster_is_restarted_scaled_deployed_cut_off_and_joined_again() {
         events.iter().any(|event| event.what == "ScalingReplicaSet"),
         "{events:?}"
     );
-    let patience = Patience {
-        stop: Duration::from_secs(1),
-        healthy: Duration::from_secs(20),
-    };
+}
+
+async fn restarts_and_scales(client: &kube::Client, driver: &Kubernetes, service: &Service) {
     let intent = Intent::new("smoke-1", jiff::Timestamp::now());
     let none = ProgressSink::none();
     let after = driver
-        .restart(&service, None, &intent, patience, &none)
+        .restart(service, None, &intent, PATIENCE, &none)
         .await
         .unwrap();
     assert!(after.is_well(), "{after:#?}");
     let again = driver
-        .restart(&service, None, &intent, patience, &none)
+        .restart(service, None, &intent, PATIENCE, &none)
         .await
         .unwrap();
     assert_eq!(
-        generation(&client).await,
+        generation(client).await,
         2,
         "the same intent restarts once: {again:#?}"
     );
-    let after = driver.scale(&service, 3, patience, &none).await.unwrap();
+    let after = driver.scale(service, 3, PATIENCE, &none).await.unwrap();
     assert_eq!(after.replicas.len(), 3);
     assert_eq!(
-        driver.versions(&service).await.unwrap().len(),
+        driver.versions(service).await.unwrap().len(),
         1,
         "restarts are no versions"
     );
+}
+
+async fn deploys(driver: &Kubernetes, service: &Service) {
+    let none = ProgressSink::none();
     let bad = driver
-        .deployable(&service, "demo:never-ready")
+        .deployable(service, "demo:never-ready")
         .await
         .unwrap();
     let short = Patience {
@@ -113,36 +128,40 @@ async fn real_cluster_is_restarted_scaled_deployed_cut_off_and_joined_again() {
         healthy: Duration::from_secs(4),
     };
     let error = driver
-        .deploy(&service, &bad, short, &none)
+        .deploy(service, &bad, short, &none)
         .await
         .unwrap_err();
     println!("bad: {error}");
-    let good = driver.deployable(&service, "demo:2").await.unwrap();
+    let good = driver.deployable(service, "demo:2").await.unwrap();
     let after = driver
-        .deploy(&service, &good, patience, &none)
+        .deploy(service, &good, PATIENCE, &none)
         .await
         .unwrap();
     assert!(
         after.is_well() && after.replicas.iter().all(|one| one.image == "demo:2"),
         "{after:#?}"
     );
-    println!("{:#?}", driver.versions(&service).await.unwrap());
-    let attachments = driver.attachments(&service).await.unwrap();
+    println!("{:#?}", driver.versions(service).await.unwrap());
+}
+
+async fn cuts_off_and_joins_again(driver: &Kubernetes, service: &Service) {
+    let none = ProgressSink::none();
+    let attachments = driver.attachments(service).await.unwrap();
     println!(
         "{:#?}",
         driver
-            .evidence(&service)
+            .evidence(service)
             .await
             .unwrap()
             .iter()
             .map(|one| &one.name)
             .collect::<Vec<_>>()
     );
-    driver.isolate(&service, &attachments, &none).await.unwrap();
-    assert!(driver.attachments(&service).await.unwrap().is_empty());
-    let back = driver.release(&service, &attachments, &none).await.unwrap();
+    driver.isolate(service, &attachments, &none).await.unwrap();
+    assert!(driver.attachments(service).await.unwrap().is_empty());
+    let back = driver.release(service, &attachments, &none).await.unwrap();
     assert!(back.is_well());
-    assert_eq!(driver.attachments(&service).await.unwrap(), attachments);
+    assert_eq!(driver.attachments(service).await.unwrap(), attachments);
 }
 
 async fn generation(client: &kube::Client) -> i64 {

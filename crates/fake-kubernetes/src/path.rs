@@ -3,9 +3,15 @@
 use std::collections::BTreeMap;
 
 use axum::http::{Method, Uri};
-use percent_encoding::percent_decode_str;
 
 use crate::resource::{Kind, METRICS, REVIEW};
+
+/// A part of a path without its percent signs. No name holds `&` or `=`, and `+` is itself.
+fn decoded(part: &str) -> String {
+    let part = part.replace('+', "%2B");
+    let pairs = url::form_urlencoded::parse(part.as_bytes());
+    pairs.map(|(name, _)| name).collect()
+}
 
 /// The query of a request; the last value of each key.
 pub type Query = BTreeMap<String, String>;
@@ -48,7 +54,7 @@ impl Operation {
             .path()
             .split('/')
             .filter(|part| !part.is_empty())
-            .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
+            .map(decoded)
             .collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let (group, version, rest) = match parts.as_slice() {

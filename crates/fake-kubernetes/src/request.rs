@@ -78,9 +78,12 @@ pub fn shown(operation: &Operation, object: &Value) -> Value {
 }
 
 /// A body out of lines that come when they come.
-pub fn stream(lines: tokio::sync::mpsc::Receiver<String>, content_type: &str) -> Response<Body> {
-    use futures_util::StreamExt;
-    let lines = tokio_stream::wrappers::ReceiverStream::new(lines).map(Ok::<_, Infallible>);
+pub fn stream(
+    mut lines: tokio::sync::mpsc::Receiver<String>,
+    content_type: &str,
+) -> Response<Body> {
+    use futures_util::{StreamExt, stream};
+    let lines = stream::poll_fn(move |cx| lines.poll_recv(cx)).map(Ok::<_, Infallible>);
     Response::builder()
         .header(header::CONTENT_TYPE, content_type)
         .body(Body::from_stream(lines))

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::path::Operation;
 use crate::request::{Answer, Call, Selectors, form, stream};
 use crate::state::Shared;
 use crate::status::Status;
@@ -57,96 +58,126 @@ pub fn answer(shared: &Arc<Shared>, call: &Call<'_>) -> Answer {
             ))
         })?),
     };
-    let accept = call.accept.to_owned();
-    let bookmarks = operation.flag("allowWatchBookmarks");
     let seconds = operation
         .word("timeoutSeconds")
         .parse()
         .map(Duration::from_secs);
-    let end = Instant::now() + seconds.unwrap_or(LONGEST);
+    let watch = Watch {
+        shared: Arc::clone(shared),
+        selectors,
+        accept: call.accept.to_owned(),
+        from,
+        initial,
+        bookmarks: operation.flag("allowWatchBookmarks"),
+        end: Instant::now() + seconds.unwrap_or(LONGEST),
+        operation,
+    };
     let (sender, lines) = mpsc::channel::<String>(16);
-    let shared = Arc::clone(shared);
-    let watching = async move {
-        let call = Call {
-            operation: &operation,
+    tokio::spawn(async move { watch.run(&sender).await });
+    Ok(stream(lines, "application/json"))
+}
+
+/// A watch that is under way.
+struct Watch {
+    shared: Arc<Shared>,
+    operation: Operation,
+    selectors: Selectors,
+    accept: String,
+    /// The version after which it begins.
+    from: Option<u64>,
+    /// It begins with all objects, though a version is given.
+    initial: bool,
+    bookmarks: bool,
+    end: Instant,
+}
+
+impl Watch {
+    fn call(&self) -> Call<'_> {
+        Call {
+            operation: &self.operation,
             content_type: "",
-            accept: &accept,
+            accept: &self.accept,
             user_agent: "",
             body: b"",
-        };
-        let mut changed = shared.changed.subscribe();
-        let mut first = Vec::new();
-        let (mut version, every) = {
-            let state = shared.lock();
-            let newest = state.store.version();
-            let everything = initial || from.is_none();
-            if let Some(from) = from.filter(|_| !initial)
-                && from < state.store.forgotten()
-            {
-                let status = Status::too_old(from, state.store.forgotten());
-                first.push(line("ERROR", &status.body()));
-                (None, state.bookmarks)
-            } else if everything {
-                let all = state
-                    .store
-                    .list(operation.kind.plural, &operation.namespace);
-                let all = all.filter(|(_, object)| selectors.matches(object));
-                first.extend(all.map(|(_, object)| line("ADDED", &form(&call, object))));
-                if initial && bookmarks {
-                    first.push(bookmark(&call, newest, true));
-                }
-                (Some(newest), state.bookmarks)
-            } else {
-                (from, state.bookmarks)
-            }
-        };
+        }
+    }
+
+    /// Sends lines until its time is over, nobody listens, or it can't go on; `None` then.
+    async fn run(&self, sender: &mpsc::Sender<String>) -> Option<()> {
+        let mut changed = self.shared.changed.subscribe();
+        let every = self.shared.lock().bookmarks;
+        let (first, mut version) = self.first();
         for one in first {
-            if sender.send(one).await.is_err() {
-                return;
-            }
+            sender.send(one).await.ok()?;
         }
         let mut next = Instant::now() + every;
-        while let Some(seen) = version {
+        while let Some(seen) = version
+            && Instant::now() < self.end
+        {
             changed.borrow_and_update();
-            let (lines, newest) = {
-                let state = shared.lock();
-                if seen < state.store.forgotten() {
-                    let status = Status::too_old(seen, state.store.forgotten());
-                    (vec![line("ERROR", &status.body())], None)
-                } else {
-                    let changes = state.store.changes_after(seen);
-                    let lines = changes.filter_map(|change| told(&call, &selectors, change));
-                    let newest = state.store.version().max(seen);
-                    (lines.collect::<Vec<_>>(), Some(newest))
-                }
-            };
+            let (lines, newest) = self.after(seen);
             version = newest;
             for one in lines {
-                if sender.send(one).await.is_err() {
-                    return;
-                }
+                sender.send(one).await.ok()?;
             }
-            let until = if bookmarks { end.min(next) } else { end };
+            let until = if self.bookmarks {
+                self.end.min(next)
+            } else {
+                self.end
+            };
             tokio::select! {
                 _ = changed.changed() => {}
-                () = sender.closed() => return,
+                () = sender.closed() => return None,
                 () = tokio::time::sleep_until(until) => {
                     if let Some(version) = version
-                        && bookmarks
-                        && sender.send(bookmark(&call, version, false)).await.is_err()
+                        && self.bookmarks
                     {
-                        return;
+                        let line = bookmark(&self.call(), version, false);
+                        sender.send(line).await.ok()?;
                     }
                     next = Instant::now() + every;
                 }
             }
-            if Instant::now() >= end {
-                return;
-            }
         }
-    };
-    tokio::spawn(watching);
-    Ok(stream(lines, "application/json"))
+        Some(())
+    }
+
+    /// The lines that it begins with, and the version from which it goes on.
+    fn first(&self) -> (Vec<String>, Option<u64>) {
+        let state = self.shared.lock();
+        let store = &state.store;
+        if let Some(from) = self.from.filter(|_| !self.initial) {
+            if from >= store.forgotten() {
+                return (Vec::new(), Some(from));
+            }
+            let status = Status::too_old(from, store.forgotten());
+            return (vec![line("ERROR", &status.body())], None);
+        }
+        let (call, newest) = (self.call(), store.version());
+        let all = store.list(self.operation.kind.plural, &self.operation.namespace);
+        let all = all.filter(|(_, object)| self.selectors.matches(object));
+        let mut lines: Vec<String> = all
+            .map(|(_, object)| line("ADDED", &form(&call, object)))
+            .collect();
+        if self.initial && self.bookmarks {
+            lines.push(bookmark(&call, newest, true));
+        }
+        (lines, Some(newest))
+    }
+
+    /// The lines of what happened after a version, and the version that they lead to.
+    fn after(&self, seen: u64) -> (Vec<String>, Option<u64>) {
+        let state = self.shared.lock();
+        let store = &state.store;
+        if seen < store.forgotten() {
+            let status = Status::too_old(seen, store.forgotten());
+            return (vec![line("ERROR", &status.body())], None);
+        }
+        let call = self.call();
+        let changes = store.changes_after(seen);
+        let lines = changes.filter_map(|change| told(&call, &self.selectors, change));
+        (lines.collect(), Some(store.version().max(seen)))
+    }
 }
 
 /// What a watch tells of a change, if it concerns it.

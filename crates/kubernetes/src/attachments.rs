@@ -18,7 +18,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::object::Labels;
+use crate::object::{Labels, or_default};
 use crate::workload::label_selector;
 use crate::{Kind, Object, Pod, Result, Scope, Snapshot, Workload, WorkloadRef, failed, snapshot};
 use treasury_domain::service::{Attachment, WorkloadKind};
@@ -66,7 +66,9 @@ type Policy = Object<PolicySpec>;
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct PolicySpec {
     pod_selector: Value,
+    #[serde(deserialize_with = "or_default")]
     ingress: Vec<IgnoredAny>,
+    #[serde(deserialize_with = "or_default")]
     egress: Vec<IgnoredAny>,
 }
 
@@ -76,6 +78,7 @@ type Service = Object<ServiceSpec>;
 #[serde(default)]
 pub(crate) struct ServiceSpec {
     /// Empty where its endpoints are made by hand.
+    #[serde(deserialize_with = "or_default")]
     selector: Labels,
 }
 

@@ -55,7 +55,7 @@ impl Kubernetes {
         scope: Scope<'_>,
         change: impl Future<Output = Result<Snapshot>> + Send,
     ) -> Result<ServiceStatus> {
-        let result = Box::pin(change).await;
+        let result = change.await;
         self.cache.touch(scope);
         Ok(status::status(&result?, scope.target, Timestamp::now()))
     }
@@ -111,7 +111,7 @@ impl Platform for Kubernetes {
     ) -> Result<ServiceStatus> {
         let scope = self.scope(service)?;
         let change = restart::restart(scope, only, intent, patience, progress);
-        self.changed(scope, change).await
+        self.changed(scope, Box::pin(change)).await
     }
 
     async fn restart_outcome(
@@ -137,7 +137,7 @@ impl Platform for Kubernetes {
     ) -> Result<ServiceStatus> {
         let scope = self.scope(service)?;
         let change = scale::scale(scope, replicas, patience, progress);
-        self.changed(scope, change).await
+        self.changed(scope, Box::pin(change)).await
     }
 
     async fn bounds(&self, service: &Service) -> Result<Bounds> {
@@ -147,7 +147,7 @@ impl Platform for Kubernetes {
     async fn set_bounds(&self, service: &Service, bounds: Bounds) -> Result<ServiceStatus> {
         let scope = self.scope(service)?;
         let change = scale::set_bounds(scope, bounds);
-        self.changed(scope, change).await
+        self.changed(scope, Box::pin(change)).await
     }
 
     async fn versions(&self, service: &Service) -> Result<Vec<Version>> {
@@ -167,7 +167,7 @@ impl Platform for Kubernetes {
     ) -> Result<ServiceStatus> {
         let scope = self.scope(service)?;
         let change = deploy::deploy(scope, version, patience, progress);
-        self.changed(scope, change).await
+        self.changed(scope, Box::pin(change)).await
     }
 
     async fn attachments(&self, service: &Service) -> Result<Vec<Attachment>> {
@@ -188,7 +188,7 @@ impl Platform for Kubernetes {
     ) -> Result<ServiceStatus> {
         let scope = self.scope(service)?;
         let change = isolate::isolate(scope, attachments, progress);
-        self.changed(scope, change).await
+        self.changed(scope, Box::pin(change)).await
     }
 
     async fn release(
@@ -199,6 +199,6 @@ impl Platform for Kubernetes {
     ) -> Result<ServiceStatus> {
         let scope = self.scope(service)?;
         let change = isolate::release(scope, attachments, progress);
-        self.changed(scope, change).await
+        self.changed(scope, Box::pin(change)).await
     }
 }

@@ -38,9 +38,8 @@ pub(crate) async fn edit(
         let patch = Patch::Merge(&difference);
         let request = resource.request.patch(name, &patch_params(), &patch);
         let what = format!("changing {name}");
-        let error = match resource.send::<IgnoredAny>(&what, request).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
+        let Err(error) = resource.send::<IgnoredAny>(&what, request).await else {
+            return Ok(());
         };
         // After a cut nobody knows whether it was done: the next look does.
         let cut = matches!(error, PlatformError::Unreachable { .. });

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
 use treasury_ports::text::shown;
 
@@ -27,6 +27,13 @@ impl<Spec, Status> AsRef<Metadata> for Object<Spec, Status> {
     }
 }
 
+/// Like what is missing, `null` is nothing.
+pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    value: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(value).map(Option::unwrap_or_default)
+}
+
 /// What is told of an object itself.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -35,10 +42,13 @@ pub(crate) struct Metadata {
     pub(crate) uid: String,
     pub(crate) generation: i64,
     pub(crate) resource_version: String,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) labels: Labels,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) annotations: Labels,
     pub(crate) creation_timestamp: Option<Timestamp>,
     pub(crate) deletion_timestamp: Option<Timestamp>,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) owner_references: Vec<OwnerReference>,
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::Object;
-use crate::object::Condition;
+use crate::object::{Condition, or_default};
 use treasury_domain::duration;
 use treasury_domain::service::{Health, Replica, ReplicaState};
 use treasury_ports::text::shown;
@@ -38,7 +38,9 @@ pub(crate) type Pod = Object<PodSpec, PodStatus>;
 pub(crate) struct PodSpec {
     node_name: Option<String>,
     restart_policy: String,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) containers: Vec<Container>,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) init_containers: Vec<Container>,
 }
 
@@ -56,6 +58,7 @@ pub(crate) struct Container {
 #[serde(default)]
 pub(crate) struct Resources {
     /// Quantities, such as `128Mi`.
+    #[serde(deserialize_with = "or_default")]
     pub(crate) limits: BTreeMap<String, String>,
 }
 
@@ -72,8 +75,11 @@ struct Probe {
 pub(crate) struct PodStatus {
     phase: Option<String>,
     reason: Option<String>,
+    #[serde(deserialize_with = "or_default")]
     conditions: Vec<Condition>,
+    #[serde(deserialize_with = "or_default")]
     container_statuses: Vec<ContainerStatus>,
+    #[serde(deserialize_with = "or_default")]
     init_container_statuses: Vec<ContainerStatus>,
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::io::AsyncBufRead;
-use futures_util::stream::{Stream, StreamExt};
+use futures_util::stream::Stream;
 use hyper::http;
 use kube::api::{GetParams, ListParams, LogParams, PatchParams, WatchParams};
 use kube::core::request::Error as BuildError;
@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::config::MANAGER;
 use crate::server::ApiServer;
 use crate::{Kind, Result, code_of};
+use treasury_ports::platform::PlatformError;
 
 /// Objects of one answer of a list.
 const PAGE: u32 = 500;
@@ -45,16 +46,6 @@ struct PageMetadata {
     resource_version: String,
 }
 
-/// What a watch tells.
-pub(crate) enum Change<T> {
-    /// It is new, or it is now like this.
-    Put(T),
-    /// It is gone.
-    Removed(T),
-    /// Nothing, up to this version.
-    Passed(String),
-}
-
 impl Resource {
     pub(crate) fn new(server: &Arc<ApiServer>, namespace: &str, kind: Kind) -> Self {
         let (group, plural) = (kind.group, kind.plural);
@@ -63,6 +54,11 @@ impl Resource {
             kind,
             request: Request::new(format!("/{group}/namespaces/{namespace}/{plural}")),
         }
+    }
+
+    /// What an error of the client means for the operator.
+    pub(crate) fn error(&self, error: kube::Error) -> PlatformError {
+        self.server.error(error)
     }
 
     /// Where the objects are.
@@ -74,8 +70,7 @@ impl Resource {
     /// error.
     pub(crate) async fn send<T: DeserializeOwned>(&self, what: &str, request: Built) -> Result<T> {
         let text = self.send_for_text(what, request).await?;
-        serde_json::from_str(&text)
-            .map_err(|error| self.server.error(kube::Error::SerdeError(error)))
+        serde_json::from_str(&text).map_err(|error| self.error(kube::Error::SerdeError(error)))
     }
 
     async fn send_for_text(&self, what: &str, request: Built) -> Result<String> {
@@ -83,13 +78,13 @@ impl Resource {
             let request = self.built(request)?;
             let client = self.server.client().await?;
             let answer = client.request_text(request).await;
-            answer.map_err(|error| self.server.error(error))
+            answer.map_err(|error| self.error(error))
         };
         self.server.call(what, self.server.limit(), call).await
     }
 
     fn built(&self, request: Built) -> Result<http::Request<Vec<u8>>> {
-        request.map_err(|error| self.server.error(kube::Error::BuildRequest(error)))
+        request.map_err(|error| self.error(kube::Error::BuildRequest(error)))
     }
 
     /// Asks for one object.
@@ -144,18 +139,15 @@ impl Resource {
     }
 
     /// What happens to the objects after `version`, for `seconds` at most.
-    pub(crate) async fn watch<'a, T: Clone + DeserializeOwned>(
-        &'a self,
+    pub(crate) async fn watch<T: Clone + DeserializeOwned>(
+        &self,
         version: &str,
         seconds: u32,
-    ) -> Result<impl Stream<Item = Result<Change<T>>> + use<'a, T>> {
+    ) -> Result<impl Stream<Item = Result<WatchEvent<T>, kube::Error>> + use<T>> {
         let params = WatchParams::default().timeout(seconds);
         let request = self.built(self.request.watch(&params, version))?;
         let events = self.server.client().await?.request_events(request).await;
-        let events = events.map_err(|error| self.server.error(error))?;
-        Ok(events.map(|event: Result<WatchEvent<T>, kube::Error>| {
-            change(event).map_err(|error| self.server.error(error))
-        }))
+        events.map_err(|error| self.error(error))
     }
 
     /// The log of a pod.
@@ -166,16 +158,7 @@ impl Resource {
     ) -> Result<impl AsyncBufRead + use<>> {
         let request = self.built(self.request.logs(pod, params))?;
         let stream = self.server.client().await?.request_stream(request).await;
-        stream.map_err(|error| self.server.error(error))
-    }
-}
-
-fn change<T>(event: Result<WatchEvent<T>, kube::Error>) -> Result<Change<T>, kube::Error> {
-    match event? {
-        WatchEvent::Added(object) | WatchEvent::Modified(object) => Ok(Change::Put(object)),
-        WatchEvent::Deleted(object) => Ok(Change::Removed(object)),
-        WatchEvent::Bookmark(mark) => Ok(Change::Passed(mark.metadata.resource_version)),
-        WatchEvent::Error(status) => Err(kube::Error::Api(status)),
+        stream.map_err(|error| self.error(error))
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::object::or_default;
 use crate::{Kind, Metadata, Pod, Result, Scope, Snapshot, code_of};
 use treasury_domain::service::{ReplicaStats, ServiceStats};
 use treasury_ports::platform::PlatformError;
@@ -17,6 +18,7 @@ struct PodMetrics {
     metadata: Metadata,
     timestamp: Option<Timestamp>,
     /// Quantities such as `250m`, under `usage`.
+    #[serde(deserialize_with = "or_default")]
     containers: Vec<Value>,
 }
 

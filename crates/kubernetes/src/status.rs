@@ -19,7 +19,7 @@ pub(crate) fn status(seen: &Snapshot, target: WorkloadRef<'_>, now: Timestamp) -
     let replicas = seen
         .pods
         .iter()
-        .filter(|pod| !pod.is_leaving() && !(replaced && pod.is_over()))
+        .filter(|pod| !pod.is_leaving() && (!replaced || !pod.is_over()))
         .map(|pod| pod.replica(&target.names(), now));
     ServiceStatus {
         replicas: replicas.collect(),

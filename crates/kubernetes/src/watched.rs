@@ -12,11 +12,11 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use kube::core::WatchEvent;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::resource::Change;
 use crate::{Metadata, Resource, Result};
 use treasury_ports::platform::PlatformError;
 
@@ -62,7 +62,9 @@ impl<K: Watchable> State<K> {
     /// These are all objects.
     fn replace(&mut self, all: Vec<K>) {
         *self = Self::default();
-        all.into_iter().for_each(|object| self.put(object));
+        for object in all {
+            self.put(object);
+        }
         self.complete = true;
     }
 
@@ -137,23 +139,29 @@ impl<K: Watchable> Watched<K> {
         self.settled.send_replace(true);
         *pause = PAUSES.0;
         loop {
-            let mut events = pin!(resource.watch::<K>(&version, WATCH).await?);
+            let begun = timeout(SILENT, resource.watch::<K>(&version, WATCH));
+            let Ok(events) = begun.await else {
+                continue;
+            };
+            let mut events = pin!(events?);
             // Its end and silence are the same: on from where it was.
-            while let Some(event) = timeout(SILENT, events.try_next())
-                .await
-                .unwrap_or(Ok(None))?
+            while let Ok(next) = timeout(SILENT, events.try_next()).await
+                && let Some(event) = next.map_err(|error| resource.error(error))?
             {
                 version = match event {
-                    Change::Put(object) => {
+                    WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                         let version = object.as_ref().resource_version.clone();
                         self.write().put(object);
                         version
                     }
-                    Change::Removed(object) => {
+                    WatchEvent::Deleted(object) => {
                         self.write().remove(&object.as_ref().name);
                         object.as_ref().resource_version.clone()
                     }
-                    Change::Passed(version) => version,
+                    WatchEvent::Bookmark(mark) => mark.metadata.resource_version,
+                    WatchEvent::Error(status) => {
+                        return Err(resource.error(kube::Error::Api(status)));
+                    }
                 };
             }
         }

@@ -5,7 +5,7 @@ use kube::core::Selector;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::object::Condition;
+use crate::object::{Condition, or_default};
 use crate::{Object, Result, failed};
 use treasury_domain::service::WorkloadKind;
 
@@ -28,6 +28,7 @@ pub(crate) struct WorkloadSpec {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct WorkloadStatus {
     observed_generation: i64,
+    #[serde(deserialize_with = "or_default")]
     pub(crate) conditions: Vec<Condition>,
     replicas: u32,
     ready_replicas: u32,

@@ -94,8 +94,7 @@ fn read(text: &str, page: &MetricsPage) -> Counted {
         return Counted::default();
     };
     let mut counted = Counted::default();
-    for (written, value) in samples(text, counter) {
-        let labels = labels(written);
+    for (written, labels, value) in samples(text, counter) {
         let status = match &page.label {
             Some(label) => labels.get(label.as_str()),
             None => STATUS.iter().find_map(|label| labels.get(*label)),
@@ -116,64 +115,45 @@ fn read(text: &str, page: &MetricsPage) -> Counted {
     counted
 }
 
-/// The samples of a metric: the labels as they are written, and the value.
-fn samples<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
+/// Labels by name.
+type Labels<'a> = BTreeMap<&'a str, String>;
+
+/// The samples of a metric: the labels as they are written and by name, and the value.
+fn samples<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, Labels<'a>, f64)> {
     text.lines().filter_map(move |line| {
         let rest = line.trim_start().strip_prefix(name)?.trim_start();
         let inside = rest.strip_prefix('{')?;
-        let end = closing(inside)?;
+        let (labels, end) = labels(inside)?;
         let value: f64 = inside[end + 1..].split_whitespace().next()?.parse().ok()?;
-        (value.is_finite() && value >= 0.0).then_some((&inside[..end], value))
+        (value.is_finite() && value >= 0.0).then_some((&inside[..end], labels, value))
     })
 }
 
-/// Where the labels end: a `}` within quotes is part of a value.
-fn closing(inside: &str) -> Option<usize> {
-    let (mut quoted, mut escaped) = (false, false);
-    inside
-        .char_indices()
-        .find(|(_, c)| {
-            match c {
-                _ if escaped => escaped = false,
-                '\\' => escaped = quoted,
-                '"' => quoted = !quoted,
-                '}' if !quoted => return true,
-                _ => {}
-            }
-            false
-        })
-        .map(|(at, _)| at)
-}
-
-/// Labels by name.
-fn labels(written: &str) -> BTreeMap<&str, String> {
+/// The labels up to the `}` that ends them, and where that is.
+fn labels(inside: &str) -> Option<(Labels<'_>, usize)> {
     let mut found = BTreeMap::new();
-    let mut rest = written;
-    while let Some((name, after)) = rest.split_once('=') {
-        let Some(quoted) = after.trim_start().strip_prefix('"') else {
-            break;
-        };
+    let mut rest = inside;
+    loop {
+        rest = rest.trim_start_matches([',', ' ']);
+        if rest.starts_with('}') {
+            return Some((found, inside.len() - rest.len()));
+        }
+        let (name, after) = rest.split_once('=')?;
+        let mut chars = after.trim_start().strip_prefix('"')?.chars();
         let mut value = String::new();
-        let mut chars = quoted.char_indices();
-        let mut end = quoted.len();
-        while let Some((at, c)) = chars.next() {
-            match c {
-                '"' => {
-                    end = at + 1;
-                    break;
-                }
-                '\\' => match chars.next() {
-                    Some((_, 'n')) => value.push('\n'),
-                    Some((_, c)) => value.push(c),
-                    None => {}
+        loop {
+            match chars.next()? {
+                '"' => break,
+                '\\' => match chars.next()? {
+                    'n' => value.push('\n'),
+                    c => value.push(c),
                 },
                 c => value.push(c),
             }
         }
-        found.insert(name.trim_matches([',', ' ']), value);
-        rest = &quoted[end..];
+        found.insert(name.trim_end(), value);
+        rest = chars.as_str();
     }
-    found
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Alerts, and the conversations in which they are told.
+//! Alerts, and the conversations that report them.
 
 use super::{Store, StoreError, Tx, moment};
 use treasury_domain::ServiceName;
@@ -6,7 +6,7 @@ use treasury_domain::alert::{AlertRecord, Conversation, Name, Summary};
 
 type SummaryRow = (String, i64, i64, i64);
 
-/// Where an alert is told, and what is known of it.
+/// An alert's conversation, and what is known of it.
 fn alert((key, record): (String, String)) -> Result<(String, AlertRecord), StoreError> {
     Ok((key, serde_json::from_str(&record)?))
 }
@@ -18,7 +18,7 @@ fn conversation(row: Option<(String,)>) -> Result<Option<Conversation>, StoreErr
 }
 
 impl Tx {
-    /// Locks a group until the end of the transaction; the conversation it is told in.
+    /// Locks a group until the end of the transaction; the conversation that reports it.
     pub async fn alert_group(&mut self, name: &str) -> Result<Option<String>, StoreError> {
         sqlx::query("INSERT INTO alert_group (name) VALUES ($1) ON CONFLICT DO NOTHING")
             .bind(name.to_owned())
@@ -33,7 +33,7 @@ impl Tx {
         .await?)
     }
 
-    /// The group is told in this conversation from now on.
+    /// This conversation reports the group from now on.
     pub async fn alert_group_set(&mut self, name: &str, key: &str) -> Result<(), StoreError> {
         sqlx::query("UPDATE alert_group SET conversation = $2 WHERE name = $1")
             .bind(name.to_owned())
@@ -43,7 +43,7 @@ impl Tx {
         Ok(())
     }
 
-    /// What is known of these alerts, and where each is told.
+    /// What is known of these alerts, and the conversation of each.
     pub async fn alerts(
         &mut self,
         fingerprints: &[String],
@@ -66,7 +66,7 @@ impl Tx {
         Ok(found)
     }
 
-    /// Records how an alert stands.
+    /// Records an alert.
     pub async fn alert_put(&mut self, key: &str, record: &AlertRecord) -> Result<(), StoreError> {
         let AlertRecord { tracked, routed } = record;
         let alert = &tracked.alert;
@@ -135,7 +135,7 @@ impl Tx {
         conversation(row)
     }
 
-    /// Records how a conversation stands.
+    /// Records a conversation.
     pub async fn conversation_put(
         &mut self,
         conversation: &Conversation,

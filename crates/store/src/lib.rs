@@ -12,8 +12,8 @@ mod error;
 mod evidence;
 mod inbox;
 mod incident;
+mod migrations;
 mod notification;
-
 mod oncall;
 mod outbox;
 mod page;

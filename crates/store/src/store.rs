@@ -14,13 +14,11 @@ use tokio::sync::Notify;
 use super::clock::Clock;
 use super::dialect::Dialect;
 use super::error::StoreError;
+use super::migrations::migrator;
 use super::writer::{Changed, Queue, Tx};
 
 /// A statement with its values.
 type Statement = sqlx::query::Query<'static, Any, AnyArguments>;
-
-static SQLITE: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
-static POSTGRES: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
 
 /// The store. Clones share everything.
 #[derive(Clone)]
@@ -91,7 +89,7 @@ impl Store {
                 })
         };
         let writers = options().max_connections(1).connect(&url).await?;
-        SQLITE.run(&writers).await?;
+        migrator(Dialect::Sqlite).run(&writers).await?;
         let readers = options()
             .max_connections(4)
             .min_connections(0)
@@ -113,7 +111,7 @@ impl Store {
             })
             .connect(url)
             .await?;
-        POSTGRES.run(&pool).await?;
+        migrator(Dialect::Postgres).run(&pool).await?;
         Ok(Self::assemble(Dialect::Postgres, pool.clone(), pool, None))
     }
 

@@ -13,7 +13,7 @@ use crate::domain::{Line, Message, Tone, duration};
 /// Alerts that are listed.
 const LISTED: i64 = 30;
 
-pub(in crate::bot) async fn alerts_list(context: &Context, all: bool) -> Result<Effect, Fault> {
+pub(crate) async fn alerts_list(context: &Context, all: bool) -> Result<Effect, Fault> {
     let (recorded, firing) = context.store().alerts_count().await?;
     let rows = context.store().alerts_list(all, LISTED).await?;
     let mut message = match firing {
@@ -30,7 +30,7 @@ pub(in crate::bot) async fn alerts_list(context: &Context, all: bool) -> Result<
     Ok(Effect::Say(Answer::to_all(message)))
 }
 
-pub(in crate::bot) async fn acknowledge(
+pub(crate) async fn acknowledge(
     context: &Context,
     ask: &Ask,
     given: Option<&str>,

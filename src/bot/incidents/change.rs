@@ -15,21 +15,21 @@ use crate::domain::{
 use crate::store::{StoreError, Tx};
 
 /// What a change comes to.
-pub(in crate::bot) struct Change {
+pub(crate) struct Change {
     /// The timeline's entry.
-    pub(in crate::bot) draft: Draft,
+    pub(crate) draft: Draft,
     /// What people hear.
-    pub(in crate::bot) title: Line,
-    pub(in crate::bot) tone: Tone,
+    pub(crate) title: Line,
+    pub(crate) tone: Tone,
     /// How bad it was before.
-    pub(in crate::bot) before: Severity,
+    pub(crate) before: Severity,
     /// Stakeholders hear it too.
-    pub(in crate::bot) is_news: bool,
+    pub(crate) is_news: bool,
 }
 
 impl Change {
     /// Records what was changed, with all that shows the incident's state.
-    pub(in crate::bot) async fn record(
+    pub(crate) async fn record(
         &self,
         tx: &mut Tx,
         settings: &Settings,
@@ -54,7 +54,7 @@ struct Edit {
     tone: Tone,
 }
 
-pub(in crate::bot) async fn set_severity(
+pub(crate) async fn set_severity(
     context: &Context,
     ask: &Ask,
     given: Option<&str>,
@@ -76,7 +76,7 @@ pub(in crate::bot) async fn set_severity(
     .await
 }
 
-pub(in crate::bot) async fn set_status(
+pub(crate) async fn set_status(
     context: &Context,
     ask: &Ask,
     given: Option<&str>,
@@ -130,7 +130,7 @@ pub(in crate::bot) async fn set_status(
     .await
 }
 
-pub(in crate::bot) async fn assign(
+pub(crate) async fn assign(
     context: &Context,
     ask: &Ask,
     given: Option<&str>,

@@ -14,7 +14,7 @@ use crate::store::{NewIncident, StoreError, Tx};
 /// A longer title is cut.
 const MAX_TITLE: usize = 200;
 
-pub(in crate::bot) fn declare(
+pub(crate) fn declare(
     context: &Context,
     ask: &Ask,
     title: &str,
@@ -83,7 +83,7 @@ fn runbooks_about(context: &Context, title: &str) -> Vec<(String, String)> {
 
 /// Records an incident, begins its timeline, has a place made to work on it, and notifies
 /// stakeholders.
-pub(in crate::bot) async fn open_incident(
+pub(crate) async fn open_incident(
     tx: &mut Tx,
     new: NewIncident,
     settings: &Settings,

@@ -7,7 +7,7 @@ use crate::domain::{Incident, IncidentId, Line, Person, Status};
 use crate::store::Tx;
 
 /// The incident that is meant: the one named, that of this place, or the only open one.
-pub(in crate::bot) async fn meant(
+pub(crate) async fn meant(
     context: &Context,
     ask: &Ask,
     given: Option<&str>,
@@ -42,7 +42,7 @@ pub(in crate::bot) async fn meant(
 }
 
 /// Somebody by mention (`<@U1>`), id or name.
-pub(in crate::bot) async fn person(context: &Context, who: &str) -> Result<Person, Fault> {
+pub(crate) async fn person(context: &Context, who: &str) -> Result<Person, Fault> {
     let bare = who.trim_start_matches("<@").trim_end_matches('>');
     let id = bare.split('|').next().unwrap_or_default();
     if crate::domain::person::is_slack_user_id(id) {

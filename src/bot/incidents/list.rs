@@ -9,7 +9,7 @@ use crate::domain::{Line, Message, Status, Tone, duration};
 /// Incidents that are listed.
 const LISTED: usize = 30;
 
-pub(in crate::bot) async fn incident_list(context: &Context, all: bool) -> Result<Effect, Fault> {
+pub(crate) async fn incident_list(context: &Context, all: bool) -> Result<Effect, Fault> {
     let incidents = if all {
         context.store().incidents(50).await?
     } else {
@@ -54,7 +54,7 @@ pub(in crate::bot) async fn incident_list(context: &Context, all: bool) -> Resul
     Ok(Effect::Say(Answer::to_all(message)))
 }
 
-pub(in crate::bot) async fn incident_show(
+pub(crate) async fn incident_show(
     context: &Context,
     ask: &Ask,
     given: Option<&str>,

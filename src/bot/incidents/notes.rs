@@ -29,7 +29,7 @@ async fn say(
     Ok(Answer::to_asker(short).into())
 }
 
-pub(in crate::bot) async fn note(
+pub(crate) async fn note(
     context: &Context,
     ask: &Ask,
     given: Option<&str>,
@@ -54,7 +54,7 @@ pub(in crate::bot) async fn note(
 
 /// Tells stakeholders how it goes, in somebody's own words; in the incident's place and on its
 /// timeline as well.
-pub(in crate::bot) async fn update(
+pub(crate) async fn update(
     context: &Context,
     ask: &Ask,
     given: Option<&str>,
@@ -95,7 +95,7 @@ pub(in crate::bot) async fn update(
     }))
 }
 
-pub(in crate::bot) async fn link(
+pub(crate) async fn link(
     context: &Context,
     ask: &Ask,
     given: Option<&str>,

@@ -15,7 +15,7 @@ fn to_room(id: IncidentId, key: &str, content: Content) -> Outgoing {
 }
 
 /// A message in the incident's place.
-pub(in crate::bot) fn room_message(tx: &Tx, id: IncidentId, message: Message) -> Outgoing {
+pub(crate) fn room_message(tx: &Tx, id: IncidentId, message: Message) -> Outgoing {
     let key = format!("said:{}", tx.now().as_microsecond());
     to_room(id, &key, Content::Message(message))
 }
@@ -73,7 +73,7 @@ pub(super) fn new_topic(tx: &Tx, incident: &Incident) -> Outgoing {
 }
 
 /// The first message in the incident's place: always its present state.
-pub(in crate::bot) fn header(incident: &Incident, command: Option<&str>) -> Outgoing {
+pub(crate) fn header(incident: &Incident, command: Option<&str>) -> Outgoing {
     let mut message = summary(incident);
     if let Some(command) = command {
         let line = Line::new().text("Write down what you see: ");

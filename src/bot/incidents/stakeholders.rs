@@ -13,23 +13,23 @@ use crate::store::{StoreError, Tx};
 pub(super) const MAX_TEXT: usize = 6_000;
 
 /// News of an incident.
-pub(in crate::bot) struct Bulletin {
+pub(crate) struct Bulletin {
     /// Names the news among those of the incident.
-    pub(in crate::bot) key: String,
+    pub(crate) key: String,
     /// What it is, in one line.
-    pub(in crate::bot) title: Line,
-    pub(in crate::bot) tone: Tone,
+    pub(crate) title: Line,
+    pub(crate) tone: Tone,
     /// More of it.
-    pub(in crate::bot) text: Option<String>,
+    pub(crate) text: Option<String>,
     /// How bad it was until now.
-    pub(in crate::bot) before: Severity,
+    pub(crate) before: Severity,
     /// Stakeholders hear it however bad the incident is.
-    pub(in crate::bot) always: bool,
+    pub(crate) always: bool,
 }
 
 impl Bulletin {
     /// News of a change at this moment.
-    pub(in crate::bot) fn new(tx: &Tx, title: Line, tone: Tone, before: Severity) -> Self {
+    pub(crate) fn new(tx: &Tx, title: Line, tone: Tone, before: Severity) -> Self {
         Self {
             key: tx.now().as_microsecond().to_string(),
             title,
@@ -42,7 +42,7 @@ impl Bulletin {
 
     /// Notifies the stakeholders if it concerns them: if the incident is bad enough, or was, or they
     /// have heard of it before. Gives those who are notified.
-    pub(in crate::bot) async fn send<'a>(
+    pub(crate) async fn send<'a>(
         self,
         tx: &mut Tx,
         settings: &'a Settings,
@@ -71,7 +71,7 @@ impl Bulletin {
 }
 
 /// Sends a text to some of those whom the configuration lists, in an incident's thread.
-pub(in crate::bot) fn notify_listed(
+pub(crate) fn notify_listed(
     context: &Context,
     incident: &Incident,
     key: &str,

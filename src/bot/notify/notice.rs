@@ -5,22 +5,22 @@ use crate::domain::{Incident, IncidentId, Message};
 use crate::store::{StoreError, Tx};
 
 /// What recipients are notified of.
-pub(in crate::bot) struct Notice {
+pub(crate) struct Notice {
     /// Names it for ever: a recipient gets a notice of a known key no second time.
-    pub(in crate::bot) key: String,
+    pub(crate) key: String,
     /// What for.
-    pub(in crate::bot) purpose: Purpose,
+    pub(crate) purpose: Purpose,
     /// The incident it is about.
-    pub(in crate::bot) incident: Option<IncidentId>,
+    pub(crate) incident: Option<IncidentId>,
     /// What it belongs to.
-    pub(in crate::bot) thread: Thread,
+    pub(crate) thread: Thread,
     /// What it says.
-    pub(in crate::bot) message: Message,
+    pub(crate) message: Message,
 }
 
 impl Notice {
     /// A notice in an incident's thread.
-    pub(in crate::bot) fn about(
+    pub(crate) fn about(
         incident: &Incident,
         key: String,
         purpose: Purpose,
@@ -36,11 +36,7 @@ impl Notice {
     }
 
     /// Has it sent to each of these once this transaction is committed.
-    pub(in crate::bot) async fn send(
-        &self,
-        tx: &mut Tx,
-        to: &[Recipient],
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn send(&self, tx: &mut Tx, to: &[Recipient]) -> Result<(), StoreError> {
         for to in to {
             let notification = Notification {
                 key: format!("{}:{}", self.key, to.address()),

@@ -7,23 +7,23 @@ use crate::domain::timeline::cut;
 use crate::domain::{Line, Person};
 
 /// The word for all stakeholders where recipients are named.
-pub(in crate::bot) const STAKEHOLDERS: &str = "stakeholders";
+pub(crate) const STAKEHOLDERS: &str = "stakeholders";
 
 impl NotifySettings {
     /// Where somebody is reached.
-    pub(in crate::bot) fn of(&self, person: &Person) -> &[Recipient] {
+    pub(crate) fn of(&self, person: &Person) -> &[Recipient] {
         self.people.get(&person.id).map_or(&[], Vec::as_slice)
     }
 
     /// The name of somebody whose id is all that may be known.
-    pub(in crate::bot) fn name<'a>(&'a self, person: &'a Person) -> &'a str {
+    pub(crate) fn name<'a>(&'a self, person: &'a Person) -> &'a str {
         let listed = self.of(person).iter().find_map(Recipient::name);
         listed.unwrap_or(&person.name)
     }
 
     /// The recipients of words such as `stakeholders`, `U0123456789` or an address that is listed.
     /// Nobody else is reached, whatever a runbook or a person says.
-    pub(in crate::bot) fn listed(&self, words: &[String]) -> Result<Vec<Recipient>, Refusal> {
+    pub(crate) fn listed(&self, words: &[String]) -> Result<Vec<Recipient>, Refusal> {
         let mut found: Vec<Recipient> = Vec::new();
         for word in words {
             for one in self.named(word.trim())? {

@@ -9,7 +9,7 @@ use crate::domain::{Line, Message, Tone, duration};
 use crate::store::Backlog;
 
 /// `1 e-mail`, `2 e-mails`: how many recipients are notified by which way.
-pub(in crate::bot) fn counted(to: &[Recipient]) -> String {
+pub(crate) fn counted(to: &[Recipient]) -> String {
     let parts = to.chunk_by(|one, next| one.channel() == next.channel());
     let parts: Vec<String> = parts
         .map(|part| several(part[0].channel(), part.len() as i64))

@@ -28,31 +28,26 @@ const LISTED: usize = 6;
 
 /// How long somebody is put on call.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::bot) enum Span {
+pub(crate) enum Span {
     UntilHandover,
     For(Duration, Option<Moment>),
 }
 
-pub(in crate::bot) async fn oncall_show(
-    context: &Context,
-    given: Option<&str>,
-) -> Result<Effect, Fault> {
-    let all = context.on_call().rotations();
+pub(crate) async fn oncall_show(context: &Context, given: Option<&str>) -> Result<Effect, Fault> {
+    let on_call = context.on_call();
     let wanted: Vec<&Rotation> = match given {
         Some(name) => vec![rotation_named(context, name, "oncall show")?],
-        None => all.iter().collect(),
+        None => on_call.rotations().iter().collect(),
     };
     let overrides = context.store().overrides().await?;
-    let now = context.store().now();
+    let now = context.now();
     let listed = if wanted.len() == 1 { LISTED } else { 0 };
     let mut views = Vec::new();
     for rotation in wanted {
         let mut view = View {
             rotation,
             duty: rotation.duty(&overrides, now),
-            escalation_order: context
-                .on_call()
-                .escalation_order(rotation, &overrides, now),
+            escalation_order: on_call.escalation_order(rotation, &overrides, now),
             shifts: rotation.shifts(&overrides, now, listed + 1),
             overrides: overrides
                 .iter()
@@ -70,22 +65,20 @@ pub(in crate::bot) async fn oncall_show(
 /// Puts the names that people know in place of ids.
 async fn name_all(context: &Context, view: &mut View<'_>) -> Result<(), StoreError> {
     let mut known: BTreeMap<String, Person> = BTreeMap::new();
-    let shifts = view.shifts.iter_mut().map(|shift| &mut shift.person);
-    let duty = [&mut view.duty.person].into_iter();
-    let duty = duty.chain(view.duty.next.as_mut());
-    let overrides = view.overrides.iter_mut().map(|one| &mut one.person);
-    for person in shifts
-        .chain(duty)
-        .chain(&mut view.escalation_order)
-        .chain(overrides)
-    {
-        if !known.contains_key(&person.id) {
-            let found = context.store().person(&person.id).await?;
-            known.insert(person.id.clone(), found.unwrap_or_else(|| person.clone()));
-        }
+    let mut all: Vec<&mut Person> = vec![&mut view.duty.person];
+    all.extend(view.duty.next.as_mut());
+    all.extend(&mut view.escalation_order);
+    all.extend(view.shifts.iter_mut().map(|shift| &mut shift.person));
+    all.extend(view.overrides.iter_mut().map(|one| &mut one.person));
+    for person in all {
         if let Some(found) = known.get(&person.id) {
             *person = found.clone();
+            continue;
         }
+        if let Some(found) = context.store().person(&person.id).await? {
+            *person = found;
+        }
+        known.insert(person.id.clone(), person.clone());
     }
     Ok(())
 }
@@ -96,20 +89,11 @@ fn rotation_named<'a>(
     sentence: &str,
 ) -> Result<&'a Rotation, Refusal> {
     context.on_call().rotation(name).ok_or_else(|| {
-        let mut refusal = Refusal::new(
-            Line::new()
-                .text("There is no rotation ")
-                .code(cut(name, 60))
-                .text(". Nothing was changed"),
-        );
-        let names = || {
-            context
-                .on_call()
-                .rotations()
-                .iter()
-                .map(|one| one.name.as_str())
-        };
-        if let Some(near) = nearest(name, names()) {
+        let line = Line::new().text("There is no rotation ");
+        let line = line.code(cut(name, 60)).text(". Nothing was changed");
+        let mut refusal = Refusal::new(line);
+        let names = context.on_call().rotations().iter();
+        if let Some(near) = nearest(name, names.map(|one| one.name.as_str())) {
             let says = format!("{sentence} --rotation {}", quote(near));
             refusal = refusal.suggest(near, says);
         }
@@ -156,7 +140,7 @@ fn rotation_meant<'a>(
     }))
 }
 
-pub(in crate::bot) async fn put_on_call(
+pub(crate) async fn put_on_call(
     context: &Context,
     ask: &Ask,
     who: &str,
@@ -180,7 +164,7 @@ pub(in crate::bot) async fn put_on_call(
         .handover
         .as_ref()
         .map_or(TimeZone::UTC, |handover| handover.zone().clone());
-    let now = context.store().now();
+    let now = context.now();
     let from = match span {
         Span::For(within, _) if within > LONGEST => {
             return Err(Refusal::new("An override lasts from 1s to 90d").into());
@@ -233,7 +217,7 @@ async fn may_be_on_call(context: &Context, person: &Person) -> Result<(), Fault>
     Ok(())
 }
 
-pub(in crate::bot) async fn oncall_clear(
+pub(crate) async fn oncall_clear(
     context: &Context,
     ask: &Ask,
     number: Option<i64>,
@@ -364,16 +348,16 @@ impl New {
             note(tx, rotation, &self.by, (&before, &new.person), open).await?;
         }
         schedule(tx, rotation, &overrides).await?;
-        let told = if at_once {
+        let message = if at_once {
             let duty = rotation.duty(&overrides, now);
             words::comes_on(bot, rotation, &before, &duty, open)
         } else {
             words::will_be_on(bot, rotation, &before, &new)
         };
-        let told = words::said_by(told, &self.by, Some(new.id));
+        let message = words::said_by(message, &self.by, Some(new.id));
         let key = format!("oncall:{}", new.id);
-        let short = told.title.clone();
-        tx.outbox_put(&Outgoing::announcement(key, Destination::Home, told))
+        let short = message.title.clone();
+        tx.outbox_put(&Outgoing::announcement(key, Destination::Home, message))
             .await?;
         Ok(done(short))
     }
@@ -446,17 +430,17 @@ async fn clear(
         note(tx, &rotation, by, (&before, &duty.person), open).await?;
     }
     schedule(tx, &rotation, &overrides).await?;
-    let told = if at <= now {
+    let message = if at <= now {
         words::comes_on(bot, &rotation, &before, &duty, open)
     } else {
         words::stays_on(bot, &rotation, &before, &duty, at)
     };
-    let told = words::said_by(told, by, None);
-    let short = told.title.clone();
+    let message = words::said_by(message, by, None);
+    let short = message.title.clone();
     tx.outbox_put(&Outgoing::announcement(
         format!("oncall:{}:removed", one.id),
         Destination::Home,
-        told,
+        message,
     ))
     .await?;
     Ok(done(short))

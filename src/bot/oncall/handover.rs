@@ -61,7 +61,7 @@ pub(super) async fn note(
 
 /// Sets the timers of all rotations, and has each look at once: the configuration may have
 /// changed who is on call.
-pub(in crate::bot) async fn begin_handovers(context: &Context) -> Result<(), StoreError> {
+pub(crate) async fn begin_handovers(context: &Context) -> Result<(), StoreError> {
     let rotations = context.on_call().rotations().to_vec();
     if rotations.is_empty() {
         return Ok(());

@@ -8,17 +8,14 @@ use crate::domain::{Incident, Person};
 use crate::store::{StoreError, Tx};
 
 /// The rotation that serves what an alert is about.
-pub(in crate::bot) fn rotation_of<'a>(
-    context: &'a Context,
-    routed: &Routed,
-) -> Option<&'a Rotation> {
+pub(crate) fn rotation_of<'a>(context: &'a Context, routed: &Routed) -> Option<&'a Rotation> {
     context
         .on_call()
         .rotation_for(routed.service.as_ref(), routed.team.as_deref())
 }
 
 /// Who is on call now for what an alert is about; nobody where no rotation serves it.
-pub(in crate::bot) async fn on_call_now(
+pub(crate) async fn on_call_now(
     context: &Context,
     tx: &mut Tx,
     routed: &Routed,
@@ -34,7 +31,7 @@ pub(in crate::bot) async fn on_call_now(
 /// Who is to be asked now to acknowledge the alerts of a conversation, and whether nobody is
 /// left after them: the first of those on call now and after them who was not asked yet; else
 /// everybody.
-pub(in crate::bot) async fn next_to_ask(
+pub(crate) async fn next_to_ask(
     context: &Context,
     tx: &mut Tx,
     conversation: &Conversation,

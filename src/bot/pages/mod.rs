@@ -7,7 +7,7 @@
 //!
 //! Nobody guesses 256 bits: attempts need not be counted, and nobody can be locked out by them.
 
-pub(in crate::bot) mod view;
+pub(crate) mod view;
 
 use std::time::Duration;
 

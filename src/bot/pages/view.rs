@@ -4,8 +4,7 @@ use jiff::Timestamp;
 
 use crate::bot::Context;
 use crate::bot::actions::intent_text;
-use crate::domain::alert::AlertRecord;
-use crate::domain::alert::Summary;
+use crate::domain::alert::{AlertRecord, Conversation, Summary};
 use crate::domain::timeline::{self, GENESIS};
 use crate::domain::{Entry, Incident, IncidentId, Person, Stream};
 use crate::runbook::engine::{Start, Verdict};
@@ -126,7 +125,10 @@ pub async fn page_of_incidents(
         let mut last = context.store().entries_before(&stream, i64::MAX, 1).await?;
         listed.push(Listed {
             last: last.pop(),
-            firing: context.store().count_firing(&told(incident.id)).await?,
+            firing: context
+                .store()
+                .count_firing(&Conversation::key_of(incident.id))
+                .await?,
             work: work_on(context, &incident).await?,
             incident,
         });
@@ -147,16 +149,16 @@ pub async fn page_of_incident(
     let stream = Stream::Incident(id);
     let before = before.unwrap_or(i64::MAX);
     let entries = store.entries_before(&stream, before, ENTRIES).await?;
-    let told = told(id);
-    let conversation = store.conversation(&told).await?;
+    let key = Conversation::key_of(id);
+    let conversation = store.conversation(&key).await?;
     let runs = store.runs_of(id, RUNS).await?;
     Ok(Some(Shown {
         now: store.now(),
         older: entries.last().is_some_and(|oldest| oldest.seq > 1),
         entries,
         chain: chain(context, &stream).await?,
-        alerts: store.alert_summary(&told).await?,
-        firing: store.alerts_firing(&told, ALERTS).await?,
+        alerts: store.alert_summary(&key).await?,
+        firing: store.alerts_firing(&key, ALERTS).await?,
         acknowledged: conversation.and_then(|conversation| conversation.acknowledged),
         runs: runs
             .into_iter()
@@ -207,11 +209,6 @@ async fn chain(context: &Context, stream: &Stream) -> Result<Chain, StoreError> 
             short(&head)
         )),
     })
-}
-
-/// The conversation in which an incident's alerts are told.
-fn told(id: IncidentId) -> String {
-    format!("incident:{}", id.0)
 }
 
 /// `None`: the run is of another incident after all.

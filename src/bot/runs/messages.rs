@@ -46,7 +46,7 @@ impl RunMessages<'_> {
     fn question_key(state: &RunState, path: &str, step: &StepState) -> String {
         match &step.approval {
             // A change that fails later has a message of its own.
-            Some(approval) => format!("run:{}:leave:{path}:{}", state.id, approval.attempt),
+            Some(approval) => format!("run:{}:approval:{path}:{}", state.id, approval.attempt),
             None => Self::held_key(state, path, step),
         }
     }

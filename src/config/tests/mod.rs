@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
-use super::config::SECTIONS;
+use super::load::SECTIONS;
 use super::*;
 use crate::bot::Access;
 use crate::domain::alert::Auto;

@@ -101,7 +101,7 @@ pub struct CacheSummary {
 }
 
 /// One server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// `host:port`.
     pub address: String,

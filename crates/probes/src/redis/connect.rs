@@ -125,27 +125,20 @@ impl Redis {
         &self,
         question: impl Future<Output = Result<T, ProbeError>>,
     ) -> Result<T, ProbeError> {
-        match tokio::time::timeout(self.timeout, question).await {
-            Ok(Err(error)) => {
-                if error.kind == Kind::Timeout {
-                    self.forget_all().await;
-                }
-                Err(error)
-            }
-            Ok(answer) => answer,
-            Err(_) => {
-                self.forget_all().await;
-                Err(ProbeError::new(
-                    Kind::Timeout,
-                    format!(
-                        "Redis at {} did not answer within {} s",
-                        self.main,
-                        self.timeout.as_secs_f32()
-                    ),
-                    "it hangs, is busy with a slow command, or a firewall swallows the packets",
-                ))
-            }
+        let answer = tokio::time::timeout(self.timeout, question).await;
+        let answer = answer.unwrap_or_else(|_| {
+            let (main, seconds) = (&self.main, self.timeout.as_secs_f32());
+            Err(ProbeError::new(
+                Kind::Timeout,
+                format!("Redis at {main} did not answer within {seconds} s"),
+                "it hangs, is busy with a slow command, or a firewall swallows the packets",
+            ))
+        });
+        if matches!(&answer, Err(error) if error.kind == Kind::Timeout) {
+            // None is used again: answers of old questions may still come.
+            self.kept.lock().await.clear();
         }
+        answer
     }
 
     /// This is a Sentinel's address.
@@ -166,17 +159,13 @@ impl Redis {
         ask: &Ask,
     ) -> Result<T, ProbeError> {
         let (mut server, kept) = self.connection(at).await?;
-        match ask.command.query_async(&mut server).await {
-            Err(error) if kept && is_cut(&error) => {
-                self.forget(at).await;
-                let (mut server, _) = self.connection(at).await?;
-                ask.command
-                    .query_async(&mut server)
-                    .await
-                    .map_err(|error| self.context.error(at, &error))
-            }
-            result => result.map_err(|error| self.context.error(at, &error)),
+        let mut result = ask.command.query_async(&mut server).await;
+        if matches!(&result, Err(error) if kept && is_cut(error)) {
+            self.forget(at).await;
+            let (mut server, _) = self.connection(at).await?;
+            result = ask.command.query_async(&mut server).await;
         }
+        result.map_err(|error| self.context.error(at, &error))
     }
 
     /// Asks a server about several keys in one go. That one key is refused, because it moved to
@@ -191,25 +180,24 @@ impl Redis {
         for ask in asks {
             pipeline.add_command(ask.command);
         }
+        let mut answers = Answers {
+            each: Vec::new(),
+            gap: None,
+        };
+        if pipeline.is_empty() {
+            return Ok(answers);
+        }
         let (mut server, _) = self.connection(at).await?;
         let results: Vec<RedisResult<T>> = pipeline
             .query_async(&mut server)
             .await
             .map_err(|error| self.context.error(at, &error))?;
-        let mut answers = Answers {
-            each: Vec::with_capacity(results.len()),
-            gap: None,
-        };
         for result in results {
-            answers.each.push(match result {
-                Ok(answer) => Some(answer),
-                Err(error) => {
-                    answers
-                        .gap
-                        .get_or_insert_with(|| self.context.error(at, &error));
-                    None
-                }
-            });
+            if let Err(error) = &result {
+                let gap = || self.context.error(at, error);
+                answers.gap.get_or_insert_with(gap);
+            }
+            answers.each.push(result.ok());
         }
         Ok(answers)
     }
@@ -221,11 +209,6 @@ impl Redis {
 
     pub(super) async fn forget(&self, at: &Address) {
         self.kept.lock().await.remove(at);
-    }
-
-    /// After a time-out none is used again: answers of old questions may still come.
-    pub(super) async fn forget_all(&self) {
-        self.kept.lock().await.clear();
     }
 
     /// A kept connection (`true`) or a new one.
@@ -254,19 +237,12 @@ impl Redis {
     /// Connects, without a word yet: in its own way to log in, the library loses what the server
     /// says.
     async fn open(&self, at: &Address) -> Result<MultiplexedConnection, ProbeError> {
-        let addr = match self.info.addr() {
-            ConnectionAddr::TcpTls {
-                insecure,
-                tls_params,
-                ..
-            } => ConnectionAddr::TcpTls {
-                host: at.host.clone(),
-                port: at.port,
-                insecure: *insecure,
-                tls_params: tls_params.clone(),
-            },
-            _ => ConnectionAddr::Tcp(at.host.clone(), at.port),
-        };
+        let mut addr = self.info.addr().clone();
+        if let ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } =
+            &mut addr
+        {
+            (*host, *port) = (at.host.clone(), at.port);
+        }
         let info = self
             .info
             .clone()

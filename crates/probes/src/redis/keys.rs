@@ -108,46 +108,39 @@ async fn sizes(redis: &Redis, at: &Address, keys: Vec<Vec<u8>>) -> Result<Sizes,
     }
 }
 
-/// Type and expiry of keys, with their sizes; and why some are missing.
+/// Type and expiry of a few keys, with their sizes; and why some are missing.
 async fn describe(
     redis: &Redis,
     at: &Address,
     keys: &[(Vec<u8>, u64)],
 ) -> Result<(Vec<BigKey>, Option<ProbeError>), ProbeError> {
+    let names = || keys.iter().map(|(key, _)| key);
+    let kinds = redis.ask_all::<String>(at, names().map(|key| TYPE.with(key)));
+    let kinds = kinds.await?;
+    let expires = redis.ask_all::<i64>(at, names().map(|key| EXPIRES_IN.with(key)));
+    let expires = expires.await?;
+    let gap = match kinds.gap.or(expires.gap) {
+        Some(gap) if gap.kind == Kind::Denied => return Err(gap),
+        gap => gap,
+    };
+    let facts = kinds.each.into_iter().zip(expires.each);
     let mut described = Vec::new();
-    let mut refused = None;
-    for chunk in keys.chunks(PIPELINE) {
-        let kinds = redis
-            .ask_all::<String>(at, chunk.iter().map(|(key, _)| TYPE.with(key)))
-            .await?;
-        let expires = redis
-            .ask_all::<i64>(at, chunk.iter().map(|(key, _)| EXPIRES_IN.with(key)))
-            .await?;
-        match kinds.gap.or(expires.gap) {
-            Some(gap) if gap.kind == Kind::Denied => return Err(gap),
-            gap => refused = refused.or(gap),
-        }
-        let facts = kinds.each.into_iter().zip(expires.each);
-        for ((key, bytes), facts) in chunk.iter().zip(facts) {
-            // Its size was told a moment ago: the cluster has gone down, or the key has moved.
-            let (Some(kind), Some(expires)) = facts else {
-                described.push(name_only(key));
-                continue;
-            };
+    for ((key, bytes), facts) in keys.iter().zip(facts) {
+        match facts {
             // It has expired meanwhile.
-            if kind == "none" {
-                continue;
-            }
-            described.push(BigKey {
+            (Some(kind), Some(_)) if kind == "none" => {}
+            (Some(kind), Some(expires)) => described.push(BigKey {
                 key: clean(key, LONGEST),
                 kind: clean(kind.as_bytes(), 20),
                 bytes: *bytes,
                 expires_ms: u64::try_from(expires).ok(),
                 described: true,
-            });
+            }),
+            // Its size was told a moment ago: the cluster has gone down, or the key has moved.
+            _ => described.push(name_only(key)),
         }
     }
-    Ok((described, refused))
+    Ok((described, gap))
 }
 
 /// A key of which only the name is known.

@@ -97,9 +97,8 @@ fn node(address: String, problem: Option<String>) -> Node {
         address,
         role: "sentinel".to_owned(),
         up: problem.is_none(),
-        memory_bytes: None,
-        slots: String::new(),
         problem,
+        ..Node::default()
     }
 }
 

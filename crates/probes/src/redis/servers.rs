@@ -179,14 +179,12 @@ impl Redis {
         let asked = nodes.map(|node| {
             let asked = tokio::time::timeout_at(until, ask(node.address.clone()));
             async move {
-                let told = match asked.await {
-                    Ok(told) => told,
-                    Err(_) => Err(late(&node.address)),
-                };
-                if matches!(&told, Err(error) if error.kind == Kind::Timeout) {
+                let answer = asked.await;
+                let answer = answer.unwrap_or_else(|_| Err(late(&node.address)));
+                if matches!(&answer, Err(error) if error.kind == Kind::Timeout) {
                     self.forget(&node.address).await;
                 }
-                (node, told)
+                (node, answer)
             }
         });
         join_all(asked).await
@@ -205,19 +203,17 @@ impl Redis {
                 missing: Vec::new(),
             });
         };
+        let failed = nodes.iter().filter(|n| n.failed && !n.is_replaced());
+        let failed = failed.map(|node| format!("Redis at {} has failed", node.address));
         let mut round = Round {
             answers: Vec::new(),
-            missing: Vec::new(),
+            missing: failed.collect(),
         };
-        let failed = nodes.iter().filter(|n| n.failed && !n.is_replaced());
-        round
-            .missing
-            .extend(failed.map(|node| format!("Redis at {} has failed", node.address)));
         let mut why = None;
         let alive = nodes.iter().filter(|node| !node.failed);
-        for (_, told) in self.every(alive, servers, ask).await {
-            match told {
-                Ok(told) => round.answers.push(told),
+        for (_, answer) in self.every(alive, servers, ask).await {
+            match answer {
+                Ok(answer) => round.answers.push(answer),
                 Err(error) => {
                     round.missing.push(error.what.clone());
                     why.get_or_insert(error);
@@ -225,19 +221,16 @@ impl Redis {
             }
         }
         if servers.beyond > 0 {
-            round.missing.push(format!(
-                "{} servers beyond the first {SERVERS} are not asked",
-                servers.beyond
-            ));
+            let beyond = servers.beyond;
+            let text = format!("{beyond} servers beyond the first {SERVERS} are not asked");
+            round.missing.push(text);
         }
         if round.answers.is_empty() {
             return Err(why.unwrap_or_else(|| {
+                let first = &servers.first;
                 ProbeError::new(
                     Kind::Connect,
-                    format!(
-                        "all masters that Redis at {} knows have failed",
-                        servers.first
-                    ),
+                    format!("all masters that Redis at {first} knows have failed"),
                     "is a firewall between the servers? Look at their status and logs",
                 )
             }));

@@ -155,8 +155,7 @@ fn node(state: &ServerState) -> Node {
         role: role(&state.info),
         up: true,
         memory_bytes: Some(state.info.count("used_memory")),
-        slots: String::new(),
-        problem: None,
+        ..Node::default()
     }
 }
 

@@ -104,8 +104,8 @@ pub(super) fn late(step: Step, bounds: Bounds<'_>) -> Problem {
 }
 
 /// The time since then in milliseconds.
-pub(super) fn ms_since(began: Instant) -> Option<f64> {
-    Some(ms(began.elapsed()))
+pub(super) fn ms_since(began: Instant) -> f64 {
+    ms(began.elapsed())
 }
 
 /// A length of time in milliseconds.

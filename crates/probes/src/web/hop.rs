@@ -29,7 +29,7 @@ pub(super) async fn ask(url: &Url, bounds: Bounds<'_>) -> Attempt {
     if let Err(problem) = steps(url, bounds, &mut attempt).await {
         attempt.problem = Some(problem);
     }
-    attempt.check.total_ms = ms_since(started);
+    attempt.check.total_ms = Some(ms_since(started));
     attempt
 }
 
@@ -85,7 +85,7 @@ async fn resolve(
     } else {
         within(Step::Dns, bounds, lookup).await?
     };
-    attempt.check.dns_ms = ms_since(started);
+    attempt.check.dns_ms = Some(ms_since(started));
     let no_address = |why: &str| {
         Problem::new(
             ProbeErrorKind::Resolve,
@@ -123,7 +123,7 @@ async fn connect(
         };
         match timeout_at(started + share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                attempt.check.connect_ms = ms_since(started);
+                attempt.check.connect_ms = Some(ms_since(started));
                 attempt.check.address = Some(address.to_string());
                 // Small requests go out at once; without it only the times are worse.
                 if let Err(error) = stream.set_nodelay(true) {
@@ -171,7 +171,7 @@ async fn encrypt(
     let shaken = within(Step::Tls, bounds, connector.connect(name, stream)).await;
     attempt.check.certificate = recorder.certificate(Timestamp::now());
     let stream = shaken?.map_err(|error| failed(printable(&error.to_string(), 200)))?;
-    attempt.check.tls_ms = ms_since(started);
+    attempt.check.tls_ms = Some(ms_since(started));
     let (_, session) = stream.get_ref();
     if let Some(certificate) = &mut attempt.check.certificate {
         certificate.tls_version = match session.protocol_version() {

@@ -113,8 +113,8 @@ impl Hub {
         }
     }
 
-    /// Takes a socket in and greets it; `None` when there are too many.
-    pub fn enter(
+    /// Adds a socket and greets it; `None` when there are too many.
+    pub fn add(
         &self,
         app_id: &str,
         greet: bool,
@@ -147,7 +147,7 @@ impl Hub {
         Some((socket, queue))
     }
 
-    pub fn leave(&self, id: u64) {
+    pub fn remove(&self, id: u64) {
         locked(&self.0).open.retain(|socket| socket.id != id);
     }
 }

@@ -209,7 +209,7 @@ impl Human {
         })?;
         Ok(Said {
             ts,
-            receipts: self.tell(payloads).await,
+            receipts: self.deliver_events(payloads).await,
         })
     }
 
@@ -240,7 +240,7 @@ impl Human {
         });
         Ok(Said {
             ts: ts.to_string(),
-            receipts: self.tell(payloads).await,
+            receipts: self.deliver_events(payloads).await,
         })
     }
 
@@ -351,7 +351,7 @@ impl Human {
         Ok((message, control))
     }
 
-    async fn tell(&self, payloads: Vec<Value>) -> Vec<Receipt> {
+    async fn deliver_events(&self, payloads: Vec<Value>) -> Vec<Receipt> {
         join_all(
             payloads
                 .iter()

@@ -45,7 +45,7 @@ pub(super) async fn link(
 async fn serve(sandbox: Sandbox, wire: Wire, socket: WebSocket) {
     let greet = !sandbox.plan().no_hello;
     let (mut to_bot, mut from_bot) = socket.split();
-    let entered = sandbox.hub().enter(&sandbox.config().app_id, greet, wire);
+    let entered = sandbox.hub().add(&sandbox.config().app_id, greet, wire);
     let Some((socket, mut queue)) = entered else {
         to_bot
             .send(Frame::Text(
@@ -83,7 +83,7 @@ async fn serve(sandbox: Sandbox, wire: Wire, socket: WebSocket) {
         tokio::time::sleep(LINGER).await;
     };
     tokio::select! { () = reading => {}, () = writing => {} }
-    sandbox.hub().leave(socket.id);
+    sandbox.hub().remove(socket.id);
     socket.gone.cancel();
     sandbox.touch();
 }

@@ -33,7 +33,7 @@ struct Wish {
     answer: Outgoing,
 }
 
-pub(in crate::bot) async fn silence(
+pub(crate) async fn silence(
     context: &Context,
     ask: &Ask,
     given: &str,
@@ -119,11 +119,7 @@ impl Wish {
 }
 
 /// `silence ALERT --end`
-pub(in crate::bot) async fn unsilence(
-    context: &Context,
-    ask: &Ask,
-    given: &str,
-) -> Result<Effect, Fault> {
+pub(crate) async fn unsilence(context: &Context, ask: &Ask, given: &str) -> Result<Effect, Fault> {
     let meant = alerts_meant(context, ask, Some(given)).await?;
     let fingerprints = meant.fingerprints(context).await?;
     let person = ask.request.person.clone();

@@ -21,10 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_secs(20);
 
 /// Brings a silence about in Alertmanager, or reads its state there, or ends it.
-pub(in crate::bot::alerts) async fn keep(
-    context: &Context,
-    timer: &TimerRow,
-) -> Result<(), StoreError> {
+pub(crate) async fn keep(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
     let id = &timer.subject;
     let (Some(before), Some(there)) = (
         context.store().silence(id).await?,

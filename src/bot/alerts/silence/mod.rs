@@ -9,5 +9,5 @@ mod command;
 mod keep;
 mod words;
 
-pub(in crate::bot) use command::{silence, unsilence};
+pub(crate) use command::{silence, unsilence};
 pub(super) use keep::keep;

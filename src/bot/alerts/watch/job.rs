@@ -12,7 +12,7 @@ use crate::store::{StoreError, TimerRow};
 const ALL: &str = "all";
 
 /// Begins to watch, if that is wanted; what another process knows is kept.
-pub(in crate::bot) async fn begin_watching(context: &Context) -> Result<(), StoreError> {
+pub(crate) async fn begin_watching(context: &Context) -> Result<(), StoreError> {
     if context.settings().alerts.watch.is_none() {
         return Ok(());
     }
@@ -22,10 +22,7 @@ pub(in crate::bot) async fn begin_watching(context: &Context) -> Result<(), Stor
         .await
 }
 
-pub(in crate::bot::alerts) async fn watch(
-    context: &Context,
-    timer: &TimerRow,
-) -> Result<(), StoreError> {
+pub(crate) async fn watch(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
     let Some(watch) = context.settings().alerts.watch else {
         return timers::discard(context, timer).await;
     };

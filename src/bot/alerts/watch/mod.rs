@@ -5,5 +5,5 @@ mod job;
 mod judge;
 mod readings;
 
-pub(in crate::bot) use job::begin_watching;
+pub(crate) use job::begin_watching;
 pub(super) use job::watch;

@@ -136,9 +136,9 @@ async fn memory(service: &Service, platform: &dyn Platform, threshold: f64) -> V
 
 /// Whether a server can be reached, and why not; `None` where it would only not answer this.
 async fn state_of<T>(
-    asked: impl Future<Output = Result<T, ProbeError>>,
+    answer: impl Future<Output = Result<T, ProbeError>>,
 ) -> Option<Result<(), String>> {
-    match tokio::time::timeout(PATIENCE, asked).await {
+    match tokio::time::timeout(PATIENCE, answer).await {
         Err(_) => Some(Err(format!("no answer within {} s", PATIENCE.as_secs()))),
         Ok(Err(error)) if error.kind.is_down() => Some(Err(error.what)),
         Ok(Err(_)) => None,

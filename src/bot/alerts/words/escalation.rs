@@ -9,7 +9,7 @@ use crate::domain::timeline::cut;
 use crate::domain::{Button, Incident, Line, Message, Part, Person, Style, Tone, duration};
 
 /// Nobody has acknowledged: these people are asked.
-pub(in crate::bot::alerts) fn escalation(
+pub(crate) fn escalation(
     conversation: &Conversation,
     incident: Option<&Incident>,
     whom: &[Person],
@@ -45,7 +45,7 @@ pub(in crate::bot::alerts) fn escalation(
 }
 
 /// The same for those who don't look at Slack. `last`: nobody else is asked after them.
-pub(in crate::bot::alerts) fn ask(
+pub(crate) fn ask(
     bot: &Context,
     conversation: &Conversation,
     incident: Option<&Incident>,

@@ -8,7 +8,7 @@ use crate::domain::alert::{Conversation, Summary};
 use crate::domain::{Button, Entry, Incident, Line, Message, ServiceName, Style, Tone, duration};
 
 /// Does it still fire?
-pub(in crate::bot::alerts) fn follow_up(
+pub(crate) fn follow_up(
     conversation: &Conversation,
     summary: &Summary,
     changed: &[Entry],
@@ -27,18 +27,18 @@ pub(in crate::bot::alerts) fn follow_up(
 }
 
 /// What is said once nothing fires any more.
-pub(in crate::bot::alerts) struct After {
+pub(crate) struct After {
     /// The alerts.
-    pub(in crate::bot::alerts) summary: Summary,
+    pub(crate) summary: Summary,
     /// The services at their worst, and now.
-    pub(in crate::bot::alerts) figures: Vec<(ServiceName, String)>,
+    pub(crate) figures: Vec<(ServiceName, String)>,
     /// What was changed since it began, oldest first.
-    pub(in crate::bot::alerts) changes: Vec<Entry>,
+    pub(crate) changes: Vec<Entry>,
 }
 
 impl After {
     /// The figures, for the timeline.
-    pub(in crate::bot::alerts) fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         let said: Vec<String> = self
             .figures
             .iter()
@@ -49,7 +49,7 @@ impl After {
 }
 
 /// Nothing fires any more, for long enough.
-pub(in crate::bot::alerts) fn quiet(
+pub(crate) fn quiet(
     conversation: &Conversation,
     incident: Option<&Incident>,
     after: &After,

@@ -11,7 +11,7 @@ use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Part, ServiceName, Severity, Tone, duration};
 
 /// The message that shows how the alerts of a conversation stand.
-pub(in crate::bot::alerts) fn alerts_message(
+pub(crate) fn alerts_message(
     bot: &Context,
     conversation: &Conversation,
     summary: &Summary,

@@ -6,7 +6,7 @@ use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Span, Style};
 
 /// `1 alert fires`, `2 alerts fire`.
-pub(in crate::bot::alerts) fn alerts(count: usize, one: &str, many: &str) -> String {
+pub(crate) fn alerts(count: usize, one: &str, many: &str) -> String {
     match count {
         1 => format!("1 alert {one}"),
         n => format!("{n} alerts {many}"),
@@ -83,7 +83,7 @@ pub(super) fn buttons(conversation: &Conversation, summary: &Summary) -> Vec<But
 }
 
 /// What names all alerts of a conversation in a sentence.
-pub(in crate::bot::alerts) fn target(conversation: &Conversation) -> String {
+pub(crate) fn target(conversation: &Conversation) -> String {
     match conversation.incident {
         Some(id) => id.to_string(),
         None => conversation.first.tracked.alert.short().to_owned(),

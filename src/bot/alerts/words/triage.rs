@@ -12,20 +12,16 @@ use crate::domain::{Entry, Line, Message, Part, Tone};
 type Answered = Result<(Value, Message), String>;
 
 /// What was seen of a service.
-pub(in crate::bot::alerts) struct Findings {
+pub(crate) struct Findings {
     /// Each question with its answer.
-    pub(in crate::bot::alerts) answers: Vec<(&'static str, Answered)>,
+    pub(crate) answers: Vec<(&'static str, Answered)>,
     /// What was changed lately, oldest first.
-    pub(in crate::bot::alerts) changes: Vec<Entry>,
+    pub(crate) changes: Vec<Entry>,
 }
 
 impl Findings {
     /// As people read it.
-    pub(in crate::bot::alerts) fn message(
-        &self,
-        conversation: &Conversation,
-        now: Timestamp,
-    ) -> Message {
+    pub(crate) fn message(&self, conversation: &Conversation, now: Timestamp) -> Message {
         let mut title = Line::new().text("A first look");
         if let Some(service) = &conversation.service {
             title = title.text(" at ").code(service);
@@ -65,7 +61,7 @@ impl Findings {
     }
 
     /// The same in one line, for the timeline.
-    pub(in crate::bot::alerts) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let said = self.answers.iter().map(|(name, answer)| match answer {
             Ok((_, message)) => message.title.plain(),
             Err(why) => format!("{name}: {}", cut(why, 120)),

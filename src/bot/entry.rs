@@ -229,7 +229,7 @@ impl Entry {
     }
 
     /// What people and runbooks write there.
-    pub(in crate::bot) const fn entry<R: Command + Record>() -> Self {
+    pub(in crate::bot) const fn note<R: Command + Record>() -> Self {
         Self {
             step: Self::record::<R>().step,
             ..Self::command::<R>()

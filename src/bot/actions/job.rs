@@ -176,6 +176,10 @@ impl<'a> Job<'a> {
     }
 
     /// The same after a crash.
+    #[expect(
+        clippy::result_large_err,
+        reason = "made once an action, after a crash"
+    )]
     pub(super) fn found_site(&self) -> Result<Site<'a>, Found> {
         let unknown = |failure| ("nothing can be asked about it".to_owned(), Err(failure));
         self.site().map_err(unknown)

@@ -60,7 +60,9 @@ pub(super) async fn commit(
             .await;
         match written {
             Ok(Some(told)) => {
-                told.into_iter().for_each(|run| context.wakers().wake(run));
+                for run in told {
+                    context.wakers().wake(run);
+                }
                 return true;
             }
             Ok(None) => {

@@ -11,6 +11,7 @@
 
 mod alertmanager;
 mod alerts;
+mod approvals;
 mod changes;
 mod cli;
 mod contract;
@@ -25,7 +26,6 @@ mod image;
 mod incidents;
 mod killed;
 mod layers;
-mod leave;
 mod library;
 mod mail;
 mod mail_crashes;

@@ -273,12 +273,12 @@ async fn what_is_wrong_is_refused_and_a_subscription_is_left_to_a_person() {
 }
 
 /// An address that counts who asks.
-struct Asked {
+struct Counted {
     url: String,
     times: std::sync::Arc<std::sync::atomic::AtomicUsize>,
 }
 
-async fn serve_and_count() -> Asked {
+async fn serve_and_count() -> Counted {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/confirm", listener.local_addr().unwrap());
     let times = std::sync::Arc::default();
@@ -292,7 +292,7 @@ async fn serve_and_count() -> Asked {
     };
     let app = axum::Router::new().route("/confirm", axum::routing::get(count));
     tokio::spawn(async move { axum::serve(listener, app).await });
-    Asked { url, times }
+    Counted { url, times }
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ impl Probe for CheckService {
             return Err(Refusal::new(title)
                 .detail(
                     "Mend: add `check = [\"https://…\"]` (or `health`) to the [[service]] in \
-                     treasury-context.toml, or give the URL: check https://example.com/",
+                     treasury-bot.toml, or give the URL: check https://example.com/",
                 )
                 .into());
         }
@@ -127,6 +127,32 @@ fn one(c: &WebCheck) -> Message {
     for warning in c.warnings.iter().filter(told).take(6) {
         message = message.text(format!("⚠ {}", cut(warning, 300)));
     }
+    if c.status.is_some() {
+        message = message.part(Part::Fields(fields(c)));
+        let bad: Vec<String> = c
+            .security
+            .iter()
+            .filter(|header| !header.good)
+            .map(|header| {
+                let state = if header.present { "weak" } else { "missing" };
+                let advice = header.advice.as_deref().unwrap_or_default();
+                format!("{} {state}: {}\n", header.name, cut(advice, 160))
+            })
+            .collect();
+        if bad.is_empty() {
+            message = message.text("All security headers are there");
+        } else {
+            message = message.text("Security headers").code(bad.concat());
+        }
+    }
+    message.buttons(vec![Button::new(
+        "Check again",
+        format!("check {}", quote(&c.url)),
+    )])
+}
+
+/// What was measured and found, by name.
+fn fields(c: &WebCheck) -> Vec<(String, Line)> {
     let mut fields = Vec::new();
     let mut field = |name: &str, value: String| fields.push((name.to_owned(), Line::from(value)));
     let times: Vec<String> = [
@@ -185,28 +211,7 @@ fn one(c: &WebCheck) -> Message {
     if let Some(address) = &c.address {
         field("Address", address.clone());
     }
-    if c.status.is_some() {
-        message = message.part(Part::Fields(fields));
-        let bad: Vec<String> = c
-            .security
-            .iter()
-            .filter(|header| !header.good)
-            .map(|header| {
-                let state = if header.present { "weak" } else { "missing" };
-                let advice = header.advice.as_deref().unwrap_or_default();
-                format!("{} {state}: {}\n", header.name, cut(advice, 160))
-            })
-            .collect();
-        if bad.is_empty() {
-            message = message.text("All security headers are there");
-        } else {
-            message = message.text("Security headers").code(bad.concat());
-        }
-    }
-    message.buttons(vec![Button::new(
-        "Check again",
-        format!("check {}", quote(&c.url)),
-    )])
+    fields
 }
 
 fn cache_text(c: &WebCheck) -> String {

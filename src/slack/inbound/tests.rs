@@ -125,12 +125,17 @@ fn a_menu_puts_the_choice_into_its_sentence_quoted() {
     assert_eq!(said("api").as_deref(), Some("logs api --since 10m"));
     assert_eq!(
         said("a b; rm {}").as_deref(),
-        Some("logs 'a b; rm {}' --since 10m")
+        Some("logs \"a b; rm {}\" --since 10m")
     );
     assert_eq!(
         said("--follow").as_deref(),
-        Some("logs --follow --since 10m")
+        Some("logs \"--follow\" --since 10m")
     );
+    // Whatever is picked, the grammar reads it as that one word.
+    for choice in ["a b; rm {}", "it's", "'", "\"", "a\\ \"b\" 'c'", "--follow"] {
+        let words = crate::command::words::split(&said(choice).unwrap());
+        assert_eq!(words, ["logs", choice, "--since", "10m"]);
+    }
     assert_eq!(said("nul\0"), None);
 }
 

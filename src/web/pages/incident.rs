@@ -12,17 +12,22 @@ use crate::domain::timeline::cut;
 use crate::domain::{Entry, EntryKind, Incident, IncidentRole};
 
 /// How the page is wanted.
-pub(super) struct Asked {
+pub(super) struct IncidentQuery {
     /// Only entries before this one.
     pub(super) before: Option<i64>,
     pub(super) refresh: bool,
 }
 
-pub(super) fn page(asked: &Asked, view: &Shown, visitor: &Visitor, command: &str) -> Markup {
+pub(super) fn page(
+    query: &IncidentQuery,
+    view: &Shown,
+    visitor: &Visitor,
+    command: &str,
+) -> Markup {
     let incident = &view.incident;
     let here = format!("/incidents/{}", incident.id);
     // Who reads back in time is left where they are.
-    let can_refresh = incident.status.is_open() && asked.before.is_none();
+    let can_refresh = incident.status.is_open() && query.before.is_none();
     let title = format!(
         "{} {} {}: {}",
         incident.id, incident.severity, incident.status, incident.title
@@ -52,7 +57,7 @@ pub(super) fn page(asked: &Asked, view: &Shown, visitor: &Visitor, command: &str
                 (chain(&view.chain))
                 p.small {
                     "Times are UTC, the newest entry is first."
-                    @if asked.before.is_some() { " " a href=(here) { "To the newest" } }
+                    @if query.before.is_some() { " " a href=(here) { "To the newest" } }
                 }
                 (timeline(&view.entries))
                 @if let (true, Some(oldest)) = (view.older, view.entries.last()) {
@@ -72,11 +77,11 @@ pub(super) fn page(asked: &Asked, view: &Shown, visitor: &Visitor, command: &str
                     }
                 }
             }
-            @if can_refresh { (refreshing(asked.refresh, &format!("{here}?"))) }
+            @if can_refresh { (refreshing(query.refresh, &format!("{here}?"))) }
         }
         (foot(visitor, command, view.now))
     };
-    frame(&title, can_refresh && asked.refresh, body)
+    frame(&title, can_refresh && query.refresh, body)
 }
 
 const EXPORTS: [(&str, &str, &str); 4] = [

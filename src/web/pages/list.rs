@@ -9,14 +9,14 @@ use crate::domain::timeline::cut;
 use crate::domain::{EntryKind, IncidentRole};
 
 /// How the list is wanted.
-pub(super) struct Asked {
+pub(super) struct ListQuery {
     pub(super) all: bool,
     /// From 1.
     pub(super) page: u32,
     pub(super) refresh: bool,
 }
 
-impl Asked {
+impl ListQuery {
     /// The address of another page of this list, ready for a further parameter.
     fn address(&self, page: u32) -> String {
         let show = if self.all { "show=all&" } else { "" };
@@ -35,7 +35,7 @@ impl Asked {
 }
 
 pub(super) fn page(
-    asked: &Asked,
+    query: &ListQuery,
     listed: &[Listed],
     more: bool,
     now: Timestamp,
@@ -44,43 +44,43 @@ pub(super) fn page(
 ) -> Markup {
     let open = listed.iter().filter(|one| one.incident.status.is_open());
     let open = open.count();
-    let title = match (asked.all, open) {
+    let title = match (query.all, open) {
         (true, _) => "All incidents".to_owned(),
         (false, 0) => "No incident is open".to_owned(),
         (false, 1) if !more => "1 incident is open".to_owned(),
-        (false, _) if more || asked.page > 1 => "Open incidents".to_owned(),
+        (false, _) if more || query.page > 1 => "Open incidents".to_owned(),
         (false, n) => format!("{n} incidents are open"),
     };
     let body = html! {
         header.top {
             h1 { (title) }
             nav aria-label="Which incidents" {
-                @if asked.all { a href="/incidents" { "Open" } strong aria-current="page" { "All" } }
+                @if query.all { a href="/incidents" { "Open" } strong aria-current="page" { "All" } }
                 @else { strong aria-current="page" { "Open" } a href="/incidents?show=all" { "All" } }
             }
         }
         main {
             @if listed.is_empty() {
                 p.calm {
-                    @if asked.all { "There has been no incident." }
+                    @if query.all { "There has been no incident." }
                     @else { "Nothing hurts, as far as the bot knows." }
                 }
             }
             ul.cards {
                 @for one in listed { li { (card(one, now)) } }
             }
-            @if asked.page > 1 || more {
+            @if query.page > 1 || more {
                 nav.pages aria-label="Pages" {
-                    @if asked.page > 1 { a rel="prev" href=(asked.link(asked.page - 1)) { "← Newer" } }
-                    span { "Page " (asked.page) }
-                    @if more { a rel="next" href=(asked.link(asked.page + 1)) { "Older →" } }
+                    @if query.page > 1 { a rel="prev" href=(query.link(query.page - 1)) { "← Newer" } }
+                    span { "Page " (query.page) }
+                    @if more { a rel="next" href=(query.link(query.page + 1)) { "Older →" } }
                 }
             }
-            (refreshing(asked.refresh, &asked.address(asked.page)))
+            (refreshing(query.refresh, &query.address(query.page)))
         }
         (foot(visitor, command, now))
     };
-    frame(&title, asked.refresh, body)
+    frame(&title, query.refresh, body)
 }
 
 fn card(one: &Listed, now: Timestamp) -> Markup {

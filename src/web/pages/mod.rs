@@ -222,7 +222,7 @@ async fn list(
     let query = query.map(|Query(query)| query).unwrap_or_default();
     let made = async {
         let visitor = pages.visitor(&headers).await?;
-        let asked = list::Asked {
+        let asked = list::ListQuery {
             all: query.show.as_deref() == Some("all"),
             page: query.page.unwrap_or(1).clamp(1, 10_000),
             refresh: query.refresh.as_deref() != Some("off"),
@@ -258,7 +258,7 @@ async fn incident(
         let id = id.ok_or(No::NotFound)?;
         let view = crate::bot::page_of_incident(&pages.bot, id, query.before).await?;
         let view = view.ok_or(No::NotFound)?;
-        let asked = incident::Asked {
+        let asked = incident::IncidentQuery {
             before: query.before,
             refresh: query.refresh.as_deref() != Some("off"),
         };

@@ -77,7 +77,8 @@ impl Sources {
                 continue;
             }
             if let syn::Item::Mod(inner) = item {
-                let name = inner.ident.to_string();
+                // `mod r#override;` is in override.rs.
+                let name = inner.ident.to_string().trim_start_matches("r#").to_owned();
                 let path: Module = module.iter().cloned().chain([name.clone()]).collect();
                 scope.defined.insert(name.clone());
                 match &inner.content {
@@ -242,7 +243,7 @@ impl Names<'_> {
     fn tree(&mut self, before: &[String], tree: &syn::UseTree, exported: bool) {
         let with = |name: &syn::Ident| {
             let mut path = before.to_vec();
-            path.push(name.to_string());
+            path.push(name.to_string().trim_start_matches("r#").to_owned());
             path
         };
         let (path, alias, line) = match tree {
@@ -324,7 +325,13 @@ impl<'ast> Visit<'ast> for Names<'_> {
         let names: Vec<String> = path
             .segments
             .iter()
-            .map(|segment| segment.ident.to_string())
+            .map(|segment| {
+                segment
+                    .ident
+                    .to_string()
+                    .trim_start_matches("r#")
+                    .to_owned()
+            })
             .collect();
         let line = path
             .segments

@@ -198,7 +198,8 @@ fn sentence<'a>(action_id: &str, action: &'a Value) -> Option<(String, &'a str)>
         return Some((value.to_owned(), value));
     }
     let (_, template) = action_id.strip_prefix(PICK)?.split_once(':')?;
-    let value = text(&action["selected_option"], "value")?;
+    // No database takes a NUL, and nobody picks one.
+    let value = text(&action["selected_option"], "value").filter(|value| !value.contains('\0'))?;
     Some((template.replacen("{}", &quote(value), 1), value))
 }
 

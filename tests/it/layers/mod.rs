@@ -2,14 +2,15 @@
 //! in a circle, no file and no function is too long to be read.
 
 mod graph;
+mod sizes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use syn::spanned::Spanned;
 use syn::visit::Visit;
 
 use self::graph::{Sources, Use, circles, is_test};
+use self::sizes::all_files;
 use crate::support::process::root;
 
 /// Each crate below the product with those of ours that it may use.
@@ -37,6 +38,30 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("notify", &[]),
     ("report", &[]),
     ("command", &[]),
+];
+
+/// The floors of `src/bot/`, from the top: a file may use its own floor and those below it.
+const FLOORS: &[&[&str]] = &[
+    &["worker"],
+    &["commands"],
+    &[
+        "alerts", "oncall", "runs", "pages", "headings", "history", "probes",
+    ],
+    &["actions"],
+    &["incidents", "notify", "timers", "watch", "confirm"],
+    &["context", "entry", "table", "policy"],
+    &[
+        "access",
+        "heartbeat",
+        "library",
+        "measurements",
+        "rates",
+        "refusal",
+        "request",
+        "services",
+        "settings",
+        "wakers",
+    ],
 ];
 
 /// The crates that only doors, drivers and the composition root may name.
@@ -103,23 +128,6 @@ const PURE: &[&str] = &[
     "src/report",
 ];
 
-/// Longest file, lines.
-const FILE: usize = 500;
-/// Longest function, lines.
-const FUNCTION: usize = 100;
-/// Files and functions that are longer, with the reason.
-const LONGER: &[(&str, &str)] = &[
-    ("tests/it/nasty.rs::nasty", "a table of arguments"),
-    (
-        "tests/it/nasty.rs::nothing_is_changed_or_leaked_by_any_argument",
-        "one stage for ten thousand requests",
-    ),
-    (
-        "tests/it/pages/shown.rs::on_a_phone_and_at_a_desk_by_day_and_by_night",
-        "one walk of one browser",
-    ),
-];
-
 fn sources() -> Sources {
     let mut sources = Sources::default();
     sources.read("treasury_bot", &root().join("src/lib.rs"));
@@ -147,7 +155,7 @@ fn home(file: &Path) -> Home {
     }
 }
 
-fn told(one: &Use) -> String {
+fn shown(one: &Use) -> String {
     let short = |path: &Path| {
         path.strip_prefix(root())
             .unwrap_or(path)
@@ -184,11 +192,40 @@ fn no_arrow_between_crates_and_rooms_runs_upwards() {
         .uses()
         .iter()
         .filter(|one| !allowed(&home(&one.from), &home(&one.to)))
-        .map(told)
+        .map(shown)
         .collect();
     assert!(
         wrong.is_empty(),
         "arrows against the plan:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn no_arrow_between_the_bots_floors_runs_upwards() {
+    let floor = |file: &Path| {
+        let inside = file.strip_prefix(root().join("src/bot")).ok()?;
+        let room = inside.iter().next()?.to_str()?.trim_end_matches(".rs");
+        // The room's door only declares and re-exports.
+        (room != "mod").then(|| {
+            FLOORS
+                .iter()
+                .position(|rooms| rooms.contains(&room))
+                .unwrap_or_else(|| panic!("{room} is on no floor of the plan"))
+        })
+    };
+    let wrong: Vec<String> = sources()
+        .uses()
+        .iter()
+        .filter(|one| match (floor(&one.from), floor(&one.to)) {
+            (Some(from), Some(to)) => to < from,
+            _ => false,
+        })
+        .map(shown)
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "arrows against the floors:\n{}",
         wrong.join("\n")
     );
 }
@@ -204,7 +241,7 @@ fn no_more_than_three_files_use_each_other_in_a_circle() {
             let arrows: BTreeSet<String> = uses
                 .iter()
                 .filter(|one| within(&one.from) && within(&one.to))
-                .map(told)
+                .map(shown)
                 .collect();
             let arrows: Vec<String> = arrows.into_iter().collect();
             format!("{} files:\n{}", circle.len(), arrows.join("\n"))
@@ -234,82 +271,6 @@ fn the_pure_parts_do_nothing_but_compute() {
         }
     }
     assert!(wrong.is_empty(), "impure:\n{}", wrong.join("\n"));
-}
-
-/// Every Rust file of the project, tests and benches included.
-fn all_files() -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["src", "crates", "tests", "benches"]
-        .iter()
-        .map(|name| root().join(name))
-        .collect();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|end| end == "rs") {
-                found.push(path);
-            }
-        }
-    }
-    assert!(found.len() > 300, "only {} files were found", found.len());
-    found
-}
-
-/// Collects the functions with their lines.
-#[derive(Default)]
-struct Functions(BTreeMap<String, usize>);
-
-impl Functions {
-    fn add(&mut self, name: &syn::Ident, body: proc_macro2::Span) {
-        let lines = body.end().line - name.span().start().line + 1;
-        self.0.insert(name.to_string(), lines);
-    }
-}
-
-impl<'ast> Visit<'ast> for Functions {
-    fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
-        self.add(&function.sig.ident, function.block.span());
-        syn::visit::visit_item_fn(self, function);
-    }
-
-    fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
-        self.add(&function.sig.ident, function.block.span());
-        syn::visit::visit_impl_item_fn(self, function);
-    }
-}
-
-#[test]
-fn no_file_and_no_function_is_too_long_to_be_read() {
-    let mut wrong = Vec::new();
-    let mut excused = BTreeSet::new();
-    for path in all_files() {
-        let short = path.strip_prefix(root()).unwrap().display().to_string();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let mut functions = Functions::default();
-        functions.visit_file(&syn::parse_file(&text).unwrap());
-        let lines = text.lines().count();
-        let long = functions
-            .0
-            .into_iter()
-            .filter(|(_, lines)| *lines > FUNCTION);
-        let long = long.map(|(name, lines)| (format!("{short}::{name}"), lines));
-        let file = (lines > FILE).then(|| (short.clone(), lines));
-        for (what, lines) in long.chain(file) {
-            match LONGER.iter().find(|(one, _)| *one == what) {
-                Some((one, _)) => drop(excused.insert(*one)),
-                None => wrong.push(format!("{what}: {lines} lines")),
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "too long:\n{}", wrong.join("\n"));
-    for (what, reason) in LONGER {
-        assert!(
-            excused.contains(what),
-            "{what} is not that long any more ({reason})"
-        );
-    }
 }
 
 /// Names that are riddles, and what the field says.
@@ -363,82 +324,6 @@ fn no_type_and_no_file_is_named_in_riddles() {
         }
     }
     assert!(wrong.is_empty(), "riddles:\n{}", wrong.join("\n"));
-}
-
-#[test]
-fn no_dependency_is_there_that_nobody_uses() {
-    let manifest = |folder: &Path| -> toml::Table {
-        let text = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
-        toml::from_str(&text).unwrap()
-    };
-    let mut wrong = Vec::new();
-    let mut used = BTreeSet::new();
-    let crates = CRATES
-        .iter()
-        .map(|(name, _)| root().join("crates").join(name));
-    for folder in crates.chain([root()]) {
-        let code = |names: &[&str]| -> String {
-            let within =
-                |path: &PathBuf| names.iter().any(|name| path.starts_with(folder.join(name)));
-            let files = all_files().into_iter().filter(within);
-            files
-                .map(|path| std::fs::read_to_string(path).unwrap())
-                .collect()
-        };
-        let (product, all) = (code(&["src"]), code(&["src", "tests", "benches"]));
-        for (section, code) in [("dependencies", &product), ("dev-dependencies", &all)] {
-            let listed = manifest(&folder);
-            let listed = listed.get(section).and_then(toml::Value::as_table);
-            for name in listed.into_iter().flat_map(|table| table.keys()) {
-                used.insert(name.clone());
-                let path = format!("{}::", name.replace('-', "_"));
-                if !code.contains(&path)
-                    && !code.contains(&format!("use {};", name.replace('-', "_")))
-                {
-                    wrong.push(format!("{}: {section}.{name}", folder.display()));
-                }
-            }
-        }
-    }
-    let workspace = manifest(&root());
-    let workspace = workspace["workspace"]["dependencies"].as_table().unwrap();
-    let orphans = workspace.keys().filter(|name| !used.contains(*name));
-    wrong.extend(orphans.map(|name| format!("workspace.dependencies.{name}")));
-    assert!(wrong.is_empty(), "nobody uses these:\n{}", wrong.join("\n"));
-}
-
-/// Most lines of the product: its own code and that of the crates below it, comments included,
-/// without tests, the sandbox and the tests' Kubernetes. The goal is 60,000: this only goes down.
-const PRODUCT: usize = 66_100;
-
-#[test]
-fn the_product_stays_small_enough_to_be_known() {
-    let mut lines = 0;
-    for file in sources().files() {
-        if ["crates/sandbox", "crates/fake-kubernetes"]
-            .iter()
-            .any(|part| file.starts_with(root().join(part)))
-        {
-            continue;
-        }
-        let text = std::fs::read_to_string(&file).unwrap();
-        let tests: usize = syn::parse_file(&text)
-            .unwrap()
-            .items
-            .iter()
-            .filter_map(|item| match item {
-                syn::Item::Mod(item) if is_test(&item.attrs) => {
-                    let (_, items) = item.content.as_ref()?;
-                    let end = items.last()?.span().end().line;
-                    Some(end + 1 - item.mod_token.span.start().line)
-                }
-                _ => None,
-            })
-            .sum();
-        lines += text.lines().count() - tests;
-    }
-    println!("{lines} lines");
-    assert!(lines <= PRODUCT, "{lines} lines: say something once");
 }
 
 /// The guard itself: what it sees in a small house.

@@ -211,8 +211,7 @@ impl Names<'_> {
         let first = path.first()?;
         let mut whole = match first.as_str() {
             "crate" => self.module[..1].to_vec(),
-            "self" => self.module.clone(),
-            "super" => self.module.clone(),
+            "self" | "super" => self.module.clone(),
             name if name.starts_with("treasury_") => vec![name.to_owned()],
             // A child's name is only known once all are read: it is tried, and harmless otherwise.
             name if path.len() > 1 => {

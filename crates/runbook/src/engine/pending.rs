@@ -16,7 +16,7 @@ pub struct PendingCall {
     pub attempt: u32,
     /// What is called.
     pub call: Call,
-    /// It has to be begun first: lock, intent, and the step [`super::started`], in one transaction.
+    /// It has to be begun first: lock, intent, and the step `started`, in one transaction.
     pub begin: bool,
     /// How long it may take, where the step says so.
     pub timeout: Option<Duration>,

@@ -13,7 +13,7 @@ pub(super) const MAX_POINTS: usize = 1_440;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Point {
     pub(super) at: Timestamp,
-    /// In the order of [`Role::ALL`].
+    /// In the order of `Role::ALL`.
     pub(super) services: [Figures; 4],
     /// Connections open at postgres.
     pub(super) connections: u32,

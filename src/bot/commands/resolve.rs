@@ -4,7 +4,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::incident::of_run::{is_as_good_as, of_run, words};
+use super::incident::of_run::{record_status, words};
 use crate::bot::entry::{Command, Record, Recorded};
 use crate::bot::incidents::set_status;
 use crate::bot::request::{Ask, Effect};
@@ -47,17 +47,19 @@ impl Record for Resolve {
     const SUMMARY: &'static str = "Says that the cause is gone";
 
     async fn record(
-        mut self,
+        self,
         context: &Context,
         ask: &Ask,
         own: Option<IncidentId>,
     ) -> Result<Recorded, Fault> {
-        let incident = of_run(context, ask, self.incident, own).await?;
-        if is_as_good_as(&incident, Status::Resolved) {
-            return Ok(Recorded::so_already(incident.id));
-        }
-        self.incident = Some(incident.id.to_string());
-        let effect = self.carry_out(context, ask).await?;
-        Ok(Recorded::about(incident.id, effect))
+        record_status(
+            context,
+            ask,
+            own,
+            self.incident,
+            Status::Resolved,
+            &self.text,
+        )
+        .await
     }
 }

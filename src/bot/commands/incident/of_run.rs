@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 
 use crate::bot::entry::Recorded;
-use crate::bot::incidents::meant;
+use crate::bot::incidents::{meant, set_status};
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
 use crate::domain::{Incident, IncidentId, Status};
@@ -38,9 +38,23 @@ pub(in crate::bot::commands) async fn of_run(
     meant(context, ask, given.as_deref()).await
 }
 
-/// It has this status already, or is closed.
-pub(in crate::bot::commands) fn is_as_good_as(incident: &Incident, wanted: Status) -> bool {
-    incident.status == wanted || incident.status == Status::Closed
+/// What a step writes that brings an incident to a status: nothing where it has it already, or is
+/// closed.
+pub(in crate::bot::commands) async fn record_status(
+    context: &Context,
+    ask: &Ask,
+    own: Option<IncidentId>,
+    named: Option<String>,
+    status: Status,
+    text: &[String],
+) -> Result<Recorded, Fault> {
+    let incident = of_run(context, ask, named, own).await?;
+    if incident.status == status || incident.status == Status::Closed {
+        return Ok(Recorded::so_already(incident.id));
+    }
+    let given = incident.id.to_string();
+    let effect = set_status(context, ask, Some(&given), status, text).await?;
+    Ok(Recorded::about(incident.id, effect))
 }
 
 /// A step gives a text whole, where a sentence gives its words.

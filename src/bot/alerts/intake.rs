@@ -8,7 +8,7 @@ use super::words::alerts;
 use super::{escalation, flapping, start};
 use crate::bot::Context;
 use crate::domain::ServiceName;
-use crate::domain::alert::{Alert, AlertRecord, Routed, Tracked, Transition};
+use crate::domain::alert::{Alert, AlertRecord, Body, Routed, Tracked, Transition};
 use crate::store::{StoreError, Tx};
 
 /// What became of a body of alerts.
@@ -38,15 +38,16 @@ struct Group {
     flapping: BTreeMap<String, Vec<(AlertRecord, bool)>>,
 }
 
-/// Takes alerts in: when it returns, they are durably recorded, and what follows will happen.
+/// Takes in what a body says: when it returns, they are durably recorded, and what follows will happen.
 /// The same reports again change nothing.
-pub async fn take_alerts(context: &Context, alerts: Vec<Alert>) -> Result<Taken, StoreError> {
+pub async fn take_alerts(context: &Context, body: Body) -> Result<Taken, StoreError> {
     let known = |name: &str| {
         let name = ServiceName::parse(name).ok()?;
         context.catalogue().get(&name).map(|_| name)
     };
     let routes = &context.settings().alerts.routes;
-    let reports: Vec<Report> = alerts
+    let reports: Vec<Report> = body
+        .alerts
         .into_iter()
         .map(|alert| {
             let routed = routes.resolve(&alert, &known);

@@ -1,6 +1,7 @@
 //! Alerts: what is reported, by whom, and what is known of it.
 
 pub mod alertmanager;
+mod body;
 mod conversation;
 mod counts;
 pub mod generic;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use body::{Body, Reason};
 pub use conversation::{AlertRecord, Conversation};
 pub use counts::ReplicaCounts;
 pub use route::{Auto, Matcher, Route, Routed, Routes};

@@ -25,7 +25,7 @@ pub use route::{Auto, Matcher, Route, Routed, Routes};
 pub use severity::severity_word;
 pub use silence::{Piece as SilencePiece, Silence};
 pub use summary::{Name, Summary, likely_cause};
-pub use tracked::{Damping, Flapping, Tracked, Transition};
+pub use tracked::{Arrival, Damping, Flapping, Muted, Tracked, Transition};
 
 /// One report of an alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,12 +61,20 @@ impl Alert {
     /// A further report of a generic source of the same state is about the same time of firing:
     /// such sources tell when they report, or nothing, rather than since when it fires.
     pub fn after(mut self, known: &Self) -> Self {
-        let generic = !Self::OWN_SOURCES.contains(&self.source.as_str());
-        if generic && self.firing == known.firing && self.starts_at >= known.starts_at {
+        if !self.is_from_alertmanager()
+            && self.source != "watch"
+            && self.firing == known.firing
+            && self.starts_at >= known.starts_at
+        {
             self.starts_at = known.starts_at;
             self.ends_at = known.ends_at;
         }
         self
+    }
+
+    /// Alertmanager sent it (or Grafana, which has its ways).
+    pub fn is_from_alertmanager(&self) -> bool {
+        self.source == "alertmanager"
     }
 
     /// Its name: the label `alertname`.

@@ -15,6 +15,7 @@ mod follow_up;
 mod intake;
 mod kinds;
 mod quiet;
+mod senders;
 mod silence;
 mod start;
 mod triage;
@@ -25,6 +26,7 @@ use super::timers::Job;
 
 pub(super) use command::{acknowledge, alerts_list};
 pub use intake::{Taken, take_alerts};
+pub use senders::{receive, refused, unsubscribed};
 pub(super) use silence::{silence, unsilence};
 pub(super) use watch::begin_watching;
 

@@ -19,8 +19,8 @@ use crate::timeline::cut;
 
 pub use place::{Place, Places};
 pub use presets::Preset;
-pub use shape::Shape;
 use shape::{Opened, open};
+pub use shape::{Shape, dedup_key, digest};
 
 /// Longer names and values of labels are cut to this, bytes: what names the alert is a digest.
 const LONGEST_LABEL: usize = 200;

@@ -142,7 +142,7 @@ fn with_dedup_key(mut root: Value) -> Value {
 }
 
 /// A digest of some values in their order.
-pub(super) fn digest<const N: usize>(values: [&Value; N]) -> String {
+pub fn digest<const N: usize>(values: [&Value; N]) -> String {
     let named = values.iter().enumerate();
     let named: BTreeMap<String, String> = named
         .map(|(at, value)| (at.to_string(), value.to_string()))

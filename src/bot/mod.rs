@@ -35,7 +35,7 @@ mod watch;
 mod worker;
 
 pub use access::Access;
-pub use alerts::{Taken, receive, refused, take_alerts, unsubscribed};
+pub use alerts::{Taken, receive, refused, signed_by_sns, take_alerts, unsubscribed};
 pub use commands::COMMANDS;
 pub use context::Context;
 pub use context::Context as Bot;

@@ -26,7 +26,7 @@ use super::timers::Job;
 
 pub(super) use command::{acknowledge, alerts_list};
 pub use intake::{Taken, take_alerts};
-pub use senders::{receive, refused, unsubscribed};
+pub use senders::{receive, refused, signed_by_sns, unsubscribed};
 pub(super) use silence::{silence, unsilence};
 pub(super) use watch::begin_watching;
 

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::intake::{Taken, take_alerts};
 use crate::bot::Context;
+use crate::domain::alert::generic::sns::Signed;
 use crate::domain::alert::{Body, Malformed};
 use crate::domain::message::{Line, Message, Tone};
 use crate::domain::outgoing::{Destination, Outgoing};
@@ -71,6 +72,16 @@ pub async fn refused(context: &Context, source: &str, why: Malformed) -> Result<
         .text(" is not understood");
     let lost = "Nothing of it is known here, and it was refused.";
     told_daily(context, source, title, lost, &[why]).await
+}
+
+/// Amazon SNS has signed this; an error says why its certificate could not be had. `mirror`: the
+/// origin of a server that has it.
+pub async fn signed_by_sns(
+    context: &Context,
+    signed: &Signed,
+    mirror: Option<&str>,
+) -> Result<bool, String> {
+    context.sns().is_good(signed, mirror, context.now()).await
 }
 
 /// Amazon SNS sends nothing more of a topic.

@@ -24,7 +24,6 @@ use token::{Token, allowed, is_signed, shown};
 use crate::bot::{self, Bot};
 use crate::domain::alert::generic::{self, Mapping, Read, Shape};
 use crate::domain::alert::{Body, Malformed, alertmanager};
-use crate::probe::sns::Certificates;
 
 /// The largest body, bytes: 1,000 alerts of 4 KB.
 const MAX_BODY: usize = 4 << 20;
@@ -55,7 +54,6 @@ struct Intake {
     /// The token of senders without their own; `None`: from them nothing is taken in.
     token: Option<Token>,
     sources: Arc<Vec<Source>>,
-    certificates: Arc<Certificates>,
 }
 
 /// A source, and what it has to show.
@@ -89,7 +87,6 @@ pub fn alerts_router(bot: Bot, token: Option<&SecretString>, sources: Vec<AlertS
             bot,
             token,
             sources,
-            certificates: Arc::default(),
         })
 }
 

@@ -24,11 +24,7 @@ impl Intake {
             return let_in;
         }
         let mirror = source.certificates.as_deref();
-        match self
-            .certificates
-            .is_good(&signed, mirror, self.bot.now())
-            .await
-        {
+        match bot::signed_by_sns(&self.bot, &signed, mirror).await {
             Ok(true) => Ok(()),
             Ok(false) => {
                 let told = "this is not the signature of Amazon SNS";

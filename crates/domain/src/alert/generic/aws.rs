@@ -1,6 +1,6 @@
 //! What else comes through Amazon SNS than the alarms of CloudWatch.
 
-use super::Mapping;
+use super::mapping::Mapping;
 use super::presets::{at, cloudwatch, named, texts};
 
 /// An alarm's change of state by EventBridge: the same alert as the alarm by SNS.

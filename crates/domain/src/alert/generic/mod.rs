@@ -1,6 +1,7 @@
 //! Alerts of any other sender: a small mapping says where things are in its JSON.
 
 mod aws;
+mod mapping;
 mod place;
 mod presets;
 mod shape;
@@ -17,78 +18,17 @@ use super::alertmanager::{LONGEST_ANNOTATION, MOST_ALERTS, bounded, fingerprint,
 use super::{Alert, Body, Malformed};
 use crate::timeline::cut;
 
+use mapping::ALL;
+pub use mapping::{Mapping, Shape};
 pub use place::{Place, Places};
 pub use presets::Preset;
 use shape::{Opened, open};
-pub use shape::{Shape, dedup_key, digest};
+pub use shape::{Read, dedup_key, digest};
 
 /// Longer names and values of labels are cut to this, bytes: what names the alert is a digest.
 const LONGEST_LABEL: usize = 200;
 /// Fields with what a sender shows to be let in: they are not kept with the alert.
 const SECRETS: &[&str] = &["routing_key", "service_key"];
-/// Stands for "all" among labels and annotations, and for "anything else" among severities and among
-/// the words that are ignored.
-const ALL: &str = "*";
-
-/// Where things are in the JSON of a sender. Places are looked for in each alert, then in the whole
-/// body.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Mapping {
-    /// What its bodies have in them beside reports.
-    pub shape: Shape,
-    /// Headers of which one may hold the HMAC-SHA256 of the body, in hexadecimal, made with the
-    /// token; in lower case.
-    pub signatures: Vec<String>,
-    /// Where the list of alerts is (JSON Pointer); without it the body is one alert.
-    pub alerts: Option<String>,
-    /// What names the alert for ever; without it, its labels do.
-    pub fingerprint: Places,
-    /// The label `alertname`; without it the name of the source.
-    pub name: Places,
-    /// The annotation `summary`.
-    pub summary: Places,
-    /// The word that says how it stands; without it all that comes fires, and is an event: it has no
-    /// end.
-    pub status: Places,
-    /// Words of `status` that mean it fires, in lower case.
-    pub firing: Vec<String>,
-    /// Words of `status` that mean it is over, in lower case.
-    pub resolved: Vec<String>,
-    /// Words of `status` of reports that say neither, in lower case; `*`: any other.
-    pub ignored: Vec<String>,
-    /// When it began, or when this was reported; without it the time it came in.
-    pub starts_at: Places,
-    /// The word for how bad it is.
-    pub severity: Places,
-    /// What such words mean, from lower case to what the label `severity` says; `*`: any other, or
-    /// none.
-    pub severities: BTreeMap<String, String>,
-    /// Labels by name; `*`: all scalars of an object, or all pairs of a list.
-    pub labels: BTreeMap<String, Places>,
-    /// Annotations, in the same way.
-    pub annotations: BTreeMap<String, Places>,
-    /// An address for people.
-    pub link: Places,
-}
-
-/// What a body holds.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Read {
-    /// Reports.
-    Alerts(Body),
-    /// Amazon SNS asks whether it may send here. A person has to say so.
-    Subscription {
-        /// Which topic.
-        topic: String,
-        /// The address that confirms it, if it is surely Amazon's.
-        url: Option<String>,
-    },
-    /// Amazon SNS says that nothing of this topic will be sent here any more.
-    Unsubscribed {
-        /// Which topic.
-        topic: String,
-    },
-}
 
 /// Reads a body of the source of this name. `resource`: what Sentry's header says that it is about.
 pub fn parse(
@@ -159,7 +99,8 @@ fn report(
         "" => format!("{key} ({places})"),
         at => format!("{at}: {key} ({places})"),
     };
-    let Some(firing) = firing(mapping, find(&mapping.status))
+    let Some(firing) = mapping
+        .firing(find(&mapping.status))
         .map_err(|what| Malformed::new(place("status", &mapping.status), what))?
     else {
         return Ok(None);
@@ -183,7 +124,7 @@ fn report(
         None => labels.insert("alertname".to_owned(), source.to_owned()),
     };
     labels.insert("source".to_owned(), source.to_owned());
-    if let Some(word) = severity(mapping, find(&mapping.severity)) {
+    if let Some(word) = mapping.severity(find(&mapping.severity)) {
         labels.insert("severity".to_owned(), word);
     }
     let mut annotations = texts(&mapping.annotations, one, root, str::to_owned);
@@ -220,42 +161,6 @@ fn report(
         source: source.to_owned(),
         other,
     }))
-}
-
-/// What a word of the status means; `None`: it is to be ignored.
-fn firing(mapping: &Mapping, word: Option<String>) -> Result<Option<bool>, String> {
-    if mapping.status.is_empty() {
-        return Ok(Some(true));
-    }
-    let Some(word) = word else {
-        return Err("there is no such thing in the body".to_owned());
-    };
-    let word = word.trim().to_lowercase();
-    let among = |words: &[String]| words.contains(&word);
-    if among(&mapping.firing) {
-        Ok(Some(true))
-    } else if among(&mapping.resolved) {
-        Ok(Some(false))
-    } else if among(&mapping.ignored) || mapping.ignored.iter().any(|word| word == ALL) {
-        Ok(None)
-    } else {
-        Err(format!(
-            "`{}` is neither among firing ({}), resolved ({}) nor ignored ({})",
-            cut(&word, 60),
-            mapping.firing.join(", "),
-            mapping.resolved.join(", "),
-            mapping.ignored.join(", ")
-        ))
-    }
-}
-
-fn severity(mapping: &Mapping, word: Option<String>) -> Option<String> {
-    let word = word.map(|word| word.trim().to_lowercase());
-    let meant = word.as_ref().and_then(|word| mapping.severities.get(word));
-    meant
-        .or_else(|| mapping.severities.get(ALL))
-        .cloned()
-        .or(word)
 }
 
 /// RFC 3339; without a zone it is UTC; or seconds or milliseconds since 1970.

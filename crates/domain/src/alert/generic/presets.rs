@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Mapping, Place, Places, Shape};
+use super::mapping::{Mapping, Shape};
+use super::place::{Place, Places};
 
 /// A sender that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,27 +4,29 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::Malformed;
 use super::super::alertmanager::fingerprint;
+use super::super::{Body, Malformed};
+use super::mapping::{Mapping, Shape};
 use super::presets::uptime_kuma_notice;
-use super::{Mapping, Read, sns};
+use super::sns;
 
-/// What a sender's bodies have in them beside reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Shape {
-    /// Nothing: they are JSON.
-    #[default]
-    Json,
-    /// They come in the envelope of Amazon SNS, whose `Message` is an alarm, an event or a text.
-    Sns,
-    /// Sentry's integration platform also tells of comments, installations and more.
-    Sentry,
-    /// Uptime Kuma's notices of certificates, and its tests, have neither heartbeat nor monitor.
-    UptimeKuma,
-    /// PagerDuty's Events API v2: the token is the `routing_key`, answers are as PagerDuty's.
-    PagerDuty,
-    /// Opsgenie's Alert API: the token is the `GenieKey`, answers are as Opsgenie's.
-    Opsgenie,
+/// What a body holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Read {
+    /// Reports.
+    Alerts(Body),
+    /// Amazon SNS asks whether it may send here. A person has to say so.
+    Subscription {
+        /// Which topic.
+        topic: String,
+        /// The address that confirms it, if it is surely Amazon's.
+        url: Option<String>,
+    },
+    /// Amazon SNS says that nothing of this topic will be sent here any more.
+    Unsubscribed {
+        /// Which topic.
+        topic: String,
+    },
 }
 
 /// What is in a body.

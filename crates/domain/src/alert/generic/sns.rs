@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::super::Malformed;
 use super::aws;
+use super::mapping::Mapping;
 use super::presets::Preset;
-use super::shape::{Opened, digest};
-use super::{Mapping, Read, firing};
+use super::shape::{Opened, Read, digest};
 use crate::timeline::cut;
 
 /// A signed body.
@@ -155,7 +155,7 @@ fn opened(message: &str, subject: Option<&str>, mapping: &Mapping) -> Opened {
         return other(value, aws::rds());
     }
     let plain = Preset::Plain.mapping();
-    if firing(&plain, plain.status.find(&value)).is_ok() {
+    if plain.firing(plain.status.find(&value)).is_ok() {
         return other(value, plain);
     }
     value["sns_digest"] = digest([&value]).into();

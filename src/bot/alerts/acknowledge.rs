@@ -27,10 +27,9 @@ pub(crate) async fn acknowledge(
                 let Some(conversation) = tx.conversation(key).await? else {
                     continue;
                 };
-                let is_free = match &conversation.acknowledged {
-                    None => true,
-                    Some((by, _)) => by.id == person.id || conversation.asked_again_at.is_some(),
-                };
+                // Whoever has it was asked whether they still do: they answer, or another takes over.
+                let is_asked = conversation.asked_again_at.is_some();
+                let is_free = conversation.acknowledged.is_none() || is_asked;
                 if is_free {
                     done.push(target(&conversation));
                     take(tx, &context, conversation, &person).await?;

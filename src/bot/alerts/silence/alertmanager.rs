@@ -87,7 +87,7 @@ pub(super) async fn take_up_what_ended(
         })
         .collect();
     if !over.is_empty() {
-        take_alerts(context, over).await?;
+        take_alerts(context, over.into()).await?;
     }
     Ok(())
 }

@@ -50,4 +50,4 @@ pub use services::{Catalogue, Named};
 pub use settings::{AlertSettings, NotifySettings, Settings};
 pub use table::{Commands, Spec, ask_probe};
 pub use worker::Acceptance;
-pub use worker::{accept, end_visit, run, start_visit, visit};
+pub use worker::{accept, end_visit, run, run_due, start_visit, visit};

@@ -24,6 +24,7 @@ mod handbook;
 mod hostile;
 mod image;
 mod incidents;
+mod judge;
 mod killed;
 mod layers;
 mod library;

@@ -69,6 +69,17 @@ pub enum Muted {
     Unheard,
 }
 
+impl Muted {
+    /// The word for it, such as the store keeps.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Silenced(_) => "silenced",
+            Self::Inhibited(_) => "inhibited",
+            Self::Unheard => "unheard",
+        }
+    }
+}
+
 /// A report that comes this soon after an end is a late one of a second sender.
 const LATE: SignedDuration = SignedDuration::from_secs(2);
 /// One that comes this much later was sent after the end.
@@ -98,7 +109,10 @@ pub struct Tracked {
     /// Why nobody has to be told though it fires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub muted: Option<Muted>,
-    /// Since when Alertmanager does not list it, though it should.
+    /// The Alertmanagers that the bot asks listed it while it fired.
+    #[serde(default)]
+    pub was_listed: bool,
+    /// Since when they list it no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
     /// Nobody is to be told of it until then.
@@ -139,6 +153,7 @@ impl Tracked {
             repeats_after: 0,
             doubt: None,
             muted: None,
+            was_listed: false,
             missing_since: None,
             silenced_until: None,
             changes: vec![at],
@@ -243,7 +258,8 @@ impl Tracked {
 
     /// It fires or is over since now.
     fn change(&mut self, at: Timestamp, damping: Damping) -> Transition {
-        (self.doubt, self.muted, self.missing_since) = (None, None, None);
+        (self.doubt, self.muted) = (None, None);
+        (self.was_listed, self.missing_since) = (false, None);
         self.changed_at = at;
         self.firings += u64::from(self.alert.firing);
         if let Some(flapping) = &mut self.flapping {

@@ -76,7 +76,7 @@ pub(super) fn source(section: &Section<'_>, names: &mut Names) -> Option<AlertSo
     let topics: Vec<String> = topics.into_iter().filter_map(topic).collect();
     if !topics.is_empty() && mapping.shape != Shape::Sns {
         let hint = "add `envelope = \"sns\"`, or `preset = \"cloudwatch\"`";
-        section.error("`topics` are of Amazon SNS only".to_owned(), hint);
+        section.error("`topics` are of Amazon SNS only", hint);
     }
     let mirror = section.text("certificates").and_then(|text| text.http());
     Some(AlertSource {

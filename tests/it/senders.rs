@@ -18,7 +18,7 @@ const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:alarms";
 
 /// Names of the alerts that fire.
 async fn firing(stage: &Stage) -> Vec<String> {
-    let all = stage.app.store.alerts_list(true, 100).await.unwrap();
+    let all = stage.app.store.alerts_list(false, 100).await.unwrap();
     let name =
         |alert: &treasury_bot::domain::alert::AlertRecord| alert.tracked.alert.name().to_owned();
     let mut names: Vec<String> = all.iter().map(|(_, record)| name(record)).collect();
@@ -101,15 +101,16 @@ async fn the_words_of_other_tools_for_how_bad_it_is() {
     stage.said(HOME, "INC-1 SEV2").await;
     say("Gone", "P1", "redis").await;
     stage.said(HOME, "INC-2 SEV1").await;
-    say("Slow", "minor", "frontend").await;
-    say("Odd", "wobbly", "frontend").await;
-    say("Odder", "Wobbly", "frontend").await;
-    let told = stage.said(HOME, "is bad by the word").await;
+    for (name, word) in [("Slow", "minor"), ("Odd", "wobbly"), ("Odder", "Wobbly")] {
+        say(name, word, "frontend").await;
+    }
+    stage.said(HOME, "INC-3 SEV3").await;
+    let told = stage.said(HOME, "an alert is by the word").await;
     let words = words_of(&told);
     assert!(words.contains("other says how bad an alert is by the word wobbly, which is not known: it counts as SEV3"), "{words}");
     stage.quiet().await;
     assert_eq!(stage.count("by the word"), 1);
-    assert_eq!(stage.app.store.incidents_open().await.unwrap().len(), 2);
+    assert_eq!(stage.app.store.incidents_open().await.unwrap().len(), 3);
     stage.finish().await;
 }
 
@@ -324,7 +325,8 @@ async fn uptime_kumas_test_says_nothing_and_its_notice_of_a_certificate_is_told(
         say(&expiry(7)).await.1,
         "0 fired, 0 are over, 1 were known\n"
     );
-    let told = stage.said(HOME, "1 alert fires for frontend").await;
+    let room = stage.room(1).await;
+    let told = stage.said(&room, "1 alert fires for frontend").await;
     stage.becomes(&told, "will expire in 7 days").await;
     assert_eq!(firing(&stage).await, ["CertificateExpires"]);
     stage.finish().await;

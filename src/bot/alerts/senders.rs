@@ -120,7 +120,7 @@ async fn told_daily(
         .map(ToString::to_string)
         .collect();
     let message = Message::new(Tone::Warning, title)
-        .code(&all.join("\n"))
+        .code(all.join("\n"))
         .text(format!(
             "{lost} Further ones of today are in the bot's log and counted in \
              treasury_bot_alerts_malformed_total."

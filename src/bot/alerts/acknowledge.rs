@@ -59,6 +59,15 @@ async fn take(
     let now = tx.now();
     let before = conversation.acknowledged.replace((person.clone(), now));
     conversation.asked_again_at = None;
+    // What fires now is what is taken up: whatever else begins is news.
+    let most = Conversation::KINDS as i64;
+    let firing = tx.alerts_firing(Some(&conversation.key), most).await?;
+    let records = || firing.iter().map(|(_, record)| record);
+    conversation.kinds = records()
+        .map(|record| record.tracked.alert.name().to_owned())
+        .collect();
+    let worst = records().map(|record| record.routed.severity).min();
+    conversation.asked_about = worst.or(conversation.asked_about);
     tx.conversation_put(&conversation).await?;
     let key = &conversation.key;
     ESCALATION.unset(tx, key).await?;

@@ -19,6 +19,7 @@ mod crash;
 mod diagnostics;
 mod docker;
 mod docs;
+mod first_look;
 mod flapping;
 mod handbook;
 mod hostile;

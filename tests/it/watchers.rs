@@ -56,8 +56,11 @@ async fn errors_are_counted_in_the_access_log_where_there_is_no_page() {
 
 #[tokio::test]
 async fn a_kill_for_lack_of_memory_is_an_alert_of_its_own_and_ends_when_none_follows() {
+    let mut alerts = watching();
+    // Five times as long none follows until it is over.
+    alerts.watch.as_mut().unwrap().lasting = Duration::from_secs(1);
     let stage = Stage::set(Scenery {
-        alerts: watching(),
+        alerts,
         ..Scenery::default()
     })
     .await;
@@ -78,7 +81,8 @@ async fn a_kill_for_lack_of_memory_is_an_alert_of_its_own_and_ends_when_none_fol
         assert!(words.contains(part), "{part}: {words}");
     }
     stage.stack.take_out(Fault::MemoryLeak);
-    stage.becomes(&card, "are over for frontend").await;
+    let over = words_of(&stage.becomes(&card, "over for frontend").await);
+    assert!(over.contains(" did not end so again for 5s"), "{over}");
     stage.finish().await;
 }
 

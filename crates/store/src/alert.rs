@@ -191,37 +191,37 @@ impl Store {
         .await?;
         let more = rows.len().saturating_sub(Summary::TOP);
         let mut top = Vec::new();
+        let mut shown: Option<AlertRecord> = None;
         for (name, firing, all, _) in rows.into_iter().take(Summary::TOP) {
-            let newest: Option<(String,)> = sqlx::query_as(
-                "SELECT record FROM alert WHERE conversation = $1 AND name = $2 \
-                 ORDER BY firing DESC, changed_at DESC LIMIT 1",
+            let records: Vec<(String, String)> = sqlx::query_as(
+                "SELECT conversation, record FROM alert WHERE conversation = $1 AND name = $2 \
+                 ORDER BY firing DESC, changed_at DESC LIMIT $3",
             )
             .bind(key.to_owned())
             .bind(name.clone())
-            .fetch_optional(self.readers())
+            .bind(Name::LOOKED_AT)
+            .fetch_all(self.readers())
             .await?;
-            let newest: Option<AlertRecord> = newest
-                .map(|(record,)| serde_json::from_str(&record))
-                .transpose()?;
-            top.push(Name {
-                name,
-                firing: firing as usize,
-                all: all as usize,
-                summary: newest
-                    .as_ref()
-                    .map_or(String::new(), |one| one.tracked.alert.summary().to_owned()),
-                short: newest
-                    .as_ref()
-                    .map_or(String::new(), |one| one.tracked.alert.short().to_owned()),
-                flaps: newest.as_ref().and_then(|one| one.tracked.flaps()),
-            });
+            let records: Result<Vec<_>, StoreError> =
+                records.into_iter().map(|row| Ok(alert(row)?.1)).collect();
+            let (name, records) = Name::of(name, (firing as usize, all as usize), records?);
+            let first = records.into_iter().next();
+            let rank = |one: &AlertRecord| (!one.tracked.is_active(), one.routed.severity);
+            if shown.as_ref().map(rank) > first.as_ref().map(rank) || shown.is_none() {
+                shown.clone_from(&first);
+            }
+            top.push((first.as_ref().map(rank), name));
         }
+        // The worst first.
+        top.sort_by_key(|(rank, _)| *rank);
+        let top = top.into_iter().map(|(_, name)| name).collect();
         Ok(Summary {
             firing: firing as usize,
             silenced: silenced.unwrap_or(0) as usize,
             resolved: (all - firing).max(0) as usize,
             top,
             more,
+            shown,
             since: since.map(moment),
         })
     }

@@ -14,6 +14,7 @@ mod flapping;
 mod follow_up;
 mod intake;
 mod kinds;
+mod look;
 mod quiet;
 mod silence;
 mod start;

@@ -8,7 +8,7 @@ use super::conversation::is_open;
 use crate::bot::incidents::{Change, open_incident};
 use crate::bot::{Context, oncall};
 use crate::domain::alert::{AlertRecord, Conversation};
-use crate::domain::timeline::{Draft, cut};
+use crate::domain::timeline::Draft;
 use crate::domain::{EntryKind, IncidentId, Line, Person, Severity, Tone};
 use crate::runbook::Trigger;
 use crate::store::{NewIncident, StoreError, Tx};
@@ -40,7 +40,7 @@ pub(super) async fn conversation(
     }
     if incident.is_none() && declares {
         let new = NewIncident {
-            title: title(first),
+            title: first.title(),
             severity: routed.severity,
             services: routed.service.iter().cloned().collect(),
             declared_by: Person::bot(),
@@ -96,16 +96,6 @@ fn runbook_for(context: &Context, record: &AlertRecord) -> Option<String> {
         .and_then(|name| library.find(name))
         .or_else(|| runbooks.find(|runbook| runbook.triggers.iter().any(fits)));
     found.map(|runbook| runbook.name.value.clone())
-}
-
-/// An incident's title, from an alert.
-fn title(record: &AlertRecord) -> String {
-    let summary = record.tracked.alert.summary();
-    let text = match &record.routed.service {
-        Some(service) if !summary.contains(service.as_str()) => format!("{service}: {summary}"),
-        _ => summary.to_owned(),
-    };
-    cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 150)
 }
 
 /// A worse alert makes the incident worse; a lesser one does not make it better.

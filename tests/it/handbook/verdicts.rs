@@ -1,8 +1,6 @@
 //! That a runbook says only what it has seen: no all-clear by one look, or by a figure that is low
 //! anyway.
 
-use std::time::Duration;
-
 use treasury_bot::sandbox::stack::Fault;
 
 use super::{began, run};

@@ -94,8 +94,11 @@ impl Samplers {
     /// The newest samples of a service.
     pub async fn stats(&self, engine: &Arc<Engine>, service: &Service) -> Result<ServiceStats> {
         let mut samples = self.samples_of(engine, service);
-        let waited = tokio::time::timeout(FIRST_WAIT, samples.wait_for(Samples::is_settled)).await;
-        let is_fresh = matches!(waited, Ok(Ok(settled)) if !settled.absent);
+        let settled = samples.wait_for(Samples::is_settled);
+        let is_fresh = match tokio::time::timeout(FIRST_WAIT, settled).await {
+            Ok(Ok(settled)) => !settled.absent,
+            _ => false,
+        };
         if !is_fresh {
             // The round is not complete, or fails: the containers themselves tell why.
             (self.find)(engine, service).await?;

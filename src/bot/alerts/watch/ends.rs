@@ -13,6 +13,9 @@ use crate::domain::service::{Event, Replica, ReplicaState, ServiceStatus};
 /// Ends by itself within the time that counts, from which it is a loop.
 const LOOP: usize = 3;
 
+/// What Docker tells of the end of a container, Swarm tells of its task within this time.
+const TOLD_TWICE: Duration = Duration::from_secs(5);
+
 /// What happened to one replica.
 #[derive(Default)]
 struct Ends {
@@ -33,6 +36,8 @@ impl Ends {
             match event.what.as_str() {
                 "kill" | "stop" => asked = true,
                 "start" => (asked, lacked) = (false, false),
+                // The kernel may say it many times of one end.
+                "oom" if lacked => {}
                 "oom" => {
                     lacked = true;
                     ends.out_of_memory.push(event.at);
@@ -44,7 +49,13 @@ impl Ends {
                         ends.crashes.push(event.at);
                     }
                 }
-                "task failed" => ends.crashes.push(event.at),
+                // Of a container on this node, the engine has told of it before.
+                "task failed" => {
+                    let told = ends.crashes.last();
+                    if !lacked && told.is_none_or(|at| *at + TOLD_TWICE < event.at) {
+                        ends.crashes.push(event.at);
+                    }
+                }
                 "BackOff" if detail.contains("restarting") => {
                     // The platform has judged by itself.
                     ends.crashes.extend([event.at; LOOP]);
@@ -63,6 +74,12 @@ impl Ends {
     }
 }
 
+/// A container of a Swarm task is called like its task with an identifier behind it.
+fn is_of(event: &Event, replica: &Replica) -> bool {
+    let rest = event.replica.strip_prefix(&replica.name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// There may be something to be told of: a replica is not well, or began lately.
 pub(super) fn is_restless(status: &ServiceStatus, within: Duration, now: Timestamp) -> bool {
     let began_lately = |one: &Replica| one.started_at.is_none_or(|at| at + within > now);
@@ -71,25 +88,24 @@ pub(super) fn is_restless(status: &ServiceStatus, within: Duration, now: Timesta
 }
 
 /// What is to be said of each replica. `events`: of the time `within`, none where they are not
-/// known; `limits`: of memory, bytes, by replica.
+/// known.
 pub(super) fn ends(
     service: &str,
     status: &ServiceStatus,
     events: Option<&[Event]>,
-    limits: &BTreeMap<String, u64>,
     within: Duration,
     now: Timestamp,
 ) -> Vec<Reading> {
     let mut readings = Vec::new();
+    let calm = duration::text(within);
     for replica in &status.replicas {
         let own = events.unwrap_or_default().iter();
-        let ends = Ends::of(own.filter(|one| one.replica == replica.name && one.at + within > now));
-        let limit = limits.get(&replica.name).copied();
+        let ends = Ends::of(own.filter(|one| is_of(one, replica) && one.at + within > now));
         let said = [
             (
                 "OutOfMemory",
                 "memory-leak",
-                memory(replica, &ends, limit, within, now),
+                memory(replica, &ends, within, now),
             ),
             (
                 "CrashLoop",
@@ -100,7 +116,13 @@ pub(super) fn ends(
         for (name, runbook, said) in said {
             let mut labels = of(name, service, "critical");
             labels.insert("replica".to_owned(), replica.name.clone());
-            readings.push(reading(labels, said, events.is_some(), runbook));
+            let calm = format!("{} did not end so again for {calm}", replica.name);
+            readings.push(reading(
+                labels,
+                said,
+                events.is_some().then_some(calm),
+                runbook,
+            ));
         }
     }
     let evicted = events.unwrap_or_default().iter();
@@ -119,12 +141,8 @@ pub(super) fn ends(
     });
     // Not of a replica: the one that was thrown out is replaced by another.
     let labels = of("Evicted", service, "warning");
-    readings.push(reading(
-        labels,
-        said,
-        events.is_some(),
-        "container-wont-start",
-    ));
+    let calm = events.map(|_| format!("nothing of {service} was evicted again for {calm}"));
+    readings.push(reading(labels, said, calm, "container-wont-start"));
     readings
 }
 
@@ -136,20 +154,21 @@ fn of(name: &str, service: &str, severity: &str) -> BTreeMap<String, String> {
     ])
 }
 
+/// `calm`: what is said where nothing happened, if that is known.
 fn reading(
     labels: BTreeMap<String, String>,
     said: Option<(Timestamp, String)>,
-    known: bool,
+    calm: Option<String>,
     runbook: &'static str,
 ) -> Reading {
     Reading {
         labels,
         ill: match &said {
             Some(_) => Some(true),
-            None => known.then_some(false),
+            None => calm.as_ref().map(|_| false),
         },
         last: said.as_ref().map(|(at, _)| *at),
-        says: said.map(|(_, text)| text).unwrap_or_default(),
+        says: said.map(|(_, text)| text).or(calm).unwrap_or_default(),
         value: String::new(),
         threshold: String::new(),
         runbook,
@@ -160,7 +179,6 @@ fn reading(
 fn memory(
     replica: &Replica,
     ends: &Ends,
-    limit: Option<u64>,
     within: Duration,
     now: Timestamp,
 ) -> Option<(Timestamp, String)> {
@@ -180,9 +198,11 @@ fn memory(
     };
     let mut facts = vec![
         ends.exit_code(replica),
-        limit.map_or("limit not known".to_owned(), |limit| {
-            format!("limit {}", duration::bytes_text(limit))
-        }),
+        replica
+            .memory_limit_bytes
+            .map_or("no limit of its own".to_owned(), |limit| {
+                format!("limit {}", duration::bytes_text(limit))
+            }),
     ];
     match ends.out_of_memory.len() {
         0 | 1 => {}
@@ -245,7 +265,7 @@ mod tests {
         let mut one = json!({
             "id": "a", "name": "api-1", "state": "running", "health": "unchecked",
             "started_at": "2026-11-29T10:02:13Z", "finished_at": null, "restarts": 4,
-            "exit_code": null, "oom_killed": false, "image": "api:1",
+            "exit_code": null, "oom_killed": false, "image": "api:1", "memory_limit_bytes": 268_435_456,
         });
         one.as_object_mut()
             .unwrap()
@@ -265,8 +285,7 @@ mod tests {
 
     /// The names of those that are ill, with what is said of each.
     fn told(status: &ServiceStatus, events: &[Event]) -> Vec<(String, String)> {
-        let limits = BTreeMap::from([("api-1".to_owned(), 256 * 1024 * 1024)]);
-        ends("api", status, Some(events), &limits, WITHIN, now())
+        ends("api", status, Some(events), WITHIN, now())
             .into_iter()
             .filter(|one| one.ill == Some(true))
             .map(|one| (one.labels["alertname"].clone(), one.says))
@@ -280,6 +299,7 @@ mod tests {
     #[test]
     fn docker_and_kubernetes_tell_of_lack_of_memory_each_in_its_way() {
         let docker = events(&[
+            ("10:02:11", "oom", ""),
             ("10:02:11", "oom", ""),
             ("10:02:11", "die", "exit code 137"),
             ("10:02:13", "start", ""),
@@ -346,7 +366,7 @@ mod tests {
     #[test]
     fn nothing_is_over_where_the_events_are_not_known() {
         let status = replica(json!({}));
-        let all = ends("api", &status, None, &BTreeMap::new(), WITHIN, now());
+        let all = ends("api", &status, None, WITHIN, now());
         assert!(all.iter().all(|one| one.ill.is_none()), "{all:?}");
         assert!(is_restless(&status, WITHIN, now()));
         let calm = replica(json!({"started_at": "2026-11-29T09:00:00Z"}));

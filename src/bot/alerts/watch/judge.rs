@@ -48,6 +48,11 @@ pub(super) fn judge(
                 }
             }
         }
+        if reading.is_none()
+            && let Some(replica) = ill.labels.get("replica")
+        {
+            annotations.insert("summary".to_owned(), format!("{replica} is there no more"));
+        }
         alerts.push(Alert {
             fingerprint: fingerprint.to_owned(),
             firing,

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::ends::{ends, is_restless};
-use crate::bot::watch::recorded;
 use crate::bot::{Context, Named};
 use crate::domain::ServiceName;
 use crate::domain::alert::WatchSettings;
@@ -21,8 +20,6 @@ use crate::store::StoreError;
 
 /// What cannot be asked in this time is not known.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The limit of a replica that does not run is known from what was measured in this time.
-const LIMITS: Duration = Duration::from_secs(86_400);
 /// How far below the threshold a value has to fall until it counts as well again, as a share of it.
 const HYSTERESIS: f64 = 0.9;
 
@@ -58,7 +55,7 @@ pub(super) async fn look(context: &Context, watch: WatchSettings) -> Result<Look
         .map(|service| async move {
             let mut look = Look::default();
             let Ok(platform) = context.catalogue().platform(service) else {
-                return Ok::<Look, StoreError>(look);
+                return look;
             };
             let platform = platform.as_ref();
             let (memory, errors, ended) = futures_util::join!(
@@ -67,11 +64,11 @@ pub(super) async fn look(context: &Context, watch: WatchSettings) -> Result<Look
                 ended(context, service, platform, watch.calm()),
             );
             look.readings.extend(memory.into_iter().chain(errors));
-            if let Some((names, readings)) = ended? {
+            if let Some((names, readings)) = ended {
                 look.replicas.insert(service.name.to_string(), names);
                 look.readings.extend(readings);
             }
-            Ok(look)
+            look
         });
     let databases = context
         .catalogue()
@@ -90,7 +87,6 @@ pub(super) async fn look(context: &Context, watch: WatchSettings) -> Result<Look
         futures_util::join!(join_all(services), join_all(databases), join_all(caches));
     let mut all = Look::default();
     for one in services {
-        let one = one?;
         all.readings.extend(one.readings);
         all.replicas.extend(one.replicas);
     }
@@ -121,26 +117,19 @@ async fn ended(
     service: &Service,
     platform: &dyn Platform,
     calm: Duration,
-) -> Result<Option<(BTreeSet<String>, Vec<Reading>)>, StoreError> {
-    let Ok(Ok(status)) = timeout(PATIENCE, platform.status(service)).await else {
-        return Ok(None);
-    };
-    let now = context.now();
+) -> Option<(BTreeSet<String>, Vec<Reading>)> {
+    let status = timeout(PATIENCE, platform.status(service)).await;
+    let (status, now) = (status.ok()?.ok()?, context.now());
     let events = if is_restless(&status, calm, now) {
         let events = timeout(PATIENCE, platform.events(service, now - calm)).await;
         events.ok().and_then(Result::ok)
     } else {
         Some(Vec::new())
     };
-    let known = recorded(context, service, Metric::Memory, now - LIMITS).await?;
-    let limits = known
-        .into_iter()
-        .filter_map(|one| Some((one.replica, one.limit? as u64)));
-    let limits = limits.collect();
     let name = service.name.as_str();
-    let readings = ends(name, &status, events.as_deref(), &limits, calm, now);
+    let readings = ends(name, &status, events.as_deref(), calm, now);
     let names = status.replicas.into_iter().map(|one| one.name).collect();
-    Ok(Some((names, readings)))
+    Some((names, readings))
 }
 
 /// Answers that are errors: from the service's metrics page, else from its access log, of which

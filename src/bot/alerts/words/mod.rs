@@ -11,4 +11,4 @@ pub(super) use escalation::{ask, escalation};
 pub(super) use follow_up::{After, follow_up, quiet};
 pub(super) use message::alerts_message;
 pub(super) use parts::{alerts, target};
-pub(super) use triage::Findings;
+pub(super) use triage::{Answered, Findings, Image, LastWords, Said};

@@ -12,6 +12,7 @@
 mod alertmanager;
 mod alerts;
 mod approvals;
+mod cards;
 mod changes;
 mod cli;
 mod contract;

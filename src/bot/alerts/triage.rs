@@ -66,7 +66,8 @@ async fn record(
         tx.append(&conversation.stream(), draft).await?;
     }
     let message = findings.message(conversation, tx.now());
-    let key = format!("triage:{}", conversation.key);
+    let began = conversation.began_at.as_microsecond();
+    let key = format!("triage:{}:{began}", conversation.key);
     tx.outbox_put(&outgoing(conversation, key, message)).await
 }
 
@@ -122,7 +123,8 @@ async fn begin_run(
 fn run_for_alerts(context: &Context, conversation: &Conversation) -> Option<(NewRun, String)> {
     let name = conversation.runbook.as_deref()?;
     let rehearsal = conversation.first.routed.auto != Auto::Run;
-    let key = format!("alert-run:{}", conversation.key);
+    let began = conversation.began_at.as_microsecond();
+    let key = format!("alert-run:{}:{began}", conversation.key);
     let message = outgoing(conversation, key, Message::new(Tone::Progress, ""));
     let title = conversation.first.tracked.alert.summary();
     let incident = conversation.incident.map(|id| (id.0, title.to_owned()));

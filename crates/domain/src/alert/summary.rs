@@ -5,15 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::AlertRecord;
-use crate::ServiceName;
+use crate::{ServiceName, Severity};
 
 /// The alerts of one incident in bounded words.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Summary {
     /// Those that fire.
     pub firing: usize,
-    /// Those of them that are silenced.
+    /// Those of them that nobody has to be told of: silenced, muted, or not heard of.
     pub silenced: usize,
+    /// Those of them that others silenced or that are inhibited in Alertmanager.
+    pub muted: usize,
+    /// Those of them that were not heard of for so long that nobody knows.
+    pub unheard: usize,
+    /// The worst of those that fire.
+    pub worst: Option<Severity>,
     /// Those that are over.
     pub resolved: usize,
     /// The names with the most alerts that fire, at most [`Summary::TOP`]; all names when none does.
@@ -52,14 +58,8 @@ impl Name {
     /// Alerts of a name that are looked at for their texts.
     pub const LOOKED_AT: i64 = 200;
 
-    /// What the alerts of a name say. `records`: not none of them, newest first; they come back
-    /// with those first that fire, of those the worst.
-    pub fn of(
-        name: String,
-        (firing, all): (usize, usize),
-        mut records: Vec<AlertRecord>,
-    ) -> (Self, Vec<AlertRecord>) {
-        records.sort_by_key(|one| (!one.tracked.is_active(), one.routed.severity));
+    /// What the alerts of a name say. `records`: those first that fire, of those the worst.
+    pub fn of(name: String, (firing, all): (usize, usize), records: &[AlertRecord]) -> Self {
         // Of those that fire, if any does: what is over says nothing of now.
         let speaks = |one: &&AlertRecord| firing == 0 || one.tracked.is_active();
         let mut texts: Vec<&str> = Vec::new();
@@ -70,7 +70,7 @@ impl Name {
             }
         }
         let first = records.first();
-        let name = Self {
+        Self {
             name,
             firing,
             all,
@@ -82,12 +82,16 @@ impl Name {
                 .collect(),
             short: first.map_or(String::new(), |one| one.tracked.alert.short().to_owned()),
             flaps: first.and_then(|one| one.tracked.flaps()),
-        };
-        (name, records)
+        }
     }
 }
 
 impl Summary {
+    /// How many fire and are neither silenced nor muted: people have to be told of them.
+    pub fn audible(&self) -> usize {
+        self.firing.saturating_sub(self.silenced)
+    }
+
     /// Names that are listed.
     pub const TOP: usize = 8;
 }

@@ -145,6 +145,28 @@ async fn what_the_bot_has_cut_off_is_shown_so_and_is_no_new_incident() {
 }
 
 #[tokio::test]
+async fn a_database_that_runs_but_takes_no_connections_is_not_well() {
+    let stage = Stage::new().await;
+    let full = Fault::ConnectionsExhausted;
+    stage.stack.put_in(full, None).unwrap();
+    stage.stack.advance(Duration::from_secs(120));
+    stage.ana("status").await;
+    let told = stage
+        .said(HOME, "3 of 4 services are well, 1 can't be used")
+        .await;
+    let words = words_of(&told);
+    assert!(
+        words.contains("🔴 postgres  CAN'T BE USED; healthy 1/1"),
+        "{words}"
+    );
+    stage.ana("status postgres").await;
+    stage
+        .said(HOME, "postgres healthy 1/1, but CAN'T BE USED")
+        .await;
+    stage.finish().await;
+}
+
+#[tokio::test]
 async fn the_end_says_how_it_was_at_its_worst_how_it_is_now_and_who_did_what() {
     let mut alerts = watching();
     alerts.resolves = true;

@@ -1,5 +1,7 @@
 //! `status`.
 
+use std::time::Duration;
+
 use clap::Args;
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -15,11 +17,14 @@ use crate::domain::service::{
     Attachment, Health, Replica, ReplicaState, Service, ServiceStatus, images, well_text,
 };
 use crate::domain::timeline::cut;
-use crate::domain::{Button, Line, Message, Part, Tone, duration};
+use crate::domain::{Button, Line, Message, Part, ServiceName, Tone, duration};
 use crate::platform::PlatformError;
+use crate::probe::ProbeError;
 
 /// Most facts told with a status.
 const FACTS: usize = 8;
+/// What a database or cache does not answer in this time is not waited for.
+const REACHED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Show the state of all services, or of one
 #[derive(Debug, Args)]
@@ -54,7 +59,7 @@ pub struct StatusOf {
 pub struct State {
     /// Its name.
     service: String,
-    /// It has replicas and all are well.
+    /// It has replicas, all are well, and what it is as a database or cache can be used.
     well: bool,
     /// How many replicas are well.
     well_replicas: usize,
@@ -88,15 +93,20 @@ impl Probe for StatusOf {
         let status = platform.status(service).await?;
         let cut = context.store().attachments_cut(&service.name).await?;
         let now = context.store().now();
-        let message = one(service, &status, &cut, now);
+        let down = match cut.as_slice() {
+            [] => unusable(context, &service.name).await,
+            _ => None,
+        };
+        let message = one(service, &status, &cut, down.as_deref(), now);
         let started_at = youngest(&status);
+        let well = status.is_well() && down.is_none();
         let state = State {
             steady_ms: started_at
-                .filter(|_| status.is_well())
+                .filter(|_| well)
                 .map_or(0, |at| duration::between(at, now).as_millis() as u64),
             isolated: !cut.is_empty(),
             service: service.name.to_string(),
-            well: status.is_well(),
+            well,
             well_replicas: status.well(),
             total_replicas: status.replicas.len(),
             restarts: status.replicas.iter().map(|r| r.restarts).sum(),
@@ -117,6 +127,8 @@ enum Verdict {
     Shaken,
     /// Cut off by the bot, whatever its replicas do.
     CutOff,
+    /// Its replicas are well, but the database or cache that it is can't be used.
+    Unusable,
     /// Some replicas are well.
     Partly,
     Unwell,
@@ -125,13 +137,14 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn of(status: &Result<ServiceStatus, PlatformError>, is_cut: bool) -> Self {
+    fn of(status: &Result<ServiceStatus, PlatformError>, is_cut: bool, is_unusable: bool) -> Self {
         match status {
             // That there is nothing of it is known.
             Err(PlatformError::NotFound { .. }) => Self::Unwell,
             Err(_) => Self::Unknown,
             Ok(_) if is_cut => Self::CutOff,
             Ok(status) => match (status.is_well(), status.well()) {
+                (true, _) if is_unusable => Self::Unusable,
                 (true, _) if status.replicas.iter().any(|r| r.oom_killed) => Self::Shaken,
                 (true, _) => Self::Well,
                 (_, 0) => Self::Unwell,
@@ -145,7 +158,7 @@ impl Verdict {
             Self::Well => "🟢",
             Self::Shaken | Self::Partly => "🟡",
             Self::CutOff => "🚧",
-            Self::Unwell => "🔴",
+            Self::Unwell | Self::Unusable => "🔴",
             Self::Unknown => "⚪",
         }
     }
@@ -162,6 +175,7 @@ impl Verdict {
         for (count, what) in [
             (count(Self::Shaken), "after running out of memory"),
             (count(Self::CutOff), "cut off"),
+            (count(Self::Unusable), "can't be used"),
             (unknown, "unknown"),
         ] {
             if count > 0 {
@@ -183,10 +197,12 @@ async fn all(context: &Context) -> Result<Message, Fault> {
         }
     }))
     .await;
+    let asked = services.iter().map(|one| unusable(context, &one.name));
+    let down = join_all(asked).await;
     let mut verdicts = Vec::new();
-    for (service, result) in services.iter().zip(&results) {
+    for ((service, result), down) in services.iter().zip(&results).zip(&down) {
         let cut = context.store().attachments_cut(&service.name).await?;
-        verdicts.push(Verdict::of(result, !cut.is_empty()));
+        verdicts.push(Verdict::of(result, !cut.is_empty(), down.is_some()));
     }
     let tone = if verdicts.iter().all(|one| *one == Verdict::Well) {
         Tone::Good
@@ -199,10 +215,10 @@ async fn all(context: &Context) -> Result<Message, Fault> {
             Ok(status) => format!("{}{}", well_text(status), up_text(status, now)),
             Err(error) => error.to_string(),
         };
-        let cut = if *verdict == Verdict::CutOff {
-            "CUT OFF; "
-        } else {
-            ""
+        let cut = match verdict {
+            Verdict::CutOff => "CUT OFF; ",
+            Verdict::Unusable => "CAN'T BE USED; ",
+            _ => "",
         };
         let line = Line::new().text(format!("{} ", verdict.light()));
         message = message.text(line.bold(&service.name).text(format!("  {cut}{text}")));
@@ -216,21 +232,52 @@ async fn all(context: &Context) -> Result<Message, Fault> {
     Ok(message.buttons(unwell))
 }
 
+/// Why the database or cache that a service is can't be used; `None` where it can, or where
+/// that is not known.
+async fn unusable(context: &Context, service: &ServiceName) -> Option<String> {
+    let (databases, caches) = (
+        context.catalogue().databases(),
+        context.catalogue().caches(),
+    );
+    let databases = databases.iter().filter(|one| one.service == *service);
+    let caches = caches.iter().filter(|one| one.service == *service);
+    let (databases, caches) = futures_util::join!(
+        join_all(databases.map(|one| down(one.probe.summary()))),
+        join_all(caches.map(|one| down(one.probe.summary()))),
+    );
+    databases.into_iter().chain(caches).flatten().next()
+}
+
+async fn down<T>(answer: impl Future<Output = Result<T, ProbeError>>) -> Option<String> {
+    match tokio::time::timeout(REACHED_WITHIN, answer).await {
+        Ok(Err(error)) if error.kind.is_down() => Some(error.what),
+        _ => None,
+    }
+}
+
 /// One service in full.
 fn one(
     service: &Service,
     status: &ServiceStatus,
     cut_off: &[Attachment],
+    down: Option<&str>,
     now: Timestamp,
 ) -> Message {
-    let tone = match (status.is_well(), cut_off) {
+    let tone = match (status.is_well() && down.is_none(), cut_off) {
         (true, []) => Tone::Good,
         (true, _) => Tone::Warning,
         (false, _) => Tone::Bad,
     };
-    let is_cut = if cut_off.is_empty() { "" } else { ", CUT OFF" };
+    let is_cut = match (cut_off, down) {
+        ([], None) => "",
+        ([], Some(_)) => ", but CAN'T BE USED",
+        _ => ", CUT OFF",
+    };
     let title = format!(" {}{is_cut}{}", well_text(status), up_text(status, now));
     let mut message = Message::new(tone, Line::new().code(&service.name).text(title));
+    if let Some(why) = down {
+        message = message.text(format!("🔌 {}", cut(why, 300)));
+    }
     if !cut_off.is_empty() {
         let line = Line::new()
             .text(format!("🚧 Cut off from {}: ", joined_to(cut_off)))
@@ -346,7 +393,7 @@ fn up_text(status: &ServiceStatus, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Verdict::{CutOff, Shaken, Unknown, Unwell, Well};
+    use super::Verdict::{CutOff, Shaken, Unknown, Unusable, Unwell, Well};
     use super::*;
 
     #[test]
@@ -354,6 +401,10 @@ mod tests {
         for (all, title) in [
             (vec![Well, Well], "2 of 2 services are well"),
             (vec![Well, CutOff], "1 of 2 services are well, 1 cut off"),
+            (
+                vec![Well, Unusable],
+                "1 of 2 services are well, 1 can't be used",
+            ),
             (
                 vec![Shaken, Unwell],
                 "1 of 2 services are well, 1 after running out of memory",
@@ -371,6 +422,6 @@ mod tests {
             hint: "start it".to_owned(),
             source: None,
         };
-        assert_eq!(Verdict::of(&Err(gone), true), Unknown);
+        assert_eq!(Verdict::of(&Err(gone), true, true), Unknown);
     }
 }

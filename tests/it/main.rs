@@ -12,6 +12,7 @@
 mod alertmanager;
 mod alerts;
 mod approvals;
+mod cards;
 mod changes;
 mod cli;
 mod contract;
@@ -19,6 +20,7 @@ mod crash;
 mod diagnostics;
 mod docker;
 mod docs;
+mod first_look;
 mod flapping;
 mod handbook;
 mod hostile;

@@ -18,6 +18,7 @@ mod flapping;
 mod follow_up;
 mod intake;
 mod kinds;
+mod look;
 mod order;
 mod over;
 mod quiet;

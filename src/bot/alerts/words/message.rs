@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::parts::{acknowledged, alerts as counted, buttons, link};
+use super::parts::{acknowledged, alerts as counted, buttons, labels, links};
 use crate::bot::Context;
 use crate::domain::alert::{Conversation, Summary, likely_cause};
 use crate::domain::timeline::cut;
@@ -47,8 +47,12 @@ pub(crate) fn alerts_message(
                 name.firing.max(usize::from(summary.firing == 0) * name.all)
             ));
         }
+        let mut texts: Vec<String> = name.texts.iter().map(|text| cut(text, 200)).collect();
+        if name.more_texts > 0 {
+            texts.push(format!("and {} further texts", name.more_texts));
+        }
         line = line
-            .text(format!("  {}  ", cut(&name.summary, 200)))
+            .text(format!("  {}  ", texts.join("; ")))
             .code(&name.short);
         if let Some(flaps) = &name.flaps {
             line = line.text(format!("  {flaps}"));
@@ -78,9 +82,22 @@ pub(crate) fn alerts_message(
             Line::new().time(since).text(format!(" ({age})")),
         ));
     }
-    for (label, name) in [("Value", "value"), ("Threshold", "threshold")] {
-        if let (Some(value), 1) = (first.tracked.alert.annotation(name), summary.firing) {
-            fields.push((label.into(), cut(value, 300).into()));
+    let shown = summary.shown.as_ref().unwrap_or(first);
+    let shown = &shown.tracked.alert;
+    if summary.firing > 0 {
+        // Of several, that of the worst.
+        let whose = match summary.firing {
+            1 => String::new(),
+            _ => format!(" ({}, {})", cut(shown.name(), 60), shown.short()),
+        };
+        for (label, name) in [("Value", "value"), ("Threshold", "threshold")] {
+            if let Some(value) = shown.annotation(name) {
+                let value = format!("{}{whose}", cut(value, 300));
+                fields.push((label.into(), value.into()));
+            }
+        }
+        if let Some(labels) = labels(shown) {
+            fields.push((format!("Labels{whose}"), cut(&labels, 400).into()));
         }
     }
     if summary.resolved > 0 && summary.firing > 0 {
@@ -100,8 +117,8 @@ pub(crate) fn alerts_message(
     if let Some(team) = &first.routed.team {
         fields.push(("Team".into(), cut(team, 60).into()));
     }
-    if let Some(url) = link(conversation) {
-        fields.push(("Source".into(), url));
+    if let Some(links) = links(shown) {
+        fields.push(("Links".into(), links));
     }
     message
         .part(Part::Fields(fields))

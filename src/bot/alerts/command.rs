@@ -4,6 +4,7 @@ use super::conversation::note;
 use super::find::alerts_meant;
 use super::kinds::{ESCALATION, MESSAGE};
 use super::words::{alerts, target};
+use crate::bot::notify::{Ended, forget};
 use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::alert::{AlertRecord, Conversation};
@@ -53,6 +54,7 @@ pub(crate) async fn acknowledge(
                 conversation.acknowledged = Some((person.clone(), now));
                 tx.conversation_put(&conversation).await?;
                 ESCALATION.unset(tx, key).await?;
+                forget(tx, key, &Ended::Acknowledged(&person)).await?;
                 MESSAGE.set(tx, key, now).await?;
                 let after = duration::text(duration::between(conversation.began_at, now));
                 let text = format!("alerts acknowledged {after} after they began");

@@ -7,7 +7,7 @@ mod message;
 mod parts;
 mod triage;
 
-pub(super) use escalation::{ask, escalation};
+pub(super) use escalation::{ask, escalation, how};
 pub(super) use follow_up::{After, follow_up, quiet};
 pub(super) use message::alerts_message;
 pub(super) use parts::{alerts, target};

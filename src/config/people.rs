@@ -109,21 +109,23 @@ fn way(
         entry.error_at("after", "`reach.after` must be at most 24h", "");
     }
     let to = entry.text("to");
-    let needs = |needed: bool| match (&to, needed) {
-        (None, true) => {
+    let needs = |needed: Option<bool>| match (&to, needed) {
+        (None, Some(true)) => {
             let message = format!("`{}` needs `to`", by.value);
             by.error(message, "the person's topic, key or number there");
         }
-        (Some(to), false) => to.error(format!("`{}` takes no `to`", by.value), "leave it out"),
+        (Some(to), Some(false)) => {
+            to.error(format!("`{}` takes no `to`", by.value), "leave it out")
+        }
         _ => {}
     };
     let to = match by.value {
         "slack" => {
-            needs(false);
+            needs(Some(false));
             Recipient::Slack(who.clone())
         }
         "email" => {
-            needs(false);
+            needs(Some(false));
             if email.is_none() {
                 let message = "`reach` by e-mail needs `email` of the person, and `[email]`";
                 by.error(message, "add them, or take this way out");

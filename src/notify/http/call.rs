@@ -79,7 +79,7 @@ pub enum Body {
 }
 
 /// JSON with templates for strings.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum JsonTemplate {
     /// A string.
     Text(Template),
@@ -127,6 +127,14 @@ impl JsonTemplate {
 }
 
 impl General {
+    /// A person's `to` has a place of its own: `None` where it is one of all that is said.
+    pub(super) fn needs_to(&self) -> Option<bool> {
+        let is_usual = matches!(&self.body, Body::Json(json) if *json == JsonTemplate::all());
+        let outside = |one: &Template| one.uses(Field::To);
+        let beside = outside(&self.url) || self.headers.iter().any(|(_, one)| outside(one));
+        (beside || !is_usual).then(|| self.uses(Field::To))
+    }
+
     /// Any part of it holds this placeholder.
     pub fn uses(&self, field: Field) -> bool {
         let in_body = match &self.body {

@@ -42,12 +42,13 @@ pub enum Service {
 }
 
 impl Service {
-    /// A person's `to` is needed: a topic, a user's key, a number. Otherwise there is none.
-    pub fn needs_to(&self) -> bool {
+    /// A person's `to` (a topic, a user's key, a number) is needed; or there can't be one. `None`: as
+    /// you like.
+    pub fn needs_to(&self) -> Option<bool> {
         match self {
-            Self::Ntfy(_) | Self::Pushover(_) | Self::Twilio { .. } => true,
-            Self::Gotify(_) | Self::PagerDuty(_) => false,
-            Self::General(general) => general.uses(Field::To),
+            Self::Ntfy(_) | Self::Pushover(_) | Self::Twilio { .. } => Some(true),
+            Self::Gotify(_) | Self::PagerDuty(_) => Some(false),
+            Self::General(general) => general.needs_to(),
         }
     }
 

@@ -3,6 +3,7 @@
 mod change;
 mod declare;
 mod find;
+mod kinds;
 mod list;
 mod notes;
 mod room;
@@ -11,6 +12,7 @@ mod stakeholders;
 pub(super) use change::{Change, assign, set_severity, set_status};
 pub(super) use declare::{declare, open_incident};
 pub(super) use find::{meant, person};
+pub(super) use kinds::{DECLARED, RELAPSE};
 pub(super) use list::{incident_list, incident_show};
 pub(super) use notes::{link, note, update};
 pub(super) use room::room_message;

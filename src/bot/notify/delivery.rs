@@ -190,7 +190,7 @@ async fn send(context: &Context, sender: &dyn Sender, row: NotificationRow) {
 /// before it counts as over.
 async fn is_silent(context: &Context, conversation: &str) -> bool {
     match context.store().alert_summary(conversation).await {
-        Ok(summary) => summary.firing + summary.resolved > 0 && summary.firing <= summary.silenced,
+        Ok(summary) => summary.firing + summary.resolved > 0 && summary.audible() == 0,
         Err(error) => {
             tracing::error!(conversation, %error, "whether alerts fire can't be read");
             false

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::notification::{Channel, Notification, Recipient};
-use crate::domain::{Button, Destination, Message, Outgoing, Person, Place, Style};
+use crate::domain::{Button, Destination, Message, Outgoing, Part, Person, Place, Style};
 use crate::notify::{SendError, Sender};
 use crate::store::Store;
 
@@ -32,11 +32,14 @@ impl Sender for DirectMessages {
         let Recipient::Slack(person) = &notification.to else {
             return Err(SendError::Refused("it is for another way".to_owned()));
         };
-        let buttons = notification
-            .ack
-            .iter()
-            .map(|ack| Button::new("Acknowledge", ack.sentence.clone()).style(Style::Primary));
-        let message = notification.message.clone().buttons(buttons.collect());
+        let mut message = notification.message.clone();
+        let is_buttons = |part: &Part| matches!(part, Part::Buttons(_));
+        if let Some(ack) = &notification.ack
+            && !message.parts.iter().any(is_buttons)
+        {
+            let button = Button::new("Acknowledge", ack.sentence.clone());
+            message = message.buttons(vec![button.style(Style::Primary)]);
+        }
         let outgoing = direct(&notification.key, person, message);
         let put = self
             .0

@@ -37,6 +37,7 @@ mod oncall;
 mod page;
 mod pages;
 mod probe;
+mod reach;
 #[cfg(feature = "real-cluster")]
 mod real_cluster;
 mod rollout;

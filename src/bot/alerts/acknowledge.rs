@@ -5,6 +5,7 @@ use super::find::{Meant, alerts_meant};
 use super::kinds::{ESCALATION, MESSAGE};
 use super::reask;
 use super::words::target;
+use crate::bot::notify::{Ended, forget};
 use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::alert::Conversation;
@@ -71,6 +72,7 @@ async fn take(
     tx.conversation_put(&conversation).await?;
     let key = &conversation.key;
     ESCALATION.unset(tx, key).await?;
+    forget(tx, key, &Ended::Acknowledged(person)).await?;
     MESSAGE.set(tx, key, now).await?;
     if let Some((_, incident)) = ongoing(tx, key).await? {
         reask::set(tx, bot, &conversation, incident.as_ref()).await?;

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::context::Context;
 use super::refusal::{Failure, Fault, Refusal};
 use super::request::{Answer, Ask, Effect};
+use crate::command::FreeText;
 use crate::domain::{Guarded, IncidentId, Line, Message, Role};
 
 /// What can be typed. The doc comment of the struct is its help.
@@ -27,8 +28,8 @@ pub(in crate::bot) trait Command: Args + Send + 'static {
     const CHANGES: bool = Self::ROLE as u8 > Role::Viewer as u8;
     /// The policy may want a question first, or a second person.
     const GUARDED: Option<Guarded> = None;
-    /// What follows its word is taken as typed.
-    const FREE_TEXT: bool = false;
+    /// It ends in a text.
+    const FREE_TEXT: Option<FreeText> = None;
     /// Only buttons say it: no help tells of it.
     const HIDDEN: bool = false;
 
@@ -140,7 +141,7 @@ pub(in crate::bot) struct Typed {
     pub(in crate::bot) role: Role,
     pub(in crate::bot) changes: bool,
     pub(in crate::bot) guarded: Option<Guarded>,
-    pub(in crate::bot) free_text: bool,
+    pub(in crate::bot) free_text: Option<FreeText>,
     pub(in crate::bot) hidden: bool,
     pub(in crate::bot) arguments: fn(clap::Command) -> clap::Command,
     pub(in crate::bot) run: Run,

@@ -9,6 +9,7 @@ use crate::bot::entry::{Command, Record, Recorded};
 use crate::bot::incidents::set_status;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
+use crate::command::FreeText;
 use crate::domain::{IncidentId, Role, Status};
 
 /// Say that it no longer hurts
@@ -22,19 +23,20 @@ pub struct Mitigate {
         description = "What helped, or what it was.",
         extend("default" = null)
     )]
-    text: Vec<String>,
+    pub(super) text: Vec<String>,
     /// The incident, when it isn't the one of this channel
     #[arg(long, value_name = "ID")]
     #[serde(default)]
     #[schemars(
         description = "The incident; that of the run, or the only open one, when left out."
     )]
-    incident: Option<String>,
+    pub(super) incident: Option<String>,
 }
 
 impl Command for Mitigate {
     const WORDS: &'static str = "mitigate";
     const ROLE: Role = Role::Responder;
+    const FREE_TEXT: Option<FreeText> = Some(FreeText::Quoted);
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
         let incident = self.incident.as_deref();

@@ -10,6 +10,7 @@ use crate::bot::entry::{Command, Record, Recorded};
 use crate::bot::incidents::declare;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
+use crate::command::FreeText;
 use crate::domain::{IncidentId, Role, Severity};
 
 /// Declare an incident and open a channel for it
@@ -44,6 +45,7 @@ pub struct Declare {
 impl Command for Declare {
     const WORDS: &'static str = "incident declare";
     const ROLE: Role = Role::Responder;
+    const FREE_TEXT: Option<FreeText> = Some(FreeText::Quoted);
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
         declare(

@@ -15,7 +15,6 @@ use serde_json::Value;
 use super::context::Context;
 use super::refusal::{Failure, Fault, Refusal};
 use super::request::{Answer, Ask, Effect};
-use crate::command::FreeText;
 use crate::domain::{Guarded, IncidentId, Line, Message, Role};
 
 /// What can be typed. The doc comment of the struct is its help.
@@ -29,7 +28,7 @@ pub(in crate::bot) trait Command: Args + Send + 'static {
     /// The policy may want a question first, or a second person.
     const GUARDED: Option<Guarded> = None;
     /// It ends in a text.
-    const FREE_TEXT: Option<FreeText> = None;
+    const FREE_TEXT: bool = false;
     /// Only buttons say it: no help tells of it.
     const HIDDEN: bool = false;
 
@@ -141,7 +140,7 @@ pub(in crate::bot) struct Typed {
     pub(in crate::bot) role: Role,
     pub(in crate::bot) changes: bool,
     pub(in crate::bot) guarded: Option<Guarded>,
-    pub(in crate::bot) free_text: Option<FreeText>,
+    pub(in crate::bot) free_text: bool,
     pub(in crate::bot) hidden: bool,
     pub(in crate::bot) arguments: fn(clap::Command) -> clap::Command,
     pub(in crate::bot) run: Run,

@@ -75,7 +75,10 @@ impl Commands {
         name: &str,
     ) -> Result<Parsed<Sentence>, Mistake> {
         let text = if text.trim().is_empty() { "menu" } else { text };
-        let free = |words: &str| self.typed().find(|one| one.words == words)?.free_text;
+        let free = |words: &str| {
+            let mut typed = self.typed();
+            typed.any(|one| one.words == words && one.free_text)
+        };
         let grammar = self.grammar(name);
         let (path, matches) = match command::parse(text, &grammar, free)? {
             Parsed::Command(found) => found,

@@ -1,21 +1,13 @@
 //! Sentences that end in free text, such as a note: what of them are options, and what is said.
 //!
 //! The command's own options count before the text and after it. Everything else is the text's own:
-//! its quotes, line breaks and dashes, and options that the command doesn't have.
+//! its quotes (but those around all of it), line breaks and dashes, and options that the command
+//! doesn't have.
 
 use clap::Command;
 
 use super::Mistake;
 use super::words::{Word, quote};
-
-/// How much of a text is the text's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FreeText {
-    /// Every character.
-    AsTyped,
-    /// Quotes around the whole of it only keep it together.
-    Quoted,
-}
 
 /// The words for clap, of a sentence whose command is named by its first `skip` words.
 pub(super) fn words_of(
@@ -23,7 +15,6 @@ pub(super) fn words_of(
     words: &[Word],
     skip: usize,
     command: &Command,
-    how: FreeText,
 ) -> Result<Vec<String>, Mistake> {
     let mut out: Vec<String> = words[..skip].iter().map(|word| word.text.clone()).collect();
     let path = out.join(" ");
@@ -52,8 +43,7 @@ pub(super) fn words_of(
         within(text, &path, &rest[from..to], command)?;
     }
     if let (Some(first), Some(last)) = (rest[from..to].first(), rest[from..to].last()) {
-        let is_one = how == FreeText::Quoted && to - from == 1;
-        let said = if is_one {
+        let said = if to - from == 1 {
             &first.text
         } else {
             &text[first.at.start..last.at.end]

@@ -10,7 +10,6 @@ pub mod words;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, ColorChoice};
 
-pub use free::FreeText;
 pub use mistake::Mistake;
 
 /// What a sentence asks for.
@@ -40,7 +39,7 @@ pub fn grammar(name: &str) -> clap::Command {
 pub fn parse(
     text: &str,
     grammar: &clap::Command,
-    free: impl Fn(&str) -> Option<FreeText>,
+    free: impl Fn(&str) -> bool,
 ) -> Result<Parsed<(Vec<String>, ArgMatches)>, Mistake> {
     let mut grammar = grammar.clone();
     grammar.build();
@@ -56,7 +55,7 @@ pub fn parse(
 fn understood(
     text: &str,
     grammar: &clap::Command,
-    free: &impl Fn(&str) -> Option<FreeText>,
+    free: &impl Fn(&str) -> bool,
 ) -> Result<Parsed<(Vec<String>, ArgMatches)>, Mistake> {
     let mut typed = words::located(text);
     let (skip, leaf) = named(&mut typed, grammar);
@@ -65,9 +64,10 @@ fn understood(
         .map(|word| word.text.as_str())
         .collect();
     let path = path.join(" ");
-    let words = match free(&path) {
-        Some(how) => free::words_of(text, &typed, skip, leaf, how)?,
-        None => typed.iter().map(|word| word.text.clone()).collect(),
+    let words = if free(&path) {
+        free::words_of(text, &typed, skip, leaf)?
+    } else {
+        typed.iter().map(|word| word.text.clone()).collect()
     };
     match grammar.clone().try_get_matches_from(&words) {
         Ok(mut matches) => {

@@ -9,7 +9,6 @@ use crate::bot::entry::{Command, Record, Recorded};
 use crate::bot::incidents::set_status;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
-use crate::command::FreeText;
 use crate::domain::{IncidentId, Role, Status};
 
 /// Say that it no longer hurts
@@ -36,7 +35,7 @@ pub struct Mitigate {
 impl Command for Mitigate {
     const WORDS: &'static str = "mitigate";
     const ROLE: Role = Role::Responder;
-    const FREE_TEXT: Option<FreeText> = Some(FreeText::Quoted);
+    const FREE_TEXT: bool = true;
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
         let incident = self.incident.as_deref();

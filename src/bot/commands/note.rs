@@ -9,7 +9,6 @@ use crate::bot::entry::{Command, Record, Recorded};
 use crate::bot::incidents::note;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
-use crate::command::FreeText;
 use crate::domain::{IncidentId, Role};
 
 /// Write a note on the incident's timeline and say it in its channel
@@ -33,7 +32,7 @@ pub struct Note {
 impl Command for Note {
     const WORDS: &'static str = "note";
     const ROLE: Role = Role::Responder;
-    const FREE_TEXT: Option<FreeText> = Some(FreeText::AsTyped);
+    const FREE_TEXT: bool = true;
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
         note(context, ask, self.incident.as_deref(), self.text.join(" ")).await

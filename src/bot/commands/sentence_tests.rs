@@ -41,7 +41,7 @@ fn understood(sentence: &str) -> (Option<String>, String, String) {
 fn an_option_counts_before_and_after_the_text_of_every_command_that_ends_in_one() {
     let free: Vec<&str> = COMMANDS
         .typed()
-        .filter(|one| one.free_text.is_some())
+        .filter(|one| one.free_text)
         .map(|one| one.words)
         .collect();
     assert_eq!(
@@ -110,9 +110,9 @@ fn an_option_counts_before_and_after_the_text_of_every_command_that_ends_in_one(
         let sentence = format!("incident declare {rest}");
         assert_eq!(understood(&sentence), meant, "{sentence}");
     }
-    // Quotes around all of a note are its own; those around a cause only keep it together.
-    assert_eq!(understood("note \"slow\"").2, "\"slow\"");
+    // Quotes around all of it only keep it together.
     assert_eq!(understood("resolve \"slow disk\"").2, "slow disk");
+    assert_eq!(understood("note \"slow\" disk").2, "\"slow\" disk");
 }
 
 #[test]

@@ -6,7 +6,6 @@ use crate::bot::entry::Command;
 use crate::bot::incidents::update;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
-use crate::command::FreeText;
 use crate::domain::Role;
 
 /// Tell stakeholders how it goes: by e-mail, in the incident's channel and on its timeline
@@ -23,7 +22,7 @@ pub struct Update {
 impl Command for Update {
     const WORDS: &'static str = "update";
     const ROLE: Role = Role::Responder;
-    const FREE_TEXT: Option<FreeText> = Some(FreeText::AsTyped);
+    const FREE_TEXT: bool = true;
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
         update(context, ask, self.incident.as_deref(), self.text.join(" ")).await

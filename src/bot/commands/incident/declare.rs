@@ -10,7 +10,6 @@ use crate::bot::entry::{Command, Record, Recorded};
 use crate::bot::incidents::declare;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
-use crate::command::FreeText;
 use crate::domain::{IncidentId, Role, Severity};
 
 /// Declare an incident and open a channel for it
@@ -45,7 +44,7 @@ pub struct Declare {
 impl Command for Declare {
     const WORDS: &'static str = "incident declare";
     const ROLE: Role = Role::Responder;
-    const FREE_TEXT: Option<FreeText> = Some(FreeText::Quoted);
+    const FREE_TEXT: bool = true;
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
         declare(

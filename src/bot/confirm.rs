@@ -8,7 +8,7 @@ use crate::domain::{
     Audience, Button, Content, EntryKind, Guarded, Line, Message, Outgoing, Person, Stream, Style,
     Tone, duration,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, Tx};
 
 /// Asks before something is done. The message that asks becomes the progress and the answer.
 pub(super) fn question(
@@ -104,6 +104,14 @@ pub(super) async fn open_question(context: &Context, token: &str) -> Result<Ques
 /// The write that sees the question still open has answered it; every other is refused.
 pub(super) fn take(before: Option<QuestionRow>, asked: &QuestionRow) -> Result<(), Refusal> {
     refuse_answered(&before.unwrap_or_else(|| asked.clone()))
+}
+
+/// This write is the one that answers yes.
+pub(super) async fn answer_yes(tx: &mut Tx, row: &QuestionRow) -> Result<(), Fault> {
+    let before = tx
+        .question_answer(&row.token, QuestionState::Confirmed)
+        .await?;
+    Ok(take(before, row)?)
 }
 
 fn refuse_answered(row: &QuestionRow) -> Result<(), Refusal> {

@@ -37,8 +37,9 @@ impl Command for Confirm {
         authorise(ask, sentence.command.role, || {
             context.typed(&ask.request.text)
         })?;
-        let guarded = sentence.command.guarded.ok_or_else(outdated)?;
-        second_person(context, ask, &row, guarded)?;
+        if let Some(guarded) = sentence.command.guarded {
+            second_person(context, ask, &row, guarded)?;
+        }
         let ask = Ask {
             confirmed: Some(row),
             ..ask.clone()

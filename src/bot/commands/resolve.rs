@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::incident::of_run::{record_status, words};
 use crate::bot::entry::{Command, Record, Recorded};
-use crate::bot::incidents::set_status;
+use crate::bot::incidents::end_incident;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
 use crate::domain::{IncidentId, Role, Status};
@@ -39,7 +39,7 @@ impl Command for Resolve {
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
         let incident = self.incident.as_deref();
-        set_status(context, ask, incident, Status::Resolved, &self.text).await
+        end_incident(context, ask, incident, Status::Resolved, &self.text).await
     }
 }
 

@@ -46,6 +46,10 @@ pub(crate) fn declare(
     let context = context.clone();
     Ok(Effect::write(move |tx| {
         Box::pin(async move {
+            let new = NewIncident {
+                title: tx.named(&new.title).await?,
+                ..new
+            };
             let incident = open_incident(tx, new, context.settings(), vec![person], None).await?;
             if !offered.is_empty() {
                 tx.outbox_put(&offer(&incident, &offered)).await?;

@@ -2,6 +2,7 @@
 
 mod change;
 mod declare;
+mod end;
 mod find;
 mod list;
 mod notes;
@@ -10,6 +11,7 @@ mod stakeholders;
 
 pub(super) use change::{Change, assign, set_severity, set_status};
 pub(super) use declare::{declare, open_incident};
+pub(super) use end::end_incident;
 pub(super) use find::{meant, person};
 pub(super) use list::{incident_list, incident_show};
 pub(super) use notes::{link, note, update};

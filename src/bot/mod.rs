@@ -33,6 +33,7 @@ mod timers;
 mod wakers;
 mod watch;
 mod worker;
+mod zones;
 
 pub use access::Access;
 pub use alerts::{Taken, take_alerts};
@@ -51,3 +52,4 @@ pub use settings::{AlertSettings, NotifySettings, Settings};
 pub use table::{Commands, Spec, ask_probe};
 pub use worker::Acceptance;
 pub use worker::{accept, end_visit, run, start_visit, visit};
+pub use zones::Zones;

@@ -61,6 +61,7 @@ const FLOORS: &[&[&str]] = &[
         "services",
         "settings",
         "wakers",
+        "zones",
     ],
 ];
 

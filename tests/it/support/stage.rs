@@ -337,6 +337,7 @@ pub fn plan(
                 commanders: std::iter::once("U0BEN00001".to_owned())
                     .chain(scenery.commanders.clone())
                     .collect(),
+                ..Access::default()
             },
             confirm: Guarded::all(),
             second_person: scenery.second_person.clone(),

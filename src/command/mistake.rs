@@ -66,18 +66,12 @@ pub(super) fn mistake(
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let wrong = one(ContextKind::InvalidValue).unwrap_or_default();
             instead(wrong, &many(ContextKind::SuggestedValue));
-            let valid = many(ContextKind::ValidValue);
-            let why = match std::error::Error::source(error) {
-                Some(why) => why.to_string(),
-                None if wrong.is_empty() => "it needs a value".to_owned(),
-                None => format!("write one of {}", valid.join(", ")),
-            };
-            let why = why.replace("invalid digit found in string", "write a whole number");
-            if wrong.is_empty() || why.starts_with(&format!("`{wrong}`")) {
-                format!("{}: {why}", name(argument))
-            } else {
-                format!("{} `{}`: {why}", name(argument), cut(wrong, 80))
-            }
+            value(
+                error,
+                &name(argument),
+                wrong,
+                &many(ContextKind::ValidValue),
+            )
         }
         ErrorKind::MissingRequiredArgument => {
             let lacks: Vec<String> = many(ContextKind::InvalidArg)
@@ -120,6 +114,21 @@ pub(super) fn mistake(
         suggestions.push(format!("help {path}"));
     }
     Mistake { text, suggestions }
+}
+
+/// Why a value is none.
+fn value(error: &Error, name: &str, wrong: &str, valid: &[String]) -> String {
+    let why = match std::error::Error::source(error) {
+        Some(why) => why.to_string(),
+        None if wrong.is_empty() => "it needs a value".to_owned(),
+        None => format!("write one of {}", valid.join(", ")),
+    };
+    let why = why.replace("invalid digit found in string", "write a whole number");
+    if wrong.is_empty() || why.starts_with(&format!("`{wrong}`")) {
+        format!("{name}: {why}")
+    } else {
+        format!("{name} `{}`: {why}", cut(wrong, 80))
+    }
 }
 
 /// Words that belong to the value of the option before them: the option as it was meant, and the

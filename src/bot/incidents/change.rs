@@ -4,10 +4,12 @@ use serde_json::json;
 
 use super::end::StillFiring;
 use super::find::{already, closed, locked, meant, person};
+use super::kinds::{DECLARED, RELAPSE};
 use super::room::{header, new_topic, next_steps, room_message};
 use super::stakeholders::Bulletin;
 use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Context, Fault, Refusal, Settings, confirm};
+use crate::domain::alert::Conversation;
 use crate::domain::timeline::Draft;
 use crate::domain::{
     Content, EntryKind, Incident, IncidentRole, Line, Message, Person, Severity, Status, Stream,
@@ -176,6 +178,30 @@ pub(crate) async fn assign(
     .await
 }
 
+/// Has it looked what an incident's alerts do that was resolved or reopened by hand, and whoever is on
+/// call asked about one that became worse.
+async fn alerts_follow(
+    tx: &mut Tx,
+    context: &Context,
+    before: Status,
+    severity: Severity,
+    incident: &Incident,
+) -> Result<(), StoreError> {
+    let (key, now) = (Conversation::key_of(incident.id), tx.now());
+    let settings = &context.settings().alerts;
+    let is_open = incident.status.is_open();
+    if before.is_open() && !is_open {
+        return RELAPSE.set(tx, &key, now + settings.quiet).await;
+    }
+    if is_open && !before.is_open() {
+        return RELAPSE.set(tx, &key, now).await;
+    }
+    if is_open && incident.severity < severity && incident.severity <= settings.ask_from {
+        return DECLARED.set(tx, &key, now).await;
+    }
+    Ok(())
+}
+
 /// Changes an incident under its lock and says so.
 async fn change<F>(
     context: &Context,
@@ -215,6 +241,7 @@ where
                 is_news: (before, severity) != (incident.status, incident.severity),
             };
             change.record(tx, context.settings(), &incident).await?;
+            alerts_follow(tx, &context, before, severity, &incident).await?;
             tx.outbox_put(&new_topic(tx, &incident)).await?;
             let mut said = Message::new(tone, change.title);
             if let Some(more) = more {

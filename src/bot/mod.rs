@@ -34,6 +34,7 @@ mod tokens;
 mod wakers;
 mod watch;
 mod worker;
+mod zones;
 
 pub use access::Access;
 pub use alerts::{Taken, take_alerts};
@@ -53,3 +54,4 @@ pub use settings::{AlertSettings, NotifySettings, ReachSettings, Settings};
 pub use table::{Commands, Spec, ask_probe};
 pub use worker::Acceptance;
 pub use worker::{accept, end_visit, run, run_due, start_visit, visit};
+pub use zones::Zones;

@@ -318,7 +318,7 @@ async fn carry_out(context: &Context, ask: &Ask) -> Result<Effect, Fault> {
     let text = &ask.request.text;
     match context.commands().parse(text, context.command()) {
         Ok(Parsed::Command(sentence)) => {
-            authorise(ask, sentence.command.role, || context.typed(text))?;
+            authorise(context, ask, sentence.command.role, &context.typed(text)).await?;
             sentence.carry_out(context, ask).await
         }
         Ok(Parsed::Help(text)) => Ok(Effect::Say(help_text(&text))),

@@ -43,6 +43,7 @@ mod real_cluster;
 mod rollout;
 mod routed;
 mod runbooks;
+mod said;
 mod sessions;
 mod silences;
 mod sources;

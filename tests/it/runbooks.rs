@@ -159,7 +159,7 @@ async fn a_rehearsal_looks_for_real_and_changes_nothing() {
     let run = stage
         .said(HOME, "Rehearsal 1 of Restart with approval")
         .await;
-    let run = words_of(&stage.becomes(&run, "succeeded").await);
+    let run = words_of(&stage.becomes(&run, "would go through").await);
     for words in [
         "✅ service.status — api",
         "would ask: Restart api?",

@@ -106,11 +106,15 @@ impl Walk<'_> {
             }
             Work::Note(text) => {
                 let text = text.text(values).map_err(told)?;
-                self.succeed(path, text.clone());
-                let path = path.to_owned();
-                self.done
-                    .announcements
-                    .push(Announcement::Note { path, text });
+                if rehearsal {
+                    self.succeed(path, format!("would note: {text}"));
+                } else {
+                    self.succeed(path, text.clone());
+                    let path = path.to_owned();
+                    self.done
+                        .announcements
+                        .push(Announcement::Note { path, text });
+                }
             }
             Work::Notify(text) => {
                 let text = text.text(values).map_err(told)?;

@@ -19,6 +19,7 @@ mod follow_up;
 mod intake;
 mod kinds;
 mod look;
+mod news;
 mod order;
 mod over;
 mod quiet;

@@ -37,7 +37,7 @@ mod worker;
 mod zones;
 
 pub use access::Access;
-pub use alerts::{Taken, take_alerts};
+pub use alerts::{Taken, receive, refused, signed_by_sns, take_alerts, unsubscribed};
 pub use commands::COMMANDS;
 pub use context::Context;
 pub use context::Context as Bot;

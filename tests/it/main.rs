@@ -44,6 +44,7 @@ mod rollout;
 mod routed;
 mod runbooks;
 mod said;
+mod senders;
 mod sessions;
 mod silences;
 mod sources;

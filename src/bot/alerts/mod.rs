@@ -24,6 +24,7 @@ mod order;
 mod over;
 mod quiet;
 mod reask;
+mod senders;
 mod silence;
 mod start;
 mod triage;
@@ -37,6 +38,7 @@ pub(super) use acknowledge::acknowledge;
 pub(super) use command::alerts_list;
 pub(super) use compare::begin_comparing;
 pub use intake::{Taken, take_alerts};
+pub use senders::{receive, refused, signed_by_sns, unsubscribed};
 pub(super) use silence::{silence, unsilence};
 pub(super) use watch::begin_watching;
 

@@ -26,6 +26,7 @@ mod handbook;
 mod hostile;
 mod image;
 mod incidents;
+mod judge;
 mod killed;
 mod layers;
 mod library;
@@ -36,6 +37,7 @@ mod oncall;
 mod page;
 mod pages;
 mod probe;
+mod reach;
 #[cfg(feature = "real-cluster")]
 mod real_cluster;
 mod rollout;

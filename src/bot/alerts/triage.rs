@@ -85,6 +85,11 @@ fn data_of(findings: &Findings) -> Result<Value, serde_json::Error> {
         "isolated",
     ];
     let figures = ["worst", "memory_percent", "memory_bytes", "cpu_percent"];
+    let mut last_words = Vec::new();
+    for one in &findings.last_words {
+        let lines = data(&one.lines)?;
+        last_words.push(json!({"replica": one.replica, "ended": one.ended, "lines": lines}));
+    }
     let changes = findings.changes.iter().map(|entry| cut(&entry.text, 200));
     Ok(json!({"first_look": {
         "replicas": of(&findings.status, &replicas),
@@ -92,7 +97,7 @@ fn data_of(findings: &Findings) -> Result<Value, serde_json::Error> {
         "image": data(&findings.image)?,
         "events": data(&findings.events)?,
         "errors": data(&findings.errors)?,
-        "last_words": findings.last_words,
+        "last_words": last_words,
         "changes": changes.collect::<Vec<_>>(),
     }}))
 }

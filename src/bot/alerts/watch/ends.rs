@@ -23,8 +23,10 @@ struct Ends {
     out_of_memory: Vec<Timestamp>,
     /// When it ended by itself, for other reasons.
     crashes: Vec<Timestamp>,
-    /// The platform's words of its last end, such as `exit code 137`.
+    /// The platform's words of the last of these ends, such as `exit code 1`.
     code: String,
+    /// The same of the last end for lack of memory; empty where the replica outlived it.
+    memory_code: String,
 }
 
 impl Ends {
@@ -43,9 +45,11 @@ impl Ends {
                     ends.out_of_memory.push(event.at);
                 }
                 "die" => {
-                    detail.clone_into(&mut ends.code);
-                    // Whoever was told to end did not crash.
-                    if !asked && !lacked {
+                    if lacked {
+                        detail.clone_into(&mut ends.memory_code);
+                    } else if !asked {
+                        // Whoever was told to end did not crash.
+                        detail.clone_into(&mut ends.code);
                         ends.crashes.push(event.at);
                     }
                 }
@@ -65,12 +69,13 @@ impl Ends {
         }
         ends
     }
+}
 
-    fn exit_code(&self, replica: &Replica) -> String {
-        match replica.exit_code {
-            Some(code) if self.code.is_empty() => format!("exit code {code}"),
-            _ => self.code.clone(),
-        }
+/// The events' word of an end, else that of the replica.
+fn exit_code(told: &str, replica: &Replica) -> String {
+    match replica.exit_code {
+        Some(code) if told.is_empty() => format!("exit code {code}"),
+        _ => told.to_owned(),
     }
 }
 
@@ -191,13 +196,13 @@ fn memory(
     };
     let at = ends.out_of_memory.last().copied();
     let at = at.or(told.filter(|_| replica.oom_killed))?;
-    let what = if replica.oom_killed || !ends.code.is_empty() {
+    let what = if replica.oom_killed || !ends.memory_code.is_empty() {
         "was ended"
     } else {
         "runs on, but a process in it was ended"
     };
     let mut facts = vec![
-        ends.exit_code(replica),
+        exit_code(&ends.memory_code, replica),
         replica
             .memory_limit_bytes
             .map_or("no limit of its own".to_owned(), |limit| {
@@ -234,7 +239,7 @@ fn crashes(replica: &Replica, ends: &Ends, now: Timestamp) -> Option<(Timestamp,
     let at = ends.crashes.last().copied().or(replica.finished_at);
     let at = at.unwrap_or(now);
     let mut facts = vec![
-        ends.exit_code(replica),
+        exit_code(&ends.code, replica),
         format!("restarts by the platform: {}", replica.restarts),
         note.unwrap_or_default().to_owned(),
     ];

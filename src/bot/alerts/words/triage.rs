@@ -38,7 +38,6 @@ pub(crate) struct Said {
 }
 
 /// What a replica wrote before it ended.
-#[derive(Debug, Serialize)]
 pub(crate) struct LastWords {
     pub(crate) replica: String,
     /// Such as `ended 12s ago, exit code 1`.

@@ -51,6 +51,7 @@ mod sources;
 mod store;
 mod stories;
 mod support;
+mod truth;
 mod watchers;
 mod workloads;
 

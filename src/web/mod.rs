@@ -85,7 +85,7 @@ async fn mail(health: &Health) -> Value {
     if !health.bot.notifies() {
         return json!("not configured");
     }
-    match in_time(health.store.notification_backlog(Channel::Email)).await {
+    match in_time(health.store.notification_backlog(&Channel::Email)).await {
         Ok(backlog) => json!({
             "waiting": backlog.waiting,
             "oldest_seconds": oldest(&health.store, &backlog),
@@ -120,7 +120,7 @@ async fn metrics_page(State(health): State<Health>) -> Response {
         metrics::gauge!("treasury_bot_inbox_waiting").set(inbox as f64);
         metrics::gauge!("treasury_bot_outbox_waiting").set(outbox as f64);
     }
-    if let Ok(backlog) = health.store.notification_backlog(Channel::Email).await {
+    if let Ok(backlog) = health.store.notification_backlog(&Channel::Email).await {
         let age = oldest(&health.store, &backlog);
         metrics::gauge!("treasury_bot_mails_waiting").set(backlog.waiting as f64);
         metrics::gauge!("treasury_bot_mails_oldest_seconds").set(age as f64);

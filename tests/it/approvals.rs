@@ -82,7 +82,11 @@ async fn what_the_policy_wants_a_second_person_for_has_one_in_a_runbook_too() {
     })
     .await;
     stage
-        .types("ben", HOME, "runbook run restart-service service=api")
+        .types(
+            "ben",
+            HOME,
+            "runbook run restart-service service=api steady=1s",
+        )
         .await;
     let run = stage.said(HOME, "Run 1 of Restart a service").await;
     let asks = "1 responder can approve, other than ben";

@@ -19,7 +19,7 @@ macro_rules! step {
     };
 }
 
-const STEPS: [(&str, &str, &str); 10] = [
+const STEPS: [(&str, &str, &str); 11] = [
     step!("0001_first_light.sql"),
     step!("0002_samples.sql"),
     step!("0003_runs.sql"),
@@ -30,6 +30,7 @@ const STEPS: [(&str, &str, &str); 10] = [
     step!("0008_silences.sql"),
     step!("0009_pages.sql"),
     step!("0010_alert_truth.sql"),
+    step!("0011_reach.sql"),
 ];
 
 /// Brings a database of this kind up to date.

@@ -57,6 +57,7 @@ pub(in crate::bot) async fn bot(
         hold: Duration::from_secs(60),
         alerts: crate::bot::AlertSettings::default(),
         notify: None,
+        reach: crate::bot::ReachSettings::default(),
         incident_channels: false,
         public_url: None,
     };

@@ -7,6 +7,7 @@ use super::find::{already, closed, locked, meant, person};
 use super::kinds::{DECLARED, RELAPSE};
 use super::room::{header, new_topic, next_steps, room_message};
 use super::stakeholders::Bulletin;
+use crate::bot::notify::{Ended, forget};
 use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Context, Fault, Refusal, Settings, confirm};
 use crate::domain::alert::Conversation;
@@ -41,6 +42,9 @@ impl Change {
         tx.incident_update(incident).await?;
         tx.append(&Stream::Incident(incident.id), self.draft.clone())
             .await?;
+        if !incident.status.is_open() {
+            forget(tx, &Conversation::key_of(incident.id), &Ended::Over).await?;
+        }
         if self.is_news {
             let bulletin = Bulletin::new(tx, self.title.clone(), self.tone, self.before);
             bulletin.send(tx, settings, incident).await?;

@@ -95,6 +95,11 @@ pub(super) fn run_message(runbook: &Runbook, state: &RunState) -> Message {
     ))
 }
 
+/// A rehearsal names what a run would do or wait for.
+fn is_only_named(state: &RunState, step: Option<&StepState>) -> bool {
+    state.start.rehearsal && step.is_some_and(|step| step.line.starts_with("would "))
+}
+
 fn step_lines(
     steps: &[Step],
     state: &RunState,
@@ -109,6 +114,8 @@ fn step_lines(
         let mark = match known.map(|step| (step.phase, step.is_held())) {
             None => "▫️",
             Some((_, true)) => "⚠️",
+            // Nothing was done or seen to be so.
+            Some((Phase::Succeeded, _)) if is_only_named(state, known) => "▫️",
             Some((Phase::Succeeded, _)) => "✅",
             Some((Phase::Failed, _)) => "❌",
             Some((Phase::Skipped, _)) => "➖",

@@ -60,6 +60,7 @@ const FLOORS: &[&[&str]] = &[
         "request",
         "services",
         "settings",
+        "tokens",
         "wakers",
         "zones",
     ],

@@ -34,9 +34,10 @@ mod tokens;
 mod wakers;
 mod watch;
 mod worker;
+mod zones;
 
 pub use access::Access;
-pub use alerts::{Taken, take_alerts};
+pub use alerts::{Taken, receive, refused, signed_by_sns, take_alerts, unsubscribed};
 pub use commands::COMMANDS;
 pub use context::Context;
 pub use context::Context as Bot;
@@ -52,4 +53,5 @@ pub use services::{Catalogue, Named};
 pub use settings::{AlertSettings, NotifySettings, ReachSettings, Settings};
 pub use table::{Commands, Spec, ask_probe};
 pub use worker::Acceptance;
-pub use worker::{accept, end_visit, run, start_visit, visit};
+pub use worker::{accept, end_visit, run, run_due, start_visit, visit};
+pub use zones::Zones;

@@ -28,10 +28,9 @@ pub(crate) async fn acknowledge(
                 let Some(conversation) = tx.conversation(key).await? else {
                     continue;
                 };
-                let is_free = match &conversation.acknowledged {
-                    None => true,
-                    Some((by, _)) => by.id == person.id || conversation.asked_again_at.is_some(),
-                };
+                // Whoever has it was asked whether they still do: they answer, or another takes over.
+                let is_asked = conversation.asked_again_at.is_some();
+                let is_free = conversation.acknowledged.is_none() || is_asked;
                 if is_free {
                     done.push(target(&conversation));
                     take(tx, &context, conversation, &person).await?;
@@ -61,6 +60,15 @@ async fn take(
     let now = tx.now();
     let before = conversation.acknowledged.replace((person.clone(), now));
     conversation.asked_again_at = None;
+    // What fires now is what is taken up: whatever else begins is news.
+    let most = Conversation::KINDS as i64;
+    let firing = tx.alerts_firing(Some(&conversation.key), most).await?;
+    let records = || firing.iter().map(|(_, record)| record);
+    conversation.kinds = records()
+        .map(|record| record.tracked.alert.name().to_owned())
+        .collect();
+    let worst = records().map(|record| record.routed.severity).min();
+    conversation.asked_about = worst.or(conversation.asked_about);
     tx.conversation_put(&conversation).await?;
     let key = &conversation.key;
     ESCALATION.unset(tx, key).await?;

@@ -2,6 +2,7 @@
 
 mod change;
 mod declare;
+mod end;
 mod find;
 mod kinds;
 mod list;
@@ -11,6 +12,7 @@ mod stakeholders;
 
 pub(super) use change::{Change, assign, set_severity, set_status};
 pub(super) use declare::{declare, open_incident};
+pub(super) use end::end_incident;
 pub(super) use find::{meant, person};
 pub(super) use kinds::{DECLARED, RELAPSE};
 pub(super) use list::{incident_list, incident_show};

@@ -62,6 +62,7 @@ const FLOORS: &[&[&str]] = &[
         "settings",
         "tokens",
         "wakers",
+        "zones",
     ],
 ];
 

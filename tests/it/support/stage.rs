@@ -338,28 +338,34 @@ pub fn plan(
         alerts_token: Some(SecretString::from("alerts-token")),
         sources: scenery.sources.clone(),
         health_listen: None,
-        settings: Settings {
-            command: "/treasury".into(),
-            access: Access {
-                viewers: scenery.viewers.clone(),
-                responders: vec!["U0ANA00001".into()],
-                commanders: std::iter::once("U0BEN00001".to_owned())
-                    .chain(scenery.commanders.clone())
-                    .collect(),
-            },
-            confirm: Guarded::all(),
-            second_person: scenery.second_person.clone(),
-            confirm_within: scenery.confirm_within,
-            patience: Patience::default(),
-            hold: scenery.hold,
-            alerts: scenery.alerts.clone(),
-            notify: scenery.mail.clone(),
-            reach: scenery.reach.clone(),
-            incident_channels: scenery.incident_channels,
-            public_url: scenery.public_url.clone(),
-        },
+        settings: settings(scenery),
         catalogue,
         library: library(scenery),
+    }
+}
+
+/// What a bot of this scenery goes by.
+pub fn settings(scenery: &Scenery) -> Settings {
+    Settings {
+        command: "/treasury".into(),
+        access: Access {
+            viewers: scenery.viewers.clone(),
+            responders: vec!["U0ANA00001".into()],
+            commanders: std::iter::once("U0BEN00001".to_owned())
+                .chain(scenery.commanders.clone())
+                .collect(),
+            ..Access::default()
+        },
+        confirm: Guarded::all(),
+        second_person: scenery.second_person.clone(),
+        confirm_within: scenery.confirm_within,
+        patience: Patience::default(),
+        hold: scenery.hold,
+        alerts: scenery.alerts.clone(),
+        notify: scenery.mail.clone(),
+        reach: scenery.reach.clone(),
+        incident_channels: scenery.incident_channels,
+        public_url: scenery.public_url.clone(),
     }
 }
 

@@ -13,4 +13,4 @@ pub(super) use follow_up::{After, follow_up, quiet};
 pub(super) use message::alerts_message;
 pub(super) use news::{news, silence_over, still_yours, unheard};
 pub(super) use parts::{alerts, target};
-pub(super) use triage::Findings;
+pub(super) use triage::{Answered, Findings, Image, LastWords, Said};

@@ -7,6 +7,7 @@
 mod access;
 mod actions;
 mod alerts;
+mod chat;
 mod commands;
 mod confirm;
 mod context;
@@ -36,9 +37,11 @@ mod worker;
 
 pub use access::Access;
 pub use alerts::{Taken, take_alerts};
+pub use chat::{ChatRefusal, chat_refuses};
 pub use commands::COMMANDS;
 pub use context::Context;
 pub use context::Context as Bot;
+pub use incidents::{room_closed, room_opened};
 pub use library::Library;
 pub use notify::deliver;
 pub use pages::view::{page_of_incident, page_of_incidents};

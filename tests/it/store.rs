@@ -463,6 +463,7 @@ fn outgoing(key: &str, channel: &str, text: &str) -> Outgoing {
         audience: Audience::Everyone,
         requester: None,
         reply: Reply::default(),
+        severity: None,
         content: Content::Message(Message::new(Tone::Plain, text)),
     }
 }

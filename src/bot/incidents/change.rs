@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
+use super::asks::close_asks_of;
 use super::find::{already, closed, locked, meant, person};
+use super::place::{follow, invite};
 use super::room::{header, new_topic, next_steps, room_message};
 use super::stakeholders::Bulletin;
 use crate::bot::request::{Answer, Ask, Effect};
@@ -42,6 +44,11 @@ impl Change {
             let bulletin = Bulletin::new(tx, self.title.clone(), self.tone, self.before);
             bulletin.send(tx, settings, incident).await?;
         }
+        follow(tx, incident).await?;
+        if !incident.status.is_open() {
+            let how = format!("Over: {} is {}", incident.id, incident.status);
+            close_asks_of(tx, incident.id, &how.into()).await?;
+        }
         tx.outbox_put(&header(incident, None)).await
     }
 }
@@ -52,6 +59,8 @@ struct Edit {
     /// Follows the incident's id.
     says: Line,
     tone: Tone,
+    /// Who got something to do.
+    called: Option<Person>,
 }
 
 pub(crate) async fn set_severity(
@@ -71,6 +80,7 @@ pub(crate) async fn set_severity(
                 .data(json!({"before": before, "after": severity})),
             says: Line::new().text(format!(" is now {severity} (was {before})")),
             tone: Tone::Plain,
+            called: None,
         })
     })
     .await
@@ -125,6 +135,7 @@ pub(crate) async fn set_status(
             } else {
                 Tone::Good
             },
+            called: None,
         })
     })
     .await
@@ -156,6 +167,7 @@ pub(crate) async fn assign(
                 .data(json!({"role": role, "person": person})),
             says: line.text(format!(" is {role}")),
             tone: Tone::Plain,
+            called: Some(person),
         })
     })
     .await
@@ -178,7 +190,10 @@ where
         Box::pin(async move {
             let mut incident = locked(tx, id).await?;
             let (before, severity) = (incident.status, incident.severity);
-            let Edit { draft, says, tone } = edit(&mut incident, &person)?;
+            let edit = edit(&mut incident, &person)?;
+            let Edit {
+                draft, says, tone, ..
+            } = edit;
             if before == Status::Closed && incident.status == Status::Closed {
                 return Err(closed(&incident).into());
             }
@@ -191,6 +206,7 @@ where
                 is_news: (before, severity) != (incident.status, incident.severity),
             };
             change.record(tx, context.settings(), &incident).await?;
+            invite(tx, &incident, edit.called.as_slice()).await?;
             tx.outbox_put(&new_topic(tx, &incident)).await?;
             let said = Message::new(tone, change.title).buttons(next_steps(&incident));
             if !here {

@@ -1,0 +1,129 @@
+//! What Slack refuses: who can mend it hears of it, by a way that is open.
+
+use std::collections::BTreeSet;
+
+use jiff::tz::TimeZone;
+
+use super::Context;
+use super::notify::Notice;
+use crate::domain::notification::{Purpose, Recipient, Thread};
+use crate::domain::{Destination, Line, Message, Outgoing, Span, Tone};
+use crate::store::{StoreError, Tx};
+
+/// Where an app's scopes and its installation are.
+const APPS: &str = "https://api.slack.com/apps";
+
+/// Something that Slack refuses until somebody mends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatRefusal {
+    /// What is refused: a method of Slack's, the main channel, a message.
+    pub what: String,
+    /// Slack's word.
+    pub error: String,
+    /// The scope that lacks, by Slack's own answer.
+    pub needed: Option<String>,
+    /// No message gets out because of it.
+    pub silent: bool,
+}
+
+/// Tells it once a day: in the main channel, or by mail where no message gets out.
+pub async fn chat_refuses(context: &Context, refusal: ChatRefusal) {
+    let bot = context.clone();
+    let told = context
+        .store()
+        .write(move |tx| Box::pin(async move { tell(tx, &bot, &refusal).await }))
+        .await;
+    if let Err(error) = told {
+        tracing::error!(%error, "what Slack refuses could not be told");
+    }
+}
+
+async fn tell(tx: &mut Tx, bot: &Context, refusal: &ChatRefusal) -> Result<(), StoreError> {
+    let ChatRefusal {
+        what,
+        error,
+        needed,
+        silent,
+    } = refusal;
+    let day = tx.now().to_zoned(TimeZone::UTC).date();
+    let lacks = needed.as_deref().unwrap_or_default();
+    let key = format!("slack-refuses:{what}:{error}:{lacks}:{day}");
+    let message = words(refusal);
+    if !silent {
+        if tx.outbox_wanted(&key).await?.is_none() {
+            let told = Outgoing::announcement(key, Destination::Home, message);
+            tx.outbox_put(&told).await?;
+        }
+        return Ok(());
+    }
+    let notice = Notice {
+        thread: Thread::new(key.clone(), "Slack takes no messages of the bot"),
+        key,
+        purpose: Purpose::Escalation,
+        incident: None,
+        message: message.text(
+            "What is to be said waits and is posted then. Alerts are taken in, and mail goes out.",
+        ),
+    };
+    let to = recipients(tx, bot).await?;
+    notice.send(tx, &to).await
+}
+
+fn words(refusal: &ChatRefusal) -> Message {
+    let ChatRefusal {
+        what,
+        error,
+        needed,
+        silent,
+    } = refusal;
+    let title = Line::new().text("Slack refuses ").code(what);
+    let title = match needed {
+        Some(scope) => title.text(": the app lacks the scope ").code(scope),
+        None => title.text(": ").code(error),
+    };
+    let tone = if *silent { Tone::Bad } else { Tone::Warning };
+    let message = Message::new(tone, title);
+    let apps = Line(vec![Span::Link {
+        url: APPS.to_owned(),
+        text: "The app".to_owned(),
+    }]);
+    match (needed, error.as_str()) {
+        (Some(scope), _) => message.text(
+            apps.text(" → OAuth & Permissions → Bot Token Scopes → add ")
+                .code(scope)
+                .text(", then Reinstall to Workspace"),
+        ),
+        (None, "missing_scope") => {
+            message.text(apps.text(" → OAuth & Permissions: compare its scopes with the README's"))
+        }
+        _ if what == "a message" => message.text("It waits, and is tried again for a day"),
+        (None, "is_archived") => {
+            message.text("Unarchive the channel, or set another one in [slack] channel")
+        }
+        _ if what == "the main channel" => {
+            message.text("Let the bot post there, or set another one in [slack] channel")
+        }
+        _ => message.text("Check the bot's token, or install the app again"),
+    }
+}
+
+/// Those on call now who can be notified; else everybody who can.
+async fn recipients(tx: &mut Tx, bot: &Context) -> Result<Vec<Recipient>, StoreError> {
+    let Some(notify) = &bot.settings().notify else {
+        return Ok(Vec::new());
+    };
+    let (overrides, now) = (tx.overrides().await?, tx.now());
+    let rotations = bot.on_call().rotations().iter();
+    let on_call: BTreeSet<String> = rotations
+        .map(|rotation| rotation.shift(&overrides, now).person.id)
+        .collect();
+    let of = |ids: &mut dyn Iterator<Item = &Vec<Recipient>>| ids.flatten().cloned().collect();
+    let mut to: Vec<Recipient> = of(&mut on_call.iter().filter_map(|id| notify.people.get(id)));
+    if to.is_empty() {
+        to = of(&mut notify.people.values());
+    }
+    if to.is_empty() {
+        to.clone_from(&notify.stakeholders);
+    }
+    Ok(to)
+}

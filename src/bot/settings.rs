@@ -47,6 +47,16 @@ pub struct AlertSettings {
     pub declare_from: Severity,
     /// Who is asked next when nobody has acknowledged for so long.
     pub ack_within: Duration,
+    /// Incidents at least this bad that people declare are asked about like alerts.
+    pub ask_from: Severity,
+    /// Whoever acknowledged is asked after so long whether they still have it; a quarter of it at
+    /// SEV1.
+    pub reask: Duration,
+    /// Once everybody was asked in vain, everybody is asked again after so long, and so on.
+    pub ask_again: Duration,
+    /// An alert that its sender has not repeated for so long is not heard of any more; `None`: three
+    /// times as long as it was seen to take.
+    pub unheard: Option<Duration>,
     /// Alerts that still fire are followed up after so long, then ever later.
     pub follow_up: Duration,
     /// So long nothing may fire until it counts as over.
@@ -74,6 +84,10 @@ impl Default for AlertSettings {
             },
             declare_from: Severity::Sev3,
             ack_within: Duration::from_secs(300),
+            ask_from: Severity::Sev2,
+            reask: Duration::from_secs(3_600),
+            ask_again: Duration::from_secs(600),
+            unheard: None,
             follow_up: Duration::from_secs(600),
             quiet: Duration::from_secs(300),
             resolves: false,

@@ -75,6 +75,7 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
         .tasks()
         .spawn(crate::bot::watch::keep_watching(context.clone()));
     crate::bot::alerts::begin_watching(context).await?;
+    crate::bot::alerts::begin_comparing(context).await?;
     crate::bot::oncall::begin_handovers(context).await?;
     let jobs = [crate::bot::alerts::JOBS, crate::bot::oncall::JOBS].concat();
     context

@@ -16,7 +16,8 @@ use crate::domain::{Person, Service, Severity, person};
 
 pub(super) const ALERTS: Kind = Kind::single(
     "alerts",
-    "token_file auto declare_from ack_within follow_up quiet resolve on_call flapping",
+    "token_file auto declare_from ask_from ack_within ask_again reask follow_up quiet unheard \
+     resolve on_call flapping",
 );
 pub(super) const ROUTE: Kind =
     Kind::list("route", "match service severity runbook team channel auto");
@@ -50,6 +51,12 @@ pub(super) fn alerts(section: &Section<'_>) -> (Option<SecretString>, AlertSetti
             .word("declare_from", &SEVERITIES)
             .unwrap_or(usual.declare_from),
         ack_within: section.duration_or("ack_within", usual.ack_within),
+        ask_from: section
+            .word("ask_from", &SEVERITIES)
+            .unwrap_or(usual.ask_from),
+        reask: section.duration_or("reask", usual.reask),
+        ask_again: section.duration_or("ask_again", usual.ask_again),
+        unheard: section.duration("unheard"),
         follow_up: section.duration_or("follow_up", usual.follow_up),
         quiet: section.duration_or("quiet", usual.quiet),
         resolves: section

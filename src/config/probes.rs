@@ -178,7 +178,7 @@ pub(super) fn prometheus(section: &Section<'_>) -> Option<prometheus::Config> {
     })
 }
 
-/// `[alertmanager]`: where silences are made, with a token or as a user.
+/// `[alertmanager]`: where silences are made and what fires is known, with a token or as a user.
 pub(super) fn alertmanager(section: &Section<'_>) -> Option<alertmanager::Config> {
     let token = section.secret("token");
     let user = section.text("user");
@@ -192,11 +192,18 @@ pub(super) fn alertmanager(section: &Section<'_>) -> Option<alertmanager::Config
             user.error("`alertmanager.user` without a password", hint);
         }
     }
+    let urls = section.one_or_more("url").unwrap_or_default();
+    if section.span.is_some() && urls.is_empty() {
+        let hint = "such as `url = \"http://127.0.0.1:9093\"`, or a list of a cluster's";
+        section.error("`alertmanager` without a `url`", hint);
+    }
+    let urls: Option<Vec<Url>> = urls.iter().map(At::http).collect();
+    let urls = urls.filter(|urls| !urls.is_empty())?;
     Some(alertmanager::Config {
         token,
         login: user.map(|user| user.value.to_owned()).zip(password),
         timeout: section.timeout(Duration::from_secs(10)),
-        url: base_url(section, "http://127.0.0.1:9093")?,
+        urls: urls.iter().map(bare).collect(),
     })
 }
 
@@ -204,7 +211,11 @@ pub(super) fn alertmanager(section: &Section<'_>) -> Option<alertmanager::Config
 fn base_url(section: &Section<'_>, example: &str) -> Option<String> {
     let message = format!("`{}` without a `url`", section.name());
     let url = section.required("url", message, format!("such as `url = \"{example}\"`"))?;
-    Some(url.http()?.as_str().trim_end_matches('/').to_owned())
+    Some(bare(&url.http()?))
+}
+
+fn bare(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
 }
 
 /// `[check]`: how web addresses are asked, and which private ones may be. Those of the configured

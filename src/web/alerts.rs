@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::bot::Bot;
 use crate::domain::alert::generic::{self, Mapping, Read};
-use crate::domain::alert::{Alert, Malformed, alertmanager};
+use crate::domain::alert::{Body, Malformed, alertmanager};
 
 /// The largest body, bytes: 1,000 alerts of 4 KB.
 const MAX_BODY: usize = 4 << 20;
@@ -84,10 +84,10 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// The body, or why it was not read to its end (too large, cut off).
-type Body = Result<Bytes, BytesRejection>;
+/// The bytes of a body, or why they were not read to their end (too large, cut off).
+type Sent = Result<Bytes, BytesRejection>;
 
-async fn alertmanager(State(intake): State<Intake>, headers: HeaderMap, body: Body) -> Response {
+async fn alertmanager(State(intake): State<Intake>, headers: HeaderMap, body: Sent) -> Response {
     if let Err(why) = allowed(intake.token.as_ref(), &headers, None) {
         return refused("token", StatusCode::UNAUTHORIZED, why);
     }
@@ -96,7 +96,7 @@ async fn alertmanager(State(intake): State<Intake>, headers: HeaderMap, body: Bo
         Err(error) => return unread(&error),
     };
     match alertmanager::parse(&body) {
-        Ok(alerts) => intake.take(alerts, 0).await,
+        Ok(said) => intake.take(said).await,
         Err(error) => malformed(&error),
     }
 }
@@ -105,7 +105,7 @@ async fn generic(
     State(intake): State<Intake>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Body,
+    body: Sent,
 ) -> Response {
     let asked = query.as_deref().unwrap_or_default();
     let asked = url::form_urlencoded::parse(asked.as_bytes());
@@ -125,14 +125,14 @@ async fn generic_named(
     State(intake): State<Intake>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Body,
+    body: Sent,
 ) -> Response {
     intake.generic(Some(&name), &headers, body).await
 }
 
 impl Intake {
     /// What a sender beside Alertmanager has to say.
-    async fn generic(&self, named: Option<&str>, headers: &HeaderMap, body: Body) -> Response {
+    async fn generic(&self, named: Option<&str>, headers: &HeaderMap, body: Sent) -> Response {
         let found = match named {
             Some(name) => self.sources.iter().find(|(one, _)| one.name == name),
             None if self.sources.len() == 1 => self.sources.first(),
@@ -159,7 +159,7 @@ impl Intake {
         }
         let now = self.bot.now();
         match generic::parse(&body, &source.name, &source.mapping, now) {
-            Ok(Read::Alerts { alerts, ignored }) => self.take(alerts, ignored).await,
+            Ok(Read::Alerts(said)) => self.take(said).await,
             Ok(Read::Subscription { topic, url }) => subscription(&source.name, &topic, url),
             Err(error) => malformed(&error),
         }
@@ -181,15 +181,18 @@ impl Intake {
         }
     }
 
-    async fn take(&self, alerts: Vec<Alert>, ignored: usize) -> Response {
-        match crate::bot::take_alerts(&self.bot, alerts).await {
+    async fn take(&self, said: Body) -> Response {
+        let (bad, ignored) = (said.malformed.len(), said.ignored);
+        match crate::bot::take_alerts(&self.bot, said).await {
             Ok(taken) => {
-                let ignored = match ignored {
-                    0 => String::new(),
-                    n => format!(", {n} say nothing of it"),
-                };
+                let further = [(ignored, "say nothing of it"), (bad, "are not understood")];
+                let further: String = further
+                    .iter()
+                    .filter(|(count, _)| *count > 0)
+                    .map(|(count, what)| format!(", {count} {what}"))
+                    .collect();
                 let said = format!(
-                    "{} fired, {} are over, {} were known{ignored}\n",
+                    "{} fired, {} are over, {} were known{further}\n",
                     taken.fired, taken.resolved, taken.known
                 );
                 (StatusCode::OK, said).into_response()

@@ -51,6 +51,20 @@ impl Severity {
     /// All of them, worst first.
     pub const ALL: [Self; 4] = [Self::Sev1, Self::Sev2, Self::Sev3, Self::Sev4];
 
+    /// 1 to 4.
+    pub fn number(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// The severity of this number; the mildest for any other.
+    pub fn of_number(number: i64) -> Self {
+        let index = usize::try_from(number - 1).ok();
+        index
+            .and_then(|at| Self::ALL.get(at))
+            .copied()
+            .unwrap_or(Self::Sev4)
+    }
+
     /// Reads `SEV2`, `sev2` or `2`.
     pub fn parse(text: &str) -> Option<Self> {
         let lower = text.to_ascii_lowercase();

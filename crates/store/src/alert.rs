@@ -2,9 +2,19 @@
 
 use super::{Store, StoreError, Tx, moment};
 use treasury_domain::ServiceName;
-use treasury_domain::alert::{AlertRecord, Conversation, Name, Summary};
+use treasury_domain::Severity;
+use treasury_domain::alert::{AlertRecord, Conversation, Muted, Name, Summary};
 
-type SummaryRow = (String, i64, i64, i64);
+/// All, those that fire, silenced, muted, unheard; since, worst severity.
+type SummaryRow = (
+    i64,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
 
 /// An alert's conversation, and what is known of it.
 fn alert((key, record): (String, String)) -> Result<(String, AlertRecord), StoreError> {
@@ -68,30 +78,54 @@ impl Tx {
 
     /// Records an alert.
     pub async fn alert_put(&mut self, key: &str, record: &AlertRecord) -> Result<(), StoreError> {
-        let AlertRecord { tracked, routed } = record;
+        let AlertRecord {
+            tracked, routed, ..
+        } = record;
         let alert = &tracked.alert;
         sqlx::query(
             "INSERT INTO alert (fingerprint, conversation, name, service, firing, silenced_until, \
-             starts_at, changed_at, flaps, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             starts_at, changed_at, flaps, record, severity, muted) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
              ON CONFLICT (fingerprint) DO UPDATE SET conversation = excluded.conversation, name = excluded.name, \
              service = excluded.service, firing = excluded.firing, \
              silenced_until = excluded.silenced_until, starts_at = excluded.starts_at, \
              changed_at = excluded.changed_at, flaps = excluded.flaps, \
-             record = excluded.record",
+             record = excluded.record, severity = excluded.severity, muted = excluded.muted",
         )
         .bind(alert.fingerprint.clone())
         .bind(key.to_owned())
         .bind(alert.name().to_owned())
         .bind(routed.service.as_ref().map(ToString::to_string))
         .bind(i64::from(tracked.is_active()))
-        .bind(tracked.silenced_until.map(jiff::Timestamp::as_microsecond))
-        .bind(alert.starts_at.as_microsecond())
+        .bind(tracked.quiet_until().map(jiff::Timestamp::as_microsecond))
+        .bind(tracked.since().as_microsecond())
         .bind(tracked.changed_at.as_microsecond())
         .bind(i64::from(tracked.flapping.is_some()))
         .bind(serde_json::to_string(record)?)
+        .bind(i64::from(routed.severity.number()))
+        .bind(tracked.muted.as_ref().map(Muted::word))
         .execute(self.connection())
         .await?;
         Ok(())
+    }
+
+    /// Alerts that count as firing, locked; at most `most`. `key`: only those of this conversation.
+    pub async fn alerts_firing(
+        &mut self,
+        key: Option<&str>,
+        most: i64,
+    ) -> Result<Vec<(String, AlertRecord)>, StoreError> {
+        let only = key.map_or("", |_| "AND conversation = $1");
+        let lock = self.dialect.for_update();
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT conversation, record FROM alert WHERE firing = 1 {only} \
+             ORDER BY fingerprint LIMIT {most}{lock}"
+        )));
+        if let Some(key) = key {
+            query = query.bind(key.to_owned());
+        }
+        let rows: Vec<(String, String)> = query.fetch_all(self.connection()).await?;
+        rows.into_iter().map(alert).collect()
     }
 
     /// Alerts of a conversation that flap, locked; at most `most`.
@@ -166,23 +200,26 @@ impl Store {
     /// The alerts of a conversation in bounded words.
     pub async fn alert_summary(&self, key: &str) -> Result<Summary, StoreError> {
         let now = self.now().as_microsecond();
-        let (all, firing, silenced, since): (i64, Option<i64>, Option<i64>, Option<i64>) =
-            sqlx::query_as(
-                "SELECT COUNT(*), CAST(SUM(firing) AS BIGINT), \
-                 CAST(SUM(CASE WHEN firing = 1 AND silenced_until > $2 THEN 1 ELSE 0 END) AS BIGINT), \
-                 MIN(CASE WHEN firing = 1 THEN starts_at END) FROM alert WHERE conversation = $1",
-            )
-            .bind(key.to_owned())
-            .bind(now)
-            .fetch_one(self.readers())
-            .await?;
+        let row: SummaryRow = sqlx::query_as(
+            "SELECT COUNT(*), CAST(SUM(firing) AS BIGINT), \
+             CAST(SUM(CASE WHEN firing = 1 AND silenced_until > $2 THEN 1 ELSE 0 END) AS BIGINT), \
+             CAST(SUM(CASE WHEN firing = 1 AND muted IN ('silenced', 'inhibited') THEN 1 ELSE 0 END) AS BIGINT), \
+             CAST(SUM(CASE WHEN firing = 1 AND muted = 'unheard' THEN 1 ELSE 0 END) AS BIGINT), \
+             MIN(CASE WHEN firing = 1 THEN starts_at END), \
+             MIN(CASE WHEN firing = 1 THEN severity END) FROM alert WHERE conversation = $1",
+        )
+        .bind(key.to_owned())
+        .bind(now)
+        .fetch_one(self.readers())
+        .await?;
+        let (all, firing, silenced, muted, unheard, since, worst) = row;
         let firing = firing.unwrap_or(0);
         let only = if firing > 0 {
             "HAVING SUM(firing) > 0"
         } else {
             ""
         };
-        let rows: Vec<SummaryRow> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT name, CAST(SUM(firing) AS BIGINT), COUNT(*), MAX(changed_at) FROM alert \
              WHERE conversation = $1 GROUP BY name {only} ORDER BY 2 DESC, 3 DESC, 1 LIMIT 1000"
         )))
@@ -219,6 +256,9 @@ impl Store {
         Ok(Summary {
             firing: firing as usize,
             silenced: silenced.unwrap_or(0) as usize,
+            muted: muted.unwrap_or(0) as usize,
+            unheard: unheard.unwrap_or(0) as usize,
+            worst: worst.map(Severity::of_number),
             resolved: (all - firing).max(0) as usize,
             top,
             more,

@@ -1,6 +1,7 @@
 //! Incidents as they stand now.
 
 use super::{Store, StoreError, Tx, moment};
+use jiff::Timestamp;
 use treasury_domain::{Incident, IncidentId, Person, Place, ServiceName, Severity, Status};
 
 /// What is known when an incident is declared.
@@ -98,6 +99,23 @@ impl Tx {
             }
         }
         Ok(None)
+    }
+
+    /// The open incidents that somebody declared since then, newest first.
+    pub async fn incidents_declared(
+        &mut self,
+        by: &str,
+        since: Timestamp,
+    ) -> Result<Vec<IncidentId>, StoreError> {
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM incident WHERE status IN ('open', 'mitigated') AND declared_at >= $1 \
+             AND declared_by LIKE $2 ORDER BY id DESC LIMIT 100",
+        )
+        .bind(since.as_microsecond())
+        .bind(format!("%\"{by}\"%"))
+        .fetch_all(self.connection())
+        .await?;
+        Ok(ids.into_iter().map(IncidentId).collect())
     }
 
     /// Records how the incident stands now (all but its place).

@@ -1,12 +1,9 @@
-//! `alerts`, `ack`.
+//! `alerts`.
 
-use super::conversation::note;
-use super::find::alerts_meant;
-use super::kinds::{ESCALATION, MESSAGE};
-use super::words::{alerts, target};
-use crate::bot::request::{Answer, Ask, Effect};
-use crate::bot::{Context, Fault, Refusal};
-use crate::domain::alert::{AlertRecord, Conversation};
+use super::words::alerts;
+use crate::bot::request::{Answer, Effect};
+use crate::bot::{Context, Fault};
+use crate::domain::alert::{AlertRecord, Muted};
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Tone, duration};
 
@@ -30,55 +27,6 @@ pub(crate) async fn alerts_list(context: &Context, all: bool) -> Result<Effect, 
     Ok(Effect::Say(Answer::to_all(message)))
 }
 
-pub(crate) async fn acknowledge(
-    context: &Context,
-    ask: &Ask,
-    given: Option<&str>,
-) -> Result<Effect, Fault> {
-    let meant = alerts_meant(context, ask, given).await?;
-    let person = ask.request.person.clone();
-    Ok(Effect::write(move |tx| {
-        Box::pin(async move {
-            let now = tx.now();
-            let mut known: Option<Conversation> = None;
-            let mut done = Vec::new();
-            for key in &meant.conversations {
-                let Some(mut conversation) = tx.conversation(key).await? else {
-                    continue;
-                };
-                if conversation.acknowledged.is_some() {
-                    known = Some(conversation);
-                    continue;
-                }
-                conversation.acknowledged = Some((person.clone(), now));
-                tx.conversation_put(&conversation).await?;
-                ESCALATION.unset(tx, key).await?;
-                MESSAGE.set(tx, key, now).await?;
-                let after = duration::text(duration::between(conversation.began_at, now));
-                let text = format!("alerts acknowledged {after} after they began");
-                note(tx, &conversation, &person, text).await?;
-                done.push(target(&conversation));
-            }
-            if done.is_empty() {
-                let refusal = match known.and_then(|conversation| conversation.acknowledged) {
-                    Some((by, at)) => {
-                        let line = Line::new().code(&meant.name);
-                        let line = line.text(" was already acknowledged by ").person(&by);
-                        Refusal::new(line.text(" at ").time(at))
-                    }
-                    None => meant.nothing(),
-                };
-                return Err(refusal.into());
-            }
-            let line = Line::new()
-                .person(&person)
-                .text(" has acknowledged the alerts of ")
-                .code(done.join(", "));
-            Ok(Answer::to_all(Message::new(Tone::Good, line)).into())
-        })
-    }))
-}
-
 fn line(conversation: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line {
     let tracked = &record.tracked;
     let alert = &tracked.alert;
@@ -95,8 +43,20 @@ fn line(conversation: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line 
     if let Some(service) = &record.routed.service {
         line = line.text(" ").code(service);
     }
-    let since = duration::text(duration::between(tracked.changed_at, now));
+    let since = match tracked.alert.firing {
+        true => tracked.since(),
+        false => tracked.changed_at,
+    };
+    let since = duration::text(duration::between(since, now));
     line = line.text(format!("  {} ({since})", cut(alert.summary(), 150)));
+    line = match &tracked.muted {
+        Some(Muted::Silenced(_)) => line.text("  silenced in Alertmanager"),
+        Some(Muted::Inhibited(_)) => line.text("  inhibited in Alertmanager"),
+        Some(Muted::Unheard) => line
+            .text("  not heard of since ")
+            .time(tracked.heard_at.unwrap_or(tracked.changed_at)),
+        None => line,
+    };
     if let Some(flaps) = tracked.flaps() {
         line = line.text(format!("  {flaps}"));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::kinds::MESSAGE;
@@ -43,6 +44,35 @@ pub(super) async fn is_open(tx: &mut Tx, incident: Option<IncidentId>) -> Result
     let Some(id) = incident else { return Ok(true) };
     let incident = tx.incident(id).await?;
     Ok(incident.is_some_and(|one| one.status.is_open()))
+}
+
+/// The conversation of this key, if it is not over and its incident is open.
+pub(super) async fn active(tx: &mut Tx, key: &str) -> Result<Option<Conversation>, StoreError> {
+    Ok(ongoing(tx, key)
+        .await?
+        .map(|(conversation, _)| conversation))
+}
+
+/// Alerts of this conversation are told there.
+pub(super) async fn is_active(tx: &mut Tx, key: &str) -> Result<bool, StoreError> {
+    Ok(active(tx, key).await?.is_some())
+}
+
+/// Since when a conversation is over, or its incident; `None`: it is not.
+pub(super) async fn closed_at(tx: &mut Tx, key: &str) -> Result<Option<Timestamp>, StoreError> {
+    let Some(conversation) = tx.conversation(key).await? else {
+        return Ok(None);
+    };
+    let incident = match conversation.incident {
+        Some(id) => tx.incident(id).await?,
+        None => None,
+    };
+    let resolved_at = incident.filter(|one| !one.status.is_open());
+    let resolved_at = resolved_at.map(|one| one.resolved_at.unwrap_or(one.declared_at));
+    let ended = conversation
+        .ended
+        .then(|| conversation.quiet_since.unwrap_or(conversation.began_at));
+    Ok(resolved_at.or(ended))
 }
 
 /// The conversation of this key with its incident, unless it is over.

@@ -1,4 +1,4 @@
-//! Escalation: people are asked to acknowledge, one after another.
+//! Escalation: people are asked to acknowledge, one after another, and then all again and again.
 
 use serde_json::json;
 
@@ -7,11 +7,14 @@ use super::kinds::ESCALATION;
 use super::words;
 use crate::bot::notify::Notice;
 use crate::bot::{Context, oncall, timers};
-use crate::domain::alert::Conversation;
+use crate::domain::alert::{Conversation, Summary};
 use crate::domain::notification::{Purpose, Thread};
 use crate::domain::timeline::Draft;
-use crate::domain::{EntryKind, Incident, Outgoing, Person};
+use crate::domain::{EntryKind, Incident, Message, Outgoing, Person};
 use crate::store::{StoreError, TimerRow, Tx};
+
+/// Asks of a conversation that are remembered to be closed.
+const REMEMBERED: usize = 30;
 
 /// Has somebody asked to acknowledge, unless somebody was or has.
 pub(super) async fn schedule(
@@ -34,10 +37,14 @@ pub(super) async fn schedule(
     ESCALATION.set(tx, &conversation.key, due).await
 }
 
+/// Something fires of which people have to be told, or a person said that something is wrong.
+pub(super) fn is_urgent(conversation: &Conversation, summary: &Summary) -> bool {
+    summary.audible() > 0 || (conversation.declared && conversation.kinds.is_empty())
+}
+
 /// Asks whoever is next to acknowledge.
 pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
     let summary = context.store().alert_summary(&timer.subject).await?;
-    let is_audible = summary.firing > summary.silenced;
     timers::take(context, timer, move |tx, bot, key| {
         Box::pin(async move {
             let Some((mut conversation, incident)) = ongoing(tx, key).await? else {
@@ -46,8 +53,9 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             if conversation.acknowledged.is_some() {
                 return Ok(());
             }
-            let next = tx.now() + bot.settings().alerts.ack_within;
-            if !is_audible {
+            let settings = &bot.settings().alerts;
+            let next = tx.now() + settings.ack_within;
+            if !is_urgent(&conversation, &summary) {
                 // It may fire again, or its silence end, before it counts as over.
                 return ESCALATION.set(tx, key, next).await;
             }
@@ -56,15 +64,20 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             conversation.escalated += 1;
             let ids = whom.iter().map(|one| one.id.clone());
             conversation.escalated_to.extend(ids);
-            tx.conversation_put(&conversation).await?;
-            if !last {
-                ESCALATION.set(tx, key, next).await?;
-            }
+            conversation.escalated_to.dedup();
+            let next = match last {
+                true => tx.now() + settings.ask_again,
+                false => next,
+            };
+            ESCALATION.set(tx, key, next).await?;
             if whom.is_empty() {
-                return Ok(());
+                return tx.conversation_put(&conversation).await;
             }
             let incident = incident.as_ref();
-            let notified = notify(tx, bot, &conversation, incident, &whom, last).await?;
+            let notified = notify(tx, bot, &conversation, incident, &whom, |others, now| {
+                words::ask(bot, &conversation, incident, others, last, now)
+            })
+            .await?;
             if incident.is_some() {
                 let names: Vec<&str> = whom.iter().map(|one| one.name.as_str()).collect();
                 let text = format!("not acknowledged: asked {}", names.join(", "));
@@ -73,25 +86,59 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
                 tx.append(&conversation.stream(), draft).await?;
             }
             let message = words::escalation(&conversation, incident, &whom, tx.now());
-            let key = format!("escalation:{key}:{level}");
-            tx.outbox_put(&Outgoing {
-                to: home(&conversation),
-                ..outgoing(&conversation, key, message)
-            })
-            .await
+            say(tx, &mut conversation, message).await?;
+            tx.conversation_put(&conversation).await
         })
     })
     .await
 }
 
-/// Notifies people who are asked in Slack at the same moment. Gives the ids of those who can be.
-async fn notify<'a>(
+/// Asks people in the main channel, by a message of its own.
+pub(super) async fn say(
+    tx: &mut Tx,
+    conversation: &mut Conversation,
+    message: Message,
+) -> Result<(), StoreError> {
+    let key = conversation.message_key("escalation");
+    let ask = Outgoing {
+        to: home(conversation),
+        ..outgoing(conversation, key.clone(), message)
+    };
+    tx.outbox_put(&ask).await?;
+    conversation.asks.push(key);
+    let surplus = conversation.asks.len().saturating_sub(REMEMBERED);
+    conversation.asks.drain(..surplus);
+    Ok(())
+}
+
+/// Who is to be told what is new in a conversation: who has it, else who was asked last.
+pub(super) async fn concerned(
+    tx: &mut Tx,
+    conversation: &Conversation,
+) -> Result<Vec<Person>, StoreError> {
+    if let Some((person, _)) = &conversation.acknowledged {
+        return Ok(vec![person.clone()]);
+    }
+    let mut people = Vec::new();
+    for id in conversation.escalated_to.iter().rev().take(3) {
+        let person = Person {
+            id: id.clone(),
+            name: id.clone(),
+        };
+        people.push(tx.known_as(person).await?);
+    }
+    Ok(people)
+}
+
+/// Notifies people who are asked in Slack at the same moment; `message` is told whom else. Gives
+/// the ids of those who can be.
+pub(super) async fn notify<'a>(
     tx: &mut Tx,
     bot: &Context,
     conversation: &Conversation,
     incident: Option<&Incident>,
     whom: &'a [Person],
-    last: bool,
+    message: impl Fn(&[&str], jiff::Timestamp) -> Message,
 ) -> Result<Vec<&'a str>, StoreError> {
     let mut notified = Vec::new();
     let Some(settings) = &bot.settings().notify else {
@@ -112,11 +159,11 @@ async fn notify<'a>(
         let others = whom.iter().filter(|other| other.id != person.id);
         let others: Vec<&str> = others.map(|other| settings.name(other)).collect();
         let notice = Notice {
-            key: format!("ask:{}:{}", conversation.key, conversation.escalated),
+            key: format!("ask:{}:{}", conversation.key, conversation.messages + 1),
             purpose: Purpose::Escalation,
             incident: incident.map(|incident| incident.id),
             thread: thread.clone(),
-            message: words::ask(bot, conversation, incident, &others, last, tx.now()),
+            message: message(&others, tx.now()),
         };
         notice.send(tx, to).await?;
         notified.push(person.id.as_str());

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use super::changes::changes_since_begin;
 use super::conversation::{note_on_incident, ongoing, outgoing};
-use super::kinds::FOLLOW_UP;
+use super::kinds::{FOLLOW_UP, MESSAGE};
 use super::words;
 use crate::bot::{Context, timers};
 use crate::store::{StoreError, TimerRow};
 
 /// The longest time between two follow-ups.
 const RARELY: Duration = Duration::from_secs(3_600);
+
+/// The message is written at least this often while something fires.
+const EVERY: Duration = Duration::from_secs(60);
 
 /// Writes the message anew.
 pub(super) async fn write_message(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
@@ -21,7 +24,12 @@ pub(super) async fn write_message(context: &Context, timer: &TimerRow) -> Result
             let Some(mut conversation) = tx.conversation(key).await? else {
                 return Ok(());
             };
-            conversation.written_at = Some(tx.now());
+            let now = tx.now();
+            conversation.written_at = Some(now);
+            if summary.firing > 0 && !conversation.ended {
+                // Its age and its values go on.
+                MESSAGE.set(tx, key, now + EVERY).await?;
+            }
             tx.conversation_put(&conversation).await?;
             let message = words::alerts_message(bot, &conversation, &summary, &others, tx.now());
             let key = format!("alerts:{key}");
@@ -42,6 +50,7 @@ pub(super) async fn follow_up(context: &Context, timer: &TimerRow) -> Result<(),
             };
             let n = conversation.follow_ups;
             conversation.follow_ups += 1;
+            let message_key = conversation.message_key("follow-up");
             tx.conversation_put(&conversation).await?;
             let interval = bot.settings().alerts.follow_up;
             let next = interval
@@ -49,13 +58,13 @@ pub(super) async fn follow_up(context: &Context, timer: &TimerRow) -> Result<(),
                 .min(RARELY.max(interval));
             let due = tx.now() + next;
             FOLLOW_UP.set(tx, key, due).await?;
-            if summary.firing == 0 {
+            if summary.audible() == 0 {
                 return Ok(());
             }
             let message = words::follow_up(&conversation, &summary, &changes, tx.now());
             note_on_incident(tx, &conversation, message.title.plain()).await?;
-            let key = format!("follow-up:{key}:{n}");
-            tx.outbox_put(&outgoing(&conversation, key, message)).await
+            tx.outbox_put(&outgoing(&conversation, message_key, message))
+                .await
         })
     })
     .await

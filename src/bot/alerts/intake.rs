@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::conversation::{note_alerts, write_soon};
-use super::kinds::{FOLLOW_UP, QUIET, TRIAGE};
-use super::words::alerts;
-use super::{escalation, flapping, start};
+use jiff::Timestamp;
+
+use super::conversation::{closed_at, is_active};
+use super::episode::{self, News};
+use super::kinds::{SETTLE, SILENCE_END};
+use super::{flapping, order, over};
 use crate::bot::Context;
 use crate::domain::ServiceName;
-use crate::domain::alert::{Alert, AlertRecord, Routed, Tracked, Transition};
+use crate::domain::alert::{AlertRecord, Arrival, Body, Reason, Tracked, Transition};
 use crate::store::{StoreError, Tx};
 
 /// What became of a body of alerts.
@@ -22,16 +24,20 @@ pub struct Taken {
     pub known: usize,
 }
 
-/// An alert as it is reported: where it belongs, and the name of its group.
-type Report = (Alert, Routed, String);
+/// What a body says, with where each alert belongs.
+struct Reports {
+    alerts: Vec<AlertRecord>,
+    has_reason: bool,
+    /// Its sender's group, and how many alerts of it were left out.
+    left_out: Option<(String, u64)>,
+}
 
 /// The news of one group. Those of alerts that are known are sorted by their conversation.
 #[derive(Default)]
-struct Group {
+pub(super) struct Group {
     /// The group's last conversation.
-    conversation: Option<String>,
-    /// Alerts that began to fire.
-    fired: Vec<AlertRecord>,
+    pub(super) conversation: Option<String>,
+    pub(super) news: News,
     /// Alerts that are over (`true`), and others that only say something new.
     others: BTreeMap<String, Vec<(AlertRecord, bool)>>,
     /// Alerts that changed but flap, and whether they begin to.
@@ -40,20 +46,33 @@ struct Group {
 
 /// Takes alerts in: when it returns, they are durably recorded, and what follows will happen.
 /// The same reports again change nothing.
-pub async fn take_alerts(context: &Context, alerts: Vec<Alert>) -> Result<Taken, StoreError> {
+pub async fn take_alerts(context: &Context, body: Body) -> Result<Taken, StoreError> {
     let known = |name: &str| {
         let name = ServiceName::parse(name).ok()?;
         context.catalogue().get(&name).map(|_| name)
     };
     let routes = &context.settings().alerts.routes;
-    let reports: Vec<Report> = alerts
-        .into_iter()
-        .map(|alert| {
-            let routed = routes.resolve(&alert, &known);
-            let group = routed.group(&alert);
-            (alert, routed, group)
-        })
-        .collect();
+    let now = context.now();
+    let sender = body.group.as_deref();
+    let alerts = body.alerts.into_iter().map(|alert| {
+        let routed = routes.resolve(&alert, &known);
+        let group = routed.group(&alert, sender);
+        let (tracked, _) = Tracked::first(alert, now);
+        AlertRecord {
+            tracked,
+            routed,
+            group,
+        }
+    });
+    let left_out = match body.reason {
+        Some(Reason::AllResolved) => 0,
+        _ => body.left_out,
+    };
+    let reports = Reports {
+        alerts: alerts.collect(),
+        has_reason: body.reason.is_some(),
+        left_out: body.group.clone().map(|group| (group, left_out)),
+    };
     let bot = context.clone();
     let taken = context
         .store()
@@ -69,146 +88,142 @@ pub async fn take_alerts(context: &Context, alerts: Vec<Alert>) -> Result<Taken,
     Ok(taken)
 }
 
-async fn take(tx: &mut Tx, bot: &Context, reports: Vec<Report>) -> Result<Taken, StoreError> {
+async fn take(tx: &mut Tx, bot: &Context, reports: Reports) -> Result<Taken, StoreError> {
+    let left_out = reports.left_out.clone();
     let (taken, groups) = sort(tx, bot, reports).await?;
-    for (name, mut group) in groups {
-        flapping::take(tx, bot, group.flapping, &mut group.fired).await?;
-        fired(tx, bot, &name, group.conversation.as_deref(), &group.fired).await?;
+    let mut worst = None;
+    for (name, mut group) in order::worst_first(bot, groups) {
+        flapping::take(tx, bot, group.flapping, &mut group.news.fired).await?;
+        keep_quiet(tx, &mut group.news.fired).await?;
+        let key = episode::begin(tx, bot, &name, group.conversation, &group.news).await?;
+        worst = worst.or(key);
         for (key, records) in group.others {
-            resolved(tx, bot, &key, records).await?;
+            over::take(tx, bot, &key, records).await?;
+            worst.get_or_insert(key);
         }
     }
+    if let (Some((group, count)), Some(key)) = (left_out, worst) {
+        over::left_out(tx, bot, &key, &group, count).await?;
+    }
     Ok(taken)
+}
+
+/// Alerts that fire while they are silenced, and whose conversation is over, declare nothing: they
+/// are looked at when the silence ends.
+async fn keep_quiet(tx: &mut Tx, fired: &mut Vec<AlertRecord>) -> Result<(), StoreError> {
+    let now = tx.now();
+    let (loud, quiet): (Vec<_>, Vec<_>) = std::mem::take(fired)
+        .into_iter()
+        .partition(|record| record.tracked.is_audible(now));
+    *fired = loud;
+    for record in quiet {
+        let fingerprint = record.tracked.alert.fingerprint.clone();
+        let known = tx.alerts(std::slice::from_ref(&fingerprint)).await?;
+        let key = known.into_iter().next().map(|(key, _)| key);
+        match (key, record.tracked.silenced_until) {
+            (Some(key), Some(until)) if !key.is_empty() && !is_active(tx, &key).await? => {
+                tx.alert_put(&key, &record).await?;
+                SILENCE_END.set(tx, &key, until).await?;
+            }
+            _ => fired.push(record),
+        }
+    }
+    Ok(())
 }
 
 /// Applies each report to what is known of its alert.
 async fn sort(
     tx: &mut Tx,
     bot: &Context,
-    reports: Vec<Report>,
+    reports: Reports,
 ) -> Result<(Taken, BTreeMap<String, Group>), StoreError> {
     let now = tx.now();
     // In the order of their names, so that two bodies can't wait for each other.
-    let names: BTreeSet<&String> = reports.iter().map(|(_, _, group)| group).collect();
+    let names: BTreeSet<&String> = reports.alerts.iter().map(|one| &one.group).collect();
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     for name in names {
         let conversation = tx.alert_group(name).await?;
         groups.entry(name.clone()).or_default().conversation = conversation;
     }
-    let fingerprint = |(alert, ..): &Report| alert.fingerprint.clone();
-    let fingerprints: BTreeSet<String> = reports.iter().map(fingerprint).collect();
+    let fingerprint = |one: &AlertRecord| one.tracked.alert.fingerprint.clone();
+    let fingerprints: BTreeSet<String> = reports.alerts.iter().map(fingerprint).collect();
     let fingerprints: Vec<String> = fingerprints.into_iter().collect();
     let mut known: HashMap<String, (String, AlertRecord)> = tx
         .alerts(&fingerprints)
         .await?
         .into_iter()
-        .map(|(key, record)| (record.tracked.alert.fingerprint.clone(), (key, record)))
+        .map(|(key, record)| (fingerprint(&record), (key, record)))
         .collect();
+    let mut closed: HashMap<String, Option<Timestamp>> = HashMap::new();
+    let settings = &bot.settings().alerts;
+    let came = Arrival {
+        at: now,
+        has_reason: reports.has_reason,
+    };
     let mut taken = Taken::default();
-    for (alert, routed, name) in reports {
-        let fingerprint = alert.fingerprint.clone();
-        let (key, record, transition) = match known.remove(&fingerprint) {
+    for report in reports.alerts {
+        let fingerprint = fingerprint(&report);
+        let (key, record, transition, before) = match known.remove(&fingerprint) {
             None => {
-                let (tracked, transition) = Tracked::first(alert, now);
-                (String::new(), AlertRecord { tracked, routed }, transition)
+                let (tracked, transition) = Tracked::first(report.tracked.alert, now);
+                let record = AlertRecord { tracked, ..report };
+                let severity = record.routed.severity;
+                (String::new(), record, transition, severity)
             }
             Some((key, mut record)) => {
-                let before = record.tracked.alert.clone();
-                let damping = bot.settings().alerts.damping;
-                let transition = record.tracked.apply(alert.after(&before), damping, now);
-                if transition == Transition::Nothing && record.tracked.alert == before {
-                    taken.known += 1;
-                    known.insert(fingerprint, (key, record));
-                    continue;
-                }
-                record.routed = routed;
-                (key, record, transition)
+                let alert = report.tracked.alert.after(&record.tracked.alert);
+                let transition = record.tracked.apply(alert, came, settings.damping);
+                let before = record.routed.severity;
+                (record.routed, record.group) = (report.routed, report.group);
+                (key, record, transition, before)
             }
         };
-        let group = groups.entry(name).or_default();
-        let (count, sorted, flag) = match transition {
+        let group = groups.entry(record.group.clone()).or_default();
+        let severity = record.routed.severity;
+        known.insert(fingerprint, (key.clone(), record.clone()));
+        let sort_into = |sorted: &mut BTreeMap<String, Vec<_>>, flag| {
+            sorted
+                .entry(key.clone())
+                .or_default()
+                .push((record.clone(), flag));
+        };
+        match transition {
             Transition::Fired => {
                 taken.fired += 1;
-                group.fired.push(record.clone());
-                known.insert(fingerprint, (key, record));
+                group.news.fired.push(record);
                 continue;
             }
-            Transition::Resolved => (&mut taken.resolved, &mut group.others, true),
-            Transition::Nothing => (&mut taken.known, &mut group.others, false),
-            Transition::Damped { begins } => (&mut taken.known, &mut group.flapping, begins),
-        };
-        *count += 1;
-        let records = sorted.entry(key.clone()).or_default();
-        records.push((record.clone(), flag));
-        known.insert(fingerprint, (key, record));
+            Transition::Resolved => {
+                taken.resolved += 1;
+                sort_into(&mut group.others, true);
+                continue;
+            }
+            Transition::Damped { begins } => sort_into(&mut group.flapping, begins),
+            Transition::Doubtful(at) => {
+                SETTLE
+                    .set(tx, &record.tracked.alert.fingerprint, at)
+                    .await?;
+                sort_into(&mut group.others, false);
+            }
+            Transition::Nothing if !record.tracked.alert.firing => {
+                sort_into(&mut group.others, false);
+            }
+            Transition::Nothing => {
+                if !closed.contains_key(&key) {
+                    closed.insert(key.clone(), closed_at(tx, &key).await?);
+                }
+                let closed = closed.get(&key).copied().flatten();
+                if closed.is_some_and(|at| at + settings.quiet <= now) {
+                    // People said that it is over, and it still is not.
+                    group.news.fired.push(record);
+                } else if severity != before {
+                    group.news.changed.push((record, before));
+                } else {
+                    sort_into(&mut group.others, false);
+                }
+            }
+        }
+        taken.known += 1;
     }
     Ok((taken, groups))
-}
-
-/// Alerts of a group that began to fire: they get a conversation, and all that follows.
-async fn fired(
-    tx: &mut Tx,
-    bot: &Context,
-    group: &str,
-    before: Option<&str>,
-    fired: &[AlertRecord],
-) -> Result<(), StoreError> {
-    let Some(worst) = fired.iter().min_by_key(|record| record.routed.severity) else {
-        return Ok(());
-    };
-    let (mut conversation, new) = start::conversation(tx, bot, group, before, worst).await?;
-    for record in fired {
-        tx.alert_put(&conversation.key, record).await?;
-    }
-    let what = alerts(fired.len(), "fires", "fire");
-    note_alerts(tx, &conversation, &what, fired).await?;
-    if let (Some(id), false) = (conversation.incident, new) {
-        start::worsen(tx, bot, id, worst.routed.severity).await?;
-    }
-    conversation.quiet_since = None;
-    tx.conversation_put(&conversation).await?;
-    QUIET.unset(tx, &conversation.key).await?;
-    write_soon(tx, &conversation).await?;
-    flapping::begun(tx, bot, &conversation, fired).await?;
-    if new {
-        let now = tx.now();
-        TRIAGE.set(tx, &conversation.key, now).await?;
-        let later = now + bot.settings().alerts.follow_up;
-        FOLLOW_UP.set(tx, &conversation.key, later).await?;
-    }
-    escalation::schedule(tx, bot, &conversation).await
-}
-
-/// Alerts of a conversation that are over, or say something new.
-async fn resolved(
-    tx: &mut Tx,
-    bot: &Context,
-    key: &str,
-    records: Vec<(AlertRecord, bool)>,
-) -> Result<(), StoreError> {
-    let mut over = Vec::new();
-    for (record, is_over) in records {
-        tx.alert_put(key, &record).await?;
-        if is_over {
-            over.push(record);
-        }
-    }
-    let Some(mut conversation) = tx.conversation(key).await? else {
-        return Ok(());
-    };
-    if !over.is_empty() {
-        let what = alerts(over.len(), "is over", "are over");
-        note_alerts(tx, &conversation, &what, &over).await?;
-    }
-    if conversation.ended {
-        return Ok(());
-    }
-    if tx.count_firing(key).await? == 0 && conversation.quiet_since.is_none() {
-        let now = tx.now();
-        conversation.quiet_since = Some(now);
-        tx.conversation_put(&conversation).await?;
-        let due = now + bot.settings().alerts.quiet;
-        QUIET.set(tx, key, due).await?;
-    }
-    write_soon(tx, &conversation).await
 }

@@ -4,9 +4,13 @@
 //! the timeline, and the timers of all that follows. Nobody is told within it: messages are written
 //! by timers, at most one each few seconds and conversation, so that a storm is a few edits.
 
+mod acknowledge;
 mod changes;
 mod command;
+mod compare;
 mod conversation;
+mod declared;
+mod episode;
 mod escalation;
 mod figures;
 mod find;
@@ -14,16 +18,22 @@ mod flapping;
 mod follow_up;
 mod intake;
 mod kinds;
+mod order;
+mod over;
 mod quiet;
+mod reask;
 mod silence;
 mod start;
 mod triage;
+mod unheard;
 mod watch;
 mod words;
 
 use super::timers::Job;
 
-pub(super) use command::{acknowledge, alerts_list};
+pub(super) use acknowledge::acknowledge;
+pub(super) use command::alerts_list;
+pub(super) use compare::begin_comparing;
 pub use intake::{Taken, take_alerts};
 pub(super) use silence::{silence, unsilence};
 pub(super) use watch::begin_watching;
@@ -31,10 +41,16 @@ pub(super) use watch::begin_watching;
 /// What is done when the timers of alerts go off.
 pub(super) const JOBS: &[Job] = &[
     kinds::MESSAGE.job(|context, timer| Box::pin(follow_up::write_message(context, timer))),
-    kinds::SILENCE_END.job(|context, timer| Box::pin(follow_up::write_message(context, timer))),
+    kinds::SILENCE_END.job(|context, timer| Box::pin(silence::end(context, timer))),
     kinds::TRIAGE.job(|context, timer| Box::pin(triage::triage(context, timer))),
     kinds::FOLLOW_UP.job(|context, timer| Box::pin(follow_up::follow_up(context, timer))),
     kinds::ESCALATION.job(|context, timer| Box::pin(escalation::escalate(context, timer))),
+    kinds::DECLARED.job(|context, timer| Box::pin(declared::ask(context, timer))),
+    kinds::REASK.job(|context, timer| Box::pin(reask::ask_again(context, timer))),
+    kinds::RELAPSE.job(|context, timer| Box::pin(episode::relapse(context, timer))),
+    kinds::SETTLE.job(|context, timer| Box::pin(episode::settle(context, timer))),
+    kinds::UNHEARD.job(|context, timer| Box::pin(unheard::look(context, timer))),
+    kinds::COMPARE.job(|context, timer| Box::pin(compare::compare(context, timer))),
     kinds::QUIET.job(|context, timer| Box::pin(quiet::end(context, timer))),
     kinds::CALM.job(|context, timer| Box::pin(flapping::calm_down(context, timer))),
     kinds::SILENCE.job(|context, timer| Box::pin(silence::keep(context, timer))),

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::changes::changes_since_begin;
 use super::conversation::{note_on_incident, ongoing, outgoing, write_soon};
 use super::figures::figures;
-use super::kinds::{ESCALATION, FOLLOW_UP};
+use super::kinds::{ESCALATION, FOLLOW_UP, REASK, UNHEARD};
 use super::words::{self, After};
 use crate::bot::incidents::Change;
 use crate::bot::{Context, timers};
@@ -31,14 +31,17 @@ pub(super) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
             let Some((mut conversation, incident)) = ongoing(tx, key).await? else {
                 return Ok(());
             };
-            if tx.count_firing(key).await? > 0 {
+            let is_quiet = conversation.quiet_since.is_some();
+            if !is_quiet || tx.count_firing(key).await? > 0 {
                 return Ok(());
             }
             let resolves = bot.settings().alerts.resolves || incident.is_none();
             conversation.ended = resolves;
             tx.conversation_put(&conversation).await?;
             FOLLOW_UP.unset(tx, key).await?;
-            ESCALATION.unset(tx, key).await?;
+            for kind in [ESCALATION, REASK, UNHEARD] {
+                kind.unset(tx, key).await?;
+            }
             let now = tx.now();
             let message = words::quiet(&conversation, incident.as_ref(), &after, resolves, now);
             if let Some(text) = after.text() {

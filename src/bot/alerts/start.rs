@@ -1,82 +1,149 @@
 //! The conversation that new alerts belong to, and the incident that they declare or make worse.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
 
-use super::conversation::is_open;
+use super::conversation::active;
+use super::order::{below, depends_on};
 use crate::bot::incidents::{Change, open_incident};
 use crate::bot::{Context, oncall};
 use crate::domain::alert::{AlertRecord, Conversation};
 use crate::domain::timeline::{Draft, cut};
-use crate::domain::{EntryKind, IncidentId, Line, Person, Severity, Tone};
+use crate::domain::{EntryKind, IncidentId, Line, Person, ServiceName, Severity, Tone};
 use crate::runbook::Trigger;
 use crate::store::{NewIncident, StoreError, Tx};
 
+/// No more incidents are declared by alerts within [`LATELY`]; what is left joins the last one.
+const MOST: usize = 5;
+const LATELY: Duration = Duration::from_secs(60);
+
+/// The conversation that a group's new alerts belong to.
+pub(super) struct Started {
+    pub(super) conversation: Conversation,
+    /// It begins with them.
+    pub(super) is_new: bool,
+    /// They join what is about something else: a failed service that theirs stands on, or the last
+    /// of a storm.
+    pub(super) joins: bool,
+}
+
 /// The conversation that a group's new alerts belong to: the one it has, that of an open incident
-/// of the service, or a new one; and whether it is new. `first`: the worst of the alerts, which
-/// stands for all; `before`: the key of the group's last conversation.
+/// of the service or of a failed one that it stands on, or a new one. `first`: the worst of the
+/// alerts, which stands for all; `before`: the key of the group's last conversation.
 pub(super) async fn conversation(
     tx: &mut Tx,
     bot: &Context,
     group: &str,
     before: Option<&str>,
     first: &AlertRecord,
-) -> Result<(Conversation, bool), StoreError> {
+) -> Result<Started, StoreError> {
     let routed = &first.routed;
     let declares = routed.severity <= bot.settings().alerts.declare_from;
     if let Some(key) = before
-        && let Some(conversation) = tx.conversation(key).await?
-        && !conversation.ended
-        && is_open(tx, conversation.incident).await?
+        && let Some(conversation) = active(tx, key).await?
         // One that declares an incident is not reported among lesser ones.
         && (conversation.incident.is_some() || !declares)
     {
-        return Ok((conversation, false));
+        let depends_on = depends_on(bot);
+        let is_below = |own: &ServiceName| {
+            let service = routed.service.as_ref();
+            service.is_some_and(|service| below(service, &depends_on).contains(&own))
+        };
+        return Ok(Started {
+            is_new: false,
+            joins: conversation.service.as_ref().is_some_and(is_below),
+            conversation,
+        });
     }
     let mut incident = None;
+    let mut joins = false;
     if let Some(service) = &routed.service {
         incident = tx.incident_of(service).await?;
+        if incident.is_none() {
+            incident = failed_below(tx, bot, service).await?;
+            joins = incident.is_some();
+        }
     }
     if incident.is_none() && declares {
-        let new = NewIncident {
-            title: title(first),
-            severity: routed.severity,
-            services: routed.service.iter().cloned().collect(),
-            declared_by: Person::bot(),
-        };
-        let channel = routed.channel.clone();
-        let members = oncall::on_call_now(bot, tx, routed).await?;
-        let opened = open_incident(tx, new, bot.settings(), members, channel).await?;
-        incident = Some(opened.id);
+        let (id, is_storm) = declare(tx, bot, first).await?;
+        (incident, joins) = (Some(id), is_storm);
     }
     let key = match incident {
         Some(id) => Conversation::key_of(id),
         None => format!("group:{group}:{}", tx.now().as_microsecond()),
     };
     tx.alert_group_set(group, &key).await?;
-    if let Some(conversation) = tx.conversation(&key).await?
-        && !conversation.ended
-    {
-        return Ok((conversation, false));
+    let known = tx.conversation(&key).await?.filter(|one| !one.ended);
+    let known = known.map(|mut conversation| {
+        if conversation.declared && conversation.kinds.is_empty() {
+            // A person declared it; this is the first that is known of it.
+            conversation.first = first.clone();
+            conversation.service = conversation.service.or(routed.service.clone());
+            conversation.runbook = conversation.runbook.or(runbook_for(bot, first));
+        }
+        conversation
+    });
+    Ok(match known {
+        Some(conversation) => Started {
+            conversation,
+            is_new: false,
+            joins,
+        },
+        None => Started {
+            conversation: Conversation {
+                incident,
+                runbook: runbook_for(bot, first),
+                ..Conversation::new(key, first.clone(), tx.now())
+            },
+            is_new: true,
+            joins,
+        },
+    })
+}
+
+/// The incident of the nearest service that this one stands on and that fails.
+async fn failed_below(
+    tx: &mut Tx,
+    bot: &Context,
+    service: &ServiceName,
+) -> Result<Option<IncidentId>, StoreError> {
+    let depends_on = depends_on(bot);
+    for name in below(service, &depends_on) {
+        if let Some(id) = tx.incident_of(name).await?
+            && tx.count_firing(&Conversation::key_of(id)).await? > 0
+        {
+            return Ok(Some(id));
+        }
     }
-    let conversation = Conversation {
-        key,
-        incident,
-        service: routed.service.clone(),
-        runbook: runbook_for(bot, first),
-        first: first.clone(),
-        began_at: tx.now(),
-        written_at: None,
-        acknowledged: None,
-        follow_ups: 0,
-        escalated: 0,
-        escalated_to: Vec::new(),
-        quiet_since: None,
-        ended: false,
-        counts_before: BTreeMap::new(),
+    Ok(None)
+}
+
+/// Declares an incident for an alert; in a storm (`true`), the last one that was declared.
+async fn declare(
+    tx: &mut Tx,
+    bot: &Context,
+    first: &AlertRecord,
+) -> Result<(IncidentId, bool), StoreError> {
+    let routed = &first.routed;
+    let lately = tx
+        .incidents_declared(Person::BOT_ID, tx.now() - LATELY)
+        .await?;
+    if lately.len() >= MOST
+        && let Some(last) = lately.first()
+    {
+        return Ok((*last, true));
+    }
+    let new = NewIncident {
+        title: title(first),
+        severity: routed.severity,
+        services: routed.service.iter().cloned().collect(),
+        declared_by: Person::bot(),
     };
-    Ok((conversation, true))
+    let channel = routed.channel.clone();
+    let members = oncall::on_call_now(bot, tx, routed).await?;
+    let opened = open_incident(tx, new, bot.settings(), members, channel).await?;
+    Ok((opened.id, false))
 }
 
 /// The runbook for an alert: the one that is named, else the first whose trigger fits.

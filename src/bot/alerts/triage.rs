@@ -70,7 +70,8 @@ async fn record(
     }
     note_on_incident(tx, conversation, findings.text()).await?;
     let message = findings.message(conversation, tx.now());
-    let key = format!("triage:{}", conversation.key);
+    let began = conversation.began_at.as_microsecond();
+    let key = format!("triage:{}:{began}", conversation.key);
     tx.outbox_put(&outgoing(conversation, key, message)).await
 }
 
@@ -125,7 +126,8 @@ async fn ask(context: &Context, name: &str, params: Value) -> Result<(Value, Mes
 fn run_for_alerts(context: &Context, conversation: &Conversation) -> Option<(NewRun, String)> {
     let name = conversation.runbook.as_deref()?;
     let rehearsal = conversation.first.routed.auto != Auto::Run;
-    let key = format!("alert-run:{}", conversation.key);
+    let began = conversation.began_at.as_microsecond();
+    let key = format!("alert-run:{}:{began}", conversation.key);
     let message = outgoing(conversation, key, Message::new(Tone::Progress, ""));
     let title = conversation.first.tracked.alert.summary();
     let incident = conversation.incident.map(|id| (id.0, title.to_owned()));

@@ -5,41 +5,36 @@ use crate::domain::{Content, IncidentId, Line, Message, Tone};
 use crate::store::{StoreError, Tx};
 
 /// Nobody is to acknowledge a conversation's alerts any more: the messages that ask for it say how it
-/// stands instead, and what was not said yet is not said.
+/// stands instead, and what was not said yet is not said. The conversation forgets them; it has to be
+/// put.
 pub(crate) async fn close_asks(
     tx: &mut Tx,
-    conversation: &Conversation,
+    conversation: &mut Conversation,
     how: &Line,
 ) -> Result<(), StoreError> {
-    for level in 0..conversation.escalated {
-        let key = format!("escalation:{}:{level}", conversation.key);
+    for key in std::mem::take(&mut conversation.asks) {
         if tx.outbox_withdraw(&key).await? {
             continue;
         }
-        let Some(ask) = tx.outbox_wanted(&key).await? else {
-            continue;
-        };
-        let Content::Message(message) = &ask.content else {
-            continue;
-        };
-        // The first word stands.
-        if message.tone == Tone::Plain {
-            continue;
+        if let Some(ask) = tx.outbox_wanted(&key).await?
+            && let Content::Message(message) = &ask.content
+        {
+            let closed = Message::new(Tone::Plain, message.title.clone()).text(how.clone());
+            tx.outbox_put(&ask.with(Content::Message(closed))).await?;
         }
-        let closed = Message::new(Tone::Plain, message.title.clone()).text(how.clone());
-        tx.outbox_put(&ask.with(Content::Message(closed))).await?;
     }
     Ok(())
 }
 
-/// The same for the alerts of an incident.
+/// The same for the alerts of an incident that is over.
 pub(super) async fn close_asks_of(
     tx: &mut Tx,
     id: IncidentId,
     how: &Line,
 ) -> Result<(), StoreError> {
-    match tx.conversation(&Conversation::key_of(id)).await? {
-        Some(conversation) => close_asks(tx, &conversation, how).await,
-        None => Ok(()),
+    if let Some(mut conversation) = tx.conversation(&Conversation::key_of(id)).await? {
+        close_asks(tx, &mut conversation, how).await?;
+        tx.conversation_put(&conversation).await?;
     }
+    Ok(())
 }

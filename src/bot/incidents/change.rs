@@ -4,11 +4,13 @@ use serde_json::json;
 
 use super::asks::close_asks_of;
 use super::find::{already, closed, locked, meant, person};
+use super::kinds::{DECLARED, RELAPSE};
 use super::place::{follow, invite};
 use super::room::{header, new_topic, next_steps, room_message};
 use super::stakeholders::Bulletin;
 use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::{Context, Fault, Refusal, Settings};
+use crate::domain::alert::Conversation;
 use crate::domain::timeline::Draft;
 use crate::domain::{
     EntryKind, Incident, IncidentRole, Line, Message, Person, Severity, Status, Stream, Tone,
@@ -173,6 +175,30 @@ pub(crate) async fn assign(
     .await
 }
 
+/// Has it looked what an incident's alerts do that was resolved or reopened by hand, and whoever is on
+/// call asked about one that became worse.
+async fn alerts_follow(
+    tx: &mut Tx,
+    context: &Context,
+    before: Status,
+    severity: Severity,
+    incident: &Incident,
+) -> Result<(), StoreError> {
+    let (key, now) = (Conversation::key_of(incident.id), tx.now());
+    let settings = &context.settings().alerts;
+    let is_open = incident.status.is_open();
+    if before.is_open() && !is_open {
+        return RELAPSE.set(tx, &key, now + settings.quiet).await;
+    }
+    if is_open && !before.is_open() {
+        return RELAPSE.set(tx, &key, now).await;
+    }
+    if is_open && incident.severity < severity && incident.severity <= settings.ask_from {
+        return DECLARED.set(tx, &key, now).await;
+    }
+    Ok(())
+}
+
 /// Changes an incident under its lock and says so.
 async fn change<F>(
     context: &Context,
@@ -207,6 +233,7 @@ where
             };
             change.record(tx, context.settings(), &incident).await?;
             invite(tx, &incident, edit.called.as_slice()).await?;
+            alerts_follow(tx, &context, before, severity, &incident).await?;
             tx.outbox_put(&new_topic(tx, &incident)).await?;
             let said = Message::new(tone, change.title).buttons(next_steps(&incident));
             if !here {

@@ -2,11 +2,13 @@
 
 use serde_json::json;
 
+use super::kinds::DECLARED;
 use super::place::{announce, invite};
 use super::room::{header, offer};
 use super::stakeholders::Bulletin;
 use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Context, Fault, Refusal, Settings};
+use crate::domain::alert::Conversation;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, Incident, Line, Message, Person, Severity, Stream, Tone};
 use crate::runbook::Trigger;
@@ -48,6 +50,11 @@ pub(crate) fn declare(
     Ok(Effect::write(move |tx| {
         Box::pin(async move {
             let incident = open_incident(tx, new, context.settings(), vec![person], None).await?;
+            if severity <= context.settings().alerts.ask_from {
+                let key = Conversation::key_of(incident.id);
+                let now = tx.now();
+                DECLARED.set(tx, &key, now).await?;
+            }
             if !offered.is_empty() {
                 tx.outbox_put(&offer(&incident, &offered)).await?;
             }

@@ -110,17 +110,30 @@ fn alertmanager_takes_a_token_or_a_user() {
     };
     let config = Config::parse(&format!("{text}{SERVICE}"), "f", &env).unwrap();
     let section = config.alertmanager.unwrap();
-    assert_eq!(section.url, "http://127.0.0.1:9093");
+    assert_eq!(section.urls, ["http://127.0.0.1:9093"]);
     assert!(!format!("{section:?}").contains("S3CRET"));
     assert_eq!(section.login.unwrap().0, "bot");
     assert!(good("").alertmanager.is_none());
+    let text = "[alertmanager]\nurl = ['http://127.0.0.1:9093', 'http://127.0.0.1:9094/am/']\n";
+    assert_eq!(
+        good(text).alertmanager.unwrap().urls,
+        ["http://127.0.0.1:9093", "http://127.0.0.1:9094/am"]
+    );
     tells(&[
         (
             "[alertmanager]\n",
-            "1:1 `alertmanager` without a `url` (such as `url = \"http://127.0.0.1:9093\"`)",
+            "1:1 `alertmanager` without a `url` (such as `url = \"http://127.0.0.1:9093\"`, or a list of a cluster's)",
         ),
         (
-            text,
+            "[alertmanager]\nurl = []\n",
+            "1:1 `alertmanager` without a `url` (such as `url = \"http://127.0.0.1:9093\"`, or a list of a cluster's)",
+        ),
+        (
+            "[alertmanager]\nurl = ['http://127.0.0.1:9093', 7]\n",
+            "2:33 `alertmanager.url` must be a string or a list of strings, not a whole number",
+        ),
+        (
+            "[alertmanager]\nurl = 'http://127.0.0.1:9093/'\nuser = 'bot'\n",
             "3:8 `alertmanager.user` without a password (set TREASURY_BOT_ALERTMANAGER_PASSWORD or `password_file`)",
         ),
         (

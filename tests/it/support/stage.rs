@@ -145,7 +145,7 @@ impl Stage {
         }
         let silences = scenery.alertmanager.clone().map(|url| {
             Alertmanager::new(alertmanager::Config {
-                url,
+                urls: vec![url],
                 token: None,
                 login: None,
                 timeout: Duration::from_secs(5),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{Alert, Malformed};
+use super::{Alert, Body, Malformed, Reason};
 use crate::timeline::cut;
 
 /// Most alerts of a body.
@@ -21,8 +21,8 @@ const LONGEST_ANNOTATION: usize = 2_000;
 /// Unknown fields of an alert are kept up to this, bytes of JSON; beyond it they are left out.
 const MOST_OTHER: usize = 2_000;
 
-/// The alerts of a body.
-pub fn parse(body: &[u8]) -> Result<Vec<Alert>, Malformed> {
+/// What a body says; an error if nothing in it is understood.
+pub fn parse(body: &[u8]) -> Result<Body, Malformed> {
     let value: Value = serde_json::from_slice(body).map_err(|error| {
         Malformed::new(
             "",
@@ -65,10 +65,34 @@ pub fn parse(body: &[u8]) -> Result<Vec<Alert>, Malformed> {
             ),
         ));
     }
-    list.iter()
-        .enumerate()
-        .map(|(index, one)| alert(one, &format!("alerts[{index}]")))
-        .collect()
+    let mut said = Body {
+        left_out: root
+            .get("truncatedAlerts")
+            .and_then(Value::as_u64)
+            .unwrap_or_default(),
+        reason: root
+            .get("notification_reason")
+            .and_then(|words| Reason::parse(words.as_str()?)),
+        group: group(&root),
+        ..Body::default()
+    };
+    for (index, one) in list.iter().enumerate() {
+        match alert(one, &format!("alerts[{index}]")) {
+            Ok(alert) => said.alerts.push(alert),
+            Err(error) => said.malformed.push(error),
+        }
+    }
+    if said.alerts.is_empty() && !said.malformed.is_empty() {
+        return Err(said.malformed.swap_remove(0));
+    }
+    Ok(said)
+}
+
+/// What is told together: the same key is another group for another receiver.
+fn group(root: &Map<String, Value>) -> Option<String> {
+    let text = |key: &str| root.get(key).and_then(Value::as_str);
+    let key = text("groupKey").filter(|key| !key.is_empty())?;
+    Some(format!("{} {key}", text("receiver").unwrap_or_default()))
 }
 
 fn alert(value: &Value, at: &str) -> Result<Alert, Malformed> {
@@ -244,7 +268,7 @@ mod tests {
 
     #[test]
     fn an_alert_is_read_and_what_is_not_known_is_kept() {
-        let alert = parse(&body(good())).unwrap().remove(0);
+        let alert = parse(&body(good())).unwrap().alerts.remove(0);
         assert_eq!(alert.name(), "HighErrorRate");
         assert_eq!(
             (alert.short(), alert.firing, alert.ends_at),
@@ -260,7 +284,7 @@ mod tests {
         assert_eq!(fingerprint(&BTreeMap::new()), "cbf29ce484222325");
         let mut value = good();
         value.as_object_mut().unwrap().remove("fingerprint");
-        let alert = parse(&body(value)).unwrap().remove(0);
+        let alert = parse(&body(value)).unwrap().alerts.remove(0);
         assert_eq!(alert.fingerprint, fingerprint(&alert.labels));
     }
 

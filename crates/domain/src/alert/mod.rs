@@ -1,6 +1,7 @@
 //! Alerts: what is reported, by whom, and what is known of it.
 
 pub mod alertmanager;
+mod body;
 mod conversation;
 mod counts;
 pub mod generic;
@@ -16,12 +17,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use body::{Body, Reason};
 pub use conversation::{AlertRecord, Conversation};
 pub use counts::ReplicaCounts;
 pub use route::{Auto, Matcher, Route, Routed, Routes};
 pub use silence::{Piece as SilencePiece, Silence};
 pub use summary::{Name, Summary, likely_cause};
-pub use tracked::{Damping, Flapping, Tracked, Transition};
+pub use tracked::{Arrival, Damping, Flapping, Muted, Tracked, Transition};
 
 /// One report of an alert.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,12 +56,20 @@ impl Alert {
     /// A further report of a generic source of the same state is about the same time of firing:
     /// such sources tell when they report, or nothing, rather than since when it fires.
     pub fn after(mut self, known: &Self) -> Self {
-        let generic = !Self::OWN_SOURCES.contains(&self.source.as_str());
-        if generic && self.firing == known.firing && self.starts_at >= known.starts_at {
+        if !self.is_from_alertmanager()
+            && self.source != "watch"
+            && self.firing == known.firing
+            && self.starts_at >= known.starts_at
+        {
             self.starts_at = known.starts_at;
             self.ends_at = known.ends_at;
         }
         self
+    }
+
+    /// Alertmanager sent it (or Grafana, which has its ways).
+    pub fn is_from_alertmanager(&self) -> bool {
+        self.source == "alertmanager"
     }
 
     /// Its name: the label `alertname`.

@@ -183,11 +183,17 @@ pub struct Routed {
 }
 
 impl Routed {
-    /// What is told together: all of a service; without one, all of a name.
-    pub fn group(&self, alert: &Alert) -> String {
-        match &self.service {
-            Some(service) => format!("service:{service}"),
-            None => format!("alert:{}", alert.name()),
+    /// What is told together: all of a service, known or only named; without one, what its sender
+    /// groups (`sender`: the name of that group), else all of a name.
+    pub fn group(&self, alert: &Alert, sender: Option<&str>) -> String {
+        if let Some(service) = &self.service {
+            return format!("service:{service}");
+        }
+        let mut labels = ["service", "service.name", "service_name"].into_iter();
+        match (labels.find_map(|label| alert.label(label)), sender) {
+            (Some(named), _) => format!("named:{named}"),
+            (None, Some(group)) => format!("sender:{group}"),
+            (None, None) => format!("alert:{}", alert.name()),
         }
     }
 }

@@ -4,15 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::ServiceName;
+use crate::{ServiceName, Severity};
 
 /// The alerts of one incident in bounded words.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary {
     /// Those that fire.
     pub firing: usize,
-    /// Those of them that are silenced.
+    /// Those of them that nobody has to be told of: silenced, muted, or not heard of.
     pub silenced: usize,
+    /// Those of them that others silenced or that are inhibited in Alertmanager.
+    pub muted: usize,
+    /// Those of them that were not heard of for so long that nobody knows.
+    pub unheard: usize,
+    /// The worst of those that fire.
+    pub worst: Option<Severity>,
     /// Those that are over.
     pub resolved: usize,
     /// The names with the most alerts that fire, at most [`Summary::TOP`]; all names when none does.
@@ -41,6 +47,11 @@ pub struct Name {
 }
 
 impl Summary {
+    /// How many fire and are neither silenced nor muted: people have to be told of them.
+    pub fn audible(&self) -> usize {
+        self.firing.saturating_sub(self.silenced)
+    }
+
     /// Names that are listed.
     pub const TOP: usize = 8;
 }

@@ -71,11 +71,6 @@ pub(super) async fn take_up_what_ended(
     silence: &mut Silence,
 ) -> Result<(), StoreError> {
     let now = context.now();
-    let check = context.settings().alerts.silence_check;
-    let started = there.started_at().await;
-    if !started.is_ok_and(|at| duration::between(at, now) > check.saturating_mul(3)) {
-        return Ok(());
-    }
     let missing = missing(context, there, silence).await?;
     let fingerprints: BTreeSet<String> = missing
         .iter()
@@ -92,7 +87,7 @@ pub(super) async fn take_up_what_ended(
         })
         .collect();
     if !over.is_empty() {
-        take_alerts(context, over).await?;
+        take_alerts(context, over.into()).await?;
     }
     Ok(())
 }
@@ -103,6 +98,7 @@ async fn missing(
     there: &Alertmanager,
     silence: &Silence,
 ) -> Result<Vec<Alert>, StoreError> {
+    let (now, check) = (context.now(), context.settings().alerts.silence_check);
     let mut missing = Vec::new();
     for conversation in &silence.conversations {
         let firing = context.store().alerts_firing(conversation, 10_000).await?;
@@ -116,11 +112,13 @@ async fn missing(
             if meant.is_empty() {
                 continue;
             }
-            match there.known(&piece.labels).await {
+            match there.alerts_with(&piece.labels).await {
+                // One that was just started knows nothing yet.
+                Ok(known) if duration::between(known.since, now) <= check.saturating_mul(3) => {}
                 Ok(known) => missing.extend(
                     meant
                         .into_iter()
-                        .filter(|alert| !known.contains(&alert.fingerprint))
+                        .filter(|alert| !known.alerts.contains_key(&alert.fingerprint))
                         .cloned(),
                 ),
                 Err(error) => {

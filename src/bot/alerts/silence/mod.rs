@@ -6,8 +6,10 @@
 
 mod alertmanager;
 mod command;
+mod end;
 mod keep;
 mod words;
 
 pub(crate) use command::{silence, unsilence};
+pub(super) use end::end;
 pub(super) use keep::keep;

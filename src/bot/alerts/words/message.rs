@@ -19,8 +19,11 @@ pub(crate) fn alerts_message(
     now: Timestamp,
 ) -> Message {
     let first = &conversation.first;
-    let loud = summary.firing - summary.silenced.min(summary.firing);
-    let tone = match (summary.firing, first.routed.severity) {
+    let loud = summary.audible();
+    let severity = summary.worst.unwrap_or(first.routed.severity);
+    let left_out: u64 = conversation.left_out.values().sum();
+    let tone = match (summary.firing, severity) {
+        (0, _) if left_out > 0 => Tone::Warning,
         (0, _) => Tone::Good,
         _ if loud == 0 || conversation.acknowledged.is_some() => Tone::Warning,
         (_, Severity::Sev1 | Severity::Sev2) => Tone::Bad,
@@ -58,13 +61,16 @@ pub(crate) fn alerts_message(
             summary.more
         ));
     }
+    if left_out > 0 {
+        message = message.text(format!(
+            "… and {left_out} further that Alertmanager left out (max_alerts): whether they fire is \
+             not known"
+        ));
+    }
     if let Some(line) = cause(bot, conversation, summary, others) {
         message = message.text(line);
     }
-    let mut fields = vec![(
-        "Severity".to_owned(),
-        Line::from(first.routed.severity.to_string()),
-    )];
+    let mut fields = vec![("Severity".to_owned(), Line::from(severity.to_string()))];
     if let Some(since) = summary.since {
         let age = duration::text(duration::between(since, now));
         fields.push((
@@ -80,8 +86,15 @@ pub(crate) fn alerts_message(
     if summary.resolved > 0 && summary.firing > 0 {
         fields.push(("Over".into(), summary.resolved.to_string().into()));
     }
-    if summary.silenced > 0 {
-        fields.push(("Silenced".into(), summary.silenced.to_string().into()));
+    let silenced = summary.silenced - (summary.muted + summary.unheard).min(summary.silenced);
+    for (label, count) in [
+        ("Silenced", silenced),
+        ("Silenced or inhibited in Alertmanager", summary.muted),
+        ("Not heard of", summary.unheard),
+    ] {
+        if count > 0 {
+            fields.push((label.into(), count.to_string().into()));
+        }
     }
     fields.push(("Acknowledged".into(), acknowledged(conversation)));
     if let Some(team) = &first.routed.team {

@@ -42,6 +42,15 @@ pub(super) fn link(conversation: &Conversation) -> Option<Line> {
     })
 }
 
+/// What can be done about a conversation whose alerts fire.
+pub(super) fn buttons_for_firing(conversation: &Conversation) -> Vec<Button> {
+    let firing = Summary {
+        firing: 1,
+        ..Summary::default()
+    };
+    buttons(conversation, &firing)
+}
+
 pub(super) fn buttons(conversation: &Conversation, summary: &Summary) -> Vec<Button> {
     let mut buttons = Vec::new();
     let target = target(conversation);

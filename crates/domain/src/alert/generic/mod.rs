@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use super::alertmanager::{MOST_ALERTS, MOST_LABELS, fingerprint, kept};
-use super::{Alert, Malformed};
+use super::{Alert, Body, Malformed};
 use crate::timeline::cut;
 
 pub use place::{Place, Places};
@@ -67,12 +67,7 @@ pub struct Mapping {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Read {
     /// Reports.
-    Alerts {
-        /// Those that say something.
-        alerts: Vec<Alert>,
-        /// Reports with a word that is to be ignored.
-        ignored: usize,
-    },
+    Alerts(Body),
     /// Amazon SNS asks whether it may send here. A person has to say so.
     Subscription {
         /// Which topic.
@@ -127,21 +122,29 @@ pub fn parse(
     };
     let Some((pointer, list)) = list else {
         let one = report(&root, &root, "", source, mapping, now)?;
-        let ignored = usize::from(one.is_none());
-        let alerts = one.into_iter().collect();
-        return Ok(Read::Alerts { alerts, ignored });
+        return Ok(Read::Alerts(Body {
+            ignored: usize::from(one.is_none()),
+            alerts: one.into_iter().collect(),
+            ..Body::default()
+        }));
     };
     if list.len() > MOST_ALERTS {
         let told = format!("{} alerts are too many: at most {MOST_ALERTS}", list.len());
         return Err(Malformed::new(pointer, &told));
     }
-    let mut alerts = Vec::new();
+    let mut said = Body::default();
     for (index, one) in list.iter().enumerate() {
         let at = format!("{pointer}/{index}");
-        alerts.extend(report(one, &root, &at, source, mapping, now)?);
+        match report(one, &root, &at, source, mapping, now) {
+            Ok(Some(alert)) => said.alerts.push(alert),
+            Ok(None) => said.ignored += 1,
+            Err(error) => said.malformed.push(error),
+        }
     }
-    let ignored = list.len() - alerts.len();
-    Ok(Read::Alerts { alerts, ignored })
+    if said.alerts.is_empty() && said.ignored == 0 && !said.malformed.is_empty() {
+        return Err(said.malformed.swap_remove(0));
+    }
+    Ok(Read::Alerts(said))
 }
 
 /// Only such an address confirms a subscription; any other could be anybody's.

@@ -20,7 +20,7 @@ fn read(preset: Preset, body: &Value) -> Result<Read, Malformed> {
 
 fn one(preset: Preset, body: &Value) -> Alert {
     match read(preset, body) {
-        Ok(Read::Alerts { mut alerts, .. }) if alerts.len() == 1 => alerts.remove(0),
+        Ok(Read::Alerts(mut body)) if body.alerts.len() == 1 => body.alerts.remove(0),
         other => panic!("{other:?}"),
     }
 }
@@ -88,7 +88,9 @@ fn cloudwatch_comes_in_the_envelope_of_sns() {
     let over = one(Preset::CloudWatch, &alarm("OK"));
     assert_eq!((over.firing, over.fingerprint), (false, alert.fingerprint));
     let unsure = read(Preset::CloudWatch, &alarm("INSUFFICIENT_DATA"));
-    assert!(matches!(unsure, Ok(Read::Alerts { alerts, ignored: 1 }) if alerts.is_empty()));
+    assert!(
+        matches!(unsure, Ok(Read::Alerts(body)) if body.ignored == 1 && body.alerts.is_empty())
+    );
     // Raw delivery: the message itself.
     let raw: Value = serde_json::from_str(alarm("ALARM")["Message"].as_str().unwrap()).unwrap();
     assert!(one(Preset::CloudWatch, &raw).firing);
@@ -124,7 +126,7 @@ fn a_subscription_is_told_and_its_address_only_if_it_is_amazons() {
                 assert_eq!(topic, "arn:aws:sns:eu-west-1:1:alarms");
                 assert_eq!(told.as_deref(), good.then_some(url), "{url}");
             }
-            other @ Read::Alerts { .. } => panic!("{other:?}"),
+            other @ Read::Alerts(_) => panic!("{other:?}"),
         }
     }
 }
@@ -200,7 +202,7 @@ fn sentrys_issues_and_their_alerts_are_one_alert_each() {
     assigned["action"] = json!("assigned");
     assert!(matches!(
         read(Preset::Sentry, &assigned),
-        Ok(Read::Alerts { ignored: 1, .. })
+        Ok(Read::Alerts(Body { ignored: 1, .. }))
     ));
 }
 
@@ -250,7 +252,10 @@ fn without_any_mapping_a_plain_shape_is_understood() {
         {"name": "A", "status": "firing"},
         {"name": "B", "status": "resolved"},
     ], "labels": {"site": "north"}});
-    let Ok(Read::Alerts { alerts, ignored: 0 }) = read(Preset::Plain, &many) else {
+    let Ok(Read::Alerts(Body {
+        alerts, ignored: 0, ..
+    })) = read(Preset::Plain, &many)
+    else {
         panic!("{many}");
     };
     assert_eq!(alerts.len(), 2);
@@ -284,7 +289,7 @@ fn a_mapping_of_ones_own_says_where_things_are() {
         "tags": {"host": "other", "1st": true, "deep": {"x": 1}, "empty": ""},
     });
     let read = parse(body.to_string().as_bytes(), "checker", &mapping, noon()).unwrap();
-    let Read::Alerts { alerts, .. } = read else {
+    let Read::Alerts(Body { alerts, .. }) = read else {
         panic!("{read:?}");
     };
     let labels: Vec<(&str, &str)> = alerts[0]
@@ -320,8 +325,8 @@ fn mistakes_are_told_with_their_place() {
         ),
         (
             Preset::Plain,
-            json!({"alerts": [{"status": "ok"}, {"status": "burning"}]}),
-            "/alerts/1: status (/status, /state): `burning` is neither among firing (firing, ",
+            json!({"alerts": [{"status": "burning"}]}),
+            "/alerts/0: status (/status, /state): `burning` is neither among firing (firing, ",
         ),
         (
             Preset::Plain,

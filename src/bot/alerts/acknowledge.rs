@@ -1,0 +1,90 @@
+//! `ack`.
+
+use super::conversation::{note, ongoing};
+use super::find::{Meant, alerts_meant};
+use super::kinds::{ESCALATION, MESSAGE};
+use super::reask;
+use super::words::target;
+use crate::bot::request::{Answer, Ask, Effect};
+use crate::bot::{Context, Fault, Refusal};
+use crate::domain::alert::Conversation;
+use crate::domain::{Line, Message, Person, Tone, duration};
+use crate::store::{StoreError, Tx};
+
+pub(crate) async fn acknowledge(
+    context: &Context,
+    ask: &Ask,
+    given: Option<&str>,
+) -> Result<Effect, Fault> {
+    let meant = alerts_meant(context, ask, given).await?;
+    let person = ask.request.person.clone();
+    let context = context.clone();
+    Ok(Effect::write(move |tx| {
+        Box::pin(async move {
+            let mut taken: Option<Conversation> = None;
+            let mut done = Vec::new();
+            for key in &meant.conversations {
+                let Some(conversation) = tx.conversation(key).await? else {
+                    continue;
+                };
+                let is_free = match &conversation.acknowledged {
+                    None => true,
+                    Some((by, _)) => by.id == person.id || conversation.asked_again_at.is_some(),
+                };
+                if is_free {
+                    done.push(target(&conversation));
+                    take(tx, &context, conversation, &person).await?;
+                } else {
+                    taken = Some(conversation);
+                }
+            }
+            if done.is_empty() {
+                return Err(refusal(&meant, taken).into());
+            }
+            let line = Line::new()
+                .person(&person)
+                .text(" has acknowledged the alerts of ")
+                .code(done.join(", "));
+            Ok(Answer::to_all(Message::new(Tone::Good, line)).into())
+        })
+    }))
+}
+
+/// A person takes a conversation up, or says that they still have it.
+async fn take(
+    tx: &mut Tx,
+    bot: &Context,
+    mut conversation: Conversation,
+    person: &Person,
+) -> Result<(), StoreError> {
+    let now = tx.now();
+    let before = conversation.acknowledged.replace((person.clone(), now));
+    conversation.asked_again_at = None;
+    tx.conversation_put(&conversation).await?;
+    let key = &conversation.key;
+    ESCALATION.unset(tx, key).await?;
+    MESSAGE.set(tx, key, now).await?;
+    if let Some((_, incident)) = ongoing(tx, key).await? {
+        reask::set(tx, bot, &conversation, incident.as_ref()).await?;
+    }
+    let text = match before {
+        Some((by, _)) if by.id == person.id => "alerts acknowledged again".to_owned(),
+        Some((by, _)) => format!("alerts acknowledged, in place of {by}"),
+        None => {
+            let after = duration::text(duration::between(conversation.began_at, now));
+            format!("alerts acknowledged {after} after they began")
+        }
+    };
+    note(tx, &conversation, person, text).await
+}
+
+fn refusal(meant: &Meant, taken: Option<Conversation>) -> Refusal {
+    match taken.and_then(|conversation| conversation.acknowledged) {
+        Some((by, at)) => {
+            let line = Line::new().code(&meant.name);
+            let line = line.text(" was already acknowledged by ").person(&by);
+            Refusal::new(line.text(" at ").time(at))
+        }
+        None => meant.nothing(),
+    }
+}

@@ -1,0 +1,185 @@
+//! What the bot holds to fire, beside what Alertmanager knows: it does not tell the end of an alert
+//! that is silenced or inhibited, nor of one that it forgot.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::conversation::{is_active, write_soon};
+use super::kinds::COMPARE;
+use super::{episode, flapping, over};
+use crate::bot::{Context, timers};
+use crate::domain::alert::{AlertRecord, Muted, Transition};
+use crate::domain::duration::between;
+use crate::probe::alertmanager::{Known, KnownAlert};
+use crate::store::{StoreError, TimerRow, Tx};
+
+/// What has just begun to fire is looked for this soon.
+pub(super) const SOON: Duration = Duration::from_secs(5);
+/// One comparison may take this long; shorter than the lease of a timer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Alerts that are compared.
+const MOST: i64 = 10_000;
+/// So many times the bot looks in vain until an alert counts as forgotten.
+const LOOKS: u32 = 3;
+
+/// Begins to compare, if there is something to compare with.
+pub(crate) async fn begin_comparing(context: &Context) -> Result<(), StoreError> {
+    if context.catalogue().alertmanager().is_none() {
+        return Ok(());
+    }
+    let now = context.now();
+    let store = context.store();
+    store
+        .write(move |tx| Box::pin(async move { COMPARE.set(tx, "", now).await }))
+        .await
+}
+
+/// Compares once, and sets the next time.
+pub(super) async fn compare(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
+    let Some(there) = context.catalogue().alertmanager() else {
+        return timers::discard(context, timer).await;
+    };
+    let known = match tokio::time::timeout(PATIENCE, there.alerts()).await {
+        Ok(Ok(known)) => Some(known),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "Alertmanager can't be asked what fires");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("Alertmanager does not say what fires");
+            None
+        }
+    };
+    timers::take(context, timer, move |tx, bot, _| {
+        Box::pin(async move {
+            let due = tx.now() + bot.settings().alerts.silence_check;
+            COMPARE.set(tx, "", due).await?;
+            match known {
+                Some(known) => take(tx, bot, &known).await,
+                None => Ok(()),
+            }
+        })
+    })
+    .await
+}
+
+async fn take(tx: &mut Tx, bot: &Context, known: &Known) -> Result<(), StoreError> {
+    let now = tx.now();
+    let own: Vec<String> = tx
+        .silences_open()
+        .await?
+        .into_iter()
+        .flat_map(|silence| silence.pieces)
+        .filter_map(|piece| piece.made)
+        .collect();
+    let check = bot.settings().alerts.silence_check;
+    // One that was just started knows nothing yet; one that is away may know more.
+    let knows_all = known.away.is_empty() && between(known.since, now) > check * LOOKS;
+    let mut news = News::default();
+    for (key, mut record) in tx.alerts_firing(None, MOST).await? {
+        let tracked = &mut record.tracked;
+        if !tracked.alert.is_from_alertmanager() || !tracked.alert.firing {
+            continue;
+        }
+        let before = tracked.clone();
+        let transition = match known.alerts.get(&tracked.alert.fingerprint) {
+            Some(there) => {
+                (tracked.was_listed, tracked.missing_since) = (true, None);
+                tracked.heard_at = tracked.heard_at.max(Some(there.updated_at.min(now)));
+                tracked.muted = muted(there, &own);
+                Transition::Nothing
+            }
+            None if tracked.was_listed && knows_all => {
+                let since = *tracked.missing_since.get_or_insert(now);
+                if between(since, now) < check * (LOOKS - 1) {
+                    Transition::Nothing
+                } else {
+                    tracked.end_unheard(bot.settings().alerts.damping, now)
+                }
+            }
+            None => Transition::Nothing,
+        };
+        let was_loud = before.is_audible(now);
+        let is_changed = *tracked != before;
+        news.sort(key, record, transition, (was_loud, is_changed), now);
+    }
+    news.record(tx, bot).await
+}
+
+/// Why Alertmanager keeps quiet about an alert, apart from the bot's own silences.
+fn muted(there: &KnownAlert, own: &[String]) -> Option<Muted> {
+    let quiet = &there.kept_quiet;
+    let silenced: Vec<String> = quiet
+        .silenced_by
+        .iter()
+        .filter(|id| !own.contains(id))
+        .cloned()
+        .collect();
+    if !silenced.is_empty() {
+        return Some(Muted::Silenced(silenced));
+    }
+    let inhibited = quiet.inhibited_by.clone();
+    (!inhibited.is_empty()).then_some(Muted::Inhibited(inhibited))
+}
+
+/// What a comparison comes to, by conversation.
+#[derive(Default)]
+struct News {
+    over: BTreeMap<String, Vec<AlertRecord>>,
+    damped: BTreeMap<String, Vec<(AlertRecord, bool)>>,
+    changed: BTreeMap<String, Vec<AlertRecord>>,
+    /// They are not kept quiet any more.
+    loud: Vec<(String, AlertRecord)>,
+}
+
+impl News {
+    fn sort(
+        &mut self,
+        key: String,
+        record: AlertRecord,
+        transition: Transition,
+        (was_loud, is_changed): (bool, bool),
+        now: Timestamp,
+    ) {
+        match transition {
+            Transition::Resolved => self.over.entry(key).or_default().push(record),
+            Transition::Damped { begins } => {
+                self.damped.entry(key).or_default().push((record, begins));
+            }
+            _ if !was_loud && record.tracked.is_audible(now) => self.loud.push((key, record)),
+            _ if is_changed => self.changed.entry(key).or_default().push(record),
+            _ => {}
+        }
+    }
+
+    async fn record(self, tx: &mut Tx, bot: &Context) -> Result<(), StoreError> {
+        flapping::take(tx, bot, self.damped, &mut Vec::new()).await?;
+        for (key, records) in self.over {
+            for record in &records {
+                tx.alert_put(&key, record).await?;
+            }
+            let why = " (nobody said so: Alertmanager does not know it any more)";
+            over::end(tx, bot, &key, why, &records).await?;
+        }
+        for (key, records) in self.changed {
+            for record in &records {
+                tx.alert_put(&key, record).await?;
+            }
+            if let Some(conversation) = tx.conversation(&key).await? {
+                write_soon(tx, &conversation).await?;
+            }
+        }
+        let mut nowhere = Vec::new();
+        for (key, record) in self.loud {
+            tx.alert_put(&key, &record).await?;
+            if !is_active(tx, &key).await? {
+                nowhere.push(record);
+            } else if let Some(conversation) = tx.conversation(&key).await? {
+                write_soon(tx, &conversation).await?;
+            }
+        }
+        episode::take_up(tx, bot, nowhere).await
+    }
+}

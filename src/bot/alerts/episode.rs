@@ -1,0 +1,258 @@
+//! Alerts that begin to fire or become worse: where they are told, and who is asked.
+
+use super::conversation::{active, note_alerts, outgoing, write_soon};
+use super::kinds::{COMPARE, FOLLOW_UP, QUIET, TRIAGE, UNHEARD};
+use super::start::{self, Started};
+use super::words::{self, alerts};
+use super::{escalation, flapping, over};
+use crate::bot::{Context, timers};
+use crate::domain::Severity;
+use crate::domain::alert::{AlertRecord, Conversation, Transition};
+use crate::store::{StoreError, TimerRow, Tx};
+
+/// Alerts of one group that people may have to be told of.
+#[derive(Default)]
+pub(super) struct News {
+    /// They began to fire.
+    pub(super) fired: Vec<AlertRecord>,
+    /// They fire, and their severity was another.
+    pub(super) changed: Vec<(AlertRecord, Severity)>,
+}
+
+impl News {
+    pub(super) fn records(&self) -> impl Iterator<Item = &AlertRecord> {
+        self.fired
+            .iter()
+            .chain(self.changed.iter().map(|(record, _)| record))
+    }
+}
+
+/// Records what fires and what changed, with all that follows from it. Gives the key of the
+/// conversation. `before`: the group's last one.
+pub(super) async fn begin(
+    tx: &mut Tx,
+    bot: &Context,
+    group: &str,
+    before: Option<String>,
+    news: &News,
+) -> Result<Option<String>, StoreError> {
+    let Some(worst) = news.records().min_by_key(|record| record.routed.severity) else {
+        return Ok(None);
+    };
+    let Started {
+        mut conversation,
+        is_new,
+        joins,
+    } = start::conversation(tx, bot, group, before.as_deref(), worst).await?;
+    for record in news.records() {
+        tx.alert_put(&conversation.key, record).await?;
+    }
+    if let Some(before) = before.filter(|before| *before != conversation.key) {
+        // Nothing may be left there.
+        over::end(tx, bot, &before, "", &[]).await?;
+    }
+    note(tx, &conversation, news).await?;
+    if let (Some(id), false) = (conversation.incident, is_new) {
+        start::worsen(tx, bot, id, worst.routed.severity).await?;
+    }
+    let now = tx.now();
+    let is_anew = !is_new && conversation.quiet_since.is_some();
+    if is_anew {
+        conversation.begin_anew(now);
+    }
+    QUIET.unset(tx, &conversation.key).await?;
+    if is_new || is_anew {
+        TRIAGE.set(tx, &conversation.key, now).await?;
+        let later = now + bot.settings().alerts.follow_up;
+        FOLLOW_UP.set(tx, &conversation.key, later).await?;
+    }
+    listen(tx, bot, &conversation, news).await?;
+    let loud: Vec<&AlertRecord> = news
+        .records()
+        .filter(|record| record.tracked.is_audible(now))
+        .collect();
+    let how = How {
+        is_new,
+        is_anew,
+        joins,
+    };
+    say(tx, &mut conversation, &loud, how).await?;
+    tx.conversation_put(&conversation).await?;
+    write_soon(tx, &conversation).await?;
+    flapping::begun(tx, bot, &conversation, &news.fired).await?;
+    if !loud.is_empty() {
+        escalation::schedule(tx, bot, &conversation).await?;
+    }
+    Ok(Some(conversation.key))
+}
+
+/// Puts it on the timeline.
+async fn note(tx: &mut Tx, conversation: &Conversation, news: &News) -> Result<(), StoreError> {
+    if !news.fired.is_empty() {
+        let what = alerts(news.fired.len(), "fires", "fire");
+        note_alerts(tx, conversation, &what, &news.fired).await?;
+    }
+    for (record, before) in &news.changed {
+        let what = format!("{} (was {before})", record.routed.severity);
+        note_alerts(tx, conversation, &what, std::slice::from_ref(record)).await?;
+    }
+    Ok(())
+}
+
+/// Has it looked whether their senders still know them.
+async fn listen(
+    tx: &mut Tx,
+    bot: &Context,
+    conversation: &Conversation,
+    news: &News,
+) -> Result<(), StoreError> {
+    let unheard = bot.settings().alerts.unheard;
+    let due = news
+        .records()
+        .filter_map(|one| one.tracked.unheard_at(unheard))
+        .min();
+    if let Some(due) = due {
+        UNHEARD.set(tx, &conversation.key, due).await?;
+    }
+    let compares = bot.catalogue().alertmanager().is_some();
+    if compares
+        && news
+            .records()
+            .any(|one| one.tracked.alert.is_from_alertmanager())
+    {
+        let soon = tx.now()
+            + bot
+                .settings()
+                .alerts
+                .silence_check
+                .min(super::compare::SOON);
+        COMPARE.set(tx, "", soon).await?;
+    }
+    Ok(())
+}
+
+/// How alerts came to a conversation.
+#[derive(Clone, Copy)]
+struct How {
+    /// It begins with them.
+    is_new: bool,
+    /// Everything in it was over.
+    is_anew: bool,
+    /// It is about something else.
+    joins: bool,
+}
+
+/// Says what an edit would hide: Slack notifies nobody of an edit.
+async fn say(
+    tx: &mut Tx,
+    conversation: &mut Conversation,
+    loud: &[&AlertRecord],
+    how: How,
+) -> Result<(), StoreError> {
+    let Some(worst) = loud.iter().map(|record| record.routed.severity).min() else {
+        return Ok(());
+    };
+    let name = |record: &&AlertRecord| record.tracked.alert.name().to_owned();
+    let unheard_of: Vec<&AlertRecord> = loud
+        .iter()
+        .copied()
+        .filter(|record| !conversation.kinds.contains(&name(record)))
+        .collect();
+    let room = Conversation::KINDS.saturating_sub(conversation.kinds.len());
+    conversation
+        .kinds
+        .extend(unheard_of.iter().map(name).take(room));
+    let is_worse = conversation
+        .asked_about
+        .is_some_and(|before| worst < before);
+    let is_further = !how.joins && !unheard_of.is_empty();
+    if !how.is_new && (how.is_anew || is_worse || is_further) {
+        let whom = escalation::concerned(tx, conversation).await?;
+        let shown = if unheard_of.is_empty() {
+            loud
+        } else {
+            &unheard_of
+        };
+        let message = words::news(conversation, shown, how.is_anew, is_worse, &whom);
+        let key = conversation.message_key("news");
+        tx.outbox_put(&outgoing(conversation, key, message)).await?;
+    }
+    if is_worse {
+        conversation.ask_anew();
+    }
+    let asked = conversation.asked_about.unwrap_or(worst);
+    conversation.asked_about = Some(asked.min(worst));
+    Ok(())
+}
+
+/// Takes alerts up that fire but are told nowhere any more: in the conversation of their group.
+pub(super) async fn take_up(
+    tx: &mut Tx,
+    bot: &Context,
+    records: Vec<AlertRecord>,
+) -> Result<(), StoreError> {
+    let mut groups = std::collections::BTreeMap::<String, News>::new();
+    for record in records {
+        groups
+            .entry(record.group.clone())
+            .or_default()
+            .fired
+            .push(record);
+    }
+    for (name, news) in groups {
+        let before = tx.alert_group(&name).await?;
+        begin(tx, bot, &name, before, &news).await?;
+    }
+    Ok(())
+}
+
+/// A doubtful report was followed by no further end: the alert fires. The timer's subject is its
+/// fingerprint.
+pub(super) async fn settle(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
+    timers::take(context, timer, |tx, bot, fingerprint| {
+        Box::pin(async move {
+            let found = tx.alerts(&[fingerprint.to_owned()]).await?;
+            let Some((key, mut record)) = found.into_iter().next() else {
+                return Ok(());
+            };
+            let damping = bot.settings().alerts.damping;
+            match record.tracked.settle(damping, tx.now()) {
+                Transition::Fired => take_up(tx, bot, vec![record]).await,
+                Transition::Damped { begins } => {
+                    let mut fired = Vec::new();
+                    let changed = [(key, vec![(record, begins)])].into();
+                    flapping::take(tx, bot, changed, &mut fired).await?;
+                    take_up(tx, bot, fired).await
+                }
+                _ => Ok(()),
+            }
+        })
+    })
+    .await
+}
+
+/// An incident was resolved by hand: its alerts that still fire after a while are told anew. Or it
+/// was reopened: they are followed up again. The timer's subject is its conversation.
+pub(super) async fn relapse(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
+    timers::take(context, timer, |tx, bot, key| {
+        Box::pin(async move {
+            let now = tx.now();
+            let firing = tx.alerts_firing(Some(key), 500).await?;
+            let firing = firing.into_iter().map(|(_, record)| record);
+            let loud = firing.filter(|record| record.tracked.is_audible(now));
+            let loud: Vec<AlertRecord> = loud.collect();
+            let Some(mut conversation) = active(tx, key).await? else {
+                return take_up(tx, bot, loud).await;
+            };
+            if !loud.is_empty() {
+                conversation.begin_anew(now);
+                tx.conversation_put(&conversation).await?;
+                let later = now + bot.settings().alerts.follow_up;
+                FOLLOW_UP.set(tx, key, later).await?;
+                escalation::schedule(tx, bot, &conversation).await?;
+            }
+            write_soon(tx, &conversation).await
+        })
+    })
+    .await
+}

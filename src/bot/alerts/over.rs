@@ -1,0 +1,96 @@
+//! Alerts that are over, and the moment from which everything is quiet.
+
+use super::conversation::{note_alerts, note_on_incident, write_soon};
+use super::kinds::QUIET;
+use super::words::alerts;
+use crate::bot::Context;
+use crate::domain::alert::{AlertRecord, Conversation};
+use crate::store::{StoreError, Tx};
+
+/// Alerts of a conversation that are over (`true`), or say something new.
+pub(super) async fn take(
+    tx: &mut Tx,
+    bot: &Context,
+    key: &str,
+    records: Vec<(AlertRecord, bool)>,
+) -> Result<(), StoreError> {
+    let mut over = Vec::new();
+    for (record, is_over) in records {
+        tx.alert_put(key, &record).await?;
+        if is_over {
+            over.push(record);
+        }
+    }
+    end(tx, bot, key, "", &over).await
+}
+
+/// These alerts of a conversation are over. `why`: how that is known, if nobody reported it.
+pub(super) async fn end(
+    tx: &mut Tx,
+    bot: &Context,
+    key: &str,
+    why: &str,
+    over: &[AlertRecord],
+) -> Result<(), StoreError> {
+    let Some(mut conversation) = tx.conversation(key).await? else {
+        return Ok(());
+    };
+    if !over.is_empty() {
+        let what = alerts(over.len(), "is over", "are over");
+        note_alerts(tx, &conversation, &format!("{what}{why}"), over).await?;
+    }
+    if conversation.ended {
+        return Ok(());
+    }
+    begin_quiet(tx, bot, &mut conversation).await?;
+    write_soon(tx, &conversation).await
+}
+
+/// If nothing fires, that counts from now on, and after long enough it is over.
+async fn begin_quiet(
+    tx: &mut Tx,
+    bot: &Context,
+    conversation: &mut Conversation,
+) -> Result<(), StoreError> {
+    let fires = tx.count_firing(&conversation.key).await? > 0;
+    if fires || !conversation.left_out.is_empty() || conversation.quiet_since.is_some() {
+        return Ok(());
+    }
+    let now = tx.now();
+    conversation.quiet_since = Some(now);
+    tx.conversation_put(conversation).await?;
+    let due = now + bot.settings().alerts.quiet;
+    QUIET.set(tx, &conversation.key, due).await
+}
+
+/// Alertmanager left so many alerts of a group out of its report (`max_alerts`): they may fire
+/// though all that it lists are over. `key`: where the group's alerts are told.
+pub(super) async fn left_out(
+    tx: &mut Tx,
+    bot: &Context,
+    key: &str,
+    group: &str,
+    count: u64,
+) -> Result<(), StoreError> {
+    let Some(mut conversation) = tx.conversation(key).await?.filter(|one| !one.ended) else {
+        return Ok(());
+    };
+    let before = match count {
+        0 => conversation.left_out.remove(group),
+        n => conversation.left_out.insert(group.to_owned(), n),
+    };
+    if before.unwrap_or(0) == count {
+        return Ok(());
+    }
+    if count > 0 {
+        conversation.quiet_since = None;
+        QUIET.unset(tx, key).await?;
+        let what = alerts(count as usize, "was", "were");
+        let text =
+            format!("{what} left out by Alertmanager (max_alerts): nothing is known of them");
+        note_on_incident(tx, &conversation, text).await?;
+    }
+    tx.conversation_put(&conversation).await?;
+    begin_quiet(tx, bot, &mut conversation).await?;
+    write_soon(tx, &conversation).await
+}

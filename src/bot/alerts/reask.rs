@@ -1,0 +1,88 @@
+//! An acknowledgement is not for ever: whoever took it up is asked whether they still have it.
+
+use serde_json::json;
+
+use super::conversation::ongoing;
+use super::escalation::{is_urgent, notify, say};
+use super::kinds::{ESCALATION, REASK};
+use super::words;
+use crate::bot::{Context, timers};
+use crate::domain::alert::Conversation;
+use crate::domain::timeline::Draft;
+use crate::domain::{EntryKind, Incident, Person, Severity};
+use crate::store::{StoreError, TimerRow, Tx};
+
+/// An acknowledgement is asked about after this.
+pub(super) async fn set(
+    tx: &mut Tx,
+    bot: &Context,
+    conversation: &Conversation,
+    incident: Option<&Incident>,
+) -> Result<(), StoreError> {
+    let settings = &bot.settings().alerts;
+    let severity = conversation
+        .asked_about
+        .or(incident.map(|one| one.severity));
+    let within = match severity {
+        Some(Severity::Sev1) => settings.reask / 4,
+        _ => settings.reask,
+    };
+    let due = tx.now() + within;
+    REASK.unset(tx, &conversation.key).await?;
+    REASK.set(tx, &conversation.key, due).await
+}
+
+/// Asks whoever has it; where they were asked and have not answered, the next is asked.
+pub(super) async fn ask_again(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
+    let summary = context.store().alert_summary(&timer.subject).await?;
+    timers::take(context, timer, move |tx, bot, key| {
+        Box::pin(async move {
+            let Some((mut conversation, incident)) = ongoing(tx, key).await? else {
+                return Ok(());
+            };
+            let Some((person, _)) = conversation.acknowledged.clone() else {
+                return Ok(());
+            };
+            let incident = incident.as_ref();
+            if !is_urgent(&conversation, &summary) {
+                return set(tx, bot, &conversation, incident).await;
+            }
+            let now = tx.now();
+            if conversation.asked_again_at.is_some() {
+                let asked_about = conversation.asked_about;
+                conversation.ask_anew();
+                conversation.asked_about = asked_about;
+                conversation.escalated_to.push(person.id.clone());
+                tx.conversation_put(&conversation).await?;
+                let text = format!("{person} did not answer whether they still have it");
+                note(tx, &conversation, &person, text).await?;
+                return ESCALATION.set(tx, key, now).await;
+            }
+            conversation.asked_again_at = Some(now);
+            let due = now + bot.settings().alerts.ack_within;
+            REASK.set(tx, key, due).await?;
+            let message = words::still_yours(bot, &conversation, incident, &summary, &person, now);
+            let whom = [person.clone()];
+            notify(tx, bot, &conversation, incident, &whom, |_, _| {
+                message.clone()
+            })
+            .await?;
+            say(tx, &mut conversation, message.clone()).await?;
+            tx.conversation_put(&conversation).await?;
+            let text = format!("asked {person} whether they still have it");
+            note(tx, &conversation, &person, text).await
+        })
+    })
+    .await
+}
+
+async fn note(
+    tx: &mut Tx,
+    conversation: &Conversation,
+    person: &Person,
+    text: String,
+) -> Result<(), StoreError> {
+    let draft = Draft::new(&Person::bot(), EntryKind::Alert, text).data(json!({"asked": [person]}));
+    tx.append(&conversation.stream(), draft).await?;
+    Ok(())
+}

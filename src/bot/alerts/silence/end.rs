@@ -1,0 +1,49 @@
+//! A silence is over.
+
+use crate::bot::alerts::conversation::{active, outgoing, write_soon};
+use crate::bot::alerts::kinds::SILENCE_END;
+use crate::bot::alerts::{episode, escalation, words};
+use crate::bot::{Context, timers};
+use crate::domain::alert::AlertRecord;
+use crate::store::{StoreError, TimerRow};
+
+/// Alerts that are looked at in one transaction.
+const AT_ONCE: i64 = 10_000;
+
+/// What still fires after its silence is told, by one message. The timer's subject is the key of its
+/// conversation, which may be over.
+pub(crate) async fn end(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
+    timers::take(context, timer, |tx, bot, key| {
+        Box::pin(async move {
+            let now = tx.now();
+            let mut loud: Vec<AlertRecord> = Vec::new();
+            for (_, mut record) in tx.alerts_firing(Some(key), AT_ONCE).await? {
+                match record.tracked.silenced_until {
+                    Some(until) if until <= now => {
+                        record.tracked.silenced_until = None;
+                        tx.alert_put(key, &record).await?;
+                        if record.tracked.is_audible(now) {
+                            loud.push(record);
+                        }
+                    }
+                    Some(until) => SILENCE_END.set(tx, key, until).await?,
+                    None => {}
+                }
+            }
+            let Some(mut conversation) = active(tx, key).await? else {
+                return episode::take_up(tx, bot, loud).await;
+            };
+            if !loud.is_empty() {
+                let whom = escalation::concerned(tx, &conversation).await?;
+                let message = words::silence_over(&conversation, &loud, &whom);
+                let key = conversation.message_key("news");
+                tx.conversation_put(&conversation).await?;
+                tx.outbox_put(&outgoing(&conversation, key, message))
+                    .await?;
+                escalation::schedule(tx, bot, &conversation).await?;
+            }
+            write_soon(tx, &conversation).await
+        })
+    })
+    .await
+}

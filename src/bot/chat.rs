@@ -127,3 +127,36 @@ async fn recipients(tx: &mut Tx, bot: &Context) -> Result<Vec<Recipient>, StoreE
     }
     Ok(to)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bot::commands::tests::bot;
+    use crate::domain::Content;
+
+    #[tokio::test]
+    async fn a_scope_that_lacks_is_told_once_in_the_main_channel_with_what_to_press() {
+        let folder = tempfile::tempdir().unwrap();
+        let bot = bot(&folder, None).await;
+        for _ in 0..2 {
+            let refusal = ChatRefusal {
+                what: "conversations.create".into(),
+                error: "missing_scope".into(),
+                needed: Some("channels:manage".into()),
+                silent: false,
+            };
+            chat_refuses(&bot, refusal).await;
+        }
+        let said = bot.store().outbox_claim("test", 9).await.unwrap();
+        assert_eq!((said.len(), said[0].version), (1, 1));
+        let Content::Message(message) = &said[0].outgoing.content else {
+            panic!("{said:?}");
+        };
+        assert_eq!(
+            message.title.plain(),
+            "Slack refuses conversations.create: the app lacks the scope channels:manage"
+        );
+        let pressed = format!("{:?}", message.parts);
+        assert!(pressed.contains("Reinstall to Workspace"), "{pressed}");
+    }
+}

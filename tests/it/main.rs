@@ -36,6 +36,7 @@ mod pages;
 mod probe;
 #[cfg(feature = "real-cluster")]
 mod real_cluster;
+mod refused;
 mod rollout;
 mod routed;
 mod runbooks;

@@ -1,10 +1,13 @@
 //! `ack`.
 
+use std::slice;
+
 use super::conversation::{note, ongoing};
 use super::find::{Meant, alerts_meant};
 use super::kinds::{ESCALATION, MESSAGE};
 use super::reask;
 use super::words::target;
+use crate::bot::incidents::{close_asks, invite};
 use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::alert::Conversation;
@@ -60,11 +63,16 @@ async fn take(
     let now = tx.now();
     let before = conversation.acknowledged.replace((person.clone(), now));
     conversation.asked_again_at = None;
+    let how = Line::new().text("Acknowledged by ").person(person);
+    close_asks(tx, &mut conversation, &how).await?;
     tx.conversation_put(&conversation).await?;
     let key = &conversation.key;
     ESCALATION.unset(tx, key).await?;
     MESSAGE.set(tx, key, now).await?;
     if let Some((_, incident)) = ongoing(tx, key).await? {
+        if let Some(incident) = &incident {
+            invite(tx, incident, slice::from_ref(person)).await?;
+        }
         reask::set(tx, bot, &conversation, incident.as_ref()).await?;
     }
     let text = match before {

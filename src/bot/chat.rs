@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use jiff::tz::TimeZone;
 
 use super::Context;
-use super::notify::Notice;
+use super::notify::{Notice, ways};
 use crate::domain::notification::{Purpose, Recipient, Thread};
-use crate::domain::{Destination, Line, Message, Outgoing, Span, Tone};
+use crate::domain::{Destination, Line, Message, Outgoing, Person, Span, Tone};
 use crate::store::{StoreError, Tx};
 
 /// Where an app's scopes and its installation are.
@@ -107,25 +107,37 @@ fn words(refusal: &ChatRefusal) -> Message {
     }
 }
 
-/// Those on call now who can be notified; else everybody who can.
+/// Those on call now who are reached by other ways than Slack; else everybody who is.
 async fn recipients(tx: &mut Tx, bot: &Context) -> Result<Vec<Recipient>, StoreError> {
-    let Some(notify) = &bot.settings().notify else {
-        return Ok(Vec::new());
-    };
     let (overrides, now) = (tx.overrides().await?, tx.now());
     let rotations = bot.on_call().rotations().iter();
-    let on_call: BTreeSet<String> = rotations
-        .map(|rotation| rotation.shift(&overrides, now).person.id)
-        .collect();
-    let of = |ids: &mut dyn Iterator<Item = &Vec<Recipient>>| ids.flatten().cloned().collect();
-    let mut to: Vec<Recipient> = of(&mut on_call.iter().filter_map(|id| notify.people.get(id)));
+    let on_call = rotations.map(|rotation| rotation.shift(&overrides, now).person.id);
+    let mut to = reached(bot, on_call.collect());
+    let settings = bot.settings();
     if to.is_empty() {
-        to = of(&mut notify.people.values());
+        let mut everybody: BTreeSet<String> = settings.reach.people.keys().cloned().collect();
+        let notify = settings.notify.iter();
+        everybody.extend(notify.flat_map(|notify| notify.people.keys().cloned()));
+        to = reached(bot, everybody);
     }
     if to.is_empty() {
-        to.clone_from(&notify.stakeholders);
+        let notify = settings.notify.iter();
+        to = notify
+            .flat_map(|notify| notify.stakeholders.clone())
+            .collect();
     }
     Ok(to)
+}
+
+fn reached(bot: &Context, ids: BTreeSet<String>) -> Vec<Recipient> {
+    let people = ids.into_iter().map(|id| Person {
+        name: id.clone(),
+        id,
+    });
+    let to = people
+        .flat_map(|person| ways(bot, &person))
+        .map(|way| way.to);
+    to.filter(|to| !matches!(to, Recipient::Slack(_))).collect()
 }
 
 #[cfg(test)]

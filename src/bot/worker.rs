@@ -11,6 +11,7 @@ use super::commands::help::help_text;
 use super::commands::stats;
 use super::policy::authorise;
 use super::request::{Ask, Done, Effect, Next, request_id};
+use super::timers::Job;
 use super::{Context, Failure, Fault, Refusal, confirm, heartbeat, pages};
 use crate::command::{Mistake, Parsed};
 use crate::domain::timeline::Draft;
@@ -77,10 +78,9 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     crate::bot::alerts::begin_watching(context).await?;
     crate::bot::alerts::begin_comparing(context).await?;
     crate::bot::oncall::begin_handovers(context).await?;
-    let jobs = [crate::bot::alerts::JOBS, crate::bot::oncall::JOBS].concat();
     context
         .tasks()
-        .spawn(crate::bot::timers::run(context.clone(), jobs));
+        .spawn(crate::bot::timers::run(context.clone(), jobs()));
     context
         .tasks()
         .spawn(crate::bot::runs::keep_telling(context.clone()));
@@ -122,6 +122,17 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     context.tasks().close();
     context.tasks().wait().await;
     context.store().instance_stop(context.instance()).await
+}
+
+/// What is done when timers go off.
+fn jobs() -> Vec<Job> {
+    [crate::bot::alerts::JOBS, crate::bot::oncall::JOBS].concat()
+}
+
+/// Does what is due now by the store's clock, without waiting for anything that is not. [`run`] does
+/// the same as time passes.
+pub async fn run_due(context: &Context) -> Result<(), StoreError> {
+    crate::bot::timers::run_due(context, jobs()).await
 }
 
 /// Carries out one request of this process's own (`treasury-bot exec`) and what follows from
@@ -307,7 +318,7 @@ async fn carry_out(context: &Context, ask: &Ask) -> Result<Effect, Fault> {
     let text = &ask.request.text;
     match context.commands().parse(text, context.command()) {
         Ok(Parsed::Command(sentence)) => {
-            authorise(ask, sentence.command.role, || context.typed(text))?;
+            authorise(context, ask, sentence.command.role, &context.typed(text)).await?;
             sentence.carry_out(context, ask).await
         }
         Ok(Parsed::Help(text)) => Ok(Effect::Say(help_text(&text))),

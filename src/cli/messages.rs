@@ -99,7 +99,7 @@ fn line(words: &Line, paint: Paint) -> String {
             Span::Plain(text) => clean(text),
             Span::Person(person) => format!("@{}", clean(&person.name)),
             Span::Link { url, text } => format!("{} <{}>", clean(text), clean(url)),
-            Span::Channel(id) => clean(id),
+            Span::Channel(_) => clean(&Line(vec![span.clone()]).plain()),
             Span::Time(at) => duration::utc_text(*at),
         })
         .collect()

@@ -90,7 +90,7 @@ async fn mail(health: &Health) -> Value {
     if !health.bot.notifies() {
         return json!("not configured");
     }
-    match in_time(health.store.notification_backlog(Channel::Email)).await {
+    match in_time(health.store.notification_backlog(&Channel::Email)).await {
         Ok(backlog) => json!({
             "waiting": backlog.waiting,
             "oldest_seconds": oldest(&health.store, &backlog),
@@ -127,7 +127,7 @@ async fn metrics_page(State(health): State<Health>) -> Response {
     }
     let (connected, _) = (health.door)();
     metrics::gauge!("treasury_bot_slack_connected").set(f64::from(u8::from(connected)));
-    if let Ok(backlog) = health.store.notification_backlog(Channel::Email).await {
+    if let Ok(backlog) = health.store.notification_backlog(&Channel::Email).await {
         let age = oldest(&health.store, &backlog);
         metrics::gauge!("treasury_bot_mails_waiting").set(backlog.waiting as f64);
         metrics::gauge!("treasury_bot_mails_oldest_seconds").set(age as f64);

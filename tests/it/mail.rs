@@ -66,7 +66,7 @@ pub fn scenery(smtp: &Smtp, stakeholders: &[&str]) -> Scenery {
 pub async fn all_sent(store: &Store) -> Backlog {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
-        let backlog = store.notification_backlog(Channel::Email).await.unwrap();
+        let backlog = store.notification_backlog(&Channel::Email).await.unwrap();
         if backlog.waiting == 0 {
             return backlog;
         }
@@ -319,7 +319,7 @@ async fn one_that_is_put_off_arrives_once_one_that_is_refused_is_told_and_one_th
     while stage
         .app
         .store
-        .notification_backlog(Channel::Email)
+        .notification_backlog(&Channel::Email)
         .await
         .unwrap()
         .waiting
@@ -385,7 +385,7 @@ async fn a_server_with_another_certificate_or_another_password_gets_nothing_and_
         let backlog = stage
             .app
             .store
-            .notification_backlog(Channel::Email)
+            .notification_backlog(&Channel::Email)
             .await
             .unwrap();
         assert_eq!((backlog.waiting, backlog.dead), (1, 0));

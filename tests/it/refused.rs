@@ -113,7 +113,7 @@ async fn while_slack_refuses_messages_alerts_are_taken_and_all_is_said_when_it_i
 
     // Who is on call hears by mail what lacks, once.
     let (store, lease) = (&stage.app.store, Duration::from_secs(60));
-    let mails = store.notifications_claim(Channel::Email, "test", 9, lease);
+    let mails = store.notifications_claim(&Channel::Email, "test", 9, lease);
     let mails = mails.await.unwrap();
     let told = mails
         .iter()

@@ -39,7 +39,7 @@ async fn a_teams_alerts_are_told_in_its_channel() {
         "{words}"
     );
 
-    post(&stage, &[alert("Down", &[("service", "redis")], true)]).await;
+    post(&stage, &[alert("Down", &[("service", "frontend")], true)]).await;
     stage.said(HOME, "INC-1 SEV2").await;
     // A bad one declares an incident, though a lesser one is told already.
     post(&stage, &[alert("Down", &[("service", "api")], true)]).await;

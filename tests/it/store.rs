@@ -447,7 +447,7 @@ async fn incidents_are_found_by_their_place(store: &Store) {
 
 async fn a_mail_is_one_process_s_at_a_time_and_sent_once(store: &Store) {
     let lease = Duration::from_millis(200);
-    let claim = |owner, most, lease| store.notifications_claim(Channel::Email, owner, most, lease);
+    let claim = |owner, most, lease| store.notifications_claim(&Channel::Email, owner, most, lease);
     for (key, purpose) in [
         ("told", Purpose::Stakeholders),
         ("asked", Purpose::Escalation),
@@ -486,16 +486,19 @@ async fn a_mail_is_one_process_s_at_a_time_and_sent_once(store: &Store) {
     assert!(!ended(asked, "one", false).await.unwrap());
     assert!(ended(asked, "two", false).await.unwrap());
     assert!(!ended(asked, "two", true).await.unwrap(), "it was sent");
-    let backlog = store.notification_backlog(Channel::Email).await.unwrap();
+    let backlog = store.notification_backlog(&Channel::Email).await.unwrap();
     assert_eq!((backlog.waiting, backlog.dead), (1, 0));
     assert!(backlog.oldest.is_some_and(|at| at < store.now()));
     assert!(ended(told, "two", true).await.unwrap());
-    let backlog = store.notification_backlog(Channel::Email).await.unwrap();
+    let backlog = store.notification_backlog(&Channel::Email).await.unwrap();
     assert_eq!(
         (backlog.waiting, backlog.dead, backlog.oldest),
         (0, 1, None)
     );
-    assert_eq!(store.notification_next(Channel::Email).await.unwrap(), None);
+    assert_eq!(
+        store.notification_next(&Channel::Email).await.unwrap(),
+        None
+    );
     let known = store.write(|tx| {
         Box::pin(async move {
             let (told, other) = (Purpose::Stakeholders, Purpose::Runbook);
@@ -515,6 +518,7 @@ fn mail(key: &str, purpose: Purpose) -> Notification {
         thread: Thread::new("INC-7/1".into(), "[INC-7] Down"),
         message: Message::new(Tone::Plain, "Down"),
         at: jiff::Timestamp::UNIX_EPOCH,
+        ack: None,
     }
 }
 

@@ -5,20 +5,49 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 
-/// Wall time that never stands still or runs backwards within a process.
+/// The time as a store has it, in whole microseconds: it never stands still or runs backwards within
+/// a process. Clones are the same clock.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Clock(Arc<AtomicI64>);
+pub struct Clock {
+    last: Arc<AtomicI64>,
+    /// Where it is set by hand; otherwise it shows wall time.
+    by_hand: Option<Arc<AtomicI64>>,
+}
+
+/// The hand of a clock that shows what it is set to, so that hours pass in a moment.
+#[derive(Debug, Clone)]
+pub struct Hand(Arc<AtomicI64>);
+
+impl Hand {
+    /// From now on it is this late. A time that the clock has shown already is not shown again.
+    pub fn set(&self, at: Timestamp) {
+        self.0.store(at.as_microsecond(), Ordering::SeqCst);
+    }
+}
 
 impl Clock {
+    /// A clock that stands at `at`, but for a microsecond with each look, until its hand is set.
+    pub fn by_hand(at: Timestamp) -> (Self, Hand) {
+        let hand = Arc::new(AtomicI64::new(at.as_microsecond()));
+        let clock = Self {
+            last: Arc::default(),
+            by_hand: Some(hand.clone()),
+        };
+        (clock, Hand(hand))
+    }
+
     pub(super) fn now(&self) -> Timestamp {
-        let wall = Timestamp::now().as_microsecond();
+        let shown = match &self.by_hand {
+            Some(hand) => hand.load(Ordering::SeqCst),
+            None => Timestamp::now().as_microsecond(),
+        };
         let last = self
-            .0
+            .last
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| {
-                Some(wall.max(last + 1))
+                Some(shown.max(last + 1))
             })
-            .unwrap_or(wall);
-        moment(wall.max(last + 1))
+            .unwrap_or(shown);
+        moment(shown.max(last + 1))
     }
 }
 
@@ -40,5 +69,17 @@ mod tests {
             assert!(now > last);
             last = now;
         }
+    }
+
+    #[test]
+    fn a_clock_goes_by_hand_and_never_back() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let (clock, hand) = Clock::by_hand(at(1_000));
+        assert_eq!(clock.now(), at(1_000));
+        assert!(clock.now() > at(1_000) && clock.clone().now() < at(1_001));
+        hand.set(at(5_000));
+        assert_eq!(clock.now(), at(5_000));
+        hand.set(at(2_000));
+        assert!(clock.now() > at(5_000));
     }
 }

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use clock::moment;
 
+pub use clock::{Clock, Hand};
 pub use dialect::Dialect;
 pub use error::StoreError;
 pub use evidence::{Kept, KeptFor};

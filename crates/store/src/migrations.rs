@@ -30,6 +30,7 @@ const STEPS: &[(&str, &str, &str)] = &[
     step!("0008_silences.sql"),
     step!("0009_pages.sql"),
     step!("0010_alert_truth.sql"),
+    step!("0011_reach.sql"),
     step!("0027_urgency.sql"),
 ];
 

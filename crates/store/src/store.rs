@@ -52,6 +52,11 @@ impl Store {
     /// Opens the database, makes it where it doesn't exist (SQLite), and brings its schema up to
     /// date.
     pub async fn open(url: &str, how: Use) -> Result<Self, StoreError> {
+        Self::open_with(url, how, Clock::default()).await
+    }
+
+    /// The same by another clock.
+    pub async fn open_with(url: &str, how: Use, clock: Clock) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         if let Some(path) = url.strip_prefix("sqlite://") {
             let path = Path::new(path.split('?').next().unwrap_or(path));
@@ -59,9 +64,9 @@ impl Store {
                 Use::Serve => Some(lock(path)?),
                 Use::Visit => None,
             };
-            Self::open_sqlite(path, lock).await
+            Self::open_sqlite(path, lock, clock).await
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Self::open_postgres(url).await
+            Self::open_postgres(url, clock).await
         } else {
             // The URL may hold a password: only its scheme is shown.
             Err(StoreError::Url(
@@ -70,7 +75,11 @@ impl Store {
         }
     }
 
-    async fn open_sqlite(path: &Path, lock: Option<File>) -> Result<Self, StoreError> {
+    async fn open_sqlite(
+        path: &Path,
+        lock: Option<File>,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
         let url = format!("sqlite://{}?mode=rwc", path.display());
         let options = || {
             AnyPoolOptions::new()
@@ -94,10 +103,11 @@ impl Store {
             .max_connections(4)
             .min_connections(0)
             .connect_lazy(&url)?;
-        Ok(Self::assemble(Dialect::Sqlite, readers, writers, lock))
+        let pools = (readers, writers);
+        Ok(Self::assemble(Dialect::Sqlite, pools, clock, lock))
     }
 
-    async fn open_postgres(url: &str) -> Result<Self, StoreError> {
+    async fn open_postgres(url: &str, clock: Clock) -> Result<Self, StoreError> {
         let pool = AnyPoolOptions::new()
             .acquire_timeout(Duration::from_secs(5))
             .max_connections(12)
@@ -112,11 +122,16 @@ impl Store {
             .connect(url)
             .await?;
         migrator(Dialect::Postgres).run(&pool).await?;
-        Ok(Self::assemble(Dialect::Postgres, pool.clone(), pool, None))
+        let pools = (pool.clone(), pool);
+        Ok(Self::assemble(Dialect::Postgres, pools, clock, None))
     }
 
-    fn assemble(dialect: Dialect, readers: AnyPool, writers: AnyPool, lock: Option<File>) -> Self {
-        let clock = Clock::default();
+    fn assemble(
+        dialect: Dialect,
+        (readers, writers): (AnyPool, AnyPool),
+        clock: Clock,
+        lock: Option<File>,
+    ) -> Self {
         let queue = Queue::start(dialect, writers, clock.clone());
         Self {
             inner: Arc::new(Inner {

@@ -8,6 +8,7 @@ use super::kinds::{ESCALATION, MESSAGE};
 use super::reask;
 use super::words::target;
 use crate::bot::incidents::{close_asks, invite};
+use crate::bot::notify::{Ended, forget};
 use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::alert::Conversation;
@@ -30,10 +31,9 @@ pub(crate) async fn acknowledge(
                 let Some(conversation) = tx.conversation(key).await? else {
                     continue;
                 };
-                let is_free = match &conversation.acknowledged {
-                    None => true,
-                    Some((by, _)) => by.id == person.id || conversation.asked_again_at.is_some(),
-                };
+                // Whoever has it was asked whether they still do: they answer, or another takes over.
+                let is_asked = conversation.asked_again_at.is_some();
+                let is_free = conversation.acknowledged.is_none() || is_asked;
                 if is_free {
                     done.push(target(&conversation));
                     take(tx, &context, conversation, &person).await?;
@@ -63,11 +63,21 @@ async fn take(
     let now = tx.now();
     let before = conversation.acknowledged.replace((person.clone(), now));
     conversation.asked_again_at = None;
+    // What fires now is what is taken up: whatever else begins is news.
+    let most = Conversation::KINDS as i64;
+    let firing = tx.alerts_firing(Some(&conversation.key), most).await?;
+    let records = || firing.iter().map(|(_, record)| record);
+    conversation.kinds = records()
+        .map(|record| record.tracked.alert.name().to_owned())
+        .collect();
+    let worst = records().map(|record| record.routed.severity).min();
+    conversation.asked_about = worst.or(conversation.asked_about);
     let how = Line::new().text("Acknowledged by ").person(person);
     close_asks(tx, &mut conversation, &how).await?;
     tx.conversation_put(&conversation).await?;
     let key = &conversation.key;
     ESCALATION.unset(tx, key).await?;
+    forget(tx, key, &Ended::Acknowledged(person)).await?;
     MESSAGE.set(tx, key, now).await?;
     if let Some((_, incident)) = ongoing(tx, key).await? {
         if let Some(incident) = &incident {

@@ -8,6 +8,7 @@ use super::room::{header, offer};
 use super::stakeholders::Bulletin;
 use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Context, Fault, Refusal, Settings};
+use crate::command::words::quote;
 use crate::domain::alert::Conversation;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, Incident, Line, Message, Person, Severity, Stream, Tone};
@@ -26,9 +27,14 @@ pub(crate) fn declare(
 ) -> Result<Effect, Fault> {
     let mut names = Vec::new();
     for name in services {
-        let (service, _) = context.catalogue().find(name, |near| {
-            format!("incident declare {title} --severity {severity} --service {near}")
-        })?;
+        let meant = |near: &str| {
+            let all = services.iter();
+            let all = all.map(|one| if one == name { near } else { one.as_str() });
+            let all: Vec<String> = all.map(|one| format!("--service {}", quote(one))).collect();
+            let options = all.join(" ");
+            format!("incident declare --severity {severity} {options} -- {title}")
+        };
+        let (service, _) = context.catalogue().find(name, meant)?;
         if !names.contains(&service.name) {
             names.push(service.name.clone());
         }
@@ -49,6 +55,10 @@ pub(crate) fn declare(
     let context = context.clone();
     Ok(Effect::write(move |tx| {
         Box::pin(async move {
+            let new = NewIncident {
+                title: tx.named(&new.title).await?,
+                ..new
+            };
             let incident = open_incident(tx, new, context.settings(), vec![person], None).await?;
             if severity <= context.settings().alerts.ask_from {
                 let key = Conversation::key_of(incident.id);

@@ -3,6 +3,7 @@
 mod asks;
 mod change;
 mod declare;
+mod end;
 mod find;
 mod kinds;
 mod list;
@@ -14,6 +15,7 @@ mod stakeholders;
 pub(super) use asks::close_asks;
 pub(super) use change::{Change, assign, set_severity, set_status};
 pub(super) use declare::{declare, open_incident};
+pub(super) use end::end_incident;
 pub(super) use find::{meant, person};
 pub(super) use kinds::{DECLARED, RELAPSE};
 pub(super) use list::{incident_list, incident_show};

@@ -129,17 +129,17 @@ pub(super) fn services(incident: &Incident) -> Option<String> {
 /// What may be done next.
 pub(super) fn next_steps(incident: &Incident) -> Vec<Button> {
     let id = incident.id;
-    let resolved = || Button::new("Resolved", format!("resolve --incident {id}"));
+    let resolve = || Button::new("Resolve…", format!("resolve --incident {id}"));
     let timeline = || Button::new("Timeline", format!("timeline {id}"));
     let reopen = || Button::new("Reopen", format!("reopen {id}"));
     let export = || Button::new("Export", format!("export {id}"));
     match incident.status {
         Status::Open => vec![
-            Button::new("Mitigated", format!("mitigate --incident {id}")),
-            resolved(),
+            Button::new("Mitigate", format!("mitigate --incident {id}")),
+            resolve(),
             timeline(),
         ],
-        Status::Mitigated => vec![resolved(), reopen(), timeline()],
+        Status::Mitigated => vec![resolve(), reopen(), timeline()],
         Status::Resolved => vec![
             export(),
             Button::new("Close", format!("close {id}")),

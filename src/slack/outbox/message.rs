@@ -9,7 +9,8 @@ use super::post::{is_closed, is_thread_gone};
 use super::poster::{Failure, Outbox, Outcome, Post, REMEMBERED, in_thread, posted};
 use super::routed::not_there;
 use crate::domain::duration::between;
-use crate::domain::{Audience, Destination, Line, Message, Place, Tone};
+use crate::domain::person::is_slack_user_id;
+use crate::domain::{Audience, Destination, Line, Message, Person, Place, Tone};
 use crate::slack::error::ApiError;
 use crate::slack::lock::lock;
 use crate::slack::render::render;
@@ -126,7 +127,14 @@ impl Outbox {
             code,
             "a channel is closed to the bot; said elsewhere"
         );
-        let message = &not_there(post.message, Line::new().channel(channel), code);
+        let meant = match is_slack_user_id(channel) {
+            true => Line::new().person(&Person {
+                id: channel.clone(),
+                name: channel.clone(),
+            }),
+            false => Line::new().channel(channel),
+        };
+        let message = &not_there(post.message, meant, code);
         let requester = outgoing.requester.as_ref();
         let place = &match requester.filter(|person| person.is_on_slack()) {
             Some(person) => Place::channel(&person.id),

@@ -60,7 +60,9 @@ const FLOORS: &[&[&str]] = &[
         "request",
         "services",
         "settings",
+        "tokens",
         "wakers",
+        "zones",
     ],
 ];
 

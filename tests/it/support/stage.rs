@@ -8,11 +8,13 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use treasury_bot::app::{App, Plan, simulated};
 use treasury_bot::bot::{
-    Access, AlertSettings, COMMANDS, Catalogue, Library, Named, NotifySettings, Settings,
+    Access, AlertSettings, COMMANDS, Catalogue, Library, Named, NotifySettings, ReachSettings,
+    Settings,
 };
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, Guarded, IncidentId, Stream};
 use treasury_bot::notify::SmtpConfig;
+use treasury_bot::notify::http::WayConfig;
 use treasury_bot::probe::Database;
 use treasury_bot::probe::alertmanager::{self, Alertmanager};
 use treasury_bot::sandbox::slack::{Delivery, Human, Message, Receipt, Sandbox, SandboxConfig};
@@ -60,6 +62,10 @@ pub struct Scenery {
     pub smtp: Option<SmtpConfig>,
     /// Who gets mail.
     pub mail: Option<NotifySettings>,
+    /// By which ways people are asked.
+    pub reach: ReachSettings,
+    /// Ways by HTTP.
+    pub ways: Vec<WayConfig>,
     /// Senders of alerts beside Alertmanager.
     pub sources: Vec<AlertSource>,
     /// Where silences are made.
@@ -87,6 +93,8 @@ impl Default for Scenery {
             commanders: Vec::new(),
             smtp: None,
             mail: None,
+            reach: ReachSettings::default(),
+            ways: Vec::new(),
             sources: Vec::new(),
             alertmanager: None,
             viewers: vec!["*".into()],
@@ -326,30 +334,38 @@ pub fn plan(
         },
         listen,
         smtp: scenery.smtp.clone(),
+        ways: scenery.ways.clone(),
         alerts_token: Some(SecretString::from("alerts-token")),
         sources: scenery.sources.clone(),
         health_listen: None,
-        settings: Settings {
-            command: "/treasury".into(),
-            access: Access {
-                viewers: scenery.viewers.clone(),
-                responders: vec!["U0ANA00001".into()],
-                commanders: std::iter::once("U0BEN00001".to_owned())
-                    .chain(scenery.commanders.clone())
-                    .collect(),
-            },
-            confirm: Guarded::all(),
-            second_person: scenery.second_person.clone(),
-            confirm_within: scenery.confirm_within,
-            patience: Patience::default(),
-            hold: scenery.hold,
-            alerts: scenery.alerts.clone(),
-            notify: scenery.mail.clone(),
-            incident_channels: scenery.incident_channels,
-            public_url: scenery.public_url.clone(),
-        },
+        settings: settings(scenery),
         catalogue,
         library: library(scenery),
+    }
+}
+
+/// What a bot of this scenery goes by.
+pub fn settings(scenery: &Scenery) -> Settings {
+    Settings {
+        command: "/treasury".into(),
+        access: Access {
+            viewers: scenery.viewers.clone(),
+            responders: vec!["U0ANA00001".into()],
+            commanders: std::iter::once("U0BEN00001".to_owned())
+                .chain(scenery.commanders.clone())
+                .collect(),
+            ..Access::default()
+        },
+        confirm: Guarded::all(),
+        second_person: scenery.second_person.clone(),
+        confirm_within: scenery.confirm_within,
+        patience: Patience::default(),
+        hold: scenery.hold,
+        alerts: scenery.alerts.clone(),
+        notify: scenery.mail.clone(),
+        reach: scenery.reach.clone(),
+        incident_channels: scenery.incident_channels,
+        public_url: scenery.public_url.clone(),
     }
 }
 

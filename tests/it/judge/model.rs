@@ -1,0 +1,394 @@
+//! Who must have heard what by when: a plain model that knows the rules and nothing of the bot.
+//!
+//! It is told what came in and what the bot was seen to do, in the order of time, and says what was
+//! wrong. Where the rules leave it open what is meant (a report of an alert that fires, a moment after
+//! its end), nothing is wrong.
+
+use std::collections::BTreeMap;
+
+/// Seconds since a history began.
+pub type Second = i64;
+
+/// Something happens within a loaded machine's breath after it is due.
+pub const GRACE: Second = 30;
+/// What a process that died held in its hands is taken over after this.
+const LEASE: Second = 100;
+/// A report that contradicts the one before is surely a newer one when it comes this much later.
+const CLEARLY: Second = 30;
+/// What was not repeated for so long may be over.
+const UNHEARD: Second = 1_800;
+/// Who is next is asked after this; once all were asked, they are again after `EVERYBODY` at most.
+pub const ACK_WITHIN: Second = 300;
+const EVERYBODY: Second = 900;
+/// The people of the ladder, and then everybody.
+const RUNGS: u32 = 3;
+/// Nothing may fire for so long until what fires next is new.
+pub const QUIET: Second = 300;
+/// So bad, or worse, and somebody is asked.
+const ASKED_FROM: u8 = 3;
+/// An alert with so many changes within half an hour may count as flapping; it is calm after ten
+/// minutes.
+const FLAPS: usize = 5;
+
+/// What came in, and what the bot was seen to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// A sender reported an alert.
+    Report {
+        alert: usize,
+        /// Alerts of a kind are more of the same.
+        kind: usize,
+        firing: bool,
+        start: Second,
+        severity: u8,
+    },
+    /// Somebody took up what is told together there.
+    Acknowledged { conversation: String },
+    /// Somebody silenced an alert until then; or ended that, if it is now.
+    Silenced { alert: usize, until: Second },
+    /// Somebody said that it is over.
+    ResolvedByHand { conversation: String },
+    /// The bot is away.
+    Died,
+    /// The bot is there again; it died with work in its hands.
+    Restarted { crashed: bool },
+    /// The bot tells an alert there from now on.
+    Joined { alert: usize, conversation: String },
+    /// The bot posted a new message that mentions somebody; by the ladder, or for another reason.
+    Told {
+        conversation: String,
+        by_ladder: bool,
+    },
+    /// The bot said that it is over.
+    Resolved { conversation: String },
+}
+
+/// What may be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    NobodyAsked,
+    NewsUnheard,
+    ResolvedWhileFiring,
+    AskedTwice,
+    AskedForNothing,
+}
+
+/// Something that was wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wrong {
+    pub kind: Kind,
+    pub at: Second,
+    pub what: String,
+}
+
+#[derive(Default)]
+struct Alert {
+    /// What its senders surely say, where they say something sure.
+    firing: bool,
+    sure: bool,
+    start: Second,
+    severity: u8,
+    kind: usize,
+    /// When it was last reported to be as it surely is; and to fire.
+    same_at: Second,
+    heard_at: Second,
+    over_since: Option<Second>,
+    changes: Vec<Second>,
+    silenced_until: Second,
+    /// Somebody said that it is over, though it fires.
+    dismissed_at: Option<Second>,
+    conversation: Option<String>,
+    /// It is news since then, and has to be told by a mention: that it fires, or that it got worse.
+    news: Option<(Second, bool)>,
+}
+
+#[derive(Default)]
+struct Conversation {
+    acknowledged_until: Second,
+    /// Something of it fires that somebody has to be asked about, since then.
+    since: Option<Second>,
+    told_at: Option<Second>,
+    /// The last ask of the ladder.
+    asked_at: Option<Second>,
+    rungs: u32,
+    /// Something has changed since the last ask of the ladder.
+    changed: bool,
+    quiet_since: Option<Second>,
+}
+
+/// What is known at a moment.
+#[derive(Default)]
+pub struct Model {
+    alerts: BTreeMap<usize, Alert>,
+    conversations: BTreeMap<String, Conversation>,
+    /// Until then nothing is late: the bot was away.
+    excused_until: Second,
+}
+
+impl Alert {
+    fn report(&mut self, at: Second, firing: bool, start: Second, severity: u8) {
+        let first = self.same_at == 0;
+        let contrary = !first && firing != self.firing;
+        let later = if firing {
+            start > self.start
+        } else {
+            start >= self.start
+        };
+        let clear = first || !contrary || later || at - self.same_at > CLEARLY;
+        if contrary {
+            self.changes.push(at);
+        }
+        let rises = firing && self.severity > severity && !first;
+        if firing {
+            self.heard_at = at;
+            let refused = self
+                .dismissed_at
+                .is_some_and(|then| !contrary && at < then + QUIET);
+            self.dismissed_at = self.dismissed_at.filter(|_| refused);
+            self.severity = severity;
+        }
+        if clear {
+            let long_over = self.over_since.is_none_or(|since| at - since >= QUIET);
+            if rises || (firing && (first || (contrary && long_over))) {
+                self.news = Some((at, rises));
+            }
+            self.over_since = (!firing).then(|| self.over_since.unwrap_or(at));
+            self.firing = firing;
+            self.start = if contrary {
+                start
+            } else {
+                self.start.max(start)
+            };
+            self.same_at = at;
+        }
+        self.sure = clear;
+    }
+
+    /// It flaps, or did a moment ago.
+    fn flaps(&self, at: Second) -> bool {
+        let recent = self.changes.iter().filter(|then| at - **then < 1_800);
+        recent.count() >= FLAPS
+    }
+
+    /// Its sender surely says that it fires.
+    fn fires(&self, at: Second) -> bool {
+        self.firing && self.sure && at - self.heard_at < UNHEARD && !self.flaps(at)
+    }
+
+    /// It surely needs nobody.
+    fn is_nothing(&self, at: Second) -> bool {
+        let over = self.over_since.is_some_and(|since| at - since > GRACE);
+        (over && self.sure && !self.flaps(at)) || self.silenced_until > at
+    }
+
+    /// The same fires already, and is no better.
+    fn is_more_than(&self, other: &Self) -> bool {
+        !std::ptr::eq(self, other)
+            && self.kind == other.kind
+            && self.firing
+            && self.severity <= other.severity
+    }
+
+    /// Somebody has to be asked about it.
+    fn is_asked_about(&self, at: Second) -> bool {
+        self.fires(at)
+            && self.severity <= ASKED_FROM
+            && self.silenced_until <= at
+            && self.dismissed_at.is_none()
+    }
+}
+
+impl Model {
+    /// Takes a fact up; what is wrong with it.
+    pub fn learn(&mut self, at: Second, fact: &Fact) -> Option<Wrong> {
+        match fact {
+            Fact::Report {
+                alert,
+                kind,
+                firing,
+                start,
+                severity,
+            } => {
+                let known = self.alerts.entry(*alert).or_default();
+                known.kind = *kind;
+                let before = (known.firing, known.sure, known.severity);
+                known.report(at, *firing, *start, *severity);
+                if before != (known.firing, known.sure, known.severity) || !known.sure {
+                    self.changed(*alert);
+                }
+            }
+            Fact::Silenced { alert, until } => {
+                self.alerts.entry(*alert).or_default().silenced_until = *until;
+                self.changed(*alert);
+            }
+            Fact::Joined {
+                alert,
+                conversation,
+            } => {
+                self.alerts.entry(*alert).or_default().conversation = Some(conversation.clone());
+                self.changed(*alert);
+            }
+            Fact::Died => self.excused_until = Second::MAX / 2,
+            Fact::Restarted { crashed } => {
+                self.excused_until = at + if *crashed { LEASE } else { 0 };
+            }
+            Fact::Acknowledged { conversation } => {
+                let worst = self.members(conversation).map(|alert| alert.severity).min();
+                let reask = if worst == Some(1) { 900 } else { 3_600 };
+                let known = self.conversation(conversation);
+                known.acknowledged_until = at + reask;
+                (known.told_at, known.changed) = (None, true);
+                self.members_mut(conversation)
+                    .for_each(|alert| alert.news = None);
+            }
+            Fact::ResolvedByHand { conversation } => {
+                *self.conversation(conversation) = Conversation::default();
+                for alert in self.members_mut(conversation) {
+                    alert.dismissed_at = Some(at);
+                    alert.news = None;
+                }
+            }
+            Fact::Told {
+                conversation,
+                by_ladder,
+            } => return self.told(at, conversation, *by_ladder),
+            Fact::Resolved { conversation } => {
+                let firing = self.members(conversation).find(|alert| alert.fires(at))?;
+                let what = format!("one that fires, last heard {} s ago", at - firing.heard_at);
+                return Some(wrong(Kind::ResolvedWhileFiring, at, conversation, &what));
+            }
+        }
+        None
+    }
+
+    fn told(&mut self, at: Second, name: &str, by_ladder: bool) -> Option<Wrong> {
+        let for_nothing = self.members(name).all(|alert| alert.is_nothing(at));
+        let known = self.conversation(name);
+        let soon = known
+            .asked_at
+            .is_some_and(|then| at - then < ACK_WITHIN - GRACE);
+        let covered = known.acknowledged_until > at + GRACE && !known.changed;
+        let found = match (by_ladder, soon && !known.changed) {
+            (true, true) => Some((Kind::AskedTwice, "nothing is new since the last ask")),
+            (true, false) if for_nothing => Some((Kind::AskedForNothing, "nothing fires aloud")),
+            (true, false) if covered => Some((Kind::AskedForNothing, "it is acknowledged")),
+            _ => None,
+        };
+        known.told_at = Some(at);
+        if by_ladder {
+            known.asked_at = Some(at);
+            known.rungs += 1;
+            known.changed = false;
+        }
+        for alert in self.members_mut(name) {
+            alert.news = None;
+        }
+        found.map(|(kind, what)| wrong(kind, at, name, what))
+    }
+
+    /// Time has come to this; what has not been done by now.
+    pub fn pass(&mut self, at: Second) -> Option<Wrong> {
+        let names: Vec<String> = self.conversations.keys().cloned().collect();
+        names.iter().find_map(|name| self.pass_for(at, name))
+    }
+
+    fn pass_for(&mut self, at: Second, name: &str) -> Option<Wrong> {
+        let active = self.members(name).any(|alert| alert.is_asked_about(at));
+        let over = |alert: &Alert| !alert.firing && alert.sure && !alert.flaps(at);
+        let quiet = self.members(name).all(over);
+        let excused = self.excused_until;
+        let known = self.conversation(name);
+        known.quiet_since = quiet.then(|| known.quiet_since.unwrap_or(at));
+        if known.quiet_since.is_some_and(|since| at - since >= QUIET) {
+            let quiet_since = known.quiet_since;
+            *known = Conversation {
+                quiet_since,
+                ..Conversation::default()
+            };
+        }
+        let covered = known.acknowledged_until > at;
+        if known.acknowledged_until > 0 && !covered {
+            (known.acknowledged_until, known.changed) = (0, true);
+        }
+        if !active || covered {
+            known.since = None;
+        } else {
+            known.changed |= known.since.is_none();
+            let since = *known.since.get_or_insert(at);
+            let pause = if known.rungs < RUNGS {
+                ACK_WITHIN
+            } else {
+                EVERYBODY
+            };
+            let again = known.told_at.map_or(0, |then| then + pause);
+            if at > again.max(since).max(excused) + GRACE {
+                let what = match known.told_at {
+                    Some(then) => format!("it fires aloud; the last ask was {} s ago", at - then),
+                    None => format!("it fires aloud for {} s", at - since),
+                };
+                return Some(wrong(Kind::NobodyAsked, at, name, &what));
+            }
+        }
+        // Who has taken it up is told what is new; otherwise the ladder goes on.
+        let unheard = self.members(name).find(|alert| {
+            let late = |since: Second| at > since.max(excused) + GRACE;
+            let due = |(since, worse): (Second, bool)| (covered || worse) && late(since);
+            alert.news.is_some_and(due)
+                && alert.is_asked_about(at)
+                && !self.members(name).any(|other| other.is_more_than(alert))
+        })?;
+        let what = format!("alert {} began, or got worse", unheard.kind);
+        Some(wrong(Kind::NewsUnheard, at, name, &what))
+    }
+
+    fn changed(&mut self, alert: usize) {
+        let key = self
+            .alerts
+            .get(&alert)
+            .and_then(|one| one.conversation.clone());
+        self.conversation(&key.unwrap_or_default()).changed = true;
+    }
+
+    fn conversation(&mut self, name: &str) -> &mut Conversation {
+        self.conversations.entry(name.to_owned()).or_default()
+    }
+
+    fn members(&self, name: &str) -> impl Iterator<Item = &Alert> {
+        let all = self.alerts.values();
+        all.filter(move |alert| alert.conversation.as_deref().unwrap_or_default() == name)
+    }
+
+    fn members_mut(&mut self, name: &str) -> impl Iterator<Item = &mut Alert> {
+        let all = self.alerts.values_mut();
+        all.filter(move |alert| alert.conversation.as_deref().unwrap_or_default() == name)
+    }
+}
+
+fn wrong(kind: Kind, at: Second, conversation: &str, what: &str) -> Wrong {
+    let what = format!("{conversation}: {what}");
+    Wrong { kind, at, what }
+}
+
+/// Goes through facts, which are in the order of time, and further until `end`; the first wrong.
+pub fn judge(facts: &[(Second, Fact)], end: Second) -> Option<Wrong> {
+    let mut model = Model::default();
+    let mut now = 0;
+    for (at, fact) in facts {
+        while now + 10 <= *at {
+            now += 10;
+            if let Some(wrong) = model.pass(now) {
+                return Some(wrong);
+            }
+        }
+        if let Some(wrong) = model.pass(*at).or_else(|| model.learn(*at, fact)) {
+            return Some(wrong);
+        }
+    }
+    while now < end {
+        now += 10;
+        if let Some(wrong) = model.pass(now) {
+            return Some(wrong);
+        }
+    }
+    None
+}

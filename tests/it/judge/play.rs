@@ -1,0 +1,387 @@
+//! Plays a history through the real bot, by a clock that goes by hand, and writes down the facts.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sqlx::Connection;
+use tokio_util::sync::CancellationToken;
+use treasury_bot::bot::{
+    AlertSettings, Bot, COMMANDS, Catalogue, Library, answer_key, run_due, take_alerts, visit,
+};
+use treasury_bot::domain::alert::{Auto, alertmanager};
+use treasury_bot::domain::request::{Door, Place, Reply, Request};
+use treasury_bot::domain::{Content, Message, Outgoing, Person, Tone};
+use treasury_bot::probe::Http;
+use treasury_bot::store::{Clock, Hand, Store, Use};
+
+use super::history::{AFTER, ALERTS, Event, What, kind_of};
+use super::model::{ACK_WITHIN, Fact, QUIET, Second};
+use crate::support::stage::{Scenery, settings};
+
+/// The people of the ladder.
+const ON_CALL: [&str; 2] = ["U0ANA00001", "U0BEN00001"];
+
+/// What all histories share: an empty store to copy, and services.
+pub struct Bench {
+    folder: tempfile::TempDir,
+    catalogue: Catalogue,
+    library: Library,
+}
+
+impl Bench {
+    /// In memory, where there is such a folder: what a disk does is not judged.
+    pub async fn new(catalogue: Catalogue) -> Self {
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() {
+            tempfile::tempdir_in(memory)
+        } else {
+            tempfile::tempdir()
+        };
+        let bench = Self {
+            folder: folder.unwrap(),
+            catalogue,
+            library: Library::open(COMMANDS.callables(), None, None).unwrap(),
+        };
+        let empty = Store::open(&url(&bench.path("empty")), Use::Visit).await;
+        empty.unwrap().close().await;
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.db"))
+    }
+
+    /// Plays these events; the facts, and when they end.
+    pub async fn play(&self, name: &str, events: &[Event]) -> (Vec<(Second, Fact)>, Second) {
+        let path = self.path(name);
+        std::fs::copy(self.path("empty"), &path).unwrap();
+        let (clock, hand) = Clock::by_hand(moment(0));
+        let (bot, store) = self.start(&path, &clock).await;
+        let mut play = Play {
+            bench: self,
+            seen: sqlx::SqliteConnection::connect(&url(&path)).await.unwrap(),
+            path,
+            clock,
+            hand,
+            bot,
+            store,
+            now: 0,
+            last_message: 0,
+            conversations: BTreeMap::new(),
+            resolved: Vec::new(),
+            facts: Vec::new(),
+        };
+        for (number, event) in events.iter().enumerate() {
+            play.pass(event.at).await;
+            play.happens(number, event.what).await;
+        }
+        let end = play.now + AFTER;
+        play.pass(end).await;
+        play.store.close().await;
+        play.seen.close().await.unwrap();
+        for file in ["", "-wal", "-shm"] {
+            // The last connection removes those of the log.
+            drop(std::fs::remove_file(format!(
+                "{}{file}",
+                play.path.display()
+            )));
+        }
+        (play.facts, end)
+    }
+
+    async fn start(&self, path: &Path, clock: &Clock) -> (Bot, Store) {
+        let url = url(path);
+        let opened = Store::open_with(&url, Use::Visit, clock.clone()).await;
+        let store = opened.unwrap();
+        let mut alerts = AlertSettings {
+            ack_within: seconds(ACK_WITHIN),
+            quiet: seconds(QUIET),
+            follow_up: Duration::from_secs(86_400),
+            resolves: true,
+            on_call: ON_CALL.map(person).into(),
+            ..AlertSettings::default()
+        };
+        alerts.routes.auto = Auto::Off;
+        let scenery = Scenery {
+            alerts,
+            ..Scenery::default()
+        };
+        let bot = Bot::new(
+            &COMMANDS,
+            store.clone(),
+            settings(&scenery),
+            self.catalogue.clone(),
+            self.library.clone(),
+            Http::new(),
+            CancellationToken::new(),
+        );
+        (bot, store)
+    }
+}
+
+struct Play<'a> {
+    bench: &'a Bench,
+    path: PathBuf,
+    /// The store, by another way than the bot's.
+    seen: sqlx::SqliteConnection,
+    clock: Clock,
+    hand: Hand,
+    bot: Bot,
+    store: Store,
+    now: Second,
+    last_message: i64,
+    /// Where each alert is told.
+    conversations: BTreeMap<usize, String>,
+    resolved: Vec<i64>,
+    facts: Vec<(Second, Fact)>,
+}
+
+impl Play<'_> {
+    /// Time passes until then: what becomes due is done.
+    async fn pass(&mut self, until: Second) {
+        while let Some(due) = self.store.timer_next().await.unwrap()
+            && due <= moment(until)
+        {
+            self.hand.set(due);
+            self.now = self.now.max(due.duration_since(moment(0)).as_secs());
+            run_due(&self.bot).await.unwrap();
+            self.look(false).await;
+        }
+        self.now = self.now.max(until);
+        self.hand.set(moment(self.now));
+    }
+
+    async fn happens(&mut self, number: usize, what: What) {
+        match what {
+            What::Report {
+                alert,
+                firing,
+                start,
+                severity,
+                ..
+            } => {
+                let fact = Fact::Report {
+                    alert,
+                    kind: kind_of(alert),
+                    firing,
+                    start,
+                    severity,
+                };
+                self.facts.push((self.now, fact));
+                let body = report(alert, firing, start, severity, self.now);
+                let body = alertmanager::parse(body.to_string().as_bytes()).unwrap();
+                take_alerts(&self.bot, body).await.unwrap();
+            }
+            What::Acknowledge { alert } => {
+                let words = format!("ack {}", fingerprint(alert));
+                let said = self.says(number, 0, &words).await;
+                let conversation = self.conversations.get(&alert).cloned();
+                if let (true, Some(conversation)) = (is_yes(&said), conversation) {
+                    let fact = Fact::Acknowledged { conversation };
+                    self.facts.push((self.now, fact));
+                }
+            }
+            What::Silence { alert, minutes } => {
+                let words = format!("silence {} {minutes}m", fingerprint(alert));
+                self.silences(number, &words, alert, self.now + minutes * 60)
+                    .await;
+            }
+            What::Unsilence { alert } => {
+                let words = format!("silence {} --end", fingerprint(alert));
+                self.silences(number, &words, alert, self.now).await;
+            }
+            What::Resolve { alert } => self.resolves(number, alert).await,
+            What::Restart { crash, away } => self.restart(crash, away).await,
+        }
+        run_due(&self.bot).await.unwrap();
+        self.look(false).await;
+    }
+
+    async fn silences(&mut self, number: usize, words: &str, alert: usize, until: Second) {
+        if is_yes(&self.says(number, 0, words).await) {
+            self.facts.push((self.now, Fact::Silenced { alert, until }));
+        }
+    }
+
+    async fn resolves(&mut self, number: usize, alert: usize) {
+        let conversation = self.conversations.get(&alert);
+        let Some(id) = conversation.and_then(|key| key.strip_prefix("incident:")) else {
+            return;
+        };
+        let words = format!("resolve mended --incident INC-{id}");
+        let said = self.says(number, 1, &words).await;
+        // Whoever is asked whether they mean it says yes.
+        let said = serde_json::to_string(&said).unwrap();
+        if let Some((_, rest)) = said.split_once("\"confirm ") {
+            let token = rest.split('"').next().unwrap();
+            self.says(number, 1, &format!("confirm {token}")).await;
+        }
+        self.look(true).await;
+    }
+
+    /// Somebody types this; the answer.
+    async fn says(&mut self, number: usize, who: usize, words: &str) -> Message {
+        let key = format!("{number}:{words}");
+        let request = Request {
+            key: key.clone(),
+            door: Door::Command,
+            person: person(ON_CALL[who]),
+            place: Place::channel("C0MAIN"),
+            text: words.to_owned(),
+            reply: Reply::default(),
+        };
+        visit(&self.bot, request).await.unwrap();
+        let answer = self.store.outbox_read(&answer_key(&key)).await.unwrap();
+        match answer.unwrap().0.content {
+            Content::Message(message) => message,
+            other => panic!("{words}: {other:?}"),
+        }
+    }
+
+    async fn restart(&mut self, crashed: bool, away: Second) {
+        self.facts.push((self.now, Fact::Died));
+        let back = self.now + away;
+        if crashed
+            && let Some(due) = self.store.timer_next().await.unwrap()
+            && due <= moment(back)
+        {
+            // It dies with these in its hands.
+            self.hand.set(due);
+            drop(self.store.timers_due(16).await.unwrap());
+        }
+        self.store.close().await;
+        self.now = back;
+        self.hand.set(moment(back));
+        (self.bot, self.store) = self.bench.start(&self.path, &self.clock).await;
+        self.facts.push((self.now, Fact::Restarted { crashed }));
+    }
+
+    /// Writes down what the bot has done since the last look.
+    async fn look(&mut self, by_hand: bool) {
+        const NEW: &str = "SELECT 'alert', 0, fingerprint, conversation FROM alert \
+            UNION ALL SELECT 'message', id, key, outgoing FROM outbox WHERE id > ?1 \
+            UNION ALL SELECT 'incident', id, status, '' FROM incident";
+        let rows: Vec<(String, i64, String, String)> = sqlx::query_as(NEW)
+            .bind(self.last_message)
+            .fetch_all(&mut self.seen)
+            .await
+            .unwrap();
+        for (what, id, first, second) in rows {
+            match what.as_str() {
+                "alert" => self.joined(&first, second),
+                "message" => {
+                    self.last_message = self.last_message.max(id);
+                    self.told(&first, &second);
+                }
+                _ if first == "resolved" && !self.resolved.contains(&id) => {
+                    self.resolved.push(id);
+                    let conversation = format!("incident:{id}");
+                    let fact = match by_hand {
+                        true => Fact::ResolvedByHand { conversation },
+                        false => Fact::Resolved { conversation },
+                    };
+                    self.facts.push((self.now, fact));
+                }
+                _ if first != "resolved" => self.resolved.retain(|one| *one != id),
+                _ => {}
+            }
+        }
+    }
+
+    fn joined(&mut self, name: &str, conversation: String) {
+        let mut all = 0..ALERTS.len();
+        let Some(alert) = all.find(|alert| fingerprint(*alert) == name) else {
+            return;
+        };
+        if self.conversations.get(&alert) != Some(&conversation) {
+            self.conversations.insert(alert, conversation.clone());
+            let fact = Fact::Joined {
+                alert,
+                conversation,
+            };
+            self.facts.push((self.now, fact));
+        }
+    }
+
+    /// A new message; those that mention somebody of the ladder are facts.
+    fn told(&mut self, key: &str, outgoing: &str) {
+        let of = |conversation: &&String| {
+            let at = key.find(conversation.as_str());
+            let rest = at.map(|at| &key[at + conversation.len()..]);
+            !conversation.is_empty()
+                && rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
+        let message: Outgoing = serde_json::from_str(outgoing).unwrap();
+        let mentions = ON_CALL.iter().any(|person| outgoing.contains(person));
+        let conversation = self.conversations.values().find(of).cloned();
+        // What a conversation is told in, and kept up to date in, is no ask.
+        let kept = conversation.as_ref().map(|one| format!("alerts:{one}"));
+        if let (Content::Message(_), true, Some(conversation)) = (
+            message.content,
+            mentions && kept.as_deref() != Some(key),
+            conversation,
+        ) {
+            let by_ladder = key.starts_with("escalation:");
+            let fact = Fact::Told {
+                conversation,
+                by_ladder,
+            };
+            self.facts.push((self.now, fact));
+        }
+    }
+}
+
+fn url(path: &Path) -> String {
+    format!("sqlite://{}", path.display())
+}
+
+fn moment(at: Second) -> Timestamp {
+    let begin: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
+    begin + Duration::from_secs(at.unsigned_abs())
+}
+
+fn seconds(count: Second) -> Duration {
+    Duration::from_secs(count.unsigned_abs())
+}
+
+fn person(id: &str) -> Person {
+    Person {
+        id: id.to_owned(),
+        name: id.to_owned(),
+    }
+}
+
+fn is_yes(said: &Message) -> bool {
+    said.tone == Tone::Good
+}
+
+fn fingerprint(alert: usize) -> String {
+    format!("alert{alert}")
+}
+
+/// A report as Alertmanager sends it.
+fn report(alert: usize, firing: bool, start: Second, severity: u8, now: Second) -> Value {
+    let (name, service) = ALERTS[alert];
+    let begin = moment(0).as_second();
+    let at = |second: Second| Timestamp::from_second(begin + second).unwrap().to_string();
+    json!({
+        "version": "4",
+        "groupKey": "{}",
+        "status": if firing { "firing" } else { "resolved" },
+        "receiver": "bot",
+        "alerts": [{
+            "status": if firing { "firing" } else { "resolved" },
+            "fingerprint": fingerprint(alert),
+            "labels": {
+                "alertname": name, "service": service, "severity": format!("sev{severity}"),
+                "instance": alert.to_string(),
+            },
+            "annotations": {"summary": format!("{name} of {service}")},
+            "startsAt": at(start),
+            "endsAt": if firing { "0001-01-01T00:00:00Z".to_owned() } else { at(now) },
+        }],
+    })
+}

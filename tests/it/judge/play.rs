@@ -172,7 +172,8 @@ impl Play<'_> {
                 };
                 self.facts.push((self.now, fact));
                 let body = report(alert, firing, start, severity, self.now);
-                let body = alertmanager::parse(body.to_string().as_bytes()).unwrap();
+                let body =
+                    alertmanager::parse(body.to_string().as_bytes(), moment(self.now)).unwrap();
                 take_alerts(&self.bot, body).await.unwrap();
             }
             What::Acknowledge { alert } => {

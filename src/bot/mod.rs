@@ -7,6 +7,7 @@
 mod access;
 mod actions;
 mod alerts;
+mod chat;
 mod commands;
 mod confirm;
 mod context;
@@ -38,9 +39,11 @@ mod zones;
 
 pub use access::Access;
 pub use alerts::{Taken, receive, refused, signed_by_sns, take_alerts, unsubscribed};
+pub use chat::{ChatRefusal, chat_refuses};
 pub use commands::COMMANDS;
 pub use context::Context;
 pub use context::Context as Bot;
+pub use incidents::{room_closed, room_opened};
 pub use library::Library;
 pub use notify::{DirectMessages, deliver};
 pub use pages::acknowledge::{ack_answer, ack_link, acknowledge};

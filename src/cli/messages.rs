@@ -9,8 +9,8 @@ pub(super) fn content(content: &Content, paint: Paint) -> String {
         Content::Message(message) => text(message, paint),
         Content::File { text: file, .. } => file.clone(),
         Content::Picture { alt, comment, .. } => format!("{}{alt}\n", text(comment, paint)),
-        Content::Room { announcement, .. } => text(announcement, paint),
-        Content::Topic { topic, .. } => topic.clone(),
+        Content::Room { topic, .. } | Content::Topic { topic, .. } => topic.clone(),
+        Content::Invite { message, .. } => text(message, paint),
     }
 }
 

@@ -40,6 +40,7 @@ mod probe;
 mod reach;
 #[cfg(feature = "real-cluster")]
 mod real_cluster;
+mod refused;
 mod rollout;
 mod routed;
 mod runbooks;

@@ -185,6 +185,7 @@ fn messages(own: &Outgoing, incidents: &[Incident], key: &str) -> Vec<Outgoing> 
         audience: Audience::Everyone,
         requester: None,
         reply: Reply::default(),
+        severity: None,
         content: own.content.clone(),
     });
     std::iter::once(own.clone()).chain(others).collect()

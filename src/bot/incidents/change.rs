@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
+use super::asks::close_asks_of;
 use super::end::StillFiring;
 use super::find::{already, closed, locked, meant, person};
 use super::kinds::{DECLARED, RELAPSE};
+use super::place::{follow, invite};
 use super::room::{header, new_topic, next_steps, room_message};
 use super::stakeholders::Bulletin;
 use crate::bot::notify::{Ended, forget};
@@ -49,6 +51,11 @@ impl Change {
             let bulletin = Bulletin::new(tx, self.title.clone(), self.tone, self.before);
             bulletin.send(tx, settings, incident).await?;
         }
+        follow(tx, incident).await?;
+        if !incident.status.is_open() {
+            let how = format!("Over: {} is {}", incident.id, incident.status);
+            close_asks_of(tx, incident.id, &how.into()).await?;
+        }
         tx.outbox_put(&header(incident, None)).await
     }
 }
@@ -61,6 +68,8 @@ struct Edit {
     /// More of it.
     more: Option<String>,
     tone: Tone,
+    /// Who got something to do.
+    called: Option<Person>,
 }
 
 pub(crate) async fn set_severity(
@@ -81,6 +90,7 @@ pub(crate) async fn set_severity(
             says: Line::new().text(format!(" is now {severity} (was {before})")),
             more: None,
             tone: Tone::Plain,
+            called: None,
         })
     })
     .await
@@ -145,6 +155,7 @@ pub(crate) async fn set_status(
                 Tone::Good
             },
             more: firing,
+            called: None,
         })
     })
     .await
@@ -177,6 +188,7 @@ pub(crate) async fn assign(
             says: line.text(format!(" is {role}")),
             more: None,
             tone: Tone::Plain,
+            called: Some(person),
         })
     })
     .await
@@ -231,6 +243,7 @@ where
                 mut says,
                 more,
                 tone,
+                called,
             } = edit(&mut incident, &person)?;
             tx.name_people(&mut says).await?;
             if before == Status::Closed && incident.status == Status::Closed {
@@ -245,6 +258,7 @@ where
                 is_news: (before, severity) != (incident.status, incident.severity),
             };
             change.record(tx, context.settings(), &incident).await?;
+            invite(tx, &incident, called.as_slice()).await?;
             alerts_follow(tx, &context, before, severity, &incident).await?;
             tx.outbox_put(&new_topic(tx, &incident)).await?;
             let mut said = Message::new(tone, change.title);

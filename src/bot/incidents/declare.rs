@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::kinds::DECLARED;
-use super::room::{header, offer, place};
+use super::place::{announce, invite};
+use super::room::{header, offer};
 use super::stakeholders::Bulletin;
 use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Context, Fault, Refusal, Settings};
@@ -113,8 +114,8 @@ pub(crate) async fn open_incident(
     let draft = Draft::new(&person, EntryKind::Declared, incident.title.clone())
         .data(json!({"severity": severity, "services": incident.services}));
     tx.append(&Stream::Incident(id), draft).await?;
-    let place = place(&incident, settings.incident_channels, members, channel);
-    tx.outbox_put(&place).await?;
+    announce(tx, settings, &incident, channel).await?;
+    invite(tx, &incident, &members).await?;
     tx.outbox_put(&header(&incident, Some(&settings.command)))
         .await?;
     let title = Line::new()

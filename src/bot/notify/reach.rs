@@ -85,7 +85,7 @@ pub(crate) async fn reach(
 }
 
 /// The ways of somebody; by e-mail at once where nothing else is said.
-fn ways(bot: &Context, person: &Person) -> Vec<Way> {
+pub(crate) fn ways(bot: &Context, person: &Person) -> Vec<Way> {
     let settings = bot.settings();
     if let Some(ways) = settings.reach.people.get(&person.id) {
         return ways.clone();

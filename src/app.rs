@@ -18,6 +18,7 @@ use crate::bot::{self, Bot, COMMANDS, Catalogue, Library, Named, Settings};
 use crate::config::{Config, Probed};
 use crate::domain::ServiceName;
 use crate::domain::service::{MetricsPage, PlatformKey};
+use crate::notify::http::{HttpWay, WayConfig};
 use crate::notify::{Sender, Smtp, SmtpConfig};
 use crate::platform::Platform;
 use crate::platform::docker::{Docker, Swarm};
@@ -47,6 +48,8 @@ pub struct Plan {
     pub settings: Settings,
     /// Where mail is handed over; without it none is sent.
     pub smtp: Option<SmtpConfig>,
+    /// Ways to reach people by HTTP.
+    pub ways: Vec<WayConfig>,
     /// What senders of alerts have to show; without it none is taken in.
     pub alerts_token: Option<SecretString>,
     /// Senders of alerts beside Alertmanager.
@@ -84,6 +87,7 @@ impl Plan {
             health_listen: config.health_listen,
             settings: config.settings,
             smtp: config.smtp,
+            ways: config.ways,
             alerts_token: config.alerts_token,
             sources: config.sources,
             catalogue: Catalogue::new(config.services, platforms)
@@ -234,6 +238,9 @@ impl App {
         if let Some(smtp) = plan.smtp {
             senders.push(Arc::new(Smtp::new(smtp)?));
         }
+        for way in plan.ways {
+            senders.push(Arc::new(HttpWay::new(way)));
+        }
         let public_url = plan.settings.public_url.get_or_insert_with(|| {
             // Where no address is set, the one that is served will do: on this machine.
             format!("http://{address}")
@@ -242,6 +249,7 @@ impl App {
         let store = Store::open(&plan.store_url, Use::Serve)
             .await
             .context("the store")?;
+        senders.push(Arc::new(bot::DirectMessages(store.clone())));
         let bot = Bot::new(
             &COMMANDS,
             store.clone(),
@@ -251,7 +259,7 @@ impl App {
             Http::new(),
             shutdown.clone(),
         );
-        let accepting = bot.clone();
+        let (accepting, telling) = (bot.clone(), bot.clone());
         let slack = Arc::new(Slack::start(
             plan.slack,
             Arc::new(move |request| {
@@ -262,6 +270,10 @@ impl App {
                 }
                 .boxed()
             }),
+            Arc::new(move |refusal| {
+                let bot = telling.clone();
+                async move { bot::chat_refuses(&bot, refusal).await }.boxed()
+            }),
             store.clone(),
             shutdown.clone(),
         )?);
@@ -271,12 +283,22 @@ impl App {
             bot: bot.clone(),
             door: Arc::new(move || {
                 let health = door.health();
+                let refused = health.refused.iter().map(|(what, one)| {
+                    json!({
+                        "what": what,
+                        "error": one.error,
+                        "needed": one.needed,
+                        "since": one.since.to_string(),
+                    })
+                });
                 let details = json!({
-                    "sockets": health.connected,
+                    "connected": health.connected,
+                    "sockets": health.sockets,
                     "last_hello": health.last_hello.map(|at| at.to_string()),
                     "last_error": health.last_error,
+                    "refused": refused.collect::<Vec<_>>(),
                 });
-                (health.ready, details)
+                (health.connected, details)
             }),
         });
         let token = plan.alerts_token.as_ref();

@@ -23,6 +23,10 @@ const EMBEDDED: &[(&str, &str)] = &[
     ),
     ("deploy", include_str!("../../runbooks/deploy.yml")),
     (
+        "high-errors",
+        include_str!("../../runbooks/high-errors.yml"),
+    ),
+    (
         "high-memory",
         include_str!("../../runbooks/high-memory.yml"),
     ),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::access::Access;
 use crate::domain::alert::{Auto, Damping, Routes, WatchSettings};
-use crate::domain::notification::Recipient;
+use crate::domain::notification::{Recipient, Way};
 use crate::domain::oncall::Rotation;
 use crate::domain::service::Patience;
 use crate::domain::{Guarded, Person, Severity};
@@ -31,6 +31,8 @@ pub struct Settings {
     pub alerts: AlertSettings,
     /// Who is notified outside the chat; `None`: nobody.
     pub notify: Option<NotifySettings>,
+    /// By which ways people are asked to acknowledge.
+    pub reach: ReachSettings,
     /// Each incident gets a channel of its own; otherwise a thread in the main channel.
     pub incident_channels: bool,
     /// How people reach the incident pages: scheme and host, no slash at the end. `None`: at the
@@ -109,4 +111,13 @@ pub struct NotifySettings {
     pub stakeholders: Vec<Recipient>,
     /// They hear of incidents at least this bad.
     pub from_severity: Severity,
+}
+
+/// By which ways people are asked to acknowledge.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReachSettings {
+    /// By user id, in their order. Who is not in it is asked by e-mail, if they have an address.
+    pub people: BTreeMap<String, Vec<Way>>,
+    /// People reach the incident pages from elsewhere, so that a notification carries a link.
+    pub links: bool,
 }

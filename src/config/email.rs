@@ -1,6 +1,6 @@
-//! `[email]` and `[[person]]`.
+//! `[email]`: mail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -8,13 +8,12 @@ use secrecy::SecretString;
 use super::alerts::SEVERITIES;
 use super::at::At;
 use super::kind::Kind;
-use super::root::Root;
 use super::section::Section;
 use super::urls::is_this_machine;
 use crate::bot::NotifySettings;
+use crate::domain::Severity;
 use crate::domain::mail::Mailbox;
 use crate::domain::notification::Recipient;
-use crate::domain::{Severity, person};
 use crate::notify::{Security, SmtpConfig};
 
 pub(super) const EMAIL: Kind = Kind::single(
@@ -22,7 +21,6 @@ pub(super) const EMAIL: Kind = Kind::single(
     "host port security allow_plain username password_file from reply_to ca_file timeout \
      stakeholders from_severity",
 );
-pub(super) const PERSON: Kind = Kind::list("person", "id name email");
 
 /// Most stakeholders: more of them are a mailing list's work.
 const MOST: usize = 50;
@@ -143,68 +141,6 @@ fn stakeholders(section: &Section<'_>) -> Vec<Mailbox> {
     found
 }
 
-fn mailbox(text: &At<'_>) -> Option<Mailbox> {
+pub(super) fn mailbox(text: &At<'_>) -> Option<Mailbox> {
     text.parsed(Mailbox::parse(text.value))
-}
-
-/// All `[[person]]`: where they get mail, by user id.
-pub(super) fn people(root: &Root<'_>) -> BTreeMap<String, Vec<Recipient>> {
-    let mut ids = BTreeSet::new();
-    let people = root.list(PERSON, |section| {
-        let (id, mailbox) = person(section)?;
-        if !ids.insert(id.clone()) {
-            section.error(format!("a second person `{id}`"), "");
-        }
-        Some((id, vec![Recipient::Email(mailbox)]))
-    });
-    people.into_iter().collect()
-}
-
-fn person(section: &Section<'_>) -> Option<(String, Mailbox)> {
-    let hint = "such as `id = \"U0123456789\"` and `email = \"ana@example.com\"`";
-    let id = section.required("id", "a person without `id`", hint);
-    let id = id.and_then(|text| {
-        let good = person::is_slack_user_id(text.value);
-        if !good {
-            let message = format!("`person.id` can't be `{}`: it is no user id", text.value);
-            let hint = "write a user id (`U…`): in Slack, Profile, Copy member ID";
-            text.error(message, hint);
-        }
-        good.then(|| text.value.to_owned())
-    });
-    let email = section.required("email", "a person without `email`", hint);
-    let email = email.and_then(|text| mailbox(&text));
-    let name = section.text("name").and_then(|text| {
-        let good = Mailbox::is_name(text.value);
-        if !good {
-            let message = "`person.name` can't be empty, or hold `<`, `>`, `\"` or `\\`";
-            text.error(message, "");
-        }
-        good.then(|| text.value.trim().to_owned())
-    });
-    let Mailbox { name: own, address } = email?;
-    let name = name.or(own);
-    Some((id?, Mailbox { name, address }))
-}
-
-/// Warns of what is allowed, though somebody would miss a mail. `has_people`: somebody has an address.
-pub(super) fn look_over(
-    root: &Root<'_>,
-    mail: Option<&NotifySettings>,
-    has_people: bool,
-    on_call: &BTreeSet<&str>,
-) {
-    let Some(mail) = mail else {
-        if has_people {
-            let message = "there are people with addresses, but no `email` to send by";
-            root.source
-                .warning(None, message, "add [email] with its `host`");
-        }
-        return;
-    };
-    for id in on_call.iter().filter(|id| !mail.people.contains_key(**id)) {
-        let message = format!("`{id}` is on call, but is asked in Slack only");
-        let hint = format!("add a [[person]] with `id = \"{id}\"` and `email`");
-        root.source.warning(None, message, hint);
-    }
 }

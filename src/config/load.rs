@@ -15,18 +15,19 @@ use super::root::Root;
 use super::source::{Env, Source, read_limited};
 use super::web::Log;
 use super::{
-    alerts, docker, email, kubernetes, policy, probes, rotations, services, slack, sources, store,
-    web,
+    alerts, docker, email, kubernetes, people, policy, probes, reach, rotations, services, slack,
+    sources, store, web,
 };
-use crate::bot::Settings;
+use crate::bot::{ReachSettings, Settings};
 use crate::domain::Service;
 use crate::notify::SmtpConfig;
+use crate::notify::http::WayConfig;
 use crate::probe::{alertmanager, postgres, prometheus, redis};
 use crate::slack::SlackConfig;
 use crate::web::AlertSource;
 
 /// The sections that exist, with their keys: the first that has a key is told where it is misplaced.
-pub(super) const SECTIONS: [Kind; 23] = [
+pub(super) const SECTIONS: [Kind; 24] = [
     slack::SLACK,
     store::STORE,
     web::WEB,
@@ -49,7 +50,8 @@ pub(super) const SECTIONS: [Kind; 23] = [
     rotations::ROTATION,
     alerts::WATCH,
     email::EMAIL,
-    email::PERSON,
+    people::PERSON,
+    reach::REACH,
 ];
 
 /// The whole configuration, checked. Each part of the bot finds here what it is built from.
@@ -91,6 +93,8 @@ pub struct Config {
     pub alertmanager: Option<alertmanager::Config>,
     /// `[email]`, if it is there: without it, no mail is sent.
     pub smtp: Option<SmtpConfig>,
+    /// `[reach.NAME]`: ways to reach people by HTTP, each name once.
+    pub ways: Vec<WayConfig>,
     /// What the bot can start with, though somebody should look at it; in file order.
     pub warnings: Vec<Problem>,
 }
@@ -168,10 +172,10 @@ fn read(root: &Root<'_>) -> Option<Config> {
     alerts.watch = root.single(alerts::WATCH, |one| {
         alerts::watch(one, prometheus.is_some())
     });
-    let people = email::people(root);
-    let has_people = !people.is_empty();
+    let ways = root.named(reach::REACH, reach::way);
+    let people = people::people(root, &ways, root.count(email::EMAIL) > 0);
     let (smtp, notify) = root
-        .single(email::EMAIL, |one| email::email(one, people))
+        .single(email::EMAIL, |one| email::email(one, people.mail.clone()))
         .unzip();
     let members = alerts
         .rotations
@@ -180,7 +184,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
     let on_call = members
         .chain(&alerts.on_call)
         .map(|person| person.id.as_str());
-    email::look_over(root, notify.as_ref(), has_people, &on_call.collect());
+    people::look_over(root, &people, notify.as_ref(), &on_call.collect());
     let check = root.single(probes::CHECK, |one| probes::check(one, &services));
     let (runbooks, hold) = root.single(policy::RUNBOOKS, policy::runbooks);
     // Only now: every section's mistakes are reported, whatever another one lacks.
@@ -197,6 +201,10 @@ fn read(root: &Root<'_>) -> Option<Config> {
             hold,
             alerts,
             notify,
+            reach: ReachSettings {
+                people: people.ways,
+                links: web.is_public,
+            },
             incident_channels,
             public_url: Some(web.public_url),
         },
@@ -216,6 +224,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
         sources,
         alertmanager,
         smtp,
+        ways,
         warnings: Vec::new(),
     })
 }

@@ -3,6 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::at::At;
 use super::kind::Kind;
 use super::section::{Section, kind_of, place};
 use super::source::Source;
@@ -76,6 +77,46 @@ impl<'a> Root<'a> {
             }
         }
         Section::read(self.source, kind, span, table, read)
+    }
+
+    /// Reads all tables within the section of this kind, such as `[reach.phone]`, with their names.
+    pub(super) fn named<T>(
+        &self,
+        kind: Kind,
+        mut read: impl FnMut(&At<'a>, &Section<'a>) -> Option<T>,
+    ) -> Vec<T> {
+        let Some((key, value)) = self.table.get_key_value(kind.name) else {
+            return Vec::new();
+        };
+        let write = format!("write `[{}.NAME]`", kind.name);
+        let DeValue::Table(all) = value.get_ref() else {
+            let message = format!(
+                "`{}` must hold tables, not {}",
+                kind.name,
+                kind_of(value.get_ref())
+            );
+            self.source.error(key.span(), message, write);
+            return Vec::new();
+        };
+        let tables = all.iter().filter_map(|(name, value)| {
+            let Some(table) = value.get_ref().as_table() else {
+                let (what, found) = (name.get_ref(), kind_of(value.get_ref()));
+                let message = format!("`{}.{what}` must be a table, not {found}", kind.name);
+                self.source.error(name.span(), message, &write);
+                return None;
+            };
+            let at = At {
+                value: name.get_ref().as_ref(),
+                span: name.span(),
+                what: kind.name.to_owned(),
+                source: self.source,
+            };
+            let span = Some(place(&name.span(), value));
+            Section::read(self.source, kind, span, Some(table), |section| {
+                read(&at, section)
+            })
+        });
+        tables.collect()
     }
 
     /// Reads all sections of this kind, such as `[[service]]`, in the file's order. Entries that

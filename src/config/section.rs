@@ -228,6 +228,41 @@ impl<'a> Section<'a> {
         self.within(kind, table, |table| read(text, table))
     }
 
+    /// A list whose entries are texts or tables; the text of the former stands beside a table of none.
+    pub(super) fn texts_or_tables<T>(
+        &self,
+        kind: Kind,
+        mut read: impl FnMut(Option<At<'a>>, &Section<'a>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let list = self.typed(kind.name, "must be a list", DeValue::as_array)?;
+        let mut all = Vec::new();
+        for entry in list.value {
+            let span = place(&list.span, entry);
+            let (text, table) = match entry.get_ref() {
+                DeValue::String(text) => (Some(text.as_ref()), None),
+                DeValue::Table(table) => (None, Some(table)),
+                other => {
+                    let message = format!(
+                        "`{}` must list strings or tables, not {}",
+                        list.what,
+                        kind_of(other)
+                    );
+                    self.source.error(span, message, "");
+                    continue;
+                }
+            };
+            let text = text.map(|value| At {
+                value,
+                span: span.clone(),
+                what: list.what.clone(),
+                source: self.source,
+            });
+            let read = |section: &Section<'a>| read(text, section);
+            all.extend(Self::read(self.source, kind, Some(span), table, read));
+        }
+        Some(all)
+    }
+
     fn within<T>(
         &self,
         kind: Kind,

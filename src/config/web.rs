@@ -20,6 +20,8 @@ pub struct Web {
     /// How people reach the incident pages: scheme and host, no slash at the end. `public_url`, else
     /// `listen`.
     pub public_url: String,
+    /// `public_url` is written: people reach the pages from elsewhere.
+    pub is_public: bool,
 }
 
 /// `[log]`: the bot's own log.
@@ -52,6 +54,7 @@ pub(super) fn web(section: &Section<'_>) -> Web {
         let hint = "leave it out to serve /health and /metrics there too";
         own.error("`web.health_listen` is the same as `web.listen`", hint);
     }
+    let is_public = public_url.is_some();
     let public_url = public_url.unwrap_or_else(|| {
         let mut here = listen;
         if here.ip().is_unspecified() {
@@ -64,6 +67,7 @@ pub(super) fn web(section: &Section<'_>) -> Web {
         listen,
         health_listen,
         public_url,
+        is_public,
     }
 }
 

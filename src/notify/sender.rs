@@ -15,6 +15,9 @@ pub enum SendError {
     /// Not now; perhaps later, or once somebody has repaired something.
     #[error("{0}")]
     Later(String),
+    /// Not before this time: who takes it said so.
+    #[error("{1}")]
+    Wait(Duration, String),
 }
 
 /// A way to reach somebody.
@@ -26,6 +29,6 @@ pub trait Sender: Send + Sync {
     /// How long [`Sender::send`] takes at most.
     fn timeout(&self) -> Duration;
 
-    /// Hands a notification over. `Ok`: it is taken.
-    async fn send(&self, notification: &Notification) -> Result<(), SendError>;
+    /// Hands a notification over. `Ok`: it is taken. `link`: an address that acknowledges, once.
+    async fn send(&self, notification: &Notification, link: Option<&str>) -> Result<(), SendError>;
 }

@@ -129,7 +129,13 @@ async fn an_alert_becomes_an_incident_that_is_acknowledged_and_ends_when_it_is_q
     stage.becomes(&told, "1 alert is over for api").await;
     stage
         .person("ana")
-        .clicks(&room, &quiet.ts, "Resolve")
+        .clicks(&room, &quiet.ts, "Resolve…")
+        .await
+        .unwrap();
+    let asked = stage.said(&room, "What was INC-1?").await;
+    stage
+        .person("ana")
+        .clicks(&room, &asked.ts, "Resolve, cause not known yet")
         .await
         .unwrap();
     stage.said(&room, "INC-1 is resolved").await;
@@ -327,16 +333,22 @@ async fn the_bot_has_looked_before_anybody_came_and_runs_the_runbook_where_it_ma
     let mut alerts = hasty_without_escalation();
     alerts.routes.auto = Auto::Run;
     alerts.resolves = true;
-    let stage = stage(alerts).await;
+    let mend = "name: mend\nparams:\n  service: {type: service}\nsteps:\n  - uses: service.restart\n    with: {service: '${{ params.service }}'}\n";
+    let stage = Stage::set(Scenery {
+        alerts,
+        runbooks: vec![mend.into()],
+        ..Scenery::default()
+    })
+    .await;
     stage.stack.put_in(Fault::ApiErrors, None).unwrap();
     stage.stack.advance(Duration::from_secs(60));
     let mut ill = alert("ApiErrors", &[("service", "api")], true);
-    ill["annotations"]["runbook"] = json!("restart-service");
+    ill["annotations"]["runbook"] = json!("mend");
     post(&stage, std::slice::from_ref(&ill)).await;
     let room = stage.room(1).await;
     let seen = words_of(&stage.said(&room, "A first look at api").await);
     assert!(seen.contains("api healthy 2/2"), "{seen}");
-    assert!(seen.contains("Errors in the log"), "{seen}");
+    assert!(seen.contains("Newest errors in the log"), "{seen}");
     assert!(seen.contains("Nothing was changed"), "{seen}");
     let run = stage.said(&room, "Run 1 of").await;
     stage.becomes(&run, "succeeded").await;

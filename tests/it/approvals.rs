@@ -46,7 +46,7 @@ async fn what_needs_a_commander_waits_for_one_when_a_responder_runs_it() {
     let text = "Cut the api off: this needs a commander (ana is a responder). Do it?";
     assert!(question.contains(text), "{question}");
     press(&stage, "ana", asks, "Approve").await;
-    stage.said(HOME, "this needs the role commander").await;
+    stage.said(HOME, "only a commander may answer this").await;
     assert_eq!(stage.stack.calls(), [""; 0]);
     press(&stage, "ben", asks, "Approve").await;
     stage.becomes(&run, "succeeded").await;
@@ -82,7 +82,11 @@ async fn what_the_policy_wants_a_second_person_for_has_one_in_a_runbook_too() {
     })
     .await;
     stage
-        .types("ben", HOME, "runbook run restart-service service=api")
+        .types(
+            "ben",
+            HOME,
+            "runbook run restart-service service=api steady=1s",
+        )
         .await;
     let run = stage.said(HOME, "Run 1 of Restart a service").await;
     let asks = "1 responder can approve, other than ben";

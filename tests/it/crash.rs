@@ -256,9 +256,13 @@ async fn by_http_the_same_request_five_times_at_once_restarts_a_real_container_o
 #[ignore = "needs Docker"]
 async fn killed_during_each_step_of_memory_leak_each_replica_is_restarted_once() {
     let stack = Stack::new("leak").await;
+    // What its first process holds a restart frees.
+    let leaks = format!(
+        "[ -e /held ] || {{ : > /held; held=$(busybox head -c 30000000 /dev/zero | busybox tr '\\0' x); }}; {OBEYS}"
+    );
     let ids = [
-        stack.run("web", 1, OBEYS).await,
-        stack.run("web", 2, OBEYS).await,
+        stack.run("web", 1, &leaks).await,
+        stack.run("web", 2, &leaks).await,
     ];
     let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();
     let setup = setup(&stack, false);

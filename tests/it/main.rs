@@ -12,6 +12,7 @@
 mod alertmanager;
 mod alerts;
 mod approvals;
+mod cards;
 mod changes;
 mod cli;
 mod contract;
@@ -19,6 +20,7 @@ mod crash;
 mod diagnostics;
 mod docker;
 mod docs;
+mod first_look;
 mod flapping;
 mod handbook;
 mod hostile;
@@ -35,11 +37,14 @@ mod oncall;
 mod page;
 mod pages;
 mod probe;
+mod reach;
 #[cfg(feature = "real-cluster")]
 mod real_cluster;
+mod refused;
 mod rollout;
 mod routed;
 mod runbooks;
+mod said;
 mod senders;
 mod sessions;
 mod silences;
@@ -47,6 +52,7 @@ mod sources;
 mod store;
 mod stories;
 mod support;
+mod truth;
 mod watchers;
 mod workloads;
 

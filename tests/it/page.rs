@@ -47,7 +47,7 @@ async fn a_person_restarts_the_frontend_with_keyboard_and_button() {
         .type_into("[data-testid=composer]", "/treasury status\n")
         .await;
     browser
-        .find("[data-testid=message]", "0 of 4 services are well")
+        .find("[data-testid=message]", "Unknown: none of the 4 services")
         .await;
     browser.press("[data-fault=engine-gone]", "").await;
 

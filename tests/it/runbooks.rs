@@ -44,7 +44,7 @@ async fn press(stage: &Stage, who: &str, message: &str, label: &str) {
 async fn a_run_is_one_message_that_ends_with_what_was_done() {
     let stage = Stage::new().await;
     stage
-        .ana("runbook run restart-service service=frontend")
+        .ana("runbook run restart-service service=frontend steady=1s")
         .await;
     let run = stage.said(HOME, "Run 1 of Restart a service").await;
     let run = stage.becomes(&run, "succeeded").await;
@@ -106,7 +106,11 @@ async fn what_is_typed_wrong_is_told_with_the_right_words() {
         stage.said(HOME, told).await;
     }
     stage
-        .types("chloe", HOME, "runbook run restart-service service=api")
+        .types(
+            "chloe",
+            HOME,
+            "runbook run restart-service service=api steady=1s",
+        )
         .await;
     stage.said(HOME, "Only a responder may do this").await;
     stage.ana("runbook show restart-service").await;
@@ -155,7 +159,7 @@ async fn a_rehearsal_looks_for_real_and_changes_nothing() {
     let run = stage
         .said(HOME, "Rehearsal 1 of Restart with approval")
         .await;
-    let run = words_of(&stage.becomes(&run, "succeeded").await);
+    let run = words_of(&stage.becomes(&run, "would go through").await);
     for words in [
         "✅ service.status — api",
         "would ask: Restart api?",
@@ -172,7 +176,9 @@ async fn a_rehearsal_looks_for_real_and_changes_nothing() {
 async fn a_failed_step_is_held_and_somebody_tries_it_again() {
     let stage = Stage::new().await;
     stage.stack.put_in(Fault::EngineGone, None).unwrap();
-    stage.ana("runbook run restart-service service=api").await;
+    stage
+        .ana("runbook run restart-service service=api steady=1s")
+        .await;
     let run = stage.said(HOME, "Run 1 of Restart a service").await;
     stage.said(HOME, "Look at api failed").await;
     stage.stack.take_out(Fault::EngineGone);
@@ -206,9 +212,11 @@ async fn a_run_is_stopped_from_its_message_while_it_waits() {
 
 #[tokio::test]
 async fn two_runs_on_one_service_take_turns_and_a_called_runbook_is_awaited() {
-    let caller = "name: caller\nsteps:\n  - id: inner\n    runbook: restart-service\n    with: {service: api}\n  - note: 'inner ${{ steps.inner.verdict }}'\n";
+    let caller = "name: caller\nsteps:\n  - id: inner\n    runbook: restart-service\n    with: {service: api, steady: 1s}\n  - note: 'inner ${{ steps.inner.verdict }}'\n";
     let stage = Stage::set(scenery(&[caller])).await;
-    stage.ana("runbook run restart-service service=api").await;
+    stage
+        .ana("runbook run restart-service service=api steady=1s")
+        .await;
     stage.ana("runbook run caller").await;
     let first = stage.said(HOME, "Run 1 of Restart a service").await;
     let second = stage.said(HOME, "Run 2 of caller").await;

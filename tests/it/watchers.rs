@@ -8,9 +8,9 @@ use treasury_bot::domain::alert::{Auto, WatchSettings};
 use treasury_bot::sandbox::stack::Fault;
 
 use crate::alerts::hasty_without_escalation;
-use crate::support::stage::{Scenery, Stage, words_of};
+use crate::support::stage::{HOME, Scenery, Stage, words_of};
 
-fn watching() -> AlertSettings {
+pub fn watching() -> AlertSettings {
     AlertSettings {
         watch: Some(WatchSettings {
             every: Duration::from_millis(200),
@@ -52,6 +52,118 @@ async fn errors_are_counted_on_the_metrics_page_of_a_service() {
 #[tokio::test]
 async fn errors_are_counted_in_the_access_log_where_there_is_no_page() {
     a_broken_api_is_seen(false).await;
+}
+
+#[tokio::test]
+async fn a_kill_for_lack_of_memory_is_an_alert_of_its_own_and_ends_when_none_follows() {
+    let mut alerts = watching();
+    // Five times as long none follows until it is over.
+    alerts.watch.as_mut().unwrap().lasting = Duration::from_secs(1);
+    let stage = Stage::set(Scenery {
+        alerts,
+        ..Scenery::default()
+    })
+    .await;
+    stage
+        .stack
+        .put_in(Fault::MemoryLeak, Some("frontend"))
+        .unwrap();
+    stage.stack.advance(Duration::from_secs(135));
+    let room = stage.room(1).await;
+    let card = stage.said(&room, "OutOfMemory").await;
+    let words = words_of(&card);
+    for part in [
+        "🔥 OutOfMemory",
+        "treasury-frontend-",
+        " was ended for lack of memory at ",
+        "exit code 137, limit 512 MiB",
+    ] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    stage.stack.take_out(Fault::MemoryLeak);
+    let over = words_of(&stage.becomes(&card, "over for frontend").await);
+    assert!(over.contains(" did not end so again for 5s"), "{over}");
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_crash_loop_is_an_alert_of_its_own_that_a_moment_of_running_does_not_end() {
+    let stage = Stage::set(Scenery {
+        alerts: watching(),
+        ..Scenery::default()
+    })
+    .await;
+    stage.stack.put_in(Fault::CrashLoop, Some("api")).unwrap();
+    let room = stage.room(1).await;
+    let told = stage.said(&room, "CrashLoop").await;
+    let words = words_of(&told);
+    for part in [
+        "ends again and again, at last at ",
+        "exit code 1, restarts by the platform: ",
+    ] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    let entries = stage.timeline(1).await;
+    let over = entries
+        .iter()
+        .any(|one| one.text.contains("over: CrashLoop"));
+    assert!(!over, "{entries:?}");
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn what_the_bot_has_cut_off_is_shown_so_and_is_no_new_incident() {
+    let stage = Stage::set(Scenery {
+        alerts: watching(),
+        ..Scenery::default()
+    })
+    .await;
+    stage.types("ben", HOME, "isolate redis").await;
+    let asked = stage.said(HOME, "Cut redis off?").await;
+    let ben = stage.person("ben");
+    ben.clicks(HOME, &asked.ts, "Isolate redis").await.unwrap();
+    stage.becomes(&asked, "redis is cut off from").await;
+    stage.ana("cache").await;
+    stage.said(HOME, "redis can't be reached").await;
+    stage.ana("status").await;
+    let told = stage
+        .said(HOME, "3 of 4 services are well, 1 cut off")
+        .await;
+    let words = words_of(&told);
+    assert!(words.contains("🚧 redis  CUT OFF; healthy 1/1"), "{words}");
+    stage.ana("status redis").await;
+    stage.said(HOME, "redis healthy 1/1, CUT OFF").await;
+    // Five times as long as it takes until the cache counts as down.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    stage.ana("incident list").await;
+    stage.said(HOME, "No incident is open").await;
+    // What else goes wrong with it is told all the same.
+    stage.stack.put_in(Fault::CrashLoop, Some("redis")).unwrap();
+    let room = stage.room(1).await;
+    stage.said(&room, "CrashLoop").await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_database_that_runs_but_takes_no_connections_is_not_well() {
+    let stage = Stage::new().await;
+    let full = Fault::ConnectionsExhausted;
+    stage.stack.put_in(full, None).unwrap();
+    stage.stack.advance(Duration::from_secs(120));
+    stage.ana("status").await;
+    let told = stage
+        .said(HOME, "3 of 4 services are well, 1 can't be used")
+        .await;
+    let words = words_of(&told);
+    assert!(
+        words.contains("🔴 postgres  CAN'T BE USED; healthy 1/1"),
+        "{words}"
+    );
+    stage.ana("status postgres").await;
+    stage
+        .said(HOME, "postgres healthy 1/1, but CAN'T BE USED")
+        .await;
+    stage.finish().await;
 }
 
 #[tokio::test]

@@ -1,37 +1,48 @@
 //! Notifications: to whom, by which way, about what. Plain words; `notify/` makes of them what each
 //! way needs.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::mail::Mailbox;
-use super::timeline::cut;
-use super::{Incident, IncidentId, Message};
+use super::timeline::{cut, hex};
+use super::{Incident, IncidentId, Message, Person, Severity};
 
 /// A longer subject is cut.
 const MAX_SUBJECT: usize = 150;
 
 /// A way to reach somebody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Channel {
     /// A mailbox.
     Email,
+    /// A direct message in Slack.
+    Slack,
+    /// A way of `[reach]` in the configuration, by its name.
+    Way(String),
 }
 
 impl Channel {
     /// The word as stored.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> Cow<'_, str> {
         match self {
-            Self::Email => "email",
+            Self::Email => "email".into(),
+            Self::Slack => "slack".into(),
+            Self::Way(name) => format!("reach:{name}").into(),
         }
     }
 
     /// What one notification is called.
-    pub fn noun(self) -> &'static str {
+    pub fn noun(&self) -> String {
         match self {
-            Self::Email => "e-mail",
+            Self::Email => "e-mail".to_owned(),
+            Self::Slack => "direct message".to_owned(),
+            Self::Way(name) => format!("{name} message"),
         }
     }
 }
@@ -42,6 +53,33 @@ impl Channel {
 pub enum Recipient {
     /// By e-mail.
     Email(Mailbox),
+    /// By a direct message in Slack.
+    Slack(Person),
+    /// By a way of `[reach]`.
+    Way(WayRecipient),
+}
+
+/// Somebody at the end of a way of `[reach]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayRecipient {
+    /// The way's name.
+    pub way: String,
+    /// What the way knows them by: a topic, a key, a number; empty where it needs none.
+    pub to: String,
+    /// Who it is.
+    pub name: String,
+    /// It also hears of the acknowledgement and of the end.
+    #[serde(default)]
+    pub follows: bool,
+}
+
+/// A way in the order in which somebody is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// Where.
+    pub to: Recipient,
+    /// How long after they are asked.
+    pub after: Duration,
 }
 
 impl Recipient {
@@ -49,6 +87,8 @@ impl Recipient {
     pub fn channel(&self) -> Channel {
         match self {
             Self::Email(_) => Channel::Email,
+            Self::Slack(_) => Channel::Slack,
+            Self::Way(to) => Channel::Way(to.way.clone()),
         }
     }
 
@@ -56,6 +96,8 @@ impl Recipient {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Email(mailbox) => mailbox.name.as_deref(),
+            Self::Slack(person) => Some(&person.name),
+            Self::Way(to) => Some(&to.name),
         }
     }
 
@@ -63,13 +105,27 @@ impl Recipient {
     pub fn address(&self) -> &str {
         match self {
             Self::Email(mailbox) => mailbox.address.as_str(),
+            Self::Slack(person) => &person.id,
+            Self::Way(to) => &to.to,
+        }
+    }
+
+    /// How it is named where everybody reads: of a way the name alone, since some take who knows
+    /// the address for a friend.
+    pub fn shown(&self) -> &str {
+        match self {
+            Self::Email(mailbox) => mailbox.address.as_str(),
+            Self::Slack(person) => &person.name,
+            Self::Way(to) => &to.name,
         }
     }
 
     /// Both reach the same place, as far as one can tell from outside.
     pub fn is_same(&self, other: &Self) -> bool {
-        let (Self::Email(one), Self::Email(other)) = (self, other);
-        one.address.is_same(&other.address)
+        match (self, other) {
+            (Self::Email(one), Self::Email(other)) => one.address.is_same(&other.address),
+            _ => self == other,
+        }
     }
 }
 
@@ -77,6 +133,7 @@ impl fmt::Display for Recipient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Email(mailbox) => mailbox.fmt(f),
+            _ => f.write_str(self.shown()),
         }
     }
 }
@@ -91,13 +148,33 @@ pub enum Purpose {
     Stakeholders,
     /// A runbook wanted it.
     Runbook,
+    /// Somebody has acknowledged: what a way goes on with by itself ends.
+    Acknowledged,
+    /// It is over.
+    Over,
 }
 
 crate::words!(Purpose {
     Escalation: "escalation",
     Stakeholders: "stakeholders",
     Runbook: "runbook",
+    Acknowledged: "acknowledged",
+    Over: "over",
 });
+
+/// What somebody is asked to acknowledge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AckRequest {
+    /// Who is asked.
+    pub person: Person,
+    /// The key of the conversation.
+    pub conversation: String,
+    /// What acknowledges it, without the command's name.
+    #[serde(rename = "says")]
+    pub sentence: String,
+    /// How bad it is.
+    pub severity: Severity,
+}
 
 /// What belongs together: a mail program shows it as one thread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +222,17 @@ pub struct Notification {
     pub message: Message,
     /// When it was written.
     pub at: Timestamp,
+    /// What is to be acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ack: Option<Box<AckRequest>>,
+}
+
+impl Notification {
+    /// What names it to others, the same at each attempt: 32 hexadecimal digits.
+    pub fn id(&self) -> String {
+        let digest = Sha256::digest(format!("{}\n{}", self.thread.key, self.key));
+        hex(&digest[..16])
+    }
 }
 
 /// A text on one line, without what could end it, cut to the length of a subject.

@@ -34,6 +34,8 @@ pub enum Door {
     Button,
     /// `treasury-bot exec`.
     Terminal,
+    /// The link of a notification.
+    Page,
 }
 
 /// Where something is said: a channel, or a thread in it.

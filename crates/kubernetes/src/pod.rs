@@ -8,6 +8,7 @@ use serde::de::IgnoredAny;
 
 use crate::Object;
 use crate::object::{Condition, or_default};
+use crate::stats::memory_limit;
 use treasury_domain::duration;
 use treasury_domain::service::{Health, Replica, ReplicaState};
 use treasury_ports::text::shown;
@@ -194,6 +195,7 @@ impl Pod {
                 .sum(),
             exit_code: over.map(|ended| i64::from(ended.exit_code)),
             oom_killed: ended.is_some_and(|ended| ended.reason == "OOMKilled"),
+            memory_limit_bytes: memory_limit(self),
             image: main
                 .and_then(|main| main.image.clone())
                 .or_else(|| status.map(|status| status.image.clone()))

@@ -84,7 +84,7 @@ fn of(pod: &Pod, sample: &PodMetrics) -> ReplicaStats {
 }
 
 /// The limits of its containers together; `None` where one has none.
-fn memory_limit(pod: &Pod) -> Option<u64> {
+pub(crate) fn memory_limit(pod: &Pod) -> Option<u64> {
     let all = pod.spec.containers.iter();
     let limits = all.map(|one| quantity(one.resources.limits.get("memory")?));
     limits.sum::<Option<f64>>().map(|bytes| bytes as u64)

@@ -219,39 +219,33 @@ impl Store {
         } else {
             ""
         };
-        let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT name, CAST(SUM(firing) AS BIGINT), COUNT(*), MAX(changed_at) FROM alert \
-             WHERE conversation = $1 GROUP BY name {only} ORDER BY 2 DESC, 3 DESC, 1 LIMIT 1000"
+        // The worst first.
+        let rows: Vec<(String, i64, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT name, CAST(SUM(firing) AS BIGINT), COUNT(*) FROM alert \
+             WHERE conversation = $1 GROUP BY name {only} \
+             ORDER BY MIN(CASE WHEN firing = 1 THEN severity ELSE 9 END), 2 DESC, 3 DESC, 1 LIMIT 1000"
         )))
         .bind(key.to_owned())
         .fetch_all(self.readers())
         .await?;
         let more = rows.len().saturating_sub(Summary::TOP);
         let mut top = Vec::new();
-        for (name, firing, all, _) in rows.into_iter().take(Summary::TOP) {
-            let newest: Option<(String,)> = sqlx::query_as(
-                "SELECT record FROM alert WHERE conversation = $1 AND name = $2 \
-                 ORDER BY firing DESC, changed_at DESC LIMIT 1",
+        let mut shown: Option<AlertRecord> = None;
+        for (name, firing, all) in rows.into_iter().take(Summary::TOP) {
+            let records: Vec<(String, String)> = sqlx::query_as(
+                "SELECT conversation, record FROM alert WHERE conversation = $1 AND name = $2 \
+                 ORDER BY firing DESC, severity, changed_at DESC LIMIT $3",
             )
             .bind(key.to_owned())
             .bind(name.clone())
-            .fetch_optional(self.readers())
+            .bind(Name::LOOKED_AT)
+            .fetch_all(self.readers())
             .await?;
-            let newest: Option<AlertRecord> = newest
-                .map(|(record,)| serde_json::from_str(&record))
-                .transpose()?;
-            top.push(Name {
-                name,
-                firing: firing as usize,
-                all: all as usize,
-                summary: newest
-                    .as_ref()
-                    .map_or(String::new(), |one| one.tracked.alert.summary().to_owned()),
-                short: newest
-                    .as_ref()
-                    .map_or(String::new(), |one| one.tracked.alert.short().to_owned()),
-                flaps: newest.as_ref().and_then(|one| one.tracked.flaps()),
-            });
+            let records: Result<Vec<_>, StoreError> =
+                records.into_iter().map(|row| Ok(alert(row)?.1)).collect();
+            let records = records?;
+            top.push(Name::of(name, (firing as usize, all as usize), &records));
+            shown = shown.or_else(|| records.into_iter().next());
         }
         Ok(Summary {
             firing: firing as usize,
@@ -262,6 +256,7 @@ impl Store {
             resolved: (all - firing).max(0) as usize,
             top,
             more,
+            shown,
             since: since.map(moment),
         })
     }

@@ -37,6 +37,34 @@ pub(super) fn oldest_good_heartbeat(now: Timestamp) -> i64 {
     now.as_microsecond() - DEAD_AFTER.as_micros() as i64
 }
 
+impl Tx {
+    /// Records a request, unless its key is known; see [`Store::accept`].
+    pub async fn inbox_put(
+        &mut self,
+        request: &Request,
+        owner: Option<String>,
+    ) -> Result<Accepted, StoreError> {
+        let state = if owner.is_some() { "working" } else { "new" };
+        let row = sqlx::query(
+            "INSERT INTO inbox (key, received_at, request, state, owner) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key) DO NOTHING RETURNING id",
+        )
+        .bind(request.key.clone())
+        .bind(self.now.as_microsecond())
+        .bind(serde_json::to_string(request)?)
+        .bind(state)
+        .bind(owner)
+        .fetch_optional(self.connection())
+        .await?;
+        self.changed.inbox |= row.is_some();
+        Ok(if row.is_some() {
+            Accepted::New
+        } else {
+            Accepted::Duplicate
+        })
+    }
+}
+
 impl Store {
     /// Records a request durably, unless its key is known. With `owner` it is that process's own and
     /// no other takes it up while that one lives.
@@ -45,30 +73,8 @@ impl Store {
         request: Request,
         owner: Option<String>,
     ) -> Result<Accepted, StoreError> {
-        self.write_urgent(move |tx| {
-            Box::pin(async move {
-                let json = serde_json::to_string(&request)?;
-                let state = if owner.is_some() { "working" } else { "new" };
-                let row = sqlx::query(
-                    "INSERT INTO inbox (key, received_at, request, state, owner) \
-                     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key) DO NOTHING RETURNING id",
-                )
-                .bind(request.key)
-                .bind(tx.now.as_microsecond())
-                .bind(json)
-                .bind(state)
-                .bind(owner)
-                .fetch_optional(tx.connection())
-                .await?;
-                tx.changed.inbox = row.is_some();
-                Ok(if row.is_some() {
-                    Accepted::New
-                } else {
-                    Accepted::Duplicate
-                })
-            })
-        })
-        .await
+        self.write_urgent(move |tx| Box::pin(async move { tx.inbox_put(&request, owner).await }))
+            .await
     }
 
     /// Takes up waiting requests, oldest first, and those of dead processes.

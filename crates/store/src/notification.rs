@@ -48,22 +48,66 @@ pub enum Attempt {
 impl Tx {
     /// Wants a notification sent. One of a known key is wanted already: nothing is changed.
     pub async fn notification_put(&mut self, wanted: &Notification) -> Result<(), StoreError> {
-        let now = self.now.as_microsecond();
+        self.notification_put_for(wanted, self.now).await
+    }
+
+    /// The same, not before a moment. Its age counts from then.
+    pub async fn notification_put_for(
+        &mut self,
+        wanted: &Notification,
+        due: Timestamp,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO notification \
-             (key, channel, incident, purpose, record, state, due_at, created_at) \
-             VALUES ($1, $2, $3, $4, $5, 'waiting', $6, $6) ON CONFLICT (key) DO NOTHING",
+             (key, channel, incident, purpose, record, state, due_at, created_at, conversation) \
+             VALUES ($1, $2, $3, $4, $5, 'waiting', $6, $6, $7) ON CONFLICT (key) DO NOTHING",
         )
         .bind(wanted.key.clone())
-        .bind(wanted.to.channel().as_str())
+        .bind(wanted.to.channel().as_str().into_owned())
         .bind(wanted.incident.map(|id| id.0))
         .bind(wanted.purpose.as_str())
         .bind(serde_json::to_string(wanted)?)
-        .bind(now)
+        .bind(due.as_microsecond())
+        .bind(wanted.ack.as_ref().map(|ack| ack.conversation.clone()))
         .execute(self.connection())
         .await?;
         self.changed.notifications = true;
         Ok(())
+    }
+
+    /// Forgets what asks for an acknowledgement of this conversation and was not sent yet. Gives what
+    /// was sent (`true`), or may have been, the newest first. `for_good`: they are not asked for again.
+    pub async fn notifications_forget(
+        &mut self,
+        conversation: &str,
+        for_good: bool,
+    ) -> Result<Vec<(Notification, bool)>, StoreError> {
+        sqlx::query(
+            "UPDATE notification SET state = 'cancelled', ended_at = $2 \
+             WHERE conversation = $1 AND state = 'waiting'",
+        )
+        .bind(conversation.to_owned())
+        .bind(self.now.as_microsecond())
+        .execute(self.connection())
+        .await?;
+        // One with an owner was claimed, and may have got out.
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT record, state FROM notification WHERE conversation = $1 \
+             AND (state = 'sent' OR owner IS NOT NULL) ORDER BY id DESC",
+        )
+        .bind(conversation.to_owned())
+        .fetch_all(self.connection())
+        .await?;
+        if for_good {
+            sqlx::query("UPDATE notification SET conversation = NULL WHERE conversation = $1")
+                .bind(conversation.to_owned())
+                .execute(self.connection())
+                .await?;
+        }
+        let records = rows
+            .iter()
+            .map(|(record, state)| Ok((serde_json::from_str(record)?, state == "sent")));
+        records.collect()
     }
 
     /// Have there been notifications of this purpose about an incident?
@@ -115,9 +159,9 @@ impl Tx {
     }
 
     /// How many notifications of a channel were not sent.
-    pub async fn notification_backlog(&mut self, channel: Channel) -> Result<Backlog, StoreError> {
+    pub async fn notification_backlog(&mut self, channel: &Channel) -> Result<Backlog, StoreError> {
         let row = sqlx::query_as(BACKLOG)
-            .bind(channel.as_str())
+            .bind(channel.as_str().into_owned())
             .fetch_one(self.connection())
             .await?;
         Ok(backlog(row))
@@ -152,7 +196,7 @@ impl Store {
     /// does not say within `lease` what became of one loses it to another process.
     pub async fn notifications_claim(
         &self,
-        channel: Channel,
+        channel: &Channel,
         owner: &str,
         limit: i64,
         lease: Duration,
@@ -162,11 +206,11 @@ impl Store {
              AND due_at <= $1 AND lease_until <= $1 LIMIT 1",
         )
         .bind(self.now().as_microsecond())
-        .bind(channel.as_str());
+        .bind(channel.as_str().into_owned());
         if !self.finds(due).await? {
             return Ok(Vec::new());
         }
-        let owner = owner.to_owned();
+        let (owner, channel) = (owner.to_owned(), channel.as_str().into_owned());
         self.write(move |tx| {
             Box::pin(async move {
                 let now = tx.now.as_microsecond();
@@ -184,7 +228,7 @@ impl Store {
                 .bind(owner)
                 .bind(now + lease.as_micros() as i64)
                 .bind(limit)
-                .bind(channel.as_str())
+                .bind(channel)
                 .fetch_all(tx.connection())
                 .await?;
                 rows.into_iter()
@@ -205,22 +249,22 @@ impl Store {
     /// When the next notification of a channel is due, if one waits.
     pub async fn notification_next(
         &self,
-        channel: Channel,
+        channel: &Channel,
     ) -> Result<Option<Timestamp>, StoreError> {
         let due: Option<i64> = sqlx::query_scalar(
             "SELECT MIN(CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END) \
              FROM notification WHERE channel = $1 AND state = 'waiting'",
         )
-        .bind(channel.as_str())
+        .bind(channel.as_str().into_owned())
         .fetch_one(self.readers())
         .await?;
         Ok(due.map(moment))
     }
 
     /// How many notifications of a channel were not sent.
-    pub async fn notification_backlog(&self, channel: Channel) -> Result<Backlog, StoreError> {
+    pub async fn notification_backlog(&self, channel: &Channel) -> Result<Backlog, StoreError> {
         let row = sqlx::query_as(BACKLOG)
-            .bind(channel.as_str())
+            .bind(channel.as_str().into_owned())
             .fetch_one(self.readers())
             .await?;
         Ok(backlog(row))
@@ -233,7 +277,7 @@ impl Store {
         most: i64,
     ) -> Result<Vec<(Notification, u32, String)>, StoreError> {
         let rows: Vec<(String, i64, Option<String>)> = sqlx::query_as(
-            "SELECT record, attempts, error FROM notification WHERE state <> 'sent' \
+            "SELECT record, attempts, error FROM notification WHERE state IN ('waiting', 'dead') \
              ORDER BY id LIMIT $1",
         )
         .bind(most)

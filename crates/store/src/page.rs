@@ -30,6 +30,8 @@ pub struct PageLink {
     pub used_at: Option<Timestamp>,
     /// Digest of what tells the browser that used it, if it said.
     pub used_by: Option<String>,
+    /// What it says for its person, such as `ack INC-1`; `None`: it begins a session.
+    pub sentence: Option<String>,
 }
 
 impl PageLink {
@@ -59,12 +61,13 @@ type LinkRow = (
     i64,
     Option<i64>,
     Option<String>,
+    Option<String>,
 );
 
-const LINK: &str = "digest, person, incident, message, expires_at, used_at, used_by";
+const LINK: &str = "digest, person, incident, message, expires_at, used_at, used_by, sentence";
 
 fn link(row: LinkRow) -> Result<PageLink, StoreError> {
-    let (digest, person, incident, message, expires_at, used_at, used_by) = row;
+    let (digest, person, incident, message, expires_at, used_at, used_by, sentence) = row;
     Ok(PageLink {
         digest,
         person: serde_json::from_str(&person)?,
@@ -73,6 +76,7 @@ fn link(row: LinkRow) -> Result<PageLink, StoreError> {
         expires_at: moment(expires_at),
         used_at: used_at.map(moment),
         used_by,
+        sentence,
     })
 }
 
@@ -80,14 +84,15 @@ impl Tx {
     /// Records a new link.
     pub async fn page_link_put(&mut self, link: &PageLink) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO page_link (digest, person, incident, message, expires_at) \
-             VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO page_link (digest, person, incident, message, expires_at, sentence) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(link.digest.clone())
         .bind(serde_json::to_string(&link.person)?)
         .bind(link.incident.map(|id| id.0))
         .bind(link.message.clone())
         .bind(link.expires_at.as_microsecond())
+        .bind(link.sentence.clone())
         .execute(self.connection())
         .await?;
         Ok(())

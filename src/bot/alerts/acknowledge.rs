@@ -1,10 +1,14 @@
 //! `ack`.
 
+use std::slice;
+
 use super::conversation::{note, ongoing};
 use super::find::{Meant, alerts_meant};
 use super::kinds::{ESCALATION, MESSAGE};
 use super::reask;
 use super::words::target;
+use crate::bot::incidents::{close_asks, invite};
+use crate::bot::notify::{Ended, forget};
 use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::alert::Conversation;
@@ -59,11 +63,26 @@ async fn take(
     let now = tx.now();
     let before = conversation.acknowledged.replace((person.clone(), now));
     conversation.asked_again_at = None;
+    // What fires now is what is taken up: whatever else begins is news.
+    let most = Conversation::KINDS as i64;
+    let firing = tx.alerts_firing(Some(&conversation.key), most).await?;
+    let records = || firing.iter().map(|(_, record)| record);
+    conversation.kinds = records()
+        .map(|record| record.tracked.alert.name().to_owned())
+        .collect();
+    let worst = records().map(|record| record.routed.severity).min();
+    conversation.asked_about = worst.or(conversation.asked_about);
+    let how = Line::new().text("Acknowledged by ").person(person);
+    close_asks(tx, &mut conversation, &how).await?;
     tx.conversation_put(&conversation).await?;
     let key = &conversation.key;
     ESCALATION.unset(tx, key).await?;
+    forget(tx, key, &Ended::Acknowledged(person)).await?;
     MESSAGE.set(tx, key, now).await?;
     if let Some((_, incident)) = ongoing(tx, key).await? {
+        if let Some(incident) = &incident {
+            invite(tx, incident, slice::from_ref(person)).await?;
+        }
         reask::set(tx, bot, &conversation, incident.as_ref()).await?;
     }
     let text = match before {

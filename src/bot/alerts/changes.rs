@@ -16,7 +16,8 @@ pub(super) async fn changes(context: &Context, within: Duration) -> Result<Vec<E
     let (mut entries, _) = store
         .entries_since(&Stream::Audit, since, None, 500)
         .await?;
-    entries.retain(|entry| entry.kind == EntryKind::Outcome);
+    // What was asked, but cancelled or not confirmed, changed nothing.
+    entries.retain(|entry| entry.kind == EntryKind::Outcome && entry.data["action"].is_i64());
     let surplus = entries.len().saturating_sub(MOST);
     entries.drain(..surplus);
     Ok(entries)

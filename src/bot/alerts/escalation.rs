@@ -1,14 +1,17 @@
 //! Escalation: people are asked to acknowledge, one after another, and then all again and again.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::conversation::{home, ongoing, outgoing};
 use super::kinds::ESCALATION;
 use super::words;
-use crate::bot::notify::Notice;
+use crate::bot::incidents::invite;
+use crate::bot::notify::{Asking, reach};
 use crate::bot::{Context, oncall, timers};
 use crate::domain::alert::{Conversation, Summary};
-use crate::domain::notification::{Purpose, Thread};
+use crate::domain::notification::Thread;
 use crate::domain::timeline::Draft;
 use crate::domain::{EntryKind, Incident, Message, Outgoing, Person};
 use crate::store::{StoreError, TimerRow, Tx};
@@ -78,11 +81,12 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
                 words::ask(bot, &conversation, incident, others, last, now)
             })
             .await?;
-            if incident.is_some() {
+            if let Some(incident) = incident {
+                invite(tx, incident, &whom).await?;
                 let names: Vec<&str> = whom.iter().map(|one| one.name.as_str()).collect();
                 let text = format!("not acknowledged: asked {}", names.join(", "));
                 let draft = Draft::new(&Person::bot(), EntryKind::Alert, text)
-                    .data(json!({"level": level, "asked": whom, "mailed": notified}));
+                    .data(json!({"level": level, "asked": whom, "ways": notified}));
                 tx.append(&conversation.stream(), draft).await?;
             }
             let message = words::escalation(&conversation, incident, &whom, tx.now());
@@ -130,20 +134,17 @@ pub(super) async fn concerned(
     Ok(people)
 }
 
-/// Notifies people who are asked in Slack at the same moment; `message` is told whom else. Gives
-/// the ids of those who can be.
-pub(super) async fn notify<'a>(
+/// Asks people by all their ways, who are asked in Slack at the same moment; `message` is told whom
+/// else. Gives the ways of those who have any, by id.
+pub(super) async fn notify(
     tx: &mut Tx,
     bot: &Context,
     conversation: &Conversation,
     incident: Option<&Incident>,
-    whom: &'a [Person],
+    whom: &[Person],
     message: impl Fn(&[&str], jiff::Timestamp) -> Message,
-) -> Result<Vec<&'a str>, StoreError> {
-    let mut notified = Vec::new();
-    let Some(settings) = &bot.settings().notify else {
-        return Ok(notified);
-    };
+) -> Result<BTreeMap<String, Vec<String>>, StoreError> {
+    let mut notified = BTreeMap::new();
     let thread = match incident {
         Some(incident) => Thread::of(incident),
         None => Thread::new(
@@ -151,22 +152,27 @@ pub(super) async fn notify<'a>(
             conversation.first.tracked.alert.summary(),
         ),
     };
+    let severity = incident.map(|incident| incident.severity);
+    let severity = conversation.asked_about.or(severity);
+    let settings = bot.settings().notify.as_ref();
     for person in whom {
-        let to = settings.of(person);
-        if to.is_empty() {
-            continue;
-        }
         let others = whom.iter().filter(|other| other.id != person.id);
-        let others: Vec<&str> = others.map(|other| settings.name(other)).collect();
-        let notice = Notice {
-            key: format!("ask:{}:{}", conversation.key, conversation.messages + 1),
-            purpose: Purpose::Escalation,
+        let others: Vec<&str> = others
+            .map(|other| settings.map_or(&other.name[..], |settings| settings.name(other)))
+            .collect();
+        let asking = Asking {
+            conversation: conversation.key.clone(),
+            sentence: format!("ack {}", words::target(conversation)),
+            severity: severity.unwrap_or(conversation.first.routed.severity),
             incident: incident.map(|incident| incident.id),
             thread: thread.clone(),
             message: message(&others, tx.now()),
+            how: words::how(bot, conversation),
         };
-        notice.send(tx, to).await?;
-        notified.push(person.id.as_str());
+        let ways = reach(tx, bot, person, &asking).await?;
+        if !ways.is_empty() {
+            notified.insert(person.id.clone(), ways);
+        }
     }
     Ok(notified)
 }

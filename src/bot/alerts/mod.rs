@@ -18,6 +18,8 @@ mod flapping;
 mod follow_up;
 mod intake;
 mod kinds;
+mod look;
+mod news;
 mod order;
 mod over;
 mod quiet;

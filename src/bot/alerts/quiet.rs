@@ -9,6 +9,7 @@ use super::figures::figures;
 use super::kinds::{ESCALATION, FOLLOW_UP, REASK, UNHEARD};
 use super::words::{self, After};
 use crate::bot::incidents::Change;
+use crate::bot::notify::{Ended, forget};
 use crate::bot::{Context, timers};
 use crate::domain::timeline::Draft;
 use crate::domain::{EntryKind, Incident, Line, Person, Status, Tone};
@@ -42,6 +43,8 @@ pub(super) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
             for kind in [ESCALATION, REASK, UNHEARD] {
                 kind.unset(tx, key).await?;
             }
+            let ended = if resolves { Ended::Over } else { Ended::Quiet };
+            forget(tx, key, &ended).await?;
             let now = tx.now();
             let message = words::quiet(&conversation, incident.as_ref(), &after, resolves, now);
             if let Some(text) = after.text() {

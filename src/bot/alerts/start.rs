@@ -9,7 +9,7 @@ use super::order::{below, depends_on};
 use crate::bot::incidents::{Change, open_incident};
 use crate::bot::{Context, oncall};
 use crate::domain::alert::{AlertRecord, Conversation};
-use crate::domain::timeline::{Draft, cut};
+use crate::domain::timeline::Draft;
 use crate::domain::{EntryKind, IncidentId, Line, Person, ServiceName, Severity, Tone};
 use crate::runbook::Trigger;
 use crate::store::{NewIncident, StoreError, Tx};
@@ -135,7 +135,7 @@ async fn declare(
         return Ok((*last, true));
     }
     let new = NewIncident {
-        title: title(first),
+        title: first.title(),
         severity: routed.severity,
         services: routed.service.iter().cloned().collect(),
         declared_by: Person::bot(),
@@ -163,16 +163,6 @@ fn runbook_for(context: &Context, record: &AlertRecord) -> Option<String> {
         .and_then(|name| library.find(name))
         .or_else(|| runbooks.find(|runbook| runbook.triggers.iter().any(fits)));
     found.map(|runbook| runbook.name.value.clone())
-}
-
-/// An incident's title, from an alert.
-fn title(record: &AlertRecord) -> String {
-    let summary = record.tracked.alert.summary();
-    let text = match &record.routed.service {
-        Some(service) if !summary.contains(service.as_str()) => format!("{service}: {summary}"),
-        _ => summary.to_owned(),
-    };
-    cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 150)
 }
 
 /// A worse alert makes the incident worse; a lesser one does not make it better.

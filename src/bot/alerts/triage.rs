@@ -1,25 +1,17 @@
 //! The bot's own first look at what an alert is about: gathered at once, said in one message, and the
 //! runbook that fits started or rehearsed where the policy says so.
 
-use std::time::Duration;
-
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::changes::changes;
-use super::conversation::{note_on_incident, outgoing};
+use super::conversation::outgoing;
 use super::figures::replica_counts;
-use super::words::Findings;
+use super::look::{data, findings, kept};
+use super::words::{Answered, Findings};
 use crate::bot::{Context, runs, timers};
 use crate::domain::alert::{Auto, Conversation, ReplicaCounts};
-use crate::domain::timeline::Draft;
+use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, Message, Person, ServiceName, Stream, Tone};
 use crate::store::{NewRun, StoreError, TimerRow, Tx};
-
-/// What has no answer in this time is left out.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How far back the bot looks for what was changed.
-const HOUR: Duration = Duration::from_secs(3_600);
 
 pub(super) async fn triage(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
     let conversation = context.store().conversation(&timer.subject).await?;
@@ -34,7 +26,7 @@ pub(super) async fn triage(context: &Context, timer: &TimerRow) -> Result<(), St
                 findings(context, &service),
                 replica_counts(context, &service)
             );
-            Some((findings?, counts.map(|counts| (service, counts))))
+            findings?.map(|findings| (findings, counts.map(|counts| (service, counts))))
         }
     };
     let run = run_for_alerts(context, &conversation);
@@ -68,11 +60,46 @@ async fn record(
         newest.counts_before.insert(service, counts);
         tx.conversation_put(&newest).await?;
     }
-    note_on_incident(tx, conversation, findings.text()).await?;
+    if conversation.incident.is_some() {
+        let text = findings.text(tx.now());
+        let draft = Draft::new(&Person::bot(), EntryKind::Alert, text).data(data_of(findings)?);
+        tx.append(&conversation.stream(), draft).await?;
+    }
     let message = findings.message(conversation, tx.now());
     let began = conversation.began_at.as_microsecond();
     let key = format!("triage:{}:{began}", conversation.key);
     tx.outbox_put(&outgoing(conversation, key, message)).await
+}
+
+/// The figures and lines of a look, bounded.
+fn data_of(findings: &Findings) -> Result<Value, serde_json::Error> {
+    let of = |answer: &Answered, keys: &[&str]| match answer {
+        Ok((value, _)) => kept(value, keys),
+        Err(why) => json!({"unknown": cut(why, 200)}),
+    };
+    let replicas = [
+        "well_replicas",
+        "total_replicas",
+        "restarts",
+        "out_of_memory",
+        "isolated",
+    ];
+    let figures = ["worst", "memory_percent", "memory_bytes", "cpu_percent"];
+    let mut last_words = Vec::new();
+    for one in &findings.last_words {
+        let lines = data(&one.lines)?;
+        last_words.push(json!({"replica": one.replica, "ended": one.ended, "lines": lines}));
+    }
+    let changes = findings.changes.iter().map(|entry| cut(&entry.text, 200));
+    Ok(json!({"first_look": {
+        "replicas": of(&findings.status, &replicas),
+        "figures": of(&findings.stats, &figures),
+        "image": data(&findings.image)?,
+        "events": data(&findings.events)?,
+        "errors": data(&findings.errors)?,
+        "last_words": last_words,
+        "changes": changes.collect::<Vec<_>>(),
+    }}))
 }
 
 /// Begins a run, unless it was begun before; gives its number.
@@ -95,31 +122,6 @@ async fn begin_run(
         tx.append(&Stream::Incident(incident), draft).await?;
     }
     Ok(Some(id))
-}
-
-/// All questions about a service at the same time.
-async fn findings(context: &Context, service: &ServiceName) -> Result<Findings, StoreError> {
-    let logs = json!({"service": service, "lines": 8, "grep": "error", "since": "15m"});
-    let questions = [
-        ("service.status", json!({"service": service})),
-        ("service.stats", json!({"service": service})),
-        ("service.logs", logs),
-        ("service.events", json!({"service": service, "since": "1h"})),
-    ];
-    let answers =
-        questions.map(|(name, params)| async move { (name, ask(context, name, params).await) });
-    Ok(Findings {
-        answers: join_all(answers).await,
-        changes: changes(context, HOUR).await?,
-    })
-}
-
-async fn ask(context: &Context, name: &str, params: Value) -> Result<(Value, Message), String> {
-    match tokio::time::timeout(PATIENCE, context.commands().call(context, name, params)).await {
-        Ok(Ok(called)) => Ok((called.value, called.message)),
-        Ok(Err(fault)) => Err(fault.line()),
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
-    }
 }
 
 /// The run that the policy wants, with what the timeline says of it.

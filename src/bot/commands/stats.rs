@@ -221,6 +221,10 @@ fn stats_message(rows: &[Sampled<'_>], now: Timestamp) -> Message {
             Ok(stats) => {
                 let note = stats.note.as_ref();
                 notes.extend(note.map(|note| format!("{}: {note}", service.name)));
+                if stats.replicas.is_empty() {
+                    notes.push(format!("{}: no replica of it runs", service.name));
+                    continue;
+                }
                 oldest = Some(oldest.map_or(stats.taken_at, |at| at.min(stats.taken_at)));
                 for replica in &stats.replicas {
                     let memory = match (replica.memory_percent(), replica.memory_limit_bytes) {

@@ -1,5 +1,7 @@
 //! `status`.
 
+use std::time::Duration;
+
 use clap::Args;
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -12,14 +14,17 @@ use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::services::soon;
 use crate::bot::{Context, Fault};
 use crate::domain::service::{
-    Health, Replica, ReplicaState, Service, ServiceStatus, images, well_text,
+    Attachment, Health, Replica, ReplicaState, Service, ServiceStatus, images, well_text,
 };
 use crate::domain::timeline::cut;
-use crate::domain::{Button, Line, Message, Part, Tone, duration};
+use crate::domain::{Button, Line, Message, Part, ServiceName, Tone, duration};
 use crate::platform::PlatformError;
+use crate::probe::ProbeError;
 
 /// Most facts told with a status.
 const FACTS: usize = 8;
+/// What a database or cache does not answer in this time is not waited for.
+const REACHED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Show the state of all services, or of one
 #[derive(Debug, Args)]
@@ -34,7 +39,7 @@ impl Command for Status {
     async fn carry_out(self, context: &Context, _: &Ask) -> Result<Effect, Fault> {
         let message = match self.service {
             Some(service) => StatusOf { service }.look(context).await?.1,
-            None => all(context).await,
+            None => all(context).await?,
         };
         Ok(Effect::Say(Answer::to_all(message)))
     }
@@ -54,7 +59,7 @@ pub struct StatusOf {
 pub struct State {
     /// Its name.
     service: String,
-    /// It has replicas and all are well.
+    /// It has replicas, all are well, and what it is as a database or cache can be used.
     well: bool,
     /// How many replicas are well.
     well_replicas: usize,
@@ -68,6 +73,8 @@ pub struct State {
     isolated: bool,
     /// When the youngest replica started.
     started_at: Option<Timestamp>,
+    /// For how long all of them have run without a start of any, ms; 0 unless all are well.
+    steady_ms: u64,
     /// The images they run; more than one: a deployment under way or stuck.
     images: Vec<String>,
     /// The replicas.
@@ -84,24 +91,27 @@ impl Probe for StatusOf {
             .catalogue()
             .find(&self.service, |near| format!("status {near}"))?;
         let status = platform.status(service).await?;
-        let mut message = one(service, &status, context.store().now());
         let cut = context.store().attachments_cut(&service.name).await?;
-        if !cut.is_empty() {
-            let line = Line::new()
-                .text(format!("🚧 Cut off from {}: ", joined_to(&cut)))
-                .code(format!("release {}", service.name))
-                .text(" joins it again");
-            message = message.text(line);
-        }
+        let now = context.store().now();
+        let down = match cut.as_slice() {
+            [] => unusable(context, &service.name).await,
+            _ => None,
+        };
+        let message = one(service, &status, &cut, down.as_deref(), now);
+        let started_at = youngest(&status);
+        let well = status.is_well() && down.is_none();
         let state = State {
+            steady_ms: started_at
+                .filter(|_| well)
+                .map_or(0, |at| duration::between(at, now).as_millis() as u64),
             isolated: !cut.is_empty(),
             service: service.name.to_string(),
-            well: status.is_well(),
+            well,
             well_replicas: status.well(),
             total_replicas: status.replicas.len(),
             restarts: status.replicas.iter().map(|r| r.restarts).sum(),
             out_of_memory: status.replicas.iter().any(|r| r.oom_killed),
-            started_at: status.replicas.iter().filter_map(|r| r.started_at).max(),
+            started_at,
             images: images(&status).into_keys().map(str::to_owned).collect(),
             replicas: status.replicas,
         };
@@ -109,7 +119,74 @@ impl Probe for StatusOf {
     }
 }
 
-async fn all(context: &Context) -> Message {
+/// How a service is, all in all: one verdict from its replicas and whether it is joined to the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Well,
+    /// Well now, but a replica was ended for lack of memory.
+    Shaken,
+    /// Cut off by the bot, whatever its replicas do.
+    CutOff,
+    /// Its replicas are well, but the database or cache that it is can't be used.
+    Unusable,
+    /// Some replicas are well.
+    Partly,
+    Unwell,
+    /// It can't be looked at.
+    Unknown,
+}
+
+impl Verdict {
+    fn of(status: &Result<ServiceStatus, PlatformError>, is_cut: bool, is_unusable: bool) -> Self {
+        match status {
+            // That there is nothing of it is known.
+            Err(PlatformError::NotFound { .. }) => Self::Unwell,
+            Err(_) => Self::Unknown,
+            Ok(_) if is_cut => Self::CutOff,
+            Ok(status) => match (status.is_well(), status.well()) {
+                (true, _) if is_unusable => Self::Unusable,
+                (true, _) if status.replicas.iter().any(|r| r.oom_killed) => Self::Shaken,
+                (true, _) => Self::Well,
+                (_, 0) => Self::Unwell,
+                _ => Self::Partly,
+            },
+        }
+    }
+
+    fn light(self) -> &'static str {
+        match self {
+            Self::Well => "🟢",
+            Self::Shaken | Self::Partly => "🟡",
+            Self::CutOff => "🚧",
+            Self::Unwell | Self::Unusable => "🔴",
+            Self::Unknown => "⚪",
+        }
+    }
+
+    /// `2 of 4 services are well, 1 is cut off, 1 unknown`.
+    fn title(all: &[Self]) -> String {
+        let count = |one| all.iter().filter(|other| **other == one).count();
+        let (total, unknown) = (all.len(), count(Self::Unknown));
+        if unknown == total && total > 0 {
+            return format!("Unknown: none of the {total} services can be looked at");
+        }
+        let well = count(Self::Well) + count(Self::Shaken);
+        let mut title = format!("{well} of {total} services are well");
+        for (count, what) in [
+            (count(Self::Shaken), "after running out of memory"),
+            (count(Self::CutOff), "cut off"),
+            (count(Self::Unusable), "can't be used"),
+            (unknown, "unknown"),
+        ] {
+            if count > 0 {
+                title.push_str(&format!(", {count} {what}"));
+            }
+        }
+        title
+    }
+}
+
+async fn all(context: &Context) -> Result<Message, Fault> {
     let now = context.store().now();
     let services = context.catalogue().services();
     // Asked at the same time: one platform that hangs doesn't hold up the others.
@@ -120,54 +197,94 @@ async fn all(context: &Context) -> Message {
         }
     }))
     .await;
-    let well = results
-        .iter()
-        .filter(|r| r.as_ref().is_ok_and(ServiceStatus::is_well))
-        .count();
-    let tone = if well == services.len() {
+    let asked = services.iter().map(|one| unusable(context, &one.name));
+    let down = join_all(asked).await;
+    let mut verdicts = Vec::new();
+    for ((service, result), down) in services.iter().zip(&results).zip(&down) {
+        let cut = context.store().attachments_cut(&service.name).await?;
+        verdicts.push(Verdict::of(result, !cut.is_empty(), down.is_some()));
+    }
+    let tone = if verdicts.iter().all(|one| *one == Verdict::Well) {
         Tone::Good
     } else {
         Tone::Warning
     };
-    let mut message = Message::new(
-        tone,
-        format!("{well} of {} services are well", services.len()),
-    );
-    for (service, result) in services.iter().zip(&results) {
-        message = message.text(match result {
-            Ok(status) => Line::new()
-                .text(format!("{} ", light(status)))
-                .bold(&service.name)
-                .text(format!("  {}{}", well_text(status), up_text(status, now))),
-            Err(error) => Line::new()
-                .text("⚪ ")
-                .bold(&service.name)
-                .text(format!("  {error}")),
-        });
+    let mut message = Message::new(tone, Verdict::title(&verdicts));
+    for ((service, result), verdict) in services.iter().zip(&results).zip(&verdicts) {
+        let text = match result {
+            Ok(status) => format!("{}{}", well_text(status), up_text(status, now)),
+            Err(error) => error.to_string(),
+        };
+        let cut = match verdict {
+            Verdict::CutOff => "CUT OFF; ",
+            Verdict::Unusable => "CAN'T BE USED; ",
+            _ => "",
+        };
+        let line = Line::new().text(format!("{} ", verdict.light()));
+        message = message.text(line.bold(&service.name).text(format!("  {cut}{text}")));
     }
-    let unwell: Vec<Button> = services
-        .iter()
-        .zip(&results)
-        .filter(|(_, result)| !result.as_ref().is_ok_and(ServiceStatus::is_well))
+    let unwell = services.iter().zip(&verdicts);
+    let unwell: Vec<Button> = unwell
+        .filter(|(_, verdict)| **verdict != Verdict::Well)
         .take(5)
         .map(|(service, _)| Button::new(service.name.to_string(), format!("menu {}", service.name)))
         .collect();
-    message.buttons(unwell)
+    Ok(message.buttons(unwell))
+}
+
+/// Why the database or cache that a service is can't be used; `None` where it can, or where
+/// that is not known.
+async fn unusable(context: &Context, service: &ServiceName) -> Option<String> {
+    let (databases, caches) = (
+        context.catalogue().databases(),
+        context.catalogue().caches(),
+    );
+    let databases = databases.iter().filter(|one| one.service == *service);
+    let caches = caches.iter().filter(|one| one.service == *service);
+    let (databases, caches) = futures_util::join!(
+        join_all(databases.map(|one| down(one.probe.summary()))),
+        join_all(caches.map(|one| down(one.probe.summary()))),
+    );
+    databases.into_iter().chain(caches).flatten().next()
+}
+
+async fn down<T>(answer: impl Future<Output = Result<T, ProbeError>>) -> Option<String> {
+    match tokio::time::timeout(REACHED_WITHIN, answer).await {
+        Ok(Err(error)) if error.kind.is_down() => Some(error.what),
+        _ => None,
+    }
 }
 
 /// One service in full.
-fn one(service: &Service, status: &ServiceStatus, now: Timestamp) -> Message {
-    let tone = if status.is_well() {
-        Tone::Good
-    } else {
-        Tone::Bad
+fn one(
+    service: &Service,
+    status: &ServiceStatus,
+    cut_off: &[Attachment],
+    down: Option<&str>,
+    now: Timestamp,
+) -> Message {
+    let tone = match (status.is_well() && down.is_none(), cut_off) {
+        (true, []) => Tone::Good,
+        (true, _) => Tone::Warning,
+        (false, _) => Tone::Bad,
     };
-    let mut message = Message::new(
-        tone,
-        Line::new()
-            .code(&service.name)
-            .text(format!(" {}", well_text(status))),
-    );
+    let is_cut = match (cut_off, down) {
+        ([], None) => "",
+        ([], Some(_)) => ", but CAN'T BE USED",
+        _ => ", CUT OFF",
+    };
+    let title = format!(" {}{is_cut}{}", well_text(status), up_text(status, now));
+    let mut message = Message::new(tone, Line::new().code(&service.name).text(title));
+    if let Some(why) = down {
+        message = message.text(format!("🔌 {}", cut(why, 300)));
+    }
+    if !cut_off.is_empty() {
+        let line = Line::new()
+            .text(format!("🚧 Cut off from {}: ", joined_to(cut_off)))
+            .code(format!("release {}", service.name))
+            .text(" joins it again");
+        message = message.text(line);
+    }
     for replica in &status.replicas {
         message = message.text(
             Line::new()
@@ -226,7 +343,7 @@ fn replica_text(replica: &Replica, now: Timestamp) -> String {
         text.push_str(", OUT OF MEMORY");
     }
     if replica.restarts > 0 {
-        text.push_str(&format!(", {} restarts", replica.restarts));
+        text.push_str(&format!(", {}", restarts_text(replica.restarts)));
     }
     if let Some(node) = &replica.node {
         text.push_str(&format!(", on {node}"));
@@ -237,6 +354,13 @@ fn replica_text(replica: &Replica, now: Timestamp) -> String {
     text
 }
 
+fn restarts_text(count: u64) -> String {
+    match count {
+        1 => "1 restart".to_owned(),
+        n => format!("{n} restarts"),
+    }
+}
+
 fn replica_light(replica: &Replica) -> &'static str {
     match (replica.is_well(), replica.state, replica.health) {
         (true, ..) => "🟢",
@@ -245,17 +369,13 @@ fn replica_light(replica: &Replica) -> &'static str {
     }
 }
 
-fn light(status: &ServiceStatus) -> &'static str {
-    match (status.is_well(), status.well()) {
-        (true, _) => "🟢",
-        (_, 0) => "🔴",
-        _ => "🟡",
-    }
+fn youngest(status: &ServiceStatus) -> Option<Timestamp> {
+    status.replicas.iter().filter_map(|r| r.started_at).max()
 }
 
 /// `, up 3h` of the youngest replica, and what is worrying.
 fn up_text(status: &ServiceStatus, now: Timestamp) -> String {
-    let mut text = match status.replicas.iter().filter_map(|r| r.started_at).max() {
+    let mut text = match youngest(status) {
         Some(at) if status.well() > 0 => {
             format!(", up {}", duration::text(duration::between(at, now)))
         }
@@ -263,10 +383,45 @@ fn up_text(status: &ServiceStatus, now: Timestamp) -> String {
     };
     let restarts: u64 = status.replicas.iter().map(|r| r.restarts).sum();
     if restarts > 0 {
-        text.push_str(&format!(", {restarts} restarts"));
+        text.push_str(&format!(", {}", restarts_text(restarts)));
     }
     if status.replicas.iter().any(|r| r.oom_killed) {
         text.push_str(", OUT OF MEMORY");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Verdict::{CutOff, Shaken, Unknown, Unusable, Unwell, Well};
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_looked_at_is_unknown_and_what_is_cut_off_is_not_well() {
+        for (all, title) in [
+            (vec![Well, Well], "2 of 2 services are well"),
+            (vec![Well, CutOff], "1 of 2 services are well, 1 cut off"),
+            (
+                vec![Well, Unusable],
+                "1 of 2 services are well, 1 can't be used",
+            ),
+            (
+                vec![Shaken, Unwell],
+                "1 of 2 services are well, 1 after running out of memory",
+            ),
+            (vec![Well, Unknown], "1 of 2 services are well, 1 unknown"),
+            (
+                vec![Unknown; 4],
+                "Unknown: none of the 4 services can be looked at",
+            ),
+        ] {
+            assert_eq!(Verdict::title(&all), title);
+        }
+        let gone = PlatformError::Unreachable {
+            platform: "Docker",
+            hint: "start it".to_owned(),
+            source: None,
+        };
+        assert_eq!(Verdict::of(&Err(gone), true, true), Unknown);
+    }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::link::ack_link;
 use super::words;
 use crate::bot::Context;
 use crate::domain::duration::between;
@@ -25,6 +26,8 @@ const AT_ONCE: usize = 4;
 const POLL: Duration = Duration::from_secs(2);
 /// A process has so long to record what became of one, beyond handing it over.
 const LEASE_SPARE: Duration = Duration::from_secs(10);
+/// What is to be acknowledged and does not fire just now is looked at again after this time.
+const QUIET: Duration = Duration::from_secs(5);
 const BACKOFF: Duration = Duration::from_secs(2);
 const BACKOFF_MAX: Duration = Duration::from_mins(10);
 /// People hear of one that waits for so long.
@@ -105,7 +108,7 @@ async fn send_due(
     sender: &Arc<dyn Sender>,
     under_way: &mut JoinSet<()>,
 ) -> Result<Duration, StoreError> {
-    let (store, channel) = (context.store(), sender.channel());
+    let (store, channel) = (context.store(), &sender.channel());
     let free = AT_ONCE.saturating_sub(under_way.len());
     if free > 0 {
         let lease = sender.timeout() + LEASE_SPARE;
@@ -129,13 +132,33 @@ async fn send_due(
 
 async fn send(context: &Context, sender: &dyn Sender, row: NotificationRow) {
     let key = row.notification.key.clone();
-    let recorded = match sender.send(&row.notification).await {
+    if let Some(ack) = &row.notification.ack
+        && is_silent(context, &ack.conversation).await
+    {
+        let at = context.now() + QUIET;
+        let held = Attempt::Later(at, "nothing of it fires now".to_owned());
+        if let Err(error) = record(context, row, held, None).await {
+            tracing::error!(key, %error, "what became of a notification could not be recorded");
+        }
+        return;
+    }
+    let link = ack_link(context, &row.notification).await;
+    let link = link.unwrap_or_else(|error| {
+        // The words say what to type.
+        tracing::error!(key, %error, "a notification goes out without its link");
+        None
+    });
+    let recorded = match sender.send(&row.notification, link.as_deref()).await {
         Ok(()) => sent(context, row).await,
         Err(SendError::Refused(why)) => {
             tracing::error!(key, "a notification is refused for good: {why}");
             record(context, row, Attempt::Dead(why), Some(News::Refused)).await
         }
-        Err(SendError::Later(why)) => {
+        Err(error) => {
+            let (least, why) = match error {
+                SendError::Wait(least, why) => (least, why),
+                SendError::Later(why) | SendError::Refused(why) => (Duration::ZERO, why),
+            };
             let age = between(row.created_at, context.now());
             match next(row.attempts, age, rand::random()) {
                 Next::GiveUp => {
@@ -143,6 +166,7 @@ async fn send(context: &Context, sender: &dyn Sender, row: NotificationRow) {
                     record(context, row, Attempt::Dead(why), Some(News::Late)).await
                 }
                 Next::Again { after, is_late } => {
+                    let after = after.max(least);
                     tracing::warn!(
                         key,
                         attempts = row.attempts,
@@ -162,9 +186,21 @@ async fn send(context: &Context, sender: &dyn Sender, row: NotificationRow) {
     }
 }
 
+/// There are alerts, and none of them fires and is heard: nobody is woken by it now. It may fire again
+/// before it counts as over.
+async fn is_silent(context: &Context, conversation: &str) -> bool {
+    match context.store().alert_summary(conversation).await {
+        Ok(summary) => summary.firing + summary.resolved > 0 && summary.audible() == 0,
+        Err(error) => {
+            tracing::error!(conversation, %error, "whether alerts fire can't be read");
+            false
+        }
+    }
+}
+
 async fn sent(context: &Context, row: NotificationRow) -> Result<(), StoreError> {
     let was_late = between(row.created_at, context.now()) >= LATE;
-    let key = late_key(row.notification.to.channel(), row.created_at);
+    let key = late_key(&row.notification.to.channel(), row.created_at);
     let again = was_late && context.store().outbox_read(&key).await?.is_some();
     let news = again.then_some(News::Again);
     record(context, row, Attempt::Sent, news).await
@@ -184,7 +220,14 @@ async fn record(
         Attempt::Dead(_) => "dead",
         Attempt::Later(..) => "retry",
     };
-    metrics::counter!("treasury_bot_mails_total", "outcome" => outcome).increment(1);
+    match row.notification.to.channel() {
+        Channel::Email => metrics::counter!("treasury_bot_mails_total", "outcome" => outcome),
+        other => metrics::counter!(
+            "treasury_bot_notifications_total",
+            "outcome" => outcome, "way" => other.as_str().into_owned()
+        ),
+    }
+    .increment(1);
     let owner = context.instance().to_owned();
     context
         .store()
@@ -215,7 +258,7 @@ async fn report(
     why: &str,
     news: News,
 ) -> Result<(), StoreError> {
-    let channel = row.notification.to.channel();
+    let channel = &row.notification.to.channel();
     let backlog = tx.notification_backlog(channel).await?;
     let late = late_key(channel, row.created_at);
     let (key, message) = match news {
@@ -233,7 +276,12 @@ async fn report(
 async fn note_dead(tx: &mut Tx, row: &NotificationRow, why: &str) -> Result<(), StoreError> {
     let NotificationRow { notification, .. } = row;
     let (noun, to) = (notification.to.channel().noun(), &notification.to);
-    let text = format!("an {noun} to {to} was not delivered: {why}");
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    };
+    let text = format!("{article} {noun} to {to} was not delivered: {why}");
     let draft = Draft::new(&Person::bot(), EntryKind::Update, text).data(json!({
         "notification": notification.key,
         "purpose": notification.purpose,
@@ -255,7 +303,7 @@ async fn stream_of(tx: &mut Tx, id: Option<IncidentId>) -> Result<Stream, StoreE
 }
 
 /// The message about a day's notifications that don't get out.
-fn late_key(channel: Channel, created_at: Timestamp) -> String {
+fn late_key(channel: &Channel, created_at: Timestamp) -> String {
     let day = created_at.to_zoned(TimeZone::UTC).date();
     format!("{}-late:{day}", channel.as_str())
 }
@@ -303,6 +351,7 @@ mod tests {
                 thread: Thread::new("t".into(), "Down"),
                 message: Message::new(Tone::Bad, "Please acknowledge"),
                 at: store.now(),
+                ack: None,
             };
             store
                 .write(move |tx| Box::pin(async move { tx.notification_put(&mail).await }))
@@ -311,13 +360,13 @@ mod tests {
             let owner = bot.instance().to_owned();
             mails.extend(
                 store
-                    .notifications_claim(Channel::Email, &owner, 1, LATE)
+                    .notifications_claim(&Channel::Email, &owner, 1, LATE)
                     .await
                     .unwrap(),
             );
         }
         let said = || async {
-            let key = late_key(Channel::Email, mails[0].created_at);
+            let key = late_key(&Channel::Email, mails[0].created_at);
             let said = store.outbox_read(&key).await.unwrap()?;
             let Content::Message(message) = said.0.content else {
                 panic!("{said:?}");

@@ -6,11 +6,17 @@
 //! address that the configuration does not list.
 
 mod delivery;
+mod link;
 mod notice;
+mod reach;
 mod recipients;
+mod slack;
 mod words;
 
 pub use delivery::deliver;
+pub(crate) use link::LINK_FOR;
 pub(super) use notice::Notice;
+pub(crate) use reach::{Asking, Ended, forget, reach, ways};
 pub(super) use recipients::STAKEHOLDERS;
+pub use slack::DirectMessages;
 pub(super) use words::counted;

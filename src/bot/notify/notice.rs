@@ -46,6 +46,7 @@ impl Notice {
                 thread: self.thread.clone(),
                 message: self.message.clone(),
                 at: tx.now(),
+                ack: None,
             };
             tx.notification_put(&notification).await?;
         }

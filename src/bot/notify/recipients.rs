@@ -49,6 +49,7 @@ impl NotifySettings {
             Recipient::Email(mailbox) => {
                 Address::parse(word).is_ok_and(|address| address.is_same(&mailbox.address))
             }
+            Recipient::Slack(_) | Recipient::Way(_) => false,
         };
         let mut all = self
             .stakeholders

@@ -12,12 +12,12 @@ use crate::store::Backlog;
 pub(crate) fn counted(to: &[Recipient]) -> String {
     let parts = to.chunk_by(|one, next| one.channel() == next.channel());
     let parts: Vec<String> = parts
-        .map(|part| several(part[0].channel(), part.len() as i64))
+        .map(|part| several(&part[0].channel(), part.len() as i64))
         .collect();
     parts.join(" and ")
 }
 
-fn several(channel: Channel, count: i64) -> String {
+fn several(channel: &Channel, count: i64) -> String {
     match (channel.noun(), count) {
         (noun, 1) => format!("1 {noun}"),
         (noun, n) => format!("{n} {noun}s"),
@@ -25,8 +25,9 @@ fn several(channel: Channel, count: i64) -> String {
 }
 
 /// The channel's noun at the beginning of a sentence.
-fn capital(channel: Channel) -> String {
-    let (first, rest) = channel.noun().split_at(1);
+fn capital(channel: &Channel) -> String {
+    let noun = channel.noun();
+    let (first, rest) = noun.split_at(1);
     format!("{}{rest}", first.to_uppercase())
 }
 
@@ -35,28 +36,40 @@ pub(super) fn dead(notification: &Notification, why: &str) -> Message {
     let to = &notification.to;
     let channel = to.channel();
     let title = Line::new()
-        .text(format!("{} to ", capital(channel)))
-        .code(to.address())
+        .text(format!("{} to ", capital(&channel)))
+        .code(to.shown())
         .text(" was refused for good");
     let missed = match notification.purpose {
         Purpose::Escalation => format!("was not asked by {} to acknowledge", channel.noun()),
         Purpose::Stakeholders => "was not told".to_owned(),
         Purpose::Runbook => "did not get a runbook's message".to_owned(),
+        Purpose::Acknowledged => {
+            "is perhaps still asked, though somebody has acknowledged".to_owned()
+        }
+        Purpose::Over => "is perhaps still asked, though it is over".to_owned(),
     };
-    let hint = match (channel, notification.purpose) {
-        (Channel::Email, Purpose::Escalation) => "the address in [[person]]",
-        (Channel::Email, Purpose::Stakeholders) => "the address in [email] stakeholders",
-        (Channel::Email, Purpose::Runbook) => "the address in [email] stakeholders or [[person]]",
+    let hint = match (&channel, notification.purpose) {
+        (Channel::Email, Purpose::Stakeholders) => "the address in [email] stakeholders".to_owned(),
+        (Channel::Email, Purpose::Runbook) => {
+            "the address in [email] stakeholders or [[person]]".to_owned()
+        }
+        (Channel::Email, _) => "the address in [[person]]".to_owned(),
+        (Channel::Slack, _) => "the id in [[person]]".to_owned(),
+        (Channel::Way(name), _) => format!("`to` in [[person]], or [reach.{name}]"),
     };
-    let who = to.name().unwrap_or(to.address());
+    let who = to.name().unwrap_or(to.shown());
+    let also = match channel {
+        Channel::Email => ", or from whom the server takes mail",
+        _ => "",
+    };
     Message::new(Tone::Warning, title)
         .text(format!("{who} {missed}: {}", notification.thread.subject))
         .code(why)
-        .text(format!("Mend: {hint}, or from whom the server takes mail"))
+        .text(format!("Mend: {hint}{also}"))
 }
 
 /// They wait for long, or were given up.
-pub(super) fn late(channel: Channel, backlog: &Backlog, why: &str, now: Timestamp) -> Message {
+pub(super) fn late(channel: &Channel, backlog: &Backlog, why: &str, now: Timestamp) -> Message {
     let oldest = backlog
         .oldest
         .map_or(Duration::ZERO, |at| duration::between(at, now));
@@ -76,7 +89,7 @@ pub(super) fn late(channel: Channel, backlog: &Backlog, why: &str, now: Timestam
 }
 
 /// They go out again.
-pub(super) fn again(channel: Channel, backlog: &Backlog) -> Message {
+pub(super) fn again(channel: &Channel, backlog: &Backlog) -> Message {
     let state = match backlog.waiting {
         0 => "none waits".to_owned(),
         n => format!("{} still waiting", several(channel, n)),

@@ -7,17 +7,19 @@
 //!
 //! Nobody guesses 256 bits: attempts need not be counted, and nobody can be locked out by them.
 
+pub(crate) mod acknowledge;
 pub(crate) mod view;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
+use super::notify::LINK_FOR;
 use super::request::{Answer, Ask, Done, Effect};
+use super::tokens::digest;
 use super::{Context, Fault, Refusal, answer_key};
-use crate::domain::timeline::{Draft, hex};
+use crate::domain::timeline::Draft;
 use crate::domain::{
     Button, Content, EntryKind, IncidentId, Line, Message, Outgoing, Person, Role, Span, Stream,
     Tone, duration,
@@ -25,10 +27,9 @@ use crate::domain::{
 use crate::report::Format;
 use crate::store::{PageLink, PageSession, StoreError};
 
+pub use super::tokens::token;
 pub use view::{Chain, Listed, Run, Shown, Work};
 
-/// How long a link can be used.
-const LINK_FOR: Duration = Duration::from_secs(600);
 /// How long a browser stays signed in.
 pub const SESSION_FOR: Duration = Duration::from_secs(12 * 3_600);
 
@@ -89,18 +90,6 @@ pub struct File {
     pub text: String,
 }
 
-/// 256 random bits as 64 hexadecimal digits.
-pub fn token() -> String {
-    hex(&rand::random::<[u8; 32]>())
-}
-
-/// What is kept of a token, and what it is found by. The search in the index takes longer or shorter
-/// by how far *digests* agree; who sends tokens can't choose their digests, so that time tells
-/// nothing to go on from, and nothing has to be compared in constant time.
-fn digest(token: &str) -> String {
-    hex(&Sha256::digest(token))
-}
-
 /// `page [ID]`: a link, for the asker alone.
 pub(super) async fn page(
     context: &Context,
@@ -143,6 +132,7 @@ pub(super) async fn page(
                 expires_at: tx.now() + LINK_FOR,
                 used_at: None,
                 used_by: None,
+                sentence: None,
             };
             tx.pages_tidy().await?;
             tx.page_link_put(&link).await?;
@@ -156,7 +146,7 @@ pub(super) async fn page(
 
 /// Whether a link would let somebody in now. It is not used up by this.
 pub async fn page_link(context: &Context, token: &str) -> Result<Option<IncidentId>, NoEntry> {
-    let link = standing_link(context, token, None).await?;
+    let link = standing_link(context, token, None, false).await?;
     Ok(link.incident)
 }
 
@@ -164,8 +154,11 @@ async fn standing_link(
     context: &Context,
     token: &str,
     browser: Option<&str>,
+    says: bool,
 ) -> Result<PageLink, NoEntry> {
     let link = context.store().page_link(&digest(token)).await?;
+    // What acknowledges signs nobody in, and the other way round.
+    let link = link.filter(|link| link.sentence.is_some() == says);
     let link = link.ok_or(NoEntry::NoLink)?;
     let now = context.store().now();
     if link.used_at.is_some() && !link.is_pressed_again(browser, now) {
@@ -195,7 +188,7 @@ pub async fn enter(
     former: Option<&str>,
 ) -> Result<Entered, NoEntry> {
     let browser = browser.map(digest);
-    let link = standing_link(context, token, browser.as_deref()).await?;
+    let link = standing_link(context, token, browser.as_deref(), false).await?;
     let instead = forgotten(context, &link, "This link was used").await?;
     let entered = Entered {
         token: self::token(),

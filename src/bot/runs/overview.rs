@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::messages::rehearsed;
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Message, Style, Tone, duration};
 use crate::runbook::Runbook;
@@ -31,6 +32,14 @@ pub(super) fn run_message(runbook: &Runbook, state: &RunState) -> Message {
             (Tone::Progress, "waits for an answer".to_owned())
         }
         None => (Tone::Progress, "is running".to_owned()),
+        Some(verdict) if state.start.rehearsal => {
+            let tone = if verdict == Verdict::Succeeded {
+                Tone::Plain
+            } else {
+                Tone::Warning
+            };
+            (tone, format!("is over: {}", rehearsed(verdict)))
+        }
         Some(Verdict::Succeeded) => (Tone::Good, "succeeded".to_owned()),
         Some(Verdict::Failed) => (Tone::Bad, "failed".to_owned()),
         Some(Verdict::Stopped) => (Tone::Warning, "was stopped".to_owned()),
@@ -75,10 +84,20 @@ pub(super) fn run_message(runbook: &Runbook, state: &RunState) -> Message {
     let bar: String = (0..10)
         .map(|n| if n * total < done * 10 { '▰' } else { '▱' })
         .collect();
+    let nothing = if state.start.rehearsal {
+        " · nothing is changed"
+    } else {
+        ""
+    };
     message.footer(format!(
-        "{bar} {done}/{total} · {} · started by {}",
+        "{bar} {done}/{total} · {} · started by {}{nothing}",
         runbook.name.value, state.start.by
     ))
+}
+
+/// A rehearsal names what a run would do or wait for.
+fn is_only_named(state: &RunState, step: Option<&StepState>) -> bool {
+    state.start.rehearsal && step.is_some_and(|step| step.line.starts_with("would "))
 }
 
 fn step_lines(
@@ -95,6 +114,8 @@ fn step_lines(
         let mark = match known.map(|step| (step.phase, step.is_held())) {
             None => "▫️",
             Some((_, true)) => "⚠️",
+            // Nothing was done or seen to be so.
+            Some((Phase::Succeeded, _)) if is_only_named(state, known) => "▫️",
             Some((Phase::Succeeded, _)) => "✅",
             Some((Phase::Failed, _)) => "❌",
             Some((Phase::Skipped, _)) => "➖",

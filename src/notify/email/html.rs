@@ -141,6 +141,7 @@ mod tests {
             thread: Thread::new("t".into(), "[INC-1] \"quoted\" & <b>"),
             message,
             at: Timestamp::from_second(1_764_255_600).unwrap(),
+            ack: None,
         }
     }
 

@@ -11,6 +11,7 @@ use super::{html, text};
 use crate::domain::mail::Mailbox;
 use crate::domain::notification::{Notification, Purpose, Thread, one_line};
 use crate::domain::timeline::hex;
+use crate::domain::{Line, Part, Span};
 
 /// Why a mail can't be written.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +56,17 @@ pub(super) fn write(
     Ok(letter.formatted())
 }
 
+/// The same mail with a link that acknowledges, behind what it is about.
+pub(super) fn with_link(mail: &Notification, link: &str) -> Notification {
+    let (url, text) = (link.to_owned(), "Acknowledge now".to_owned());
+    let line = Line(vec![Span::Link { url, text }]);
+    let line = line.text(" (it works once, within ten minutes)");
+    let mut mail = mail.clone();
+    let parts = &mut mail.message.parts;
+    parts.insert(parts.len().min(2), Part::Text(line));
+    mail
+}
+
 fn mailbox(of: &Mailbox) -> Result<lettre::message::Mailbox, LetterError> {
     Ok(lettre::message::Mailbox::new(
         of.name.as_deref().map(one_line),
@@ -65,8 +77,7 @@ fn mailbox(of: &Mailbox) -> Result<lettre::message::Mailbox, LetterError> {
 /// Its Message-ID: the same each time it is sent, so that a mail that was sent twice (the answer to
 /// the first was lost) is told apart from two mails.
 fn message_id(mail: &Notification, domain: &str) -> String {
-    let digest = Sha256::digest(format!("{}\n{}", mail.thread.key, mail.key));
-    format!("<{}@{domain}>", hex(&digest[..16]))
+    format!("<{}@{domain}>", mail.id())
 }
 
 /// The Message-ID that all mails of a thread answer to. No mail has it: whichever comes first, the
@@ -82,6 +93,7 @@ fn small_print(mail: &Notification, answered: bool) -> String {
         Purpose::Escalation => "You get this because you are on call",
         Purpose::Stakeholders => "You get this because you are listed as a stakeholder",
         Purpose::Runbook => "You get this because a runbook of treasury-bot tells you",
+        Purpose::Acknowledged | Purpose::Over => "You get this because you were asked",
     };
     let answers = if answered {
         ""
@@ -121,11 +133,14 @@ mod tests {
             message: Words::new(Tone::Bad, "Please acknowledge")
                 .text(Line::new().text("<b>Ünïcode</b> & more")),
             at: Timestamp::from_second(1_764_255_600).unwrap(),
+            ack: None,
         }
     }
 
     fn letter(mail: &Notification, reply_to: Option<&str>) -> String {
-        let Recipient::Email(to) = &mail.to;
+        let Recipient::Email(to) = &mail.to else {
+            panic!("{mail:?}");
+        };
         let from = Mailbox::parse("Treasury Bot <bot@ops.example.com>").unwrap();
         let reply_to = reply_to.map(|text| Mailbox::parse(text).unwrap());
         String::from_utf8(write(mail, to, &from, reply_to.as_ref()).unwrap()).unwrap()

@@ -140,8 +140,10 @@ impl Sender for Smtp {
         self.config.timeout + QUIT
     }
 
-    async fn send(&self, notification: &Notification) -> Result<(), SendError> {
-        let Recipient::Email(to) = &notification.to;
+    async fn send(&self, notification: &Notification, link: Option<&str>) -> Result<(), SendError> {
+        let Recipient::Email(to) = &notification.to else {
+            return Err(SendError::Refused("it is for another way".to_owned()));
+        };
         let refused = |error: &dyn std::error::Error| SendError::Refused(error.to_string());
         let from = &self.config.from;
         let envelope = Envelope::new(
@@ -149,7 +151,9 @@ impl Sender for Smtp {
             vec![to.address.as_str().parse().map_err(|e| refused(&e))?],
         )
         .map_err(|error| refused(&error))?;
-        let letter = letter::write(notification, to, from, self.config.reply_to.as_ref())
+        let linked = link.map(|link| letter::with_link(notification, link));
+        let mail = linked.as_ref().unwrap_or(notification);
+        let letter = letter::write(mail, to, from, self.config.reply_to.as_ref())
             .map_err(|error| refused(&error))?;
 
         let by = Instant::now() + self.config.timeout;

@@ -49,6 +49,10 @@ pub fn pages_router(bot: Bot, is_https: bool) -> Router {
         .route("/incidents/{id}", get(incident))
         .route("/incidents/{id}/{file}", get(export))
         .route("/incidents/link/{token}", get(door).post(enter))
+        .route(
+            "/incidents/ack/{token}",
+            get(ask_to_acknowledge).post(acknowledge),
+        )
         .route("/incidents/sign-out", post(sign_out))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn(guard))
@@ -149,6 +153,24 @@ impl Pages {
     async fn visitor(&self, headers: &HeaderMap) -> Result<Visitor, NoEntry> {
         let token = self.session(headers).ok_or(NoEntry::SignedOut)?;
         crate::bot::visitor(&self.bot, &token).await
+    }
+
+    /// The page of a notification's link, or the one that says why it does nothing any more.
+    async fn acknowledged(&self, page: Result<Response, NoEntry>, token: &str) -> Response {
+        let no = match page {
+            Err(no @ (NoEntry::Used | NoEntry::Expired)) => no,
+            other => return self.answer(other.map_err(No::from), None),
+        };
+        // Without it the page says less.
+        let answer = crate::bot::ack_answer(&self.bot, token)
+            .await
+            .ok()
+            .flatten();
+        (
+            StatusCode::GONE,
+            sign_in::no_acknowledgement(&no, answer.as_ref(), self.command()),
+        )
+            .into_response()
     }
 
     /// The page, or the one that says why not.
@@ -345,6 +367,26 @@ async fn enter(
             .into_response())
     };
     pages.answer(made.await, None)
+}
+
+/// The page of a notification's link: a button, and nothing that whoever only looks could bring about.
+async fn ask_to_acknowledge(State(pages): State<Pages>, Path(token): Path<String>) -> Response {
+    let sentence = crate::bot::ack_link(&pages.bot, &token).await;
+    let made = sentence.map(|sentence| shown(sign_in::acknowledge(&token, &sentence)));
+    pages.acknowledged(made, &token).await
+}
+
+async fn acknowledge(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+) -> Response {
+    let made = async {
+        from_here(&headers)?;
+        let answer = crate::bot::acknowledge(&pages.bot, &token).await?;
+        Ok(shown(sign_in::acknowledged(answer.as_ref())))
+    };
+    pages.acknowledged(made.await, &token).await
 }
 
 /// Browsers that say so tell truly whether a form was ours. (With `no-referrer` the header `Origin`

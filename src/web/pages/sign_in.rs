@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::html::notice;
 use crate::bot::pages::NoEntry;
-use crate::domain::IncidentId;
+use crate::domain::{IncidentId, Message};
 
 /// The page of a link that is good: a button. It says nothing about anybody or any incident.
 pub(super) fn door(token: &str, incident: Option<IncidentId>) -> Markup {
@@ -60,6 +60,46 @@ pub(super) fn refused(no: &NoEntry, command: &str, wanted: Option<IncidentId>) -
 
 pub(super) fn signed_out(command: &str) -> Markup {
     notice("Signed out", "You are signed out", how(command, None))
+}
+
+/// The page of a notification's link: a button.
+pub(super) fn acknowledge(token: &str, sentence: &str) -> Markup {
+    let what = sentence.strip_prefix("ack ").unwrap_or(sentence);
+    let body = html! {
+        p { "Press to say that you have taken " bdi { (what) } " up: nobody further is asked then." }
+        form method="post" action={ "/incidents/ack/" (token) } {
+            button.main type="submit" autofocus { "Acknowledge " (what) }
+        }
+    };
+    notice("treasury-bot", "treasury-bot", body)
+}
+
+/// What an acknowledgement came to.
+pub(super) fn acknowledged(answer: Option<&Message>) -> Markup {
+    match answer.map(|answer| answer.title.plain()) {
+        Some(title) => notice(&title, &title, html! { p { "You can close this page." } }),
+        None => {
+            let title = "It is recorded, but not answered yet";
+            let body = html! { p { "Look into Slack in a moment: the alert's message says who has acknowledged." } };
+            notice(title, title, body)
+        }
+    }
+}
+
+/// A notification's link that does nothing any more, with what it came to when it was used.
+pub(super) fn no_acknowledgement(no: &NoEntry, answer: Option<&Message>, command: &str) -> Markup {
+    let title = match no {
+        NoEntry::Used => "This link was used already",
+        _ => "This link is too old: nothing was acknowledged",
+    };
+    let body = html! {
+        @if let Some(answer) = answer {
+            p { "It came to this: " (answer.title.plain()) "." }
+        }
+        p { "Links of notifications work once, within ten minutes. To acknowledge, type in Slack:" }
+        p { code.typed { (command) " ack" } }
+    };
+    notice(title, title, body)
 }
 
 /// How to get a link.

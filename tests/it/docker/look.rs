@@ -94,6 +94,35 @@ async fn a_service_that_is_missing_names_those_that_are_there() {
 
 #[tokio::test]
 #[ignore = "needs Docker"]
+async fn the_use_of_what_has_no_container_or_does_not_run_is_answered_at_once() {
+    let stack = Stack::new("nothing").await;
+    stack.run("web", 1, "exit 3").await;
+    eventually("its end", async || {
+        let status = stack.driver.status(&stack.service("web")).await.unwrap();
+        (status.replicas[0].state == ReplicaState::Exited).then_some(())
+    })
+    .await;
+    let soon = Duration::from_millis(1_500);
+    for _ in 0..2 {
+        let begun = Instant::now();
+        let wep = stack.service("wep");
+        let error = stack.driver.stats(&wep).await.unwrap_err();
+        assert!(matches!(error, PlatformError::NotFound { .. }), "{error}");
+        let stats = stack.driver.stats(&stack.service("web")).await.unwrap();
+        assert_eq!(stats.replicas, []);
+        assert!(begun.elapsed() < soon, "{:?}", begun.elapsed());
+    }
+    // Once there is one, it is measured.
+    stack.run("wep", 1, OBEYS).await;
+    eventually("its figures", async || {
+        let stats = stack.driver.stats(&stack.service("wep")).await.ok()?;
+        (stats.replicas.len() == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
 async fn logs_are_merged_searched_and_clean() {
     let stack = Stack::new("logs").await;
     let script = "echo first; busybox printf '\\033[31mRED error\\033[0m\\ttab\\n' >&2; \

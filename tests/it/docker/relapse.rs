@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bollard::models::{RestartPolicy, RestartPolicyNameEnum};
 use tokio_util::sync::CancellationToken;
 use treasury_bot::app::App;
 use treasury_bot::bot::Catalogue;
+use treasury_bot::domain::alert::WatchSettings;
 use treasury_bot::domain::service::PlatformKey;
 use treasury_bot::domain::{EntryKind, IncidentId, ServiceName, Stream};
 use treasury_bot::platform::Platform;
@@ -29,6 +32,89 @@ async fn said(sandbox: &Sandbox, words: &str) -> Message {
         .unwrap_or_else(|error| panic!("never “{words}”: {error}\n{}", sandbox.dump(10)))
 }
 
+/// A bot that knows this stack's service `web`.
+async fn bot(stack: &Stack, scenery: &Scenery) -> (Sandbox, App, tempfile::TempDir) {
+    let mut service = stack.service("web");
+    service.name = ServiceName::parse("web").unwrap();
+    let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite://{}", folder.path().join("bot.db").display());
+    let docker: Arc<dyn Platform> = Arc::new(Docker::new(None).unwrap());
+    let catalogue = Catalogue::new(vec![service], [(PlatformKey::Docker(None), docker)]);
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let plan = plan(&sandbox, scenery, listen, store, catalogue);
+    let app = App::start(plan, CancellationToken::new()).await.unwrap();
+    sandbox.wait_for_sockets(1, PATIENCE).await.unwrap();
+    (sandbox, app, folder)
+}
+
+/// Waits until these words stand on the timeline of the first incident or in what its alerts say.
+async fn alert_says(app: &App, words: &str) -> String {
+    let mut seen = String::new();
+    for _ in 0..200 {
+        let entries = app.store.entries(&Stream::Incident(IncidentId(1))).await;
+        let entries = entries.unwrap_or_default();
+        let data = entries.iter().map(|entry| entry.data.to_string());
+        seen = data.collect::<Vec<_>>().join("\n");
+        if seen.contains(words) {
+            return seen;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("never “{words}”: {seen}");
+}
+
+fn watching() -> Scenery {
+    let mut scenery = Scenery::default();
+    scenery.alerts.watch = Some(WatchSettings {
+        every: Duration::from_millis(300),
+        lasting: Duration::from_secs(5),
+        ..WatchSettings::default()
+    });
+    scenery
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_container_that_is_killed_for_lack_of_memory_is_an_alert_with_its_limit() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let stack = Stack::new("memory").await;
+    let script = "busybox sleep 1; \
+                  held=$(busybox head -c 60000000 /dev/zero | busybox tr '\\0' x); busybox sleep 60";
+    let mut body = stack.body("web", 1, script);
+    let host = body.host_config.as_mut().unwrap();
+    host.memory = Some(16 * 1024 * 1024);
+    host.memory_swap = host.memory;
+    stack.start(&stack.container("web", 1), body).await;
+    let (sandbox, app, _folder) = bot(&stack, &watching()).await;
+    let says = alert_says(&app, "was ended for lack of memory at ").await;
+    assert!(says.contains("exit code 137, limit 16 MiB"), "{says}");
+    assert!(says.contains("it does not run"), "{says}");
+    app.stop().await;
+    sandbox.stop();
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_container_that_docker_starts_again_and_again_is_an_alert_with_its_exit_code() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let stack = Stack::new("loop").await;
+    let mut body = stack.body("web", 1, "busybox sleep 0.2; exit 3");
+    body.host_config.as_mut().unwrap().restart_policy = Some(RestartPolicy {
+        name: Some(RestartPolicyNameEnum::ALWAYS),
+        ..RestartPolicy::default()
+    });
+    stack.start(&stack.container("web", 1), body).await;
+    let (sandbox, app, _folder) = bot(&stack, &watching()).await;
+    let says = alert_says(&app, "ends again and again, at last at ").await;
+    assert!(
+        says.contains("exit code 3, restarts by the platform: "),
+        "{says}"
+    );
+    app.stop().await;
+    sandbox.stop();
+}
+
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn a_container_that_ends_a_second_after_its_restart_is_told_in_the_same_message() {
@@ -39,17 +125,7 @@ async fn a_container_that_ends_a_second_after_its_restart_is_told_in_the_same_me
         "[ -f /b ] && {{ busybox sleep 1; echo no ledger >&2; exit 3; }}; echo > /b; {OBEYS}"
     );
     stack.run("web", 1, &script).await;
-    let mut service = stack.service("web");
-    service.name = ServiceName::parse("web").unwrap();
-    let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let store = format!("sqlite://{}", folder.path().join("bot.db").display());
-    let docker: Arc<dyn Platform> = Arc::new(Docker::new(None).unwrap());
-    let catalogue = Catalogue::new(vec![service], [(PlatformKey::Docker(None), docker)]);
-    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let plan = plan(&sandbox, &Scenery::default(), listen, store, catalogue);
-    let app = App::start(plan, CancellationToken::new()).await.unwrap();
-    sandbox.wait_for_sockets(1, PATIENCE).await.unwrap();
+    let (sandbox, app, _folder) = bot(&stack, &Scenery::default()).await;
     let ana = sandbox.person("ana");
     let type_in = async |line: &str| ana.types(HOME, line).await.unwrap();
 

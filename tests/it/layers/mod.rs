@@ -45,7 +45,7 @@ const FLOORS: &[&[&str]] = &[
     &["worker"],
     &["commands"],
     &[
-        "alerts", "oncall", "runs", "pages", "headings", "history", "probes",
+        "alerts", "chat", "oncall", "runs", "pages", "headings", "history", "probes",
     ],
     &["actions"],
     &["incidents", "notify", "timers", "watch", "confirm"],
@@ -60,7 +60,9 @@ const FLOORS: &[&[&str]] = &[
         "request",
         "services",
         "settings",
+        "tokens",
         "wakers",
+        "zones",
     ],
 ];
 

@@ -7,6 +7,7 @@ pub mod engine;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;
+pub mod receiver;
 pub mod redis;
 pub mod smtp;
 pub mod stage;

@@ -8,11 +8,13 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use treasury_bot::app::{App, Plan, simulated};
 use treasury_bot::bot::{
-    Access, AlertSettings, COMMANDS, Catalogue, Library, Named, NotifySettings, Settings,
+    Access, AlertSettings, COMMANDS, Catalogue, Library, Named, NotifySettings, ReachSettings,
+    Settings,
 };
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, Guarded, IncidentId, Stream};
 use treasury_bot::notify::SmtpConfig;
+use treasury_bot::notify::http::WayConfig;
 use treasury_bot::probe::Database;
 use treasury_bot::probe::alertmanager::{self, Alertmanager};
 use treasury_bot::sandbox::slack::{Delivery, Human, Message, Receipt, Sandbox, SandboxConfig};
@@ -60,6 +62,10 @@ pub struct Scenery {
     pub smtp: Option<SmtpConfig>,
     /// Who gets mail.
     pub mail: Option<NotifySettings>,
+    /// By which ways people are asked.
+    pub reach: ReachSettings,
+    /// Ways by HTTP.
+    pub ways: Vec<WayConfig>,
     /// Senders of alerts beside Alertmanager.
     pub sources: Vec<AlertSource>,
     /// Where silences are made.
@@ -87,6 +93,8 @@ impl Default for Scenery {
             commanders: Vec::new(),
             smtp: None,
             mail: None,
+            reach: ReachSettings::default(),
+            ways: Vec::new(),
             sources: Vec::new(),
             alertmanager: None,
             viewers: vec!["*".into()],
@@ -326,6 +334,7 @@ pub fn plan(
         },
         listen,
         smtp: scenery.smtp.clone(),
+        ways: scenery.ways.clone(),
         alerts_token: Some(SecretString::from("alerts-token")),
         sources: scenery.sources.clone(),
         health_listen: None,
@@ -345,6 +354,7 @@ pub fn settings(scenery: &Scenery) -> Settings {
             commanders: std::iter::once("U0BEN00001".to_owned())
                 .chain(scenery.commanders.clone())
                 .collect(),
+            ..Access::default()
         },
         confirm: Guarded::all(),
         second_person: scenery.second_person.clone(),
@@ -353,6 +363,7 @@ pub fn settings(scenery: &Scenery) -> Settings {
         hold: scenery.hold,
         alerts: scenery.alerts.clone(),
         notify: scenery.mail.clone(),
+        reach: scenery.reach.clone(),
         incident_channels: scenery.incident_channels,
         public_url: scenery.public_url.clone(),
     }

@@ -99,6 +99,7 @@ mod tests {
             restarts: 0,
             exit_code: None,
             oom_killed: false,
+            memory_limit_bytes: None,
             image: "web".into(),
             node: None,
             note: None,

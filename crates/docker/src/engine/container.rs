@@ -129,10 +129,17 @@ pub fn to_replica(facts: &ContainerInspectResponse) -> Replica {
         restarts: facts.restart_count.unwrap_or(0).try_into().unwrap_or(0),
         exit_code: engine_state.exit_code.filter(|_| ended),
         oom_killed: engine_state.oom_killed.unwrap_or(false),
+        memory_limit_bytes: memory_limit(facts),
         image: image.cloned().unwrap_or_default(),
         node: None,
         note: None,
     }
+}
+
+/// The engine's word for no limit is 0.
+fn memory_limit(facts: &ContainerInspectResponse) -> Option<u64> {
+    let limit = facts.host_config.as_ref()?.memory?;
+    limit.try_into().ok().filter(|limit| *limit > 0)
 }
 
 /// A container's name.

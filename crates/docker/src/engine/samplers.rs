@@ -62,13 +62,21 @@ struct Samples {
     replicas: BTreeMap<String, (Timestamp, ReplicaStats)>,
     /// When the last round through all replicas was complete.
     round: Option<Instant>,
+    /// The service has no containers: there is nothing to wait for.
+    absent: bool,
 }
 
 impl Samples {
     /// Drops the samples of containers that are gone or do not run.
     fn keep(&mut self, found: &[ContainerRef]) {
+        self.absent = false;
         let runs = |name: &str| found.iter().any(|one| one.running && one.name == name);
         self.replicas.retain(|name, _| runs(name));
+    }
+
+    /// All is known that there is to know now.
+    fn is_settled(&self) -> bool {
+        self.absent || self.is_fresh()
     }
 
     fn is_fresh(&self) -> bool {
@@ -86,9 +94,11 @@ impl Samplers {
     /// The newest samples of a service.
     pub async fn stats(&self, engine: &Arc<Engine>, service: &Service) -> Result<ServiceStats> {
         let mut samples = self.samples_of(engine, service);
-        let waited = tokio::time::timeout(FIRST_WAIT, samples.wait_for(Samples::is_fresh)).await;
-        let is_fresh = matches!(waited, Ok(Ok(_)));
-        drop(waited);
+        let settled = samples.wait_for(Samples::is_settled);
+        let is_fresh = match tokio::time::timeout(FIRST_WAIT, settled).await {
+            Ok(Ok(settled)) => !settled.absent,
+            _ => false,
+        };
         if !is_fresh {
             // The round is not complete, or fails: the containers themselves tell why.
             (self.find)(engine, service).await?;
@@ -164,7 +174,11 @@ async fn run(
             Ok(found) => round(&engine, &found, host_memory, &publish).await,
             // Nothing of it is left to be shown; whoever wants the figures gets other errors.
             Err(PlatformError::NotFound { .. }) => {
-                publish.send_replace(Samples::default());
+                let absent = true;
+                publish.send_replace(Samples {
+                    absent,
+                    ..Samples::default()
+                });
             }
             Err(error) => tracing::debug!(service = %service.name, %error, "no samples"),
         }

@@ -147,11 +147,17 @@ impl Snapshot<'_> {
             exit_code: exit_code.filter(|_| state != ReplicaState::Running),
             // Swarm does not tell.
             oom_killed: false,
+            memory_limit_bytes: task_memory_limit(task),
             image: shown(image.unwrap_or(image_of(&self.spec)), &self.spec),
             node,
             note,
         })
     }
+}
+
+fn task_memory_limit(task: &Task) -> Option<u64> {
+    let resources = task.spec.as_ref()?.resources.as_ref()?;
+    resources.limits.as_ref()?.memory_bytes?.try_into().ok()
 }
 
 /// Swarm wants it to run.

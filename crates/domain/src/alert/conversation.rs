@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::timeline::cut;
+
 use super::{ReplicaCounts, Routed, Tracked};
 use crate::{IncidentId, Person, ServiceName, Severity, Stream};
 
@@ -17,6 +19,55 @@ pub struct AlertRecord {
     /// What it is told together with: the name of its group.
     #[serde(default)]
     pub group: String,
+}
+
+impl AlertRecord {
+    /// What an incident or its channel can be called for ever: what the alert says, but without
+    /// figures that will have moved when it is read; then its name, and the service's.
+    pub fn title(&self) -> String {
+        let alert = &self.tracked.alert;
+        let says = alert.summary();
+        let has_name = alert.label("alertname").is_some();
+        let says = if has_name && has_moving_figures(says) {
+            alert.name()
+        } else {
+            says
+        };
+        let text = match &self.routed.service {
+            Some(service) if !says.contains(service.as_str()) => format!("{service}: {says}"),
+            _ => says.to_owned(),
+        };
+        cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 150)
+    }
+}
+
+/// A number with or without its unit, a time of day, a duration; not a name with a number in it
+/// (`db-7`), an address, or a status of HTTP.
+fn has_moving_figures(text: &str) -> bool {
+    const UNITS: [&str; 33] = [
+        "", "%", "b", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib", "ms", "us", "µs", "ns",
+        "s", "sec", "secs", "m", "min", "mins", "h", "d", "k", "x", "×", "/s", "rps", "qps",
+        "ms/s", "mb/s", "utc", "°c",
+    ];
+    text.split(|c: char| c.is_whitespace() || "()[]{}\"'“”„,;=<>≥≤~≈".contains(c))
+        .map(|word| word.trim_end_matches(['.', ':', '!', '?']))
+        .any(|word| {
+            let number = word.trim_start_matches(['+', '-', '−', '±']);
+            let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | ':' | '/');
+            let end = number.find(|c| !is_part(c)).unwrap_or(number.len());
+            let (digits, unit) = number.split_at(end);
+            let is_status = |text: &str| {
+                unit.is_empty() && text.parse::<u16>().is_ok_and(|n| (400..600).contains(&n))
+            };
+            let is_address = || {
+                word.parse::<std::net::IpAddr>().is_ok()
+                    || word.parse::<std::net::SocketAddr>().is_ok()
+            };
+            number.starts_with(|c: char| c.is_ascii_digit())
+                && UNITS.contains(&unit.to_lowercase().as_str())
+                && !is_status(digits)
+                && !is_address()
+        })
 }
 
 /// A conversation about alerts.
@@ -138,5 +189,38 @@ impl Conversation {
     /// The timeline that it is written on: its incident's, or the audit.
     pub fn stream(&self) -> Stream {
         self.incident.map_or(Stream::Audit, Stream::Incident)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_moving_figures;
+
+    #[test]
+    fn figures_that_move_are_told_from_names_with_numbers() {
+        for moving in [
+            "12.5 % of the answers are errors",
+            "frontend-1 uses 93% of its memory",
+            "Down since 14 min",
+            "down for 3m",
+            "p99 is 2.50s",
+            "killed at 10:02:11 UTC",
+            "queue has 18,000 jobs",
+            "latency >250ms",
+            "disk: 1.5GiB left",
+        ] {
+            assert!(has_moving_figures(moving), "{moving}");
+        }
+        for standing in [
+            "db-7 is down",
+            "HTTP 502 from api",
+            "frontend 5xx",
+            "10.0.0.5:9100 is down",
+            "p99 of api2 is high",
+            "the cache does not answer",
+            "postgres16 lags",
+        ] {
+            assert!(!has_moving_figures(standing), "{standing}");
+        }
     }
 }

@@ -136,6 +136,14 @@ pub struct WatchSettings {
     pub error_percent: f64,
 }
 
+impl WatchSettings {
+    /// Something that is a moment, such as an end for lack of memory, is over when it was not seen
+    /// for so long.
+    pub fn calm(&self) -> Duration {
+        self.lasting * 5
+    }
+}
+
 impl Default for WatchSettings {
     fn default() -> Self {
         Self {

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::AlertRecord;
 use crate::{ServiceName, Severity};
 
 /// The alerts of one incident in bounded words.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Summary {
     /// Those that fire.
     pub firing: usize,
@@ -25,6 +26,9 @@ pub struct Summary {
     pub top: Vec<Name>,
     /// Further names.
     pub more: usize,
+    /// The worst of those that fire (of all, where none does): whose value, labels and links are
+    /// shown.
+    pub shown: Option<AlertRecord>,
     /// When the oldest that fires began.
     pub since: Option<Timestamp>,
 }
@@ -38,12 +42,48 @@ pub struct Name {
     pub firing: usize,
     /// How many there are.
     pub all: usize,
-    /// What the newest of them says.
-    pub summary: String,
-    /// The short fingerprint of the newest.
+    /// What they say, the worst first, each once; at most [`Name::TEXTS`].
+    pub texts: Vec<String>,
+    /// Further texts, of those that were looked at.
+    pub more_texts: usize,
+    /// The short fingerprint of the worst.
     pub short: String,
-    /// The newest changes all the time: how often.
+    /// The worst changes all the time: how often.
     pub flaps: Option<String>,
+}
+
+impl Name {
+    /// Texts that are listed.
+    pub const TEXTS: usize = 3;
+    /// Alerts of a name that are looked at for their texts.
+    pub const LOOKED_AT: i64 = 200;
+
+    /// What the alerts of a name say. `records`: those first that fire, of those the worst.
+    pub fn of(name: String, (firing, all): (usize, usize), records: &[AlertRecord]) -> Self {
+        // Of those that fire, if any does: what is over says nothing of now.
+        let speaks = |one: &&AlertRecord| firing == 0 || one.tracked.is_active();
+        let mut texts: Vec<&str> = Vec::new();
+        for record in records.iter().filter(speaks) {
+            let text = record.tracked.alert.summary();
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+        let first = records.first();
+        Self {
+            name,
+            firing,
+            all,
+            more_texts: texts.len().saturating_sub(Self::TEXTS),
+            texts: texts
+                .into_iter()
+                .take(Self::TEXTS)
+                .map(str::to_owned)
+                .collect(),
+            short: first.map_or(String::new(), |one| one.tracked.alert.short().to_owned()),
+            flaps: first.and_then(|one| one.tracked.flaps()),
+        }
+    }
 }
 
 impl Summary {

@@ -59,6 +59,9 @@ pub struct Replica {
     pub exit_code: Option<i64>,
     /// The kernel ended it for lack of memory.
     pub oom_killed: bool,
+    /// Most memory that it may use, bytes; `None` where there is no limit or none is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit_bytes: Option<u64>,
     /// Image reference it runs.
     pub image: String,
     /// The machine it is on, where there are several.

@@ -63,17 +63,7 @@ impl Walk<'_> {
                     Wait::Fixed(time) => *time,
                     Wait::Computed(template) => computed(template, values)?,
                 };
-                if rehearsal {
-                    let line = format!("would wait {}", duration::text(time));
-                    self.succeed(path, line);
-                } else {
-                    let until = after(self.now, time);
-                    self.change(path, |state| {
-                        state.phase = Phase::Waiting;
-                        state.until = Some(until);
-                        state.line = format!("waits {}", duration::text(time));
-                    });
-                }
+                self.wait(path, time);
             }
             Work::Ask { text, choices, .. } => {
                 let text = text.text(values).map_err(told)?;
@@ -97,16 +87,24 @@ impl Walk<'_> {
                         Some(message) => message.text(values).map_err(told)?,
                         None => format!("does not hold: {}", condition.written),
                     };
-                    return Err(why);
+                    if !self.left_a_change_out() {
+                        return Err(why);
+                    }
+                    let line = format!("would check {}; now: {why}", condition.written);
+                    self.succeed(path, line);
                 }
             }
             Work::Note(text) => {
                 let text = text.text(values).map_err(told)?;
-                self.succeed(path, text.clone());
-                let path = path.to_owned();
-                self.done
-                    .announcements
-                    .push(Announcement::Note { path, text });
+                if rehearsal {
+                    self.succeed(path, format!("would note: {text}"));
+                } else {
+                    self.succeed(path, text.clone());
+                    let path = path.to_owned();
+                    self.done
+                        .announcements
+                        .push(Announcement::Note { path, text });
+                }
             }
             Work::Notify(text) => {
                 let text = text.text(values).map_err(told)?;
@@ -125,6 +123,26 @@ impl Walk<'_> {
         Ok(())
     }
 
+    fn wait(&mut self, path: &str, time: Duration) {
+        let text = duration::text(time);
+        if self.state.start.rehearsal {
+            return self.succeed(path, format!("would wait {text}"));
+        }
+        let until = after(self.now, time);
+        self.change(path, |state| {
+            state.phase = Phase::Waiting;
+            state.until = Some(until);
+            state.line = format!("waits {text}");
+        });
+    }
+
+    /// In this rehearsal a change was only named: what would be so after it is not so now.
+    fn left_a_change_out(&self) -> bool {
+        let is_change = |call: &Call| call.changes;
+        let mut steps = self.state.steps.values();
+        self.state.start.rehearsal && steps.any(|step| step.call.as_ref().is_some_and(is_change))
+    }
+
     pub(super) fn call(&mut self, step: &Step, path: &str, call: &Use, with: Map<String, Value>) {
         let callable = self.vocabulary.callables.get(&call.name.value);
         let changes = callable.is_none_or(|callable| callable.changes);
@@ -134,6 +152,14 @@ impl Walk<'_> {
             if needs > self.state.start.role {
                 line.push_str(&format!("; a {needs} would have to agree"));
             }
+            let name = call.name.value.clone();
+            self.change(path, |state| {
+                state.call = Some(Call {
+                    name,
+                    with,
+                    changes: true,
+                });
+            });
             self.end(path, Phase::Succeeded, Value::Null, line);
             return;
         }

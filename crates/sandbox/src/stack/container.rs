@@ -175,6 +175,7 @@ impl Container {
             restarts: self.restarts,
             exit_code: self.exit_code,
             oom_killed: self.oom_killed,
+            memory_limit_bytes: Some(self.role.memory_limit()),
             image: self.image.clone(),
             node: None,
             note: None,

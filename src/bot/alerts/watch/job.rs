@@ -2,7 +2,7 @@
 //! anew in the transaction that takes it.
 
 use super::judge::{Known, judge};
-use super::readings::readings;
+use super::readings::look;
 use crate::bot::alerts::intake::take_alerts;
 use crate::bot::alerts::kinds::WATCH;
 use crate::bot::{Context, timers};
@@ -27,8 +27,8 @@ pub(crate) async fn watch(context: &Context, timer: &TimerRow) -> Result<(), Sto
         return timers::discard(context, timer).await;
     };
     let known: Known = serde_json::from_str(&timer.payload)?;
-    let readings = readings(context, watch).await;
-    let (known, alerts) = judge(known, &readings, watch.lasting, context.now());
+    let look = look(context, watch).await?;
+    let (known, alerts) = judge(known, &look, watch, context.now());
     if !alerts.is_empty() {
         // Not in the transaction of the timer: taken in twice they are the same alerts.
         take_alerts(context, alerts.into()).await?;

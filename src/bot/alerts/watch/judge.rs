@@ -1,13 +1,12 @@
 //! What is known after a look, and the alerts that come of it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::readings::Reading;
-use crate::domain::alert::{Alert, alertmanager};
+use super::readings::{Look, Reading};
+use crate::domain::alert::{Alert, WatchSettings, alertmanager};
 use crate::domain::duration;
 
 /// What is known of something ill.
@@ -15,6 +14,9 @@ use crate::domain::duration;
 pub(super) struct Ill {
     /// Since when.
     since: Timestamp,
+    /// Of what is a moment: when it was last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last: Option<Timestamp>,
     /// It fires; until then it has not lasted long enough.
     fires: bool,
     /// Its labels.
@@ -27,8 +29,8 @@ pub(super) type Known = BTreeMap<String, Ill>;
 /// What is known after a look, and the alerts that come of it.
 pub(super) fn judge(
     mut known: Known,
-    readings: &[Reading],
-    lasting: Duration,
+    look: &Look,
+    watch: WatchSettings,
     now: Timestamp,
 ) -> (Known, Vec<Alert>) {
     let mut alerts = Vec::new();
@@ -41,8 +43,15 @@ pub(super) fn judge(
                 ("threshold", &reading.threshold),
                 ("runbook", reading.runbook),
             ] {
-                annotations.insert(key.to_owned(), text.to_owned());
+                if !text.is_empty() {
+                    annotations.insert(key.to_owned(), text.to_owned());
+                }
             }
+        }
+        if reading.is_none()
+            && let Some(replica) = ill.labels.get("replica")
+        {
+            annotations.insert("summary".to_owned(), format!("{replica} is there no more"));
         }
         alerts.push(Alert {
             fingerprint: fingerprint.to_owned(),
@@ -55,13 +64,14 @@ pub(super) fn judge(
             other: serde_json::Map::new(),
         });
     };
-    for reading in readings {
+    for reading in &look.readings {
         let fingerprint = alertmanager::fingerprint(&reading.labels);
         match (reading.ill, known.get_mut(&fingerprint)) {
             (Some(true), None) => {
                 let ill = Ill {
-                    since: now,
-                    fires: lasting.is_zero(),
+                    since: reading.last.unwrap_or(now),
+                    last: reading.last,
+                    fires: watch.lasting.is_zero() || reading.last.is_some(),
                     labels: reading.labels.clone(),
                 };
                 if ill.fires {
@@ -69,34 +79,37 @@ pub(super) fn judge(
                 }
                 known.insert(fingerprint, ill);
             }
-            (Some(true), Some(ill))
-                if !ill.fires && duration::between(ill.since, now) >= lasting =>
-            {
-                ill.fires = true;
-                report(ill, &fingerprint, true, Some(reading));
-            }
-            (Some(false), Some(_)) => {
-                if let Some(ill) = known.remove(&fingerprint)
-                    && ill.fires
+            (Some(true), Some(ill)) => {
+                let again = reading.last > ill.last;
+                ill.last = reading.last.max(ill.last);
+                if (ill.fires && again)
+                    || (!ill.fires && duration::between(ill.since, now) >= watch.lasting)
                 {
-                    report(&ill, &fingerprint, false, Some(reading));
+                    ill.fires = true;
+                    report(ill, &fingerprint, true, Some(reading));
                 }
+            }
+            (Some(false), Some(ill))
+                // The engine may have forgotten what it saw.
+                if ill.last.is_none_or(|at| duration::between(at, now) >= watch.calm()) =>
+            {
+                if ill.fires {
+                    report(ill, &fingerprint, false, Some(reading));
+                }
+                known.remove(&fingerprint);
             }
             _ => {}
         }
     }
-    // A replica that is gone, while its service answers, is ill no more.
+    // A replica that is gone, while its service answers, is ill no more. One that is there and of
+    // which nothing was measured stays as it is: a process that has ended uses no memory.
     known.retain(|fingerprint, ill| {
-        let service = ill.labels.get("service");
-        let of_service = |r: &&Reading| r.labels.get("service") == service;
-        let mut replicas = readings
-            .iter()
-            .filter(of_service)
-            .filter(|r| r.labels.contains_key("replica"))
-            .peekable();
-        let is_gone = ill.labels.contains_key("replica")
-            && replicas.peek().is_some()
-            && replicas.all(|r| alertmanager::fingerprint(&r.labels) != *fingerprint);
+        let label = |name: &str| ill.labels.get(name);
+        let there = label("service").and_then(|service| look.replicas.get(service));
+        let is_gone = match (label("replica"), there) {
+            (Some(replica), Some(there)) => !there.contains(replica),
+            _ => false,
+        };
         if is_gone && ill.fires {
             report(ill, fingerprint, false, None);
         }
@@ -107,6 +120,8 @@ pub(super) fn judge(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::bot::alerts::watch::readings::{labels, over};
 
@@ -114,14 +129,15 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    fn memory(replica: &str, percent: f64) -> Reading {
+    fn reading(name: &str, replica: &str, ill: Option<bool>) -> Reading {
         Reading {
             labels: labels(&[
-                ("alertname", "HighMemory"),
+                ("alertname", name),
                 ("service", "api"),
                 ("replica", replica),
             ]),
-            ill: over(percent, 90.0),
+            ill,
+            last: None,
             says: "much".into(),
             value: String::new(),
             threshold: String::new(),
@@ -129,9 +145,28 @@ mod tests {
         }
     }
 
+    fn memory(replica: &str, percent: f64) -> Reading {
+        reading("HighMemory", replica, over(percent, 90.0))
+    }
+
+    /// A look at a service of these replicas.
+    fn look(replicas: &[&str], readings: Vec<Reading>) -> Look {
+        let names = replicas.iter().map(|name| (*name).to_owned()).collect();
+        Look {
+            readings,
+            replicas: [("api".to_owned(), names)].into(),
+        }
+    }
+
+    fn lasting(seconds: u64) -> WatchSettings {
+        WatchSettings {
+            lasting: Duration::from_secs(seconds),
+            ..WatchSettings::default()
+        }
+    }
+
     #[test]
     fn what_lasts_fires_and_ends_only_well_below_the_threshold() {
-        let minute = Duration::from_secs(60);
         let mut known = Known::new();
         let mut told = Vec::new();
         for (second, percent) in [
@@ -144,7 +179,8 @@ mod tests {
             (120, 70.0),
             (135, 70.0),
         ] {
-            let (next, alerts) = judge(known, &[memory("a", percent)], minute, at(second));
+            let seen = look(&["a"], vec![memory("a", percent)]);
+            let (next, alerts) = judge(known, &seen, lasting(60), at(second));
             known = next;
             told.extend(
                 alerts
@@ -158,29 +194,58 @@ mod tests {
 
     #[test]
     fn what_passes_or_is_gone_is_told_of_only_if_it_fired() {
-        let none = Duration::ZERO;
-        let (known, fired) = judge(
-            Known::new(),
-            &[memory("a", 99.0), memory("b", 10.0)],
-            none,
-            at(0),
-        );
+        let both = look(&["a", "b"], vec![memory("a", 99.0), memory("b", 10.0)]);
+        let (known, fired) = judge(Known::new(), &both, lasting(0), at(0));
         assert_eq!(fired.len(), 1);
-        let (unknown, nothing) = judge(known.clone(), &[], none, at(15));
+        let (unknown, nothing) = judge(known.clone(), &Look::default(), lasting(0), at(15));
         assert_eq!(
             (unknown, nothing.len()),
             (known.clone(), 0),
             "the platform did not answer"
         );
-        let (gone, ended) = judge(known, &[memory("b", 10.0)], none, at(30));
+        let other = look(&["b"], vec![memory("b", 10.0)]);
+        let (gone, ended) = judge(known, &other, lasting(0), at(30));
         assert_eq!((gone.len(), ended[0].firing), (0, false));
-        let (known, _) = judge(
-            Known::new(),
-            &[memory("a", 99.0)],
-            Duration::from_secs(60),
-            at(0),
-        );
-        let (known, nothing) = judge(known, &[memory("a", 1.0)], Duration::from_secs(60), at(15));
+        let high = look(&["a"], vec![memory("a", 99.0)]);
+        let (known, _) = judge(Known::new(), &high, lasting(60), at(0));
+        let low = look(&["a"], vec![memory("a", 1.0)]);
+        let (known, nothing) = judge(known, &low, lasting(60), at(15));
         assert_eq!((known.len(), nothing.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_process_that_was_ended_for_lack_of_memory_is_no_all_clear_of_its_memory() {
+        let high = look(&["a", "b"], vec![memory("a", 99.0), memory("b", 10.0)]);
+        let (known, _) = judge(Known::new(), &high, lasting(0), at(0));
+        // It is there, but has no figures.
+        let ended = look(&["a", "b"], vec![memory("b", 10.0)]);
+        let (known, told) = judge(known, &ended, lasting(0), at(15));
+        assert_eq!((known.len(), told.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_moment_fires_at_once_again_when_it_comes_again_and_ends_when_it_stays_away() {
+        let killed = |second: i64| Reading {
+            last: Some(at(second)),
+            ..reading("OutOfMemory", "a", Some(true))
+        };
+        let (mut known, mut told) = (Known::new(), Vec::new());
+        for (second, seen) in [
+            (10, killed(3)),
+            (25, killed(3)),
+            (40, killed(31)),
+            // The engine forgets it within its time.
+            (55, reading("OutOfMemory", "a", Some(false))),
+            (330, reading("OutOfMemory", "a", Some(false))),
+            (331, reading("OutOfMemory", "a", None)),
+            (332, reading("OutOfMemory", "a", Some(false))),
+        ] {
+            let (next, alerts) = judge(known, &look(&["a"], vec![seen]), lasting(60), at(second));
+            // As the timer keeps it.
+            let kept = serde_json::to_string(&next).unwrap();
+            known = serde_json::from_str(&kept).unwrap();
+            told.extend(alerts.into_iter().map(|one| (second, one.firing)));
+        }
+        assert_eq!(told, [(10, true), (40, true), (332, false)]);
     }
 }

@@ -1,6 +1,7 @@
 //! The handbook's alerts for those without Prometheus, from the bot's own probes. They come in by
 //! the same door as any other alert.
 
+mod ends;
 mod job;
 mod judge;
 mod readings;

@@ -1,17 +1,22 @@
 //! What the bot's own probes say of services, databases and caches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
+use tokio::time::timeout;
 
+use super::ends::{ends, is_restless};
 use crate::bot::{Context, Named};
+use crate::domain::ServiceName;
 use crate::domain::alert::WatchSettings;
 use crate::domain::series::{Metric, Series};
 use crate::domain::service::{LogQuery, ReplicaStats, Service};
 use crate::domain::timeline::cut;
 use crate::platform::Platform;
 use crate::probe::ProbeError;
+use crate::store::StoreError;
 
 /// What cannot be asked in this time is not known.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,29 +29,46 @@ pub(super) struct Reading {
     pub(super) labels: BTreeMap<String, String>,
     /// `None`: not known, or between well and ill: it stays as it is.
     pub(super) ill: Option<bool>,
+    /// Of what is a moment: when it was last seen to happen. It fires at once, and is over when it
+    /// was not seen for a while.
+    pub(super) last: Option<Timestamp>,
     pub(super) says: String,
     pub(super) value: String,
     pub(super) threshold: String,
     pub(super) runbook: &'static str,
 }
 
+/// What was seen at once.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    pub(super) readings: Vec<Reading>,
+    /// The replicas of each service whose platform answered.
+    pub(super) replicas: BTreeMap<String, BTreeSet<String>>,
+}
+
 /// Looks at everything at the same time.
-pub(super) async fn readings(context: &Context, watch: WatchSettings) -> Vec<Reading> {
+pub(super) async fn look(context: &Context, watch: WatchSettings) -> Result<Look, StoreError> {
     let services = context
         .catalogue()
         .services()
         .iter()
         .map(|service| async move {
+            let mut look = Look::default();
             let Ok(platform) = context.catalogue().platform(service) else {
-                return Vec::new();
+                return look;
             };
             let platform = platform.as_ref();
-            let (mut memory, errors) = futures_util::join!(
+            let (memory, errors, ended) = futures_util::join!(
                 memory(service, platform, watch.memory_percent),
                 errors(context, service, platform, watch.error_percent),
+                ended(context, service, platform, watch.calm()),
             );
-            memory.extend(errors);
-            memory
+            look.readings.extend(memory.into_iter().chain(errors));
+            if let Some((names, readings)) = ended {
+                look.replicas.insert(service.name.to_string(), names);
+                look.readings.extend(readings);
+            }
+            look
         });
     let databases = context
         .catalogue()
@@ -63,8 +85,51 @@ pub(super) async fn readings(context: &Context, watch: WatchSettings) -> Vec<Rea
     });
     let (services, databases, caches) =
         futures_util::join!(join_all(services), join_all(databases), join_all(caches));
-    let all = services.into_iter().flatten();
-    all.chain(databases).chain(caches).collect()
+    let mut all = Look::default();
+    for one in services {
+        all.readings.extend(one.readings);
+        all.replicas.extend(one.replicas);
+    }
+    all.readings.extend(databases.into_iter().chain(caches));
+    for reading in &mut all.readings {
+        explain(context, reading).await?;
+    }
+    Ok(all)
+}
+
+/// Of a service that the bot has cut off it is no news that nobody reaches it.
+async fn explain(context: &Context, reading: &mut Reading) -> Result<(), StoreError> {
+    let label = |name: &str| reading.labels.get(name).map_or("", String::as_str);
+    let by_being_cut = ["HighErrorRate", "DatabaseDown", "CacheDown"];
+    if reading.ill == Some(true)
+        && by_being_cut.contains(&label("alertname"))
+        && let Ok(service) = ServiceName::parse(label("service"))
+        && !context.store().attachments_cut(&service).await?.is_empty()
+    {
+        reading.ill = None;
+    }
+    Ok(())
+}
+
+/// The replicas of a service and how they ended lately; `None` where its platform does not answer.
+async fn ended(
+    context: &Context,
+    service: &Service,
+    platform: &dyn Platform,
+    calm: Duration,
+) -> Option<(BTreeSet<String>, Vec<Reading>)> {
+    let status = timeout(PATIENCE, platform.status(service)).await;
+    let (status, now) = (status.ok()?.ok()?, context.now());
+    let events = if is_restless(&status, calm, now) {
+        let events = timeout(PATIENCE, platform.events(service, now - calm)).await;
+        events.ok().and_then(Result::ok)
+    } else {
+        Some(Vec::new())
+    };
+    let name = service.name.as_str();
+    let readings = ends(name, &status, events.as_deref(), calm, now);
+    let names = status.replicas.into_iter().map(|one| one.name).collect();
+    Some((names, readings))
 }
 
 /// Answers that are errors: from the service's metrics page, else from its access log, of which
@@ -86,7 +151,7 @@ async fn errors(
             previous: false,
             container: None,
         };
-        let logs = tokio::time::timeout(PATIENCE, platform.logs(service, &query)).await;
+        let logs = timeout(PATIENCE, platform.logs(service, &query)).await;
         rates.read(name, now, &logs.ok()?.ok()?.lines);
     }
     let percent = rates.percent(name, now);
@@ -103,15 +168,16 @@ async fn errors(
             ("severity", "critical"),
         ]),
         ill: over(percent, threshold),
+        last: None,
         says: format!("{percent:.0} % of the answers of {name} are errors"),
         value: format!("{percent:.1} %"),
         threshold: format!("{threshold:.0} %"),
-        runbook: "slow-responses",
+        runbook: "high-errors",
     })
 }
 
 async fn memory(service: &Service, platform: &dyn Platform, threshold: f64) -> Vec<Reading> {
-    let Ok(Ok(stats)) = tokio::time::timeout(PATIENCE, platform.stats(service)).await else {
+    let Ok(Ok(stats)) = timeout(PATIENCE, platform.stats(service)).await else {
         return Vec::new();
     };
     let reading = |replica: &ReplicaStats| {
@@ -125,6 +191,7 @@ async fn memory(service: &Service, platform: &dyn Platform, threshold: f64) -> V
                 ("severity", "warning"),
             ]),
             ill: over(percent, threshold),
+            last: None,
             says: format!("{name} uses {percent:.0} % of its memory"),
             value: format!("{percent:.1} %"),
             threshold: format!("{threshold:.0} %"),
@@ -138,7 +205,7 @@ async fn memory(service: &Service, platform: &dyn Platform, threshold: f64) -> V
 async fn state_of<T>(
     answer: impl Future<Output = Result<T, ProbeError>>,
 ) -> Option<Result<(), String>> {
-    match tokio::time::timeout(PATIENCE, answer).await {
+    match timeout(PATIENCE, answer).await {
         Err(_) => Some(Err(format!("no answer within {} s", PATIENCE.as_secs()))),
         Ok(Err(error)) if error.kind.is_down() => Some(Err(error.what)),
         Ok(Err(_)) => None,
@@ -164,6 +231,7 @@ fn reachable<P: ?Sized>(
             ("severity", "critical"),
         ]),
         ill,
+        last: None,
         says: format!("{what} {name} is down"),
         value: cut(&why, 300),
         threshold: String::new(),

@@ -87,20 +87,9 @@ pub(crate) fn ask(
     if let Some(link) = link(conversation) {
         fields.push(("Source".to_owned(), link));
     }
-    let sentence = format!("ack {}", target(conversation));
     let message = Message::new(Tone::Bad, title)
         .text(cut(alert.summary(), 500))
-        .part(Part::Fields(fields))
-        .text(
-            Line::new()
-                .text("Acknowledge in Slack: ")
-                .code(bot.typed(&sentence)),
-        )
-        .text(
-            Line::new()
-                .text("Slack is down? On the bot's machine: ")
-                .code(format!("treasury-bot exec {sentence}")),
-        );
+        .part(Part::Fields(fields));
     if last {
         return message;
     }
@@ -108,4 +97,15 @@ pub(crate) fn ask(
         "If nobody does within {}, the next is asked.",
         duration::text(bot.settings().alerts.ack_within)
     ))
+}
+
+/// How to acknowledge where nothing can be pressed.
+pub(crate) fn how(bot: &Context, conversation: &Conversation) -> Vec<Line> {
+    let sentence = format!("ack {}", target(conversation));
+    let typed = Line::new().text("Acknowledge in Slack: ");
+    let there = Line::new().text("Slack is down? On the bot's machine: ");
+    vec![
+        typed.code(bot.typed(&sentence)),
+        there.code(format!("treasury-bot exec {sentence}")),
+    ]
 }

@@ -150,6 +150,29 @@ fn a_rehearsal_changes_nothing_and_tells_all() {
 }
 
 #[test]
+fn a_rehearsal_fails_by_what_is_wrong_now_but_not_for_want_of_its_own_changes() {
+    let check = |before: &str| {
+        let text = format!(
+            "name: a\nsteps:\n{before}  - id: ok\n    assert: 2 < 1\n    message: it did not fall\n"
+        );
+        let (runbook, vocabulary) = (runbook(&text), vocabulary());
+        let mut rehearsal = start(60_000);
+        rehearsal.rehearsal = true;
+        let hand = Hand::with(&runbook, &vocabulary, rehearsal);
+        (hand.verdict(), hand.drive.state().steps["ok"].line.clone())
+    };
+    let (verdict, line) = check("");
+    assert_eq!(
+        (verdict, line.as_str()),
+        (Some(Verdict::Failed), "it did not fall")
+    );
+    let restart = "  - id: r\n    uses: service.restart\n    with: {service: api}\n";
+    let (verdict, line) = check(restart);
+    assert_eq!(verdict, Some(Verdict::Succeeded));
+    assert_eq!(line, "would check 2 < 1; now: it did not fall");
+}
+
+#[test]
 fn a_rehearsal_fails_only_where_a_run_would() {
     for (on_failure, verdict) in [
         ("continue", Verdict::Succeeded),

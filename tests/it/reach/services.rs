@@ -120,6 +120,7 @@ async fn gotify_takes_a_message_and_twilio_calls() {
     let body = gotify.json();
     assert_eq!(body["priority"], 10);
     assert!(is_link(
+        &stage,
         &body["extras"]["client::notification"]["click"]["url"]
     ));
     assert_eq!(
@@ -231,6 +232,6 @@ async fn pagerduty_and_a_webhook_hear_the_whole_story_and_a_request_of_ones_own_
         (&body["event_action"], &body["dedup_key"]),
         (&json!("resolve"), &dedup_key)
     );
-    assert_eq!(receiver.to("/own").len(), 1, "it does not use {event}");
+    assert_eq!(receiver.to("/own").len(), 1, "it does not use {{event}}");
     stage.finish().await;
 }

@@ -113,7 +113,6 @@ impl Wish {
             answer: self.answer.with(Content::Message(said)),
             fault: None,
             attempts: 0,
-            missing: BTreeSet::new(),
             ended: None,
         };
         tx.silence_put(&silence, false).await?;

@@ -56,7 +56,8 @@ async fn a_deployment_from_outside_is_pointed_at_and_errors_are_counted_by_their
         let is_it = |one: &&Value| one["text"].as_str().unwrap().contains(text);
         errors.iter().filter(is_it).collect::<Vec<_>>()
     };
-    let [one] = kind("TypeError: Cannot read properties").as_slice() else {
+    let same = kind("TypeError: Cannot read properties");
+    let [one] = same.as_slice() else {
         panic!("{data}");
     };
     assert!(

@@ -1,13 +1,18 @@
 //! The bot's own watching: errors counted on a metrics page or in an access log, and what the end of
 //! an incident says of before and after.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use treasury_bot::bot::AlertSettings;
+use secrecy::SecretString;
+use treasury_bot::bot::{AlertSettings, Named};
+use treasury_bot::domain::ServiceName;
 use treasury_bot::domain::alert::{Auto, WatchSettings};
+use treasury_bot::probe::{Database, postgres};
 use treasury_bot::sandbox::stack::Fault;
 
 use crate::alerts::hasty_without_escalation;
+use crate::support::free_port;
 use crate::support::stage::{HOME, Scenery, Stage, words_of};
 
 pub fn watching() -> AlertSettings {
@@ -141,6 +146,40 @@ async fn what_the_bot_has_cut_off_is_shown_so_and_is_no_new_incident() {
     stage.stack.put_in(Fault::CrashLoop, Some("redis")).unwrap();
     let room = stage.room(1).await;
     stage.said(&room, "CrashLoop").await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_database_that_runs_but_can_not_be_reached_is_not_well() {
+    let config = postgres::Config {
+        name: "main".into(),
+        // Nobody listens there.
+        url: SecretString::from(format!("postgres://bot@127.0.0.1:{}/db", free_port())),
+        timeout: Duration::from_secs(1),
+    };
+    let database = Named::<dyn Database> {
+        name: ServiceName::parse("main").unwrap(),
+        service: ServiceName::parse("postgres").unwrap(),
+        probe: Arc::new(postgres::Postgres::new(&config).unwrap()),
+    };
+    let stage = Stage::set(Scenery {
+        databases: vec![database],
+        ..Scenery::default()
+    })
+    .await;
+    stage.ana("status").await;
+    let told = stage
+        .said(HOME, "3 of 4 services are well, 1 can't be used")
+        .await;
+    let words = words_of(&told);
+    assert!(
+        words.contains("🔴 postgres  CAN'T BE USED; healthy 1/1"),
+        "{words}"
+    );
+    stage.ana("status postgres").await;
+    stage
+        .said(HOME, "postgres healthy 1/1, but CAN'T BE USED")
+        .await;
     stage.finish().await;
 }
 

@@ -81,7 +81,7 @@ async fn a_kill_for_lack_of_memory_is_an_alert_of_its_own_and_ends_when_none_fol
         "🔥 OutOfMemory",
         "treasury-frontend-",
         " was ended for lack of memory at ",
-        "exit code 137, limit 512 MiB",
+        "exit code 137, limit 256 MiB",
     ] {
         assert!(words.contains(part), "{part}: {words}");
     }

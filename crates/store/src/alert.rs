@@ -5,9 +5,10 @@ use treasury_domain::ServiceName;
 use treasury_domain::Severity;
 use treasury_domain::alert::{AlertRecord, Conversation, Muted, Name, Summary};
 
-/// All, those that fire, silenced, muted, unheard; since, worst severity.
+/// All, those that fire, silenced, muted, unheard; since, worst severity, worst audible one.
 type SummaryRow = (
     i64,
+    Option<i64>,
     Option<i64>,
     Option<i64>,
     Option<i64>,
@@ -206,13 +207,15 @@ impl Store {
              CAST(SUM(CASE WHEN firing = 1 AND muted IN ('silenced', 'inhibited') THEN 1 ELSE 0 END) AS BIGINT), \
              CAST(SUM(CASE WHEN firing = 1 AND muted = 'unheard' THEN 1 ELSE 0 END) AS BIGINT), \
              MIN(CASE WHEN firing = 1 THEN starts_at END), \
-             MIN(CASE WHEN firing = 1 THEN severity END) FROM alert WHERE conversation = $1",
+             MIN(CASE WHEN firing = 1 THEN severity END), \
+             MIN(CASE WHEN firing = 1 AND COALESCE(silenced_until, 0) <= $2 THEN severity END) \
+             FROM alert WHERE conversation = $1",
         )
         .bind(key.to_owned())
         .bind(now)
         .fetch_one(self.readers())
         .await?;
-        let (all, firing, silenced, muted, unheard, since, worst) = row;
+        let (all, firing, silenced, muted, unheard, since, worst, worst_audible) = row;
         let firing = firing.unwrap_or(0);
         let only = if firing > 0 {
             "HAVING SUM(firing) > 0"
@@ -253,6 +256,7 @@ impl Store {
             muted: muted.unwrap_or(0) as usize,
             unheard: unheard.unwrap_or(0) as usize,
             worst: worst.map(Severity::of_number),
+            worst_audible: worst_audible.map(Severity::of_number),
             resolved: (all - firing).max(0) as usize,
             top,
             more,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::conversation::{is_active, write_soon};
 use super::kinds::COMPARE;
-use super::{episode, flapping, over};
+use super::{episode, escalation, flapping, over};
 use crate::bot::{Context, timers};
 use crate::domain::alert::{AlertRecord, Muted, Transition};
 use crate::domain::duration::between;
@@ -175,6 +175,7 @@ impl News {
             if !is_active(tx, &key).await? {
                 nowhere.push(record);
             } else if let Some(conversation) = tx.conversation(&key).await? {
+                escalation::resume(tx, bot, &conversation).await?;
                 write_soon(tx, &conversation).await?;
             }
         }

@@ -63,7 +63,11 @@ pub(super) async fn begin(
     tx.conversation_put(&conversation).await?;
     write_soon(tx, &conversation).await?;
     flapping::begun(tx, bot, &conversation, &news.fired).await?;
-    if !loud.is_empty() {
+    let declare_from = bot.settings().alerts.declare_from;
+    if loud
+        .iter()
+        .any(|record| record.routed.severity <= declare_from)
+    {
         escalation::schedule(tx, bot, &conversation).await?;
     }
     Ok(Some(conversation.key))

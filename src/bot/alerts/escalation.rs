@@ -40,9 +40,30 @@ pub(super) async fn schedule(
     ESCALATION.set(tx, &conversation.key, due).await
 }
 
-/// Something fires of which people have to be told, or a person said that something is wrong.
-pub(super) fn is_urgent(conversation: &Conversation, summary: &Summary) -> bool {
-    summary.audible() > 0 || (conversation.declared && conversation.kinds.is_empty())
+/// People can be told again, such as when a silence was ended: whoever is next is asked when their
+/// turn comes.
+pub(super) async fn resume(
+    tx: &mut Tx,
+    bot: &Context,
+    conversation: &Conversation,
+) -> Result<(), StoreError> {
+    match conversation.asked_at {
+        Some(at) if conversation.acknowledged.is_none() => {
+            let turn = at + bot.settings().alerts.ack_within;
+            let due = turn.max(tx.now());
+            ESCALATION.set(tx, &conversation.key, due).await
+        }
+        _ => schedule(tx, bot, conversation).await,
+    }
+}
+
+/// Something fires that is bad enough to ask people about, or a person said that something is wrong.
+pub(super) fn is_urgent(bot: &Context, conversation: &Conversation, summary: &Summary) -> bool {
+    let declare_from = bot.settings().alerts.declare_from;
+    summary
+        .worst_audible
+        .is_some_and(|worst| worst <= declare_from)
+        || (conversation.declared && conversation.kinds.is_empty())
 }
 
 /// Asks whoever is next to acknowledge.
@@ -58,13 +79,14 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             }
             let settings = &bot.settings().alerts;
             let next = tx.now() + settings.ack_within;
-            if !is_urgent(&conversation, &summary) {
+            if !is_urgent(bot, &conversation, &summary) {
                 // It may fire again, or its silence end, before it counts as over.
                 return ESCALATION.set(tx, key, next).await;
             }
             let (whom, last) = oncall::next_to_ask(bot, tx, &conversation).await?;
             let level = conversation.escalated;
             conversation.escalated += 1;
+            conversation.asked_at = Some(tx.now());
             for person in &whom {
                 if !conversation.escalated_to.contains(&person.id) {
                     conversation.escalated_to.push(person.id.clone());

@@ -44,7 +44,7 @@ pub(super) async fn ask_again(context: &Context, timer: &TimerRow) -> Result<(),
                 return Ok(());
             };
             let incident = incident.as_ref();
-            if !is_urgent(&conversation, &summary) {
+            if !is_urgent(bot, &conversation, &summary) {
                 return set(tx, bot, &conversation, incident).await;
             }
             let now = tx.now();

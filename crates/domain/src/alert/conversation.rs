@@ -109,6 +109,9 @@ pub struct Conversation {
     /// Names of the alerts that fired since it began (anew), at most [`Conversation::KINDS`].
     #[serde(default)]
     pub kinds: BTreeSet<String>,
+    /// When somebody was last asked to acknowledge.
+    #[serde(default)]
+    pub asked_at: Option<jiff::Timestamp>,
     /// When whoever acknowledged was asked whether they still have it.
     #[serde(default)]
     pub asked_again_at: Option<jiff::Timestamp>,
@@ -149,6 +152,7 @@ impl Conversation {
             declared: false,
             asked_about: None,
             kinds: BTreeSet::new(),
+            asked_at: None,
             asked_again_at: None,
             asks: Vec::new(),
             messages: 0,
@@ -169,6 +173,7 @@ impl Conversation {
     /// Whom it was asked of and who took it up counts no more: it became worse, or nobody answers.
     pub fn ask_anew(&mut self) {
         self.acknowledged = None;
+        self.asked_at = None;
         self.asked_again_at = None;
         self.escalated = 0;
         self.escalated_to.clear();

@@ -20,6 +20,8 @@ pub struct Summary {
     pub unheard: usize,
     /// The worst of those that fire.
     pub worst: Option<Severity>,
+    /// The worst of those that fire and that people have to be told of.
+    pub worst_audible: Option<Severity>,
     /// Those that are over.
     pub resolved: usize,
     /// The names with the most alerts that fire, at most [`Summary::TOP`]; all names when none does.

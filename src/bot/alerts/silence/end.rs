@@ -40,7 +40,7 @@ pub(crate) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
                 tx.conversation_put(&conversation).await?;
                 tx.outbox_put(&outgoing(&conversation, key, message))
                     .await?;
-                escalation::schedule(tx, bot, &conversation).await?;
+                escalation::resume(tx, bot, &conversation).await?;
             }
             write_soon(tx, &conversation).await
         })

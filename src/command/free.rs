@@ -43,7 +43,7 @@ pub(super) fn words_of(
         within(text, &path, &rest[from..to], command)?;
     }
     if let (Some(first), Some(last)) = (rest[from..to].first(), rest[from..to].last()) {
-        let said = if to - from == 1 {
+        let said = if to - from == 1 && !first.is_option {
             &first.text
         } else {
             &text[first.at.start..last.at.end]

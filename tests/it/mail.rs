@@ -97,7 +97,7 @@ async fn health(stage: &Stage) -> Value {
 /// Ana resolves the incident of a room though an alert fires still.
 pub async fn resolves(stage: &Stage, room: &str, words: &str) {
     stage.types("ana", room, words).await;
-    let question = stage.said(room, "still fires").await;
+    let question = stage.said(room, "Resolve it all the same").await;
     stage
         .person("ana")
         .clicks(room, &question.ts, "Resolve it all the same")

@@ -52,6 +52,7 @@ mod sources;
 mod store;
 mod stories;
 mod support;
+mod truth;
 mod watchers;
 mod workloads;
 

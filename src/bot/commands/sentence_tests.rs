@@ -63,6 +63,7 @@ fn an_option_counts_before_and_after_the_text_of_every_command_that_ends_in_one(
             ),
             ("rollback —done", here("rollback —done")),
             ("rollback --done", here("rollback --done")),
+            ("—done", here("—done")),
             (
                 "see the DB — which — is slow",
                 here("see the DB — which — is slow"),

@@ -35,6 +35,20 @@ pub(crate) enum Span {
     For(Length, Option<Moment>),
 }
 
+impl Span {
+    /// What puts somebody on call for so long.
+    fn sentence(self, who: &str) -> String {
+        let who = quote(who);
+        match self {
+            Self::UntilHandover => format!("oncall set {who}"),
+            Self::For(length, None) => format!("oncall override {who} {length}"),
+            Self::For(length, Some(from)) => {
+                format!("oncall override {who} {length} --from {from}")
+            }
+        }
+    }
+}
+
 pub(crate) async fn oncall_show(context: &Context, given: Option<&str>) -> Result<Effect, Fault> {
     let on_call = context.on_call();
     let wanted: Vec<&Rotation> = match given {
@@ -149,13 +163,7 @@ pub(crate) async fn put_on_call(
     span: Span,
     given: Option<&str>,
 ) -> Result<Effect, Fault> {
-    let sentence = match span {
-        Span::UntilHandover => format!("oncall set {}", quote(who)),
-        Span::For(length, None) => format!("oncall override {} {length}", quote(who)),
-        Span::For(length, Some(from)) => {
-            format!("oncall override {} {length} --from {from}", quote(who))
-        }
-    };
+    let sentence = span.sentence(who);
     let rotation = rotation_meant(context, ask, given, &sentence)?.clone();
     let person = match who {
         "me" | "@me" => ask.request.person.clone(),
@@ -333,7 +341,11 @@ impl New {
             )
             .suggest(
                 "Take it myself",
-                format!("oncall set me --rotation {}", quote(&rotation.name)),
+                format!(
+                    "{} --rotation {}",
+                    self.span.sentence("me"),
+                    quote(&rotation.name)
+                ),
             )
             .into());
         }

@@ -230,9 +230,12 @@ fn run(id: IncidentId, row: RunRow) -> Result<Option<Run>, StoreError> {
         began_at: row.started_at,
         // A rehearsal did nothing that could succeed.
         ended: verdict
-            .map(|verdict| match start.rehearsal {
-                true => "over",
-                false => verdict.as_str(),
+            .map(|verdict| {
+                if start.rehearsal {
+                    "over"
+                } else {
+                    verdict.as_str()
+                }
             })
             .zip(row.ended_at),
     }))

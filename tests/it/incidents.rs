@@ -68,7 +68,7 @@ async fn without_channels_an_incident_is_a_thread_and_without_the_right_too() {
             stage
                 .sandbox
                 .faults()
-                .next("conversations.create", 1, denied);
+                .next("conversations.create", 99, denied);
         }
         stage.ana("incident declare Slow").await;
         let root = stage.said(HOME, "INC-1 SEV3: Slow").await;

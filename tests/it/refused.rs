@@ -71,7 +71,7 @@ async fn an_incident_whose_channel_is_closed_goes_on_in_a_thread_of_the_main_one
         faults.archived(&room, false);
         faults.closed(&room, None);
         stage.types("ana", &room, "note back in the room").await;
-        stage.said(HOME, "back in the room").await;
+        stage.said(&room, "back in the room").await;
         let notes = stage.timeline(1).await;
         assert_eq!(notes.last().unwrap().text, "back in the room");
         stage.quiet().await;
@@ -162,6 +162,8 @@ async fn the_main_channel_follows_an_incident_to_its_end() {
     stage.becomes(&announced, "INC-1 SEV1").await;
     stage.types("ana", &room, "mitigate").await;
     stage.becomes(&announced, "mitigated").await;
+    post(&stage, &[alert("Down", &[("service", "api")], false)]).await;
+    stage.said(&room, "Quiet for").await;
     stage.types("ana", &room, "resolve").await;
     let over = stage.becomes(&announced, "resolved").await;
     assert!(words_of(&over).contains("✅"), "{}", words_of(&over));

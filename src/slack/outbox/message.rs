@@ -127,12 +127,13 @@ impl Outbox {
             code,
             "a channel is closed to the bot; said elsewhere"
         );
-        let meant = match is_slack_user_id(channel) {
-            true => Line::new().person(&Person {
+        let meant = if is_slack_user_id(channel) {
+            Line::new().person(&Person {
                 id: channel.clone(),
                 name: channel.clone(),
-            }),
-            false => Line::new().channel(channel),
+            })
+        } else {
+            Line::new().channel(channel)
         };
         let message = &not_there(post.message, meant, code);
         let requester = outgoing.requester.as_ref();

@@ -65,7 +65,7 @@ impl Limit {
             recent.push_back(now);
             return None;
         }
-        recent.front().map(|at| self.per - (now - *at))
+        recent.front().map(|at| self.per.saturating_sub(now - *at))
     }
 }
 

@@ -259,7 +259,7 @@ impl App {
             Http::new(),
             shutdown.clone(),
         );
-        let accepting = bot.clone();
+        let (accepting, telling) = (bot.clone(), bot.clone());
         let slack = Arc::new(Slack::start(
             plan.slack,
             Arc::new(move |request| {
@@ -270,6 +270,10 @@ impl App {
                 }
                 .boxed()
             }),
+            Arc::new(move |refusal| {
+                let bot = telling.clone();
+                async move { bot::chat_refuses(&bot, refusal).await }.boxed()
+            }),
             store.clone(),
             shutdown.clone(),
         )?);
@@ -279,12 +283,22 @@ impl App {
             bot: bot.clone(),
             door: Arc::new(move || {
                 let health = door.health();
+                let refused = health.refused.iter().map(|(what, one)| {
+                    json!({
+                        "what": what,
+                        "error": one.error,
+                        "needed": one.needed,
+                        "since": one.since.to_string(),
+                    })
+                });
                 let details = json!({
-                    "sockets": health.connected,
+                    "connected": health.connected,
+                    "sockets": health.sockets,
                     "last_hello": health.last_hello.map(|at| at.to_string()),
                     "last_error": health.last_error,
+                    "refused": refused.collect::<Vec<_>>(),
                 });
-                (health.ready, details)
+                (health.connected, details)
             }),
         });
         let token = plan.alerts_token.as_ref();

@@ -12,6 +12,8 @@ pub struct Access {
     pub responders: Vec<String>,
     /// May do what needs a commander.
     pub commanders: Vec<String>,
+    /// May declare incidents, beside responders and commanders; `None`: everybody.
+    pub declarers: Option<Vec<String>>,
 }
 
 impl Access {
@@ -21,16 +23,7 @@ impl Access {
         if person.id == Person::BOT_ID || person.id.starts_with("terminal:") {
             return Role::Commander;
         }
-        let listed = |list: &[String]| {
-            list.iter().any(|item| {
-                item == "*"
-                    || *item == person.id
-                    || item
-                        .strip_prefix('@')
-                        .is_some_and(|name| name == person.name)
-                    || groups.contains(item)
-            })
-        };
+        let listed = |list: &[String]| is_listed(list, person, groups);
         if listed(&self.commanders) {
             Role::Commander
         } else if listed(&self.responders) {
@@ -41,6 +34,32 @@ impl Access {
             Role::Nobody
         }
     }
+
+    /// May somebody declare an incident? Whoever sees an outage first may be anybody.
+    pub fn may_declare(&self, person: &Person, groups: &[String]) -> bool {
+        let listed = self.declarers.as_ref();
+        listed.is_none_or(|list| is_listed(list, person, groups))
+            || self.role(person, groups) >= Role::Responder
+    }
+
+    /// Whom the lists give this role, or more.
+    pub(super) fn listed(&self, role: Role) -> impl Iterator<Item = &String> {
+        let from = |own: Role, list| if role <= own { list } else { &[][..] };
+        let all = from(Role::Responder, &self.responders).iter();
+        let all = all.chain(from(Role::Commander, &self.commanders));
+        all.chain(from(Role::Viewer, &self.viewers))
+    }
+}
+
+fn is_listed(list: &[String], person: &Person, groups: &[String]) -> bool {
+    list.iter().any(|item| {
+        item == "*"
+            || *item == person.id
+            || item
+                .strip_prefix('@')
+                .is_some_and(|name| name == person.name)
+            || groups.contains(item)
+    })
 }
 
 #[cfg(test)]
@@ -60,6 +79,7 @@ mod tests {
             viewers: vec!["*".into()],
             responders: vec!["U1".into(), "@ben".into(), "S9".into()],
             commanders: vec!["U2".into()],
+            declarers: None,
         };
         assert_eq!(access.role(&person("U1", "ana"), &[]), Role::Responder);
         assert_eq!(access.role(&person("U5", "ben"), &[]), Role::Responder);
@@ -77,5 +97,18 @@ mod tests {
             Access::default().role(&Person::terminal("root"), &[]),
             Role::Commander
         );
+    }
+
+    #[test]
+    fn everybody_may_declare_unless_the_list_is_shorter() {
+        let mut access = Access {
+            responders: vec!["U1".into()],
+            ..Access::default()
+        };
+        assert!(access.may_declare(&person("U7", "dan"), &[]));
+        access.declarers = Some(vec!["S9".into()]);
+        assert!(!access.may_declare(&person("U7", "dan"), &[]));
+        assert!(access.may_declare(&person("U7", "dan"), &["S9".into()]));
+        assert!(access.may_declare(&person("U1", "ana"), &[]));
     }
 }

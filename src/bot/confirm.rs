@@ -2,13 +2,14 @@
 
 use super::request::{Answer, Ask, Effect};
 use super::{Context, Fault, Refusal};
+use crate::command::Parsed;
 use crate::domain::question::{Question, QuestionRow, QuestionState};
 use crate::domain::timeline::Draft;
 use crate::domain::{
-    Audience, Button, Content, EntryKind, Guarded, Line, Message, Outgoing, Person, Stream, Style,
-    Tone, duration,
+    Audience, Button, Content, EntryKind, Guarded, Line, Message, Outgoing, Person, Role, Stream,
+    Style, Tone, duration,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, Tx};
 
 /// Asks before something is done. The message that asks becomes the progress and the answer.
 pub(super) fn question(
@@ -18,6 +19,7 @@ pub(super) fn question(
     label: &str,
     about: Message,
 ) -> Effect {
+    let who = who_confirms(context, ask, &sentence);
     let token = format!("q-{:012x}", rand::random::<u64>() & 0xffff_ffff_ffff);
     let within = context.settings().confirm_within;
     let message = about
@@ -26,7 +28,8 @@ pub(super) fn question(
             Button::new("Cancel", format!("cancel {token}")),
         ])
         .footer(format!(
-            "A responder can answer within {}",
+            "{} can confirm within {}",
+            who.0,
             duration::text(within)
         ));
     let outgoing = ask.outgoing(Content::Message(message.clone()), Audience::Everyone);
@@ -50,19 +53,9 @@ pub(super) fn question(
                 .question_put(&token, &same, &question, expires_at)
                 .await?;
             let answer = match standing {
-                Some(open) if open.expires_at > tx.now() => Answer::to_asker(
-                    Message::new(
-                        Tone::Question,
-                        Line::new()
-                            .text("I have already asked you about ")
-                            .code(&sentence)
-                            .text(": it awaits your answer"),
-                    )
-                    .buttons(vec![
-                        Button::new("Yes", format!("confirm {}", open.token)).style(Style::Danger),
-                        Button::new("Cancel", format!("cancel {}", open.token)),
-                    ]),
-                ),
+                Some(open) if open.expires_at > tx.now() => {
+                    Answer::to_asker(asked_already(&sentence, &open.token, &who))
+                }
                 Some(stale) => {
                     tx.question_answer(&stale.token, QuestionState::Expired)
                         .await?;
@@ -77,6 +70,37 @@ pub(super) fn question(
             Ok(answer.into())
         })
     })
+}
+
+/// Who can answer a question with yes, in words; and whether its requester can.
+fn who_confirms(context: &Context, ask: &Ask, sentence: &str) -> (String, bool) {
+    let parsed = context.commands().parse(sentence, context.command());
+    let (role, guarded) = match &parsed {
+        Ok(Parsed::Command(sentence)) => (sentence.command.role, sentence.command.guarded),
+        _ => (Role::Responder, None),
+    };
+    let second = &context.settings().second_person;
+    if guarded.is_some_and(|what| second.contains(&what)) {
+        let requester = &ask.request.person;
+        return (format!("A {role} other than {requester}"), false);
+    }
+    (format!("A {role}"), true)
+}
+
+/// Asking again is no second question. Who may not confirm is offered no yes.
+fn asked_already(sentence: &str, token: &str, (who, requester_can): &(String, bool)) -> Message {
+    let line = Line::new()
+        .text("I have already asked you about ")
+        .code(sentence);
+    let (line, mut buttons) = if *requester_can {
+        let yes = Button::new("Yes", format!("confirm {token}")).style(Style::Danger);
+        (line.text(": it awaits your answer"), vec![yes])
+    } else {
+        let who = who.replacen('A', "a", 1);
+        (line.text(format!(": it awaits {who}")), Vec::new())
+    };
+    buttons.push(Button::new("Cancel", format!("cancel {token}")));
+    Message::new(Tone::Question, line).buttons(buttons)
 }
 
 /// The policy wants a question before this is done.
@@ -104,6 +128,14 @@ pub(super) async fn open_question(context: &Context, token: &str) -> Result<Ques
 /// The write that sees the question still open has answered it; every other is refused.
 pub(super) fn take(before: Option<QuestionRow>, asked: &QuestionRow) -> Result<(), Refusal> {
     refuse_answered(&before.unwrap_or_else(|| asked.clone()))
+}
+
+/// This write is the one that answers yes.
+pub(super) async fn answer_yes(tx: &mut Tx, row: &QuestionRow) -> Result<(), Fault> {
+    let before = tx
+        .question_answer(&row.token, QuestionState::Confirmed)
+        .await?;
+    Ok(take(before, row)?)
 }
 
 fn refuse_answered(row: &QuestionRow) -> Result<(), Refusal> {

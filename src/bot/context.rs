@@ -16,6 +16,7 @@ use super::table::Commands;
 use super::wakers::Wakers;
 use crate::domain::oncall::OnCall;
 use crate::probe::Http;
+use crate::probe::sns::Certificates;
 use crate::store::Store;
 
 /// The parts that use cases work with. Clones share everything.
@@ -31,6 +32,7 @@ struct Parts {
     services: Catalogue,
     library: Library,
     http: Http,
+    sns: Certificates,
     on_call: OnCall,
     measurements: Measurements,
     rates: Rates,
@@ -63,6 +65,7 @@ impl Context {
                 services,
                 library,
                 http,
+                sns: Certificates::default(),
                 on_call,
                 measurements: Measurements::default(),
                 rates: Rates::default(),
@@ -88,6 +91,11 @@ impl Context {
     /// The slash command and a sentence, as it is typed.
     pub(super) fn typed(&self, sentence: &str) -> String {
         format!("{} {sentence}", self.command())
+    }
+
+    /// The certificates of Amazon SNS.
+    pub fn sns(&self) -> &Certificates {
+        &self.parts.sns
     }
 
     /// People outside the chat are notified.

@@ -27,7 +27,7 @@ pub(in crate::bot) trait Command: Args + Send + 'static {
     const CHANGES: bool = Self::ROLE as u8 > Role::Viewer as u8;
     /// The policy may want a question first, or a second person.
     const GUARDED: Option<Guarded> = None;
-    /// What follows its word is taken as typed.
+    /// It ends in a text.
     const FREE_TEXT: bool = false;
     /// Only buttons say it: no help tells of it.
     const HIDDEN: bool = false;

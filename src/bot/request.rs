@@ -46,6 +46,7 @@ impl Ask {
             audience,
             requester: Some(self.request.person.clone()),
             reply: self.request.reply.clone(),
+            severity: None,
             content,
         }
     }

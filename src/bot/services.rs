@@ -144,7 +144,9 @@ impl Catalogue {
         name: &str,
         sentence: impl Fn(&str) -> String,
     ) -> Result<(&Service, Arc<dyn Platform>), Refusal> {
-        if let Some(service) = self.services.iter().find(|s| s.name.as_str() == name) {
+        // Names are lower case; phones begin with a capital.
+        let lower = name.to_lowercase();
+        if let Some(service) = self.services.iter().find(|s| s.name.as_str() == lower) {
             return Ok((service, self.platform(service)?));
         }
         let names: Vec<&str> = self.services.iter().map(|s| s.name.as_str()).collect();
@@ -158,7 +160,7 @@ impl Catalogue {
         } else {
             format!("Services: {}", names.join(", "))
         });
-        Err(match nearest(name, names.iter().copied()) {
+        Err(match nearest(&lower, names.iter().copied()) {
             Some(near) => refusal.suggest(sentence(near), sentence(near)),
             None => refusal,
         })

@@ -75,12 +75,12 @@ impl Commands {
         name: &str,
     ) -> Result<Parsed<Sentence>, Mistake> {
         let text = if text.trim().is_empty() { "menu" } else { text };
-        let free: Vec<&str> = self
-            .typed()
-            .filter_map(|one| one.free_text.then_some(one.words))
-            .collect();
+        let free = |words: &str| {
+            let mut typed = self.typed();
+            typed.any(|one| one.words == words && one.free_text)
+        };
         let grammar = self.grammar(name);
-        let (path, matches) = match command::parse(text, &grammar, &free)? {
+        let (path, matches) = match command::parse(text, &grammar, free)? {
             Parsed::Command(found) => found,
             Parsed::Help(text) => return Ok(Parsed::Help(text)),
         };
@@ -116,7 +116,9 @@ impl Commands {
                 Some((group, word)) => (Some(group), word),
                 None => (None, typed.words),
             };
-            let command = (typed.arguments)(clap::Command::new(word)).hide(typed.hidden);
+            let command = (typed.arguments)(clap::Command::new(word))
+                .mut_args(in_any_case)
+                .hide(typed.hidden);
             match group {
                 None => order.push(Ok(command)),
                 Some(group) => {
@@ -221,6 +223,13 @@ impl Commands {
         let step = self.steps().find(|one| one.name == name);
         step.is_some_and(|step| matches!(step.work, Work::Record(_)))
     }
+}
+
+/// A choice is the same in capitals.
+fn in_any_case(argument: clap::Arg) -> clap::Arg {
+    let has_choices =
+        argument.get_action().takes_values() && !argument.get_possible_values().is_empty();
+    argument.ignore_case(has_choices)
 }
 
 fn spec(step: &Step) -> Spec {

@@ -12,7 +12,6 @@ use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 
 use super::Context;
 use crate::domain::duration::between;
@@ -129,54 +128,45 @@ pub(super) async fn run(context: Context, jobs: Vec<Job>) {
             () = context.store().timers_changed() => {}
             () = tokio::time::sleep(pause.max(Duration::from_millis(20))) => {}
         }
-        if turns.available_permits() == 0 {
+        let free = turns.available_permits();
+        if free == 0 {
             // Somebody will finish; the permit itself is taken below.
             drop(turns.acquire().await);
             continue;
         }
-        if let Err(error) = begin_due(&context, &jobs, &turns).await {
-            tracing::error!(%error, "timers can't be read");
-            tokio::time::sleep(Duration::from_secs(1)).await;
+        match context.store().timers_due(free as i64).await {
+            Ok(due) => {
+                for timer in due {
+                    let Ok(turn) = turns.clone().acquire_owned().await else {
+                        return;
+                    };
+                    let (bot, jobs) = (context.clone(), jobs.clone());
+                    context.tasks().spawn(async move {
+                        go_off(&bot, &jobs, &timer).await;
+                        drop(turn);
+                    });
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "timers can't be read");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
         }
     }
 }
 
 /// Does these jobs as far as their timers are due now, one after another, and what they in turn make
 /// due. Time does not pass for it: who goes through hours by a clock of their own needs no more.
-pub(super) async fn run_due(context: &Context, jobs: Vec<Job>) -> Result<(), StoreError> {
-    let (jobs, turns) = (jobs.into(), Arc::new(Semaphore::new(1)));
+pub(super) async fn run_due(context: &Context, jobs: &[Job]) -> Result<(), StoreError> {
     loop {
-        let begun = begin_due(context, &jobs, &turns).await?;
-        if begun.is_empty() {
+        let due = context.store().timers_due(AT_ONCE as i64).await?;
+        if due.is_empty() {
             return Ok(());
         }
-        for job in begun {
-            if let Err(error) = job.await {
-                tracing::error!(%error, "a timer's job broke off");
-            }
+        for timer in due {
+            go_off(context, jobs, &timer).await;
         }
     }
-}
-
-/// Begins the jobs of timers that are due, each in a task of its own, as far as there are turns.
-async fn begin_due(
-    context: &Context,
-    jobs: &Arc<[Job]>,
-    turns: &Arc<Semaphore>,
-) -> Result<Vec<JoinHandle<()>>, StoreError> {
-    let free = turns.available_permits();
-    let mut begun = Vec::new();
-    for timer in context.store().timers_due(free as i64).await? {
-        let Ok(turn) = turns.clone().acquire_owned().await else {
-            return Ok(begun);
-        };
-        let (bot, jobs) = (context.clone(), jobs.clone());
-        begun.push(context.tasks().spawn(async move {
-            go_off(&bot, &jobs, &timer).await;
-            drop(turn);
-        }));
-    }
-    Ok(begun)
 }
 
 async fn go_off(context: &Context, jobs: &[Job], timer: &TimerRow) {

@@ -132,7 +132,7 @@ fn jobs() -> Vec<Job> {
 /// Does what is due now by the store's clock, without waiting for anything that is not. [`run`] does
 /// the same as time passes.
 pub async fn run_due(context: &Context) -> Result<(), StoreError> {
-    crate::bot::timers::run_due(context, jobs()).await
+    crate::bot::timers::run_due(context, &jobs()).await
 }
 
 /// Carries out one request of this process's own (`treasury-bot exec`) and what follows from
@@ -318,7 +318,7 @@ async fn carry_out(context: &Context, ask: &Ask) -> Result<Effect, Fault> {
     let text = &ask.request.text;
     match context.commands().parse(text, context.command()) {
         Ok(Parsed::Command(sentence)) => {
-            authorise(ask, sentence.command.role, || context.typed(text))?;
+            authorise(context, ask, sentence.command.role, &context.typed(text)).await?;
             sentence.carry_out(context, ask).await
         }
         Ok(Parsed::Help(text)) => Ok(Effect::Say(help_text(&text))),

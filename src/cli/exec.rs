@@ -49,7 +49,13 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let text = match &options.text[..] {
         [sentence] => sentence.clone(),
         words => {
-            let quoted = words.iter().map(|word| quote(word));
+            let quoted = words.iter().map(|word| match word.split_once('=') {
+                Some((name, value)) if name.starts_with("--") => format!("{name}={}", quote(value)),
+                None if word.starts_with("--") && !word.contains(char::is_whitespace) => {
+                    word.clone()
+                }
+                _ => quote(word),
+            });
             quoted.collect::<Vec<_>>().join(" ")
         }
     };

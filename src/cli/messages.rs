@@ -9,8 +9,8 @@ pub(super) fn content(content: &Content, paint: Paint) -> String {
         Content::Message(message) => text(message, paint),
         Content::File { text: file, .. } => file.clone(),
         Content::Picture { alt, comment, .. } => format!("{}{alt}\n", text(comment, paint)),
-        Content::Room { announcement, .. } => text(announcement, paint),
-        Content::Topic { topic, .. } => topic.clone(),
+        Content::Room { topic, .. } | Content::Topic { topic, .. } => topic.clone(),
+        Content::Invite { message, .. } => text(message, paint),
     }
 }
 
@@ -99,7 +99,7 @@ fn line(words: &Line, paint: Paint) -> String {
             Span::Plain(text) => clean(text),
             Span::Person(person) => format!("@{}", clean(&person.name)),
             Span::Link { url, text } => format!("{} <{}>", clean(text), clean(url)),
-            Span::Channel(id) => clean(id),
+            Span::Channel(_) => clean(&Line(vec![span.clone()]).plain()),
             Span::Time(at) => duration::utc_text(*at),
         })
         .collect()

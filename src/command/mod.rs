@@ -3,19 +3,14 @@
 //! One grammar for Slack and for `treasury-bot exec`. It is a clap parser that the table of commands
 //! builds (`src/bot/table.rs`), so that every mistake gets clap's message and suggestion.
 
+mod free;
+mod mistake;
 pub mod words;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{ArgMatches, ColorChoice};
 
-/// Why a sentence is no command. All of it is told to the asker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
-    /// What is wrong and what is expected, in a few lines.
-    pub text: String,
-    /// What was perhaps meant: whole sentences.
-    pub suggestions: Vec<String>,
-}
+pub use mistake::Mistake;
 
 /// What a sentence asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,16 +34,41 @@ pub fn grammar(name: &str) -> clap::Command {
         .term_width(80)
 }
 
-/// Parses a sentence without the slash command's own name: the command's words, and what follows
-/// them. What follows a word of `free` is taken as typed.
+/// Parses a sentence without the slash command's own name: the command's words, in whatever case, and
+/// what follows them. `free` says which commands end in free text.
 pub fn parse(
     text: &str,
     grammar: &clap::Command,
-    free: &[&str],
+    free: impl Fn(&str) -> bool,
 ) -> Result<Parsed<(Vec<String>, ArgMatches)>, Mistake> {
-    let text = text.trim();
-    let as_typed = free.iter().find_map(|word| raw(text, word));
-    let words = as_typed.unwrap_or_else(|| words::split(text));
+    let mut grammar = grammar.clone();
+    grammar.build();
+    let mut found = understood(text.trim(), &grammar, &free);
+    if let Err(mistake) = &mut found {
+        // What is suggested is pressed: it has to be understood.
+        let good = |sentence: &String| understood(sentence, &grammar, &free).is_ok();
+        mistake.suggestions.retain(good);
+    }
+    found
+}
+
+fn understood(
+    text: &str,
+    grammar: &clap::Command,
+    free: &impl Fn(&str) -> bool,
+) -> Result<Parsed<(Vec<String>, ArgMatches)>, Mistake> {
+    let mut typed = words::located(text);
+    let (skip, leaf) = named(&mut typed, grammar);
+    let path: Vec<&str> = typed[..skip]
+        .iter()
+        .map(|word| word.text.as_str())
+        .collect();
+    let path = path.join(" ");
+    let words = if free(&path) {
+        free::words_of(text, &typed, skip, leaf)?
+    } else {
+        typed.iter().map(|word| word.text.clone()).collect()
+    };
     match grammar.clone().try_get_matches_from(&words) {
         Ok(mut matches) => {
             let mut path = Vec::new();
@@ -61,65 +81,21 @@ pub fn parse(
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             Ok(Parsed::Help(error.render().to_string().trim().to_owned()))
         }
-        Err(error) => Err(mistake(error, &words)),
+        Err(error) => Err(mistake::mistake(&error, &words, &typed, (&path, leaf))),
     }
 }
 
-/// The words of a command whose text is taken as typed: its quotes, line breaks and dashes are the
-/// text's own. An incident may be named before it.
-fn raw(text: &str, command: &str) -> Option<Vec<String>> {
-    let rest = text.strip_prefix(command)?;
-    let rest = rest.strip_prefix(char::is_whitespace)?.trim();
-    let mut words = vec![command.to_owned()];
-    let rest = match rest.strip_prefix("--incident") {
-        Some(after) => {
-            let after = after.strip_prefix(['=', ' '])?.trim_start();
-            let end = after.find(char::is_whitespace)?;
-            words.push(format!("--incident={}", &after[..end]));
-            after[end..].trim()
-        }
-        None => rest,
-    };
-    if rest.is_empty() || rest == "--help" || rest == "-h" {
-        return None;
-    }
-    words.extend(["--".to_owned(), rest.to_owned()]);
-    Some(words)
-}
-
-fn mistake(error: clap::Error, words: &[String]) -> Mistake {
-    let mut suggestions = Vec::new();
-    let mut replace = |wrong: Option<&ContextValue>, right: Option<&ContextValue>| {
-        let (Some(ContextValue::String(wrong)), Some(right)) = (wrong, right) else {
-            return;
+/// The command that the first words name, which are put into its own case, and how many they are.
+fn named<'a>(words: &mut [words::Word], grammar: &'a clap::Command) -> (usize, &'a clap::Command) {
+    let mut leaf = grammar;
+    for (count, word) in words.iter_mut().enumerate() {
+        let Some(inner) = leaf.find_subcommand(word.text.to_lowercase()) else {
+            return (count, leaf);
         };
-        let right: Vec<&String> = match right {
-            ContextValue::String(one) => vec![one],
-            ContextValue::Strings(many) => many.iter().collect(),
-            _ => return,
-        };
-        for better in right.into_iter().take(3) {
-            let sentence: Vec<String> = words
-                .iter()
-                .map(|word| words::quote(if word == wrong { better } else { word }))
-                .collect();
-            suggestions.push(sentence.join(" "));
-        }
-    };
-    replace(
-        error.get(ContextKind::InvalidSubcommand),
-        error.get(ContextKind::SuggestedSubcommand),
-    );
-    replace(
-        error.get(ContextKind::InvalidValue),
-        error.get(ContextKind::SuggestedValue),
-    );
-    let text = error.render().to_string();
-    let text = text.trim().trim_start_matches("error: ");
-    Mistake {
-        text: crate::domain::timeline::cut(text, 2_000),
-        suggestions,
+        inner.get_name().clone_into(&mut word.text);
+        leaf = inner;
     }
+    (words.len(), leaf)
 }
 
 /// The commands with their usage and purpose, as `help` and the README show them.

@@ -2,22 +2,53 @@
 //!
 //! Like a shell, single or double quotes keep words together; unlike a shell, a quote counts only
 //! at the start of a word (or of an option's value, after `=`), so that `it's` is a word; a quote
-//! that is never closed is an ordinary character; and nothing is ever expanded.
+//! that is never closed is an ordinary character; and nothing is ever expanded. The dash that a
+//! phone makes of `--` is one.
+
+use std::ops::Range;
+
+/// A word, and where it stands in the sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// Without its quotes.
+    pub text: String,
+    /// Its bytes, quotes included.
+    pub at: Range<usize>,
+    /// It begins with two dashes, or what a phone makes of them, outside of quotes.
+    pub is_option: bool,
+}
 
 /// Splits a sentence into words.
 pub fn split(text: &str) -> Vec<String> {
+    located(text).into_iter().map(|word| word.text).collect()
+}
+
+/// Splits a sentence into words that know where they stand.
+pub fn located(text: &str) -> Vec<Word> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
-        let (word, after) = next(rest);
-        words.push(word);
+        let start = text.len() - rest.len();
+        let (word, after) = dash(rest).map_or_else(|| next(rest, ""), |name| next(name, "--"));
+        words.push(Word {
+            text: word,
+            at: start..text.len() - after.len(),
+            is_option: rest.starts_with("--") || dash(rest).is_some(),
+        });
         rest = after.trim_start();
     }
     words
 }
 
-fn next(text: &str) -> (String, &str) {
-    let mut word = String::new();
+/// What follows the one dash that a phone makes of two, before a letter.
+fn dash(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix(['—', '–'])?;
+    rest.starts_with(char::is_alphabetic).then_some(rest)
+}
+
+/// The word that begins with `before` and goes on here, and what follows it.
+fn next<'a>(text: &'a str, before: &str) -> (String, &'a str) {
+    let mut word = before.to_owned();
     let mut rest = text;
     loop {
         let Some(c) = rest.chars().next() else {
@@ -62,6 +93,7 @@ pub fn quote(word: &str) -> String {
     let plain = !word.is_empty()
         && !word.starts_with(['"', '\''])
         && !word.starts_with("--")
+        && dash(word).is_none()
         && !word.chars().any(char::is_whitespace);
     if plain {
         word.to_owned()
@@ -78,7 +110,7 @@ mod tests {
 
     #[test]
     fn sentences_are_split_as_people_mean_them() {
-        let cases: [(&str, &[&str]); 9] = [
+        let cases: [(&str, &[&str]); 11] = [
             ("restart frontend", &["restart", "frontend"]),
             ("  a\t b\n", &["a", "b"]),
             (
@@ -91,6 +123,11 @@ mod tests {
             (r#"never "closed here"#, &["never", "\"closed", "here"]),
             (r#""a \"b\" \\ c""#, &[r#"a "b" \ c"#]),
             ("'' x", &["", "x"]),
+            (
+                "restart api —reason “—x” –since '—y'",
+                &["restart", "api", "--reason", "“—x”", "--since", "—y"],
+            ),
+            ("slow — very – so", &["slow", "—", "very", "–", "so"]),
         ];
         for (text, words) in cases {
             assert_eq!(split(text), words, "{text}");
@@ -108,6 +145,9 @@ mod tests {
         fn nothing_panics_and_no_word_holds_more_than_was_typed(text in any::<String>()) {
             let total: usize = split(&text).iter().map(String::len).sum();
             prop_assert!(total <= text.len());
+            for word in located(&text) {
+                prop_assert!(text[word.at].trim() != "");
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::bot::Access;
 use crate::domain::Guarded;
 use crate::domain::service::Patience;
 
-pub(super) const ACCESS: Kind = Kind::single("access", "viewers responders commanders");
+pub(super) const ACCESS: Kind = Kind::single("access", "viewers responders commanders declarers");
 pub(super) const POLICY: Kind = Kind::single(
     "policy",
     "confirm second_person confirm_within restart_healthy_within stop_grace",
@@ -35,6 +35,9 @@ pub(super) fn access(section: &Section<'_>) -> Access {
         viewers: people(section, "viewers"),
         responders: people(section, "responders"),
         commanders: people(section, "commanders"),
+        declarers: section
+            .texts("declarers")
+            .map(|_| people(section, "declarers")),
     };
     if access.responders.is_empty() && access.commanders.is_empty() {
         let (span, message) = (
@@ -59,7 +62,7 @@ fn people(section: &Section<'_>, key: &str) -> Vec<String> {
         let name = text
             .strip_prefix('@')
             .is_some_and(|name| !name.is_empty() && !name.contains(char::is_whitespace));
-        if text == "*" && key != "viewers" {
+        if text == "*" && !["viewers", "declarers"].contains(&key) {
             let message = format!("`*` is not allowed in `{what}`, only among viewers");
             entry.error(
                 message,
@@ -86,7 +89,10 @@ fn people(section: &Section<'_>, key: &str) -> Vec<String> {
 /// The ids of the user groups that are listed.
 pub(super) fn groups(access: &Access) -> Vec<String> {
     let lists = [&access.viewers, &access.responders, &access.commanders];
-    let listed = lists.into_iter().flatten();
+    let listed = lists
+        .into_iter()
+        .flatten()
+        .chain(access.declarers.iter().flatten());
     listed.filter(|one| one.starts_with('S')).cloned().collect()
 }
 

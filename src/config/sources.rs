@@ -9,13 +9,13 @@ use super::kind::Kind;
 use super::names::Names;
 use super::section::{Section, kind_of};
 use crate::domain::alert::Alert;
-use crate::domain::alert::generic::{Mapping, Place, Places, Preset};
+use crate::domain::alert::generic::{Mapping, Place, Places, Preset, Shape};
 use crate::web::AlertSource;
 
 pub(super) const SOURCE: Kind = Kind::list(
     "source",
-    "name preset token_file signature envelope alerts fingerprint title summary status firing \
-     resolved ignored starts_at severity severities labels annotations link",
+    "name preset token_file signature envelope topics certificates alerts fingerprint title summary \
+     status firing resolved ignored starts_at severity severities labels annotations link",
 );
 
 /// A sender: what its preset says, with what the section says otherwise.
@@ -24,12 +24,14 @@ pub(super) fn source(section: &Section<'_>, names: &mut Names) -> Option<AlertSo
     let token = token(section, name.as_deref());
     let preset = section.word("preset", &Preset::ALL).unwrap_or_default();
     let usual = preset.mapping();
-    let signature = section.text("signature").and_then(|text| {
+    let signature = |text: At<'_>| {
         let of_header = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         let good = !text.value.is_empty() && text.value.bytes().all(of_header);
         let hint = "write the name of a header, such as `Sentry-Hook-Signature`";
         text.good(good, hint).map(|name| name.to_ascii_lowercase())
-    });
+    };
+    let signatures = section.one_or_more("signature");
+    let signatures = signatures.map(|texts| texts.into_iter().filter_map(signature).collect());
     let alerts = section.text("alerts").and_then(|text| {
         let hint = "write where the list is: a JSON Pointer such as /alerts";
         text.good(text.value.starts_with('/'), hint)
@@ -41,10 +43,10 @@ pub(super) fn source(section: &Section<'_>, names: &mut Names) -> Option<AlertSo
         texts.map_or(usual, |texts| texts.into_iter().map(lower).collect())
     };
     let mapping = Mapping {
-        sns: section
-            .word("envelope", &[("none", false), ("sns", true)])
-            .unwrap_or(usual.sns),
-        signature: signature.or(usual.signature),
+        shape: section
+            .word("envelope", &[("none", Shape::Json), ("sns", Shape::Sns)])
+            .unwrap_or(usual.shape),
+        signatures: signatures.unwrap_or(usual.signatures),
         alerts: alerts.or(usual.alerts),
         fingerprint: places("fingerprint", usual.fingerprint),
         name: places("title", usual.name),
@@ -66,10 +68,23 @@ pub(super) fn source(section: &Section<'_>, names: &mut Names) -> Option<AlertSo
         let message = format!("`{both}` can't mean firing and something else");
         section.error(message, "take it out of `resolved` or `ignored`");
     }
+    let topic = |text: At<'_>| {
+        let hint = "write a topic's ARN, such as arn:aws:sns:eu-west-1:123456789012:alarms";
+        text.good(text.value.starts_with("arn:"), hint)
+    };
+    let topics = section.one_or_more("topics").unwrap_or_default();
+    let topics: Vec<String> = topics.into_iter().filter_map(topic).collect();
+    if !topics.is_empty() && mapping.shape != Shape::Sns {
+        let hint = "add `envelope = \"sns\"`, or `preset = \"cloudwatch\"`";
+        section.error("`topics` are of Amazon SNS only", hint);
+    }
+    let mirror = section.text("certificates").and_then(|text| text.http());
     Some(AlertSource {
         name: name?,
         token,
         mapping,
+        topics,
+        certificates: mirror.map(String::from),
     })
 }
 

@@ -22,7 +22,8 @@ use slack_morphism::prelude::{
 };
 use url::Url;
 
-use super::error::{ApiError, classify};
+use super::error::{ApiError, classify, needed_scope};
+use super::state::State;
 
 /// How long a call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,6 +66,7 @@ pub struct Client {
     app: Option<Arc<SlackApiToken>>,
     timeout: Duration,
     allows_plain: bool,
+    state: State,
 }
 
 impl Client {
@@ -100,7 +102,19 @@ impl Client {
             app: app.map(|app| token("app", app)).transpose()?.map(Arc::new),
             timeout: TIMEOUT,
             allows_plain,
+            state: State::new().0,
         })
+    }
+
+    /// What is refused is remembered here.
+    pub(super) fn remembering(mut self, state: State) -> Self {
+        self.state = state;
+        self
+    }
+
+    /// What Slack refuses at present.
+    pub(super) fn state(&self) -> &State {
+        &self.state
     }
 
     /// Another time-out for every call.
@@ -251,13 +265,20 @@ impl Client {
         call: impl Future<Output = Result<T, SlackClientError>>,
     ) -> Result<T, ApiError> {
         let timely = tokio::time::timeout(self.timeout, call).await;
+        let mut needed = None;
         let result = timely.map_or_else(
             |_| {
                 let cause = format!("no answer within {} s", self.timeout.as_secs_f32());
                 Err(ApiError::transient(cause, true))
             },
-            |result| result.map_err(|error| classify(&error)),
+            |result| {
+                result.map_err(|error| {
+                    needed = needed_scope(&error);
+                    classify(&error)
+                })
+            },
         );
+        self.state.called(method, &result, needed);
         let outcome = result.as_ref().err().map_or("ok", ApiError::kind);
         metrics::counter!("treasury_bot_slack_calls_total", "method" => method, "outcome" => outcome)
             .increment(1);

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use slack_morphism::errors::SlackClientError;
+
+use crate::domain::timeline::cut;
 
 /// The wait after a 429 without `Retry-After`.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -82,6 +85,15 @@ pub fn hint(code: &str) -> Option<&'static str> {
         "link_disabled" | "forbidden_team" => "switch Socket Mode on in the app's settings",
         _ => return None,
     })
+}
+
+/// The scope that the app lacks, by Slack's answer (`needed`).
+pub(super) fn needed_scope(error: &SlackClientError) -> Option<String> {
+    let SlackClientError::ApiError(api) = error else {
+        return None;
+    };
+    let body: Value = serde_json::from_str(api.http_response_body.as_deref()?).ok()?;
+    Some(cut(body["needed"].as_str()?, 80))
 }
 
 pub(super) fn classify(error: &SlackClientError) -> ApiError {

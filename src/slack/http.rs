@@ -24,6 +24,8 @@ use super::inbound::Kind;
 
 /// Largest body that is read.
 const MAX_BODY: usize = 1024 * 1024;
+/// Largest body of a look at the certificate, which Slack may send unsigned.
+const MAX_SSL_CHECK: usize = 4096;
 /// How long a body may take to arrive.
 const BODY_WITHIN: Duration = Duration::from_secs(5);
 
@@ -88,12 +90,22 @@ pub fn router(secret: &SecretString, dispatch: Dispatch) -> Router {
 async fn take(door: &Door, kind: Kind, request: Request<Body>) -> Result<Response, Rejection> {
     let started = std::time::Instant::now();
     let headers = request.headers().clone();
-    let (signature, at) = signature(&headers).ok_or(Rejection::Unsigned)?;
+    let Some((signature, at)) = signature(&headers) else {
+        return match announced(&headers) {
+            Some(1..=MAX_SSL_CHECK) if is_ssl_check(&read(request).await?) => {
+                Ok(StatusCode::OK.into_response())
+            }
+            _ => Err(Rejection::Unsigned),
+        };
+    };
     let body = read(request).await?;
     let text = std::str::from_utf8(&body).map_err(|_| Rejection::WrongSignature)?;
     door.verifier
         .verify(signature, text, at)
         .map_err(|_| Rejection::WrongSignature)?;
+    if is_ssl_check(&body) {
+        return Ok(StatusCode::OK.into_response());
+    }
     let payload = parse(kind, text).ok_or(Rejection::Unreadable)?;
     if kind == Kind::Event && payload["type"] == "url_verification" {
         let challenge = payload["challenge"].as_str().ok_or(Rejection::Unreadable)?;
@@ -102,10 +114,6 @@ async fn take(door: &Door, kind: Kind, request: Request<Body>) -> Result<Respons
             challenge.to_owned(),
         )
             .into_response());
-    }
-    if kind == Kind::Command && payload.get("ssl_check").is_some() {
-        // Slack looks now and then whether the certificate is good.
-        return Ok(StatusCode::OK.into_response());
     }
     door.dispatch
         .take(kind, &payload)
@@ -132,12 +140,19 @@ fn signature(headers: &HeaderMap) -> Option<(&str, &str)> {
     (is_signature && is_time).then_some((signature, at))
 }
 
+/// Slack looks now and then, at any address, whether the certificate is good: a form with
+/// `ssl_check=1`, that asks for nothing.
+fn is_ssl_check(body: &[u8]) -> bool {
+    body.len() <= MAX_SSL_CHECK
+        && url::form_urlencoded::parse(body).any(|(key, value)| key == "ssl_check" && value == "1")
+}
+
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 async fn read(request: Request<Body>) -> Result<Bytes, Rejection> {
-    let announced = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY) {
+    if announced(request.headers()).is_some_and(|length| length > MAX_BODY) {
         return Err(Rejection::TooLarge);
     }
     match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, &())).await {
@@ -158,7 +173,7 @@ fn parse(kind: Kind, text: &str) -> Option<Value> {
         Kind::Interaction => serde_json::from_str(form(text).get("payload")?.as_str()?).ok()?,
         Kind::Command => {
             let form = form(text);
-            if !form.contains_key("command") && !form.contains_key("ssl_check") {
+            if !form.contains_key("command") {
                 return None;
             }
             Value::Object(form)
@@ -409,7 +424,9 @@ mod tests {
             assert_eq!(bench.send(path, body, 0).await.0, 400, "{path} {body}");
         }
         assert_eq!(bench.send("commands", vec![0xff, 0xfe], 0).await.0, 401);
-        assert_eq!(bench.send("commands", "ssl_check=1", 0).await.0, 200);
+        for path in ["commands", "interactions", "events"] {
+            assert_eq!(bench.send(path, "ssl_check=1&token=x", 0).await.0, 200);
+        }
         let broken = Bench::start(false).await;
         assert_eq!(broken.send("commands", COMMAND, 0).await.0, 503);
     }

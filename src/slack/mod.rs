@@ -16,8 +16,12 @@ mod lock;
 pub mod outbox;
 pub mod render;
 pub mod socket;
+mod state;
+
+use std::sync::Arc;
 
 use axum::Router;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
@@ -31,6 +35,8 @@ use self::dispatch::{Accept, Dispatch};
 use self::inbound::Reader;
 use self::outbox::Outbox;
 use self::socket::{SocketHealth, SocketTimes};
+use self::state::State;
+use crate::bot::ChatRefusal;
 use crate::store::Store;
 
 /// How Slack's payloads come in.
@@ -74,17 +80,24 @@ pub enum StartError {
     Missing(&'static str),
 }
 
+pub use self::state::Refused;
+
+/// Who tells people what Slack refuses.
+pub type Tell = Arc<dyn Fn(ChatRefusal) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// How the door is, for `/health/ready`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// Requests can come in.
-    pub ready: bool,
+    /// Requests can come in, and Slack does not refuse the token or messages.
+    pub connected: bool,
     /// Open sockets; `None` in HTTP mode, where Slack calls us.
-    pub connected: Option<usize>,
+    pub sockets: Option<usize>,
     /// When Slack last said hello on a socket.
     pub last_hello: Option<Timestamp>,
-    /// Why the last socket failed.
+    /// What Slack refuses now, else why the last socket failed.
     pub last_error: Option<String>,
+    /// What Slack refuses now, by method.
+    pub refused: Vec<(&'static str, Refused)>,
 }
 
 /// The open door. Ends with its `shutdown` token; [`Slack::ended`] waits for that.
@@ -93,6 +106,7 @@ pub struct Slack {
     router: Router,
     sockets: SocketHealth,
     people: People,
+    state: State,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -101,17 +115,26 @@ impl Slack {
     pub fn start(
         config: SlackConfig,
         accept: Accept,
+        tell: Tell,
         store: Store,
         shutdown: CancellationToken,
     ) -> Result<Self, StartError> {
+        let (state, mut news) = State::new();
         let client = Client::new(
             config.api_url.as_ref(),
             &config.bot_token,
             config.app_token.as_ref(),
-        )?;
+        )?
+        .remembering(state.clone());
         let people = People::default();
         let sockets = SocketHealth::default();
-        let mut tasks = Vec::new();
+        let ended = shutdown.clone();
+        let telling = async move {
+            while let Some(Some(refusal)) = ended.run_until_cancelled(news.recv()).await {
+                tell(refusal).await;
+            }
+        };
+        let mut tasks = vec![tokio::spawn(telling)];
         let dispatch = Dispatch::new(accept, people.clone(), config.api_url.clone());
         let router = match config.mode {
             Mode::Http => {
@@ -153,6 +176,7 @@ impl Slack {
             router,
             sockets,
             people,
+            state,
             tasks: Mutex::new(tasks),
         })
     }
@@ -164,12 +188,22 @@ impl Slack {
 
     /// How the door is.
     pub fn health(&self) -> Health {
-        let connected = (self.mode == Mode::Socket).then(|| self.sockets.connected());
+        let sockets = (self.mode == Mode::Socket).then(|| self.sockets.connected());
+        let refused = self.state.all();
+        let mutes = |(method, one): &(&str, Refused)| {
+            one.is_token || method.starts_with("chat.post") || *method == state::MAIN_CHANNEL
+        };
+        let words = refused.first().map(|(what, one)| {
+            let needed = one.needed.as_ref();
+            let needed = needed.map_or(String::new(), |scope| format!(" (needed: {scope})"));
+            format!("{what}: {}{needed}", one.error)
+        });
         Health {
-            ready: connected != Some(0),
-            connected,
+            connected: sockets != Some(0) && !refused.iter().any(mutes),
+            sockets,
             last_hello: self.sockets.last_hello(),
-            last_error: self.sockets.last_error(),
+            last_error: words.or_else(|| self.sockets.last_error()),
+            refused,
         }
     }
 

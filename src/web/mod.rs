@@ -29,7 +29,7 @@ pub use pages::pages_router;
 /// The readiness check may take this long.
 const CHECK: Duration = Duration::from_secs(2);
 
-/// How the chat door is: ready or not, and details for people.
+/// How the chat door is: connected or not, and details for people.
 pub type DoorHealth = std::sync::Arc<dyn Fn() -> (bool, Value) + Send + Sync>;
 
 /// What the routes read from.
@@ -40,7 +40,8 @@ pub struct Health {
     /// The platforms are asked and reported; one that is away doesn't make the bot unready, because
     /// telling so is the bot's work.
     pub bot: Bot,
-    /// The chat door has to be open.
+    /// The chat is reported, too: without it alerts are taken in all the same, mail goes out, and the
+    /// pages are served.
     pub door: DoorHealth,
 }
 
@@ -55,7 +56,11 @@ pub fn health_router(health: Health) -> Router {
 
 async fn ready(State(health): State<Health>) -> Response {
     let store = in_time(health.store.ping()).await;
-    let (open, door) = (health.door)();
+    let (_, mut door) = (health.door)();
+    door["waiting"] = match in_time(health.store.outbox_depth()).await {
+        Ok(depth) => json!(depth),
+        Err(why) => json!(why),
+    };
     // All at once: one that hangs doesn't hold up the others.
     let asked = health.bot.catalogue().platforms().map(async |(key, one)| {
         let answer = in_time(one.ping()).await;
@@ -64,7 +69,7 @@ async fn ready(State(health): State<Health>) -> Response {
     });
     let platforms: serde_json::Map<String, Value> = join_all(asked).await.into_iter().collect();
     let mail = mail(&health).await;
-    let good = store.is_ok() && open;
+    let good = store.is_ok();
     let body = json!({
         "ready": good,
         "store": store.err().unwrap_or_else(|| "answers".into()),
@@ -120,6 +125,8 @@ async fn metrics_page(State(health): State<Health>) -> Response {
         metrics::gauge!("treasury_bot_inbox_waiting").set(inbox as f64);
         metrics::gauge!("treasury_bot_outbox_waiting").set(outbox as f64);
     }
+    let (connected, _) = (health.door)();
+    metrics::gauge!("treasury_bot_slack_connected").set(f64::from(u8::from(connected)));
     if let Ok(backlog) = health.store.notification_backlog(&Channel::Email).await {
         let age = oldest(&health.store, &backlog);
         metrics::gauge!("treasury_bot_mails_waiting").set(backlog.waiting as f64);

@@ -129,7 +129,13 @@ async fn an_alert_becomes_an_incident_that_is_acknowledged_and_ends_when_it_is_q
     stage.becomes(&told, "1 alert is over for api").await;
     stage
         .person("ana")
-        .clicks(&room, &quiet.ts, "Resolve")
+        .clicks(&room, &quiet.ts, "Resolve…")
+        .await
+        .unwrap();
+    let asked = stage.said(&room, "What was INC-1?").await;
+    stage
+        .person("ana")
+        .clicks(&room, &asked.ts, "Resolve, cause not known yet")
         .await
         .unwrap();
     stage.said(&room, "INC-1 is resolved").await;

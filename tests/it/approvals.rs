@@ -46,7 +46,7 @@ async fn what_needs_a_commander_waits_for_one_when_a_responder_runs_it() {
     let text = "Cut the api off: this needs a commander (ana is a responder). Do it?";
     assert!(question.contains(text), "{question}");
     press(&stage, "ana", asks, "Approve").await;
-    stage.said(HOME, "this needs the role commander").await;
+    stage.said(HOME, "only a commander may answer this").await;
     assert_eq!(stage.stack.calls(), [""; 0]);
     press(&stage, "ben", asks, "Approve").await;
     stage.becomes(&run, "succeeded").await;
@@ -96,7 +96,9 @@ async fn what_the_policy_wants_a_second_person_for_has_one_in_a_runbook_too() {
         "{question}"
     );
     press(&stage, "ben", asks, "Approve").await;
-    stage.said(HOME, "somebody else has to").await;
+    stage
+        .said(HOME, "other than who started the run has to answer this")
+        .await;
     assert_eq!(stage.stack.calls(), [""; 0]);
     press(&stage, "ana", asks, "Approve").await;
     stage.becomes(&run, "succeeded").await;

@@ -6,6 +6,7 @@ use treasury_bot::domain::EntryKind;
 use treasury_bot::domain::alert::Damping;
 
 use crate::alerts::{alert, hasty_without_escalation, post, stage};
+use crate::mail::resolves;
 use crate::support::stage::{HOME, words_of};
 
 /// The n-th time that an alert fires, or is over.
@@ -84,9 +85,9 @@ async fn an_alert_that_flaps_is_not_forgotten_when_people_resolve_the_incident_t
         post(&stage, &[nth(n, true)]).await;
         post(&stage, &[nth(n, false)]).await;
     }
-    stage.room(1).await;
-    stage.ana("resolve --incident 1 it was the cable").await;
-    stage.said(HOME, "INC-1 is resolved").await;
+    let room = stage.room(1).await;
+    resolves(&stage, &room, "resolve it was the cable").await;
+    stage.said(&room, "INC-1 is resolved").await;
     let (_, said) = post(&stage, &[nth(5, true)]).await;
     assert_eq!(said, "0 fired, 0 are over, 1 were known\n");
     let room = stage.room(2).await;

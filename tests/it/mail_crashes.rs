@@ -7,7 +7,7 @@ use treasury_bot::sandbox::slack::{Sandbox, SandboxConfig};
 use treasury_bot::store::{Store, Use};
 
 use crate::alerts::{alert, post};
-use crate::mail::{ANA, all_sent, counts, scenery};
+use crate::mail::{ANA, all_sent, counts, resolves, scenery};
 use crate::support::postgres::Postgres;
 use crate::support::process::Setup;
 use crate::support::smtp::Smtp;
@@ -86,7 +86,7 @@ async fn two_bots_on_one_store_send_each_mail_once() {
     let room = stage.room(1).await;
     stage.types("ana", &room, "update We are on it").await;
     stage.said(&room, "30 e-mails to stakeholders").await;
-    stage.types("ana", &room, "resolve").await;
+    resolves(&stage, &room, "resolve").await;
     stage.said(&room, "INC-1 is resolved").await;
     all_sent(&stage.app.store).await;
     let counts = counts(&smtp.letters());

@@ -40,15 +40,19 @@ mod probe;
 mod reach;
 #[cfg(feature = "real-cluster")]
 mod real_cluster;
+mod refused;
 mod rollout;
 mod routed;
 mod runbooks;
+mod said;
+mod senders;
 mod sessions;
 mod silences;
 mod sources;
 mod store;
 mod stories;
 mod support;
+mod truth;
 mod watchers;
 mod workloads;
 

@@ -148,6 +148,11 @@ async fn who_is_on_call_is_shown_without_waking_anybody() {
         told.contains("Asked one after another: ben, chloe"),
         "{told}"
     );
+    let table = &treasury_bot::bot::Zones::here().told;
+    assert!(
+        told.contains(&format!("Table of time zones: {table}")),
+        "{told}"
+    );
     stage.ana("oncall show --rotation primry").await;
     stage.said(HOME, "There is no rotation primry").await;
     stage.finish().await;

@@ -15,15 +15,17 @@ use treasury_bot::web::AlertSource;
 use crate::alerts::hasty;
 use crate::support::stage::{Scenery, Stage, words_of};
 
-fn source(name: &str, preset: Preset, token: Option<&str>) -> AlertSource {
+pub fn source(name: &str, preset: Preset, token: Option<&str>) -> AlertSource {
     AlertSource {
         name: name.into(),
         token: token.map(SecretString::from),
         mapping: preset.mapping(),
+        topics: Vec::new(),
+        certificates: None,
     }
 }
 
-async fn stage(sources: Vec<AlertSource>) -> Stage {
+pub async fn stage(sources: Vec<AlertSource>) -> Stage {
     let mut alerts = AlertSettings {
         ack_within: Duration::from_secs(600),
         quiet: Duration::from_secs(1),
@@ -40,11 +42,11 @@ async fn stage(sources: Vec<AlertSource>) -> Stage {
     .await
 }
 
-fn to(stage: &Stage, path: &str) -> reqwest::RequestBuilder {
+pub fn to(stage: &Stage, path: &str) -> reqwest::RequestBuilder {
     reqwest::Client::new().post(format!("http://{}{path}", stage.app.address))
 }
 
-async fn sent(request: reqwest::RequestBuilder) -> (u16, String) {
+pub async fn sent(request: reqwest::RequestBuilder) -> (u16, String) {
     let answer = request.send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }

@@ -51,6 +51,7 @@ async fn suite(url: &str) {
     a_service_has_one_unfinished_action(&store).await;
     a_question_is_answered_once(&store).await;
     the_outbox_keeps_the_order_and_only_the_newest_state(&store).await;
+    the_outbox_hands_out_the_worst_first(&store).await;
     incidents_are_found_by_their_place(&store).await;
     a_mail_is_one_process_s_at_a_time_and_sent_once(&store).await;
     store.close().await;
@@ -287,16 +288,19 @@ async fn the_outbox_keeps_the_order_and_only_the_newest_state(store: &Store) {
     };
     store.outbox_sent(heads[0].id, 2, sent).await.unwrap();
     let next = store.outbox_claim("one", 10).await.unwrap();
-    assert_eq!(next.len(), 1);
-    assert_eq!((next[0].outgoing.key.as_str(), next[0].version), ("m1", 3));
-    assert_eq!(next[0].ts.as_deref(), Some("1.0"));
+    let keys: Vec<_> = next.iter().map(|p| p.outgoing.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        ["m1", "m2"],
+        "the edit, and what is new, beside each other"
+    );
+    assert_eq!((next[0].version, next[0].ts.as_deref()), (3, Some("1.0")));
     store
         .outbox_sent(next[0].id, 3, Sent::default())
         .await
         .unwrap();
 
-    let second = store.outbox_claim("one", 10).await.unwrap();
-    assert_eq!(second[0].outgoing.key, "m2");
+    let second = &next[1..];
     let later = store.now() + Duration::from_secs(3_600);
     store
         .outbox_retry(second[0].id, later, "slow")
@@ -314,6 +318,78 @@ async fn the_outbox_keeps_the_order_and_only_the_newest_state(store: &Store) {
         store.outbox_posted("m1").await.unwrap(),
         Some(("C1".to_owned(), "1.0".to_owned()))
     );
+}
+
+async fn the_outbox_hands_out_the_worst_first(store: &Store) {
+    let id = IncidentId(77);
+    let there = || Destination::Incident(id);
+    let put = |key: &str, to: Destination, severity: Option<Severity>| Outgoing {
+        to,
+        severity,
+        ..outgoing(key, "C", key)
+    };
+    let room = Content::Room {
+        incident: id,
+        name: None,
+        topic: String::new(),
+    };
+    let (sev1, sev4) = (Some(Severity::Sev1), Some(Severity::Sev4));
+    for one in [
+        put("w-nuisance", Destination::Home, sev4),
+        put("w-answer", Destination::Home, None),
+        put("w-ask", there(), sev1),
+        put("w-room", there(), sev4).with(room),
+        put("w-outage", Destination::Home, sev1),
+    ] {
+        store.outbox_put(one).await.unwrap();
+    }
+    let mut order = Vec::new();
+    loop {
+        let next = store.outbox_claim("one", 1).await.unwrap();
+        let Some(next) = next.into_iter().next() else {
+            break;
+        };
+        order.push(next.outgoing.key.clone());
+        let sent = Sent::default();
+        store
+            .outbox_sent(next.id, next.version, sent)
+            .await
+            .unwrap();
+    }
+    // A room comes before what is said in it, and is as urgent as that.
+    let wanted = ["w-room", "w-ask", "w-outage", "w-answer", "w-nuisance"];
+    assert_eq!(order, wanted);
+
+    // What is refused for a reason of its own is tried again beside its lane.
+    for key in ["w-odd", "w-next"] {
+        store
+            .outbox_put(put(key, Destination::Home, None))
+            .await
+            .unwrap();
+    }
+    let odd = store.outbox_claim("one", 9).await.unwrap().remove(0);
+    let (now, error) = (store.now(), "brand_new_policy");
+    store.outbox_aside(odd.id, now, error).await.unwrap();
+    let both = store.outbox_claim("one", 9).await.unwrap();
+    assert_eq!(both.len(), 2);
+    for one in both {
+        store
+            .outbox_sent(one.id, one.version, Sent::default())
+            .await
+            .unwrap();
+    }
+
+    // What was surely not said yet can be taken back.
+    let withdraw = |key: &'static str| {
+        store.write::<_, StoreError, _>(move |tx| Box::pin(tx.outbox_withdraw(key)))
+    };
+    store
+        .outbox_put(put("w-ask2", Destination::Home, None))
+        .await
+        .unwrap();
+    assert!(withdraw("w-ask2").await.unwrap());
+    assert!(!withdraw("w-ask").await.unwrap(), "it was said");
+    assert_eq!(store.outbox_depth().await.unwrap(), 0);
 }
 
 async fn incidents_are_found_by_their_place(store: &Store) {
@@ -467,6 +543,7 @@ fn outgoing(key: &str, channel: &str, text: &str) -> Outgoing {
         audience: Audience::Everyone,
         requester: None,
         reply: Reply::default(),
+        severity: None,
         content: Content::Message(Message::new(Tone::Plain, text)),
     }
 }

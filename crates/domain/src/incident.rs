@@ -15,11 +15,10 @@ pub struct IncidentId(pub i64);
 impl IncidentId {
     /// Reads `INC-12`, `inc-12`, `#12` or `12`.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text
-            .strip_prefix("INC-")
-            .or_else(|| text.strip_prefix("inc-"))
-            .or_else(|| text.strip_prefix('#'))
-            .unwrap_or(text);
+        let digits = match text.get(..4) {
+            Some(prefix) if prefix.eq_ignore_ascii_case("INC-") => &text[4..],
+            _ => text.strip_prefix('#').unwrap_or(text),
+        };
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }

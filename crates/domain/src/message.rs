@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Person;
+use super::person::is_slack_user_id;
 
 /// One message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -141,7 +142,7 @@ pub enum Span {
         /// What is shown.
         text: String,
     },
-    /// A channel by its id.
+    /// A channel by its id, or `id|name` where its name is known.
     Channel(String),
     /// A moment, shown in the reader's own time zone where the door can.
     Time(Timestamp),
@@ -195,6 +196,32 @@ impl Line {
         self
     }
 
+    /// What somebody typed, in which Slack marks the people (`<@U1>`) and channels (`<#C1|name>`) that
+    /// they mentioned. Nothing else of it mentions anybody.
+    pub fn mentioning(text: &str) -> Self {
+        let mut line = Self::new();
+        let (mut plain, mut rest) = (0, 0);
+        while let Some(found) = text[rest..].find("<") {
+            let at = rest + found;
+            let end = text[at..].find('>').map(|length| at + length);
+            let Some((end, span)) = end.and_then(|end| Some((end, mention(&text[at + 1..end])?)))
+            else {
+                rest = at + 1;
+                continue;
+            };
+            if plain < at {
+                line = line.text(&text[plain..at]);
+            }
+            line.0.push(span);
+            plain = end + 1;
+            rest = plain;
+        }
+        if plain < text.len() {
+            line = line.text(&text[plain..]);
+        }
+        line
+    }
+
     /// The text without any marks: for notifications, the timeline, logs.
     pub fn plain(&self) -> String {
         let mut out = String::new();
@@ -205,12 +232,32 @@ impl Line {
                 | Span::Bold(text)
                 | Span::Link { text, .. } => out.push_str(text),
                 Span::Person(person) => out.push_str(&person.name),
-                Span::Channel(id) => out.push_str(id),
+                Span::Channel(channel) => match channel.split_once('|') {
+                    Some((_, name)) => out.push_str(&format!("#{name}")),
+                    None => out.push_str(channel),
+                },
                 Span::Time(at) => out.push_str(&super::duration::utc_text(*at)),
             }
         }
         out
     }
+}
+
+/// What stands between `<` and `>`, if it mentions somebody or a channel.
+fn mention(inner: &str) -> Option<Span> {
+    let (target, name) = inner.split_once('|').unwrap_or((inner, ""));
+    if let Some(id) = target.strip_prefix('@') {
+        return is_slack_user_id(id).then(|| {
+            Span::Person(Person {
+                id: id.to_owned(),
+                name: id.to_owned(),
+            })
+        });
+    }
+    let id = target.strip_prefix('#')?;
+    let upper = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit();
+    let good = (2..=64).contains(&id.len()) && id.starts_with(['C', 'G']) && id.bytes().all(upper);
+    good.then(|| Span::Channel(if name.is_empty() { id } else { &inner[1..] }.to_owned()))
 }
 
 impl From<&str> for Line {
@@ -270,5 +317,46 @@ impl Message {
     pub fn footer(mut self, line: impl Into<Line>) -> Self {
         self.footer.push(line.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_people_and_channels_are_mentioned() {
+        let person = |id: &str| {
+            let (id, name) = (id.to_owned(), id.to_owned());
+            Span::Person(Person { id, name })
+        };
+        let plain = |text: &str| Span::Plain(text.to_owned());
+        let channel = |text: &str| Span::Channel(text.to_owned());
+        for (text, spans) in [
+            (
+                "cc <@U0BEN00001|ben>, <#C0INC|room> a < b",
+                vec![
+                    plain("cc "),
+                    person("U0BEN00001"),
+                    plain(", "),
+                    channel("C0INC|room"),
+                    plain(" a < b"),
+                ],
+            ),
+            ("<@U1><#C1>", vec![person("U1"), channel("C1")]),
+            ("<<@U1>", vec![plain("<"), person("U1")]),
+        ] {
+            assert_eq!(Line::mentioning(text).0, spans, "{text}");
+        }
+        for text in [
+            "<!channel> <!here> @here",
+            "<@u1> <@> <#c> <# <@U1",
+            "<https://a.example|x>",
+            "é<",
+        ] {
+            assert_eq!(Line::mentioning(text).0, [plain(text)], "{text}");
+        }
+        assert!(Line::mentioning("").0.is_empty());
+        assert_eq!(Line::mentioning("in <#C1|room>").plain(), "in #room");
     }
 }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Audience, IncidentId, Message, Person, Place, Reply};
+use super::{Audience, IncidentId, Message, Person, Place, Reply, Severity};
 
 /// One thing to deliver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,11 +21,34 @@ pub struct Outgoing {
     /// and for answers to the requester only.
     #[serde(default)]
     pub reply: Reply,
+    /// How bad what it tells of is: of what waits the worst is delivered first. `None`: nothing bad,
+    /// such as an answer; it comes after SEV2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
     /// What to deliver.
     pub content: Content,
 }
 
 impl Outgoing {
+    /// The same delivery, as urgent as something of this severity.
+    pub fn urgent(self, severity: Severity) -> Self {
+        Self {
+            severity: Some(severity),
+            ..self
+        }
+    }
+
+    /// What of several is delivered first: the lowest, from 1 to 5.
+    pub fn urgency(&self) -> i64 {
+        match self.severity {
+            Some(Severity::Sev1) => 1,
+            Some(Severity::Sev2) => 2,
+            None => 3,
+            Some(Severity::Sev3) => 4,
+            Some(Severity::Sev4) => 5,
+        }
+    }
+
     /// The same delivery with other content.
     pub fn with(&self, content: Content) -> Self {
         Self {
@@ -42,18 +65,30 @@ impl Outgoing {
             audience: Audience::Everyone,
             requester: None,
             reply: Reply::default(),
+            severity: None,
             content: Content::Message(message),
         }
     }
 }
 
-/// Where something is to be delivered. Deliveries to one destination keep their order.
+/// The key of the message that announces an incident in the main channel.
+pub fn announcement_key(incident: IncidentId) -> String {
+    format!("incident:{incident}:announcement")
+}
+
+/// The key of the message that tells that an incident's channel can't be written to.
+pub fn moved_key(incident: IncidentId) -> String {
+    format!("incident:{incident}:moved")
+}
+
+/// Where something is to be delivered. New messages to one destination come worst first and
+/// otherwise keep their order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Destination {
     /// A channel or thread.
     Place(Place),
-    /// Wherever this incident is worked on; waits until there is such a place.
+    /// Wherever this incident is worked on; waits for the place that is being made.
     Incident(IncidentId),
     /// The configured main channel.
     Home,
@@ -86,8 +121,8 @@ pub enum Content {
     /// A message, new or edited.
     Message(Message),
     /// Make the place where an incident is worked on: a channel of its own, or, where that is
-    /// not possible, a thread under `announcement`. The place is written to the
-    /// incident.
+    /// not possible, a thread under its announcement. The place is written to the incident. What
+    /// is for the incident waits until then.
     Room {
         /// The incident.
         incident: IncidentId,
@@ -95,13 +130,15 @@ pub enum Content {
         name: Option<String>,
         /// The channel's topic.
         topic: String,
-        /// Who is to be in it.
-        members: Vec<Person>,
-        /// Posted in the main channel; names the room once it is known.
-        announcement: Message,
-        /// Posted in this channel instead, where it can be.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        announced_in: Option<String>,
+    },
+    /// Invite somebody to the incident's channel, and say so in a direct message, with a link.
+    Invite {
+        /// The incident.
+        incident: IncidentId,
+        /// Whom.
+        person: Person,
+        /// The direct message; the link is added.
+        message: Message,
     },
     /// Set the topic of the incident's channel (nothing is done for a thread).
     Topic {

@@ -8,6 +8,7 @@ pub mod postgres;
 pub mod prometheus;
 pub mod redis;
 mod service;
+pub mod sns;
 pub mod web;
 
 pub use http::Http;

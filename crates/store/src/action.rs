@@ -99,6 +99,24 @@ impl Store {
         Ok(cut)
     }
 
+    /// The newest deployments and rollbacks of a service that are over, newest first, with whether
+    /// they went well.
+    pub async fn deployments(
+        &self,
+        service: &ServiceName,
+    ) -> Result<Vec<(ActionRow, bool)>, StoreError> {
+        // A quote within a text is escaped in JSON: only the kind itself is found.
+        let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(
+            "SELECT id, record, intended_at, good FROM action WHERE service = $1 AND \
+             good IS NOT NULL AND record LIKE '%\"deploy\":{%' ORDER BY id DESC LIMIT 50",
+        )
+        .bind(service.to_string())
+        .fetch_all(self.readers())
+        .await?;
+        let row = |(id, record, at, good)| Ok((action((id, record, at))?, good == 1));
+        rows.into_iter().map(row).collect()
+    }
+
     /// The unfinished action on a service, if there is one.
     pub async fn action_on(&self, service: &ServiceName) -> Result<Option<ActionRow>, StoreError> {
         let row: Option<Row> = sqlx::query_as(

@@ -1,6 +1,5 @@
 //! Incidents as they stand now.
 
-use super::writer::Changed;
 use super::{Store, StoreError, Tx, moment};
 use jiff::Timestamp;
 use treasury_domain::{Incident, IncidentId, Person, Place, ServiceName, Severity, Status};
@@ -138,6 +137,26 @@ impl Tx {
         .await?;
         Ok(())
     }
+
+    /// Records where the incident is worked on from now on; a channel that it had stays known.
+    pub async fn incident_place_set(
+        &mut self,
+        id: IncidentId,
+        place: &Place,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE incident SET channel = $1, thread = $2, \
+             room = CASE WHEN thread IS NULL AND channel <> $1 THEN channel ELSE room END \
+             WHERE id = $3",
+        )
+        .bind(place.channel.clone())
+        .bind(place.thread.clone())
+        .bind(id.0)
+        .execute(self.connection())
+        .await?;
+        self.changed.outbox = true;
+        Ok(())
+    }
 }
 
 impl Store {
@@ -152,11 +171,12 @@ impl Store {
         row.map(incident).transpose()
     }
 
-    /// The incident that is worked on in this place: in its thread, or anywhere in its channel.
+    /// The incident that is worked on in this place: in its thread, or anywhere in its channel, be
+    /// it the one that it has or the one that it had.
     pub async fn incident_at(&self, place: &Place) -> Result<Option<Incident>, StoreError> {
         let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT {COLUMNS} FROM incident WHERE channel = $1 \
-             AND (thread IS NULL OR thread = $2) ORDER BY id DESC LIMIT 1"
+             AND (thread IS NULL OR thread = $2) OR room = $1 ORDER BY id DESC LIMIT 1"
         )))
         .bind(place.channel.clone())
         .bind(place.thread.clone().unwrap_or_default())
@@ -209,11 +229,8 @@ impl Store {
 
     /// Records where the incident is worked on: what waited for the place can go out now.
     pub async fn incident_place_set(&self, id: IncidentId, place: Place) -> Result<(), StoreError> {
-        let set = sqlx::query("UPDATE incident SET channel = $1, thread = $2 WHERE id = $3")
-            .bind(place.channel)
-            .bind(place.thread)
-            .bind(id.0);
-        self.write_one(set, Changed::OUTBOX).await
+        self.write(move |tx| Box::pin(async move { tx.incident_place_set(id, &place).await }))
+            .await
     }
 }
 

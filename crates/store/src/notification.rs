@@ -76,12 +76,12 @@ impl Tx {
     }
 
     /// Forgets what asks for an acknowledgement of this conversation and was not sent yet. Gives what
-    /// was sent, or may have been. `for_good`: they are not asked for again.
+    /// was sent (`true`), or may have been, the newest first. `for_good`: they are not asked for again.
     pub async fn notifications_forget(
         &mut self,
         conversation: &str,
         for_good: bool,
-    ) -> Result<Vec<Notification>, StoreError> {
+    ) -> Result<Vec<(Notification, bool)>, StoreError> {
         sqlx::query(
             "UPDATE notification SET state = 'cancelled', ended_at = $2 \
              WHERE conversation = $1 AND state = 'waiting'",
@@ -91,9 +91,9 @@ impl Tx {
         .execute(self.connection())
         .await?;
         // One with an owner was claimed, and may have got out.
-        let rows: Vec<(String,)> = sqlx::query_as(
-            "SELECT record FROM notification WHERE conversation = $1 \
-             AND (state = 'sent' OR owner IS NOT NULL) ORDER BY id",
+        let rows: Vec<(String, String)> = sqlx::query_as(
+            "SELECT record, state FROM notification WHERE conversation = $1 \
+             AND (state = 'sent' OR owner IS NOT NULL) ORDER BY id DESC",
         )
         .bind(conversation.to_owned())
         .fetch_all(self.connection())
@@ -106,7 +106,7 @@ impl Tx {
         }
         let records = rows
             .iter()
-            .map(|(record,)| Ok(serde_json::from_str(record)?));
+            .map(|(record, state)| Ok((serde_json::from_str(record)?, state == "sent")));
         records.collect()
     }
 

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::writer::Changed;
 use super::{Store, StoreError, Tx, moment};
-use treasury_domain::Outgoing;
 use treasury_domain::timeline::cut;
+use treasury_domain::{Content, Outgoing};
 
 /// How long a claimed parcel is left to its process.
 const LEASE: Duration = Duration::from_secs(60);
@@ -79,9 +79,9 @@ impl Tx {
         let now = self.now.as_microsecond();
         sqlx::query(
             "INSERT INTO outbox (key, lane, outgoing, version, sent_version, state, due_at, \
-             created_at) VALUES ($1, $2, $3, 1, 0, $5, $4, $4) \
+             created_at, urgency, opens) VALUES ($1, $2, $3, 1, 0, $5, $4, $4, $6, $7) \
              ON CONFLICT (key) DO UPDATE SET outgoing = excluded.outgoing, \
-             version = outbox.version + 1, \
+             version = outbox.version + 1, urgency = excluded.urgency, \
              due_at = CASE WHEN outbox.attempts = 0 THEN excluded.due_at ELSE outbox.due_at END, \
              state = CASE WHEN outbox.state = 'dead' THEN 'dead' ELSE excluded.state END",
         )
@@ -94,12 +94,44 @@ impl Tx {
         } else {
             "waiting"
         })
+        .bind(outgoing.urgency())
+        .bind(i64::from(matches!(outgoing.content, Content::Room { .. })))
         .execute(self.connection())
         .await?;
         self.changed.outbox = true;
         Ok(())
     }
+
+    /// What is wanted under this key, if anything ever was.
+    pub async fn outbox_wanted(&mut self, key: &str) -> Result<Option<Outgoing>, StoreError> {
+        let row: Option<String> = sqlx::query_scalar("SELECT outgoing FROM outbox WHERE key = $1")
+            .bind(key.to_owned())
+            .fetch_optional(self.connection())
+            .await?;
+        Ok(row.map(|row| serde_json::from_str(&row)).transpose()?)
+    }
+
+    /// Wants this no longer delivered, if it surely was not yet; whether that is so.
+    pub async fn outbox_withdraw(&mut self, key: &str) -> Result<bool, StoreError> {
+        let gone = sqlx::query(
+            "DELETE FROM outbox WHERE key = $1 AND sent_version = 0 AND attempted = 0 \
+             AND lease_until <= $2",
+        )
+        .bind(key.to_owned())
+        .bind(self.now.as_microsecond())
+        .execute(self.connection())
+        .await?;
+        Ok(gone.rows_affected() > 0)
+    }
 }
+
+/// The turns of a lane: its new messages one after another, the worst first, and beside them its
+/// edits. What makes a lane's place comes before all else. A lane is as urgent as the worst that
+/// waits in it.
+const TURNS: &str = "SELECT id, \
+    ROW_NUMBER() OVER (PARTITION BY lane, sent_version = 0 ORDER BY opens DESC, urgency, id) AS turn, \
+    MIN(urgency) OVER (PARTITION BY lane, sent_version = 0) AS worst \
+    FROM outbox WHERE state = 'waiting'";
 
 impl Store {
     /// Wants this delivered, in a write of its own.
@@ -108,12 +140,13 @@ impl Store {
             .await
     }
 
-    /// Leases the head of every lane that is due and not leased, at most `limit`.
+    /// Leases what has its turn, is due and not leased, the worst first, at most `limit`.
     pub async fn outbox_claim(&self, owner: &str, limit: i64) -> Result<Vec<Parcel>, StoreError> {
-        const HEADS: &str = "SELECT MIN(id) FROM outbox WHERE state = 'waiting' GROUP BY lane";
-        let waiting = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT id FROM outbox WHERE id IN ({HEADS}) AND due_at <= $1 AND lease_until <= $1 LIMIT 1"
-        )));
+        let due = format!(
+            "SELECT outbox.id FROM outbox JOIN ({TURNS}) turns ON turns.id = outbox.id \
+             WHERE turn = 1 AND due_at <= $1 AND lease_until <= $1"
+        );
+        let waiting = sqlx::query(sqlx::AssertSqlSafe(format!("{due} LIMIT 1")));
         if !self
             .finds(waiting.bind(self.now().as_microsecond()))
             .await?
@@ -127,9 +160,8 @@ impl Store {
                 // The conditions stand again outside: another replica may have leased the row
                 // between the inner SELECT and the UPDATE.
                 let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-                    "UPDATE outbox SET owner = $2, lease_until = $3 WHERE id IN (SELECT id \
-                     FROM outbox WHERE id IN ({HEADS}) AND due_at <= $1 AND lease_until <= $1 \
-                     ORDER BY id LIMIT $4) AND state = 'waiting' AND lease_until <= $1 \
+                    "UPDATE outbox SET owner = $2, lease_until = $3 WHERE id IN ({due} \
+                     ORDER BY worst, outbox.id LIMIT $4) AND state = 'waiting' AND lease_until <= $1 \
                      RETURNING id, outgoing, version, channel, ts, via_url, attempted, attempts, \
                      created_at"
                 )))
@@ -139,7 +171,11 @@ impl Store {
                 .bind(limit)
                 .fetch_all(tx.connection())
                 .await?;
-                rows.into_iter().map(parcel).collect()
+                let mut parcels: Vec<Parcel> =
+                    rows.into_iter().map(parcel).collect::<Result<_, _>>()?;
+                // RETURNING has no order.
+                parcels.sort_by_key(|parcel| (parcel.outgoing.urgency(), parcel.id));
+                Ok(parcels)
             })
         })
         .await
@@ -168,7 +204,7 @@ impl Store {
         self.write_one(sent, Changed::OUTBOX).await
     }
 
-    /// Records a failed attempt that is to be repeated at `at`. The lane waits for it.
+    /// Records a failed attempt that is to be repeated at `at`. The lane waits for it, but for worse.
     pub async fn outbox_retry(
         &self,
         id: i64,
@@ -193,6 +229,24 @@ impl Store {
         self.write_one(later, Changed::OUTBOX).await
     }
 
+    /// Records an attempt that was refused for a reason of its own: it is repeated at `at`, in a lane
+    /// of its own, since the lane's others may well be taken.
+    pub async fn outbox_aside(
+        &self,
+        id: i64,
+        at: Timestamp,
+        error: &str,
+    ) -> Result<(), StoreError> {
+        let aside = sqlx::query(
+            "UPDATE outbox SET attempts = attempts + 1, due_at = $1, error = $2, \
+             lease_until = 0, lane = 'aside:' || id WHERE id = $3",
+        )
+        .bind(at.as_microsecond())
+        .bind(cut(error, 500))
+        .bind(id);
+        self.write_one(aside, Changed::OUTBOX).await
+    }
+
     /// Records that this can't ever be delivered. The lane goes on.
     pub async fn outbox_dead(&self, id: i64, error: &str) -> Result<(), StoreError> {
         let dead = sqlx::query(
@@ -205,11 +259,10 @@ impl Store {
 
     /// When the next waiting delivery is due, if one waits.
     pub async fn outbox_next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let due: Option<i64> = sqlx::query_scalar(
+        let due: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
             "SELECT MIN(CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END) \
-             FROM outbox WHERE id IN \
-             (SELECT MIN(id) FROM outbox WHERE state = 'waiting' GROUP BY lane)",
-        )
+             FROM outbox WHERE id IN (SELECT id FROM ({TURNS}) turns WHERE turn = 1)",
+        )))
         .fetch_one(self.readers())
         .await?;
         Ok(due.map(moment))
@@ -233,6 +286,12 @@ impl Store {
                 .await?;
         row.map(|(outgoing, version)| Ok((serde_json::from_str(&outgoing)?, version)))
             .transpose()
+    }
+
+    /// It is still to be delivered, or delivered anew.
+    pub async fn outbox_waits(&self, key: &str) -> Result<bool, StoreError> {
+        let waiting = sqlx::query("SELECT id FROM outbox WHERE key = $1 AND state = 'waiting'");
+        self.finds(waiting.bind(key.to_owned())).await
     }
 
     /// Where the message of this key was posted, once it was: channel id and timestamp.

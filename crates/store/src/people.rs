@@ -1,7 +1,34 @@
 //! People and user groups, as Slack tells of them.
 
-use super::{Store, StoreError};
-use treasury_domain::Person;
+use super::{Store, StoreError, Tx};
+use treasury_domain::{Line, Person, Span};
+
+impl Tx {
+    /// Gives those whom a line mentions their names, as far as they are known.
+    pub async fn name_people(&mut self, line: &mut Line) -> Result<(), StoreError> {
+        for span in &mut line.0 {
+            if let Span::Person(person) = span {
+                *person = self.known_as(person.clone()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What somebody typed, with names in place of Slack's marks: `cc @ben in #room`.
+    pub async fn named(&mut self, text: &str) -> Result<String, StoreError> {
+        let mut line = Line::mentioning(text);
+        self.name_people(&mut line).await?;
+        let mut out = String::with_capacity(text.len());
+        for span in line.0 {
+            if let Span::Person(person) = &span {
+                out.push_str(&format!("@{person}"));
+            } else {
+                out.push_str(&Line(vec![span]).plain());
+            }
+        }
+        Ok(out)
+    }
+}
 
 impl Store {
     /// Records people with their full names, replacing what was known of them.

@@ -21,8 +21,12 @@ const COLUMNS: &str = "stream, seq, at, actor_id, actor_name, kind, text, data, 
 
 impl Tx {
     /// Appends one entry to a chain. Within one write append to the audit first, then to incidents
-    /// in ascending order, so that two writes never wait for each other's chains.
-    pub async fn append(&mut self, stream: &Stream, draft: Draft) -> Result<Entry, StoreError> {
+    /// in ascending order, so that two writes never wait for each other's chains. An incident's
+    /// timeline is read without Slack: who is mentioned has a name there.
+    pub async fn append(&mut self, stream: &Stream, mut draft: Draft) -> Result<Entry, StoreError> {
+        if *stream != Stream::Audit {
+            draft.text = self.named(&draft.text).await?;
+        }
         sqlx::query(
             "INSERT INTO stream (name, seq, hash, at) VALUES ($1, 0, $2, 0) \
              ON CONFLICT (name) DO NOTHING",

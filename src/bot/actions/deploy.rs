@@ -9,8 +9,8 @@ use super::job::{After, Job, Worked};
 use super::kind::{Intent, Kind, LOOK_AT, Plan, Rules, Sentences, Words, buttons};
 use crate::bot::{Context, Fault, Refusal};
 use crate::command::words::quote;
-use crate::domain::action::{ActionKind, ActionRecord, Deployment};
-use crate::domain::service::{Service, ServiceStatus, images, well_text};
+use crate::domain::action::{ActionKind, ActionRecord, ActionRow, Deployment};
+use crate::domain::service::{Service, ServiceStatus, Version, images, well_text};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Guarded, Line, Role};
 
@@ -116,7 +116,11 @@ impl Words for Rollback {
         let (service, platform) = context.catalogue().find(&self.service, rollback_sentence)?;
         let name = &service.name;
         let sentence = rollback_sentence(name.as_str());
-        let mut versions = platform.versions(service).await?.into_iter();
+        let known = platform.versions(service).await?;
+        if let Some(left) = left_behind(context, service, &known).await? {
+            return Err(left.refusal(service, &known).into());
+        }
+        let mut versions = known.into_iter();
         let former = versions.next();
         let Some(version) = versions.next() else {
             let title = Line::new()
@@ -144,6 +148,73 @@ impl Words for Rollback {
         Ok(Plan {
             reason: self.reason.clone(),
             ..plan(service, deployment, &before, sentence)
+        })
+    }
+}
+
+/// A version that was left on purpose, or that never got well.
+pub(in crate::bot) struct Left {
+    version: Version,
+    row: ActionRow,
+}
+
+/// The version before the present one, if it is one that was rolled back from, or that a deployment
+/// to it failed, and that did not run well since.
+pub(in crate::bot) async fn left_behind(
+    context: &Context,
+    service: &Service,
+    known: &[Version],
+) -> Result<Option<Left>, Fault> {
+    let (Some(present), Some(before)) = (known.first(), known.get(1)) else {
+        return Ok(None);
+    };
+    let same = |one: &Version| {
+        one.id == before.id || (one.image == before.image && one.image != present.image)
+    };
+    for (row, good) in context.store().deployments(&service.name).await? {
+        let ActionKind::Deploy(deployment) = &row.record.what else {
+            continue;
+        };
+        let is_to = same(&deployment.version);
+        let is_from = deployment.back && deployment.former.as_ref().is_some_and(same);
+        if good && is_to {
+            return Ok(None);
+        }
+        if (good && is_from) || (!good && is_to) {
+            let version = before.clone();
+            return Ok(Some(Left { version, row }));
+        }
+    }
+    Ok(None)
+}
+
+impl Left {
+    fn refusal(&self, service: &Service, known: &[Version]) -> Refusal {
+        let (name, record) = (&service.name, &self.row.record);
+        let was_back = matches!(&record.what, ActionKind::Deploy(one) if one.back);
+        let image = cut(&self.version.image, 120);
+        let title = if was_back {
+            let line = Line::new().code(name).text(" was rolled back from ");
+            line.code(image)
+        } else {
+            let line = Line::new().text("The deployment of ").code(image);
+            line.text(" to ").code(name).text(" failed,")
+        };
+        let title = title.text(" by ").person(&record.actor).text(" at ");
+        let title = title
+            .time(self.row.intended_at)
+            .text(": `rollback` does not go there. Nothing was done");
+        let refusal = Refusal::new(title).detail(format!(
+            "Name the exact version: {}",
+            deploy_sentence(name.as_str(), "IMAGE")
+        ));
+        let others = known
+            .iter()
+            .skip(2)
+            .filter(|one| one.image != self.version.image);
+        others.take(3).fold(refusal, |refusal, one| {
+            let label = cut(&format!("Deploy {}", one.image), 70);
+            refusal.suggest(label, deploy_sentence(name.as_str(), &one.image))
         })
     }
 }
@@ -209,11 +280,9 @@ impl Kind for Deployment {
         let subject = subject.text(" to ").code(&image);
         Sentences {
             buttons: buttons(&LOOK_AT, service.as_str()),
-            // What failed was put back already.
-            undo: Some(Button::new(
-                "Roll back",
-                rollback_sentence(service.as_str()),
-            )),
+            // What failed was put back already; and back from a rollback is what it was for.
+            undo: (!self.back)
+                .then(|| Button::new("Roll back", rollback_sentence(service.as_str()))),
             again,
             ..Sentences::new(doing, subject, &format!("brought to {image}"))
         }

@@ -209,7 +209,7 @@ fn bar(done: u32, total: u32) -> String {
 fn with_actor(record: &ActionRecord, mut fields: Vec<(String, Line)>) -> Vec<(String, Line)> {
     fields.push(("By".into(), Line::new().person(&record.actor)));
     if let Some(reason) = &record.reason {
-        fields.push(("Reason".into(), reason.as_str().into()));
+        fields.push(("Reason".into(), Line::mentioning(reason)));
     }
     fields
 }

@@ -10,7 +10,7 @@ use crate::bot::request::{Answer, Ask, Done, Effect, Next};
 use crate::bot::{Context, Fault, Refusal};
 use crate::command::words::quote;
 use crate::domain::action::{ActionRecord, ActionRow};
-use crate::domain::question::{QuestionRow, QuestionState};
+use crate::domain::question::QuestionRow;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Audience, Content, Destination, EntryKind, Incident, IncidentId, Line, Message, Outgoing, Part,
@@ -52,7 +52,7 @@ fn question(context: &Context, ask: &Ask, plan: Plan, on_platform: bool) -> Effe
     }
     if let Some(reason) = plan.reason {
         sentence.push_str(&format!(" --reason {}", quote(&reason)));
-        fields.push(("Reason".to_owned(), reason.into()));
+        fields.push(("Reason".to_owned(), Line::mentioning(&reason)));
     }
     let mut message = Message::new(Tone::Question, plan.title).text(plan.effect);
     if !fields.is_empty() {
@@ -113,10 +113,7 @@ async fn intend(
     Ok(Effect::write(move |tx| {
         Box::pin(async move {
             if let Some(row) = &confirmed {
-                let before = tx
-                    .question_answer(&row.token, QuestionState::Confirmed)
-                    .await?;
-                confirm::take(before, row)?;
+                confirm::answer_yes(tx, row).await?;
             }
             let Some(id) = tx.action_intend(&key, &owner, &record).await? else {
                 return Err(Refusal::new(
@@ -188,6 +185,7 @@ fn messages(own: &Outgoing, incidents: &[Incident], key: &str) -> Vec<Outgoing> 
         audience: Audience::Everyone,
         requester: None,
         reply: Reply::default(),
+        severity: None,
         content: own.content.clone(),
     });
     std::iter::once(own.clone()).chain(others).collect()

@@ -1,10 +1,13 @@
 //! `ack`.
 
+use std::slice;
+
 use super::conversation::{note, ongoing};
 use super::find::{Meant, alerts_meant};
 use super::kinds::{ESCALATION, MESSAGE};
 use super::reask;
 use super::words::target;
+use crate::bot::incidents::{close_asks, invite};
 use crate::bot::notify::{Ended, forget};
 use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::{Context, Fault, Refusal};
@@ -69,12 +72,17 @@ async fn take(
         .collect();
     let worst = records().map(|record| record.routed.severity).min();
     conversation.asked_about = worst.or(conversation.asked_about);
+    let how = Line::new().text("Acknowledged by ").person(person);
+    close_asks(tx, &mut conversation, &how).await?;
     tx.conversation_put(&conversation).await?;
     let key = &conversation.key;
     ESCALATION.unset(tx, key).await?;
     forget(tx, key, &Ended::Acknowledged(person)).await?;
     MESSAGE.set(tx, key, now).await?;
     if let Some((_, incident)) = ongoing(tx, key).await? {
+        if let Some(incident) = &incident {
+            invite(tx, incident, slice::from_ref(person)).await?;
+        }
         reask::set(tx, bot, &conversation, incident.as_ref()).await?;
     }
     let text = match before {

@@ -15,8 +15,6 @@ use crate::domain::duration::between;
 use crate::probe::alertmanager::{Known, KnownAlert};
 use crate::store::{StoreError, TimerRow, Tx};
 
-/// What has just begun to fire is looked for this soon.
-pub(super) const SOON: Duration = Duration::from_secs(5);
 /// One comparison may take this long; shorter than the lease of a timer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Alerts that are compared.

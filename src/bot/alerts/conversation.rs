@@ -36,7 +36,9 @@ pub(super) fn outgoing(conversation: &Conversation, key: String, message: Messag
     let to = conversation
         .incident
         .map_or_else(|| home(conversation), Destination::Incident);
-    Outgoing::announcement(key, to, message)
+    let severity = conversation.first.routed.severity;
+    let severity = conversation.asked_about.unwrap_or(severity).min(severity);
+    Outgoing::announcement(key, to, message).urgent(severity)
 }
 
 /// The incident is open, or there is none.

@@ -1,31 +1,14 @@
 //! Alerts that begin to fire or become worse: where they are told, and who is asked.
 
 use super::conversation::{active, note_alerts, outgoing, write_soon};
-use super::kinds::{COMPARE, FOLLOW_UP, QUIET, TRIAGE, UNHEARD};
+use super::kinds::{COMPARE, FOLLOW_UP, QUIET, SOON, TRIAGE, UNHEARD};
+use super::news::News;
 use super::start::{self, Started};
 use super::words::{self, alerts};
 use super::{escalation, flapping, over};
 use crate::bot::{Context, timers};
-use crate::domain::Severity;
 use crate::domain::alert::{AlertRecord, Conversation, Transition};
 use crate::store::{StoreError, TimerRow, Tx};
-
-/// Alerts of one group that people may have to be told of.
-#[derive(Default)]
-pub(super) struct News {
-    /// They began to fire.
-    pub(super) fired: Vec<AlertRecord>,
-    /// They fire, and their severity was another.
-    pub(super) changed: Vec<(AlertRecord, Severity)>,
-}
-
-impl News {
-    pub(super) fn records(&self) -> impl Iterator<Item = &AlertRecord> {
-        self.fired
-            .iter()
-            .chain(self.changed.iter().map(|(record, _)| record))
-    }
-}
 
 /// Records what fires and what changed, with all that follows from it. Gives the key of the
 /// conversation. `before`: the group's last one.
@@ -120,12 +103,7 @@ async fn listen(
             .records()
             .any(|one| one.tracked.alert.is_from_alertmanager())
     {
-        let soon = tx.now()
-            + bot
-                .settings()
-                .alerts
-                .silence_check
-                .min(super::compare::SOON);
+        let soon = tx.now() + bot.settings().alerts.silence_check.min(SOON);
         COMPARE.set(tx, "", soon).await?;
     }
     Ok(())

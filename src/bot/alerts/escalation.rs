@@ -7,6 +7,7 @@ use serde_json::json;
 use super::conversation::{home, ongoing, outgoing};
 use super::kinds::ESCALATION;
 use super::words;
+use crate::bot::incidents::invite;
 use crate::bot::notify::{Asking, reach};
 use crate::bot::{Context, oncall, timers};
 use crate::domain::alert::{Conversation, Summary};
@@ -64,9 +65,11 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             let (whom, last) = oncall::next_to_ask(bot, tx, &conversation).await?;
             let level = conversation.escalated;
             conversation.escalated += 1;
-            let ids = whom.iter().map(|one| one.id.clone());
-            conversation.escalated_to.extend(ids);
-            conversation.escalated_to.dedup();
+            for person in &whom {
+                if !conversation.escalated_to.contains(&person.id) {
+                    conversation.escalated_to.push(person.id.clone());
+                }
+            }
             let next = match last {
                 true => tx.now() + settings.ask_again,
                 false => next,
@@ -80,7 +83,8 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
                 words::ask(bot, &conversation, incident, others, last, now)
             })
             .await?;
-            if incident.is_some() {
+            if let Some(incident) = incident {
+                invite(tx, incident, &whom).await?;
                 let names: Vec<&str> = whom.iter().map(|one| one.name.as_str()).collect();
                 let text = format!("not acknowledged: asked {}", names.join(", "));
                 let draft = Draft::new(&Person::bot(), EntryKind::Alert, text)

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 
 use super::conversation::{closed_at, is_active};
-use super::episode::{self, News};
 use super::kinds::{SETTLE, SILENCE_END};
-use super::{flapping, order, over};
+use super::news::Group;
+use super::{episode, flapping, order, over};
 use crate::bot::Context;
 use crate::domain::ServiceName;
 use crate::domain::alert::{AlertRecord, Arrival, Body, Reason, Tracked, Transition};
@@ -30,18 +30,6 @@ struct Reports {
     has_reason: bool,
     /// Its sender's group, and how many alerts of it were left out.
     left_out: Option<(String, u64)>,
-}
-
-/// The news of one group. Those of alerts that are known are sorted by their conversation.
-#[derive(Default)]
-pub(super) struct Group {
-    /// The group's last conversation.
-    pub(super) conversation: Option<String>,
-    pub(super) news: News,
-    /// Alerts that are over (`true`), and others that only say something new.
-    others: BTreeMap<String, Vec<(AlertRecord, bool)>>,
-    /// Alerts that changed but flap, and whether they begin to.
-    flapping: BTreeMap<String, Vec<(AlertRecord, bool)>>,
 }
 
 /// Takes alerts in: when it returns, they are durably recorded, and what follows will happen.

@@ -1,5 +1,7 @@
 //! What the timers are for. The subject of most is the key of a conversation.
 
+use std::time::Duration;
+
 pub(super) use crate::bot::incidents::{DECLARED, RELAPSE};
 use crate::bot::timers::Kind;
 
@@ -25,6 +27,8 @@ pub(super) const SETTLE: Kind = Kind("settle");
 pub(super) const UNHEARD: Kind = Kind("unheard");
 /// What is held to fire is compared with what Alertmanager knows; there is one for all.
 pub(super) const COMPARE: Kind = Kind("compare");
+/// What has just begun to fire is looked for there this soon.
+pub(super) const SOON: Duration = Duration::from_secs(5);
 /// A silence is made, looked at or ended in Alertmanager; the subject is its id.
 pub(super) const SILENCE: Kind = Kind("silence");
 /// The bot looks whether services are well; the payload is what is known so far.

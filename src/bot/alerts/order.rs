@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::intake::Group;
+use super::news::Group;
 use crate::bot::Context;
 use crate::domain::alert::{AlertRecord, likely_cause};
 use crate::domain::{ServiceName, Severity};

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::bot::entry::Command;
-use crate::bot::incidents::set_status;
+use crate::bot::incidents::end_incident;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
 use crate::domain::{Role, Status};
@@ -22,6 +22,6 @@ impl Command for Close {
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
         let incident = self.incident.as_deref();
-        set_status(context, ask, incident, Status::Closed, &[]).await
+        end_incident(context, ask, incident, Status::Closed, &[]).await
     }
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::bot::Refusal;
 use crate::bot::confirm::open_question;
 use crate::bot::entry::Command;
-use crate::bot::policy::authorise;
+use crate::bot::policy::{authorise, who_may};
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
 use crate::command::Parsed;
@@ -34,11 +34,11 @@ impl Command for Confirm {
         let Ok(Parsed::Command(sentence)) = sentence else {
             return Err(outdated().into());
         };
-        authorise(ask, sentence.command.role, || {
-            context.typed(&ask.request.text)
-        })?;
-        let guarded = sentence.command.guarded.ok_or_else(outdated)?;
-        second_person(context, ask, &row, guarded)?;
+        let what = context.typed(&row.question.sentence);
+        authorise(context, ask, sentence.command.role, &what).await?;
+        if let Some(guarded) = sentence.command.guarded {
+            second_person(context, ask, &row, guarded, sentence.command.role).await?;
+        }
         let ask = Ask {
             confirmed: Some(row),
             ..ask.clone()
@@ -48,24 +48,28 @@ impl Command for Confirm {
 }
 
 /// What the policy lists needs another person's yes than who asked for it.
-fn second_person(
+async fn second_person(
     context: &Context,
     ask: &Ask,
     row: &QuestionRow,
     what: Guarded,
-) -> Result<(), Refusal> {
+    role: Role,
+) -> Result<(), Fault> {
     let listed = context.settings().second_person.contains(&what);
-    if !listed || row.question.requester.id != ask.request.person.id {
+    let person = &ask.request.person;
+    if !listed || row.question.requester.id != person.id {
         return Ok(());
     }
+    let may = who_may(context, role, Some(person)).await?;
     Err(Refusal::new(
         Line::new()
             .text("You asked for ")
             .code(&row.question.sentence)
             .text(": a second person has to confirm it. Nothing was done yet"),
     )
-    .detail(
-        "Mend: have somebody else press the button. Which actions need this is listed in \
-             `second_person` under [policy]",
+    .detail(format!(
+        "Mend: have {may} press the button. Which actions need this is listed in `second_person` \
+         under [policy]"
     ))
+    .into())
 }

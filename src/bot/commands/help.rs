@@ -22,7 +22,8 @@ impl Command for Help {
     const ROLE: Role = Role::Nobody;
 
     async fn carry_out(self, context: &Context, _: &Ask) -> Result<Effect, Fault> {
-        let topic = &self.topic;
+        let topic: Vec<String> = self.topic.iter().map(|word| word.to_lowercase()).collect();
+        let topic = &topic;
         let name = &context.settings().command;
         if !topic.is_empty() {
             return match context.commands().help(topic, name) {

@@ -22,19 +22,20 @@ pub struct Mitigate {
         description = "What helped, or what it was.",
         extend("default" = null)
     )]
-    text: Vec<String>,
+    pub(super) text: Vec<String>,
     /// The incident, when it isn't the one of this channel
     #[arg(long, value_name = "ID")]
     #[serde(default)]
     #[schemars(
         description = "The incident; that of the run, or the only open one, when left out."
     )]
-    incident: Option<String>,
+    pub(super) incident: Option<String>,
 }
 
 impl Command for Mitigate {
     const WORDS: &'static str = "mitigate";
     const ROLE: Role = Role::Responder;
+    const FREE_TEXT: bool = true;
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
         let incident = self.incident.as_deref();

@@ -35,6 +35,8 @@ mod restart;
 mod rollback;
 mod runbook;
 mod scale;
+#[cfg(test)]
+mod sentence_tests;
 mod silence;
 pub(super) mod stats;
 mod status;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::incident::of_run::{record_status, words};
 use crate::bot::entry::{Command, Record, Recorded};
-use crate::bot::incidents::set_status;
+use crate::bot::incidents::end_incident;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
 use crate::domain::{IncidentId, Role, Status};
@@ -22,23 +22,24 @@ pub struct Resolve {
         description = "What helped, or what it was.",
         extend("default" = null)
     )]
-    text: Vec<String>,
+    pub(super) text: Vec<String>,
     /// The incident, when it isn't the one of this channel
     #[arg(long, value_name = "ID")]
     #[serde(default)]
     #[schemars(
         description = "The incident; that of the run, or the only open one, when left out."
     )]
-    incident: Option<String>,
+    pub(super) incident: Option<String>,
 }
 
 impl Command for Resolve {
     const WORDS: &'static str = "resolve";
     const ROLE: Role = Role::Responder;
+    const FREE_TEXT: bool = true;
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
         let incident = self.incident.as_deref();
-        set_status(context, ask, incident, Status::Resolved, &self.text).await
+        end_incident(context, ask, incident, Status::Resolved, &self.text).await
     }
 }
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bot::actions::deploy::left_behind;
 use crate::bot::entry::Probe;
 use crate::bot::{Context, Fault};
 use crate::domain::service::Version;
@@ -22,7 +23,8 @@ pub struct Versions {
 pub struct Known {
     /// The image it runs.
     present: Option<String>,
-    /// The image that a rollback brings it to.
+    /// The image that a rollback brings it to; none where the one before was rolled back from, or
+    /// never got well.
     former: Option<String>,
     /// How long it has run the present one, ms, where the platform knows.
     present_for_ms: Option<u64>,
@@ -40,16 +42,22 @@ impl Probe for Versions {
             .catalogue()
             .find(&self.service, |near| format!("status {near}"))?;
         let versions = platform.versions(service).await?;
+        let left = left_behind(context, service, &versions).await?.is_some();
         let image = |at: usize| versions.get(at).map(|one: &Version| one.image.clone());
         let title = Line::new().code(&service.name).text(format!(
             " runs {}; before: {}",
             image(0).as_deref().unwrap_or("nothing known"),
             image(1).as_deref().unwrap_or("nothing known"),
         ));
+        let title = if left {
+            title.text(", which was left: no rollback goes there")
+        } else {
+            title
+        };
         let message = Message::new(Tone::Plain, title);
         let result = Known {
             present: image(0),
-            former: image(1),
+            former: image(1).filter(|_| !left),
             present_for_ms: versions
                 .first()
                 .and_then(|one| one.since)

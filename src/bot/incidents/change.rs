@@ -2,18 +2,21 @@
 
 use serde_json::json;
 
+use super::asks::close_asks_of;
+use super::end::StillFiring;
 use super::find::{already, closed, locked, meant, person};
 use super::kinds::{DECLARED, RELAPSE};
+use super::place::{follow, invite};
 use super::room::{header, new_topic, next_steps, room_message};
 use super::stakeholders::Bulletin;
 use crate::bot::notify::{Ended, forget};
-use crate::bot::request::{Answer, Ask, Effect};
-use crate::bot::{Context, Fault, Refusal, Settings};
+use crate::bot::request::{Answer, Ask, Done, Effect};
+use crate::bot::{Context, Fault, Refusal, Settings, confirm};
 use crate::domain::alert::Conversation;
 use crate::domain::timeline::Draft;
 use crate::domain::{
-    EntryKind, Incident, IncidentRole, Line, Message, Person, Severity, Status, Stream, Tone,
-    duration,
+    Content, EntryKind, Incident, IncidentRole, Line, Message, Person, Severity, Status, Stream,
+    Tone, duration,
 };
 use crate::store::{StoreError, Tx};
 
@@ -48,6 +51,11 @@ impl Change {
             let bulletin = Bulletin::new(tx, self.title.clone(), self.tone, self.before);
             bulletin.send(tx, settings, incident).await?;
         }
+        follow(tx, incident).await?;
+        if !incident.status.is_open() {
+            let how = format!("Over: {} is {}", incident.id, incident.status);
+            close_asks_of(tx, incident.id, &how.into()).await?;
+        }
         tx.outbox_put(&header(incident, None)).await
     }
 }
@@ -57,7 +65,11 @@ struct Edit {
     draft: Draft,
     /// Follows the incident's id.
     says: Line,
+    /// More of it.
+    more: Option<String>,
     tone: Tone,
+    /// Who got something to do.
+    called: Option<Person>,
 }
 
 pub(crate) async fn set_severity(
@@ -76,7 +88,9 @@ pub(crate) async fn set_severity(
             draft: Draft::new(person, EntryKind::Severity, text)
                 .data(json!({"before": before, "after": severity})),
             says: Line::new().text(format!(" is now {severity} (was {before})")),
+            more: None,
             tone: Tone::Plain,
+            called: None,
         })
     })
     .await
@@ -94,6 +108,14 @@ pub(crate) async fn set_status(
         reason.insert_str(0, ": ");
     }
     let now = context.now();
+    let firing = match status {
+        Status::Resolved | Status::Closed => {
+            let incident = meant(context, ask, given).await?;
+            StillFiring::of(context, &incident).await?
+        }
+        Status::Open | Status::Mitigated => None,
+    };
+    let firing = firing.map(|firing| firing.text);
     change(context, ask, given, move |incident, person| {
         if incident.status == status {
             return Err(already(incident, &status.to_string()));
@@ -104,7 +126,7 @@ pub(crate) async fn set_status(
                 incident.status
             )));
             return Err(if status == Status::Closed {
-                refusal.suggest("Resolve it", format!("resolve --incident {}", incident.id))
+                refusal.suggest("Resolve it…", format!("resolve --incident {}", incident.id))
             } else {
                 refusal.suggest("Reopen it", format!("reopen {}", incident.id))
             });
@@ -120,17 +142,20 @@ pub(crate) async fn set_status(
             Status::Closed => {}
         }
         let after = duration::text(duration::between(incident.declared_at, now));
-        let says = format!(" is {status}, {after} after it was declared{reason}");
-        let text = format!("{before} → {status}{reason}");
+        let says = Line::new().text(format!(" is {status}, {after} after it was declared"));
+        let still = firing.as_ref().map(|firing| format!(". {firing}"));
+        let text = format!("{before} → {status}{reason}{}", still.unwrap_or_default());
         Ok(Edit {
             draft: Draft::new(person, EntryKind::Status, text)
                 .data(json!({"before": before, "after": status})),
-            says: says.into(),
-            tone: if status == Status::Open {
+            says: says.line(Line::mentioning(&reason)),
+            tone: if status == Status::Open || firing.is_some() {
                 Tone::Warning
             } else {
                 Tone::Good
             },
+            more: firing,
+            called: None,
         })
     })
     .await
@@ -161,7 +186,9 @@ pub(crate) async fn assign(
             draft: Draft::new(actor, EntryKind::Assigned, format!("{person} is {role}"))
                 .data(json!({"role": role, "person": person})),
             says: line.text(format!(" is {role}")),
+            more: None,
             tone: Tone::Plain,
+            called: Some(person),
         })
     })
     .await
@@ -202,13 +229,23 @@ where
     F: FnOnce(&mut Incident, &Person) -> Result<Edit, Refusal> + Send + 'static,
 {
     let id = meant(context, ask, given).await?.id;
-    let here = ask.is_in(id);
+    let (here, confirmed) = (ask.is_in(id), ask.confirmed.clone());
     let (context, person) = (context.clone(), ask.request.person.clone());
     Ok(Effect::write(move |tx| {
         Box::pin(async move {
+            if let Some(row) = &confirmed {
+                confirm::answer_yes(tx, row).await?;
+            }
             let mut incident = locked(tx, id).await?;
             let (before, severity) = (incident.status, incident.severity);
-            let Edit { draft, says, tone } = edit(&mut incident, &person)?;
+            let Edit {
+                draft,
+                mut says,
+                more,
+                tone,
+                called,
+            } = edit(&mut incident, &person)?;
+            tx.name_people(&mut says).await?;
             if before == Status::Closed && incident.status == Status::Closed {
                 return Err(closed(&incident).into());
             }
@@ -221,14 +258,25 @@ where
                 is_news: (before, severity) != (incident.status, incident.severity),
             };
             change.record(tx, context.settings(), &incident).await?;
+            invite(tx, &incident, called.as_slice()).await?;
             alerts_follow(tx, &context, before, severity, &incident).await?;
             tx.outbox_put(&new_topic(tx, &incident)).await?;
-            let said = Message::new(tone, change.title).buttons(next_steps(&incident));
+            let mut said = Message::new(tone, change.title);
+            if let Some(more) = more {
+                said = said.text(more);
+            }
+            let said = said.buttons(next_steps(&incident));
             if !here {
                 let message = room_message(tx, id, said.clone());
                 tx.outbox_put(&message).await?;
             }
-            Ok(Answer::to_all(said).into())
+            let Some(row) = confirmed else {
+                return Ok(Answer::to_all(said).into());
+            };
+            // The message that asked becomes the answer.
+            let asked = &row.question.message;
+            tx.outbox_put(&asked.with(Content::Message(said))).await?;
+            Ok(Done::default())
         })
     }))
 }

@@ -3,10 +3,12 @@
 use serde_json::json;
 
 use super::kinds::DECLARED;
-use super::room::{header, offer, place};
+use super::place::{announce, invite};
+use super::room::{header, offer};
 use super::stakeholders::Bulletin;
 use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Context, Fault, Refusal, Settings};
+use crate::command::words::quote;
 use crate::domain::alert::Conversation;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, Incident, Line, Message, Person, Severity, Stream, Tone};
@@ -25,9 +27,14 @@ pub(crate) fn declare(
 ) -> Result<Effect, Fault> {
     let mut names = Vec::new();
     for name in services {
-        let (service, _) = context.catalogue().find(name, |near| {
-            format!("incident declare {title} --severity {severity} --service {near}")
-        })?;
+        let meant = |near: &str| {
+            let all = services.iter();
+            let all = all.map(|one| if one == name { near } else { one.as_str() });
+            let all: Vec<String> = all.map(|one| format!("--service {}", quote(one))).collect();
+            let options = all.join(" ");
+            format!("incident declare --severity {severity} {options} -- {title}")
+        };
+        let (service, _) = context.catalogue().find(name, meant)?;
         if !names.contains(&service.name) {
             names.push(service.name.clone());
         }
@@ -48,6 +55,10 @@ pub(crate) fn declare(
     let context = context.clone();
     Ok(Effect::write(move |tx| {
         Box::pin(async move {
+            let new = NewIncident {
+                title: tx.named(&new.title).await?,
+                ..new
+            };
             let incident = open_incident(tx, new, context.settings(), vec![person], None).await?;
             if severity <= context.settings().alerts.ask_from {
                 let key = Conversation::key_of(incident.id);
@@ -103,8 +114,8 @@ pub(crate) async fn open_incident(
     let draft = Draft::new(&person, EntryKind::Declared, incident.title.clone())
         .data(json!({"severity": severity, "services": incident.services}));
     tx.append(&Stream::Incident(id), draft).await?;
-    let place = place(&incident, settings.incident_channels, members, channel);
-    tx.outbox_put(&place).await?;
+    announce(tx, settings, &incident, channel).await?;
+    invite(tx, &incident, &members).await?;
     tx.outbox_put(&header(&incident, Some(&settings.command)))
         .await?;
     let title = Line::new()

@@ -44,7 +44,7 @@ pub(crate) async fn note(
             let draft = Draft::new(&person, EntryKind::Note, text.clone());
             let entry = tx.append(&Stream::Incident(id), draft).await?;
             let said = Message::new(Tone::Plain, Line::new().text("📝 Note by ").person(&person))
-                .text(cut(&text, MAX_TEXT))
+                .text(Line::mentioning(&cut(&text, MAX_TEXT)))
                 .footer(format!("{id} entry {}", entry.seq));
             let short = Message::new(Tone::Good, Line::new().text("Noted on ").bold(id));
             Ok(say(tx, id, here, said, short).await?)
@@ -69,7 +69,7 @@ pub(crate) async fn update(
             let settings = context.settings();
             let by = Line::new().text("Update by ").person(&person);
             let bulletin = Bulletin {
-                text: Some(cut(&text, MAX_TEXT)),
+                text: Some(cut(&tx.named(&text).await?, MAX_TEXT)),
                 always: true,
                 ..Bulletin::new(tx, by, Tone::Plain, incident.severity)
             };
@@ -86,7 +86,7 @@ pub(crate) async fn update(
             };
             let title = Line::new().text("📣 Update by ").person(&person);
             let said = Message::new(Tone::Plain, title)
-                .text(cut(&text, MAX_TEXT))
+                .text(Line::mentioning(&cut(&text, MAX_TEXT)))
                 .footer(reach.clone());
             let line = Line::new().text("Update on ").bold(id).text(" is said");
             let short = Message::new(Tone::Good, line).text(reach);

@@ -3,12 +3,12 @@
 use crate::domain::timeline::cut;
 use crate::domain::{
     Button, Content, Destination, Incident, IncidentId, IncidentRole, Line, Message, Outgoing,
-    Part, Person, Status, Tone,
+    Part, Status, Tone,
 };
 use crate::store::Tx;
 
 /// A delivery to the incident's place.
-fn to_room(id: IncidentId, key: &str, content: Content) -> Outgoing {
+pub(super) fn to_room(id: IncidentId, key: &str, content: Content) -> Outgoing {
     let message = Message::new(Tone::Plain, "");
     let key = format!("incident:{id}:{key}");
     Outgoing::announcement(key, Destination::Incident(id), message).with(content)
@@ -44,24 +44,6 @@ pub(super) fn offer(incident: &Incident, runbooks: &[(String, String)]) -> Outgo
     to_room(incident.id, "runbooks", content)
 }
 
-/// Has the place made, as a channel of its own or a thread, and announced in a channel.
-pub(super) fn place(
-    incident: &Incident,
-    own_channel: bool,
-    members: Vec<Person>,
-    announced_in: Option<String>,
-) -> Outgoing {
-    let content = Content::Room {
-        incident: incident.id,
-        name: own_channel.then(|| channel_name(incident)),
-        topic: topic(incident),
-        members,
-        announcement: announcement(incident),
-        announced_in,
-    };
-    to_room(incident.id, "room", content)
-}
-
 /// Brings the topic of the incident's channel up to date.
 pub(super) fn new_topic(tx: &Tx, incident: &Incident) -> Outgoing {
     let content = Content::Topic {
@@ -79,7 +61,8 @@ pub(crate) fn header(incident: &Incident, command: Option<&str>) -> Outgoing {
         let line = Line::new().text("Write down what you see: ");
         message = message.footer(line.code(format!("{command} note …")));
     }
-    to_room(incident.id, "header", Content::Message(message))
+    let header = to_room(incident.id, "header", Content::Message(message));
+    header.urgent(incident.severity)
 }
 
 /// All that is known of an incident, with what may be done next.
@@ -146,17 +129,17 @@ pub(super) fn services(incident: &Incident) -> Option<String> {
 /// What may be done next.
 pub(super) fn next_steps(incident: &Incident) -> Vec<Button> {
     let id = incident.id;
-    let resolved = || Button::new("Resolved", format!("resolve --incident {id}"));
+    let resolve = || Button::new("Resolve…", format!("resolve --incident {id}"));
     let timeline = || Button::new("Timeline", format!("timeline {id}"));
     let reopen = || Button::new("Reopen", format!("reopen {id}"));
     let export = || Button::new("Export", format!("export {id}"));
     match incident.status {
         Status::Open => vec![
-            Button::new("Mitigated", format!("mitigate --incident {id}")),
-            resolved(),
+            Button::new("Mitigate", format!("mitigate --incident {id}")),
+            resolve(),
             timeline(),
         ],
-        Status::Mitigated => vec![resolved(), reopen(), timeline()],
+        Status::Mitigated => vec![resolve(), reopen(), timeline()],
         Status::Resolved => vec![
             export(),
             Button::new("Close", format!("close {id}")),
@@ -166,36 +149,10 @@ pub(super) fn next_steps(incident: &Incident) -> Vec<Button> {
     }
 }
 
-fn announcement(incident: &Incident) -> Message {
-    let mut line = Line::new()
-        .bold(incident.id)
-        .text(format!(" {}: {}", incident.severity, incident.title))
-        .text(" — declared by ")
-        .person(&incident.declared_by);
-    if let Some(names) = services(incident) {
-        line = line.text(", concerns ").code(names);
-    }
-    Message::new(Tone::Bad, line)
-}
-
-fn topic(incident: &Incident) -> String {
+pub(super) fn topic(incident: &Incident) -> String {
     let (id, severity, status) = (incident.id, incident.severity, incident.status);
     cut(
         &format!("{id} {severity} {status}: {}", incident.title),
         240,
     )
-}
-
-/// Slack's channel names: lower-case letters, digits, `-` and `_`, at most 80.
-fn channel_name(incident: &Incident) -> String {
-    let mut name = format!("inc-{}", incident.id.0);
-    let words = incident.title.split(|c: char| !c.is_ascii_alphanumeric());
-    for word in words.filter(|word| !word.is_empty()) {
-        if name.len() + 1 + word.len() > 60 {
-            break;
-        }
-        name.push('-');
-        name.push_str(&word.to_ascii_lowercase());
-    }
-    name
 }

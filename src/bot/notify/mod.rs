@@ -16,7 +16,7 @@ mod words;
 pub use delivery::deliver;
 pub(crate) use link::LINK_FOR;
 pub(super) use notice::Notice;
-pub(crate) use reach::{Asking, Ended, forget, reach};
+pub(crate) use reach::{Asking, Ended, forget, reach, ways};
 pub(super) use recipients::STAKEHOLDERS;
 pub use slack::DirectMessages;
 pub(super) use words::counted;

@@ -85,7 +85,7 @@ pub(crate) async fn reach(
 }
 
 /// The ways of somebody; by e-mail at once where nothing else is said.
-fn ways(bot: &Context, person: &Person) -> Vec<Way> {
+pub(crate) fn ways(bot: &Context, person: &Person) -> Vec<Way> {
     let settings = bot.settings();
     if let Some(ways) = settings.reach.people.get(&person.id) {
         return ways.clone();
@@ -122,14 +122,15 @@ pub(crate) async fn forget(
         Ended::Over => (Some(Purpose::Over), "It is over".to_owned()),
     };
     let is_over = purpose == Some(Purpose::Over);
+    // The newest ask of a way names the news: what was told of an older one is told.
     let mut told = BTreeSet::new();
-    for asked in tx.notifications_forget(conversation, is_over).await? {
+    for (asked, is_sent) in tx.notifications_forget(conversation, is_over).await? {
         let title = Line::new()
             .text(format!("{text}: "))
             .text(&asked.thread.subject);
         let message = Message::new(Tone::Good, title);
         match &asked.to {
-            Recipient::Slack(person) => {
+            Recipient::Slack(person) if is_sent => {
                 tx.outbox_put(&direct(&asked.key, person, message)).await?;
             }
             Recipient::Way(to) if to.follows => {

@@ -14,7 +14,7 @@ use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Context, Fault, Refusal, incidents};
 use crate::command::nearest;
 use crate::command::words::quote;
-use crate::domain::oncall::{Moment, Override, Rotation};
+use crate::domain::oncall::{Length, Moment, Override, Rotation};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Destination, EntryKind, Incident, Line, Message, Outgoing, Person, Role, Stream, Tone, duration,
@@ -23,6 +23,8 @@ use crate::store::{StoreError, Tx};
 
 /// No override is longer, and none begins later.
 const LONGEST: Duration = Duration::from_secs(90 * 86_400);
+/// What a change of the clocks may add to it.
+const HOUR: Duration = Duration::from_secs(3_600);
 /// Shifts that are listed for one rotation.
 const LISTED: usize = 6;
 
@@ -30,7 +32,21 @@ const LISTED: usize = 6;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Span {
     UntilHandover,
-    For(Duration, Option<Moment>),
+    For(Length, Option<Moment>),
+}
+
+impl Span {
+    /// What puts somebody on call for so long.
+    fn sentence(self, who: &str) -> String {
+        let who = quote(who);
+        match self {
+            Self::UntilHandover => format!("oncall set {who}"),
+            Self::For(length, None) => format!("oncall override {who} {length}"),
+            Self::For(length, Some(from)) => {
+                format!("oncall override {who} {length} --from {from}")
+            }
+        }
+    }
 }
 
 pub(crate) async fn oncall_show(context: &Context, given: Option<&str>) -> Result<Effect, Fault> {
@@ -147,26 +163,18 @@ pub(crate) async fn put_on_call(
     span: Span,
     given: Option<&str>,
 ) -> Result<Effect, Fault> {
-    let sentence = match span {
-        Span::UntilHandover => format!("oncall set {}", quote(who)),
-        Span::For(within, _) => {
-            let within = duration::text(within).replace(' ', "");
-            format!("oncall override {} {within}", quote(who))
-        }
-    };
+    let sentence = span.sentence(who);
     let rotation = rotation_meant(context, ask, given, &sentence)?.clone();
     let person = match who {
         "me" | "@me" => ask.request.person.clone(),
         _ => incidents::person(context, who).await?,
     };
     may_be_on_call(context, &person).await?;
-    let zone = rotation
-        .handover
-        .as_ref()
-        .map_or(TimeZone::UTC, |handover| handover.zone().clone());
+    let zone = zone(&rotation);
     let now = context.now();
+    let too_long = |until: Timestamp| duration::between(now, until) > LONGEST + HOUR;
     let from = match span {
-        Span::For(within, _) if within > LONGEST => {
+        Span::For(length, _) if length.after(now, &zone).is_none_or(too_long) => {
             return Err(Refusal::new("An override lasts from 1s to 90d").into());
         }
         Span::For(_, Some(when)) => {
@@ -191,6 +199,12 @@ pub(crate) async fn put_on_call(
     Ok(Effect::write(move |tx| {
         Box::pin(async move { new.write(tx, &bot, &open).await })
     }))
+}
+
+/// The place whose clocks count for a rotation.
+fn zone(rotation: &Rotation) -> TimeZone {
+    let handover = rotation.handover.as_ref();
+    handover.map_or(TimeZone::UTC, |handover| handover.zone().clone())
 }
 
 /// Whoever is on call has to be able to be mentioned, and to act.
@@ -298,7 +312,7 @@ impl New {
         let from = self.from.unwrap_or(now).max(now);
         let until = match self.span {
             Span::UntilHandover => rotation.planned(from).until,
-            Span::For(within, _) => from.checked_add(within).ok(),
+            Span::For(length, _) => length.after(from, &zone(rotation)),
         };
         let mut overrides = tx.overrides().await?;
         let before = rotation.shift(&overrides, from).person;
@@ -327,7 +341,11 @@ impl New {
             )
             .suggest(
                 "Take it myself",
-                format!("oncall set me --rotation {}", quote(&rotation.name)),
+                format!(
+                    "{} --rotation {}",
+                    self.span.sentence("me"),
+                    quote(&rotation.name)
+                ),
             )
             .into());
         }

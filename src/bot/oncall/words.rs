@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use crate::bot::Context;
+use crate::bot::{Context, Zones};
 use crate::command::words::quote;
 use crate::domain::oncall::{Duty, Override, Rotation, Shift, ShiftReason};
 use crate::domain::timeline::cut;
@@ -128,7 +128,12 @@ fn single(mut message: Message, view: &View<'_>) -> Message {
     ));
     let zone = view.rotation.handover.as_ref();
     match zone.and_then(|handover| handover.zone().iana_name()) {
-        Some(zone) => message.footer(format!("Handovers by the clocks of {zone}")),
+        Some(zone) => {
+            let line = format!("Handovers by the clocks of {zone}");
+            message
+                .footer(line)
+                .footer(format!("Table of time zones: {}", Zones::here().told))
+        }
         None => message,
     }
 }

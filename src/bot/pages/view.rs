@@ -228,7 +228,16 @@ fn run(id: IncidentId, row: RunRow) -> Result<Option<Run>, StoreError> {
         by: start.by,
         rehearsal: start.rehearsal,
         began_at: row.started_at,
-        ended: verdict.map(Verdict::as_str).zip(row.ended_at),
+        // A rehearsal did nothing that could succeed.
+        ended: verdict
+            .map(|verdict| {
+                if start.rehearsal {
+                    "over"
+                } else {
+                    verdict.as_str()
+                }
+            })
+            .zip(row.ended_at),
     }))
 }
 

@@ -5,6 +5,7 @@ use super::load::{Loaded, Unreadable, load};
 use super::overview::run_message;
 use super::params::{typed, usage};
 use super::start::{new_run, start};
+use crate::bot::policy::{authorise, who_may};
 use crate::bot::request::{Answer, Ask, Done, Effect, Next};
 use crate::bot::{Context, Failure, Fault, Refusal, incidents};
 use crate::command::nearest;
@@ -12,7 +13,7 @@ use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Audience, Button, Content, EntryKind, Line, Message, Outgoing, Role, Tone, duration,
 };
-use crate::runbook::engine::{Decision, Drive, Event, RunState};
+use crate::runbook::engine::{Decision, Drive, Event, NotNow, RunState};
 use crate::runbook::model::Runbook;
 use crate::runbook::show;
 
@@ -161,13 +162,13 @@ pub(in crate::bot) async fn runbook_run(
     Ok(Effect::write(move |tx| {
         Box::pin(async move {
             let (id, _) = tx.run_begin(&new, &owner).await?;
-            let word = if rehearsal { "rehearsal" } else { "run" };
-            let draft = Draft::new(
-                &person,
-                EntryKind::Run,
-                format!("{word} {id} of {} begins", runbook.name.value),
-            )
-            .data(serde_json::json!({
+            let name = &runbook.name.value;
+            let text = if rehearsal {
+                format!("rehearsal {id} of {name} begins: it changes nothing")
+            } else {
+                format!("run {id} of {name} begins")
+            };
+            let draft = Draft::new(&person, EntryKind::Run, text).data(serde_json::json!({
                 "run": id,
                 "runbook": runbook.name.value,
                 "params": start.params,
@@ -199,10 +200,14 @@ pub(in crate::bot) async fn runbook_runs(context: &Context) -> Result<Effect, Fa
     let lines: Vec<String> = rows
         .iter()
         .map(|row| {
-            let word = row
-                .verdict
-                .as_deref()
-                .map_or("is running", |verdict| verdict.trim_matches('"'));
+            let rehearsal = is_rehearsal(&row.start);
+            let word = match row.verdict.as_deref() {
+                None if rehearsal => "rehearsal, under way",
+                None => "is running",
+                // A rehearsal did nothing that could succeed.
+                Some(_) if rehearsal => "rehearsed, nothing changed,",
+                Some(verdict) => verdict.trim_matches('"'),
+            };
             let (word_of_time, until) = match row.ended_at {
                 Some(ended) => ("in", ended),
                 None => ("for", now),
@@ -217,6 +222,12 @@ pub(in crate::bot) async fn runbook_runs(context: &Context) -> Result<Effect, Fa
         "{} shows one",
         context.typed("runbook runs NUMBER")
     ))))
+}
+
+/// A start that can't be read is that of a run: nobody may take it for harmless.
+fn is_rehearsal(start: &str) -> bool {
+    let start: Result<serde_json::Value, _> = serde_json::from_str(start);
+    start.is_ok_and(|start| start["rehearsal"] == true)
 }
 
 async fn loaded(context: &Context, run: i64) -> Result<Loaded, Fault> {
@@ -239,12 +250,22 @@ pub(in crate::bot) async fn tell(
     event: Event,
 ) -> Result<Effect, Fault> {
     let Loaded { runbook, state, .. } = loaded(context, run).await?;
-    if ask.role < Role::Responder {
-        return Err(Refusal::new("Only a responder may do this. Nothing was done").into());
-    }
+    authorise(
+        context,
+        ask,
+        Role::Responder,
+        &context.typed(&ask.request.text),
+    )
+    .await?;
     let mut trial = Drive::new(&runbook, context.library().vocabulary(), state);
     if let Err(why) = trial.tell(event.clone(), context.now()) {
-        return Err(Refusal::new(format!("Run {run}: {why}")).into());
+        let mut refusal = Refusal::new(format!("Run {run}: {why}"));
+        if let NotNow::Needs { role, other } = why {
+            let but = other.then_some(&ask.request.person);
+            let may = who_may(context, role, but).await?;
+            refusal = refusal.detail(format!("Mend: have {may} answer"));
+        }
+        return Err(refusal.into());
     }
     let text =
         serde_json::to_string(&event).map_err(|error| Fault::Failure(Failure::new(error)))?;

@@ -200,6 +200,20 @@ impl RunMessages<'_> {
         let (kind, text) = match said {
             Announcement::Note { text, .. } => (EntryKind::Note, text.clone()),
             Announcement::Notify { text, .. } => (EntryKind::Run, format!("said: {text}")),
+            Announcement::Step { .. } if state.start.rehearsal => {
+                // Nothing of it was done: no entry may read as if it had been.
+                let word = match step.phase {
+                    Phase::Failed => "would fail, as it stands now",
+                    Phase::Skipped => "would be left out",
+                    _ => "looked at",
+                };
+                let text = match line(step) {
+                    line if line.starts_with("would ") => line,
+                    line => format!("{word}: {line}"),
+                };
+                let text = format!("rehearsal {}: {}: {text}", state.id, step.title);
+                (EntryKind::Run, text)
+            }
             Announcement::Step { .. } => {
                 let word = match step.phase {
                     Phase::Asking => "asks",
@@ -233,14 +247,16 @@ impl RunMessages<'_> {
             .as_ref()
             .map(|stop| format!(": {}", stop.reason))
             .unwrap_or_default();
-        let text = format!(
-            "run {} of {} {}{why}",
-            state.id,
-            self.runbook.name.value,
-            verdict.as_str()
-        );
-        Draft::new(&Person::bot(), EntryKind::Run, text)
-            .data(json!({"run": state.id, "verdict": verdict}))
+        let (id, name) = (state.id, &self.runbook.name.value);
+        let text = if state.start.rehearsal {
+            let by = &state.start.by;
+            let how = rehearsed(verdict);
+            format!("rehearsal {id} of {name} by {by} is over: nothing was changed; {how}{why}")
+        } else {
+            format!("run {id} of {name} {}{why}", verdict.as_str())
+        };
+        let data = json!({"run": id, "verdict": verdict, "rehearsal": state.start.rehearsal});
+        Draft::new(&Person::bot(), EntryKind::Run, text).data(data)
     }
 
     /// The intent of a change, for the timeline.
@@ -258,6 +274,15 @@ impl RunMessages<'_> {
             "what": record.what,
             "before": record.before,
         }))
+    }
+}
+
+/// What a rehearsal came to.
+pub(super) fn rehearsed(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Succeeded => "a run would go through, as it stands now",
+        Verdict::Failed => "a run would fail, as it stands now",
+        Verdict::Stopped => "it was stopped",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::messages::rehearsed;
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Message, Style, Tone, duration};
 use crate::runbook::Runbook;
@@ -31,6 +32,14 @@ pub(super) fn run_message(runbook: &Runbook, state: &RunState) -> Message {
             (Tone::Progress, "waits for an answer".to_owned())
         }
         None => (Tone::Progress, "is running".to_owned()),
+        Some(verdict) if state.start.rehearsal => {
+            let tone = if verdict == Verdict::Succeeded {
+                Tone::Plain
+            } else {
+                Tone::Warning
+            };
+            (tone, format!("is over: {}", rehearsed(verdict)))
+        }
         Some(Verdict::Succeeded) => (Tone::Good, "succeeded".to_owned()),
         Some(Verdict::Failed) => (Tone::Bad, "failed".to_owned()),
         Some(Verdict::Stopped) => (Tone::Warning, "was stopped".to_owned()),
@@ -75,8 +84,13 @@ pub(super) fn run_message(runbook: &Runbook, state: &RunState) -> Message {
     let bar: String = (0..10)
         .map(|n| if n * total < done * 10 { '▰' } else { '▱' })
         .collect();
+    let nothing = if state.start.rehearsal {
+        " · nothing is changed"
+    } else {
+        ""
+    };
     message.footer(format!(
-        "{bar} {done}/{total} · {} · started by {}",
+        "{bar} {done}/{total} · {} · started by {}{nothing}",
         runbook.name.value, state.start.by
     ))
 }

@@ -2,7 +2,7 @@
 //! what is said of mistakes.
 
 use super::*;
-use crate::domain::alert::generic::Preset;
+use crate::domain::alert::generic::{Preset, Shape};
 
 const SERVICE: &str = "[[service]]\nname = 'api'\ncontainer = 'c'\n";
 
@@ -20,6 +20,7 @@ fn tells(cases: &[(&str, &str)]) {
 fn a_source_is_its_preset_with_what_it_says_otherwise() {
     let text = "[[source]]\nname = 'aws-1'\npreset = 'cloudwatch'\nfiring = 'Alarm'\n\
         title = ['/AlarmName', 'alarm of {/Region}']\nlabels = { service = '/Trigger/Namespace' }\n\
+        topics = 'arn:aws:sns:eu-west-1:1:alarms'\ncertificates = 'http://127.0.0.1:8000'\n\
         [[source]]\nname = 'other'\nsignature = 'X-Hub-Signature-256'\n";
     let env = |name: &str| match name {
         "TREASURY_BOT_ALERTS_AWS_1_TOKEN" => Some(" hush ".to_owned()),
@@ -33,7 +34,9 @@ fn a_source_is_its_preset_with_what_it_says_otherwise() {
     assert_eq!(aws.token.as_ref().unwrap().expose_secret(), "hush");
     assert!(other.token.is_none());
     let usual = Preset::CloudWatch.mapping();
-    assert!(aws.mapping.sns);
+    assert_eq!(aws.mapping.shape, Shape::Sns);
+    assert_eq!(aws.topics, ["arn:aws:sns:eu-west-1:1:alarms"]);
+    assert_eq!(aws.certificates.as_deref(), Some("http://127.0.0.1:8000/"));
     assert_eq!(aws.mapping.firing, ["alarm"]);
     assert_eq!(
         aws.mapping.name.to_string(),
@@ -41,10 +44,7 @@ fn a_source_is_its_preset_with_what_it_says_otherwise() {
     );
     assert_eq!(aws.mapping.status, usual.status);
     assert_eq!(aws.mapping.labels.len(), usual.labels.len() + 1);
-    assert_eq!(
-        other.mapping.signature.as_deref(),
-        Some("x-hub-signature-256")
-    );
+    assert_eq!(other.mapping.signatures, ["x-hub-signature-256"]);
 }
 
 #[test]
@@ -93,6 +93,14 @@ fn mistakes_in_a_source_are_told() {
         (
             "[[source]]\nname = 'a'\nfingreprint = '/id'\n",
             "3:1 unknown key `fingreprint` in `source` (did you mean `fingerprint`?)",
+        ),
+        (
+            "[[source]]\nname = 'a'\nenvelope = 'sns'\ntopics = 'alarms'\n",
+            "4:10 `source.topics` can't be `alarms` (write a topic's ARN, such as arn:aws:sns:eu-west-1:123456789012:alarms)",
+        ),
+        (
+            "[[source]]\nname = 'a'\ntopics = 'arn:x'\n",
+            "1:1 `topics` are of Amazon SNS only (add `envelope = \"sns\"`, or `preset = \"cloudwatch\"`)",
         ),
         (
             "[source]\nname = 'a'\n",

@@ -111,7 +111,7 @@ fn each_mistake_is_told() {
                 "2:6 `person.id` can't be `@ana`: it is no user id (",
                 "3:9 `person.email`: `ana` is no e-mail address",
                 "4:1 unknown key `phone` in `person` (",
-                "5:1 a person without `email` (",
+                "5:1 a person without `email` or `reach` (",
             ],
         ),
         (

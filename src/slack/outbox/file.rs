@@ -128,11 +128,11 @@ impl Outbox {
         in_thread(&mut body, &place);
         self.attempting(parcel).await?;
         let method = "files.completeUploadExternal";
-        let mut done = self.call(parcel, method, &body).await;
+        let mut done = self.call(method, &body).await;
         if done.as_ref().err().and_then(ApiError::code) == Some("not_in_channel")
-            && self.join(parcel, &place.channel).await?
+            && self.join(&place.channel).await?
         {
-            done = self.call(parcel, method, &body).await;
+            done = self.call(method, &body).await;
         }
         self.note_attempt(parcel, done.map_err(Failure::from))?;
         Ok(shared(place.channel, None))
@@ -153,11 +153,7 @@ impl Outbox {
             && let Some(requester) = requester
         {
             let opened = self
-                .call(
-                    parcel,
-                    "conversations.open",
-                    &json!({"users": requester.id}),
-                )
+                .call("conversations.open", &json!({"users": requester.id}))
                 .await?;
             return match opened["channel"]["id"].as_str() {
                 Some(id) => Ok(Place::channel(id)),

@@ -9,7 +9,8 @@ use super::post::{is_closed, is_thread_gone};
 use super::poster::{Failure, Outbox, Outcome, Post, REMEMBERED, in_thread, posted};
 use super::routed::not_there;
 use crate::domain::duration::between;
-use crate::domain::{Audience, Destination, Message, Place, Tone};
+use crate::domain::person::is_slack_user_id;
+use crate::domain::{Audience, Destination, Line, Message, Person, Place, Tone};
 use crate::slack::error::ApiError;
 use crate::slack::lock::lock;
 use crate::slack::render::render;
@@ -36,7 +37,7 @@ impl Outbox {
             if let Destination::Channel(wanted) = &parcel.outgoing.to
                 && let Some(code) = self.channels.lost(wanted)
             {
-                let message = &not_there(message, wanted, &code);
+                let message = &not_there(message, Line::new().text(wanted), &code);
                 return self.edit(Post { message, ..post }, channel, ts).await;
             }
             return self.edit(post, channel, ts).await;
@@ -86,22 +87,65 @@ impl Outbox {
                 tracing::warn!(key, code, "a message can't be edited; it is posted anew");
                 self.post_anywhere(post).await
             }
-            Err(Failure::Api(ApiError::Refused(code))) if is_closed(&code) => {
-                self.answer_instead(post, &code).await
+            Err(error) => {
+                let place = &Place::channel(channel);
+                self.elsewhere(Post { place, ..post }, error).await
             }
-            Err(error) => Err(error),
         }
     }
 
-    /// Posts in a channel, or, where that is not possible, at the request's own address.
+    /// Posts in a channel, or, where that is not possible, wherever it will be read.
     async fn post_anywhere(&self, post: Post<'_>) -> Result<Outcome, Failure> {
         match self.post(post).await {
             Ok(message) => Ok(Outcome::Sent(posted(message))),
-            Err(Failure::Api(ApiError::Refused(code))) if is_closed(&code) => {
-                self.answer_instead(post, &code).await
-            }
-            Err(error) => Err(error),
+            Err(error) => self.elsewhere(post, error).await,
         }
+    }
+
+    /// What Slack refuses to take in a place: an answer goes the requester's own way, whatever the
+    /// reason. Where the place is closed to the bot, an incident moves, and the rest goes to whoever
+    /// asked, or to the main channel. What remains waits.
+    async fn elsewhere(&self, post: Post<'_>, error: Failure) -> Result<Outcome, Failure> {
+        let Failure::Api(ApiError::Refused(code) | ApiError::Token(code)) = &error else {
+            return Err(error);
+        };
+        if let Some(answered) = self.try_answer(post, "in_channel").await? {
+            return Ok(answered);
+        }
+        if !is_closed(code) || post.place.channel == self.channels.home() {
+            return Err(error);
+        }
+        let outgoing = &post.parcel.outgoing;
+        if let Destination::Incident(id) = outgoing.to {
+            return self.moved(post, id, code).await;
+        }
+        let channel = &post.place.channel;
+        let key = &outgoing.key;
+        tracing::warn!(
+            key,
+            channel,
+            code,
+            "a channel is closed to the bot; said elsewhere"
+        );
+        let meant = match is_slack_user_id(channel) {
+            true => Line::new().person(&Person {
+                id: channel.clone(),
+                name: channel.clone(),
+            }),
+            false => Line::new().channel(channel),
+        };
+        let message = &not_there(post.message, meant, code);
+        let requester = outgoing.requester.as_ref();
+        let place = &match requester.filter(|person| person.is_on_slack()) {
+            Some(person) => Place::channel(&person.id),
+            None => Place::channel(self.channels.home()),
+        };
+        let post = Post {
+            place,
+            message,
+            ..post
+        };
+        Ok(Outcome::Sent(posted(self.post(post).await?)))
     }
 
     /// To the requester only: at the request's own address, else as an ephemeral message.
@@ -136,15 +180,6 @@ impl Outbox {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// The channel is closed to the bot: everybody's answer goes the requester's way.
-    async fn answer_instead(&self, post: Post<'_>, code: &str) -> Result<Outcome, Failure> {
-        let Some(url) = self.answer_url(post.parcel) else {
-            let channel = &post.place.channel;
-            return Err(Failure::Never(format!("no way into {channel}: {code}")));
-        };
-        self.answer(post, &url, "in_channel").await
     }
 
     /// What was sent at a request's own address can't be edited: for a slash command Slack ignores

@@ -1,8 +1,7 @@
 //! The poster: brings what `bot/` wants said to where it is to be said, once and in order.
 //!
-//! Each lane (a channel) is delivered in order, lanes side by side. A failure never loses a
-//! message: it is repeated until Slack takes it or says that it never will. What may have been
-//! posted by a call whose answer was lost is looked for by its key before it is posted again.
+//! Each lane (a channel) is delivered in order, the worst first, lanes side by side. A failure never
+//! loses a message: it is repeated until Slack takes it, for a day. What may have been posted by a call whose answer was lost is looked for by its key before it is posted again.
 
 mod channels;
 mod file;
@@ -22,12 +21,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::post::is_closed;
 use self::poster::{Failure, Outcome};
 use super::client::backoff;
 use super::error::{ApiError, hint};
 use super::lock::lock;
-use crate::domain::Content;
+use super::state::MAIN_CHANNEL;
 use crate::domain::duration::between;
+use crate::domain::{Content, Destination};
 use crate::store::{Parcel, StoreError};
 
 pub use self::poster::Outbox;
@@ -40,6 +41,10 @@ const DELIVER_WITHIN: Duration = Duration::from_secs(50);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 const BACKOFF: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_mins(1);
+/// The same for what is refused for a reason of its own.
+const ASIDE_MAX: Duration = Duration::from_mins(5);
+/// What was put off comes again so much later for each step of urgency.
+const AFTER_WORSE: Duration = Duration::from_millis(50);
 /// After a call that may have worked: Slack gets this time to show it.
 const SETTLE: Duration = Duration::from_millis(500);
 /// How long a refused token is left alone.
@@ -117,6 +122,8 @@ impl Outbox {
             Ok(Outcome::Later(after)) => self.store.outbox_later(id, later(now, after)).await,
             Err(Failure::Api(ApiError::RateLimited { after })) => {
                 count("rate_limited");
+                // All that waits for the same turn comes again one after another, the worst first.
+                let after = after + AFTER_WORSE * parcel.outgoing.urgency() as u32;
                 self.store.outbox_later(id, later(now, after)).await
             }
             Err(Failure::Api(ref error @ ApiError::Transient { perhaps_done, .. })) => {
@@ -150,7 +157,7 @@ impl Outbox {
                         .await
                 }
             }
-            Err(Failure::Api(ApiError::Refused(code))) => self.dead(&parcel, &code).await,
+            Err(Failure::Api(ApiError::Refused(code))) => self.refused(&parcel, &code, now).await,
             Err(Failure::Never(why)) => self.dead(&parcel, &why).await,
             Err(Failure::Store(error)) => Err(error),
         };
@@ -163,14 +170,58 @@ impl Outbox {
     async fn try_deliver(&self, parcel: &Parcel) -> Result<Outcome, Failure> {
         match &parcel.outgoing.content {
             Content::Message(message) => self.message(parcel, message).await,
-            Content::Room { .. } => self.room(parcel).await,
-            Content::Topic { incident, topic } => self.topic(parcel, *incident, topic).await,
+            Content::Room {
+                incident,
+                name,
+                topic,
+            } => self.room(parcel, *incident, name.as_deref(), topic).await,
+            Content::Topic { incident, topic } => self.topic(*incident, topic).await,
+            Content::Invite {
+                incident,
+                person,
+                message,
+            } => self.invite(parcel, *incident, person, message).await,
             Content::File { .. } | Content::Picture { .. } => self.file(parcel).await,
+        }
+    }
+
+    /// Slack takes it when somebody has mended what it refuses, or its words: it waits. What keeps
+    /// the whole lane back is waited for in order, anything else aside.
+    async fn refused(&self, parcel: &Parcel, code: &str, now: Timestamp) -> Result<(), StoreError> {
+        let of_lane = code == "missing_scope" || is_closed(code);
+        if of_lane && code != "missing_scope" {
+            // A scope that lacks was told where it was noticed.
+            self.client.state().refused(MAIN_CHANNEL, code, None);
+        } else if !of_lane {
+            self.client.state().puzzled(code);
+        }
+        if gives_up(parcel, now) {
+            return self.dead(parcel, code).await;
+        }
+        count("refused");
+        let longest = if of_lane { BACKOFF_MAX } else { ASIDE_MAX };
+        let wait = backoff(parcel.attempts as u32, BACKOFF, longest).max(BACKOFF);
+        tracing::error!(
+            key = parcel.outgoing.key,
+            attempts = parcel.attempts,
+            code,
+            hint = hint(code),
+            "Slack refuses a message; again in {} s",
+            wait.as_secs()
+        );
+        let at = later(now, wait);
+        if of_lane {
+            self.store.outbox_retry(parcel.id, at, code).await
+        } else {
+            self.store.outbox_aside(parcel.id, at, code).await
         }
     }
 
     fn sent(&self, parcel: &Parcel, now: Timestamp) {
         count("sent");
+        if parcel.outgoing.to == Destination::Home {
+            self.client.state().works(MAIN_CHANNEL);
+        }
         lock(&self.unsent).remove(&parcel.id);
         if parcel.ts.is_none() && parcel.version == 1 {
             metrics::histogram!("treasury_bot_outbox_delivery_seconds")

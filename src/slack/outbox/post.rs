@@ -55,7 +55,7 @@ impl Outbox {
         }
         match self.post_once(post).await {
             Err(Failure::Api(ApiError::Refused(code))) if code == "not_in_channel" => {
-                if self.join(parcel, &place.channel).await? {
+                if self.join(&place.channel).await? {
                     self.post_once(post).await
                 } else {
                     Err(ApiError::Refused(code).into())
@@ -105,7 +105,7 @@ impl Outbox {
             "event_type": EVENT_TYPE,
             "event_payload": {"key": parcel.outgoing.key},
         });
-        match self.call(parcel, method, &body).await {
+        match self.call(method, &body).await {
             Err(ApiError::Refused(code)) if is_about_blocks(&code) => {
                 tracing::error!(
                     key = parcel.outgoing.key,
@@ -116,7 +116,7 @@ impl Outbox {
                 body["text"] = json!(plain(message));
                 // Empty, not absent: an edit would keep the old ones.
                 body["blocks"] = json!([]);
-                Ok(self.call(parcel, method, &body).await?)
+                Ok(self.call(method, &body).await?)
             }
             other => Ok(other?),
         }
@@ -178,6 +178,8 @@ pub(super) fn is_closed(code: &str) -> bool {
             | "access_denied"
             | "method_not_supported_for_channel_type"
             | "team_not_found"
+            | "enterprise_is_restricted"
+            | "posting_to_general_channel_denied"
     ) || code.starts_with("restricted_action")
 }
 

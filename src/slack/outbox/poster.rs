@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::channels::Channels;
-use super::pace::{Pace, Turn};
+use super::pace::Pace;
 use crate::domain::{Message, Place};
 use crate::slack::client::Client;
 use crate::slack::directory::People;
@@ -83,8 +83,6 @@ pub struct Outbox {
     pub(super) reader: Reader,
     pub(super) owner: String,
     pub(super) pace: Pace,
-    /// Incidents whose channels have their topic and members.
-    pub(super) set_up_channels: Mutex<HashSet<i64>>,
     /// When a message was last posted or edited.
     pub(super) edited: Mutex<HashMap<i64, Instant>>,
     /// Parcels whose last attempt surely posted nothing.
@@ -104,28 +102,24 @@ impl Outbox {
             reader,
             owner: format!("slack-{:016x}", rand::random::<u64>()),
             pace: Pace::default(),
-            set_up_channels: Mutex::default(),
             edited: Mutex::default(),
             unsent: Mutex::default(),
             uses: Mutex::default(),
         }
     }
 
-    /// Calls a method when its turn has come; remembers if it gets limited.
-    pub(super) async fn call(
-        &self,
-        parcel: &Parcel,
-        method: &'static str,
-        body: &Value,
-    ) -> Result<Value, ApiError> {
-        let lane = parcel.outgoing.to.lane();
-        match self.pace.turn(method, &lane, Instant::now()) {
-            Turn::In(wait) => tokio::time::sleep(wait).await,
-            Turn::NotBefore(after) => return Err(ApiError::RateLimited { after }),
+    /// Calls a method if its turn has come; remembers if it gets limited.
+    pub(super) async fn call(&self, method: &'static str, body: &Value) -> Result<Value, ApiError> {
+        // Only posts are limited by channel.
+        let channel = body["channel"].as_str();
+        let channel = channel.filter(|_| method.starts_with("chat.post"));
+        let channel = channel.unwrap_or_default();
+        if let Err(after) = self.pace.turn(method, channel, Instant::now()) {
+            return Err(ApiError::RateLimited { after });
         }
         let result = self.client.post(method, body).await;
         if let Err(ApiError::RateLimited { after }) = result {
-            self.pace.refused(method, &lane, after, Instant::now());
+            self.pace.refused(method, channel, after, Instant::now());
         }
         result
     }

@@ -1,16 +1,20 @@
-//! The place where an incident is worked on: a channel of its own, or a thread in the home channel.
+//! The place where an incident is worked on: a channel of its own, or a thread below its announcement.
 //!
 //! After a crash the steps are taken up where they were left: a place that is recorded is not made
-//! again, a channel of the wanted name that the bot itself made in this attempt is taken, and the
-//! announcement is found by its key. Inviting and the topic are simply repeated.
+//! again, and a channel of the wanted name that the bot itself made in this attempt is taken.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::channels::find_channel;
 use super::poster::{Failure, Outbox, Outcome, Post, posted};
-use crate::domain::{Content, IncidentId, Line, Message, Part, Person, Place};
+use crate::bot::{room_closed, room_opened};
+use crate::domain::duration::between;
+use crate::domain::{
+    IncidentId, Line, Message, Part, Person, Place, Span, announcement_key, moved_key,
+};
 use crate::slack::error::ApiError;
-use crate::slack::lock::lock;
 use crate::slack::render::one_line;
 use crate::store::{Parcel, Sent};
 
@@ -23,64 +27,116 @@ const TOPIC: usize = 250;
 const SKEW_S: i64 = 300;
 
 impl Outbox {
-    pub(super) async fn room(&self, parcel: &Parcel) -> Result<Outcome, Failure> {
-        let Content::Room {
-            incident,
-            name,
-            topic,
-            members,
-            announcement,
-            announced_in,
-        } = &parcel.outgoing.content
-        else {
-            return Err(Failure::Never("not a room".into()));
-        };
-        let mut place = self.store.incident_place(*incident).await?;
-        if place.is_none()
-            && let Some(channel) = self.make_channel(parcel, name.as_deref()).await?
-        {
-            // Recorded at once: what follows can be repeated, making a channel can't.
-            let made = Place::channel(channel);
-            self.store
-                .incident_place_set(*incident, made.clone())
-                .await?;
-            place = Some(made);
-        }
-        if parcel.ts.is_none()
-            && let Some(Place {
-                channel,
-                thread: None,
-            }) = &place
-        {
-            // Once a process: an announcement that has to wait must not repeat all of this.
-            if !lock(&self.set_up_channels).contains(&incident.0) {
-                self.set_up(parcel, channel, topic, members).await?;
-                lock(&self.set_up_channels).insert(incident.0);
-            }
-        }
-        let sent = self
-            .announce(
-                parcel,
-                announcement,
-                announced_in.as_deref(),
-                place.as_ref(),
-            )
-            .await?;
-        if place.is_none()
-            && let Sent {
-                channel: Some(channel),
-                ts,
-                ..
-            } = &sent
-        {
-            let thread = ts.clone();
-            let place = Place {
-                channel: channel.clone(),
-                thread,
+    /// Makes the place, unless there is one.
+    pub(super) async fn room(
+        &self,
+        parcel: &Parcel,
+        incident: IncidentId,
+        name: Option<&str>,
+        topic: &str,
+    ) -> Result<Outcome, Failure> {
+        if self.store.incident_place(incident).await?.is_none() {
+            let place = match self.make_channel(parcel, name).await? {
+                Some(channel) => Place::channel(channel),
+                None => {
+                    let key = announcement_key(incident);
+                    // Asked first: it may be posted between the two questions.
+                    let waits = self.store.outbox_waits(&key).await?;
+                    match self.store.outbox_posted(&key).await? {
+                        Some((channel, ts)) => Place {
+                            channel,
+                            thread: Some(ts),
+                        },
+                        None if waits => return Ok(self.soon(parcel)),
+                        None => Place::channel(self.channels.home()),
+                    }
+                }
             };
-            self.store.incident_place_set(*incident, place).await?;
+            self.store
+                .write(move |tx| Box::pin(async move { room_opened(tx, incident, place).await }))
+                .await?;
         }
-        Ok(Outcome::Sent(sent))
+        self.topic(incident, topic).await
+    }
+
+    /// Again shortly, and ever less often: it waits for another message.
+    fn soon(&self, parcel: &Parcel) -> Outcome {
+        let age = between(parcel.created_at, self.store.now());
+        Outcome::Later((age / 4).clamp(Duration::from_millis(50), Duration::from_secs(2)))
+    }
+
+    /// The incident's channel can't be written to: it goes on in a thread of the main channel, where
+    /// that is told once.
+    pub(super) async fn moved(
+        &self,
+        post: Post<'_>,
+        incident: IncidentId,
+        code: &str,
+    ) -> Result<Outcome, Failure> {
+        let lost = post.place.channel.clone();
+        let is_there = self.store.incident_place(incident).await?;
+        if is_there == Some(Place::channel(&lost)) {
+            let Some((channel, ts)) = self.store.outbox_posted(&moved_key(incident)).await? else {
+                tracing::warn!(%incident, channel = lost, code, "an incident's channel can't be written to");
+                let code = code.to_owned();
+                self.store
+                    .write(move |tx| {
+                        Box::pin(async move { room_closed(tx, incident, lost, &code).await })
+                    })
+                    .await?;
+                return Ok(self.soon(post.parcel));
+            };
+            let place = Place {
+                channel,
+                thread: Some(ts),
+            };
+            self.store.incident_place_set(incident, place).await?;
+        }
+        let place = &self.place(post.parcel).await?;
+        if place.channel == post.place.channel {
+            return Err(ApiError::Refused(code.to_owned()).into());
+        }
+        Ok(Outcome::Sent(posted(
+            self.post(Post { place, ..post }).await?,
+        )))
+    }
+
+    /// Invites somebody and tells them where to. What Slack refuses of it is a pity, not a failure.
+    pub(super) async fn invite(
+        &self,
+        parcel: &Parcel,
+        incident: IncidentId,
+        person: &Person,
+        message: &Message,
+    ) -> Result<Outcome, Failure> {
+        let mut message = message.clone();
+        if let Some(Place { channel, thread }) = self.store.incident_place(incident).await? {
+            let mut line = Line::new().text("Worked on in ").channel(&channel);
+            if let Some(thread) = thread {
+                let place = [("channel", channel.as_str()), ("message_ts", &thread)];
+                if let Ok(answer) = self.client.query("chat.getPermalink", &place).await
+                    && let Some(url) = answer["permalink"].as_str()
+                {
+                    line.0 = vec![Span::Link {
+                        url: url.to_owned(),
+                        text: "Open its thread".to_owned(),
+                    }];
+                }
+            } else {
+                let body = json!({"channel": channel, "users": person.id});
+                tolerate(self.call("conversations.invite", &body).await)?;
+            }
+            message.parts.push(Part::Text(line));
+        }
+        let (place, message) = (&Place::channel(&person.id), &message);
+        match self.post(Post::new(parcel, place, message)).await {
+            Ok(sent) => Ok(Outcome::Sent(posted(sent))),
+            Err(Failure::Api(ApiError::Refused(code))) if code != "missing_scope" => {
+                tracing::warn!(person = person.id, code, "takes no direct message");
+                Ok(Outcome::Sent(Sent::default()))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes the channel: its id, or `None` where Slack doesn't let the bot make any.
@@ -101,7 +157,7 @@ impl Outbox {
                 format!("{name}-{n}")
             };
             let body = json!({"name": wanted, "is_private": false});
-            let made = self.call(parcel, "conversations.create", &body).await;
+            let made = self.call("conversations.create", &body).await;
             match made {
                 Ok(answer) => {
                     return match answer["channel"]["id"].as_str() {
@@ -145,76 +201,8 @@ impl Outbox {
         Ok(id.map(str::to_owned))
     }
 
-    async fn set_up(
-        &self,
-        parcel: &Parcel,
-        channel: &str,
-        topic: &str,
-        members: &[Person],
-    ) -> Result<(), Failure> {
-        let body = json!({"channel": channel, "topic": one_line(topic, TOPIC)});
-        tolerate(self.call(parcel, "conversations.setTopic", &body).await)?;
-        let bot = self.people.bot_user();
-        let ids: Vec<&str> = members
-            .iter()
-            .filter(|person| person.is_on_slack())
-            .map(|person| person.id.as_str())
-            .filter(|id| bot.as_deref() != Some(*id))
-            .collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let invite = |users: String| json!({"channel": channel, "users": users});
-        let all = self
-            .call(parcel, "conversations.invite", &invite(ids.join(",")))
-            .await;
-        if matches!(all, Err(ApiError::Refused(_))) && ids.len() > 1 {
-            // One who can't come must not keep the others out.
-            for id in ids {
-                tolerate(
-                    self.call(parcel, "conversations.invite", &invite(id.to_owned()))
-                        .await,
-                )?;
-            }
-            return Ok(());
-        }
-        tolerate(all)
-    }
-
-    /// Posts the announcement at home or where it is wanted, or edits it, naming the room once there is one.
-    async fn announce(
-        &self,
-        parcel: &Parcel,
-        announcement: &Message,
-        wanted: Option<&str>,
-        place: Option<&Place>,
-    ) -> Result<Sent, Failure> {
-        let mut message = announcement.clone();
-        if let Some(Place {
-            channel,
-            thread: None,
-        }) = place
-        {
-            let line = Line::new().text("Worked on in ").channel(channel);
-            message.parts.insert(0, Part::Text(line));
-        }
-        if let (Some(channel), Some(ts)) = (&parcel.channel, &parcel.ts) {
-            self.update(parcel, &message, channel, ts).await?;
-            return Ok(Sent::default());
-        }
-        Ok(posted(match wanted {
-            Some(wanted) => self.post_routed(parcel, wanted, &message).await?,
-            None => {
-                let place = &Place::channel(self.channels.home());
-                let message = &message;
-                self.post(Post::new(parcel, place, message)).await?
-            }
-        }))
-    }
-
     pub(super) async fn topic(
         &self,
-        parcel: &Parcel,
         incident: IncidentId,
         topic: &str,
     ) -> Result<Outcome, Failure> {
@@ -224,7 +212,7 @@ impl Outbox {
         }) = self.store.incident_place(incident).await?
         {
             let body = json!({"channel": channel, "topic": one_line(topic, TOPIC)});
-            tolerate(self.call(parcel, "conversations.setTopic", &body).await)?;
+            tolerate(self.call("conversations.setTopic", &body).await)?;
         }
         Ok(Outcome::Sent(Sent::default()))
     }

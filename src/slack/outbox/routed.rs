@@ -2,7 +2,7 @@
 
 use super::post::is_closed;
 use super::poster::{Failure, Outbox, Post};
-use crate::domain::{Message, Place};
+use crate::domain::{Line, Message, Place};
 use crate::slack::error::ApiError;
 use crate::store::Parcel;
 
@@ -35,7 +35,7 @@ impl Outbox {
         );
         self.channels.lose(wanted, &code);
         let place = &Place::channel(self.channels.home());
-        let message = &not_there(message, wanted, &code);
+        let message = &not_there(message, Line::new().text(wanted), &code);
         let post = Post::new(parcel, place, message);
         if is_uncertain && let Some(found) = self.posted_before(post).await? {
             return Ok(found);
@@ -45,10 +45,10 @@ impl Outbox {
 }
 
 /// The message with the reason why it is told here.
-pub(super) fn not_there(message: &Message, wanted: &str, code: &str) -> Message {
-    let line = format!(
-        "Meant for {wanted}, where it can't be posted ({code}): invite the bot there, or correct \
-         `channel` of the route"
+pub(super) fn not_there(message: &Message, wanted: Line, code: &str) -> Message {
+    let line = Line::new().text("Meant for ").line(wanted);
+    let why = format!(
+        ", where it can't be posted ({code}): invite the bot there, or name another channel"
     );
-    message.clone().footer(line)
+    message.clone().footer(line.text(why))
 }

@@ -20,12 +20,12 @@ pub(super) const EVENT_TYPE: &str = "treasury_bot_message";
 
 impl Outbox {
     /// Joins a public channel; `false` if that isn't possible.
-    pub(super) async fn join(&self, parcel: &Parcel, channel: &str) -> Result<bool, Failure> {
+    pub(super) async fn join(&self, channel: &str) -> Result<bool, Failure> {
         let Some(id) = self.channels.id(&self.client, channel).await? else {
             return Ok(false);
         };
         match self
-            .call(parcel, "conversations.join", &json!({"channel": id}))
+            .call("conversations.join", &json!({"channel": id}))
             .await
         {
             Ok(_) => {

@@ -101,8 +101,14 @@ impl Atoms {
             Span::Person(person) if person.is_on_slack() => self.whole(format!("<@{}>", person.id)),
             Span::Person(person) => self.plain(&person.name),
             Span::Link { url, text } => self.link(url, text),
-            Span::Channel(id) if is_channel_id(id) => self.whole(format!("<#{id}>")),
-            Span::Channel(name) => self.plain(name),
+            Span::Channel(channel) => {
+                let id = channel.split('|').next().unwrap_or_default();
+                if is_channel_id(id) {
+                    self.whole(format!("<#{id}>"));
+                } else {
+                    self.plain(channel);
+                }
+            }
             Span::Time(at) => self.whole(date(*at)),
         }
     }

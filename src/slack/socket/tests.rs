@@ -74,7 +74,7 @@ async fn sockets_cut_in_the_middle_are_opened_again_and_nothing_is_lost() {
     assert_eq!(asked, ["after 0", "after 1", "after 2"]);
     // The sandbox counts a socket when it opens, the bot when Slack has said hello.
     let both = async {
-        while bench.slack.health().connected != Some(2) {
+        while bench.slack.health().sockets != Some(2) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

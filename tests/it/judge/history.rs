@@ -8,12 +8,12 @@ use rand::{RngExt, SeedableRng};
 use super::model::Second;
 
 /// How long a history goes on after its last event: everybody is asked at least once more.
-pub const AFTER: Second = 1_500;
+pub const AFTER: Second = 2_000;
 /// Alerts: name, service.
 pub const ALERTS: [(&str, &str); 5] = [
     ("Down", "api"),
     ("SlowAnswers", "api"),
-    ("Down", "frontend"),
+    ("QueueGrows", "elsewhere"),
     ("Down", "api"),
     ("DiskFills", "nowhere"),
 ];
@@ -34,6 +34,8 @@ pub enum What {
         alert: usize,
         firing: bool,
         start: Second,
+        /// When it was over, if it is.
+        end: Second,
         severity: u8,
         replica: u8,
     },
@@ -58,22 +60,27 @@ pub struct Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let clock = |at: Second| format!("{}:{:02}:{:02}", at / 3_600, at / 60 % 60, at % 60);
+        let clock = |at: Second| {
+            let sign = if at < 0 { "-" } else { "" };
+            let at = at.abs();
+            format!("{sign}{}:{:02}:{:02}", at / 3_600, at / 60 % 60, at % 60)
+        };
         write!(f, "{} ", clock(self.at))?;
         match self.what {
             What::Report {
                 alert,
                 firing,
                 start,
+                end,
                 severity,
                 replica,
             } => {
                 let (name, service) = ALERTS[alert];
-                let state = if firing { "fires" } else { "is over" };
-                let start = match start {
-                    0.. => clock(start),
-                    _ => format!("-{}", clock(-start)),
+                let state = match firing {
+                    true => "fires".to_owned(),
+                    false => format!("is over since {}", clock(end)),
                 };
+                let start = clock(start);
                 write!(
                     f,
                     "sender {replica}: {alert} {name} of {service} {state}, began {start}, SEV{severity}"
@@ -106,7 +113,7 @@ enum Starts {
 pub fn history(seed: u64) -> Vec<Event> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut events = Vec::new();
-    let end = rng.random_range(2_400..9_000);
+    let end = rng.random_range(1_800..7_200);
     // For a while no report gets through.
     let deaf = rng.random_bool(0.15).then(|| {
         let from = rng.random_range(0..end);
@@ -158,20 +165,22 @@ fn reports(rng: &mut StdRng, alert: usize, end: Second) -> Vec<Event> {
         },
     };
     let two = rng.random_bool(0.4);
-    let repeats = rng.random_range(300..1_400);
+    let repeats = rng.random_range(600..1_500);
     let mut severity = [3, 2, 2, 1, 4][rng.random_range(0..5)];
     let mut events = Vec::new();
     let first = rng.random_range(1..1_200);
     let mut at = first;
     while at < end {
-        let start = match starts {
-            Starts::Each => at,
-            Starts::Constant => first,
-            Starts::SetBack { from, by } if at >= from => at - by,
-            Starts::SetBack { .. } => at,
-        };
         let over =
             at + [20, 120, 900, 3_600][rng.random_range(0..4)] * rng.random_range(50..150) / 100;
+        let set_back = match starts {
+            Starts::SetBack { from, by } if at >= from => by,
+            _ => 0,
+        };
+        let start = match starts {
+            Starts::Constant => first,
+            _ => at - set_back,
+        };
         let mut say = |rng: &mut StdRng, at: Second, firing: bool, severity: u8| {
             for replica in 0..=u8::from(two && rng.random_bool(0.6)) {
                 let late = rng.random_range(0..3 + 12 * i64::from(replica));
@@ -179,6 +188,7 @@ fn reports(rng: &mut StdRng, alert: usize, end: Second) -> Vec<Event> {
                     alert,
                     firing,
                     start,
+                    end: over - set_back,
                     severity,
                     replica,
                 };

@@ -99,9 +99,11 @@ async fn who_must_hear_of_it_does_in_random_histories() {
             }
         })
     });
+    let began = std::time::Instant::now();
     for worker in workers.collect::<Vec<_>>() {
         worker.await.unwrap();
     }
+    println!("{} histories in {:.1?}", end - from, began.elapsed());
     let found = std::mem::take(&mut *found.lock().unwrap());
     let mut text = String::new();
     for (kind, mut seeds) in found {

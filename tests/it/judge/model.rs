@@ -4,7 +4,7 @@
 //! wrong. Where the rules leave it open what is meant (a report of an alert that fires, a moment after
 //! its end), nothing is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Seconds since a history began.
 pub type Second = i64;
@@ -17,9 +17,11 @@ const LEASE: Second = 100;
 const CLEARLY: Second = 30;
 /// What was not repeated for so long may be over.
 const UNHEARD: Second = 1_800;
-/// Who is next is asked after this; once all were asked, they are again after `EVERYBODY` at most.
+/// Who is next is asked after this; once all were asked, they are again after [`EVERYBODY`].
 pub const ACK_WITHIN: Second = 300;
-const EVERYBODY: Second = 900;
+pub const EVERYBODY: Second = 1_800;
+/// Who took it up is asked whether they still have it; at SEV1 after a quarter of this.
+pub const REASK: Second = 3_600;
 /// The people of the ladder, and then everybody.
 const RUNGS: u32 = 3;
 /// Nothing may fire for so long until what fires next is new.
@@ -98,8 +100,9 @@ struct Alert {
     /// Somebody said that it is over, though it fires.
     dismissed_at: Option<Second>,
     conversation: Option<String>,
-    /// It is news since then, and has to be told by a mention: that it fires, or that it got worse.
-    news: Option<(Second, bool)>,
+    /// Since then it is to be told by a mention that it fires, or that it got worse.
+    news: Option<Second>,
+    worse: bool,
 }
 
 #[derive(Default)]
@@ -114,6 +117,11 @@ struct Conversation {
     /// Something has changed since the last ask of the ladder.
     changed: bool,
     quiet_since: Option<Second>,
+    /// Everything was over since it was taken up, if only for a moment: it may count as new.
+    was_quiet: bool,
+    /// What was told since it began, and the worst of it.
+    kinds: BTreeSet<usize>,
+    worst: Option<u8>,
 }
 
 /// What is known at a moment.
@@ -148,9 +156,8 @@ impl Alert {
             self.severity = severity;
         }
         if clear {
-            let long_over = self.over_since.is_none_or(|since| at - since >= QUIET);
-            if rises || (firing && (first || (contrary && long_over))) {
-                self.news = Some((at, rises));
+            if rises || (firing && (first || contrary)) {
+                (self.news, self.worse) = (Some(at), rises);
             }
             self.over_since = (!firing).then(|| self.over_since.unwrap_or(at));
             self.firing = firing;
@@ -179,14 +186,6 @@ impl Alert {
     fn is_nothing(&self, at: Second) -> bool {
         let over = self.over_since.is_some_and(|since| at - since > GRACE);
         (over && self.sure && !self.flaps(at)) || self.silenced_until > at
-    }
-
-    /// The same fires already, and is no better.
-    fn is_more_than(&self, other: &Self) -> bool {
-        !std::ptr::eq(self, other)
-            && self.kind == other.kind
-            && self.firing
-            && self.severity <= other.severity
     }
 
     /// Somebody has to be asked about it.
@@ -225,7 +224,10 @@ impl Model {
                 alert,
                 conversation,
             } => {
-                self.alerts.entry(*alert).or_default().conversation = Some(conversation.clone());
+                let known = self.alerts.entry(*alert).or_default();
+                known.conversation = Some(conversation.clone());
+                // It is new there.
+                known.news = known.news.or(known.firing.then_some(at));
                 self.changed(*alert);
             }
             Fact::Died => self.excused_until = Second::MAX / 2,
@@ -233,11 +235,13 @@ impl Model {
                 self.excused_until = at + if *crashed { LEASE } else { 0 };
             }
             Fact::Acknowledged { conversation } => {
-                let worst = self.members(conversation).map(|alert| alert.severity).min();
-                let reask = if worst == Some(1) { 900 } else { 3_600 };
                 let known = self.conversation(conversation);
+                let reask = match known.worst {
+                    Some(1) => REASK / 4,
+                    _ => REASK,
+                };
                 known.acknowledged_until = at + reask;
-                (known.told_at, known.changed) = (None, true);
+                (known.told_at, known.changed, known.was_quiet) = (None, true, false);
                 self.members_mut(conversation)
                     .for_each(|alert| alert.news = None);
             }
@@ -267,7 +271,7 @@ impl Model {
         let soon = known
             .asked_at
             .is_some_and(|then| at - then < ACK_WITHIN - GRACE);
-        let covered = known.acknowledged_until > at + GRACE && !known.changed;
+        let covered = known.acknowledged_until > at + GRACE && !known.changed && !known.was_quiet;
         let found = match (by_ladder, soon && !known.changed) {
             (true, true) => Some((Kind::AskedTwice, "nothing is new since the last ask")),
             (true, false) if for_nothing => Some((Kind::AskedForNothing, "nothing fires aloud")),
@@ -280,8 +284,15 @@ impl Model {
             known.rungs += 1;
             known.changed = false;
         }
-        for alert in self.members_mut(name) {
-            alert.news = None;
+        let known: Vec<(usize, u8)> = self
+            .members_mut(name)
+            .filter_map(|alert| alert.news.take().map(|_| (alert.kind, alert.severity)))
+            .collect();
+        let conversation = self.conversation(name);
+        for (kind, severity) in known {
+            conversation.kinds.insert(kind);
+            let worst = conversation.worst.unwrap_or(severity);
+            conversation.worst = Some(worst.min(severity));
         }
         found.map(|(kind, what)| wrong(kind, at, name, what))
     }
@@ -298,6 +309,7 @@ impl Model {
         let quiet = self.members(name).all(over);
         let excused = self.excused_until;
         let known = self.conversation(name);
+        known.was_quiet |= quiet;
         known.quiet_since = quiet.then(|| known.quiet_since.unwrap_or(at));
         if known.quiet_since.is_some_and(|since| at - since >= QUIET) {
             let quiet_since = known.quiet_since;
@@ -329,15 +341,46 @@ impl Model {
                 return Some(wrong(Kind::NobodyAsked, at, name, &what));
             }
         }
-        // Who has taken it up is told what is new; otherwise the ladder goes on.
-        let unheard = self.members(name).find(|alert| {
-            let late = |since: Second| at > since.max(excused) + GRACE;
-            let due = |(since, worse): (Second, bool)| (covered || worse) && late(since);
-            alert.news.is_some_and(due)
-                && alert.is_asked_about(at)
-                && !self.members(name).any(|other| other.is_more_than(alert))
-        })?;
-        let what = format!("alert {} began, or got worse", unheard.kind);
+        // Before it is told somewhere, it is not news there.
+        (!name.is_empty()).then(|| self.news(at, name, covered))?
+    }
+
+    /// Who has taken it up hears of what is new to it, and of what makes it worse.
+    fn news(&mut self, at: Second, name: &str, covered: bool) -> Option<Wrong> {
+        let excused = self.excused_until;
+        let known = self.conversation(name);
+        let (mut kinds, mut worst) = (std::mem::take(&mut known.kinds), known.worst);
+        let mut unheard = None;
+        for alert in self.members_mut(name) {
+            let Some(since) = alert.news.filter(|since| at > *since) else {
+                continue;
+            };
+            if !alert.is_asked_about(at) {
+                // It is news once somebody is to be asked.
+                alert.news = Some(at);
+                continue;
+            }
+            let is_new = !kinds.contains(&alert.kind);
+            let is_worse = worst.is_some_and(|worst| alert.severity < worst);
+            let is_news = if alert.worse {
+                is_worse
+            } else {
+                covered && (is_new || is_worse)
+            };
+            if is_news && at <= since.max(excused) + GRACE {
+                // There is still time.
+                continue;
+            }
+            if is_news {
+                unheard = Some(alert.kind);
+            }
+            alert.news = None;
+            kinds.insert(alert.kind);
+            worst = Some(worst.unwrap_or(alert.severity).min(alert.severity));
+        }
+        let known = self.conversation(name);
+        (known.kinds, known.worst) = (kinds, worst);
+        let what = format!("alert {} began, or got worse", unheard?);
         Some(wrong(Kind::NewsUnheard, at, name, &what))
     }
 

@@ -18,7 +18,7 @@ use treasury_bot::probe::Http;
 use treasury_bot::store::{Clock, Hand, Store, Use};
 
 use super::history::{AFTER, ALERTS, Event, What, kind_of};
-use super::model::{ACK_WITHIN, Fact, QUIET, Second};
+use super::model::{ACK_WITHIN, EVERYBODY, Fact, QUIET, REASK, Second};
 use crate::support::stage::{Scenery, settings};
 
 /// The people of the ladder.
@@ -29,6 +29,7 @@ pub struct Bench {
     folder: tempfile::TempDir,
     catalogue: Catalogue,
     library: Library,
+    http: Http,
 }
 
 impl Bench {
@@ -44,9 +45,17 @@ impl Bench {
             folder: folder.unwrap(),
             catalogue,
             library: Library::open(COMMANDS.callables(), None, None).unwrap(),
+            http: Http::new(),
         };
-        let empty = Store::open(&url(&bench.path("empty")), Use::Visit).await;
-        empty.unwrap().close().await;
+        let empty = url(&bench.path("empty"));
+        let store = Store::open(&empty, Use::Visit).await;
+        store.unwrap().close().await;
+        // Nobody is judged by how old an edited message is: those are not written at all.
+        let mut connection = sqlx::SqliteConnection::connect(&empty).await.unwrap();
+        let without = "CREATE TRIGGER no_cards BEFORE INSERT ON timer WHEN NEW.kind = 'message' \
+            BEGIN SELECT RAISE(IGNORE); END";
+        sqlx::query(without).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
         bench
     }
 
@@ -59,14 +68,13 @@ impl Bench {
         let path = self.path(name);
         std::fs::copy(self.path("empty"), &path).unwrap();
         let (clock, hand) = Clock::by_hand(moment(0));
-        let (bot, store) = self.start(&path, &clock).await;
+        let store = Store::open_with(&url(&path), Use::Visit, clock).await;
+        let store = store.unwrap();
         let mut play = Play {
+            bot: self.bot(&store),
             bench: self,
             seen: sqlx::SqliteConnection::connect(&url(&path)).await.unwrap(),
-            path,
-            clock,
             hand,
-            bot,
             store,
             now: 0,
             last_message: 0,
@@ -84,20 +92,17 @@ impl Bench {
         play.seen.close().await.unwrap();
         for file in ["", "-wal", "-shm"] {
             // The last connection removes those of the log.
-            drop(std::fs::remove_file(format!(
-                "{}{file}",
-                play.path.display()
-            )));
+            drop(std::fs::remove_file(format!("{}{file}", path.display())));
         }
         (play.facts, end)
     }
 
-    async fn start(&self, path: &Path, clock: &Clock) -> (Bot, Store) {
-        let url = url(path);
-        let opened = Store::open_with(&url, Use::Visit, clock.clone()).await;
-        let store = opened.unwrap();
+    /// A bot as it begins: all that it knows is in the store.
+    fn bot(&self, store: &Store) -> Bot {
         let mut alerts = AlertSettings {
             ack_within: seconds(ACK_WITHIN),
+            reask: seconds(REASK),
+            ask_again: seconds(EVERYBODY),
             quiet: seconds(QUIET),
             follow_up: Duration::from_secs(86_400),
             resolves: true,
@@ -109,25 +114,22 @@ impl Bench {
             alerts,
             ..Scenery::default()
         };
-        let bot = Bot::new(
+        Bot::new(
             &COMMANDS,
             store.clone(),
             settings(&scenery),
             self.catalogue.clone(),
             self.library.clone(),
-            Http::new(),
+            self.http.clone(),
             CancellationToken::new(),
-        );
-        (bot, store)
+        )
     }
 }
 
 struct Play<'a> {
     bench: &'a Bench,
-    path: PathBuf,
     /// The store, by another way than the bot's.
     seen: sqlx::SqliteConnection,
-    clock: Clock,
     hand: Hand,
     bot: Bot,
     store: Store,
@@ -160,6 +162,7 @@ impl Play<'_> {
                 alert,
                 firing,
                 start,
+                end,
                 severity,
                 ..
             } => {
@@ -171,8 +174,9 @@ impl Play<'_> {
                     severity,
                 };
                 self.facts.push((self.now, fact));
-                let body = report(alert, firing, start, severity, self.now);
-                let body = alertmanager::parse(body.to_string().as_bytes()).unwrap();
+                let body = report(alert, (!firing).then_some(end), start, severity);
+                let body =
+                    alertmanager::parse(body.to_string().as_bytes(), moment(self.now)).unwrap();
                 take_alerts(&self.bot, body).await.unwrap();
             }
             What::Acknowledge { alert } => {
@@ -252,10 +256,9 @@ impl Play<'_> {
             self.hand.set(due);
             drop(self.store.timers_due(16).await.unwrap());
         }
-        self.store.close().await;
         self.now = back;
         self.hand.set(moment(back));
-        (self.bot, self.store) = self.bench.start(&self.path, &self.clock).await;
+        self.bot = self.bench.bot(&self.store);
         self.facts.push((self.now, Fact::Restarted { crashed }));
     }
 
@@ -363,17 +366,18 @@ fn fingerprint(alert: usize) -> String {
 }
 
 /// A report as Alertmanager sends it.
-fn report(alert: usize, firing: bool, start: Second, severity: u8, now: Second) -> Value {
+fn report(alert: usize, end: Option<Second>, start: Second, severity: u8) -> Value {
     let (name, service) = ALERTS[alert];
     let begin = moment(0).as_second();
     let at = |second: Second| Timestamp::from_second(begin + second).unwrap().to_string();
+    let status = if end.is_none() { "firing" } else { "resolved" };
     json!({
         "version": "4",
-        "groupKey": "{}",
-        "status": if firing { "firing" } else { "resolved" },
+        "groupKey": format!("{{}}:{{{name} {service}}}"),
+        "status": status,
         "receiver": "bot",
         "alerts": [{
-            "status": if firing { "firing" } else { "resolved" },
+            "status": status,
             "fingerprint": fingerprint(alert),
             "labels": {
                 "alertname": name, "service": service, "severity": format!("sev{severity}"),
@@ -381,7 +385,7 @@ fn report(alert: usize, firing: bool, start: Second, severity: u8, now: Second) 
             },
             "annotations": {"summary": format!("{name} of {service}")},
             "startsAt": at(start),
-            "endsAt": if firing { "0001-01-01T00:00:00Z".to_owned() } else { at(now) },
+            "endsAt": end.map_or("0001-01-01T00:00:00Z".to_owned(), at),
         }],
     })
 }

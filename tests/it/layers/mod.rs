@@ -45,7 +45,7 @@ const FLOORS: &[&[&str]] = &[
     &["worker"],
     &["commands"],
     &[
-        "alerts", "oncall", "runs", "pages", "headings", "history", "probes",
+        "alerts", "chat", "oncall", "runs", "pages", "headings", "history", "probes",
     ],
     &["actions"],
     &["incidents", "notify", "timers", "watch", "confirm"],
@@ -62,6 +62,7 @@ const FLOORS: &[&[&str]] = &[
         "settings",
         "tokens",
         "wakers",
+        "zones",
     ],
 ];
 

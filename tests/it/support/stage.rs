@@ -354,6 +354,7 @@ pub fn settings(scenery: &Scenery) -> Settings {
             commanders: std::iter::once("U0BEN00001".to_owned())
                 .chain(scenery.commanders.clone())
                 .collect(),
+            ..Access::default()
         },
         confirm: Guarded::all(),
         second_person: scenery.second_person.clone(),

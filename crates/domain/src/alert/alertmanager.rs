@@ -10,19 +10,38 @@ use serde_json::{Map, Value};
 use super::{Alert, Body, Malformed, Reason};
 use crate::timeline::cut;
 
-/// Most alerts of a body.
-pub const MOST_ALERTS: usize = 1_000;
-/// Most labels, and most annotations, of an alert.
-pub(super) const MOST_LABELS: usize = 64;
-/// Longest name or value of a label, bytes: a longer one is refused, because it names the alert.
+/// Most alerts of a body that are read; the rest counts as left out.
+pub(super) const MOST_ALERTS: usize = 1_000;
+/// Most labels, and most annotations, of an alert that are kept.
+const MOST_LABELS: usize = 64;
+/// Longer names and values of labels are cut to this, bytes.
 const LONGEST_LABEL: usize = 1_024;
 /// Longer annotations are cut to this, bytes.
-const LONGEST_ANNOTATION: usize = 2_000;
+pub(super) const LONGEST_ANNOTATION: usize = 2_000;
 /// Unknown fields of an alert are kept up to this, bytes of JSON; beyond it they are left out.
 const MOST_OTHER: usize = 2_000;
+/// What is kept first of too many labels or annotations: what names an alert and says what it is.
+const FIRST: [&str; 16] = [
+    "alertname",
+    "severity",
+    "service",
+    "service_name",
+    "service.name",
+    "app",
+    "job",
+    "container",
+    "instance",
+    "namespace",
+    "cluster",
+    "source",
+    "summary",
+    "description",
+    "runbook",
+    "runbook_url",
+];
 
-/// What a body says; an error if nothing in it is understood.
-pub fn parse(body: &[u8]) -> Result<Body, Malformed> {
+/// What a body says, at this time; an error if nothing in it is understood.
+pub fn parse(body: &[u8], now: Timestamp) -> Result<Body, Malformed> {
     let value: Value = serde_json::from_slice(body).map_err(|error| {
         Malformed::new(
             "",
@@ -56,57 +75,46 @@ pub fn parse(body: &[u8]) -> Result<Body, Malformed> {
     let Some(Value::Array(list)) = root.get("alerts") else {
         return Err(Malformed::new("alerts", "must be a list"));
     };
-    if list.len() > MOST_ALERTS {
-        return Err(Malformed::new(
-            "alerts",
-            format!(
-                "{} alerts are too many: set max_alerts to {MOST_ALERTS} or less",
-                list.len()
-            ),
-        ));
-    }
+    let truncated = root.get("truncatedAlerts").and_then(Value::as_u64);
+    let left_out = truncated.unwrap_or_default();
     let mut said = Body {
-        left_out: root
-            .get("truncatedAlerts")
-            .and_then(Value::as_u64)
-            .unwrap_or_default(),
+        left_out: left_out.saturating_add(list.len().saturating_sub(MOST_ALERTS) as u64),
         reason: root
             .get("notification_reason")
             .and_then(|words| Reason::parse(words.as_str()?)),
         group: group(&root),
         ..Body::default()
     };
-    for (index, one) in list.iter().enumerate() {
-        match alert(one, &format!("alerts[{index}]")) {
+    for (index, one) in list.iter().take(MOST_ALERTS).enumerate() {
+        match alert(one, &format!("alerts[{index}]"), now) {
             Ok(alert) => said.alerts.push(alert),
             Err(error) => said.malformed.push(error),
         }
     }
-    if said.alerts.is_empty() && !said.malformed.is_empty() {
-        return Err(said.malformed.swap_remove(0));
-    }
-    Ok(said)
+    said.unless_all_is_malformed()
 }
 
 /// What is told together: the same key is another group for another receiver.
 fn group(root: &Map<String, Value>) -> Option<String> {
     let text = |key: &str| root.get(key).and_then(Value::as_str);
     let key = text("groupKey").filter(|key| !key.is_empty())?;
-    Some(format!("{} {key}", text("receiver").unwrap_or_default()))
+    let receiver = text("receiver").unwrap_or_default();
+    Some(storable(&format!("{receiver} {key}"), LONGEST_ANNOTATION))
 }
 
-fn alert(value: &Value, at: &str) -> Result<Alert, Malformed> {
+fn alert(value: &Value, at: &str, now: Timestamp) -> Result<Alert, Malformed> {
     let Value::Object(fields) = value else {
         return Err(Malformed::new(at, "must be an object"));
     };
-    let labels = texts(fields, "labels", at, false)?;
-    if labels.is_empty() {
-        return Err(Malformed::new(
-            format!("{at}.labels"),
-            "an alert without labels has no name",
-        ));
-    }
-    let annotations = texts(fields, "annotations", at, true)?;
+    let labels = match fields.get("labels") {
+        Some(Value::Object(map)) if !map.is_empty() => texts(map),
+        _ => {
+            return Err(Malformed::new(
+                format!("{at}.labels"),
+                "an alert without labels has no name",
+            ));
+        }
+    };
     let firing = match fields.get("status").and_then(Value::as_str) {
         Some("firing") => true,
         Some("resolved") => false,
@@ -118,19 +126,15 @@ fn alert(value: &Value, at: &str) -> Result<Alert, Malformed> {
             ));
         }
     };
-    let starts_at = time(fields, "startsAt", at)?
-        .ok_or_else(|| Malformed::new(format!("{at}.startsAt"), "is missing"))?;
-    let ends_at = time(fields, "endsAt", at)?.filter(|_| !firing);
-    let fingerprint = match fields.get("fingerprint") {
-        Some(Value::String(text)) if is_fingerprint(text) => text.clone(),
-        None | Some(Value::Null) => fingerprint(&labels),
-        Some(_) => {
-            return Err(Malformed::new(
-                format!("{at}.fingerprint"),
-                "must be 1 to 64 letters and digits",
-            ));
-        }
+    let annotations = match fields.get("annotations") {
+        None | Some(Value::Null) => BTreeMap::new(),
+        Some(Value::Object(map)) => texts(map),
+        Some(other) => [("description".to_owned(), text(other))].into(),
     };
+    let starts_at = time(fields, "startsAt", at)?.unwrap_or(now);
+    let ends_at = time(fields, "endsAt", at)?.filter(|_| !firing);
+    let given = fields.get("fingerprint").and_then(Value::as_str);
+    let given = given.filter(|text| is_fingerprint(text));
     const KNOWN: [&str; 6] = [
         "labels",
         "annotations",
@@ -140,15 +144,50 @@ fn alert(value: &Value, at: &str) -> Result<Alert, Malformed> {
         "fingerprint",
     ];
     Ok(Alert {
-        fingerprint,
+        // Of the labels as they came: what is cut off may be what tells two alerts apart.
+        fingerprint: given.map_or_else(|| fingerprint(&labels), str::to_owned),
         firing,
         starts_at,
         ends_at,
-        labels,
-        annotations,
+        labels: bounded(labels, LONGEST_LABEL),
+        annotations: bounded(annotations, LONGEST_ANNOTATION),
         source: "alertmanager".to_owned(),
         other: kept(fields, &KNOWN),
     })
+}
+
+/// All entries as texts; what is null is not there.
+fn texts(map: &Map<String, Value>) -> BTreeMap<String, String> {
+    let there = map.iter().filter(|(_, value)| !value.is_null());
+    there
+        .map(|(name, value)| (name.clone(), text(value)))
+        .collect()
+}
+
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// As much of labels or annotations as is kept: what names the alert first.
+pub(super) fn bounded(
+    mut all: BTreeMap<String, String>,
+    longest: usize,
+) -> BTreeMap<String, String> {
+    let first = FIRST.iter().filter_map(|name| all.remove_entry(*name));
+    let first: Vec<(String, String)> = first.collect();
+    first
+        .into_iter()
+        .chain(all)
+        .take(MOST_LABELS)
+        .map(|(name, text)| (storable(&name, LONGEST_LABEL), storable(&text, longest)))
+        .collect()
+}
+
+/// A text, cut, without the character that PostgreSQL stores in no text.
+pub(super) fn storable(text: &str, longest: usize) -> String {
+    cut(&text.replace('\0', "\u{fffd}"), longest)
 }
 
 /// The fields that are not known, as they came, as far as there is room.
@@ -172,48 +211,12 @@ fn is_fingerprint(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-fn texts(
-    fields: &Map<String, Value>,
-    key: &str,
-    at: &str,
-    cuts: bool,
-) -> Result<BTreeMap<String, String>, Malformed> {
-    let at = format!("{at}.{key}");
-    let map = match fields.get(key) {
-        None | Some(Value::Null) => return Ok(BTreeMap::new()),
-        Some(Value::Object(map)) => map,
-        Some(_) => return Err(Malformed::new(&at, "must be an object of texts")),
-    };
-    if map.len() > MOST_LABELS {
-        return Err(Malformed::new(
-            &at,
-            format!("has more than {MOST_LABELS} entries"),
-        ));
-    }
-    map.iter()
-        .map(|(name, value)| {
-            let place = || format!("{at}.{}", cut(name, 60));
-            let Value::String(text) = value else {
-                return Err(Malformed::new(place(), "must be a text"));
-            };
-            let long = name.len() > LONGEST_LABEL || (!cuts && text.len() > LONGEST_LABEL);
-            if long {
-                return Err(Malformed::new(
-                    place(),
-                    format!("is longer than {LONGEST_LABEL} bytes"),
-                ));
-            }
-            Ok((name.clone(), cut(text, LONGEST_ANNOTATION)))
-        })
-        .collect()
-}
-
 fn time(fields: &Map<String, Value>, key: &str, at: &str) -> Result<Option<Timestamp>, Malformed> {
     let at = format!("{at}.{key}");
     match fields.get(key) {
         None | Some(Value::Null) => Ok(None),
         // Go's zero time: "not yet".
-        Some(Value::String(text)) if text.starts_with("0001-01-01") => Ok(None),
+        Some(Value::String(text)) if text.is_empty() || text.starts_with("0001-01-01") => Ok(None),
         Some(Value::String(text)) => text
             .parse()
             .map(Some)
@@ -248,10 +251,23 @@ mod tests {
 
     use super::*;
 
-    fn body(alert: Value) -> Vec<u8> {
-        json!({"version": "4", "alerts": [alert]})
-            .to_string()
-            .into_bytes()
+    fn noon() -> Timestamp {
+        "2026-11-24T12:00:00Z".parse().unwrap()
+    }
+
+    fn read(alerts: &[Value]) -> Result<Body, Malformed> {
+        let body = json!({"version": "4", "alerts": alerts});
+        parse(body.to_string().as_bytes(), noon())
+    }
+
+    fn one(alert: Value) -> Alert {
+        read(&[alert]).unwrap().alerts.remove(0)
+    }
+
+    fn with(key: &str, value: Value) -> Value {
+        let mut alert = good();
+        alert[key] = value;
+        alert
     }
 
     fn good() -> Value {
@@ -268,7 +284,7 @@ mod tests {
 
     #[test]
     fn an_alert_is_read_and_what_is_not_known_is_kept() {
-        let alert = parse(&body(good())).unwrap().alerts.remove(0);
+        let alert = one(good());
         assert_eq!(alert.name(), "HighErrorRate");
         assert_eq!(
             (alert.short(), alert.firing, alert.ends_at),
@@ -284,48 +300,34 @@ mod tests {
         assert_eq!(fingerprint(&BTreeMap::new()), "cbf29ce484222325");
         let mut value = good();
         value.as_object_mut().unwrap().remove("fingerprint");
-        let alert = parse(&body(value)).unwrap().alerts.remove(0);
+        let alert = one(value);
         assert_eq!(alert.fingerprint, fingerprint(&alert.labels));
     }
 
     #[test]
     fn mistakes_are_told_with_their_place() {
-        let with = |key: &str, value: Value| {
-            let mut alert = good();
-            alert[key] = value;
-            parse(&body(alert)).unwrap_err().to_string()
-        };
-        for (told, expected) in [
+        for (alert, expected) in [
             (
-                with("status", json!("fine")),
-                "alerts[0].status: must be \"firing\" or \"resolved\"",
+                with("status", json!("suppressed")),
+                "alerts[0].status: must be \"firing\" or \"resolved\", not suppressed",
             ),
             (
                 with("startsAt", json!("noon")),
                 "alerts[0].startsAt: is no time",
             ),
             (
-                with("startsAt", Value::Null),
-                "alerts[0].startsAt: is missing",
-            ),
-            (
-                with("labels", json!({"a": 1})),
-                "alerts[0].labels.a: must be a text",
-            ),
-            (
                 with("labels", json!({})),
                 "alerts[0].labels: an alert without labels",
             ),
-            (
-                with("labels", json!({"a": "x".repeat(2_000)})),
-                "alerts[0].labels.a: is longer",
-            ),
-            (
-                with("fingerprint", json!("../..")),
-                "alerts[0].fingerprint: must be",
-            ),
+            (json!(7), "alerts[0]: must be an object"),
         ] {
+            let told = read(std::slice::from_ref(&alert)).unwrap_err().to_string();
             assert!(told.starts_with(expected), "{told}");
+            // Among others it costs only itself.
+            let body = read(&[good(), alert, good()]).unwrap();
+            assert_eq!((body.alerts.len(), body.malformed.len()), (2, 1));
+            let told = body.malformed[0].to_string();
+            assert!(told.starts_with(&expected.replace('0', "1")), "{told}");
         }
         for (body, expected) in [
             ("nonsense", "this is not JSON"),
@@ -337,15 +339,94 @@ mod tests {
             (r#"{"alerts": []}"#, "version: is missing"),
             (r#"{"version": "4"}"#, "alerts: must be a list"),
         ] {
-            let told = parse(body.as_bytes()).unwrap_err().to_string();
+            let told = parse(body.as_bytes(), noon()).unwrap_err().to_string();
             assert!(told.starts_with(expected), "{told}");
         }
+    }
+
+    #[test]
+    fn what_is_odd_is_made_fit() {
+        let long = one(with(
+            "labels",
+            json!({"alertname": "Odd", "path": "é".repeat(1_000), "n": 7}),
+        ));
+        assert!(
+            long.labels["path"].len() <= LONGEST_LABEL && long.labels["path"].ends_with(" […]")
+        );
+        assert_eq!(long.labels["n"], "7");
+        assert_eq!(long.fingerprint, "c5f1d3a9b0e2f471", "the sender's own");
+        for odd in [json!("../.."), json!(""), json!(7), Value::Null] {
+            let alert = one(with("fingerprint", odd));
+            assert_eq!(alert.fingerprint, fingerprint(&alert.labels));
+        }
+        // Two that differ only in what is cut off are two.
+        let bare = |end: &str| {
+            let path = format!("{}{end}", "x".repeat(2_000));
+            let mut alert = with("labels", json!({"alertname": "Odd", "path": path}));
+            alert.as_object_mut().unwrap().remove("fingerprint");
+            one(alert)
+        };
+        let (a, b) = (bare("a"), bare("b"));
+        assert_eq!(a.labels, b.labels);
+        assert_ne!(a.fingerprint, b.fingerprint);
+
+        let mut many: Map<String, Value> =
+            (0..100).map(|n| (format!("a{n}"), json!("x"))).collect();
+        many.insert("severity".into(), json!("critical"));
+        many.insert("service".into(), json!("api"));
+        let alert = one(with("labels", many.clone().into()));
+        assert_eq!(alert.labels.len(), MOST_LABELS);
+        assert_eq!(
+            (alert.label("severity"), alert.label("service")),
+            (Some("critical"), Some("api"))
+        );
+
+        let odd = json!({"summary": 12.5, "list": [1, 2], "nothing": null, "yes": true, "nul": "a\u{0}b"});
+        let alert = one(with("annotations", odd));
+        assert_eq!(
+            (alert.summary(), alert.annotation("list")),
+            ("12.5", Some("[1,2]"))
+        );
+        assert_eq!(
+            (alert.annotation("nothing"), alert.annotation("nul")),
+            (None, Some("a\u{fffd}b"))
+        );
+        assert_eq!(one(with("annotations", json!("down"))).summary(), "down");
+        for none in [json!(""), Value::Null, json!("0001-01-01T00:00:00Z")] {
+            assert_eq!(one(with("startsAt", none.clone())).starts_at, noon());
+            let mut over = with("endsAt", none);
+            over["status"] = json!("resolved");
+            assert_eq!(one(over).ends_at, None);
+        }
+    }
+
+    #[test]
+    fn what_is_said_beside_the_alerts() {
+        let said = |further: Value| {
+            let mut body = json!({"version": "4", "receiver": "bot", "groupKey": "{}:{a=\"b\"}", "alerts": [good()]});
+            for (key, value) in further.as_object().unwrap() {
+                body[key] = value.clone();
+            }
+            parse(body.to_string().as_bytes(), noon()).unwrap()
+        };
+        let body =
+            said(json!({"truncatedAlerts": 3, "notification_reason": "some alerts resolved"}));
+        assert_eq!(
+            (body.left_out, body.reason),
+            (3, Some(Reason::SomeResolved))
+        );
+        assert_eq!(body.group.as_deref(), Some("bot {}:{a=\"b\"}"));
+        let body =
+            said(json!({"truncatedAlerts": -1, "notification_reason": "the moon", "groupKey": ""}));
+        assert_eq!((body.left_out, body.reason, body.group), (0, None, None));
+        let body = said(json!({"truncatedAlerts": 2, "alerts": vec![good(); MOST_ALERTS + 5]}));
+        assert_eq!((body.alerts.len(), body.left_out), (MOST_ALERTS, 7));
     }
 
     proptest! {
         #[test]
         fn no_body_makes_it_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = parse(&body);
+            let _ = parse(&body, noon());
         }
 
         #[test]
@@ -354,9 +435,10 @@ mod tests {
             text in "\\PC{0,40}",
         ) {
             for value in [json!(text), json!([text]), json!({"a": text}), json!(1), Value::Null] {
-                let mut alert = good();
-                alert[key.as_str()] = value;
-                let _ = parse(&body(alert));
+                // The good one beside it is never lost.
+                let body = read(&[with(&key, value), good()]).unwrap();
+                prop_assert_eq!(body.alerts.len() + body.malformed.len(), 2);
+                prop_assert_eq!(body.alerts.last(), Some(&one(good())));
             }
         }
     }

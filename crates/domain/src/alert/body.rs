@@ -19,6 +19,16 @@ pub struct Body {
     pub group: Option<String>,
 }
 
+impl Body {
+    /// The body, or what is wrong with it where nothing in it is understood.
+    pub(super) fn unless_all_is_malformed(mut self) -> Result<Self, Malformed> {
+        if self.alerts.is_empty() && self.ignored == 0 && !self.malformed.is_empty() {
+            return Err(self.malformed.swap_remove(0));
+        }
+        Ok(self)
+    }
+}
+
 impl From<Vec<Alert>> for Body {
     fn from(alerts: Vec<Alert>) -> Self {
         Self {

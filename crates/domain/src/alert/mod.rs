@@ -6,6 +6,7 @@ mod conversation;
 mod counts;
 pub mod generic;
 mod route;
+mod severity;
 mod silence;
 mod summary;
 mod tracked;
@@ -21,6 +22,7 @@ pub use body::{Body, Reason};
 pub use conversation::{AlertRecord, Conversation};
 pub use counts::ReplicaCounts;
 pub use route::{Auto, Matcher, Route, Routed, Routes};
+pub use severity::severity_word;
 pub use silence::{Piece as SilencePiece, Silence};
 pub use summary::{Name, Summary, likely_cause};
 pub use tracked::{Arrival, Damping, Flapping, Muted, Tracked, Transition};
@@ -52,6 +54,9 @@ pub struct Alert {
 impl Alert {
     /// Sources of the bot's own; no generic one may be called so.
     pub const OWN_SOURCES: [&str; 2] = ["alertmanager", "watch"];
+
+    /// The field of `other` that marks an event.
+    pub(crate) const NO_END: &str = "no_end";
 
     /// A further report of a generic source of the same state is about the same time of firing:
     /// such sources tell when they report, or nothing, rather than since when it fires.
@@ -96,6 +101,17 @@ impl Alert {
     /// What people type to name it: the first eight characters of the fingerprint.
     pub fn short(&self) -> &str {
         self.fingerprint.get(..8).unwrap_or(&self.fingerprint)
+    }
+
+    /// It is an event, such as a restart: its sender never says that it is over.
+    pub fn is_event(&self) -> bool {
+        self.other.get(Self::NO_END).is_some()
+    }
+
+    /// It says only which alert it is about, by its fingerprint.
+    pub fn is_bare(&self) -> bool {
+        let own = Self::OWN_SOURCES.contains(&self.source.as_str());
+        !own && !self.labels.contains_key("alertname")
     }
 
     /// What it says in one line.

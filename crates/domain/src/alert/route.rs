@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, Malformed};
+use super::{Alert, Malformed, severity_word};
 use crate::{ServiceName, Severity};
 
 /// What the bot does by itself with a new alert.
@@ -20,7 +20,8 @@ pub enum Auto {
 }
 
 /// A condition on a label, as Alertmanager writes it: `severity="critical"`, `service!="api"`,
-/// `service=~"api|web.*"`, `team!~"dev.*"`.
+/// `service=~"api|web.*"`, `team!~"dev.*"`, `"service.name"="api"`. A name is made of any letters
+/// but the white space and `{}!=~,\"'` and the back quote, or stands in double quotes.
 ///
 /// Of a regular expression only alternatives (`|`), `.*` and `.+` mean something, and the whole
 /// value has to fit; everything else stands for itself.
@@ -44,16 +45,25 @@ impl Matcher {
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let wrong = |what: &str| Malformed::text(text, what);
         let usage = "write a label, =, !=, =~ or !~, and a value in quotes: severity=\"critical\"";
-        let end = text.find(['=', '!']).ok_or_else(|| wrong(usage))?;
-        let label = text[..end].trim();
-        let good = label
-            .bytes()
-            .enumerate()
-            .all(|(at, b)| b == b'_' || b.is_ascii_alphabetic() || (at > 0 && b.is_ascii_digit()));
-        if label.is_empty() || !good {
-            return Err(wrong("a label is made of letters, digits and `_`"));
+        let text = text.trim();
+        let (label, rest) = match text.strip_prefix('"') {
+            Some(quoted) => {
+                let end = closing(quoted).ok_or_else(|| wrong("a quote without its end"))?;
+                (unquoted(&quoted[..end]), quoted[end + 1..].trim_start())
+            }
+            None => {
+                let end = text.find(['=', '!']).ok_or_else(|| wrong(usage))?;
+                let label = text[..end].trim_end();
+                let reserved = |c: char| c.is_whitespace() || "{}!=~,\\\"'`".contains(c);
+                if label.contains(reserved) {
+                    return Err(wrong("such a label has to be in double quotes"));
+                }
+                (label.to_owned(), &text[end..])
+            }
+        };
+        if label.is_empty() {
+            return Err(wrong(usage));
         }
-        let rest = &text[end..];
         let operator = ["=~", "!~", "!=", "="]
             .into_iter()
             .find(|operator| rest.starts_with(operator))
@@ -69,10 +79,10 @@ impl Matcher {
                 .map(|one| pieces(one).map_err(|what| wrong(&what)))
                 .collect::<Result<_, _>>()?
         } else {
-            vec![vec![Piece::Text(value.to_owned())]]
+            vec![vec![Piece::Text(unquoted(value))]]
         };
         Ok(Self {
-            label: label.to_owned(),
+            label,
             negated: operator.starts_with('!'),
             patterns,
         })
@@ -84,6 +94,32 @@ impl Matcher {
         let found = self.patterns.iter().any(|pattern| fits(pattern, value));
         found != self.negated
     }
+}
+
+/// Where the quote ends that this is the inside of.
+fn closing(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.char_indices().find_map(|(at, c)| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends.then_some(at)
+    })
+}
+
+/// What is meant by the inside of quotes: `\"`, `\\` and `\n` are escapes.
+fn unquoted(text: &str) -> String {
+    let mut meant = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c, chars.as_str().chars().next()) {
+            ('\\', Some(next @ ('"' | '\\' | 'n'))) => {
+                chars.next();
+                meant.push(if next == 'n' { '\n' } else { next });
+            }
+            _ => meant.push(c),
+        }
+    }
+    meant
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece>, String> {
@@ -207,29 +243,45 @@ pub struct Routes {
     pub auto: Auto,
 }
 
+/// Labels that may name a service; the two after `service` are OpenTelemetry's, with and without
+/// the dot.
+const SERVICE_LABELS: [&str; 6] = [
+    "service",
+    "service_name",
+    "service.name",
+    "app",
+    "job",
+    "container",
+];
+
 impl Routes {
-    /// Where an alert belongs. Without a route: the label `service` (else `app`, `job`,
-    /// `container`) if it is a known service; the label `severity`; the annotation `runbook` or the
-    /// last part of `runbook_url`.
+    fn fitting(&self, alert: &Alert) -> impl Iterator<Item = &Route> {
+        let fits = |route: &&Route| route.matchers.iter().all(|one| one.fits(&alert.labels));
+        self.routes.iter().filter(fits)
+    }
+
+    /// The word for how bad an alert is, if it decides and is not known.
+    pub fn unknown_severity<'a>(&self, alert: &'a Alert) -> Option<&'a str> {
+        let word = alert.label("severity")?;
+        let unknown = severity_word(word).is_none()
+            && self.fitting(alert).all(|route| route.severity.is_none());
+        unknown.then_some(word)
+    }
+
+    /// Where an alert belongs. Without a route: the first of `SERVICE_LABELS` that is a known
+    /// service; the label `severity`; the annotation `runbook` or the last part of `runbook_url`.
     pub fn resolve(&self, alert: &Alert, known: &dyn Fn(&str) -> Option<ServiceName>) -> Routed {
-        let fitting: Vec<&Route> = self
-            .routes
-            .iter()
-            .filter(|route| {
-                route
-                    .matchers
-                    .iter()
-                    .all(|matcher| matcher.fits(&alert.labels))
-            })
-            .collect();
+        let fitting: Vec<&Route> = self.fitting(alert).collect();
         let first = |of: &dyn Fn(&Route) -> Option<String>| fitting.iter().find_map(|r| of(r));
         let service = fitting.iter().find_map(|route| route.service.clone());
         let service = service.or_else(|| {
-            ["service", "app", "job", "container"]
+            SERVICE_LABELS
                 .into_iter()
                 .find_map(|label| known(alert.label(label)?))
         });
         let severity = fitting.iter().find_map(|route| route.severity);
+        // SEV3 without a word, and with an unknown one.
+        let said = || severity_word(alert.label("severity")?);
         let runbook = first(&|route| route.runbook.clone()).or_else(|| {
             let url = alert
                 .annotation("runbook")
@@ -244,7 +296,7 @@ impl Routes {
         });
         Routed {
             service,
-            severity: severity.unwrap_or_else(|| severity_of(alert)),
+            severity: severity.or_else(said).unwrap_or(Severity::Sev3),
             runbook,
             team: first(&|route| route.team.clone())
                 .or_else(|| alert.label("team").map(str::to_owned)),
@@ -254,16 +306,6 @@ impl Routes {
                 .find_map(|route| route.auto)
                 .unwrap_or(self.auto),
         }
-    }
-}
-
-/// The usual words of the label `severity`; SEV3 without any.
-fn severity_of(alert: &Alert) -> Severity {
-    let word = alert.label("severity").unwrap_or_default().to_lowercase();
-    match word.as_str() {
-        "page" | "critical" | "emergency" | "error" | "high" => Severity::Sev2,
-        "info" | "informational" | "none" | "low" | "debug" => Severity::Sev4,
-        other => Severity::parse(other).unwrap_or(Severity::Sev3),
     }
 }
 
@@ -318,13 +360,29 @@ mod tests {
                 .unwrap()
                 .fits(&labels(&[("a", "x")]))
         );
+        for (text, label, value) in [
+            (r#""service.name"="api""#, "service.name", "api"),
+            (r#"service.name="api""#, "service.name", "api"),
+            (r#""größe in m" = "x""#, "größe in m", "x"),
+            (r#"größe="x""#, "größe", "x"),
+            (r#""a\"b"="c\"d""#, "a\"b", "c\"d"),
+            (r#"1a="back\\slash""#, "1a", "back\\slash"),
+        ] {
+            let fits = Matcher::parse(text)
+                .unwrap()
+                .fits(&labels(&[(label, value)]));
+            assert!(fits, "{text}");
+        }
         for bad in [
             "",
             "a",
             "a=b",
             r#"a=~"(x)""#,
             r#"a=~"x.""#,
-            r#"1a="x""#,
+            r#"a b="x""#,
+            r#""a="x"#,
+            r#"""="x""#,
+            r#""a"b="x""#,
             r#"="x""#,
         ] {
             assert!(Matcher::parse(bad).is_err(), "{bad}");
@@ -386,7 +444,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_condition_makes_it_panic(text in "\\PC{0,30}", value in "\\PC{0,30}") {
-            for text in [text.clone(), format!("a=~\"{text}\"")] {
+            for text in [text.clone(), format!("a=~\"{text}\""), format!("\"{text}\"=\"{text}\"")] {
                 if let Ok(matcher) = Matcher::parse(&text) {
                     matcher.fits(&labels(&[("a", &value)]));
                 }

@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use super::{Person, ServiceName};
 
 pub use handover::Handover;
-pub use moment::Moment;
+pub use moment::{Length, Moment};
 pub use shift::{Duty, Override, Shift, ShiftReason};
 
 /// People who are on call in turn.

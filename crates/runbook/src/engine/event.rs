@@ -8,12 +8,31 @@ use super::bounded::bounded;
 use super::state::{Announcement, Phase, RunState, StepState, Stop, Vote, after};
 use super::values::values;
 use crate::model::{Runbook, Step, Use, Work};
-use treasury_domain::duration;
+use treasury_domain::{Role, duration};
 
 /// Why something can't be said at this moment; for the person who said it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NotNow(pub String);
+pub enum NotNow {
+    /// It is too late, too early, or no answer.
+    #[error("{0}")]
+    So(String),
+    /// Somebody else has to say it.
+    #[error("{}", needs(*role, *other))]
+    Needs {
+        /// Who may.
+        role: Role,
+        /// And not who started the run.
+        other: bool,
+    },
+}
+
+fn needs(role: Role, other: bool) -> String {
+    if other {
+        format!("a {role} other than who started the run has to answer this")
+    } else {
+        format!("only a {role} may answer this")
+    }
+}
 
 /// What a run is told from outside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -178,12 +197,12 @@ pub(super) fn vote(
     vote: Vote,
     now: Timestamp,
 ) -> Result<Announcement, NotNow> {
-    let unknown = || NotNow(format!("there is no step `{path}` in this run"));
+    let unknown = || NotNow::So(format!("there is no step `{path}` in this run"));
     let (step, _) = find(runbook, path).ok_or_else(unknown)?;
     let starter = state.start.by_id.clone();
     let own = state.steps.get_mut(path).ok_or_else(unknown)?;
     if own.phase != Phase::Asking {
-        return Err(NotNow("this question has been answered already".into()));
+        return Err(NotNow::So("this question has been answered already".into()));
     }
     let needed = match (&step.work, &own.approval) {
         (Work::Ask { by, .. } | Work::Approve { by, .. } | Work::Manual { by, .. }, _) => *by,
@@ -191,13 +210,16 @@ pub(super) fn vote(
         _ => return Err(unknown()),
     };
     if vote.role < needed {
-        return Err(NotNow(format!("this needs the role {needed}")));
+        return Err(NotNow::Needs {
+            role: needed,
+            other: false,
+        });
     }
     let said = Announcement::step(path);
     match &step.work {
         Work::Ask { choices, .. } => {
             if !choices.iter().any(|choice| choice.value == vote.answer) {
-                return Err(NotNow(format!("`{}` is not a choice", vote.answer)));
+                return Err(NotNow::So(format!("`{}` is not a choice", vote.answer)));
             }
             let line = format!("{} answered: {}", vote.by, vote.answer);
             let result = json!({"answer": vote.answer, "by": vote.by});
@@ -219,12 +241,13 @@ pub(super) fn vote(
                 return Ok(said);
             }
             if *other && vote.by_id == starter {
-                return Err(NotNow(
-                    "who started the run can't approve this step: somebody else has to".into(),
-                ));
+                return Err(NotNow::Needs {
+                    role: needed,
+                    other: true,
+                });
             }
             if own.votes.iter().any(|one| one.by_id == vote.by_id) {
-                return Err(NotNow("you have approved this already".into()));
+                return Err(NotNow::So("you have approved this already".into()));
             }
             own.votes.push(vote);
             let names: Vec<String> = own.votes.iter().map(|vote| vote.by.clone()).collect();
@@ -240,9 +263,10 @@ pub(super) fn vote(
                 .as_ref()
                 .is_some_and(|approval| !approval.is_given_by(&vote, &starter))
             {
-                return Err(NotNow(
-                    "who started the run can't give this leave: somebody else has to".into(),
-                ));
+                return Err(NotNow::Needs {
+                    role: needed,
+                    other: true,
+                });
             }
             own.phase = Phase::Scheduled;
             own.until = None;
@@ -285,13 +309,15 @@ pub(super) fn decide(
     now: Timestamp,
 ) -> Result<Announcement, NotNow> {
     let Some(step) = state.steps.get_mut(path) else {
-        return Err(NotNow(format!("there is no step `{path}` in this run")));
+        return Err(NotNow::So(format!("there is no step `{path}` in this run")));
     };
     if !step.is_held() {
-        return Err(NotNow("this step waits for no decision any more".into()));
+        return Err(NotNow::So(
+            "this step waits for no decision any more".into(),
+        ));
     }
     if *decision == Decision::Skip && !can_be_left_out(runbook, path) {
-        return Err(NotNow(
+        return Err(NotNow::So(
             "an approval can't be left out: have it asked again, or stop the run".into(),
         ));
     }
@@ -329,10 +355,10 @@ pub(super) fn stop(
     now: Timestamp,
 ) -> Result<(), NotNow> {
     if state.verdict.is_some() {
-        return Err(NotNow("this run has ended already".into()));
+        return Err(NotNow::So("this run has ended already".into()));
     }
     if state.stop.is_some() {
-        return Err(NotNow("this run is being stopped already".into()));
+        return Err(NotNow::So("this run is being stopped already".into()));
     }
     state.stop = Some(Stop {
         by: Some(by.to_owned()),

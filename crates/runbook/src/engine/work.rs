@@ -63,17 +63,7 @@ impl Walk<'_> {
                     Wait::Fixed(time) => *time,
                     Wait::Computed(template) => computed(template, values)?,
                 };
-                if rehearsal {
-                    let line = format!("would wait {}", duration::text(time));
-                    self.succeed(path, line);
-                } else {
-                    let until = after(self.now, time);
-                    self.change(path, |state| {
-                        state.phase = Phase::Waiting;
-                        state.until = Some(until);
-                        state.line = format!("waits {}", duration::text(time));
-                    });
-                }
+                self.wait(path, time);
             }
             Work::Ask { text, choices, .. } => {
                 let text = text.text(values).map_err(told)?;
@@ -106,11 +96,15 @@ impl Walk<'_> {
             }
             Work::Note(text) => {
                 let text = text.text(values).map_err(told)?;
-                self.succeed(path, text.clone());
-                let path = path.to_owned();
-                self.done
-                    .announcements
-                    .push(Announcement::Note { path, text });
+                if rehearsal {
+                    self.succeed(path, format!("would note: {text}"));
+                } else {
+                    self.succeed(path, text.clone());
+                    let path = path.to_owned();
+                    self.done
+                        .announcements
+                        .push(Announcement::Note { path, text });
+                }
             }
             Work::Notify(text) => {
                 let text = text.text(values).map_err(told)?;
@@ -127,6 +121,19 @@ impl Walk<'_> {
             Work::Parallel(_) | Work::Block(_) => {}
         }
         Ok(())
+    }
+
+    fn wait(&mut self, path: &str, time: Duration) {
+        let text = duration::text(time);
+        if self.state.start.rehearsal {
+            return self.succeed(path, format!("would wait {text}"));
+        }
+        let until = after(self.now, time);
+        self.change(path, |state| {
+            state.phase = Phase::Waiting;
+            state.until = Some(until);
+            state.line = format!("waits {text}");
+        });
     }
 
     /// In this rehearsal a change was only named: what would be so after it is not so now.

@@ -1,6 +1,6 @@
 //! What is planned to go wrong, and what of it is due.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -33,15 +33,64 @@ fn milliseconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D
 #[derive(Debug, Default)]
 pub(super) struct FaultPlan {
     pub next: Vec<(String, u32, Fault)>,
-    pub rates: HashMap<String, (u32, VecDeque<Instant>)>,
+    pub limits: HashMap<String, Limit>,
+    /// Channels that the bot may not write to, by id, each with Slack's error.
+    pub closed: HashMap<String, String>,
+    /// Scopes that the app lacks.
+    pub lacks: BTreeSet<&'static str>,
     pub refuse_connections: bool,
     pub no_hello: bool,
     pub redeliver: u32,
 }
 
+/// So many calls of a method in a time.
+#[derive(Debug)]
+pub(super) struct Limit {
+    pub most: usize,
+    pub per: Duration,
+    /// Each channel has its own.
+    pub by_channel: bool,
+    pub recent: HashMap<String, VecDeque<Instant>>,
+}
+
+impl Limit {
+    /// How long a call in this channel has to wait; otherwise it is counted.
+    fn wait(&mut self, channel: &str, now: Instant) -> Option<Duration> {
+        let channel = if self.by_channel { channel } else { "" };
+        let recent = self.recent.entry(channel.to_owned()).or_default();
+        while recent.front().is_some_and(|at| now - *at >= self.per) {
+            recent.pop_front();
+        }
+        if recent.len() < self.most {
+            recent.push_back(now);
+            return None;
+        }
+        recent.front().map(|at| self.per - (now - *at))
+    }
+}
+
+/// The scope that a method needs, by Slack's reference of methods.
+pub(super) fn scope_of(method: &str) -> Option<&'static str> {
+    Some(match method {
+        "chat.getPermalink" => return None,
+        "conversations.join" => "channels:join",
+        "conversations.history" | "conversations.replies" => "channels:history",
+        "conversations.list" | "conversations.info" | "conversations.members" => "channels:read",
+        "conversations.open" => "im:write",
+        "usergroups.users.list" => "usergroups:read",
+        _ => match method.split('.').next()? {
+            "chat" => "chat:write",
+            "conversations" => "channels:manage",
+            "files" => "files:write",
+            "users" => "users:read",
+            _ => return None,
+        },
+    })
+}
+
 impl FaultPlan {
-    /// The fault for this call, if one is due. `*` stands for any method.
-    pub fn due(&mut self, method: &str, now: Instant) -> Option<Fault> {
+    /// The fault for this call in this channel, if one is due. `*` stands for any method.
+    pub fn due(&mut self, method: &str, channel: &str, now: Instant) -> Option<Fault> {
         if let Some(at) = self.next.iter().position(|(m, ..)| m == method || m == "*") {
             let (_, left, fault) = &mut self.next[at];
             *left -= 1;
@@ -51,18 +100,20 @@ impl FaultPlan {
             }
             return Some(fault);
         }
-        let (per_second, recent) = self.rates.get_mut(method)?;
-        while recent
-            .front()
-            .is_some_and(|at| now - *at >= Duration::from_secs(1))
+        if let Some(code) = self.closed.get(channel)
+            && method.starts_with("chat.")
         {
-            recent.pop_front();
+            return Some(Fault::ApiError(code.clone()));
         }
-        if recent.len() < *per_second as usize {
-            recent.push_back(now);
-            return None;
-        }
-        Some(Fault::RateLimited { retry_after_s: 1 })
+        let wait = self.limits.get_mut(method)?.wait(channel, now)?;
+        // Slack says whole seconds.
+        let retry_after_s = (wait.as_secs_f64().ceil() as u64).max(1);
+        Some(Fault::RateLimited { retry_after_s })
+    }
+
+    /// The scope that this method lacks.
+    pub fn lacking(&self, method: &str) -> Option<&'static str> {
+        scope_of(method).filter(|scope| self.lacks.contains(scope))
     }
 }
 
@@ -75,23 +126,30 @@ mod tests {
         let mut plan = FaultPlan::default();
         plan.next.push(("chat.update".into(), 2, Fault::Hang));
         let now = Instant::now();
-        assert_eq!(plan.due("chat.postMessage", now), None);
-        assert_eq!(plan.due("chat.update", now), Some(Fault::Hang));
-        assert_eq!(plan.due("chat.update", now), Some(Fault::Hang));
-        assert_eq!(plan.due("chat.update", now), None);
+        assert_eq!(plan.due("chat.postMessage", "", now), None);
+        assert_eq!(plan.due("chat.update", "", now), Some(Fault::Hang));
+        assert_eq!(plan.due("chat.update", "", now), Some(Fault::Hang));
+        assert_eq!(plan.due("chat.update", "", now), None);
     }
 
     #[test]
-    fn a_rate_lets_through_so_many_in_each_second() {
+    fn a_limit_lets_through_so_many_in_each_channel_and_time() {
         let mut plan = FaultPlan::default();
-        plan.rates
-            .insert("chat.postMessage".into(), (2, VecDeque::new()));
+        let limit = Limit {
+            most: 2,
+            per: Duration::from_secs(3),
+            by_channel: true,
+            recent: HashMap::new(),
+        };
+        plan.limits.insert("chat.postMessage".into(), limit);
         let start = Instant::now();
-        let limited = |plan: &mut FaultPlan, at| plan.due("chat.postMessage", start + at).is_some();
-        assert!(!limited(&mut plan, Duration::ZERO));
-        assert!(!limited(&mut plan, Duration::from_millis(500)));
-        assert!(limited(&mut plan, Duration::from_millis(900)));
-        assert!(!limited(&mut plan, Duration::from_secs(1)));
-        assert!(limited(&mut plan, Duration::from_millis(1_001)));
+        let mut due = |channel, at| plan.due("chat.postMessage", channel, start + at);
+        assert_eq!(due("C1", Duration::ZERO), None);
+        assert_eq!(due("C1", Duration::from_millis(500)), None);
+        let retry = |retry_after_s| Some(Fault::RateLimited { retry_after_s });
+        assert_eq!(due("C1", Duration::from_millis(900)), retry(3));
+        assert_eq!(due("C2", Duration::from_millis(900)), None);
+        assert_eq!(due("C1", Duration::from_secs(3)), None);
+        assert_eq!(due("C1", Duration::from_millis(3_001)), retry(1));
     }
 }

@@ -1,8 +1,9 @@
 //! Faults on demand: what Slack and the network do to a bot on a bad day.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
+use std::time::Duration;
 
-use super::fault_plan::{Fault, FaultPlan};
+use super::fault_plan::{Fault, FaultPlan, Limit};
 use super::sandbox::Sandbox;
 
 /// Makes things go wrong. From [`Sandbox::faults`].
@@ -19,13 +20,64 @@ impl Faults {
 
     /// Answers `method` with 429 beyond this many calls in a second; 0 lifts the limit.
     pub fn rate(&self, method: &str, per_second: u32) {
+        self.limit(method, per_second as usize, Duration::from_secs(1), false);
+    }
+
+    /// Answers `method` with 429 beyond this many calls in such a time, in each channel or in all;
+    /// 0 lifts the limit.
+    pub fn limit(&self, method: &str, most: usize, per: Duration, by_channel: bool) {
         let mut plan = self.0.plan();
-        if per_second == 0 {
-            plan.rates.remove(method);
-        } else {
-            plan.rates
-                .insert(method.to_string(), (per_second, VecDeque::new()));
+        plan.limits.remove(method);
+        if most > 0 {
+            let limit = Limit {
+                most,
+                per,
+                by_channel,
+                recent: HashMap::new(),
+            };
+            plan.limits.insert(method.to_string(), limit);
         }
+    }
+
+    /// Slack's own limits of posts (one a second and channel, a few at once) and of new channels (20
+    /// a minute): <https://docs.slack.dev/apis/web-api/rate-limits>.
+    pub fn slacks_limits(&self) {
+        let (post, create) = ("chat.postMessage", "conversations.create");
+        self.limit(post, 3, Duration::from_secs(3), true);
+        self.limit(create, 20, Duration::from_mins(1), false);
+    }
+
+    /// Takes a scope from the app, or gives it back.
+    pub fn lacks(&self, scope: &'static str, lacks: bool) {
+        let mut plan = self.0.plan();
+        if lacks {
+            plan.lacks.insert(scope);
+        } else {
+            plan.lacks.remove(scope);
+        }
+    }
+
+    /// Refuses with this error what the bot says in a channel, or takes it again.
+    pub fn closed(&self, channel: &str, code: Option<&str>) {
+        let found = self
+            .0
+            .look(|world| world.channel(channel).map(|c| c.id.clone()));
+        let id = found.unwrap_or_else(|| channel.to_owned());
+        let mut plan = self.0.plan();
+        match code {
+            Some(code) => plan.closed.insert(id, code.to_owned()),
+            None => plan.closed.remove(&id),
+        };
+    }
+
+    /// Archives a channel, or takes it back.
+    pub fn archived(&self, channel: &str, archived: bool) {
+        self.0.change(|world| {
+            let id = world.channel(channel).map(|c| c.id.clone());
+            if let Some(channel) = id.and_then(|id| world.channels.get_mut(&id)) {
+                channel.archived = archived;
+            }
+        });
     }
 
     /// Cuts all open sockets without a closing frame; says how many there were.

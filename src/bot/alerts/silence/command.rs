@@ -62,7 +62,11 @@ pub(crate) async fn silence(
 
 impl Wish {
     /// Silences the alerts here, and has it brought about in Alertmanager.
-    async fn record(self, tx: &mut Tx) -> Result<Message, StoreError> {
+    async fn record(mut self, tx: &mut Tx) -> Result<Message, StoreError> {
+        if let Some(reason) = &mut self.reason {
+            // Alertmanager's own page shows it, too.
+            *reason = tx.named(reason).await?;
+        }
         let (now, span) = (tx.now(), duration::text(self.within));
         let until = now + self.within;
         let known = tx.alerts(&self.fingerprints).await?;
@@ -109,7 +113,6 @@ impl Wish {
             answer: self.answer.with(Content::Message(said)),
             fault: None,
             attempts: 0,
-            missing: BTreeSet::new(),
             ended: None,
         };
         tx.silence_put(&silence, false).await?;

@@ -93,7 +93,7 @@ pub(crate) fn quiet(
             .bold(incident.id)
             .text(" be resolved?");
         message.text(line).buttons(vec![
-            Button::new("Resolve", format!("resolve --incident {}", incident.id))
+            Button::new("Resolve…", format!("resolve --incident {}", incident.id))
                 .style(Style::Primary),
             Button::new("Timeline", format!("timeline {}", incident.id)),
         ])

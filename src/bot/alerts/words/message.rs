@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::parts::{acknowledged, alerts as counted, buttons, labels, links};
 use crate::bot::Context;
-use crate::domain::alert::{Alert, Conversation, Summary, likely_cause};
+use crate::domain::alert::{Conversation, Name, Summary, likely_cause};
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Part, ServiceName, Severity, Tone, duration};
 
@@ -38,26 +38,7 @@ pub(crate) fn alerts_message(
     }
     let mut message = Message::new(tone, title);
     for name in &summary.top {
-        let mut line = Line::new()
-            .text(if name.firing > 0 { "🔥 " } else { "✅ " })
-            .bold(cut(&name.name, 80));
-        if name.all > 1 {
-            line = line.text(format!(
-                " ×{}",
-                name.firing.max(usize::from(summary.firing == 0) * name.all)
-            ));
-        }
-        let mut texts: Vec<String> = name.texts.iter().map(|text| cut(text, 200)).collect();
-        if name.more_texts > 0 {
-            texts.push(format!("and {} further texts", name.more_texts));
-        }
-        line = line
-            .text(format!("  {}  ", texts.join("; ")))
-            .code(&name.short);
-        if let Some(flaps) = &name.flaps {
-            line = line.text(format!("  {flaps}"));
-        }
-        message = message.text(line);
+        message = message.text(kind(name, summary.firing == 0));
     }
     if summary.more > 0 {
         message = message.text(format!(
@@ -74,6 +55,42 @@ pub(crate) fn alerts_message(
     if let Some(line) = cause(bot, conversation, summary, others) {
         message = message.text(line);
     }
+    let fields = fields(conversation, summary, severity, now);
+    message
+        .part(Part::Fields(fields))
+        .buttons(buttons(conversation, summary))
+}
+
+/// The alerts of a name in a line; `all`: of those that are over.
+fn kind(name: &Name, all: bool) -> Line {
+    let mut line = Line::new()
+        .text(if name.firing > 0 { "🔥 " } else { "✅ " })
+        .bold(cut(&name.name, 80));
+    if name.all > 1 {
+        let count = name.firing.max(usize::from(all) * name.all);
+        line = line.text(format!(" ×{count}"));
+    }
+    let mut texts: Vec<String> = name.texts.iter().map(|text| cut(text, 200)).collect();
+    if name.more_texts > 0 {
+        texts.push(format!("and {} further texts", name.more_texts));
+    }
+    line = line
+        .text(format!("  {}  ", texts.join("; ")))
+        .code(&name.short);
+    match &name.flaps {
+        Some(flaps) => line.text(format!("  {flaps}")),
+        None => line,
+    }
+}
+
+/// What is known of all, and of the worst.
+fn fields(
+    conversation: &Conversation,
+    summary: &Summary,
+    severity: Severity,
+    now: Timestamp,
+) -> Vec<(String, Line)> {
+    let first = &conversation.first;
     let mut fields = vec![("Severity".to_owned(), Line::from(severity.to_string()))];
     if let Some(since) = summary.since {
         let age = duration::text(duration::between(since, now));
@@ -85,7 +102,20 @@ pub(crate) fn alerts_message(
     let shown = summary.shown.as_ref().unwrap_or(first);
     let shown = &shown.tracked.alert;
     if summary.firing > 0 {
-        fields.extend(facts(shown, summary.firing));
+        // Of several, that of the worst.
+        let whose = match summary.firing {
+            1 => String::new(),
+            _ => format!(" ({}, {})", cut(shown.name(), 60), shown.short()),
+        };
+        for (label, name) in [("Value", "value"), ("Threshold", "threshold")] {
+            if let Some(value) = shown.annotation(name) {
+                let value = format!("{}{whose}", cut(value, 300));
+                fields.push((label.into(), value.into()));
+            }
+        }
+        if let Some(labels) = labels(shown) {
+            fields.push((format!("Labels{whose}"), cut(&labels, 400).into()));
+        }
     }
     if summary.resolved > 0 && summary.firing > 0 {
         fields.push(("Over".into(), summary.resolved.to_string().into()));
@@ -106,27 +136,6 @@ pub(crate) fn alerts_message(
     }
     if let Some(links) = links(shown) {
         fields.push(("Links".into(), links));
-    }
-    message
-        .part(Part::Fields(fields))
-        .buttons(buttons(conversation, summary))
-}
-
-/// Value, threshold and labels of the one that stands for all; of several, with its name.
-fn facts(shown: &Alert, firing: usize) -> Vec<(String, Line)> {
-    let whose = match firing {
-        1 => String::new(),
-        _ => format!(" ({}, {})", cut(shown.name(), 60), shown.short()),
-    };
-    let mut fields = Vec::new();
-    for (label, name) in [("Value", "value"), ("Threshold", "threshold")] {
-        if let Some(value) = shown.annotation(name) {
-            let value = format!("{}{whose}", cut(value, 300));
-            fields.push((label.to_owned(), value.into()));
-        }
-    }
-    if let Some(labels) = labels(shown) {
-        fields.push((format!("Labels{whose}"), cut(&labels, 400).into()));
     }
     fields
 }

@@ -8,8 +8,9 @@ use super::of_run::words;
 use super::severity::{severity, severity_word};
 use crate::bot::entry::{Command, Record, Recorded};
 use crate::bot::incidents::declare;
+use crate::bot::policy::who_may;
 use crate::bot::request::{Ask, Effect};
-use crate::bot::{Context, Fault};
+use crate::bot::{Context, Fault, Refusal};
 use crate::domain::{IncidentId, Role, Severity};
 
 /// Declare an incident and open a channel for it
@@ -43,16 +44,15 @@ pub struct Declare {
 
 impl Command for Declare {
     const WORDS: &'static str = "incident declare";
-    const ROLE: Role = Role::Responder;
+    /// `[access]` may narrow it.
+    const ROLE: Role = Role::Nobody;
+    const CHANGES: bool = true;
+    const FREE_TEXT: bool = true;
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
-        declare(
-            context,
-            ask,
-            &self.title.join(" "),
-            self.severity,
-            &self.service,
-        )
+        may_declare(context, ask).await?;
+        let title = self.title.join(" ");
+        declare(context, ask, &title, self.severity, &self.service)
     }
 }
 
@@ -71,6 +71,22 @@ impl Record for Declare {
             incident: None,
         })
     }
+}
+
+async fn may_declare(context: &Context, ask: &Ask) -> Result<(), Fault> {
+    let person = &ask.request.person;
+    let groups = context.store().groups_of(&person.id).await?;
+    let access = &context.settings().access;
+    if ask.role >= Role::Responder || access.may_declare(person, &groups) {
+        return Ok(());
+    }
+    let may = who_may(context, Role::Responder, None).await?;
+    let title = "You are not among those who may declare an incident. Nothing was done";
+    let refusal = Refusal::new(title).detail(format!(
+        "Mend: tell {may}, or have your id ({}) added to `declarers` under [access]",
+        person.id
+    ));
+    Err(refusal.into())
 }
 
 fn sev3() -> Severity {

@@ -5,7 +5,7 @@ use crate::sandbox::slack::{Fault, Message as Seen};
 use crate::slack::tests::{Bench, in_channel, message, outgoing};
 
 /// Ana types a command; the request has an address for answers.
-async fn asked(bench: &Bench, channel: &str) -> Request {
+pub(super) async fn asked(bench: &Bench, channel: &str) -> Request {
     bench
         .ana()
         .types(channel, "/treasury status")
@@ -14,7 +14,13 @@ async fn asked(bench: &Bench, channel: &str) -> Request {
     bench.library.lock().unwrap().last().unwrap().clone()
 }
 
-fn answer(key: &str, request: &Request, audience: Audience, tone: Tone, title: &str) -> Outgoing {
+pub(super) fn answer(
+    key: &str,
+    request: &Request,
+    audience: Audience,
+    tone: Tone,
+    title: &str,
+) -> Outgoing {
     let to = Destination::Place(request.place.clone());
     Outgoing {
         audience,
@@ -24,7 +30,7 @@ fn answer(key: &str, request: &Request, audience: Audience, tone: Tone, title: &
     }
 }
 
-fn texts(messages: &[Seen]) -> Vec<(&str, bool)> {
+pub(super) fn texts(messages: &[Seen]) -> Vec<(&str, bool)> {
     let by_bot = messages.iter().filter(|m| m.by_bot);
     by_bot
         .map(|m| (m.text.as_str(), m.visible_to.is_some()))

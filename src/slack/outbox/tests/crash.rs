@@ -157,7 +157,7 @@ async fn a_limit_met_in_two_channels_is_kept_in_all() {
         .await;
     let parcel = bench.store.outbox_claim("test", 1).await.unwrap().remove(0);
     let refused = outbox
-        .call(&parcel, "chat.postMessage", &serde_json::json!({}))
+        .call("chat.postMessage", &serde_json::json!({"channel": "c"}))
         .await;
     assert!(matches!(refused, Err(ApiError::RateLimited { .. })));
     outbox.deliver(parcel).await;

@@ -1,6 +1,9 @@
 //! Rooms for incidents: a channel, or a thread where none can be made; one, whatever happens.
 
-use crate::domain::{Content, Destination, IncidentId, Message, Person, Place, Severity, Tone};
+use crate::domain::{
+    Content, Destination, IncidentId, Message, Outgoing, Person, Place, Severity, Tone,
+    announcement_key,
+};
 use crate::sandbox::slack::Fault;
 use crate::slack::tests::{Bench, PATIENCE, message};
 use crate::store::{NewIncident, StoreError};
@@ -18,26 +21,31 @@ async fn declared(bench: &Bench) -> IncidentId {
 }
 
 async fn put_room(bench: &Bench, incident: IncidentId) {
-    let member = |id: &str| Person {
-        id: id.into(),
-        name: "x".into(),
-    };
+    let announced = Outgoing::announcement(
+        announcement_key(incident),
+        Destination::Home,
+        Message::new(Tone::Warning, "INC-1 frontend 502"),
+    );
+    bench.store.outbox_put(announced).await.unwrap();
     let room = Content::Room {
         incident,
         name: Some("INC-1 Frontend 502".into()),
         topic: "SEV2 · open".into(),
-        members: vec![
-            member("U0ANA00001"),
-            member("U0NOBODY"),
-            member("terminal:root"),
-            member("U0BEN00001"),
-        ],
-        announced_in: None,
-        announcement: Message::new(Tone::Warning, "INC-1 frontend 502"),
     };
     bench
         .put("room:1", Destination::Incident(incident), room)
         .await;
+    for id in ["U0ANA00001", "U0NOBODY", "U0BEN00001"] {
+        let invite = Content::Invite {
+            incident,
+            person: Person {
+                id: id.into(),
+                name: "x".into(),
+            },
+            message: Message::new(Tone::Plain, "You are on INC-1"),
+        };
+        bench.put(id, Destination::Incident(incident), invite).await;
+    }
 }
 
 async fn place(bench: &Bench, incident: IncidentId) -> Place {
@@ -121,9 +129,6 @@ async fn a_taken_name_gets_a_number_and_a_lost_answer_no_second_channel() {
         incident: second,
         name: Some("inc-1-frontend-502".into()),
         topic: String::new(),
-        members: Vec::new(),
-        announced_in: None,
-        announcement: Message::new(Tone::Plain, "second"),
     };
     bench
         .put("room:2", Destination::Incident(second), room)

@@ -1,7 +1,11 @@
 //! Alerts of any other sender: a small mapping says where things are in its JSON.
 
+mod aws;
+mod mapping;
 mod place;
 mod presets;
+mod shape;
+pub mod sns;
 
 use std::collections::BTreeMap;
 
@@ -10,105 +14,43 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
-use super::alertmanager::{MOST_ALERTS, MOST_LABELS, fingerprint, kept};
+use super::alertmanager::{LONGEST_ANNOTATION, MOST_ALERTS, bounded, fingerprint, kept, storable};
 use super::{Alert, Body, Malformed};
 use crate::timeline::cut;
 
+use mapping::ALL;
+pub use mapping::{Mapping, Shape};
 pub use place::{Place, Places};
 pub use presets::Preset;
+use shape::{Opened, open};
+pub use shape::{Read, dedup_key, digest};
 
 /// Longer names and values of labels are cut to this, bytes: what names the alert is a digest.
 const LONGEST_LABEL: usize = 200;
-/// Longer annotations are cut to this, bytes.
-const LONGEST_ANNOTATION: usize = 2_000;
-/// Stands for "all" among labels and annotations, and for "anything else" among severities.
-const ALL: &str = "*";
+/// Fields with what a sender shows to be let in: they are not kept with the alert.
+const SECRETS: &[&str] = &["routing_key", "service_key"];
 
-/// Where things are in the JSON of a sender. Places are looked for in each alert, then in the whole
-/// body.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Mapping {
-    /// Bodies come in the envelope of Amazon SNS: the JSON is a text in `Message`.
-    pub sns: bool,
-    /// A header that may hold the HMAC-SHA256 of the body, in hexadecimal, made with the token.
-    pub signature: Option<String>,
-    /// Where the list of alerts is (JSON Pointer); without it the body is one alert.
-    pub alerts: Option<String>,
-    /// What names the alert for ever; without it, its labels do.
-    pub fingerprint: Places,
-    /// The label `alertname`; without it the name of the source.
-    pub name: Places,
-    /// The annotation `summary`.
-    pub summary: Places,
-    /// The word that says how it stands; without it all that comes fires.
-    pub status: Places,
-    /// Words of `status` that mean it fires, in lower case.
-    pub firing: Vec<String>,
-    /// Words of `status` that mean it is over, in lower case.
-    pub resolved: Vec<String>,
-    /// Words of `status` of reports that say neither, in lower case.
-    pub ignored: Vec<String>,
-    /// When it began, or when this was reported; without it the time it came in.
-    pub starts_at: Places,
-    /// The word for how bad it is.
-    pub severity: Places,
-    /// What such words mean, from lower case to what the label `severity` says; `*`: any other, or
-    /// none.
-    pub severities: BTreeMap<String, String>,
-    /// Labels by name; `*`: all scalars of an object, or all pairs of a list.
-    pub labels: BTreeMap<String, Places>,
-    /// Annotations, in the same way.
-    pub annotations: BTreeMap<String, Places>,
-    /// An address for people.
-    pub link: Places,
-}
-
-/// What a body holds.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Read {
-    /// Reports.
-    Alerts(Body),
-    /// Amazon SNS asks whether it may send here. A person has to say so.
-    Subscription {
-        /// Which topic.
-        topic: String,
-        /// The address that confirms it, if it is surely Amazon's.
-        url: Option<String>,
-    },
-}
-
-/// Reads a body of the source of this name.
+/// Reads a body of the source of this name. `resource`: what Sentry's header says that it is about.
 pub fn parse(
     body: &[u8],
     source: &str,
     mapping: &Mapping,
+    resource: Option<&str>,
     now: Timestamp,
 ) -> Result<Read, Malformed> {
-    let not_json =
-        |error: serde_json::Error| Malformed::new("", format!("this is not JSON: {error}"));
-    let mut root: Value = serde_json::from_slice(body).map_err(not_json)?;
-    if mapping.sns {
-        // Without an envelope it is SNS' raw delivery.
-        match (root["Type"].as_str(), root["Message"].as_str()) {
-            (Some("SubscriptionConfirmation" | "UnsubscribeConfirmation"), _) => {
-                let topic = root["TopicArn"].as_str().unwrap_or("of no name");
-                let url = root["SubscribeURL"].as_str().filter(|url| is_amazons(url));
-                return Ok(Read::Subscription {
-                    topic: cut(topic, 300),
-                    url: url.map(str::to_owned),
-                });
-            }
-            (_, Some(message)) => {
-                root = serde_json::from_str(message).map_err(|error| {
-                    Malformed::new(
-                        "Message",
-                        format!("this is no alarm, but other text: {error}"),
-                    )
-                })?;
-            }
-            _ => {}
+    let (root, own) = match open(body, mapping, resource)? {
+        Opened::Report(root) => (root, None),
+        Opened::Other(root, own) => (root, Some(own)),
+        Opened::Nothing => {
+            let ignored = 1;
+            return Ok(Read::Alerts(Body {
+                ignored,
+                ..Body::default()
+            }));
         }
-    }
+        Opened::Read(read) => return Ok(read),
+    };
+    let mapping = own.as_deref().unwrap_or(mapping);
     if !root.is_object() {
         return Err(Malformed::new("", "a JSON object is expected"));
     }
@@ -128,12 +70,11 @@ pub fn parse(
             ..Body::default()
         }));
     };
-    if list.len() > MOST_ALERTS {
-        let told = format!("{} alerts are too many: at most {MOST_ALERTS}", list.len());
-        return Err(Malformed::new(pointer, &told));
-    }
-    let mut said = Body::default();
-    for (index, one) in list.iter().enumerate() {
+    let mut said = Body {
+        left_out: list.len().saturating_sub(MOST_ALERTS) as u64,
+        ..Body::default()
+    };
+    for (index, one) in list.iter().take(MOST_ALERTS).enumerate() {
         let at = format!("{pointer}/{index}");
         match report(one, &root, &at, source, mapping, now) {
             Ok(Some(alert)) => said.alerts.push(alert),
@@ -141,25 +82,7 @@ pub fn parse(
             Err(error) => said.malformed.push(error),
         }
     }
-    if said.alerts.is_empty() && said.ignored == 0 && !said.malformed.is_empty() {
-        return Err(said.malformed.swap_remove(0));
-    }
-    Ok(Read::Alerts(said))
-}
-
-/// Only such an address confirms a subscription; any other could be anybody's.
-fn is_amazons(url: &str) -> bool {
-    let host = url
-        .strip_prefix("https://")
-        .and_then(|rest| rest.split('/').next());
-    host.is_some_and(|host| {
-        host.starts_with("sns.")
-            && (host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn"))
-            && host
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
-    }) && url.len() < 1_000
-        && url.bytes().all(|b| b.is_ascii_graphic())
+    said.unless_all_is_malformed().map(Read::Alerts)
 }
 
 /// One alert; `None` when its status is to be ignored.
@@ -176,7 +99,8 @@ fn report(
         "" => format!("{key} ({places})"),
         at => format!("{at}: {key} ({places})"),
     };
-    let Some(firing) = firing(mapping, find(&mapping.status))
+    let Some(firing) = mapping
+        .firing(find(&mapping.status))
         .map_err(|what| Malformed::new(place("status", &mapping.status), what))?
     else {
         return Ok(None);
@@ -191,30 +115,23 @@ fn report(
             // A clock that is ahead must not make all that comes later look old.
             .min(now),
     };
-    let mut labels = texts(&mapping.labels, one, root, LONGEST_LABEL, label_name);
-    let named = find(&mapping.name).unwrap_or_else(|| source.to_owned());
-    labels.insert(
-        "alertname".to_owned(),
-        cut(one_line(&named).as_str(), LONGEST_LABEL),
-    );
+    let mut labels = texts(&mapping.labels, one, root, label_name);
+    let id = find(&mapping.fingerprint);
+    match find(&mapping.name) {
+        Some(name) => labels.insert("alertname".to_owned(), one_line(&name)),
+        // It says only which alert is over.
+        None if !firing && id.is_some() && !mapping.name.is_empty() => None,
+        None => labels.insert("alertname".to_owned(), source.to_owned()),
+    };
     labels.insert("source".to_owned(), source.to_owned());
-    if let Some(word) = severity(mapping, find(&mapping.severity)) {
+    if let Some(word) = mapping.severity(find(&mapping.severity)) {
         labels.insert("severity".to_owned(), word);
     }
-    let mut annotations = texts(
-        &mapping.annotations,
-        one,
-        root,
-        LONGEST_ANNOTATION,
-        str::to_owned,
-    );
+    let mut annotations = texts(&mapping.annotations, one, root, str::to_owned);
     if let Some(summary) = find(&mapping.summary) {
-        annotations.insert(
-            "summary".to_owned(),
-            cut(&one_line(&summary), LONGEST_ANNOTATION),
-        );
+        annotations.insert("summary".to_owned(), one_line(&summary));
     }
-    let named = match find(&mapping.fingerprint) {
+    let named = match id {
         // Not the source's own text: two sources may use the same.
         Some(text) => [
             ("source".to_owned(), source.to_owned()),
@@ -224,62 +141,26 @@ fn report(
         None => labels.clone(),
     };
     let mut other = match one {
-        Value::Object(fields) => kept(fields, &[]),
+        Value::Object(fields) => kept(fields, SECRETS),
         _ => Map::new(),
     };
     if let Some(link) = find(&mapping.link) {
-        other.insert(
-            "generatorURL".to_owned(),
-            cut(&link, LONGEST_ANNOTATION).into(),
-        );
+        let link = storable(&link, LONGEST_ANNOTATION);
+        other.insert("generatorURL".to_owned(), link.into());
+    }
+    if mapping.status.is_empty() {
+        other.insert(Alert::NO_END.to_owned(), true.into());
     }
     Ok(Some(Alert {
         fingerprint: fingerprint(&named),
         firing,
         starts_at: since,
         ends_at: (!firing).then_some(since),
-        labels,
-        annotations,
+        labels: bounded(labels, LONGEST_LABEL),
+        annotations: bounded(annotations, LONGEST_ANNOTATION),
         source: source.to_owned(),
         other,
     }))
-}
-
-/// What a word of the status means; `None`: it is to be ignored.
-fn firing(mapping: &Mapping, word: Option<String>) -> Result<Option<bool>, String> {
-    if mapping.status.is_empty() {
-        return Ok(Some(true));
-    }
-    let Some(word) = word else {
-        return Err("there is no such thing in the body".to_owned());
-    };
-    let word = word.trim().to_lowercase();
-    let among = |words: &[String]| words.contains(&word);
-    if among(&mapping.firing) {
-        Ok(Some(true))
-    } else if among(&mapping.resolved) {
-        Ok(Some(false))
-    } else if among(&mapping.ignored) {
-        Ok(None)
-    } else {
-        Err(format!(
-            "`{}` is neither among firing ({}), resolved ({}) nor ignored ({})",
-            cut(&word, 60),
-            mapping.firing.join(", "),
-            mapping.resolved.join(", "),
-            mapping.ignored.join(", ")
-        ))
-    }
-}
-
-fn severity(mapping: &Mapping, word: Option<String>) -> Option<String> {
-    let word = word.map(|word| word.trim().to_lowercase());
-    let meant = word.as_ref().and_then(|word| mapping.severities.get(word));
-    meant
-        .or_else(|| mapping.severities.get(ALL))
-        .cloned()
-        .or(word)
-        .map(|word| cut(&word, LONGEST_LABEL))
 }
 
 /// RFC 3339; without a zone it is UTC; or seconds or milliseconds since 1970.
@@ -323,24 +204,23 @@ fn texts(
     wanted: &BTreeMap<String, Places>,
     one: &Value,
     root: &Value,
-    longest: usize,
     name: fn(&str) -> String,
 ) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    let mut put = |key: &str, text: &str| {
-        let key = name(&cut(key, LONGEST_LABEL));
-        if !key.is_empty() && !text.is_empty() && found.len() < MOST_LABELS {
-            found.insert(key, cut(text, longest));
+    let mut put = |key: &str, text: String| {
+        let key = name(key);
+        if !key.is_empty() && !text.is_empty() {
+            found.insert(key, text);
         }
     };
     // `*` sorts before all letters.
     for (key, places) in wanted {
         if key == ALL {
             for (key, text) in places.pairs(one, root) {
-                put(&key, &text);
+                put(&key, text);
             }
         } else if let Some(text) = places.find(one).or_else(|| places.find(root)) {
-            put(key, &text);
+            put(key, text);
         }
     }
     found

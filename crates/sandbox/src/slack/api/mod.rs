@@ -59,7 +59,11 @@ async fn call(
     body: Bytes,
 ) -> Response {
     let args = request::parse(&headers, query.as_deref(), &body);
-    let fault = sandbox.plan().due(&method, Instant::now());
+    let channel = args.as_ref().ok().and_then(|args| args.text("channel"));
+    let channel = channel.unwrap_or_default();
+    let id = sandbox.look(|world| world.channel(&channel).map(|c| c.id.clone()));
+    let channel = id.unwrap_or(channel);
+    let fault = sandbox.plan().due(&method, &channel, Instant::now());
     let given = match &args {
         Ok(_) if body.len() > RECORDED => json!({"left_out": body.len()}),
         Ok(args) => args.without_token(),
@@ -94,6 +98,10 @@ async fn call(
     }
     let outcome = args.and_then(|args| {
         authorise(&sandbox, &method, &args)?;
+        if let Some(scope) = sandbox.plan().lacking(&method) {
+            let lacks = ApiError::from("missing_scope").with("needed", json!(scope));
+            return Err(lacks.with("provided", json!("identify")));
+        }
         sandbox.change(|world| dispatch(world, &method, &args))
     });
     let answer = match outcome {
@@ -206,7 +214,7 @@ async fn respond_to(
     Path((_, number, secret)): Path<(String, u64, String)>,
     body: Bytes,
 ) -> Response {
-    let fault = sandbox.plan().due("response_url", Instant::now());
+    let fault = sandbox.plan().due("response_url", "", Instant::now());
     match &fault {
         Some(Fault::RateLimited { retry_after_s }) => {
             let seconds = [(header::RETRY_AFTER, retry_after_s.to_string())];

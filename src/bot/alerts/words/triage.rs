@@ -148,11 +148,11 @@ impl Findings {
 
     /// The same in one line, for the timeline.
     pub(crate) fn text(&self, now: Timestamp) -> String {
-        let mut said = vec![self.title("status", &self.status)];
+        let mut said = vec![title("status", &self.status)];
         said.extend(self.image_lines(now).iter().map(Line::plain));
         said.push(match &self.stats {
             Ok((value, _)) => figures(value),
-            Err(_) => self.title("stats", &self.stats),
+            Err(_) => title("stats", &self.stats),
         });
         for dead in &self.last_words {
             if let Some(last) = dead.lines.as_ref().ok().and_then(|lines| lines.last()) {
@@ -172,12 +172,12 @@ impl Findings {
         });
         format!("a first look: {}", said.join("; "))
     }
+}
 
-    fn title(&self, what: &str, answer: &Answered) -> String {
-        match answer {
-            Ok((_, message)) => message.title.plain(),
-            Err(why) => format!("{what}: {}", cut(why, 120)),
-        }
+fn title(what: &str, answer: &Answered) -> String {
+    match answer {
+        Ok((_, message)) => message.title.plain(),
+        Err(why) => format!("{what}: {}", cut(why, 120)),
     }
 }
 

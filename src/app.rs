@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::FutureExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ use crate::probe::redis::Redis;
 use crate::probe::web::{self as web_probe, Web};
 use crate::probe::{Cache, Database, Http};
 use crate::sandbox::stack::Stack;
-use crate::slack::{Slack, SlackConfig};
+use crate::slack::{self, Slack, SlackConfig};
 use crate::store::{Store, Use};
 use crate::web;
 
@@ -225,6 +225,26 @@ pub struct App {
     servers: Vec<JoinHandle<()>>,
 }
 
+/// Whether Slack lets the bot in, and more of it for `/health/ready`.
+fn door_details(health: &slack::Health) -> (bool, Value) {
+    let refused = health.refused.iter().map(|(what, one)| {
+        json!({
+            "what": what,
+            "error": one.error,
+            "needed": one.needed,
+            "since": one.since.to_string(),
+        })
+    });
+    let details = json!({
+        "connected": health.connected,
+        "sockets": health.sockets,
+        "last_hello": health.last_hello.map(|at| at.to_string()),
+        "last_error": health.last_error,
+        "refused": refused.collect::<Vec<_>>(),
+    });
+    (health.connected, details)
+}
+
 impl App {
     /// Starts everything. Slack, the platforms and the services may be away; the store may not.
     pub async fn start(mut plan: Plan, shutdown: CancellationToken) -> anyhow::Result<Self> {
@@ -281,25 +301,7 @@ impl App {
         let health = web::health_router(web::Health {
             store: store.clone(),
             bot: bot.clone(),
-            door: Arc::new(move || {
-                let health = door.health();
-                let refused = health.refused.iter().map(|(what, one)| {
-                    json!({
-                        "what": what,
-                        "error": one.error,
-                        "needed": one.needed,
-                        "since": one.since.to_string(),
-                    })
-                });
-                let details = json!({
-                    "connected": health.connected,
-                    "sockets": health.sockets,
-                    "last_hello": health.last_hello.map(|at| at.to_string()),
-                    "last_error": health.last_error,
-                    "refused": refused.collect::<Vec<_>>(),
-                });
-                (health.connected, details)
-            }),
+            door: Arc::new(move || door_details(&door.health())),
         });
         let token = plan.alerts_token.as_ref();
         let mut router = slack

@@ -26,7 +26,7 @@ pub struct ChatRefusal {
     pub silent: bool,
 }
 
-/// Tells it once a day: in the main channel, or by mail where no message gets out.
+/// Tells it once in the main channel; or once a day by other ways, where no message gets out.
 pub async fn chat_refuses(context: &Context, refusal: ChatRefusal) {
     let bot = context.clone();
     let told = context
@@ -45,9 +45,7 @@ async fn tell(tx: &mut Tx, bot: &Context, refusal: &ChatRefusal) -> Result<(), S
         needed,
         silent,
     } = refusal;
-    let day = tx.now().to_zoned(TimeZone::UTC).date();
-    let lacks = needed.as_deref().unwrap_or_default();
-    let key = format!("slack-refuses:{what}:{error}:{lacks}:{day}");
+    let key = format!("slack-refuses:{error}:{}", needed.as_ref().unwrap_or(what));
     let message = words(refusal);
     if !silent {
         if tx.outbox_wanted(&key).await?.is_none() {
@@ -56,6 +54,8 @@ async fn tell(tx: &mut Tx, bot: &Context, refusal: &ChatRefusal) -> Result<(), S
         }
         return Ok(());
     }
+    let day = tx.now().to_zoned(TimeZone::UTC).date();
+    let key = format!("{key}:{day}");
     let notice = Notice {
         thread: Thread::new(key.clone(), "Slack takes no messages of the bot"),
         key,

@@ -96,7 +96,9 @@ async fn what_the_policy_wants_a_second_person_for_has_one_in_a_runbook_too() {
         "{question}"
     );
     press(&stage, "ben", asks, "Approve").await;
-    stage.said(HOME, "somebody else has to").await;
+    stage
+        .said(HOME, "other than who started the run has to answer this")
+        .await;
     assert_eq!(stage.stack.calls(), [""; 0]);
     press(&stage, "ana", asks, "Approve").await;
     stage.becomes(&run, "succeeded").await;

@@ -18,22 +18,21 @@ async fn of_several_alerts_of_one_name_each_text_is_said_the_worst_first() {
         one["annotations"]["summary"] = json!(says);
         one
     };
-    let all = [
+    let mut all = vec![
         rule("1", "critical", "PAYMENTS stuck"),
         rule("2", "warning", "chart empty"),
         rule("3", "warning", "chart empty"),
         rule("4", "info", "third rule"),
     ];
-    post(&stage, &all).await;
-    // More of them, worse by number but not by severity.
-    let others = ["1", "2", "3", "4", "5"].map(|n| {
+    // More of them, but lesser ones.
+    all.extend(["1", "2", "3", "4", "5"].map(|n| {
         let mut one = alert("Nuisance", &[("service", "api"), ("n", n)], true);
         one["labels"]["severity"] = json!("warning");
         one
-    });
-    post(&stage, &others).await;
+    }));
+    post(&stage, &all).await;
     let room = stage.room(1).await;
-    let card = words_of(&stage.said(&room, "Nuisance ×5").await);
+    let card = words_of(&stage.said(&room, "9 alerts fire for api").await);
     let listed = "🔥 DatasourceError ×4  PAYMENTS stuck; chart empty; third rule";
     assert!(card.contains(listed), "{card}");
     assert!(

@@ -132,7 +132,9 @@ async fn an_approval_needs_another_person_of_the_role_and_then_goes_on() {
     let run = stage.said(HOME, "Run 1 of Restart with approval").await;
     stage.becomes(&run, "waits for an answer").await;
     press(&stage, "ben", "can approve", "Approve").await;
-    stage.said(HOME, "somebody else has to").await;
+    stage
+        .said(HOME, "other than who started the run has to answer this")
+        .await;
     press(&stage, "ana", "can approve", "Approve").await;
     stage.said(HOME, "needs the role commander").await;
     assert_eq!(stage.stack.calls(), [""; 0]);

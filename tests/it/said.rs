@@ -150,10 +150,35 @@ async fn a_rehearsal_leaves_that_it_was_rehearsed_and_nothing_that_reads_as_a_fa
     stage.types("ana", &room, "runbook rehearse mended").await;
     let run = stage.said(&room, "Rehearsal 2 of Mend the api").await;
     let run = stage.becomes(&run, "is over: a run would go through").await;
-    assert!(words_of(&run).contains("nothing is changed"));
+    let run = words_of(&run);
+    for part in [
+        "Restart the api — would call service.restart service=api",
+        "would note: the api was restarted and is well",
+        "would say: the api is well",
+        "nothing is changed",
+    ] {
+        assert!(run.contains(part), "{part}: {run}");
+    }
 
-    let told = texts(&stage, 1).await[1..].join("\n");
-    insta::assert_snapshot!(told, @"");
+    let told = texts(&stage, 1).await;
+    let told: Vec<&String> = told.iter().filter(|text| text.contains("ehears")).collect();
+    let all = format!("{told:#?}");
+    assert!(
+        told.iter().all(|text| text.starts_with("rehearsal 2")),
+        "{all}"
+    );
+    assert_eq!(told[0], "rehearsal 2 of mended begins: it changes nothing");
+    for part in [
+        "It is fast: would fail, as it stands now: it is slow",
+        "rehearsal 2 of mended by ana is over: nothing was changed; a run would go through",
+    ] {
+        assert!(all.contains(part), "{part}: {all}");
+    }
+    for fact in ["done", "succeeded", "failed", "run 2"] {
+        assert!(!all.contains(fact), "{fact}: {all}");
+    }
+    let facts = texts(&stage, 1).await.join("\n");
+    assert!(!facts.contains("\nthe api was restarted"), "{facts}");
     let notes = stage.timeline(1).await;
     assert!(notes.iter().all(|entry| entry.kind != EntryKind::Note));
     assert_eq!(stage.stack.calls(), [""; 0]);

@@ -112,9 +112,9 @@ async fn a_silence_is_alertmanagers_own_and_the_end_of_what_it_hides_is_noticed(
         .collect();
     let id = silence["id"].as_str().unwrap();
     for text in [
-        "1 alerts silenced for 1h: a known one, being mended",
+        "1 alert silenced for 1h: a known one, being mended",
         &format!("silenced in Alertmanager too: {id}"),
-        "1 alert is over: SlowPages",
+        "1 alert is over (nobody said so: Alertmanager does not know it any more): SlowPages",
     ] {
         assert!(
             timeline.iter().any(|one| one == text),

@@ -80,7 +80,11 @@ async fn a_checker_says_down_and_up_and_that_is_an_incident_with_its_end() {
     );
     let room = stage.room(1).await;
     let told = stage.said(&room, "1 alert fires for frontend").await;
-    for part in ["frontend does not answer", "SEV2", "Source"] {
+    for part in [
+        "frontend does not answer",
+        "SEV2",
+        "https://treasury.example/",
+    ] {
         assert!(
             words_of(&told).contains(part),
             "{part}: {}",

@@ -1,13 +1,18 @@
 //! The bot's own watching: errors counted on a metrics page or in an access log, and what the end of
 //! an incident says of before and after.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use treasury_bot::bot::AlertSettings;
+use secrecy::SecretString;
+use treasury_bot::bot::{AlertSettings, Named};
+use treasury_bot::domain::ServiceName;
 use treasury_bot::domain::alert::{Auto, WatchSettings};
+use treasury_bot::probe::{Database, postgres};
 use treasury_bot::sandbox::stack::Fault;
 
 use crate::alerts::hasty_without_escalation;
+use crate::support::free_port;
 use crate::support::stage::{HOME, Scenery, Stage, words_of};
 
 pub fn watching() -> AlertSettings {
@@ -30,7 +35,7 @@ async fn a_broken_api_is_seen(pages: bool) {
     .await;
     stage.stack.put_in(Fault::ApiErrors, None).unwrap();
     let room = stage.room(1).await;
-    let told = stage.said(&room, "HighErrorRate").await;
+    let told = stage.said(&room, "🔥 HighErrorRate").await;
     let words = words_of(&told);
     assert!(
         words.contains("of the answers of") && words.contains("are errors"),
@@ -70,13 +75,13 @@ async fn a_kill_for_lack_of_memory_is_an_alert_of_its_own_and_ends_when_none_fol
         .unwrap();
     stage.stack.advance(Duration::from_secs(135));
     let room = stage.room(1).await;
-    let card = stage.said(&room, "OutOfMemory").await;
+    let card = stage.said(&room, "🔥 OutOfMemory").await;
     let words = words_of(&card);
     for part in [
         "🔥 OutOfMemory",
         "treasury-frontend-",
         " was ended for lack of memory at ",
-        "exit code 137, limit 512 MiB",
+        "exit code 137, limit 256 MiB",
     ] {
         assert!(words.contains(part), "{part}: {words}");
     }
@@ -95,7 +100,7 @@ async fn a_crash_loop_is_an_alert_of_its_own_that_a_moment_of_running_does_not_e
     .await;
     stage.stack.put_in(Fault::CrashLoop, Some("api")).unwrap();
     let room = stage.room(1).await;
-    let told = stage.said(&room, "CrashLoop").await;
+    let told = stage.said(&room, "🔥 CrashLoop").await;
     let words = words_of(&told);
     for part in [
         "ends again and again, at last at ",
@@ -145,11 +150,23 @@ async fn what_the_bot_has_cut_off_is_shown_so_and_is_no_new_incident() {
 }
 
 #[tokio::test]
-async fn a_database_that_runs_but_takes_no_connections_is_not_well() {
-    let stage = Stage::new().await;
-    let full = Fault::ConnectionsExhausted;
-    stage.stack.put_in(full, None).unwrap();
-    stage.stack.advance(Duration::from_secs(120));
+async fn a_database_that_runs_but_can_not_be_reached_is_not_well() {
+    let config = postgres::Config {
+        name: "main".into(),
+        // Nobody listens there.
+        url: SecretString::from(format!("postgres://bot@127.0.0.1:{}/db", free_port())),
+        timeout: Duration::from_secs(1),
+    };
+    let database = Named::<dyn Database> {
+        name: ServiceName::parse("main").unwrap(),
+        service: ServiceName::parse("postgres").unwrap(),
+        probe: Arc::new(postgres::Postgres::new(&config).unwrap()),
+    };
+    let stage = Stage::set(Scenery {
+        databases: vec![database],
+        ..Scenery::default()
+    })
+    .await;
     stage.ana("status").await;
     let told = stage
         .said(HOME, "3 of 4 services are well, 1 can't be used")

@@ -90,19 +90,6 @@ fn is_expired<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Erro
     Ok(Status::deserialize(from)?.state == "expired")
 }
 
-/// The question for alerts with these labels.
-fn alerts_with(labels: &BTreeMap<String, String>) -> String {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    for (name, value) in labels {
-        let value = value
-            .replace('\\', "\\\\")
-            .replace('"', "\\\"")
-            .replace('\n', "\\n");
-        query.append_pair("filter", &format!("{name}=\"{value}\""));
-    }
-    format!("alerts?{}", query.finish())
-}
-
 /// What is known of alerts there.
 #[derive(Debug)]
 pub struct Known {
@@ -232,21 +219,9 @@ impl Alertmanager {
 
     /// What fires as far as its members know, all of it: an answer that is too long is an error.
     pub async fn alerts(&self) -> Result<Known, ProbeError> {
-        self.known("alerts").await
-    }
-
-    /// The same of the alerts with these labels.
-    pub async fn alerts_with(
-        &self,
-        labels: &BTreeMap<String, String>,
-    ) -> Result<Known, ProbeError> {
-        self.known(&alerts_with(labels)).await
-    }
-
-    async fn known(&self, question: &str) -> Result<Known, ProbeError> {
         let asked = self.members.iter().map(|member| async move {
             let running: Running = ask(member, "GET", "status", None).await?;
-            let alerts: Vec<KnownAlert> = ask(member, "GET", question, None).await?;
+            let alerts: Vec<KnownAlert> = ask(member, "GET", "alerts", None).await?;
             Ok::<_, ProbeError>((running.uptime, alerts))
         });
         let mut known = Known {

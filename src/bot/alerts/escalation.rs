@@ -65,9 +65,11 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             let (whom, last) = oncall::next_to_ask(bot, tx, &conversation).await?;
             let level = conversation.escalated;
             conversation.escalated += 1;
-            let ids = whom.iter().map(|one| one.id.clone());
-            conversation.escalated_to.extend(ids);
-            conversation.escalated_to.dedup();
+            for person in &whom {
+                if !conversation.escalated_to.contains(&person.id) {
+                    conversation.escalated_to.push(person.id.clone());
+                }
+            }
             let next = match last {
                 true => tx.now() + settings.ask_again,
                 false => next,

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use super::changes::changes;
 use super::words::{Answered, Findings, Image, LastWords, Said};
 use crate::bot::Context;
-use crate::domain::service::{Event, LogQuery, Replica, ReplicaState, Service, ServiceStatus};
+use crate::domain::service::{
+    Event, LogLine, LogQuery, Replica, ReplicaState, Service, ServiceStatus,
+};
 use crate::domain::timeline::cut;
 use crate::domain::{ServiceName, duration};
 use crate::platform::{Platform, PlatformError};
@@ -118,8 +120,19 @@ async fn errors(
         }
     }
     lines.sort_by_key(|line| line.at);
-    let said = |line: crate::domain::service::LogLine| (line.at, line.replica, line.text);
+    // The same error of several replicas is one.
+    let said = |line: LogLine| (line.at, String::new(), message_of(&line.text));
     Ok(grouped(lines.into_iter().map(said)))
+}
+
+/// What a line says: of one in JSON, its message.
+fn message_of(line: &str) -> String {
+    let fields: Option<Value> = serde_json::from_str(line).ok();
+    let text = fields.as_ref().and_then(|fields| {
+        let mut names = ["msg", "message", "error", "err"].into_iter();
+        names.find_map(|name| fields.get(name)?.as_str())
+    });
+    text.unwrap_or(line).to_owned()
 }
 
 fn said_by_event(event: &Event) -> (Option<Timestamp>, String, String) {
@@ -263,5 +276,7 @@ mod tests {
             ]
         );
         assert_eq!(groups[0].last, at(5));
+        let json = r#"{"level":"error","msg":"TypeError: x","path":"/api"}"#;
+        assert_eq!(message_of(json), "TypeError: x");
     }
 }

@@ -20,9 +20,9 @@ pub(super) async fn set(
     incident: Option<&Incident>,
 ) -> Result<(), StoreError> {
     let settings = &bot.settings().alerts;
-    let severity = conversation
-        .asked_about
-        .or(incident.map(|one| one.severity));
+    let severity = incident
+        .map(|one| one.severity)
+        .or(conversation.asked_about);
     let within = match severity {
         Some(Severity::Sev1) => settings.reask / 4,
         _ => settings.reask,

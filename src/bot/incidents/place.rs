@@ -3,8 +3,8 @@
 use super::room::{header, services, to_room, topic};
 use crate::bot::Settings;
 use crate::domain::{
-    Content, Destination, Incident, IncidentId, Line, Message, Outgoing, Person, Place, Status,
-    Tone, announcement_key, duration, moved_key,
+    Content, Destination, Incident, IncidentId, Line, Message, Outgoing, Person, Place, Severity,
+    Status, Tone, announcement_key, duration, moved_key,
 };
 use crate::store::{StoreError, Tx};
 
@@ -98,7 +98,8 @@ pub(crate) async fn invite(
             person: person.clone(),
             message: Message::new(Tone::Bad, title),
         };
-        let invitation = to_room(incident.id, &key, content).urgent(incident.severity);
+        // What is said in the room does not wait for it: it may have to wait for its own turn.
+        let invitation = to_room(incident.id, &key, content).urgent(Severity::Sev4);
         if tx.outbox_wanted(&invitation.key).await?.is_none() {
             tx.outbox_put(&invitation).await?;
         }

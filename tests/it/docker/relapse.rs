@@ -88,7 +88,7 @@ async fn a_container_that_is_killed_for_lack_of_memory_is_an_alert_with_its_limi
     stack.start(&stack.container("web", 1), body).await;
     let (sandbox, app, _folder) = bot(&stack, &watching()).await;
     let says = alert_says(&app, "was ended for lack of memory at ").await;
-    assert!(says.contains("exit code 137, limit 16 MiB"), "{says}");
+    assert!(says.contains("exit code 137, limit 16.0 MiB"), "{says}");
     assert!(says.contains("it does not run"), "{says}");
     app.stop().await;
     sandbox.stop();

@@ -122,6 +122,8 @@ struct Conversation {
     /// What was told since it began, and the worst of it.
     kinds: BTreeSet<usize>,
     worst: Option<u8>,
+    /// The worst that fired when somebody took it up.
+    taken_up: Option<u8>,
 }
 
 /// What is known at a moment.
@@ -235,7 +237,10 @@ impl Model {
                 self.excused_until = at + if *crashed { LEASE } else { 0 };
             }
             Fact::Acknowledged { conversation } => {
+                let firing = self.members(conversation).filter(|alert| alert.firing);
+                let taken_up = firing.map(|alert| alert.severity).min();
                 let known = self.conversation(conversation);
+                known.taken_up = taken_up.or(known.worst);
                 let reask = match known.worst {
                     Some(1) => REASK / 4,
                     _ => REASK,
@@ -291,6 +296,10 @@ impl Model {
         let conversation = self.conversation(name);
         for (kind, severity) in known {
             conversation.kinds.insert(kind);
+            if conversation.taken_up.is_some_and(|worst| severity < worst) {
+                // It is worse than what was taken up: the ladder begins anew.
+                conversation.acknowledged_until = 0;
+            }
             let worst = conversation.worst.unwrap_or(severity);
             conversation.worst = Some(worst.min(severity));
         }

@@ -91,12 +91,15 @@ impl Setup {
 }
 
 impl Serve {
+    /// Waits until it is ready and Slack has let it in.
     async fn ready(&mut self) {
         let url = format!("http://127.0.0.1:{}/health/ready", self.port);
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
         loop {
             if let Ok(answer) = reqwest::get(&url).await
                 && answer.status().is_success()
+                && let Ok(body) = answer.json::<serde_json::Value>().await
+                && body["slack"]["connected"] == true
             {
                 return;
             }

@@ -426,7 +426,7 @@ mod tests {
             (routed.severity, routed.auto),
             (Severity::Sev1, Auto::Diagnose)
         );
-        assert_eq!(routed.group(&high), "service:api");
+        assert_eq!(routed.group(&high, None), "service:api");
 
         let plain = alert(
             &[("alertname", "Disk"), ("severity", "info"), ("job", "node")],
@@ -438,7 +438,7 @@ mod tests {
             (routed.severity, routed.service.clone()),
             (Severity::Sev4, None)
         );
-        assert_eq!(routed.group(&plain), "alert:Disk");
+        assert_eq!(routed.group(&plain, None), "alert:Disk");
     }
 
     proptest! {

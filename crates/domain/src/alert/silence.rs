@@ -38,9 +38,6 @@ pub struct Silence {
     /// Attempts that came to nothing, in a row.
     #[serde(default)]
     pub attempts: u32,
-    /// Alerts that it keeps quiet and that Alertmanager did not know any more when last asked.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub missing: BTreeSet<String>,
     /// Who ended it before its time; nobody known: it was ended in Alertmanager.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Option<Person>>,

@@ -81,7 +81,8 @@ impl Wish {
         }
         let why = self.reason.as_ref();
         let why = why.map_or(String::new(), |why| format!(": {why}"));
-        let text = format!("{count} alerts silenced for {span}{why}");
+        let what = words::alerts(count, "silenced", "silenced");
+        let text = format!("{what} for {span}{why}");
         let incident = note_on_all(tx, &conversations, &self.by, &text, Some(until)).await?;
         let line = Line::new()
             .text(words::alerts(count, "of ", "of "))
@@ -113,7 +114,6 @@ impl Wish {
             answer: self.answer.with(Content::Message(said)),
             fault: None,
             attempts: 0,
-            missing: BTreeSet::new(),
             ended: None,
         };
         tx.silence_put(&silence, false).await?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::alertmanager::{bring_about, take_up_what_ended};
+use super::alertmanager::bring_about;
 use super::words::{message, news};
 use crate::bot::alerts::conversation::note;
 use crate::bot::alerts::kinds::{MESSAGE, SILENCE};
@@ -17,8 +17,6 @@ const RETRY: Duration = Duration::from_secs(5);
 const RARELY: Duration = Duration::from_secs(300);
 /// One look may take this long; shorter than the lease of a timer.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Asking which alerts still fire may take this long; with a look, shorter than that lease.
-const SHORT: Duration = Duration::from_secs(20);
 
 /// Brings a silence about in Alertmanager, or reads its state there, or ends it.
 pub(crate) async fn keep(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
@@ -47,11 +45,6 @@ pub(crate) async fn keep(context: &Context, timer: &TimerRow) -> Result<(), Stor
         kept.attempts = kept.attempts.saturating_add(1);
     } else {
         kept.attempts = 0;
-        let ended = take_up_what_ended(context, there, &mut kept);
-        match tokio::time::timeout(SHORT, ended).await {
-            Ok(done) => done?,
-            Err(_) => tracing::debug!(silence = id, "it is not known which alerts still fire"),
-        }
     }
     kept.fault = fault;
     timers::take(context, timer, move |tx, bot, _| {

@@ -16,6 +16,9 @@ const LOOP: usize = 3;
 /// What Docker tells of the end of a container, Swarm tells of its task within this time.
 const TOLD_TWICE: Duration = Duration::from_secs(5);
 
+/// So soon after a process lacked memory the end of its replica may follow.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
 /// What happened to one replica.
 #[derive(Default)]
 struct Ends {
@@ -198,6 +201,9 @@ fn memory(
     let at = at.or(told.filter(|_| replica.oom_killed))?;
     let what = if replica.oom_killed || !ends.memory_code.is_empty() {
         "was ended"
+    } else if at + ENDS_WITHIN > now {
+        // Whether it outlives it will be seen.
+        return None;
     } else {
         "runs on, but a process in it was ended"
     };
@@ -322,6 +328,12 @@ mod tests {
         let child = events(&[("10:04:00", "oom", "")]);
         let says = "api-1 runs on, but a process in it was ended for lack of memory at 10:04:00 UTC (limit 256 MiB)";
         assert_eq!(told(&replica(json!({})), &child), one("OutOfMemory", says));
+        let just_now = events(&[("10:04:58", "oom", "")]);
+        assert_eq!(
+            told(&replica(json!({})), &just_now),
+            [],
+            "its end may follow"
+        );
     }
 
     #[test]

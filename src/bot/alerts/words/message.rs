@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::parts::{acknowledged, alerts as counted, buttons, labels, links};
 use crate::bot::Context;
-use crate::domain::alert::{Conversation, Name, Summary, likely_cause};
+use crate::domain::alert::{Alert, Conversation, Name, Summary, likely_cause};
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Part, ServiceName, Severity, Tone, duration};
 
@@ -102,20 +102,7 @@ fn fields(
     let shown = summary.shown.as_ref().unwrap_or(first);
     let shown = &shown.tracked.alert;
     if summary.firing > 0 {
-        // Of several, that of the worst.
-        let whose = match summary.firing {
-            1 => String::new(),
-            _ => format!(" ({}, {})", cut(shown.name(), 60), shown.short()),
-        };
-        for (label, name) in [("Value", "value"), ("Threshold", "threshold")] {
-            if let Some(value) = shown.annotation(name) {
-                let value = format!("{}{whose}", cut(value, 300));
-                fields.push((label.into(), value.into()));
-            }
-        }
-        if let Some(labels) = labels(shown) {
-            fields.push((format!("Labels{whose}"), cut(&labels, 400).into()));
-        }
+        fields.extend(facts(shown, summary.firing));
     }
     if summary.resolved > 0 && summary.firing > 0 {
         fields.push(("Over".into(), summary.resolved.to_string().into()));
@@ -136,6 +123,25 @@ fn fields(
     }
     if let Some(links) = links(shown) {
         fields.push(("Links".into(), links));
+    }
+    fields
+}
+
+/// Value, threshold and labels of the one that stands for all; of several, with its name.
+fn facts(shown: &Alert, firing: usize) -> Vec<(String, Line)> {
+    let whose = match firing {
+        1 => String::new(),
+        _ => format!(" ({}, {})", cut(shown.name(), 60), shown.short()),
+    };
+    let mut fields = Vec::new();
+    for (label, name) in [("Value", "value"), ("Threshold", "threshold")] {
+        if let Some(value) = shown.annotation(name) {
+            let value = format!("{}{whose}", cut(value, 300));
+            fields.push((label.to_owned(), value.into()));
+        }
+    }
+    if let Some(labels) = labels(shown) {
+        fields.push((format!("Labels{whose}"), cut(&labels, 400).into()));
     }
     fields
 }

@@ -28,6 +28,7 @@ pub(crate) struct Image {
 /// Lines or events of a kind.
 #[derive(Debug, Serialize)]
 pub(crate) struct Said {
+    /// Empty where those of all replicas are taken together.
     pub(crate) replica: String,
     /// The newest of them.
     pub(crate) text: String,
@@ -222,7 +223,11 @@ fn said(all: &[Said], most: usize) -> String {
             1 => String::new(),
             n => format!(" ×{n}"),
         };
-        format!("{at}{}: {}{count}", one.replica, one.text)
+        let replica = match one.replica.as_str() {
+            "" => String::new(),
+            replica => format!("{replica}: "),
+        };
+        format!("{at}{replica}{}{count}", one.text)
     };
     all.iter()
         .take(most)

@@ -293,8 +293,8 @@ fn the_example_loads_and_names_every_key() {
         .partition(|problem| problem.message.contains("can't read /"));
     // The passwords of database, cache and e-mail, Prometheus', the alerts' and a source's token,
     // Alertmanager's token and password, the certificate authorities of `check` and e-mail, the
-    // folder of runbooks, an engine's TLS files, two ways' tokens.
-    assert_eq!(unreadable.len(), 16, "{problems:?}");
+    // folder of runbooks, an engine's TLS files, a way's token.
+    assert_eq!(unreadable.len(), 15, "{problems:?}");
     assert_eq!(others.len(), 1, "{problems:?}");
     assert_eq!(others[0].message, "`store` has both `url` and `url_file`");
     let problems = match Config::parse(&all, "treasury-bot.toml", &|_| None) {

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{ana, fires, scenery};
+use crate::alerts::{alert, post};
 use crate::support::receiver::{Received, Receiver};
 use crate::support::stage::Stage;
 
 const TEXT: &str = "HighErrorRate: it hurts";
 
-/// Ana is asked by these ways of these sections; gives what each path got first.
+/// Ana is asked by these ways of these sections; gives the incident's channel as well.
 async fn stage(receiver: &Receiver, sections: &str, ways: &str) -> (Stage, String) {
     let sections = sections.replace("URL", &receiver.url());
     let stage = Stage::set(scenery(&format!("{sections}{}", ana(ways)))).await;
@@ -119,10 +120,8 @@ async fn gotify_takes_a_message_and_twilio_calls() {
     assert_eq!(gotify.header("x-gotify-key"), "S3CRET");
     let body = gotify.json();
     assert_eq!(body["priority"], 10);
-    assert!(is_link(
-        &stage,
-        &body["extras"]["client::notification"]["click"]["url"]
-    ));
+    let click = &body["extras"]["client::notification"]["click"];
+    assert!(is_link(&stage, &click["url"]), "{body}");
     assert_eq!(
         body["extras"]["client::display"]["contentType"],
         "text/plain"
@@ -226,12 +225,14 @@ async fn pagerduty_and_a_webhook_hear_the_whole_story_and_a_request_of_ones_own_
         (&body["event"], &body["link"]),
         (&json!("acknowledge"), &json!(""))
     );
+    let over = alert("HighErrorRate", &[("service", "api")], false);
+    post(&stage, &[over]).await;
     stage.types("ana", &room, "resolve").await;
     let body = receiver.wait("/pagerduty", 3).await.remove(2).json();
     assert_eq!(
         (&body["event_action"], &body["dedup_key"]),
         (&json!("resolve"), &dedup_key)
     );
-    assert_eq!(receiver.to("/own").len(), 1, "it does not use {{event}}");
+    assert_eq!(receiver.to("/own").len(), 1, "it does not use the event");
     stage.finish().await;
 }

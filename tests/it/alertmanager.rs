@@ -13,7 +13,7 @@ use treasury_bot::domain::Status;
 use treasury_bot::domain::alert::Auto;
 use treasury_bot::sandbox::stack::Fault;
 
-use crate::support::alertmanager::{Alertmanager, Rules};
+use crate::support::alertmanager::{Alertmanager, Rules, Setup};
 use crate::support::free_port;
 use crate::support::stage::{HOME, Scenery, Stage, plan, words_of};
 
@@ -131,5 +131,163 @@ async fn what_alertmanager_sends_while_the_bot_is_down_arrives_when_it_is_back()
     );
     assert_eq!(late.store.alerts_count().await.unwrap(), (1, 1));
     late.stop().await;
+    stage.finish().await;
+}
+
+/// An alert of the api, as Prometheus sends it.
+fn down(instance: &str) -> serde_json::Value {
+    json!({
+        "labels": {"alertname": "Down", "service": "api", "severity": "critical", "instance": instance},
+        "annotations": {"summary": "The api is down"},
+        "startsAt": jiff::Timestamp::now(),
+    })
+}
+
+#[tokio::test]
+#[ignore = "needs Prometheus and Alertmanager"]
+async fn a_prometheus_that_pauses_ends_no_outage() {
+    let mut settings = alerts();
+    settings.routes.auto = Auto::Off;
+    settings.quiet = Duration::from_secs(45);
+    let stage = Stage::set(Scenery {
+        pages: true,
+        speed: 4.0,
+        alerts: settings,
+        ..Scenery::default()
+    })
+    .await;
+    stage.stack.advance(Duration::from_secs(60));
+    let alertmanager = Alertmanager::start(stage.app.address, "alerts-token").await;
+    let prometheus = Rules::start(stage.sandbox.addr(), "/stack/metrics", &alertmanager).await;
+    stage.stack.put_in(Fault::CacheDown, None).unwrap();
+    stage.said(HOME, "please acknowledge").await;
+    let (conversation, began) = cache(&stage, true).await;
+
+    // It stands still for a while, Alertmanager reports the end; then it goes on where it was.
+    prometheus.freeze();
+    cache(&stage, false).await;
+    prometheus.thaw();
+    let again = cache(&stage, true).await;
+    assert_eq!(again, (conversation.clone(), began), "the same start");
+    let pool = stage.pool().await;
+    let (ends,): (i64,) =
+        sqlx::query_as("SELECT COUNT(*) FROM timer WHERE kind = 'quiet' AND subject = $1")
+            .bind(conversation)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(ends, 0, "nothing ends it any more");
+    let incidents = stage.app.store.incidents(10).await.unwrap();
+    assert!(incidents.iter().all(|one| one.status == Status::Open));
+    stage.finish().await;
+}
+
+/// Waits until the cache's alert fires, or is over: where it is told, and its start.
+async fn cache(stage: &Stage, fires: bool) -> (String, String) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        let all = stage.app.store.alerts_list(true, 30).await.unwrap();
+        let found = all.into_iter().find(|(_, record)| {
+            let alert = &record.tracked.alert;
+            alert.firing == fires && alert.summary().contains("cache")
+        });
+        if let Some((conversation, record)) = found {
+            return (conversation, record.tracked.alert.starts_at.to_string());
+        }
+        assert!(tokio::time::Instant::now() < deadline, "firing: {fires}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Alertmanager"]
+async fn what_alertmanager_leaves_out_is_told() {
+    let stage = Stage::new().await;
+    let setup = Setup {
+        max_alerts: 1,
+        ..Setup::new(free_port(), stage.app.address, "alerts-token")
+    };
+    let alertmanager = Alertmanager::set(setup).await;
+    alertmanager
+        .post(&json!([down("a"), down("b"), down("c")]))
+        .await;
+    let room = stage.room(1).await;
+    stage
+        .said(&room, "and 2 further that Alertmanager left out")
+        .await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Alertmanager"]
+async fn what_alertmanager_repeats_is_told_and_asked_once() {
+    let stage = Stage::set(Scenery {
+        alerts: alerts(),
+        ..Scenery::default()
+    })
+    .await;
+    let setup = Setup {
+        repeat_interval: "1s",
+        ..Setup::new(free_port(), stage.app.address, "alerts-token")
+    };
+    let alertmanager = Alertmanager::set(setup).await;
+    alertmanager.post(&json!([down("a")])).await;
+    while alertmanager.notifications().await < 4.0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stage.said(HOME, "please acknowledge").await;
+    stage.quiet().await;
+    assert_eq!(stage.count("please acknowledge"), 1);
+    assert_eq!(stage.app.store.incidents(10).await.unwrap().len(), 1);
+    stage.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Alertmanager"]
+async fn two_alertmanagers_are_one_sender_and_either_makes_silences() {
+    let ports = [free_port(), free_port()];
+    let gossip = [free_port(), free_port()];
+    let urls = ports.map(|port| format!("http://127.0.0.1:{port}"));
+    let mut settings = alerts();
+    settings.routes.auto = Auto::Off;
+    settings.silence_check = Duration::from_millis(300);
+    let stage = Stage::set(Scenery {
+        alerts: settings,
+        alertmanager: Some(urls.join(",")),
+        ..Scenery::default()
+    })
+    .await;
+    let member = |own: usize| {
+        Alertmanager::set(Setup {
+            cluster: Some((gossip[own], gossip[1 - own])),
+            ..Setup::new(ports[own], stage.app.address, "alerts-token")
+        })
+    };
+    let (first, second) = futures_util::join!(member(0), member(1));
+    // Prometheus sends to each.
+    let alerts = json!([down("a")]);
+    for one in [&first, &second] {
+        one.post(&alerts).await;
+    }
+    stage.said(HOME, "please acknowledge").await;
+    while first.notifications().await + second.notifications().await < 1.0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(stage.app.store.alerts_count().await.unwrap(), (1, 1));
+    assert_eq!(stage.count("please acknowledge"), 1);
+
+    stage.ana("silence Down 1h").await;
+    let told = stage.said(HOME, "1 alert of Down silenced for 1h by").await;
+    stage
+        .becomes(&told, "Alertmanager is quiet too: silence")
+        .await;
+    // One of them goes; the other ends the silence.
+    drop(first);
+    stage.ana("silence Down --end").await;
+    stage.becomes(&told, "Ended by <@U0ANA00001>").await;
+    let url = format!("{}/api/v2/silences", second.url());
+    let all: serde_json::Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    assert_eq!(all.as_array().unwrap().len(), 1, "{all}");
+    assert_eq!(all[0]["status"]["state"], "expired");
     stage.finish().await;
 }

@@ -59,20 +59,38 @@ impl Alertmanager {
 
     /// The same, on a port that was chosen before.
     pub async fn start_on(port: u16, bot: SocketAddr, token: &str) -> Self {
+        Self::set(Setup::new(port, bot, token)).await
+    }
+
+    /// One that is set up otherwise.
+    pub async fn set(setup: Setup<'_>) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let Setup {
+            port, bot, token, ..
+        } = setup;
         let config = format!(
             "route:\n  receiver: bot\n  group_by: [service]\n  group_wait: 0s\n  group_interval: 1s\n  \
-             repeat_interval: 1h\nreceivers:\n- name: bot\n  webhook_configs:\n  - url: \
-             http://{bot}/alerts/alertmanager\n    send_resolved: true\n    http_config:\n      \
-             authorization:\n        credentials: {token}\n"
+             repeat_interval: {}\nreceivers:\n- name: bot\n  webhook_configs:\n  - url: \
+             http://{bot}/alerts/alertmanager\n    send_resolved: true\n    max_alerts: {}\n    \
+             http_config:\n      authorization:\n        credentials: {token}\n",
+            setup.repeat_interval, setup.max_alerts
         );
         std::fs::write(folder.path().join("alertmanager.yml"), config).unwrap();
-        let args = [
+        let mut args = vec![
             "--config.file=alertmanager.yml".to_owned(),
             format!("--web.listen-address=127.0.0.1:{port}"),
-            "--cluster.listen-address=".to_owned(),
             "--storage.path=data".to_owned(),
         ];
+        match setup.cluster {
+            None => args.push("--cluster.listen-address=".to_owned()),
+            Some((own, other)) => args.extend([
+                format!("--cluster.listen-address=127.0.0.1:{own}"),
+                format!("--cluster.peer=127.0.0.1:{other}"),
+                "--cluster.peer-timeout=1s".to_owned(),
+                "--cluster.gossip-interval=50ms".to_owned(),
+                "--cluster.settle-timeout=1s".to_owned(),
+            ]),
+        }
         let ready = format!("http://127.0.0.1:{port}/-/ready");
         let server = Server::start("prometheus-alertmanager", folder.path(), &args, &ready).await;
         Self {
@@ -80,6 +98,17 @@ impl Alertmanager {
             port,
             _folder: folder,
         }
+    }
+
+    /// Sends alerts as Prometheus does.
+    pub async fn post(&self, alerts: &serde_json::Value) {
+        let sent = reqwest::Client::new()
+            .post(format!("{}/api/v2/alerts", self.url()))
+            .json(alerts)
+            .send()
+            .await
+            .unwrap();
+        assert!(sent.status().is_success(), "{}", sent.status());
     }
 
     /// Its address.
@@ -110,9 +139,36 @@ impl Alertmanager {
     }
 }
 
+/// How an Alertmanager is set up.
+pub struct Setup<'a> {
+    pub port: u16,
+    pub bot: SocketAddr,
+    pub token: &'a str,
+    /// How often it repeats what fires.
+    pub repeat_interval: &'a str,
+    /// Most alerts of a notification; 0: all.
+    pub max_alerts: u32,
+    /// Its own port in a cluster, and that of another member.
+    pub cluster: Option<(u16, u16)>,
+}
+
+impl<'a> Setup<'a> {
+    /// Alone; everything is sent, and repeated after an hour.
+    pub fn new(port: u16, bot: SocketAddr, token: &'a str) -> Self {
+        Self {
+            port,
+            bot,
+            token,
+            repeat_interval: "1h",
+            max_alerts: 0,
+            cluster: None,
+        }
+    }
+}
+
 /// A Prometheus with the rules that we ship, in a hurry: it scrapes a page and evaluates each 200 ms.
 pub struct Rules {
-    _server: Server,
+    server: Server,
     _folder: tempfile::TempDir,
 }
 
@@ -142,12 +198,30 @@ impl Rules {
             format!("--web.listen-address=127.0.0.1:{port}"),
             "--storage.tsdb.path=data".to_owned(),
             "--log.level=error".to_owned(),
+            // What it does not repeat for four times as long is over for Alertmanager.
+            "--rules.alert.resend-delay=300ms".to_owned(),
         ];
         let ready = format!("http://127.0.0.1:{port}/-/ready");
         let server = Server::start("prometheus", folder.path(), &args, &ready).await;
         Self {
-            _server: server,
+            server,
             _folder: folder,
         }
+    }
+
+    /// Halts it: it evaluates nothing and sends nothing, and Alertmanager takes its alerts for over.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on with what it knows.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.server.0.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.unwrap().success());
     }
 }

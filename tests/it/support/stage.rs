@@ -68,7 +68,7 @@ pub struct Scenery {
     pub ways: Vec<WayConfig>,
     /// Senders of alerts beside Alertmanager.
     pub sources: Vec<AlertSource>,
-    /// Where silences are made.
+    /// Where silences are made: the addresses of the members of a cluster, with commas.
     pub alertmanager: Option<String>,
     /// Who may read.
     pub viewers: Vec<String>,
@@ -153,7 +153,7 @@ impl Stage {
         }
         let silences = scenery.alertmanager.clone().map(|url| {
             Alertmanager::new(alertmanager::Config {
-                urls: vec![url],
+                urls: url.split(',').map(str::to_owned).collect(),
                 token: None,
                 login: None,
                 timeout: Duration::from_secs(5),

@@ -178,6 +178,7 @@ fn settings() -> Settings {
         hold: Duration::ZERO,
         alerts: treasury_bot::bot::AlertSettings::default(),
         notify: None,
+        reach: treasury_bot::bot::ReachSettings::default(),
         incident_channels: false,
         public_url: None,
     }

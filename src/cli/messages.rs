@@ -6,11 +6,10 @@ use crate::domain::{Content, Line, Message, Part, Span, Tone, duration};
 /// What the bot says, as lines of text.
 pub(super) fn content(content: &Content, paint: Paint) -> String {
     match content {
-        Content::Message(message) => text(message, paint),
+        Content::Message(message) | Content::Invite { message, .. } => text(message, paint),
         Content::File { text: file, .. } => file.clone(),
         Content::Picture { alt, comment, .. } => format!("{}{alt}\n", text(comment, paint)),
         Content::Room { topic, .. } | Content::Topic { topic, .. } => topic.clone(),
-        Content::Invite { message, .. } => text(message, paint),
     }
 }
 

@@ -115,7 +115,7 @@ fn way(
             by.error(message, "the person's topic, key or number there");
         }
         (Some(to), Some(false)) => {
-            to.error(format!("`{}` takes no `to`", by.value), "leave it out")
+            to.error(format!("`{}` takes no `to`", by.value), "leave it out");
         }
         _ => {}
     };

@@ -150,7 +150,7 @@ async fn who_waits_for_the_challenge_is_challenged_and_schemes_are_in_any_case()
         assert_eq!(
             (
                 answer.status().as_u16(),
-                challenge.as_ref().map(|it| it.as_bytes())
+                challenge.as_ref().map(axum::http::HeaderValue::as_bytes)
             ),
             (401, Some(&b"Basic realm=\"treasury-bot\""[..])),
             "{path}"

@@ -51,12 +51,12 @@ async fn the_same_firing_after_its_end_fires_again_and_its_incident_is_not_resol
     })
     .await;
     let (fires, over) = (alert("Down", &[API], true), alert("Down", &[API], false));
-    post(&stage, &[fires.clone()]).await;
+    post(&stage, std::slice::from_ref(&fires)).await;
     let room = stage.room(1).await;
     let told = stage.said(&room, "1 alert fires for api").await;
     post(&stage, &[over]).await;
     // A second Alertmanager's late report stays quiet; one more is no accident.
-    let (_, said) = post(&stage, &[fires.clone()]).await;
+    let (_, said) = post(&stage, std::slice::from_ref(&fires)).await;
     assert_eq!(said, "0 fired, 0 are over, 1 were known\n");
     let (_, said) = post(&stage, &[fires]).await;
     assert_eq!(said, "1 fired, 0 are over, 0 were known\n");

@@ -201,7 +201,7 @@ impl Line {
     pub fn mentioning(text: &str) -> Self {
         let mut line = Self::new();
         let (mut plain, mut rest) = (0, 0);
-        while let Some(found) = text[rest..].find("<") {
+        while let Some(found) = text[rest..].find('<') {
             let at = rest + found;
             let end = text[at..].find('>').map(|length| at + length);
             let Some((end, span)) = end.and_then(|end| Some((end, mention(&text[at + 1..end])?)))

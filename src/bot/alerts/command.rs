@@ -43,9 +43,10 @@ fn line(conversation: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line 
     if let Some(service) = &record.routed.service {
         line = line.text(" ").code(service);
     }
-    let since = match tracked.alert.firing {
-        true => tracked.since(),
-        false => tracked.changed_at,
+    let since = if tracked.alert.firing {
+        tracked.since()
+    } else {
+        tracked.changed_at
     };
     let since = duration::text(duration::between(since, now));
     line = line.text(format!("  {} ({since})", cut(alert.summary(), 150)));

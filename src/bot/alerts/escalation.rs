@@ -92,9 +92,10 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
                     conversation.escalated_to.push(person.id.clone());
                 }
             }
-            let next = match last {
-                true => tx.now() + settings.ask_again,
-                false => next,
+            let next = if last {
+                tx.now() + settings.ask_again
+            } else {
+                next
             };
             ESCALATION.set(tx, key, next).await?;
             if whom.is_empty() {

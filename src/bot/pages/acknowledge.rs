@@ -9,6 +9,7 @@ use super::{NoEntry, standing_link};
 use crate::bot::Context;
 use crate::bot::request::answer_key;
 use crate::bot::tokens::digest;
+use crate::domain::request::Reply;
 use crate::domain::{Content, Door, Message, Place, Request};
 use crate::store::StoreError;
 
@@ -32,7 +33,7 @@ pub async fn acknowledge(context: &Context, token: &str) -> Result<Option<Messag
         person: link.person,
         place: Place::terminal(),
         text: link.sentence.unwrap_or_default(),
-        reply: Default::default(),
+        reply: Reply::default(),
     };
     let used = context
         .store()

@@ -76,9 +76,10 @@ impl fmt::Display for Event {
                 replica,
             } => {
                 let (name, service) = ALERTS[alert];
-                let state = match firing {
-                    true => "fires".to_owned(),
-                    false => format!("is over since {}", clock(end)),
+                let state = if firing {
+                    "fires".to_owned()
+                } else {
+                    format!("is over since {}", clock(end))
                 };
                 let start = clock(start);
                 write!(

@@ -295,9 +295,10 @@ impl Play<'_> {
                 _ if first == "resolved" && !self.resolved.contains(&id) => {
                     self.resolved.push(id);
                     let conversation = format!("incident:{id}");
-                    let fact = match by_hand {
-                        true => Fact::ResolvedByHand { conversation },
-                        false => Fact::Resolved { conversation },
+                    let fact = if by_hand {
+                        Fact::ResolvedByHand { conversation }
+                    } else {
+                        Fact::Resolved { conversation }
                     };
                     self.facts.push((self.now, fact));
                 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::parts::{acknowledged, alerts as counted, buttons, labels, links};
 use crate::bot::Context;
-use crate::domain::alert::{Alert, Conversation, Name, Summary, likely_cause};
+use crate::domain::alert::{Conversation, Name, Summary, likely_cause};
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Part, ServiceName, Severity, Tone, duration};
 

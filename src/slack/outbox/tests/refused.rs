@@ -136,7 +136,12 @@ async fn a_closed_channel_sends_answers_to_who_asked_and_the_rest_to_the_main_ch
     assert_eq!(texts(&seen), [("✅ typed", false)]);
     let direct = bench.sandbox.look(|world| {
         let direct = world.channels.values().find(|c| c.id.starts_with('D'));
-        direct.map(|c| c.messages.iter().map(|m| m.shown()).collect::<String>())
+        direct.map(|c| {
+            c.messages
+                .iter()
+                .map(treasury_sandbox::slack::Message::shown)
+                .collect::<String>()
+        })
     });
     let direct = direct.unwrap();
     assert!(

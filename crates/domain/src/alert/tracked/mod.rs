@@ -218,9 +218,10 @@ impl Tracked {
             self.since = Some(came.at);
         } else {
             self.doubt = Some(Box::new(report));
-            return match is_late {
-                true => Transition::Nothing,
-                false => Transition::Doubtful(self.settles_at()),
+            return if is_late {
+                Transition::Nothing
+            } else {
+                Transition::Doubtful(self.settles_at())
             };
         }
         self.alert = report;

@@ -8,7 +8,7 @@ use super::conversation::{note_on_incident, ongoing, outgoing, write_soon};
 use super::figures::figures;
 use super::kinds::{ESCALATION, FOLLOW_UP, REASK, UNHEARD};
 use super::words::{self, After};
-use crate::bot::incidents::Change;
+use crate::bot::incidents::{Change, close_asks};
 use crate::bot::notify::{Ended, forget};
 use crate::bot::{Context, timers};
 use crate::domain::timeline::Draft;
@@ -38,6 +38,7 @@ pub(super) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
             }
             let resolves = bot.settings().alerts.resolves || incident.is_none();
             conversation.ended = resolves;
+            close_asks(tx, &mut conversation, &"Nothing fires any more".into()).await?;
             tx.conversation_put(&conversation).await?;
             FOLLOW_UP.unset(tx, key).await?;
             for kind in [ESCALATION, REASK, UNHEARD] {

@@ -61,7 +61,7 @@ impl Tour {
             "incident declare Frontend runs out of memory --severity SEV2 --service frontend";
         let declared = "INC-1 declared as SEV2";
         self.ask(&ana, HOME, declare, declared).await?;
-        let room = self.room().await?;
+        let room = self.room(&ana).await?;
         let title = "INC-1: Frontend runs out of memory";
         self.said(&room, title, |_| true).await?;
         let note = "note it's the export job again, heap grows 2 MiB a second";
@@ -190,14 +190,15 @@ impl Tour {
         Ok(())
     }
 
-    /// The incident's channel, once there is one.
-    async fn room(&self) -> anyhow::Result<String> {
+    /// The incident's channel, once there is one and somebody was invited.
+    async fn room(&self, person: &Human) -> anyhow::Result<String> {
         self.sandbox
             .wait_for(PATIENCE, |workspace| {
                 workspace
                     .channels
                     .values()
                     .find(|channel| channel.name.starts_with("inc-1-"))
+                    .filter(|channel| channel.members.contains(person.id()))
                     .map(|channel| channel.id.clone())
             })
             .await

@@ -31,7 +31,7 @@ const STEPS: &[(&str, &str, &str)] = &[
     step!("0009_pages.sql"),
     step!("0010_alert_truth.sql"),
     step!("0011_reach.sql"),
-    step!("0027_urgency.sql"),
+    step!("0012_urgency.sql"),
 ];
 
 /// Brings a database of this kind up to date.

@@ -287,12 +287,22 @@ async fn two_alertmanagers_are_one_sender_and_either_makes_silences() {
     stage
         .becomes(&told, "Alertmanager is quiet too: silence")
         .await;
-    // One of them goes; the other ends the silence.
+    // One of them goes, once the other has heard of it; the other ends the silence.
+    let url = format!("{}/api/v2/silences", second.url());
+    let silences =
+        async || -> serde_json::Value { reqwest::get(&url).await.unwrap().json().await.unwrap() };
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while silences().await.as_array().unwrap().is_empty() {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "they do not share it"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     drop(first);
     stage.ana("silence Down --end").await;
     stage.becomes(&told, "Ended by <@U0ANA00001>").await;
-    let url = format!("{}/api/v2/silences", second.url());
-    let all: serde_json::Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    let all = silences().await;
     assert_eq!(all.as_array().unwrap().len(), 1, "{all}");
     assert_eq!(all[0]["status"]["state"], "expired");
     stage.finish().await;

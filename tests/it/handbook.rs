@@ -412,7 +412,9 @@ async fn high_memory_tells_and_changes_nothing_when_told_so() {
 async fn a_security_incident_needs_a_second_person_and_goes_on_by_hand() {
     let run = run(None, 60, "security-incident service=api").await;
     run.press("ana", "off from all networks", "Approve").await;
-    run.stage.said(HOME, "needs the role commander").await;
+    run.stage
+        .said(HOME, "only a commander may answer this")
+        .await;
     run.press("ben", "off from all networks", "Approve").await;
     for words in ["Rotate its database", "without the weakness"] {
         run.press("ana", words, "Done").await;

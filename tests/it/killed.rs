@@ -159,7 +159,9 @@ async fn killed_again_and_again_each_follow_up_escalation_and_quiet_message_is_t
         entries(&store, "not acknowledged: asked").await.len(),
         3 * all
     );
-    assert_eq!(said(&sandbox, "please acknowledge").len(), 3 * all);
+    // They ask no more.
+    assert_eq!(said(&sandbox, "Nothing fires any more").len(), 3 * all);
+    assert_eq!(said(&sandbox, "please acknowledge").len(), 0);
     assert_eq!(entries(&store, "resolved: Quiet for").await.len(), all);
     assert_eq!(said(&sandbox, "Quiet for").len(), all);
     assert_eq!(entries(&store, "1 alert fires: Down").await.len(), all);

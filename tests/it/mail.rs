@@ -244,7 +244,7 @@ async fn an_update_is_said_written_down_and_mailed_and_runbooks_mail_only_whom_t
         ("ana", &json!({"mails": 2}))
     );
     // Since they heard of it, they hear of its end, though it is only SEV3.
-    resolves(&stage, &room, "resolve").await;
+    stage.types("ana", &room, "resolve").await;
     smtp.letter(CFO, "INC-1 is resolved").await;
 
     stage.types("ana", &room, "runbook run tell").await;
@@ -384,8 +384,9 @@ async fn a_server_with_another_certificate_or_another_password_gets_nothing_and_
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         let error = loop {
             let unsent = stage.app.store.notifications_unsent(10).await.unwrap();
-            if let [(mail, 1.., error)] = &unsent[..] {
-                assert_eq!(mail.to.address(), CFO);
+            // Who is on call is asked as well.
+            let to_cfo = unsent.iter().find(|(mail, ..)| mail.to.address() == CFO);
+            if let Some((_, 1.., error)) = to_cfo {
                 break error.clone();
             }
             assert!(tokio::time::Instant::now() < deadline, "{unsent:?}");

@@ -41,7 +41,7 @@ pub(super) async fn begin(
     let now = tx.now();
     let is_anew = !is_new && conversation.quiet_since.is_some();
     if is_anew {
-        conversation.begin_anew(now);
+        conversation.begin_anew(now, bot.settings().alerts.ack_within);
     }
     QUIET.unset(tx, &conversation.key).await?;
     if is_new || is_anew {
@@ -68,7 +68,11 @@ pub(super) async fn begin(
         .iter()
         .any(|record| record.routed.severity <= declare_from)
     {
-        escalation::schedule(tx, bot, &conversation).await?;
+        if is_anew {
+            escalation::resume(tx, bot, &conversation).await?;
+        } else {
+            escalation::schedule(tx, bot, &conversation).await?;
+        }
     }
     Ok(Some(conversation.key))
 }
@@ -227,11 +231,11 @@ pub(super) async fn relapse(context: &Context, timer: &TimerRow) -> Result<(), S
                 return take_up(tx, bot, loud).await;
             };
             if !loud.is_empty() {
-                conversation.begin_anew(now);
+                conversation.begin_anew(now, bot.settings().alerts.ack_within);
                 tx.conversation_put(&conversation).await?;
                 let later = now + bot.settings().alerts.follow_up;
                 FOLLOW_UP.set(tx, key, later).await?;
-                escalation::schedule(tx, bot, &conversation).await?;
+                escalation::resume(tx, bot, &conversation).await?;
             }
             write_soon(tx, &conversation).await
         })

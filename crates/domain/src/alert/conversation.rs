@@ -1,6 +1,7 @@
 //! An alert with where it belongs, and the conversations that report alerts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -161,13 +162,17 @@ impl Conversation {
         }
     }
 
-    /// It begins anew after everything was over: what was said before means nothing now.
-    pub fn begin_anew(&mut self, now: jiff::Timestamp) {
+    /// It begins anew after everything was over: what was said before means nothing now. But an ask
+    /// that nobody has answered yet stands for `ack_within`.
+    pub fn begin_anew(&mut self, now: jiff::Timestamp, ack_within: Duration) {
         self.began_at = now;
         self.quiet_since = None;
         self.follow_ups = 0;
         self.kinds.clear();
-        self.ask_anew();
+        let is_asked = self.asked_at.is_some_and(|at| now < at + ack_within);
+        if self.acknowledged.is_some() || !is_asked {
+            self.ask_anew();
+        }
     }
 
     /// Whom it was asked of and who took it up counts no more: it became worse, or nobody answers.

@@ -271,7 +271,6 @@ fn nasty() -> Vec<String> {
         "ﬀ",
         "İ",
         "\u{feff}api",
-        "API",
         " api ",
         "api api",
     ]

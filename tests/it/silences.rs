@@ -96,7 +96,19 @@ async fn a_silence_is_alertmanagers_own_and_the_end_of_what_it_hides_is_noticed(
     let known: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
     assert_eq!(known[0]["status"]["state"], "suppressed", "{known}");
 
-    // It ends, and Alertmanager does not say so: the bot finds out.
+    // It ends, and Alertmanager does not say so: the bot, which has seen it there, finds out.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while !stage.app.store.alerts_list(false, 1).await.unwrap()[0]
+        .1
+        .tracked
+        .was_listed
+    {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "it was never compared"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let before = alertmanager.notifications().await;
     fires(&alertmanager, Some("2026-01-01T00:00:00Z")).await;
     stage.becomes(&alerts, "1 alert is over for frontend").await;

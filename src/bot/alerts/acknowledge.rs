@@ -4,7 +4,7 @@ use std::slice;
 
 use super::conversation::{note, ongoing};
 use super::find::{Meant, alerts_meant};
-use super::kinds::{ESCALATION, MESSAGE};
+use super::kinds::{ESCALATION, MESSAGE, REASK};
 use super::reask;
 use super::words::target;
 use crate::bot::incidents::{close_asks, invite};
@@ -72,18 +72,21 @@ async fn take(
         .collect();
     let worst = records().map(|record| record.routed.severity).min();
     conversation.asked_about = worst.or(conversation.asked_about);
+    let incident = ongoing(tx, &conversation.key).await?;
+    let incident = incident.and_then(|(_, incident)| incident);
+    conversation.reask_at = reask::due(bot, &conversation, incident.as_ref(), now);
     let how = Line::new().text("Acknowledged by ").person(person);
     close_asks(tx, &mut conversation, &how).await?;
     tx.conversation_put(&conversation).await?;
     let key = &conversation.key;
-    ESCALATION.unset(tx, key).await?;
+    for kind in [ESCALATION, REASK] {
+        kind.unset(tx, key).await?;
+    }
+    reask::resume(tx, &conversation).await?;
     forget(tx, key, &Ended::Acknowledged(person)).await?;
     MESSAGE.set(tx, key, now).await?;
-    if let Some((_, incident)) = ongoing(tx, key).await? {
-        if let Some(incident) = &incident {
-            invite(tx, incident, slice::from_ref(person)).await?;
-        }
-        reask::set(tx, bot, &conversation, incident.as_ref()).await?;
+    if let Some(incident) = &incident {
+        invite(tx, incident, slice::from_ref(person)).await?;
     }
     let text = match before {
         Some((by, _)) if by.id == person.id => "alerts acknowledged again".to_owned(),

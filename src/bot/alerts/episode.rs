@@ -1,12 +1,13 @@
 //! Alerts that begin to fire or become worse: where they are told, and who is asked.
 
 use super::conversation::{active, note_alerts, outgoing, write_soon};
-use super::kinds::{COMPARE, FOLLOW_UP, QUIET, SOON, TRIAGE, UNHEARD};
+use super::kinds::{COMPARE, FOLLOW_UP, QUIET, SILENCE_END, SOON, TRIAGE, UNHEARD};
 use super::news::News;
 use super::start::{self, Started};
 use super::words::{self, alerts};
 use super::{escalation, flapping, over};
 use crate::bot::{Context, timers};
+use crate::domain::Severity;
 use crate::domain::alert::{AlertRecord, Conversation, Transition};
 use crate::store::{StoreError, TimerRow, Tx};
 
@@ -27,8 +28,12 @@ pub(super) async fn begin(
         is_new,
         joins,
     } = start::conversation(tx, bot, group, before.as_deref(), worst).await?;
+    let now = tx.now();
     for record in news.records() {
         tx.alert_put(&conversation.key, record).await?;
+        if let Some(until) = record.tracked.silenced_until.filter(|until| *until > now) {
+            SILENCE_END.set(tx, &conversation.key, until).await?;
+        }
     }
     if let Some(before) = before.filter(|before| *before != conversation.key) {
         // Nothing may be left there.
@@ -38,10 +43,9 @@ pub(super) async fn begin(
     if let (Some(id), false) = (conversation.incident, is_new) {
         start::worsen(tx, bot, id, worst.routed.severity).await?;
     }
-    let now = tx.now();
     let is_anew = !is_new && conversation.quiet_since.is_some();
     if is_anew {
-        conversation.begin_anew(now, bot.settings().alerts.ack_within);
+        conversation.begin_anew(now);
     }
     QUIET.unset(tx, &conversation.key).await?;
     if is_new || is_anew {
@@ -54,7 +58,11 @@ pub(super) async fn begin(
         .records()
         .filter(|record| record.tracked.is_audible(now))
         .collect();
+    let rises = |(record, before): &(AlertRecord, Severity)| {
+        record.routed.severity < *before && record.tracked.is_audible(now)
+    };
     let how = How {
+        rises: news.changed.iter().any(rises),
         is_new,
         is_anew,
         joins,
@@ -63,16 +71,14 @@ pub(super) async fn begin(
     tx.conversation_put(&conversation).await?;
     write_soon(tx, &conversation).await?;
     flapping::begun(tx, bot, &conversation, &news.fired).await?;
+    let changed: Vec<AlertRecord> = news.changed.iter().map(|(one, _)| one.clone()).collect();
+    flapping::check_later(tx, bot, &conversation.key, &changed).await?;
     let declare_from = bot.settings().alerts.declare_from;
     if loud
         .iter()
         .any(|record| record.routed.severity <= declare_from)
     {
-        if is_anew {
-            escalation::resume(tx, bot, &conversation).await?;
-        } else {
-            escalation::schedule(tx, bot, &conversation).await?;
-        }
+        escalation::resume(tx, bot, &conversation).await?;
     }
     Ok(Some(conversation.key))
 }
@@ -120,6 +126,8 @@ async fn listen(
 /// How alerts came to a conversation.
 #[derive(Clone, Copy)]
 struct How {
+    /// One that fired became worse.
+    rises: bool,
     /// It begins with them.
     is_new: bool,
     /// Everything in it was over.
@@ -152,14 +160,20 @@ async fn say(
         .asked_about
         .is_some_and(|before| worst < before);
     let is_further = !how.joins && !unheard_of.is_empty();
-    if !how.is_new && (how.is_anew || is_worse || is_further) {
+    if !how.is_new && (how.is_anew || how.rises || is_worse || is_further) {
         let whom = escalation::concerned(tx, conversation).await?;
         let shown = if unheard_of.is_empty() {
             loud
         } else {
             &unheard_of
         };
-        let message = words::news(conversation, shown, how.is_anew, is_worse, &whom);
+        let message = words::news(
+            conversation,
+            shown,
+            how.is_anew,
+            how.rises || is_worse,
+            &whom,
+        );
         let key = conversation.message_key("news");
         tx.outbox_put(&outgoing(conversation, key, message)).await?;
     }
@@ -231,7 +245,7 @@ pub(super) async fn relapse(context: &Context, timer: &TimerRow) -> Result<(), S
                 return take_up(tx, bot, loud).await;
             };
             if !loud.is_empty() {
-                conversation.begin_anew(now, bot.settings().alerts.ack_within);
+                conversation.begin_anew(now);
                 tx.conversation_put(&conversation).await?;
                 let later = now + bot.settings().alerts.follow_up;
                 FOLLOW_UP.set(tx, key, later).await?;

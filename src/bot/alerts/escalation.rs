@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::conversation::{home, ongoing, outgoing};
 use super::kinds::ESCALATION;
-use super::words;
+use super::{reask, words};
 use crate::bot::incidents::invite;
 use crate::bot::notify::{Asking, reach};
 use crate::bot::{Context, oncall, timers};
@@ -47,13 +47,13 @@ pub(super) async fn resume(
     bot: &Context,
     conversation: &Conversation,
 ) -> Result<(), StoreError> {
-    match conversation.asked_at {
-        Some(at) if conversation.acknowledged.is_none() => {
-            let turn = at + bot.settings().alerts.ack_within;
+    match conversation.next_ask_at {
+        _ if conversation.acknowledged.is_some() => reask::resume(tx, conversation).await,
+        Some(turn) => {
             let due = turn.max(tx.now());
             ESCALATION.set(tx, &conversation.key, due).await
         }
-        _ => schedule(tx, bot, conversation).await,
+        None => schedule(tx, bot, conversation).await,
     }
 }
 
@@ -86,7 +86,6 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             let (whom, last) = oncall::next_to_ask(bot, tx, &conversation).await?;
             let level = conversation.escalated;
             conversation.escalated += 1;
-            conversation.asked_at = Some(tx.now());
             for person in &whom {
                 if !conversation.escalated_to.contains(&person.id) {
                     conversation.escalated_to.push(person.id.clone());
@@ -97,6 +96,7 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             } else {
                 next
             };
+            conversation.next_ask_at = Some(next);
             ESCALATION.set(tx, key, next).await?;
             if whom.is_empty() {
                 return tx.conversation_put(&conversation).await;

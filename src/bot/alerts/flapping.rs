@@ -77,7 +77,8 @@ pub(super) async fn begun(
     check_later(tx, bot, &conversation.key, &flapping).await
 }
 
-async fn check_later(
+/// Has it checked when these may have calmed down.
+pub(super) async fn check_later(
     tx: &mut Tx,
     bot: &Context,
     key: &str,

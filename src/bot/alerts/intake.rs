@@ -186,6 +186,11 @@ async fn sort(
                 sort_into(&mut group.others, true);
                 continue;
             }
+            Transition::Damped { begins: false }
+                if record.tracked.alert.firing && severity < before =>
+            {
+                group.news.changed.push((record, before));
+            }
             Transition::Damped { begins } => sort_into(&mut group.flapping, begins),
             Transition::Doubtful(at) => {
                 SETTLE

@@ -1,5 +1,6 @@
 //! An acknowledgement is not for ever: whoever took it up is asked whether they still have it.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::conversation::ongoing;
@@ -12,24 +13,31 @@ use crate::domain::timeline::Draft;
 use crate::domain::{EntryKind, Incident, Person, Severity};
 use crate::store::{StoreError, TimerRow, Tx};
 
-/// An acknowledgement is asked about after this.
-pub(super) async fn set(
-    tx: &mut Tx,
+/// An acknowledgement was made now: when it is to be asked about.
+pub(super) fn due(
     bot: &Context,
     conversation: &Conversation,
     incident: Option<&Incident>,
-) -> Result<(), StoreError> {
-    let settings = &bot.settings().alerts;
-    let severity = incident
-        .map(|one| one.severity)
-        .or(conversation.asked_about);
-    let within = match severity {
-        Some(Severity::Sev1) => settings.reask / 4,
-        _ => settings.reask,
-    };
-    let due = tx.now() + within;
-    REASK.unset(tx, &conversation.key).await?;
-    REASK.set(tx, &conversation.key, due).await
+    now: Timestamp,
+) -> Option<Timestamp> {
+    // Of lesser alerts nobody is asked.
+    let incident = incident.filter(|one| conversation.incident == Some(one.id))?;
+    let reask = bot.settings().alerts.reask;
+    Some(match incident.severity {
+        Severity::Sev1 => now + reask / 4,
+        _ => now + reask,
+    })
+}
+
+/// Something fires that people have to be told of: an acknowledgement that is old is asked about.
+pub(super) async fn resume(tx: &mut Tx, conversation: &Conversation) -> Result<(), StoreError> {
+    match conversation.reask_at {
+        Some(at) if conversation.asked_again_at.is_none() => {
+            let due = at.max(tx.now());
+            REASK.set(tx, &conversation.key, due).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Asks whoever has it; where they were asked and have not answered, the next is asked.
@@ -45,7 +53,8 @@ pub(super) async fn ask_again(context: &Context, timer: &TimerRow) -> Result<(),
             };
             let incident = incident.as_ref();
             if !is_urgent(bot, &conversation, &summary) {
-                return set(tx, bot, &conversation, incident).await;
+                // Once something is, it is asked about.
+                return Ok(());
             }
             let now = tx.now();
             if conversation.asked_again_at.is_some() {

@@ -175,8 +175,12 @@ impl Alert {
 
     /// It flaps, or did a moment ago.
     fn flaps(&self, at: Second) -> bool {
-        let recent = self.changes.iter().filter(|then| at - **then < 1_800);
-        recent.count() >= FLAPS
+        let before = |last: Second| {
+            let within = |then: &&Second| (0..1_800).contains(&(last - **then));
+            self.changes.iter().filter(within).count()
+        };
+        let mut recent = self.changes.iter().filter(|then| at - **then < 1_800);
+        recent.any(|last| before(*last) >= FLAPS)
     }
 
     /// Its sender surely says that it fires.
@@ -316,9 +320,11 @@ impl Model {
         let active = self.members(name).any(|alert| alert.is_asked_about(at));
         let over = |alert: &Alert| !alert.firing && alert.sure && !alert.flaps(at);
         let quiet = self.members(name).all(over);
+        // What flaps may count as firing, or may not yet.
+        let may_be_quiet = self.members(name).all(|alert| !alert.firing && alert.sure);
         let excused = self.excused_until;
         let known = self.conversation(name);
-        known.was_quiet |= quiet;
+        known.was_quiet |= may_be_quiet;
         known.quiet_since = quiet.then(|| known.quiet_since.unwrap_or(at));
         if known.quiet_since.is_some_and(|since| at - since >= QUIET) {
             let quiet_since = known.quiet_since;

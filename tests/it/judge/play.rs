@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use treasury_bot::bot::{
     AlertSettings, Bot, COMMANDS, Catalogue, Library, answer_key, run_due, take_alerts, visit,
 };
-use treasury_bot::domain::alert::{Auto, Damping, alertmanager};
+use treasury_bot::domain::alert::{Auto, alertmanager};
 use treasury_bot::domain::request::{Door, Place, Reply, Request};
 use treasury_bot::domain::{Content, Message, Outgoing, Person, Tone};
 use treasury_bot::probe::Http;
@@ -106,11 +106,6 @@ impl Bench {
             quiet: seconds(QUIET),
             follow_up: Duration::from_secs(86_400),
             resolves: true,
-            // What flaps counts as firing, which the model does not know.
-            damping: Damping {
-                changes: 1_000,
-                ..Damping::default()
-            },
             on_call: ON_CALL.map(person).into(),
             ..AlertSettings::default()
         };

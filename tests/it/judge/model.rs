@@ -153,7 +153,7 @@ impl Alert {
             self.heard_at = at;
             let refused = self
                 .dismissed_at
-                .is_some_and(|then| !contrary && at < then + QUIET);
+                .is_some_and(|then| (!contrary || !self.sure) && at < then + QUIET);
             self.dismissed_at = self.dismissed_at.filter(|_| refused);
             self.severity = severity;
         }
@@ -243,6 +243,9 @@ impl Model {
             Fact::Acknowledged { conversation } => {
                 let firing = self.members(conversation).filter(|alert| alert.firing);
                 let taken_up = firing.map(|alert| alert.severity).min();
+                // What may have fired may have been milder than all else.
+                let is_sure = self.members(conversation).all(|alert| alert.sure);
+                let taken_up = if is_sure { taken_up } else { Some(u8::MAX) };
                 let known = self.conversation(conversation);
                 known.taken_up = taken_up.or(known.worst);
                 let reask = match known.worst {

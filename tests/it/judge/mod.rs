@@ -70,7 +70,7 @@ fn number(variable: &str, default: u64) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "shows what is mended at this moment; then it runs with the others"]
+#[ignore = "needs minutes, and all processors"]
 async fn who_must_hear_of_it_does_in_random_histories() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let stack = Stack::start(StackConfig::default());

@@ -166,7 +166,10 @@ impl Tracked {
     /// sender that missed a beat reports the end of an alert and then the same firing again, with
     /// the same start; a second sender's report may come a moment late.
     pub fn apply(&mut self, mut report: Alert, came: Arrival, damping: Damping) -> Transition {
+        // Later than this it is an end by a clock that was set back.
+        let has_just_changed = came.at.duration_since(self.changed_at) < CLEARLY;
         let is_end_of_former = !report.firing
+            && has_just_changed
             && report.starts_at < self.alert.starts_at
             && report
                 .ends_at

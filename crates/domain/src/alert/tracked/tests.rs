@@ -141,6 +141,20 @@ fn a_start_that_does_not_move_or_goes_back_hides_nothing() {
     }
 }
 
+/// Its sender's clock went back by an hour while it fired.
+#[test]
+fn an_end_before_the_start_ends_all_the_same_unless_it_comes_at_once() {
+    let mut tracked = fired();
+    assert_eq!(
+        take(&mut tracked, end(-3_600, -3_000), 20),
+        Transition::Nothing
+    );
+    assert_eq!(
+        take(&mut tracked, end(-3_600, -3_000), 600),
+        Transition::Resolved
+    );
+}
+
 #[test]
 fn a_start_that_is_still_to_come_is_no_negative_age() {
     let (tracked, _) = Tracked::first(report(5_000, true), at(1));

@@ -168,7 +168,7 @@ async fn the_main_channel_follows_an_incident_to_its_end() {
     let over = stage.becomes(&announced, "resolved").await;
     assert!(words_of(&over).contains("✅"), "{}", words_of(&over));
     // Nobody is to acknowledge what is over.
-    stage.becomes(&asked, "Over: INC-1 is resolved").await;
+    stage.becomes(&asked, "Nothing fires any more").await;
     stage.quiet().await;
     assert_eq!(stage.count("please acknowledge"), 0);
     stage.types("ana", &room, "reopen").await;

@@ -273,6 +273,36 @@ async fn a_storm_declares_five_incidents_and_the_worst_has_its_own() {
     stage.finish().await;
 }
 
+/// A message a second and channel, twenty channels a minute, 429 with Retry-After.
+#[tokio::test]
+async fn in_a_storm_under_slacks_limits_the_worst_is_said_first() {
+    let stage = stage(hasty_without_escalation()).await;
+    stage.sandbox.faults().slacks_limits();
+    let mut storm: Vec<Value> = (0..40)
+        .map(|n| {
+            let service = format!("svc-{n:02}");
+            of(
+                &format!("Warn{n:02}"),
+                "warning",
+                &[("service", &service)],
+                true,
+            )
+        })
+        .collect();
+    storm.push(of("ZDatabaseDown", "critical", &[("service", "zdb")], true));
+    let began = std::time::Instant::now();
+    post(&stage, &storm).await;
+    stage.said(HOME, "ZDatabaseDown").await;
+    println!("the worst was said after {:?}", began.elapsed());
+    let first = stage.sandbox.look(|workspace| {
+        let messages = &workspace.channel(HOME).unwrap().messages;
+        messages.iter().find(|one| one.by_bot).map(words_of)
+    });
+    let first = first.unwrap();
+    assert!(first.contains("ZDatabaseDown"), "{first}");
+    stage.finish().await;
+}
+
 #[tokio::test]
 async fn what_stands_on_a_failed_service_joins_its_incident_and_asks_nobody() {
     let stage = stage(hasty_without_escalation()).await;

@@ -45,6 +45,11 @@ pub(super) async fn begin(
     }
     let is_anew = !is_new && conversation.quiet_since.is_some();
     if is_anew {
+        let quiet = bot.settings().alerts.quiet;
+        let was_over = conversation
+            .quiet_since
+            .is_some_and(|since| since + quiet <= now);
+        conversation.episode += u32::from(was_over);
         conversation.begin_anew(now);
     }
     QUIET.unset(tx, &conversation.key).await?;

@@ -128,8 +128,10 @@ async fn begin_run(
 fn run_for_alerts(context: &Context, conversation: &Conversation) -> Option<(NewRun, String)> {
     let name = conversation.runbook.as_deref()?;
     let rehearsal = conversation.first.routed.auto != Auto::Run;
-    let began = conversation.began_at.as_microsecond();
-    let key = format!("alert-run:{}:{began}", conversation.key);
+    let key = match conversation.episode {
+        0 => format!("alert-run:{}", conversation.key),
+        n => format!("alert-run:{}:{n}", conversation.key),
+    };
     let message = outgoing(conversation, key, Message::new(Tone::Progress, ""));
     let title = conversation.first.tracked.alert.summary();
     let incident = conversation.incident.map(|id| (id.0, title.to_owned()));

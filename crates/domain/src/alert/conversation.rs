@@ -103,6 +103,10 @@ pub struct Conversation {
     /// Somebody declared its incident: people are asked though no alert fires.
     #[serde(default)]
     pub declared: bool,
+    /// How often it began anew after it had been quiet for long enough to count as over: a runbook is
+    /// begun once each time.
+    #[serde(default)]
+    pub episode: u32,
     /// The worst that people were asked about since it began (anew).
     #[serde(default)]
     pub asked_about: Option<Severity>,
@@ -153,6 +157,7 @@ impl Conversation {
             runbook: None,
             ended: false,
             declared: false,
+            episode: 0,
             asked_about: None,
             kinds: BTreeSet::new(),
             next_ask_at: None,

@@ -50,7 +50,7 @@ pub(super) async fn begin(
             .quiet_since
             .is_some_and(|since| since + quiet <= now);
         conversation.episode += u32::from(was_over);
-        conversation.begin_anew(now);
+        conversation.begin_anew(now, bot.settings().alerts.ack_within);
     }
     QUIET.unset(tx, &conversation.key).await?;
     if is_new || is_anew {
@@ -250,7 +250,7 @@ pub(super) async fn relapse(context: &Context, timer: &TimerRow) -> Result<(), S
                 return take_up(tx, bot, loud).await;
             };
             if !loud.is_empty() {
-                conversation.begin_anew(now);
+                conversation.begin_anew(now, bot.settings().alerts.ack_within);
                 tx.conversation_put(&conversation).await?;
                 let later = now + bot.settings().alerts.follow_up;
                 FOLLOW_UP.set(tx, key, later).await?;

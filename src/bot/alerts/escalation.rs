@@ -96,6 +96,7 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             } else {
                 next
             };
+            conversation.asked_at = Some(tx.now());
             conversation.next_ask_at = Some(next);
             ESCALATION.set(tx, key, next).await?;
             if whom.is_empty() {

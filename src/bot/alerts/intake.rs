@@ -209,7 +209,7 @@ async fn sort(
                 if closed.is_some_and(|at| at + settings.quiet <= now) {
                     // People said that it is over, and it still is not.
                     group.news.fired.push(record);
-                } else if severity != before {
+                } else if severity != before && record.tracked.is_audible(now) {
                     group.news.changed.push((record, before));
                 } else {
                     sort_into(&mut group.others, false);

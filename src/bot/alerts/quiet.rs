@@ -38,7 +38,7 @@ pub(super) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
             }
             let resolves = bot.settings().alerts.resolves || incident.is_none();
             conversation.ended = resolves;
-            conversation.next_ask_at = None;
+            (conversation.asked_at, conversation.next_ask_at) = (None, None);
             close_asks(tx, &mut conversation, &"Nothing fires any more".into()).await?;
             tx.conversation_put(&conversation).await?;
             FOLLOW_UP.unset(tx, key).await?;

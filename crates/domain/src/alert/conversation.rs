@@ -1,6 +1,7 @@
 //! An alert with where it belongs, and the conversations that report alerts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -113,7 +114,10 @@ pub struct Conversation {
     /// Names of the alerts that fired since it began (anew), at most [`Conversation::KINDS`].
     #[serde(default)]
     pub kinds: BTreeSet<String>,
-    /// When the next is asked to acknowledge, if nobody does: until then the last ask stands.
+    /// When somebody was last asked to acknowledge.
+    #[serde(default)]
+    pub asked_at: Option<jiff::Timestamp>,
+    /// When the next is asked, if nobody acknowledges.
     #[serde(default)]
     pub next_ask_at: Option<jiff::Timestamp>,
     /// Until when the acknowledgement is not asked about.
@@ -160,6 +164,7 @@ impl Conversation {
             episode: 0,
             asked_about: None,
             kinds: BTreeSet::new(),
+            asked_at: None,
             next_ask_at: None,
             reask_at: None,
             asked_again_at: None,
@@ -171,13 +176,13 @@ impl Conversation {
     }
 
     /// It begins anew after everything was over: what was said before means nothing now. But an ask
-    /// that nobody has answered yet stands.
-    pub fn begin_anew(&mut self, now: jiff::Timestamp) {
+    /// that nobody has answered yet stands for `ack_within`.
+    pub fn begin_anew(&mut self, now: jiff::Timestamp, ack_within: Duration) {
         self.began_at = now;
         self.quiet_since = None;
         self.follow_ups = 0;
         self.kinds.clear();
-        let is_asked = self.next_ask_at.is_some_and(|next| now < next);
+        let is_asked = self.asked_at.is_some_and(|at| now < at + ack_within);
         if self.acknowledged.is_some() || !is_asked {
             self.ask_anew();
         }
@@ -186,6 +191,7 @@ impl Conversation {
     /// Whom it was asked of and who took it up counts no more: it became worse, or nobody answers.
     pub fn ask_anew(&mut self) {
         self.acknowledged = None;
+        self.asked_at = None;
         self.next_ask_at = None;
         self.reask_at = None;
         self.asked_again_at = None;

@@ -30,7 +30,14 @@ pub(crate) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
                     None => {}
                 }
             }
-            let Some(mut conversation) = active(tx, key).await? else {
+            // One that became worse meanwhile may declare an incident now.
+            let declare_from = bot.settings().alerts.declare_from;
+            let declares = loud
+                .iter()
+                .any(|record| record.routed.severity <= declare_from);
+            let told_in = active(tx, key).await?;
+            let told_in = told_in.filter(|one| one.incident.is_some() || !declares);
+            let Some(mut conversation) = told_in else {
                 return episode::take_up(tx, bot, loud).await;
             };
             if !loud.is_empty() {

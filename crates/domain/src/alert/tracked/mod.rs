@@ -168,7 +168,8 @@ impl Tracked {
     pub fn apply(&mut self, mut report: Alert, came: Arrival, damping: Damping) -> Transition {
         // Later than this it is an end by a clock that was set back.
         let has_just_changed = came.at.duration_since(self.changed_at) < CLEARLY;
-        let is_end_of_former = !report.firing
+        let is_end_of_former = self.alert.firing
+            && !report.firing
             && has_just_changed
             && report.starts_at < self.alert.starts_at
             && report

@@ -6,10 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::words::message;
-use crate::bot::alerts::conversation::{active, note};
+use crate::bot::alerts::conversation::note;
 use crate::bot::alerts::find::{Meant, alerts_meant};
 use crate::bot::alerts::kinds::{MESSAGE, SILENCE, SILENCE_END};
-use crate::bot::alerts::{escalation, words};
+use crate::bot::alerts::words;
 use crate::bot::request::{Answer, Ask, Effect, request_id};
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::alert::{Alert, Silence};
@@ -127,15 +127,15 @@ pub(crate) async fn unsilence(context: &Context, ask: &Ask, given: &str) -> Resu
     let meant = alerts_meant(context, ask, Some(given)).await?;
     let fingerprints = meant.fingerprints(context).await?;
     let person = ask.request.person.clone();
-    let context = context.clone();
     Ok(Effect::write(move |tx| {
         Box::pin(async move {
             let now = tx.now();
             let mut conversations = BTreeSet::new();
             let mut alerts = Vec::new();
             for (conversation, mut record) in tx.alerts(&fingerprints).await? {
-                let until = record.tracked.silenced_until.take();
+                let until = record.tracked.silenced_until;
                 if until.is_some_and(|until| until > now) {
+                    record.tracked.silenced_until = Some(now);
                     tx.alert_put(&conversation, &record).await?;
                     conversations.insert(conversation);
                     alerts.push(record.tracked.alert);
@@ -146,10 +146,8 @@ pub(crate) async fn unsilence(context: &Context, ask: &Ask, given: &str) -> Resu
                 return Err(Refusal::new(line.text(" is silenced")).into());
             }
             end_silences(tx, &conversations, &alerts, &person).await?;
-            for key in &conversations {
-                if let Some(conversation) = active(tx, key).await? {
-                    escalation::resume(tx, &context, &conversation).await?;
-                }
+            for key in conversations.iter().filter(|key| !key.is_empty()) {
+                SILENCE_END.set(tx, key, now).await?;
             }
             let (what, verb) = match alerts.len() {
                 1 => ("1 alert".to_owned(), "is"),

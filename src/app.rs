@@ -28,7 +28,7 @@ use crate::probe::postgres::Postgres;
 use crate::probe::prometheus::{self, Prometheus};
 use crate::probe::redis::Redis;
 use crate::probe::web::{self as web_probe, Web};
-use crate::probe::{Cache, Database, Http};
+use crate::probe::{self, Cache, Database, Http};
 use crate::sandbox::stack::Stack;
 use crate::slack::{self, Slack, SlackConfig};
 use crate::store::{Store, Use};
@@ -259,7 +259,7 @@ impl App {
             senders.push(Arc::new(Smtp::new(smtp)?));
         }
         for way in plan.ways {
-            senders.push(Arc::new(HttpWay::new(way)));
+            senders.push(Arc::new(HttpWay::new(way, probe::connector())));
         }
         let public_url = plan.settings.public_url.get_or_insert_with(|| {
             // Where no address is set, the one that is served will do: on this machine.

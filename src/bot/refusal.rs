@@ -65,14 +65,7 @@ impl Failure {
 
     /// All causes, for the log.
     pub fn chain(&self) -> String {
-        let mut text = self.0.to_string();
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        crate::domain::causes(self.0.as_ref())
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod alert;
+mod causes;
 pub mod duration;
 mod guard;
 pub mod history;
@@ -22,6 +23,7 @@ pub mod timeline;
 pub mod trend;
 mod words;
 
+pub use causes::causes;
 pub use guard::Guarded;
 pub use incident::{Incident, IncidentId, IncidentRole, Severity, Status};
 pub use mail::Mailbox;

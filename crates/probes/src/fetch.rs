@@ -8,6 +8,7 @@ use hyper::body::Bytes;
 
 use super::ProbeErrorKind as Kind;
 use super::http::{HttpClient, client};
+use treasury_domain::causes;
 use treasury_domain::timeline::cut;
 
 /// Why there is no answer.
@@ -41,7 +42,7 @@ impl Fetch {
     ) -> Result<(u16, Bytes), NoAnswer> {
         let asked = async {
             let answer = self.client.request(request).await.map_err(|error| {
-                let causes = chain(&error);
+                let causes = causes(&error);
                 let kind = if causes.contains("lookup") || causes.contains("resolve") {
                     Kind::Resolve
                 } else if causes.contains("certificate") {
@@ -71,16 +72,4 @@ impl Fetch {
                 })
             })
     }
-}
-
-/// All causes of an error.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

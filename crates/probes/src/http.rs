@@ -10,7 +10,7 @@ use hyper_util::rt::TokioExecutor;
 /// One try may take this long.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A client that keeps its connections.
+/// A client over [`connector`].
 pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, String>;
 
 /// Asks HTTP addresses.
@@ -19,17 +19,21 @@ pub struct Http(HttpClient);
 
 /// Connects by `http://` and `https://`, trusting the system's certificate authorities. Without any
 /// (a bare container image) plain `http://` still works and `https://` fails with a clear error.
-pub(super) fn client() -> HttpClient {
+pub fn connector() -> HttpsConnector<HttpConnector> {
     let builder = HttpsConnectorBuilder::new().with_native_roots();
     let builder = builder.unwrap_or_else(|error| {
-        tracing::warn!(%error, "no certificate authorities found: https:// probes will fail");
+        tracing::warn!(%error, "no certificate authorities found: https:// will fail");
         let config = rustls::ClientConfig::builder()
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
         HttpsConnectorBuilder::new().with_tls_config(config)
     });
-    let connector = builder.https_or_http().enable_http1().build();
-    Client::builder(TokioExecutor::new()).build(connector)
+    builder.https_or_http().enable_http1().build()
+}
+
+/// A client that keeps its connections.
+pub(super) fn client() -> HttpClient {
+    Client::builder(TokioExecutor::new()).build(connector())
 }
 
 impl Http {

@@ -11,5 +11,5 @@ mod service;
 pub mod sns;
 pub mod web;
 
-pub use http::Http;
+pub use http::{Http, connector};
 pub use treasury_ports::probe::*;

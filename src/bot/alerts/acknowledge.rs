@@ -82,7 +82,7 @@ async fn take(
     for kind in [ESCALATION, REASK] {
         kind.unset(tx, key).await?;
     }
-    reask::resume(tx, &conversation).await?;
+    reask::resume(tx, bot, &conversation).await?;
     forget(tx, key, &Ended::Acknowledged(person)).await?;
     MESSAGE.set(tx, key, now).await?;
     if let Some(incident) = &incident {

@@ -1,16 +1,16 @@
 //! What the bot holds to fire, beside what Alertmanager knows: it does not tell the end of an alert
 //! that is silenced or inhibited, nor of one that it forgot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::conversation::{is_active, write_soon};
+use super::conversation::{active, write_soon};
 use super::kinds::COMPARE;
 use super::{episode, escalation, flapping, over};
 use crate::bot::{Context, timers};
-use crate::domain::alert::{AlertRecord, Muted, Transition};
+use crate::domain::alert::{AlertRecord, Muted, Tracked, Transition};
 use crate::domain::duration::between;
 use crate::probe::alertmanager::{Known, KnownAlert};
 use crate::store::{StoreError, TimerRow, Tx};
@@ -99,9 +99,9 @@ async fn take(tx: &mut Tx, bot: &Context, known: &Known) -> Result<(), StoreErro
             }
             None => Transition::Nothing,
         };
-        let was_loud = before.is_audible(now);
-        let is_changed = *tracked != before;
-        news.sort(key, record, transition, (was_loud, is_changed), now);
+        if *tracked != before {
+            news.sort(key, record, transition, &before, now);
+        }
     }
     news.record(tx, bot).await
 }
@@ -127,7 +127,9 @@ fn muted(there: &KnownAlert, own: &[String]) -> Option<Muted> {
 struct News {
     over: BTreeMap<String, Vec<AlertRecord>>,
     damped: BTreeMap<String, Vec<(AlertRecord, bool)>>,
-    changed: BTreeMap<String, Vec<AlertRecord>>,
+    changed: Vec<(String, AlertRecord)>,
+    /// Conversations whose message says what has changed.
+    shown: BTreeSet<String>,
     /// They are not kept quiet any more.
     loud: Vec<(String, AlertRecord)>,
 }
@@ -138,7 +140,7 @@ impl News {
         key: String,
         record: AlertRecord,
         transition: Transition,
-        (was_loud, is_changed): (bool, bool),
+        before: &Tracked,
         now: Timestamp,
     ) {
         match transition {
@@ -146,25 +148,29 @@ impl News {
             Transition::Damped { begins } => {
                 self.damped.entry(key).or_default().push((record, begins));
             }
-            _ if !was_loud && record.tracked.is_audible(now) => self.loud.push((key, record)),
-            _ if is_changed => self.changed.entry(key).or_default().push(record),
-            _ => {}
+            _ if !before.is_audible(now) && record.tracked.is_audible(now) => {
+                self.loud.push((key, record));
+            }
+            _ => {
+                // When it was last heard of is not shown.
+                if record.tracked.muted != before.muted {
+                    self.shown.insert(key.clone());
+                }
+                self.changed.push((key, record));
+            }
         }
     }
 
     async fn record(self, tx: &mut Tx, bot: &Context) -> Result<(), StoreError> {
         flapping::take(tx, bot, self.damped, &mut Vec::new()).await?;
         for (key, records) in self.over {
-            for record in &records {
-                tx.alert_put(&key, record).await?;
-            }
             let why = " (nobody said so: Alertmanager does not know it any more)";
             over::end(tx, bot, &key, why, &records).await?;
         }
-        for (key, records) in self.changed {
-            for record in &records {
-                tx.alert_put(&key, record).await?;
-            }
+        for (key, record) in &self.changed {
+            tx.alert_put(key, record).await?;
+        }
+        for key in self.shown {
             if let Some(conversation) = tx.conversation(&key).await? {
                 write_soon(tx, &conversation).await?;
             }
@@ -172,11 +178,12 @@ impl News {
         let mut nowhere = Vec::new();
         for (key, record) in self.loud {
             tx.alert_put(&key, &record).await?;
-            if !is_active(tx, &key).await? {
-                nowhere.push(record);
-            } else if let Some(conversation) = tx.conversation(&key).await? {
-                escalation::resume(tx, bot, &conversation).await?;
-                write_soon(tx, &conversation).await?;
+            match active(tx, &key).await? {
+                Some(conversation) => {
+                    escalation::resume(tx, bot, &conversation).await?;
+                    write_soon(tx, &conversation).await?;
+                }
+                None => nowhere.push(record),
             }
         }
         episode::take_up(tx, bot, nowhere).await

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::kinds::MESSAGE;
 use crate::domain::alert::{AlertRecord, Conversation};
 use crate::domain::timeline::{Draft, cut};
-use crate::domain::{Destination, EntryKind, Incident, IncidentId, Message, Outgoing, Person};
+use crate::domain::{Destination, EntryKind, Incident, Message, Outgoing, Person};
 use crate::store::{StoreError, Tx};
 
 /// The message of a conversation is written at most this often while alerts come.
@@ -41,11 +41,14 @@ pub(super) fn outgoing(conversation: &Conversation, key: String, message: Messag
     Outgoing::announcement(key, to, message).urgent(severity)
 }
 
-/// The incident is open, or there is none.
-pub(super) async fn is_open(tx: &mut Tx, incident: Option<IncidentId>) -> Result<bool, StoreError> {
-    let Some(id) = incident else { return Ok(true) };
-    let incident = tx.incident(id).await?;
-    Ok(incident.is_some_and(|one| one.status.is_open()))
+/// Says news of a conversation by a message of its own; the conversation counts it and has to be put.
+pub(super) async fn post_news(
+    tx: &mut Tx,
+    conversation: &mut Conversation,
+    message: Message,
+) -> Result<(), StoreError> {
+    let key = conversation.message_key("news");
+    tx.outbox_put(&outgoing(conversation, key, message)).await
 }
 
 /// The conversation of this key, if it is not over and its incident is open.

@@ -1,6 +1,6 @@
 //! Alerts that begin to fire or become worse: where they are told, and who is asked.
 
-use super::conversation::{active, note_alerts, outgoing, write_soon};
+use super::conversation::{active, note_alerts, post_news, write_soon};
 use super::kinds::{COMPARE, FOLLOW_UP, QUIET, SILENCE_END, SOON, TRIAGE, UNHEARD};
 use super::news::News;
 use super::start::{self, Started};
@@ -179,8 +179,7 @@ async fn say(
             how.rises || is_worse,
             &whom,
         );
-        let key = conversation.message_key("news");
-        tx.outbox_put(&outgoing(conversation, key, message)).await?;
+        post_news(tx, conversation, message).await?;
     }
     if is_worse {
         conversation.ask_anew();

@@ -48,7 +48,7 @@ pub(super) async fn resume(
     conversation: &Conversation,
 ) -> Result<(), StoreError> {
     match conversation.next_ask_at {
-        _ if conversation.acknowledged.is_some() => reask::resume(tx, conversation).await,
+        _ if conversation.acknowledged.is_some() => reask::resume(tx, bot, conversation).await,
         Some(turn) => {
             let due = turn.max(tx.now());
             ESCALATION.set(tx, &conversation.key, due).await

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::conversation::{is_open, note_alerts, write_soon};
+use super::conversation::{active, note_alerts, write_soon};
 use super::escalation;
 use super::kinds::{CALM, QUIET};
 use super::words::alerts;
@@ -25,10 +25,7 @@ pub(super) async fn take(
     fired: &mut Vec<AlertRecord>,
 ) -> Result<(), StoreError> {
     for (key, records) in changed {
-        let conversation = match tx.conversation(&key).await?.filter(|one| !one.ended) {
-            Some(one) if is_open(tx, one.incident).await? => Some(one),
-            _ => None,
-        };
+        let conversation = active(tx, &key).await?;
         let mut begin = Vec::new();
         let mut rest = Vec::new();
         for (record, begins) in records {

@@ -9,8 +9,10 @@ use super::kinds::{SETTLE, SILENCE_END};
 use super::news::Group;
 use super::{episode, flapping, order, over};
 use crate::bot::Context;
-use crate::domain::ServiceName;
-use crate::domain::alert::{AlertRecord, Arrival, Body, Reason, Tracked, Transition};
+use crate::domain::alert::{
+    Alert, AlertRecord, Arrival, Body, Damping, Reason, Routed, Tracked, Transition,
+};
+use crate::domain::{ServiceName, Severity};
 use crate::store::{StoreError, Tx};
 
 /// What became of a body of alerts.
@@ -24,9 +26,12 @@ pub struct Taken {
     pub known: usize,
 }
 
+/// An alert as it is reported, where it belongs, and the name of its group.
+type Report = (Alert, Routed, String);
+
 /// What a body says, with where each alert belongs.
 struct Reports {
-    alerts: Vec<AlertRecord>,
+    alerts: Vec<Report>,
     has_reason: bool,
     /// Its sender's group, and how many alerts of it were left out.
     left_out: Option<(String, u64)>,
@@ -40,17 +45,11 @@ pub async fn take_alerts(context: &Context, body: Body) -> Result<Taken, StoreEr
         context.catalogue().get(&name).map(|_| name)
     };
     let routes = &context.settings().alerts.routes;
-    let now = context.now();
     let sender = body.group.as_deref();
     let alerts = body.alerts.into_iter().map(|alert| {
         let routed = routes.resolve(&alert, &known);
         let group = routed.group(&alert, sender);
-        let (tracked, _) = Tracked::first(alert, now);
-        AlertRecord {
-            tracked,
-            routed,
-            group,
-        }
+        (alert, routed, group)
     });
     let left_out = match body.reason {
         Some(Reason::AllResolved) => 0,
@@ -104,19 +103,48 @@ async fn keep_quiet(tx: &mut Tx, fired: &mut Vec<AlertRecord>) -> Result<(), Sto
         .into_iter()
         .partition(|record| record.tracked.is_audible(now));
     *fired = loud;
+    let fingerprint = |record: &AlertRecord| record.tracked.alert.fingerprint.clone();
+    let fingerprints: Vec<String> = quiet.iter().map(fingerprint).collect();
+    let known = tx.alerts(&fingerprints).await?.into_iter();
+    let keys: HashMap<String, String> = known
+        .map(|(key, record)| (fingerprint(&record), key))
+        .collect();
     for record in quiet {
-        let fingerprint = record.tracked.alert.fingerprint.clone();
-        let known = tx.alerts(std::slice::from_ref(&fingerprint)).await?;
-        let key = known.into_iter().next().map(|(key, _)| key);
+        let key = keys.get(&record.tracked.alert.fingerprint);
         match (key, record.tracked.silenced_until) {
-            (Some(key), Some(until)) if !key.is_empty() && !is_active(tx, &key).await? => {
-                tx.alert_put(&key, &record).await?;
-                SILENCE_END.set(tx, &key, until).await?;
+            (Some(key), Some(until)) if !key.is_empty() && !is_active(tx, key).await? => {
+                tx.alert_put(key, &record).await?;
+                SILENCE_END.set(tx, key, until).await?;
             }
             _ => fired.push(record),
         }
     }
     Ok(())
+}
+
+/// What is known after a report, with the alert's conversation, what the report comes to, and how bad
+/// the alert was before.
+fn applied(
+    known: Option<(String, AlertRecord)>,
+    (alert, routed, group): Report,
+    came: Arrival,
+    damping: Damping,
+) -> (String, AlertRecord, Transition, Severity) {
+    let Some((key, mut record)) = known else {
+        let (tracked, transition) = Tracked::first(alert, came.at);
+        let before = routed.severity;
+        let record = AlertRecord {
+            tracked,
+            routed,
+            group,
+        };
+        return (String::new(), record, transition, before);
+    };
+    let alert = alert.after(&record.tracked.alert);
+    let transition = record.tracked.apply(alert, came, damping);
+    let before = record.routed.severity;
+    (record.routed, record.group) = (routed, group);
+    (key, record, transition, before)
 }
 
 /// Applies each report to what is known of its alert.
@@ -127,20 +155,20 @@ async fn sort(
 ) -> Result<(Taken, BTreeMap<String, Group>), StoreError> {
     let now = tx.now();
     // In the order of their names, so that two bodies can't wait for each other.
-    let names: BTreeSet<&String> = reports.alerts.iter().map(|one| &one.group).collect();
+    let names: BTreeSet<&String> = reports.alerts.iter().map(|(.., group)| group).collect();
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     for name in names {
         let conversation = tx.alert_group(name).await?;
         groups.entry(name.clone()).or_default().conversation = conversation;
     }
-    let fingerprint = |one: &AlertRecord| one.tracked.alert.fingerprint.clone();
-    let fingerprints: BTreeSet<String> = reports.alerts.iter().map(fingerprint).collect();
+    let fingerprints = reports.alerts.iter().map(|(alert, ..)| &alert.fingerprint);
+    let fingerprints: BTreeSet<String> = fingerprints.cloned().collect();
     let fingerprints: Vec<String> = fingerprints.into_iter().collect();
     let mut known: HashMap<String, (String, AlertRecord)> = tx
         .alerts(&fingerprints)
         .await?
         .into_iter()
-        .map(|(key, record)| (fingerprint(&record), (key, record)))
+        .map(|(key, record)| (record.tracked.alert.fingerprint.clone(), (key, record)))
         .collect();
     let mut closed: HashMap<String, Option<Timestamp>> = HashMap::new();
     let settings = &bot.settings().alerts;
@@ -149,25 +177,13 @@ async fn sort(
         has_reason: reports.has_reason,
     };
     let mut taken = Taken::default();
-    for report in reports.alerts {
-        let fingerprint = fingerprint(&report);
-        let (key, record, transition, before) = match known.remove(&fingerprint) {
-            None => {
-                let (tracked, transition) = Tracked::first(report.tracked.alert, now);
-                let record = AlertRecord { tracked, ..report };
-                let severity = record.routed.severity;
-                (String::new(), record, transition, severity)
-            }
-            Some((key, mut record)) => {
-                let alert = report.tracked.alert.after(&record.tracked.alert);
-                let transition = record.tracked.apply(alert, came, settings.damping);
-                let before = record.routed.severity;
-                (record.routed, record.group) = (report.routed, report.group);
-                (key, record, transition, before)
-            }
-        };
+    for (alert, routed, group) in reports.alerts {
+        let fingerprint = alert.fingerprint.clone();
+        let severity = routed.severity;
+        let report = (alert, routed, group);
+        let (key, record, transition, before) =
+            applied(known.remove(&fingerprint), report, came, settings.damping);
         let group = groups.entry(record.group.clone()).or_default();
-        let severity = record.routed.severity;
         known.insert(fingerprint, (key.clone(), record.clone()));
         let sort_into = |sorted: &mut BTreeMap<String, Vec<_>>, flag| {
             sorted

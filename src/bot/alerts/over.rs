@@ -16,15 +16,16 @@ pub(super) async fn take(
 ) -> Result<(), StoreError> {
     let mut over = Vec::new();
     for (record, is_over) in records {
-        tx.alert_put(key, &record).await?;
         if is_over {
             over.push(record);
+        } else {
+            tx.alert_put(key, &record).await?;
         }
     }
     end(tx, bot, key, "", &over).await
 }
 
-/// These alerts of a conversation are over. `why`: how that is known, if nobody reported it.
+/// Records that these alerts of a conversation are over. `why`: how that is known, if nobody reported it.
 pub(super) async fn end(
     tx: &mut Tx,
     bot: &Context,
@@ -32,6 +33,9 @@ pub(super) async fn end(
     why: &str,
     over: &[AlertRecord],
 ) -> Result<(), StoreError> {
+    for record in over {
+        tx.alert_put(key, record).await?;
+    }
     let Some(mut conversation) = tx.conversation(key).await? else {
         return Ok(());
     };

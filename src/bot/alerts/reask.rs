@@ -29,14 +29,18 @@ pub(super) fn due(
     })
 }
 
-/// Something fires that people have to be told of: an acknowledgement that is old is asked about.
-pub(super) async fn resume(tx: &mut Tx, conversation: &Conversation) -> Result<(), StoreError> {
-    match conversation.reask_at {
-        Some(at) if conversation.asked_again_at.is_none() => {
-            let due = at.max(tx.now());
-            REASK.set(tx, &conversation.key, due).await
-        }
-        _ => Ok(()),
+/// Something fires that people have to be told of: an acknowledgement that is old is asked about,
+/// and where that was asked before it was quiet, the answer is due as it was.
+pub(super) async fn resume(
+    tx: &mut Tx,
+    bot: &Context,
+    conversation: &Conversation,
+) -> Result<(), StoreError> {
+    let answer_within = bot.settings().alerts.ack_within;
+    let answer_due = conversation.asked_again_at.map(|at| at + answer_within);
+    match answer_due.or(conversation.reask_at) {
+        Some(due) => REASK.set(tx, &conversation.key, due.max(tx.now())).await,
+        None => Ok(()),
     }
 }
 

@@ -45,14 +45,15 @@ pub(super) async fn conversation(
         // One that declares an incident is not reported among lesser ones.
         && (conversation.incident.is_some() || !declares)
     {
-        let depends_on = depends_on(bot);
-        let is_below = |own: &ServiceName| {
-            let service = routed.service.as_ref();
-            service.is_some_and(|service| below(service, &depends_on).contains(&own))
+        let joins = match (&routed.service, &conversation.service) {
+            (Some(service), Some(own)) if service != own => {
+                below(service, &depends_on(bot)).contains(&own)
+            }
+            _ => false,
         };
         return Ok(Started {
             is_new: false,
-            joins: conversation.service.as_ref().is_some_and(is_below),
+            joins,
             conversation,
         });
     }

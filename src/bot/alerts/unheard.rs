@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::conversation::{active, note_alerts, outgoing, write_soon};
+use super::conversation::{active, note_alerts, post_news, write_soon};
 use super::kinds::UNHEARD;
 use super::words::{self, alerts};
 use crate::bot::{Context, timers};
@@ -44,10 +44,8 @@ pub(super) async fn look(context: &Context, timer: &TimerRow) -> Result<(), Stor
             let what = alerts(unheard.len(), "is not heard of", "are not heard of");
             note_alerts(tx, &conversation, &format!("{what} any more"), &unheard).await?;
             let message = words::unheard(&conversation, &unheard);
-            let key = conversation.message_key("news");
+            post_news(tx, &mut conversation, message).await?;
             tx.conversation_put(&conversation).await?;
-            tx.outbox_put(&outgoing(&conversation, key, message))
-                .await?;
             write_soon(tx, &conversation).await
         })
     })

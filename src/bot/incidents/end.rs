@@ -27,11 +27,9 @@ impl StillFiring {
         if summary.firing == 0 {
             return Ok(None);
         }
-        let firing = context.store().alerts_firing(&key, 10_000).await?;
-        let worst = firing.iter().map(|one| one.routed.severity).min();
         Ok(Some(Self {
             text: words(&summary),
-            worst: worst.unwrap_or(incident.severity),
+            worst: summary.worst.unwrap_or(incident.severity),
         }))
     }
 }

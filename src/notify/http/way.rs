@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use http_body_util::{BodyExt, Limited};
 use hyper::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, USER_AGENT};
 use hyper::{HeaderMap, Request, StatusCode, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::call::{self, Call};
 use super::presets::Service;
 use super::template::{Field, Values};
+use crate::domain::causes;
 use crate::domain::notification::{Channel, Notification, Purpose, Recipient, one_line};
 use crate::domain::timeline::cut;
 use crate::notify::sender::{SendError, Sender};
@@ -53,19 +54,8 @@ pub struct HttpWay {
 }
 
 impl HttpWay {
-    /// Nothing is connected yet. Without certificate authorities of the system `https://` fails when
-    /// it is used.
-    pub fn new(config: WayConfig) -> Self {
-        let roots = HttpsConnectorBuilder::new().with_native_roots();
-        let roots = roots.unwrap_or_else(|error| {
-            tracing::warn!(%error, "no certificate authorities found: https:// will fail");
-            HttpsConnectorBuilder::new().with_tls_config(
-                rustls::ClientConfig::builder()
-                    .with_root_certificates(rustls::RootCertStore::empty())
-                    .with_no_client_auth(),
-            )
-        });
-        let connector = roots.https_or_http().enable_http1().build();
+    /// Nothing is connected yet.
+    pub fn new(config: WayConfig, connector: HttpsConnector<HttpConnector>) -> Self {
         let client = Client::builder(TokioExecutor::new())
             // What is held open may be dead by the next alert.
             .pool_max_idle_per_host(0)
@@ -148,7 +138,7 @@ impl Sender for HttpWay {
             .map_err(|error| SendError::Refused(self.told(&host, &error.to_string())))?;
         let asked = async {
             let answer = self.client.request(request).await.map_err(|error| {
-                SendError::Later(self.told(&host, &format!("can't be reached: {}", chain(&error))))
+                SendError::Later(self.told(&host, &format!("can't be reached: {}", causes(&error))))
             })?;
             let (head, body) = answer.into_parts();
             // The status is all that counts; what can't be read of the rest is not told.
@@ -217,13 +207,6 @@ fn wait(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
         }
     };
     Some(wait.min(LONGEST_WAIT))
-}
-
-/// All causes of an error.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let causes: Vec<String> = causes.map(ToString::to_string).collect();
-    causes.join(": ")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A silence is over.
 
-use crate::bot::alerts::conversation::{active, outgoing, write_soon};
+use crate::bot::alerts::conversation::{active, post_news, write_soon};
 use crate::bot::alerts::kinds::SILENCE_END;
 use crate::bot::alerts::{episode, escalation, words};
 use crate::bot::{Context, timers};
@@ -43,10 +43,8 @@ pub(crate) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
             if !loud.is_empty() {
                 let whom = escalation::concerned(tx, &conversation).await?;
                 let message = words::silence_over(&conversation, &loud, &whom);
-                let key = conversation.message_key("news");
+                post_news(tx, &mut conversation, message).await?;
                 tx.conversation_put(&conversation).await?;
-                tx.outbox_put(&outgoing(&conversation, key, message))
-                    .await?;
                 escalation::resume(tx, bot, &conversation).await?;
             }
             write_soon(tx, &conversation).await

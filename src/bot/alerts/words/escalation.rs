@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::parts::{link, target};
+use super::parts::{headed, link, mentions, target};
 use crate::bot::Context;
 use crate::domain::alert::Conversation;
 use crate::domain::timeline::cut;
@@ -15,17 +15,8 @@ pub(crate) fn escalation(
     whom: &[Person],
     now: Timestamp,
 ) -> Message {
-    let mut title = Line::new();
-    if let Some(incident) = incident {
-        title = title
-            .bold(incident.id)
-            .text(format!(" {}: ", incident.severity));
-    }
-    title = title.text(cut(conversation.first.tracked.alert.summary(), 150));
-    let mut line = Line::new();
-    for person in whom {
-        line = line.person(person).text(" ");
-    }
+    let title = headed(incident).text(cut(conversation.first.tracked.alert.summary(), 150));
+    let mut line = mentions(whom);
     let age = duration::between(conversation.began_at, now);
     line = if age.as_secs() < 30 {
         line.text("please acknowledge")

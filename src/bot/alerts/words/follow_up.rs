@@ -23,7 +23,7 @@ pub(crate) fn follow_up(
         None => message.text("Nothing was changed by the bot since then"),
         Some(text) => message.text("Changed since then:").code(text),
     };
-    message.buttons(buttons(conversation, summary))
+    message.buttons(buttons(conversation, summary.firing > 0))
 }
 
 /// What is said once nothing fires any more.

@@ -1,11 +1,10 @@
 //! The message that shows the state of a conversation's alerts.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
 use super::parts::{acknowledged, alerts as counted, buttons, labels, links};
 use crate::bot::Context;
+use crate::bot::alerts::order::depends_on;
 use crate::domain::alert::{Conversation, Name, Summary, likely_cause};
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Part, ServiceName, Severity, Tone, duration};
@@ -58,7 +57,7 @@ pub(crate) fn alerts_message(
     let fields = fields(conversation, summary, severity, now);
     message
         .part(Part::Fields(fields))
-        .buttons(buttons(conversation, summary))
+        .buttons(buttons(conversation, summary.firing > 0))
 }
 
 /// The alerts of a name in a line; `all`: of those that are over.
@@ -152,10 +151,7 @@ fn cause(
         .as_ref()
         .filter(|_| summary.firing > 0)?;
     let all = others.iter().chain([own]).cloned().collect();
-    let depends = bot.catalogue().services().iter();
-    let depends: BTreeMap<_, _> = depends
-        .map(|service| (service.name.clone(), service.depends_on.clone()))
-        .collect();
+    let depends = depends_on(bot);
     let order = likely_cause(&all, &depends);
     let rest: Vec<&ServiceName> = order.iter().filter(|one| *one != own).collect();
     if rest.is_empty() {

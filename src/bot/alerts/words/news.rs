@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::parts::{alerts, buttons_for_firing, target};
+use super::parts::{alerts, buttons, headed, mentions, target};
 use crate::bot::Context;
 use crate::domain::alert::{AlertRecord, Conversation, Summary};
 use crate::domain::timeline::cut;
@@ -54,10 +54,7 @@ fn told(
     for line in listed(records) {
         message = message.text(line);
     }
-    let mut mention = Line::new();
-    for person in whom {
-        mention = mention.person(person).text(" ");
-    }
+    let mut mention = mentions(whom);
     if let Some((_, at)) = &conversation.acknowledged {
         mention = mention
             .text("acknowledged what fired before, at ")
@@ -66,7 +63,7 @@ fn told(
     if !whom.is_empty() {
         message = message.text(mention);
     }
-    message.buttons(buttons_for_firing(conversation))
+    message.buttons(buttons(conversation, true))
 }
 
 /// Nobody repeats these any more: whether they fire is not known.
@@ -108,13 +105,7 @@ pub(crate) fn still_yours(
     person: &Person,
     now: Timestamp,
 ) -> Message {
-    let mut title = Line::new();
-    if let Some(incident) = incident {
-        title = title
-            .bold(incident.id)
-            .text(format!(" {}: ", incident.severity));
-    }
-    title = title.text("do you still have it?");
+    let title = headed(incident).text("do you still have it?");
     let taken = conversation.acknowledged.as_ref().map(|(_, at)| *at);
     let span = duration::text(duration::between(taken.unwrap_or(now), now));
     let what = match summary.firing {

@@ -1,9 +1,9 @@
 //! Parts that several messages about alerts share.
 
 use crate::command::words::quote;
-use crate::domain::alert::{Alert, Conversation, Summary};
+use crate::domain::alert::{Alert, Conversation};
 use crate::domain::timeline::cut;
-use crate::domain::{Button, Line, Span, Style};
+use crate::domain::{Button, Incident, Line, Person, Span, Style};
 
 /// `1 alert fires`, `2 alerts fire`.
 pub(crate) fn alerts(count: usize, one: &str, many: &str) -> String {
@@ -104,23 +104,33 @@ pub(super) fn labels(alert: &Alert) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join(" · "))
 }
 
-/// What can be done about a conversation whose alerts fire.
-pub(super) fn buttons_for_firing(conversation: &Conversation) -> Vec<Button> {
-    let firing = Summary {
-        firing: 1,
-        ..Summary::default()
-    };
-    buttons(conversation, &firing)
+/// These people, so that Slack notifies them.
+pub(super) fn mentions(whom: &[Person]) -> Line {
+    let begin = Line::new();
+    whom.iter()
+        .fold(begin, |line, person| line.person(person).text(" "))
 }
 
-pub(super) fn buttons(conversation: &Conversation, summary: &Summary) -> Vec<Button> {
+/// `INC-1 SEV2: `, before what is said of it.
+pub(super) fn headed(incident: Option<&Incident>) -> Line {
+    let line = Line::new();
+    match incident {
+        Some(incident) => line
+            .bold(incident.id)
+            .text(format!(" {}: ", incident.severity)),
+        None => line,
+    }
+}
+
+/// What can be done about a conversation; `fires`: some of its alerts do.
+pub(super) fn buttons(conversation: &Conversation, fires: bool) -> Vec<Button> {
     let mut buttons = Vec::new();
     let target = target(conversation);
     let service = |before: &str| match &conversation.service {
         Some(service) => format!("{before}{service}"),
         None => String::new(),
     };
-    if summary.firing > 0 {
+    if fires {
         if conversation.acknowledged.is_none() {
             buttons.push(Button::new("Acknowledge", format!("ack {target}")).style(Style::Primary));
         }

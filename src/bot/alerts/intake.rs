@@ -140,10 +140,15 @@ fn applied(
         };
         return (String::new(), record, transition, before);
     };
+    let is_end = !alert.firing;
     let alert = alert.after(&record.tracked.alert);
     let transition = record.tracked.apply(alert, came, damping);
     let before = record.routed.severity;
     (record.routed, record.group) = (routed, group);
+    if is_end {
+        // Only what fires gets worse.
+        record.routed.severity = before;
+    }
     (key, record, transition, before)
 }
 

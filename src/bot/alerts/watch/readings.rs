@@ -76,12 +76,11 @@ pub(super) async fn look(context: &Context, watch: WatchSettings) -> Result<Look
             }
             look
         });
-    let (databases, caches) = match watch.figures {
-        true => (
-            context.catalogue().databases(),
-            context.catalogue().caches(),
-        ),
-        false => Default::default(),
+    let catalogue = context.catalogue();
+    let (databases, caches) = if watch.figures {
+        (catalogue.databases(), catalogue.caches())
+    } else {
+        Default::default()
     };
     let databases = databases.iter().map(|one| async move {
         let state = state_of(one.probe.summary()).await;

@@ -98,13 +98,13 @@ impl ErrorContext {
                 format!("{label} is starting, stopping or recovering: {message}"),
                 "wait a little; if it stays, look at its logs",
             ),
-            "53300" if message.contains("for role") => {
+            "53300" if message.contains("connections for role") => {
                 reserve = format!("ALTER ROLE {user} CONNECTION LIMIT -1, or a higher one");
                 let what =
                     format!("{label} lets no more sessions of the bot's own user in: {message}");
                 (Kind::Denied, what, reserve.as_str())
             }
-            "53300" if message.contains("for database") => {
+            "53300" if message.contains("connections for database") => {
                 let database = &self.database;
                 reserve = format!(
                     "find who holds them, or ALTER DATABASE {database} CONNECTION LIMIT -1"

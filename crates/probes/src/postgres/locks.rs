@@ -52,9 +52,10 @@ pub(super) async fn locks(server: &mut PgConnection) -> Result<Locks, Error> {
         waits_ms = ms_since("since"),
     );
     let mut waiting: Vec<Waiting> = rows(&mut *server, &query).await?;
-    let prepared = match waiting.iter().any(|one| one.by.contains(&0)) {
-        true => rows(&mut *server, &prepared()).await?,
-        false => Vec::new(),
+    let prepared = if waiting.iter().any(|one| one.by.contains(&0)) {
+        rows(&mut *server, &prepared()).await?
+    } else {
+        Vec::new()
     };
     for one in &mut waiting {
         one.tell_apart(&prepared);

@@ -45,9 +45,10 @@ impl Probe for Replication {
         };
         let mut text = String::new();
         for one in &r.replicas {
-            let behind = match one.applies {
-                true => lag(one.lag_bytes, one.lag_ms),
-                false => "no replica: it applies nothing".to_owned(),
+            let behind = if one.applies {
+                lag(one.lag_bytes, one.lag_ms)
+            } else {
+                "no replica: it applies nothing".to_owned()
             };
             let (name, client, state, sync) = (&one.name, &one.client, &one.state, &one.sync);
             text.push_str(&format!("{name} {client} {state} {sync}: {behind}\n"));

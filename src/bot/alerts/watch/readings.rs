@@ -130,7 +130,7 @@ async fn ended(
     let (status, now) = (status.ok()?.ok()?, context.now());
     let events = if is_restless(&status, calm, now) {
         let events = timeout(PATIENCE, platform.events(service, now - calm)).await;
-        events.ok().and_then(Result::ok)
+        events.ok().and_then(Result::ok).map(|events| events.list)
     } else {
         Some(Vec::new())
     };

@@ -58,7 +58,10 @@ pub(super) fn alerts(section: &Section<'_>) -> (Option<SecretString>, AlertSetti
         ask_again: section.duration_or("ask_again", usual.ask_again),
         unheard: section.duration("unheard"),
         follow_up: section.duration_or("follow_up", usual.follow_up),
-        quiet: section.duration_or("quiet", usual.quiet),
+        // A report that comes soon after an end is in doubt for 30 s.
+        quiet: section
+            .duration_or("quiet", usual.quiet)
+            .max(Duration::from_secs(31)),
         resolves: section
             .word("resolve", &[("ask", false), ("auto", true)])
             .unwrap_or(usual.resolves),

@@ -54,6 +54,7 @@ mod store;
 mod stories;
 mod support;
 mod truth;
+mod unheard_of;
 mod watchers;
 mod workloads;
 

@@ -124,7 +124,7 @@ async fn a_new_kind_is_a_new_message_to_whoever_has_it_and_a_worse_one_is_asked_
     post(&stage, &[of("AllDown", "critical", &[API], true)]).await;
     let news = words_of(&stage.said(&room, "It is worse now: SEV2").await);
     assert!(news.contains("AllDown"), "{news}");
-    stage.said(HOME, "INC-1 SEV2: HighCpu").await;
+    stage.said(HOME, "INC-1 SEV2: AllDown").await;
     stage.becomes(&card, "SEV2").await;
     stage.finish().await;
 }

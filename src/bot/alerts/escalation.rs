@@ -63,7 +63,7 @@ pub(super) fn is_urgent(bot: &Context, conversation: &Conversation, summary: &Su
     summary
         .worst_audible
         .is_some_and(|worst| worst <= declare_from)
-        || (conversation.declared && conversation.kinds.is_empty())
+        || conversation.declared
 }
 
 /// Asks whoever is next to acknowledge.
@@ -104,7 +104,8 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             }
             let incident = incident.as_ref();
             let notified = notify(tx, bot, &conversation, incident, &whom, |others, now| {
-                words::ask(bot, &conversation, incident, others, last, now)
+                let about = words::about(&conversation, &summary);
+                words::ask(bot, &conversation, incident, about, (others, last), now)
             })
             .await?;
             if let Some(incident) = incident {
@@ -115,7 +116,8 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
                     .data(json!({"level": level, "asked": whom, "ways": notified}));
                 tx.append(&conversation.stream(), draft).await?;
             }
-            let message = words::escalation(&conversation, incident, &whom, tx.now());
+            let about = words::about(&conversation, &summary);
+            let message = words::escalation(&conversation, incident, about, &whom, tx.now());
             say(tx, &mut conversation, message).await?;
             tx.conversation_put(&conversation).await
         })

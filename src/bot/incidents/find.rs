@@ -28,7 +28,7 @@ pub(crate) async fn meant(
     match (open.pop(), open.is_empty()) {
         (Some(only), true) => Ok(only),
         (Some(_), false) => Err(Refusal::new(
-            "Several incidents are open: say it in the incident's channel, or name the incident",
+            "Several incidents are open: say it in the incident's channel, or name it (`--incident INC-3`)",
         )
         .suggest("List incidents", "incident list")
         .into()),
@@ -39,6 +39,21 @@ pub(crate) async fn meant(
             ))
             .into()),
     }
+}
+
+/// An incident before the text names it, as `--incident` does: `resolve INC-2 the disk is free again`.
+/// Gives the incident and the text.
+pub(crate) fn leading(given: Option<String>, text: Vec<String>) -> (Option<String>, Vec<String>) {
+    let all = text.join(" ");
+    let (first, rest) = all.split_once(' ').unwrap_or((&all, ""));
+    let names_one = given.is_none()
+        && first.to_uppercase().starts_with("INC-")
+        && IncidentId::parse(first).is_some();
+    if !names_one {
+        return (given, text);
+    }
+    let rest = (!rest.is_empty()).then(|| rest.to_owned());
+    (Some(first.to_owned()), rest.into_iter().collect())
 }
 
 /// Somebody by mention (`<@U1>`), id or name.

@@ -138,9 +138,9 @@ impl Findings {
                 text.contains("deployed") || text.contains("rolled back")
             });
             lines.push(Line::from(if own {
-                "⚠️ It was brought to another image within the last hour"
+                "⚠️ It got another image within the last hour"
             } else {
-                "⚠️ It was brought to another image within the last hour, not by the bot"
+                "⚠️ It got another image within the last hour, not by the bot"
             }));
         }
         lines
@@ -192,11 +192,14 @@ fn answered(message: Message, what: &str, answer: &Answered) -> Message {
             message
         }
         Ok((_, said)) => {
-            let parts = said.parts.iter().take(4);
-            parts
-                .filter(|part| matches!(part, Part::Text(_) | Part::Code(_)))
-                .cloned()
-                .fold(message.text(said.title.clone()), Message::part)
+            // Of tables the first: what follows it (network, disk) is for who asks.
+            let mut tables = 0;
+            let mut wanted = |part: &&Part| {
+                tables += usize::from(matches!(part, Part::Code(_)));
+                matches!(part, Part::Text(_)) || (matches!(part, Part::Code(_)) && tables == 1)
+            };
+            let parts = said.parts.iter().take(4).filter(&mut wanted).cloned();
+            parts.fold(message.text(said.title.clone()), Message::part)
         }
     }
 }

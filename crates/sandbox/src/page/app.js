@@ -86,7 +86,8 @@ function draw() {
   $("title").textContent = "#" + channel.name;
   $("topic").textContent = channel.topic || (channel.bot_is_member ? "" : "The bot is not a member here");
   document.title = `#${channel.name} – Treasury`;
-  const shown = channel.messages.filter((m) => !m.thread_ts || m.thread_ts === m.ts || m.broadcast);
+  // The topic stands above already.
+  const shown = channel.messages.filter((m) => m.subtype !== "channel_topic" && (!m.thread_ts || m.thread_ts === m.ts || m.broadcast));
   fill($("messages"), shown.length ? messages(shown) : [["empty", channel.id, empty]]);
   drawThread();
   drawModal();
@@ -144,14 +145,14 @@ function draft(message, before, replies) {
     el("div", { className: "body" },
       message.visible_to ? el("div", { className: "only" }, "👁 Only visible to you") : null,
       el("div", { className: "by" }, el("strong", {}, name), message.by_bot ? el("span", { className: "app" }, "APP") : null,
-        el("time", { title: at.toLocaleString() }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })),
+        el("time", { title: at.toLocaleString() }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" })),
         message.edited ? el("small", {}, "(edited)") : null),
       content(message),
       message.files.map(file),
       message.reactions.length ? el("div", { className: "actions" }, message.reactions.map((r) => el("span", { className: "reaction" }, `:${r.name}: ${r.users.length}`))) : null,
-      el("div", { className: "thread-bar" },
+      el("div", { className: "thread-bar" + (replies ? "" : " none") },
         el("button", { type: "button", className: "link", on: { click: () => { thread = message.thread_ts ?? message.ts; drawThread(); } } },
-          replies ? `${replies} ${replies === 1 ? "reply" : "replies"}` : message.visible_to ? "" : "Reply in thread"))));
+          replies ? `${replies} ${replies === 1 ? "reply" : "replies"}` : message.visible_to ? "" : "Reply"))));
 }
 
 function content(message) {

@@ -63,3 +63,18 @@ async fn help_is_a_screen_of_names_and_each_name_tells_more() {
     stage.said(HOME, "There is no command nonsense").await;
     stage.finish().await;
 }
+
+#[tokio::test]
+async fn of_several_open_incidents_the_answer_says_how_one_is_named() {
+    let stage = Stage::new().await;
+    stage.ana("incident declare Slow pages").await;
+    stage.ana("incident declare Slow database").await;
+    let room = stage.room(2).await;
+    stage.ana("note it is the disk").await;
+    stage
+        .said(HOME, "name it at the end: --incident INC-2")
+        .await;
+    stage.ana("note it is the disk --incident INC-2").await;
+    stage.said(&room, "it is the disk").await;
+    stage.finish().await;
+}

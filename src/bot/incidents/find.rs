@@ -30,7 +30,7 @@ pub(crate) async fn meant(
         (Some(one), false) => Err(Refusal::new(format!(
             "Several incidents are open. Say it in the channel of the one you mean, or name it at the \
              end: --incident {}",
-            one.id
+            open.first().unwrap_or(&one).id
         ))
         .suggest("List incidents", "incident list")
         .into()),

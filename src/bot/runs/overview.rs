@@ -173,7 +173,10 @@ fn step_lines(
 
 /// What a check came to, without its condition: that is for who reads the run afterwards.
 fn without_condition(line: &str) -> String {
-    match (line.strip_prefix("would check "), line.split_once("; now: ")) {
+    match (
+        line.strip_prefix("would check "),
+        line.split_once("; now: "),
+    ) {
         (Some(_), Some((_, now))) => format!("would check; now: {now}"),
         _ if line.starts_with("holds: ") => "holds".to_owned(),
         _ => line.to_owned(),

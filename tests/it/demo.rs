@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 use serde_json::Value;
@@ -10,6 +11,8 @@ use crate::support::browser::Browser;
 
 /// Height of a phone's window, in CSS pixels.
 const PHONE: u32 = 844;
+/// How long the demo may take to notice a fault by itself.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 fn binary() -> Command {
     Command::new(env!("CARGO_BIN_EXE_treasury-bot"))
@@ -113,6 +116,27 @@ async fn number(browser: &Browser, script: &str) -> f64 {
     browser.run(script).await.as_f64().unwrap()
 }
 
+/// What an expression gives as soon as it gives something.
+async fn once(browser: &Browser, expression: &str) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let value = browser.run(&format!("return {expression}")).await;
+        if !value.is_null() && value != "" {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "nothing: {expression}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Goes to the channel of the first incident, as soon as there is one.
+async fn to_room_of_inc_1(browser: &Browser) {
+    let room = "[...document.querySelectorAll('[data-testid=channel]')] \
+                .find((one) => one.dataset.name.startsWith('inc-1-'))?.getAttribute('href')";
+    let href = once(browser, room).await;
+    browser.run(&format!("location.hash = {href}")).await;
+}
+
 /// How many pixels the end of the messages is below what is seen.
 async fn below(browser: &Browser) -> f64 {
     let script = "const box = document.getElementById('messages'); \
@@ -132,12 +156,11 @@ async fn an_alert_sent_by_the_line_of_the_demo_fits_two_screens_of_a_phone() {
     browser.devtools(emulate, screen).await;
     browser.go(demo.page()).await;
     // The same line stands in the page, to be copied.
-    let shown = "return document.getElementById('alert-line').textContent";
-    browser.find("[data-testid=composer]", "").await;
-    let mut line = Value::Null;
-    while line.as_str().unwrap_or_default().is_empty() {
-        line = browser.run(shown).await;
-    }
+    let line = once(
+        &browser,
+        "document.getElementById('alert-line').textContent",
+    )
+    .await;
     assert_eq!(line, demo.line());
     let leak = demo.line().replace("DiskFull", "MemoryLeak");
     let leak = leak.replace("\"service\":\"redis\"", "\"service\":\"frontend\"");
@@ -147,13 +170,7 @@ async fn an_alert_sent_by_the_line_of_the_demo_fits_two_screens_of_a_phone() {
         .await;
     assert!(below(&browser).await < 60.0, "the newest is out of sight");
 
-    let room = "return [...document.querySelectorAll('[data-testid=channel]')] \
-                .find((one) => one.dataset.name.startsWith('inc-1'))?.getAttribute('href')";
-    let mut href = Value::Null;
-    while href.is_null() {
-        href = browser.run(room).await;
-    }
-    browser.run(&format!("location.hash = {href}")).await;
+    to_room_of_inc_1(&browser).await;
     for words in [
         "1 alert fires",
         "A first look",
@@ -250,24 +267,21 @@ async fn the_picture_of_the_readme() {
         .devtools("Emulation.setDeviceMetricsOverride", screen)
         .await;
     browser.go(demo.page()).await;
-    browser.press("[data-fault=memory-leak]", "").await;
     // The bot sees it by itself.
-    browser
-        .press("[data-testid=channel]", "inc-1-frontend")
-        .await;
+    browser.press("[data-fault=api-errors]", "").await;
+    to_room_of_inc_1(&browser).await;
     browser
         .press("[data-testid=button][data-label=Acknowledge]", "")
         .await;
     browser.find("[data-testid=message]", "A first look").await;
     browser
-        .type_into("[data-testid=composer]", "/treasury restart frontend\n")
+        .type_into("[data-testid=composer]", "/treasury restart api\n")
         .await;
     browser
-        .press("[data-label='Restart frontend']", "Restart frontend")
+        .press("[data-label='Restart api']", "Restart api")
         .await;
-    browser
-        .find("[data-testid=message]", "frontend restarted in")
-        .await;
+    let told = "api restarted in";
+    browser.find("[data-testid=message]", told).await;
     browser.picture("demo").await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
 }

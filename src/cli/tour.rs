@@ -60,7 +60,7 @@ impl Tour {
         let room = self.alert(demo, &ana).await?;
         self.nothing_by_mistake(demo, &ana, &room).await?;
         self.runbook(demo, &ana, &room).await?;
-        self.action(demo, &ana, &room).await?;
+        self.action(&ana, &room).await?;
         self.page(demo, &ana, &room).await?;
         self.end(demo, &ana, &room).await
     }
@@ -128,6 +128,10 @@ impl Tour {
     /// The runbook; its restart is approved by a second person.
     async fn runbook(&self, demo: &Demo, ana: &Human, room: &str) -> anyhow::Result<()> {
         self.scene("Ana runs the runbook. A restart wants a second person here: Ben approves it.");
+        // Who gets a role is invited to the incident's channel.
+        self.types(ana, room, "incident assign commander @ben")
+            .await?;
+        self.room(&self.sandbox.person("ben")).await?;
         let run = "runbook run memory-leak service=frontend settle=1s";
         self.types(ana, room, run).await?;
         let question = self.said(room, "wants a second person", |_| true).await?;
@@ -147,7 +151,7 @@ impl Tour {
     }
 
     /// An action: asked first, told in one message with before and after.
-    async fn action(&self, demo: &Demo, ana: &Human, room: &str) -> anyhow::Result<()> {
+    async fn action(&self, ana: &Human, room: &str) -> anyhow::Result<()> {
         self.scene("One replica more, until the leak is found. The bot asks first; the same message tells the rest.");
         let scale = "scale frontend 3 --reason 'room until the leak is fixed'";
         let question = self.ask(ana, room, scale, "Scale frontend").await?;
@@ -190,7 +194,7 @@ impl Tour {
         let browser = self.paint.style("1;34", "browser ›");
         println!("{browser} GET /incidents/1");
         println!("    {} {heading}", reply.status);
-        for part in ["INC-1", "Timeline", "Memory leak", "scaled frontend"] {
+        for part in ["INC-1", "Timeline", "memory-leak", "scaled frontend"] {
             ensure!(
                 reply.body.contains(part),
                 "the page does not tell of “{part}”"

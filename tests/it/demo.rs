@@ -22,7 +22,7 @@ fn binary() -> Command {
 /// numbers.
 fn steady(text: &str) -> String {
     let word = |word: &str| {
-        let names = ["INC-1", "SEV", "frontend-"];
+        let names = ["INC-1", "SEV"];
         if names.iter().any(|name| word.contains(name)) && !word.contains("json") {
             return word.to_owned();
         }

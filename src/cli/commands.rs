@@ -11,6 +11,7 @@ use super::terminal::{Paint, asked_to_end, start_log};
 use super::{demo, evidence, exec, probe, rbac, runbook, verify};
 use crate::app::{self, App, Plan};
 use crate::config::ConfigErrors;
+use crate::domain::counted;
 use crate::probe::Http;
 
 /// Incident response from Slack for a Treasury Management System.
@@ -144,7 +145,7 @@ fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     }
     // What only a driver knows: do the certificate and the key of an engine fit together?
     app::platforms(&config).map_err(|error| Refused(format!("{error:#}")))?;
-    let (path, services) = (file.config.display(), config.services.len());
-    println!("{path} is good: {services} services");
+    let services = counted(config.services.len(), "service");
+    println!("{} is good: {services}", file.config.display());
     Ok(ExitCode::SUCCESS)
 }

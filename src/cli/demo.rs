@@ -29,7 +29,7 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     start_log("warn", false);
     if options.tour {
-        let demo = Demo::start(0, tour::SPEED, None).await?;
+        let demo = Demo::start(0, tour::SPEED, None, tour::SECOND_PERSON).await?;
         let result = tour::play(&demo).await;
         demo.stop().await;
         return result;
@@ -40,7 +40,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         None
     };
     let simulated = docker.is_none();
-    let demo = Demo::start(options.port, 1.0, docker).await?;
+    let demo = Demo::start(options.port, 1.0, docker, &[]).await?;
     println!("treasury-bot demo: open {}\n", demo.sandbox.page_url());
     println!("  Type /treasury help, or only /treasury, in #treasury-incidents.");
     if simulated {
@@ -49,6 +49,11 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
         println!("  The services are those of your local Docker Engine: restart is real.");
     }
     println!("  /treasury page gives you a link to the incident pages.");
+    println!(
+        "  Send an alert of your own (its token is {}):\n",
+        demo.alerts.token
+    );
+    println!("{}\n", demo.alerts.line);
     println!("  You are ana, the on-call engineer; chloe may only look. Ctrl-C ends it.");
     asked_to_end().await;
     demo.stop().await;

@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 
 use super::config_file::ConfigFile;
 use super::terminal::start_log;
+use crate::domain::counted;
 use crate::store::{Store, Use};
 
 #[derive(Debug, Args)]
@@ -47,7 +48,8 @@ async fn show(
         }
         for one in all {
             let (action, at) = (one.action, one.at.strftime("%F %T UTC"));
-            println!("{action:>6}  {at}  {}  {} pieces", one.service, one.pieces);
+            let pieces = counted(one.pieces, "piece");
+            println!("{action:>6}  {at}  {}  {pieces}", one.service);
         }
         return Ok(ExitCode::SUCCESS);
     };

@@ -13,6 +13,8 @@ mod runbook;
 mod stage;
 mod terminal;
 mod tour;
+mod transcript;
 mod verify;
+mod visit;
 
 pub use commands::main;

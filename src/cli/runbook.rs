@@ -11,6 +11,7 @@ use super::config_file::ConfigFile;
 use super::exec;
 use super::terminal::{Paint, put};
 use crate::bot::{COMMANDS, Library};
+use crate::domain::counted;
 use crate::runbook::{Severity, schema, show};
 
 #[derive(Debug, Args)]
@@ -136,11 +137,6 @@ fn check(paths: &[PathBuf], config: Option<PathBuf>, json: bool) -> anyhow::Resu
     } else {
         ExitCode::SUCCESS
     })
-}
-
-/// `1 runbook`, `2 runbooks`.
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn print(name: &str, mermaid: bool) -> anyhow::Result<ExitCode> {

@@ -51,3 +51,11 @@ fn every_file_that_the_documents_name_is_there() {
         }
     }
 }
+
+#[test]
+fn the_readme_shows_a_picture_that_loads_quickly() {
+    assert!(read("README.md").contains("](docs/demo.png)"));
+    let picture = std::fs::read(root().join("docs/demo.png")).unwrap();
+    assert!(picture.starts_with(b"\x89PNG"));
+    assert!(picture.len() <= 150_000, "{} bytes", picture.len());
+}

@@ -111,7 +111,7 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             if let Some(incident) = incident {
                 invite(tx, incident, &whom).await?;
                 let names: Vec<&str> = whom.iter().map(|one| one.name.as_str()).collect();
-                let text = format!("not acknowledged: asked {}", names.join(", "));
+                let text = format!("asked {} to acknowledge", names.join(", "));
                 let draft = Draft::new(&Person::bot(), EntryKind::Alert, text)
                     .data(json!({"level": level, "asked": whom, "ways": notified}));
                 tx.append(&conversation.stream(), draft).await?;

@@ -231,6 +231,19 @@ fn help_is_found_by_topic_and_by_flag() {
 }
 
 #[test]
+fn help_names_every_command_once() {
+    let of = |words: &&'static str| words.split(' ').next().unwrap_or_default();
+    let shown = COMMANDS.typed().filter(|one| !one.hidden);
+    let mut all: Vec<&str> = shown.map(|one| of(&one.words)).collect();
+    all.sort_unstable();
+    all.dedup();
+    let chapters = help::CHAPTERS.iter().flat_map(|(_, words)| words.iter());
+    let mut named: Vec<&str> = chapters.copied().collect();
+    named.sort_unstable();
+    assert_eq!(named, all);
+}
+
+#[test]
 fn every_command_is_in_the_reference_with_its_purpose() {
     let rows = COMMANDS.reference("/treasury");
     assert!(

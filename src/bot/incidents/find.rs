@@ -27,9 +27,11 @@ pub(crate) async fn meant(
     let mut open = context.store().incidents_open().await?;
     match (open.pop(), open.is_empty()) {
         (Some(only), true) => Ok(only),
-        (Some(_), false) => Err(Refusal::new(
-            "Several incidents are open: say it in the incident's channel, or name it (`--incident INC-3`)",
-        )
+        (Some(one), false) => Err(Refusal::new(format!(
+            "Several incidents are open. Say it in the channel of the one you mean, or name it at the \
+             end: --incident {}",
+            open.first().unwrap_or(&one).id
+        ))
         .suggest("List incidents", "incident list")
         .into()),
         (None, _) => Err(Refusal::new("No incident is open")

@@ -70,7 +70,7 @@ impl<'a> SwarmService<'a> {
         let there = there.unwrap_or_else(|| "no services at all".to_owned());
         Ok(not_found(
             format!("the Swarm service {}", self.name),
-            format!("there are: {there}. Mend `swarm_service` in the catalogue"),
+            format!("there are: {there}. Correct `swarm_service` in the configuration"),
         ))
     }
 

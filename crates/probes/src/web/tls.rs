@@ -338,7 +338,7 @@ fn span(seconds: i64) -> String {
         3_600.. => (seconds / 3_600, "hour"),
         _ => (seconds / 60, "minute"),
     };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+    treasury_domain::counted(number, unit)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::steps::Change;
 use super::{attachments, deploy, discover, evidence, find, isolate, logs};
 use super::{outcome, restart, scale, versions};
-use crate::engine::{Engine, EngineConfig, PLATFORM, Result, Samplers, events};
+use crate::engine::{About, Engine, EngineConfig, PLATFORM, Result, Samplers, events};
 use treasury_domain::service::{
     Attachment, Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaMark, ReplicaOutcome,
     Service, ServiceStats, ServiceStatus, Version,
@@ -43,6 +43,11 @@ impl Docker {
     /// have a service of the same name, the second one's gets its project's before it: `shop.web`.
     pub async fn discover(&self) -> Result<Vec<Service>> {
         discover::services(&self.engine).await
+    }
+
+    /// What the engine says of itself; nothing is changed.
+    pub async fn about(&self) -> Result<About> {
+        self.engine.about().await
     }
 
     fn change<'a>(

@@ -20,6 +20,7 @@ mod crash;
 mod diagnostics;
 mod docker;
 mod docs;
+mod doctor;
 mod first_look;
 mod flapping;
 mod handbook;

@@ -116,3 +116,30 @@ async fn look(database: &mut AnyConnection, found: &mut Inspection) -> Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Store, Use};
+
+    #[tokio::test]
+    async fn a_database_is_looked_at_and_nothing_comes_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("a.db").display());
+        let files = || std::fs::read_dir(folder.path()).unwrap().count();
+        assert!(!inspect(&url).await.unwrap().exists);
+        assert_eq!(files(), 0);
+
+        let store = Store::open(&url, Use::Serve).await.unwrap();
+        store.instance_start("one", true).await.unwrap();
+        let seen = inspect(&url).await.unwrap();
+        assert_eq!((seen.serving, seen.schema), (1, seen.newest));
+        store.close().await;
+
+        // The lock's file stays.
+        assert_eq!(files(), 2);
+        let seen = inspect(&url).await.unwrap();
+        assert_eq!((seen.exists, seen.schema, seen.broken), (true, seen.newest, None));
+        assert_eq!(files(), 2);
+    }
+}

@@ -211,8 +211,10 @@ impl From<SendError> for Fault {
         // It ends in what helps, where that is known.
         let text = error.to_string();
         let (what, hint) = match text.rsplit_once("; ") {
-            Some((what, hint)) => (what.to_owned(), Some(hint.to_owned())),
-            None => (text, None),
+            Some((what, hint)) if hint.starts_with("check ") => {
+                (what.to_owned(), Some(hint.to_owned()))
+            }
+            _ => (text, None),
         };
         Self { what, hint }
     }
@@ -253,4 +255,49 @@ impl Limit {
 pub(super) fn counted(count: usize, what: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {what}{s}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLOCK: Check = Check {
+        id: "x.clock",
+        group: Group::Time,
+        asks: "",
+        mend: "set it",
+    };
+
+    #[test]
+    fn clocks_agree_within_what_can_be_told() {
+        for (ahead, state, found) in [
+            (0, State::Ok, "its clock and ours agree"),
+            (-3, State::Ok, "its clock and ours agree"),
+            (20, State::Warning, "its clock is 20s ahead of ours"),
+            (-7_200, State::Failed, "its clock is 2h behind ours"),
+        ] {
+            let asked = Timestamp::now();
+            // A little more, so that it is not less when it is compared.
+            let off = SignedDuration::from_millis(ahead * 1_000 + ahead.signum() * 300);
+            let finding = CLOCK.clock("x", "its", asked + off, asked);
+            assert_eq!((finding.state, finding.found.as_str()), (state, found));
+            assert_eq!(finding.mend.is_some(), state != State::Ok);
+        }
+    }
+
+    #[test]
+    fn what_helps_is_told_apart_from_what_is_wrong() {
+        let fault = |text: &str| {
+            let fault = Fault::from(SendError::Later(text.to_owned()));
+            (fault.what, fault.hint)
+        };
+        assert_eq!(
+            fault("mail:587, logging in: 535 no; check [email] username and its password"),
+            (
+                "mail:587, logging in: 535 no".to_owned(),
+                Some("check [email] username and its password".to_owned())
+            )
+        );
+        assert_eq!(fault("451 later; greylisted").1, None);
+    }
 }

@@ -139,7 +139,10 @@ mod tests {
         // The lock's file stays.
         assert_eq!(files(), 2);
         let seen = inspect(&url).await.unwrap();
-        assert_eq!((seen.exists, seen.schema, seen.broken), (true, seen.newest, None));
+        assert_eq!(
+            (seen.exists, seen.schema, seen.broken),
+            (true, seen.newest, None)
+        );
         assert_eq!(files(), 2);
     }
 }

@@ -42,6 +42,8 @@ pub(super) const CHECKS: &[Check] = &[SERVER, MONITOR, SIGNAL, STATEMENTS, CLOCK
 /// Looks at one.
 pub(super) async fn look(config: Config, limit: Limit) -> Vec<Finding> {
     let name = config.name.clone();
+    let [monitor, signal, statements] = ["pg_monitor", "pg_signal_backend", "pg_stat_statements"]
+        .map(|what| format!("{name}, {what}"));
     let server = match Postgres::new(&config) {
         Ok(server) => server,
         Err(error) => return vec![SERVER.broken(&name, error)],
@@ -51,7 +53,12 @@ pub(super) async fn look(config: Config, limit: Limit) -> Vec<Finding> {
         Ok(rights) => rights,
         Err(fault) => {
             let why = "not looked at: the server does not let the bot in";
-            let others = [MONITOR, SIGNAL, STATEMENTS].map(|check| check.unknown(&name, why));
+            let others = [
+                (MONITOR, &monitor),
+                (SIGNAL, &signal),
+                (STATEMENTS, &statements),
+            ];
+            let others = others.map(|(check, subject)| check.unknown(subject, why));
             let mut found = vec![SERVER.broken(&name, fault)];
             found.extend(others);
             return found;
@@ -66,7 +73,7 @@ pub(super) async fn look(config: Config, limit: Limit) -> Vec<Finding> {
         CLOCK.clock(&name, "the server's", rights.clock, began),
     ];
     found.push(if rights.monitors {
-        MONITOR.ok(&name, format!("{user} sees all sessions"))
+        MONITOR.ok(&monitor, format!("{user} sees all sessions"))
     } else {
         let what = format!("{user} does not see sessions and queries of others");
         MONITOR
@@ -74,7 +81,7 @@ pub(super) async fn look(config: Config, limit: Limit) -> Vec<Finding> {
             .by(format!("GRANT pg_monitor TO {user}"))
     });
     found.push(if rights.signals {
-        SIGNAL.ok(&name, format!("{user} may end sessions"))
+        SIGNAL.ok(&signal, format!("{user} may end sessions"))
     } else {
         let what = format!("{user} may not end sessions: db cancel and db terminate will fail");
         SIGNAL
@@ -82,16 +89,16 @@ pub(super) async fn look(config: Config, limit: Limit) -> Vec<Finding> {
             .by(format!("GRANT pg_signal_backend TO {user}"))
     });
     found.push(match limit.ask(server.slow()).await {
-        Ok(slow) if slow.from_statistics => STATEMENTS.ok(&name, "it is there"),
+        Ok(slow) if slow.from_statistics => STATEMENTS.ok(&statements, "it is there"),
         Ok(slow) => {
             let what = "it is not there: db slow shows only what runs at the moment";
-            let finding = STATEMENTS.warning(&name, what);
+            let finding = STATEMENTS.warning(&statements, what);
             match slow.hint.filter(|hint| hint.starts_with("CREATE")) {
                 Some(hint) => finding.by(format!("{hint}, with shared_preload_libraries set")),
                 None => finding,
             }
         }
-        Err(fault) => STATEMENTS.broken(&name, fault),
+        Err(fault) => STATEMENTS.broken(&statements, fault),
     });
     found
 }

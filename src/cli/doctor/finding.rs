@@ -31,6 +31,8 @@ pub(super) enum Group {
     Web,
     /// Prometheus
     Prometheus,
+    /// The log store
+    Logs,
     /// Alertmanager, and what lets senders of alerts in
     Alerts,
     /// The mail server

@@ -12,6 +12,7 @@ mod databases;
 mod docker;
 mod finding;
 mod kubernetes;
+mod logs;
 mod plan;
 mod prometheus;
 mod reached;
@@ -52,7 +53,7 @@ pub(super) struct Options {
 }
 
 /// All checks, in the order of their groups.
-const CHECKS: [&[Check]; 14] = [
+const CHECKS: [&[Check]; 15] = [
     configured::CHECKS,
     slack::CHECKS,
     docker::CHECKS,
@@ -61,6 +62,7 @@ const CHECKS: [&[Check]; 14] = [
     caches::CHECKS,
     web::CHECKS,
     prometheus::CHECKS,
+    logs::CHECKS,
     alerts::CHECKS,
     reached::MAIL_CHECKS,
     reached::WAY_CHECKS,
@@ -159,6 +161,7 @@ fn table() -> String {
     let mut text = String::from("| Check | What it asks | What helps |\n|---|---|---|\n");
     for check in CHECKS.into_iter().flatten() {
         let Check { id, asks, mend, .. } = check;
+        let mend = mend.replace('|', "\\|");
         text.push_str(&format!("| `{id}` | {asks} | {mend} |\n"));
     }
     text

@@ -11,8 +11,8 @@ use super::finding::{Finding, Group, Limit};
 use super::scopes::scopes;
 use super::wire::Wire;
 use super::{
-    alerts, caches, certificates, configured, databases, docker, kubernetes, prometheus, reached,
-    slack, store, web, zones,
+    alerts, caches, certificates, configured, databases, docker, kubernetes, logs, prometheus,
+    reached, slack, store, web, zones,
 };
 use crate::bot::Settings;
 use crate::config::Config;
@@ -82,9 +82,13 @@ pub(super) fn examinations(config: Config, limit: Limit) -> Vec<Examination> {
     }
     add(Group::Web, pages.boxed());
     add(Group::Web, own.boxed());
+    let services = config.services;
     if let Some(asked) = config.prometheus {
-        let look = prometheus::look(asked, config.services, has_alertmanager, limit);
+        let look = prometheus::look(asked, services.clone(), has_alertmanager, limit);
         add(Group::Prometheus, look.boxed());
+    }
+    if let Some(asked) = config.logs {
+        add(Group::Logs, logs::look(asked, services, limit).boxed());
     }
     if let Some(asked) = config.alertmanager {
         add(Group::Alerts, alerts::look(asked, limit).boxed());
@@ -161,6 +165,7 @@ fn certified(config: &Config) -> (BTreeSet<String>, Vec<(String, Vec<u8>)>) {
         urls.extend(one.metrics_page.iter().map(|page| page.url.clone()));
     }
     urls.extend(config.prometheus.iter().map(|one| one.url.clone()));
+    urls.extend(config.logs.iter().map(|one| one.url.clone()));
     urls.extend(config.alertmanager.iter().flat_map(|one| one.urls.clone()));
     urls.extend(config.ways.iter().filter_map(|one| one.service.origin()));
     let settings = &config.settings;

@@ -20,7 +20,7 @@ const BOT_TOKEN: Check = Check {
     group: Group::Slack,
     asks: "Does Slack answer and know the bot token (`auth.test`)?",
     mend: "copy the bot token (xoxb-…) anew from the app's page OAuth & Permissions into \
-           TREASURY_BOT_SLACK_BOT_TOKEN; where Slack can't be reached: is api.slack.com let through?",
+           TREASURY_BOT_SLACK_BOT_TOKEN; where no answer comes: is Slack let through from here?",
 };
 const APP_TOKEN: Check = Check {
     id: "slack.app-token",
@@ -103,6 +103,18 @@ impl From<Fault> for Refusal {
     }
 }
 
+impl Refusal {
+    /// Of a token: whether it is the token's fault, or no answer came at all.
+    fn of_token(self, check: Check, subject: &str) -> Finding {
+        let answered = self.code.is_some();
+        let finding = check.broken(subject, self.fault);
+        if answered {
+            return finding;
+        }
+        finding.by("is Slack let through from here, by name and port 443 (and `api_url` right, if it is set)?")
+    }
+}
+
 impl Api {
     /// Calls a method that reads.
     async fn ask(
@@ -168,7 +180,7 @@ pub(super) async fn look(wanted: Wanted, wire: Wire) -> Vec<Finding> {
     let (who, headers, clock) = match bot {
         Ok(answer) => answer,
         Err(refusal) => {
-            let mut found = vec![BOT_TOKEN.broken("bot token", refusal.fault), socket];
+            let mut found = vec![refusal.of_token(BOT_TOKEN, "bot token"), socket];
             let others = [
                 (SCOPES, "scopes"),
                 (CHANNEL, "channels"),
@@ -223,7 +235,7 @@ async fn app_token(api: &Api, slack: &SlackConfig) -> Finding {
         (Mode::Socket, None) => APP_TOKEN.failed(subject, "it is not set"),
         (Mode::Socket, Some(token)) => match api.ask(token, "apps.connections.open", &[]).await {
             Ok(_) => APP_TOKEN.ok(subject, "Slack offers a socket (none was opened)"),
-            Err(refusal) => APP_TOKEN.broken(subject, refusal.fault),
+            Err(refusal) => refusal.of_token(APP_TOKEN, subject),
         },
     }
 }

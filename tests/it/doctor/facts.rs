@@ -135,7 +135,7 @@ pub const FAULTS: &[Fault] = &[
         plant: |_, case| case.clock = Some("+2h"),
         id: "slack.clock",
         state: "failed",
-        found: "Slack's clock is 2h behind ours",
+        found: "behind ours",
         mend: "timedatectl set-ntp true",
     },
     Fault {

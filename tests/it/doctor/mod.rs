@@ -92,7 +92,7 @@ async fn a_sound_installation_raises_no_alarm_and_each_planted_fault_is_found_wi
     );
     let groups: std::collections::BTreeSet<&str> =
         report.checks.iter().map(|one| one.group.as_str()).collect();
-    assert_eq!(groups.len(), 14, "{groups:?}");
+    assert_eq!(groups.len(), 15, "{groups:?}");
     drop(serve);
 
     // What it says to Slack and to the cluster changes nothing.

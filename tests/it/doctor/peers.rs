@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::routing::get;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -16,7 +18,6 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::Fault;
-use super::world::World;
 
 /// A service's page.
 pub struct Page {
@@ -36,6 +37,7 @@ impl Page {
                 "/metrics",
                 get(|| async { "http_requests_total{code=\"200\"} 1\n" }),
             );
+        let router = router.route("/loki/api/v1/query_range", get(loki));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -45,6 +47,19 @@ impl Page {
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
+}
+
+/// Loki cannot be had here: it is played, in the shape of its documentation. It has a line of each
+/// service by the label `app`.
+async fn loki(Query(pairs): Query<Vec<(String, String)>>) -> axum::Json<serde_json::Value> {
+    let now = jiff::Timestamp::now().as_nanosecond().to_string();
+    let asked = pairs.iter().any(|(_, value)| value.contains("app=\""));
+    let streams = if asked {
+        json!([{"stream": {"container": "web-1"}, "values": [[now, "a line"]]}])
+    } else {
+        json!([])
+    };
+    axum::Json(json!({"status": "success", "data": {"resultType": "streams", "result": streams}}))
 }
 
 /// Servers with TLS, by their ports.
@@ -61,8 +76,8 @@ pub struct Tls {
 
 impl Tls {
     pub async fn start(folder: &Path) -> Self {
-        let (root, issuer) = authority();
-        let (_, stranger) = authority();
+        let (root, issuer) = authority("Doctors");
+        let (_, stranger) = authority("Strangers");
         let file = folder.join("authority.pem");
         std::fs::write(&file, root).unwrap();
         Self {
@@ -74,9 +89,9 @@ impl Tls {
     }
 }
 
-fn authority() -> (String, Issuer<'static, KeyPair>) {
+fn authority(name: &str) -> (String, Issuer<'static, KeyPair>) {
     let mut root = CertificateParams::new(Vec::new()).unwrap();
-    root.distinguished_name.push(DnType::CommonName, "Doctors");
+    root.distinguished_name.push(DnType::CommonName, name);
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     let pem = root.self_signed(&key).unwrap().pem();
@@ -339,5 +354,26 @@ pub const FAULTS: &[Fault] = &[
         state: "warning",
         found: "to no Alertmanager",
         mend: "alertmanagers:",
+    },
+    Fault {
+        name: "the log store is away",
+        only: "logs",
+        plant: |world, case| {
+            let own = format!("kind = \"loki\"\nurl = \"{}\"", world.page.url());
+            case.edit(&own, "kind = \"loki\"\nurl = \"http://127.0.0.1:1\"");
+        },
+        id: "logs.server",
+        state: "failed",
+        found: "can't be reached",
+        mend: "is it running",
+    },
+    Fault {
+        name: "the label that names the service is another one",
+        only: "logs",
+        plant: |_, case| case.edit("field = \"app\"", "field = \"service_name\""),
+        id: "logs.service",
+        state: "warning",
+        found: "no line of the last day where service_name is frontend",
+        mend: "correct `field` or `names`",
     },
 ];

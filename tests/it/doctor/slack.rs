@@ -157,7 +157,7 @@ pub const FAULTS: &[Fault] = &[
         id: "slack.bot-token",
         state: "failed",
         found: "no answer within 1s",
-        mend: "is api.slack.com let through",
+        mend: "is Slack let through from here",
     },
     Fault {
         name: "Slack can't be reached from here",
@@ -166,6 +166,6 @@ pub const FAULTS: &[Fault] = &[
         id: "slack.bot-token",
         state: "failed",
         found: "Connection refused",
-        mend: "is api.slack.com let through",
+        mend: "is Slack let through from here",
     },
 ];

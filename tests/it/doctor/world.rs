@@ -58,7 +58,9 @@ pub struct Case {
     pub user: Option<u32>,
 }
 
+/// What one check found.
 #[derive(Debug, Deserialize)]
+#[allow(dead_code, reason = "all of it is shown where a test fails")]
 pub struct Line {
     pub id: String,
     pub group: String,
@@ -215,6 +217,7 @@ impl World {
              url = \"postgres://doctor@127.0.0.1:{postgres}/postgres\"\n\n\
              [[cache]]\nname = \"cache\"\nurl = \"redis://doctor@{redis}/0\"\n\n\
              [prometheus]\nurl = \"{prometheus}\"\n\n\
+             [logs]\nkind = \"loki\"\nurl = \"{page}\"\nfield = \"app\"\n\n\
              [alertmanager]\nurl = \"{alertmanager}\"\n\n\
              [[rotation]]\nname = \"primary\"\nmembers = [\"U0ANA00001\", \"U0BEN00001\"]\n\
              handover = \"monday 09:00\"\ntimezone = \"Europe/Paris\"\n\n\
@@ -222,7 +225,8 @@ impl World {
              ca_file = \"{ca}\"\nfrom = \"Bot <bot@ops.example.net>\"\n\n\
              [reach.hook]\nurl = \"https://localhost:{good}/on-call/{{to}}\"\n\n\
              [[person]]\nid = \"U0ANA00001\"\nemail = \"ana@ops.example.net\"\n\
-             reach = [\"slack\", {{ by = \"hook\", to = \"ana\" }}, \"email\"]\n",
+             reach = [\"slack\", {{ by = \"hook\", to = \"ana\" }}, \"email\"]\n\n\
+             [[person]]\nid = \"U0BEN00001\"\nemail = \"ben@ops.example.net\"\n",
             slack = self.sandbox.api_url(),
             port = self.port,
             project = self.stack.project,
@@ -262,7 +266,7 @@ impl World {
             .stdin(Stdio::null())
             .kill_on_drop(true);
         if let Some(user) = case.user {
-            command.uid(user).gid(user);
+            command.uid(user).gid(user).env("HOME", self.folder.path());
         }
         command
     }

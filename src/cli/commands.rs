@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config_file::{ConfigFile, Refused};
 use super::terminal::{Paint, asked_to_end, start_log};
-use super::{demo, evidence, exec, probe, rbac, runbook, verify};
+use super::{demo, doctor, evidence, exec, probe, rbac, runbook, verify};
 use crate::app::{self, App, Plan};
 use crate::config::ConfigErrors;
 use crate::domain::counted;
@@ -36,6 +36,8 @@ enum Command {
     Runbook(runbook::Options),
     /// List and save what was kept of services before they were cut off
     Evidence(evidence::Options),
+    /// Find what could be wrong at run time, and say what mends it; nothing is changed
+    Doctor(doctor::Options),
     /// Print the Role and RoleBinding that the configured services take on Kubernetes
     Rbac(rbac::Options),
     /// Work on the configuration file
@@ -111,6 +113,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Runbook(options) => runbook::run(options).await,
         Command::Evidence(options) => evidence::run(options).await,
         Command::Config(ConfigCommand::Check(file)) => check(&file),
+        Command::Doctor(options) => doctor::run(options).await,
         Command::Rbac(options) => rbac::run(&options),
         Command::Verify { file } => verify::run(&file),
         Command::Health(options) => {

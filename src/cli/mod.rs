@@ -4,6 +4,7 @@
 mod commands;
 mod config_file;
 mod demo;
+mod doctor;
 mod evidence;
 mod exec;
 mod messages;

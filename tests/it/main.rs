@@ -21,6 +21,7 @@ mod demo;
 mod diagnostics;
 mod docker;
 mod docs;
+mod doctor;
 mod first_look;
 mod flapping;
 mod handbook;

@@ -21,7 +21,7 @@ use treasury_ports::platform::{Platform, ProgressSink};
 /// One cluster.
 #[derive(Debug)]
 pub struct Kubernetes {
-    server: Arc<ApiServer>,
+    pub(crate) server: Arc<ApiServer>,
     cache: Cache,
 }
 

@@ -10,7 +10,7 @@ use super::steps::Change;
 use super::{attachments, deploy, discover, evidence, find, isolate, logs};
 use super::{outcome, restart, scale, versions};
 use crate::engine::container::inspect_all;
-use crate::engine::{Engine, EngineConfig, PLATFORM, Result, Samplers, events};
+use crate::engine::{About, Engine, EngineConfig, PLATFORM, Result, Samplers, events};
 use treasury_domain::service::{
     Attachment, Event, Events, Evidence, Intent, LogQuery, Logs, Patience, ReplicaMark,
     ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
@@ -44,6 +44,11 @@ impl Docker {
     /// have a service of the same name, the second one's gets its project's before it: `shop.web`.
     pub async fn discover(&self) -> Result<Vec<Service>> {
         discover::services(&self.engine).await
+    }
+
+    /// What the engine says of itself; nothing is changed.
+    pub async fn about(&self) -> Result<About> {
+        self.engine.about().await
     }
 
     fn change<'a>(

@@ -115,6 +115,8 @@ pub struct Workspace {
     pub team_domain: String,
     pub bot: Bot,
     pub people: Vec<Person>,
+    /// Ids of those who have left.
+    pub deactivated: BTreeSet<String>,
     pub usergroups: Vec<UserGroup>,
     /// By id.
     pub channels: BTreeMap<String, Channel>,
@@ -145,6 +147,7 @@ impl Workspace {
                 name: config.bot_name.clone(),
             },
             people: config.people.clone(),
+            deactivated: BTreeSet::new(),
             usergroups: config.usergroups.clone(),
             channels: BTreeMap::new(),
             files: Vec::new(),

@@ -2,10 +2,12 @@
 //! `config_file`, `messages` · `terminal`.
 
 mod commands;
+mod config_check;
 mod config_file;
 mod demo;
 mod evidence;
 mod exec;
+mod manual;
 mod messages;
 mod probe;
 mod rbac;
@@ -15,4 +17,4 @@ mod terminal;
 mod tour;
 mod verify;
 
-pub use commands::main;
+pub use commands::{command_line, main};

@@ -9,12 +9,18 @@ pub(super) struct Paint(pub(super) bool);
 impl Paint {
     /// For standard output.
     pub(super) fn stdout() -> Self {
-        Self(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        Self::of(&std::io::stdout())
     }
 
     /// For standard error.
     pub(super) fn stderr() -> Self {
-        Self(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        Self::of(&std::io::stderr())
+    }
+
+    fn of(stream: &impl IsTerminal) -> Self {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self(stream.is_terminal() && !is_set("NO_COLOR") && !is_dumb)
     }
 
     /// Whether there are colours.
@@ -32,10 +38,20 @@ impl Paint {
     }
 }
 
+/// `1 runbook`, `2 runbooks`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Writes to standard output. A reader that goes away early, as `head` does, is no failure.
 pub(super) fn put(text: &str) -> std::io::Result<()> {
+    put_bytes(text.as_bytes())
+}
+
+/// The same of bytes.
+pub(super) fn put_bytes(bytes: &[u8]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = out.write_all(bytes).and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other,
@@ -49,7 +65,7 @@ pub(super) fn start_log(level: &str, json: bool) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(Paint::stderr().is_coloured());
     // A log that is already started (tests) stays.
     let _ = if json {
         builder.json().try_init()

@@ -10,6 +10,7 @@ use super::kind::Kind;
 use super::names::{Names, known_service};
 use super::root::Root;
 use super::section::Section;
+use super::source::Secrets;
 use super::store::holds_password;
 use crate::domain::{Service, ServiceName};
 use crate::probe::{alertmanager, postgres, prometheus, redis, web};
@@ -187,7 +188,10 @@ pub(super) fn alertmanager(section: &Section<'_>) -> Option<alertmanager::Config
         if password.is_some() && token.is_some() {
             let message = "`alertmanager` has a token and a user: it can show only one";
             user.error(message, "leave one of them out");
-        } else if password.is_none() && section.written("password_file").is_none() {
+        } else if password.is_none()
+            && section.written("password_file").is_none()
+            && section.source.secrets != Secrets::MayLack
+        {
             let hint = format!("set {} or `password_file`", section.variable("password"));
             user.error("`alertmanager.user` without a password", hint);
         }

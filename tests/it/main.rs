@@ -12,8 +12,10 @@
 mod alertmanager;
 mod alerts;
 mod approvals;
+mod blocks;
 mod cards;
 mod changes;
+mod checked;
 mod cli;
 mod contract;
 mod crash;

@@ -8,7 +8,7 @@ use clap::{Command, ValueEnum};
 use clap_complete::shells;
 use clap_mangen::Man;
 
-use super::terminal::put_bytes;
+use super::terminal::put;
 
 /// A shell that can complete commands.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -27,7 +27,11 @@ pub(super) fn completions(shell: Shell, command: &mut Command) -> anyhow::Result
         Shell::Zsh => clap_complete::generate(shells::Zsh, command, name, &mut script),
         Shell::Fish => clap_complete::generate(shells::Fish, command, name, &mut script),
     }
-    put_bytes(&script)?;
+    // clap_complete 4.6.12 takes the dash of our name in the labels for bash for a step between commands
+    // (`treasury__subcmd__bot`), and not where it looks them up: no subcommand would be completed.
+    let script = String::from_utf8(script)?;
+    let script = script.replace("treasury__subcmd__bot", "treasury__bot");
+    put(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -36,7 +40,7 @@ pub(super) fn man(command: Command, folder: Option<&Path>) -> anyhow::Result<Exi
     let Some(folder) = folder else {
         let mut page = Vec::new();
         Man::new(command).render(&mut page)?;
-        put_bytes(&page)?;
+        put(&String::from_utf8(page)?)?;
         return Ok(ExitCode::SUCCESS);
     };
     let wrong = || format!("{} can't be written", folder.display());

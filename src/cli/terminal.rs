@@ -45,13 +45,8 @@ pub(super) fn counted(count: usize, what: &str) -> String {
 
 /// Writes to standard output. A reader that goes away early, as `head` does, is no failure.
 pub(super) fn put(text: &str) -> std::io::Result<()> {
-    put_bytes(text.as_bytes())
-}
-
-/// The same of bytes.
-pub(super) fn put_bytes(bytes: &[u8]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    let written = out.write_all(bytes).and_then(|()| out.flush());
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other,

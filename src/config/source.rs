@@ -84,14 +84,24 @@ impl<'a> Source<'a> {
         self.add(Level::Error, span.into(), message.as_ref(), hint.as_ref());
     }
 
-    /// What can't work, though the bot starts; an empty hint is none.
+    /// What can't work, though the bot starts; an empty hint is none. Where there is an error already,
+    /// that one is enough.
     pub(super) fn fiction(
         &self,
         span: impl Into<Option<Range<usize>>>,
         message: impl AsRef<str>,
         hint: impl AsRef<str>,
     ) {
-        self.add(Level::Fiction, span.into(), message.as_ref(), hint.as_ref());
+        let span = span.into();
+        let found = self.found.borrow();
+        let is_wrong = |(order, one): &(usize, Problem)| {
+            one.level == Level::Error && span.as_ref().is_some_and(|span| span.start == *order)
+        };
+        if found.iter().any(is_wrong) {
+            return;
+        }
+        drop(found);
+        self.add(Level::Fiction, span, message.as_ref(), hint.as_ref());
     }
 
     /// A warning at these bytes, or at no line at all; an empty hint is none.

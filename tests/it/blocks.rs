@@ -349,9 +349,9 @@ fn wrong_command(command: &str) -> Option<String> {
 }
 
 /// Why the binary would not take these words; what it would say in the chat is looked at, too.
-fn wrong_words(words: &[String]) -> Option<String> {
+fn wrong_words(typed: &[String]) -> Option<String> {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
-    let all = std::iter::once("treasury-bot").chain(words.iter().map(String::as_str));
+    let all = std::iter::once("treasury-bot").chain(typed.iter().map(String::as_str));
     let matches = match command_line().try_get_matches_from(all) {
         Ok(matches) => matches,
         Err(error) if [DisplayHelp, DisplayVersion].contains(&error.kind()) => return None,
@@ -362,8 +362,19 @@ fn wrong_words(words: &[String]) -> Option<String> {
         return None;
     }
     let text: Vec<&String> = inner.get_many("text")?.collect();
-    let text: Vec<&str> = text.into_iter().map(String::as_str).collect();
-    wrong_sentence(&text.join(" "))
+    // One is a sentence, several are words, as `exec` has them.
+    let [sentence] = text.as_slice() else {
+        let is_option = |word: &str| word.starts_with("--");
+        let quoted = text.iter().map(|word| {
+            if is_option(word) {
+                (*word).clone()
+            } else {
+                words::quote(word)
+            }
+        });
+        return wrong_sentence(&quoted.collect::<Vec<_>>().join(" "));
+    };
+    wrong_sentence(sentence)
 }
 
 /// Why the bot would not understand this.

@@ -55,6 +55,7 @@ mod sources;
 mod store;
 mod stories;
 mod support;
+mod terminal;
 mod truth;
 mod watchers;
 mod workloads;

@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 
 use super::config_file::ConfigFile;
 use super::terminal::start_log;
+use crate::config::Secrets;
 use crate::domain::counted;
 use crate::store::{Store, Use};
 
@@ -27,7 +28,7 @@ pub(super) struct Options {
 
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     start_log("warn", false);
-    let config = options.file.load()?;
+    let config = options.file.load_with(Secrets::ButSlacks)?;
     let store = Store::open(config.store_url.expose_secret(), Use::Visit).await?;
     let shown = show(&store, options.action, options.out).await;
     store.close().await;

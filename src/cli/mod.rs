@@ -2,11 +2,13 @@
 //! `config_file`, `messages` · `terminal`.
 
 mod commands;
+mod config_check;
 mod config_file;
 mod demo;
 mod doctor;
 mod evidence;
 mod exec;
+mod manual;
 mod messages;
 mod probe;
 mod rbac;
@@ -18,4 +20,4 @@ mod transcript;
 mod verify;
 mod visit;
 
-pub use commands::main;
+pub use commands::{command_line, main};

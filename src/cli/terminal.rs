@@ -9,12 +9,18 @@ pub(super) struct Paint(pub(super) bool);
 impl Paint {
     /// For standard output.
     pub(super) fn stdout() -> Self {
-        Self(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        Self::of(&std::io::stdout())
     }
 
     /// For standard error.
     pub(super) fn stderr() -> Self {
-        Self(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        Self::of(&std::io::stderr())
+    }
+
+    fn of(stream: &impl IsTerminal) -> Self {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self(stream.is_terminal() && !is_set("NO_COLOR") && !is_dumb)
     }
 
     /// Whether there are colours.
@@ -49,7 +55,7 @@ pub(super) fn start_log(level: &str, json: bool) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(Paint::stderr().is_coloured());
     // A log that is already started (tests) stays.
     let _ = if json {
         builder.json().try_init()

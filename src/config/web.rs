@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use super::at::{At, did_you_mean};
 use super::kind::Kind;
 use super::section::Section;
+use super::urls::is_loopback;
 
 pub(super) const WEB: Kind = Kind::single("web", "listen health_listen public_url");
 pub(super) const LOG: Kind = Kind::single("log", "level format");
@@ -73,12 +74,19 @@ pub(super) fn web(section: &Section<'_>) -> Web {
 
 /// Scheme and host of a web address, and nothing else: the pages' own paths follow.
 fn origin(text: &At<'_>) -> Option<String> {
-    let url = text.http()?;
+    let url = text.http_as("https://treasury-bot.example.com")?;
     let origin = url.origin().ascii_serialization();
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         let message = "`web.public_url` can't have a path: the pages are at /incidents";
         text.error(message, format!("write `{origin}`"));
         return None;
+    }
+    if is_loopback(&url) {
+        let message = "`web.public_url` is this machine: the links work nowhere else";
+        text.warning(
+            message,
+            "write the address at which people reach the bot, or leave it out",
+        );
     }
     Some(origin)
 }

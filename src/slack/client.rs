@@ -397,7 +397,10 @@ mod tests {
         );
         drop(listener);
         let refused = call(&url).await.unwrap_err();
-        assert_eq!(refused, ApiError::transient("no connection", false));
+        assert_eq!(
+            refused,
+            ApiError::transient("no connection: refused, nobody listens there", false)
+        );
     }
 
     #[test]

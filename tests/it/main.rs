@@ -12,8 +12,10 @@
 mod alertmanager;
 mod alerts;
 mod approvals;
+mod blocks;
 mod cards;
 mod changes;
+mod checked;
 mod cli;
 mod contract;
 mod crash;
@@ -56,6 +58,7 @@ mod sources;
 mod store;
 mod stories;
 mod support;
+mod terminal;
 mod truth;
 mod unheard_of;
 mod watchers;

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use super::finding::{Check, Finding, Group, Limit, counted};
+use super::finding::{Check, Finding, Group, Limit};
 use super::reached::knock;
+use crate::domain::counted;
 use crate::probe::web::good_until;
 
 const EXPIRY: Check = Check {

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::finding::{Check, Finding, Group, counted};
+use super::finding::{Check, Finding, Group};
 use crate::app;
 use crate::bot::{COMMANDS, Library};
 use crate::config::{Config, ConfigErrors, Problem};
 use crate::domain::causes;
+use crate::domain::counted;
 
 const FILE: Check = Check {
     id: "config.file",

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::finding::{Check, Finding, Group, Limit, counted};
+use super::finding::{Check, Finding, Group, Limit};
 use crate::domain::Service;
+use crate::domain::counted;
 use crate::domain::service::{PlatformKey, Target};
 use crate::platform::Platform;
 use crate::platform::docker::{Docker, EngineConfig, Swarm};

@@ -253,12 +253,6 @@ impl Limit {
     }
 }
 
-/// `1 replica`, `2 replicas`.
-pub(super) fn counted(count: usize, what: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{s}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,6 +274,7 @@ mod tests {
         ] {
             let asked = Timestamp::now();
             // A little more, so that it is not less when it is compared.
+            let ahead: i64 = ahead;
             let off = SignedDuration::from_millis(ahead * 1_000 + ahead.signum() * 300);
             let finding = CLOCK.clock("x", "its", asked + off, asked);
             assert_eq!((finding.state, finding.found.as_str()), (state, found));

@@ -29,9 +29,10 @@ use clap::{Args, ValueEnum};
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use serde::Serialize;
 
-use self::finding::{Check, Finding, Group, Limit, State, counted};
+use self::finding::{Check, Finding, Group, Limit, State};
 use super::config_file::ConfigFile;
 use super::terminal::{Paint, put, start_log};
+use crate::domain::counted;
 use crate::domain::duration::Human;
 
 #[derive(Debug, Args)]

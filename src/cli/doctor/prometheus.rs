@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::finding::{Check, Finding, Group, Limit, counted};
+use super::finding::{Check, Finding, Group, Limit};
 use crate::domain::Service;
+use crate::domain::counted;
 use crate::probe::prometheus::{Config, Prometheus};
 
 const SERVER: Check = Check {

@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::finding::{Check, Fault, Finding, Group, counted};
+use super::finding::{Check, Fault, Finding, Group};
 use super::scopes::Scope;
 use super::wire::Wire;
+use crate::domain::counted;
 use crate::slack::{Mode, SlackConfig, error::hint};
 
 const BOT_TOKEN: Check = Check {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::finding::{Check, Fault, Finding, Group, Limit, counted};
+use super::finding::{Check, Fault, Finding, Group, Limit};
+use crate::domain::counted;
 use crate::domain::duration::bytes_text;
 use crate::store::{Dialect, Inspection, StoreError, inspect};
 

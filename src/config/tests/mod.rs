@@ -193,7 +193,10 @@ fn every_key_is_read() {
     assert_eq!(config.settings.patience.stop, Duration::from_secs(60));
     assert_eq!(config.log.level, "warn,treasury_bot=debug");
     assert!(config.log.json);
-    assert_eq!(config.warnings, []);
+    // What is left of an example is told, and nothing else.
+    let others = config.warnings.iter();
+    let others = others.filter(|one| one.level != Level::Fiction);
+    assert_eq!(others.count(), 0, "{:?}", config.warnings);
 }
 
 #[test]

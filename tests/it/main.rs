@@ -17,6 +17,7 @@ mod changes;
 mod cli;
 mod contract;
 mod crash;
+mod deploy;
 mod diagnostics;
 mod docker;
 mod docs;

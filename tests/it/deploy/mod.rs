@@ -1,5 +1,6 @@
 //! What installs the bot and delivers it is what those take who read it: kubectl, Terraform, GitHub.
 
+mod helm;
 mod kubernetes;
 mod pipelines;
 mod terraform;

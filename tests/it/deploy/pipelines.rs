@@ -217,7 +217,7 @@ fn trivy_holds_nothing_grave_against_how_it_is_set_up() {
     put("deploy/terraform/store.tf", &open);
     let told = refused(&mut scan(folder.path()));
     assert!(
-        told.contains("store.tf") && told.contains("publicly accessible"),
+        told.contains("store.tf") && told.contains("publicly_accessible    = true"),
         "{told}"
     );
 }

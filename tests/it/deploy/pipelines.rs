@@ -73,6 +73,13 @@ fn every_job_has_an_end_and_few_rights() {
                 called || content["timeout-minutes"].is_u64(),
                 "{name}: {job}"
             );
+            for step in content["steps"].as_array().into_iter().flatten() {
+                let uses = step["uses"].as_str().unwrap_or_default();
+                if uses.starts_with("actions/checkout@") {
+                    let kept = &step["with"]["persist-credentials"];
+                    assert_eq!(*kept, false, "{name}: {job}");
+                }
+            }
         }
     }
 }

@@ -86,7 +86,10 @@ fn the_chart_says_what_it_lacks() {
     let told = |values: &str| refused(helm("template", "staging").args(["--set", values]));
     let chart = ["deploy/helm/treasury-bot", "--namespace", "treasury-bot"];
     let bare = refused(tool("helm").arg("template").args(chart));
-    assert!(bare.contains("--set-file config=treasury-bot.toml"), "{bare}");
+    assert!(
+        bare.contains("--set-file config=treasury-bot.toml"),
+        "{bare}"
+    );
     assert!(told("image=").contains("with a digest or a tag"));
     assert!(told("replicas=2").contains("several replicas share a PostgreSQL"));
     let told = refused(helm("template", "staging").args(["--namespace", "elsewhere"]));

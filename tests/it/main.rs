@@ -20,6 +20,7 @@ mod cli;
 mod contract;
 mod crash;
 mod demo;
+mod deploy;
 mod diagnostics;
 mod docker;
 mod docs;

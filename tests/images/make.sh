@@ -20,7 +20,8 @@ packages() {
         while read -r file; do
             if [ -e "/$file" ] || [ -L "/$file" ]; then echo "$file"; fi
         done
-    (cd / && ls -d bin sbin lib lib64 && find etc/alternatives etc/ssl/certs etc/passwd etc/group)
+    (cd / && ls -d bin sbin lib lib64 && find etc/alternatives etc/ssl/certs etc/passwd etc/group &&
+        find usr/bin -lname '/etc/alternatives/*')
 }
 
 copy_packages() {

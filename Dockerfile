@@ -4,6 +4,8 @@
 # Time zones are in the binary (jiff's copy of tzdata), so the image needs none.
 ARG RUST_IMAGE=rust:1.95-alpine3.23
 ARG BASE_IMAGE=alpine:3.23
+# `dist` is small and takes minutes; `release` and `dev` are sooner built and larger.
+ARG PROFILE=dist
 
 # The manifests alone: what follows is built anew only when one of them changes.
 FROM ${RUST_IMAGE} AS manifests
@@ -18,16 +20,19 @@ RUN for manifest in Cargo.toml crates/*/Cargo.toml; do \
     && cp -r Cargo.lock benches /manifests/ \
     && echo 'fn main() {}' > /manifests/src/main.rs
 
-FROM ${RUST_IMAGE} AS build
-# `dist` is small and takes minutes; `dev` is soon built and large.
-ARG PROFILE=dist
+FROM ${RUST_IMAGE} AS dependencies
+ARG PROFILE
 # Alpine's Rust links statically anyway; with this, so does one on glibc. With a `--target`, even the
 # builder's own, it is not asked of procedural macros, which can't be static.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
+ENV CARGO_INCREMENTAL=0
 ENV BUILD="cargo build --locked --target host-tuple --bin treasury-bot --profile"
 WORKDIR /build
 COPY --from=manifests /manifests .
 RUN $BUILD "$PROFILE"
+
+FROM dependencies AS build
+ARG PROFILE
 COPY . .
 # Newer than what was built of the empty sources, whatever the time of the checkout.
 RUN find crates src -name '*.rs' -exec touch {} + \
@@ -48,7 +53,8 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY --from=build --chown=65532:65532 /out/data /data
 COPY --from=build /out/treasury-bot /usr/local/bin/treasury-bot
 ENV TREASURY_BOT_CONFIG=/etc/treasury-bot/treasury-bot.toml \
-    TREASURY_BOT_WEB_LISTEN=0.0.0.0:8080
+    TREASURY_BOT_WEB_LISTEN=0.0.0.0:8080 \
+    TMPDIR=/data
 WORKDIR /data
 VOLUME /data
 USER 65532:65532

@@ -1,7 +1,7 @@
 """A small API on PostgreSQL and Redis, to be broken and mended. `api.py health` asks it.
 
 /balances   counts in Redis and looks whether PostgreSQL is there
-/leak?mb=20 keeps so much memory for good
+/leak?mb=20 keeps so many MiB for good
 /health     200 while it answers
 /metrics    for Prometheus
 """
@@ -15,7 +15,7 @@ import urllib.parse
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-answers = collections.Counter()
+answers = collections.Counter({200: 0, 500: 0})
 seconds = collections.Counter()
 lock = threading.Lock()
 leaked = []
@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
             if url.path == "/leak":
                 query = urllib.parse.parse_qs(url.query)
                 leaked.append(b"x" * (int(query.get("mb", ["20"])[0]) << 20))
-                return 200, f"{sum(map(len, leaked)) >> 20} MB are kept\n"
+                return 200, f"{sum(map(len, leaked)) >> 20} MiB are kept\n"
         except (OSError, ValueError) as error:
             print(f"ERROR {url.path}: {error}", flush=True)
             return 500, f"{error}\n"

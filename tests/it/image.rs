@@ -43,10 +43,15 @@ fn read_by_the_build() -> BTreeSet<PathBuf> {
             };
             // `concat!("../migrations/sqlite/", $file)`: the folder, then.
             let argument = argument.trim_start_matches("concat!(").trim_start();
-            let path = argument.strip_prefix('"').and_then(|rest| rest.split('"').next());
+            let path = argument
+                .strip_prefix('"')
+                .and_then(|rest| rest.split('"').next());
             let path = path.unwrap_or_else(|| panic!("{}: {argument:.40}", source.display()));
             let path = source.parent().unwrap().join(path);
-            read.insert(path.canonicalize().unwrap_or_else(|_| panic!("{}", path.display())));
+            read.insert(
+                path.canonicalize()
+                    .unwrap_or_else(|_| panic!("{}", path.display())),
+            );
         }
     }
     let manifest: toml::Table = read_manifest("Cargo.toml");
@@ -78,7 +83,12 @@ fn everything_that_the_build_reads_gets_into_the_image() {
         .map(|line| root().join(line.strip_prefix('!').unwrap()))
         .collect();
     let read = read_by_the_build();
-    for part in ["runbooks", "benches", "crates/store/migrations", "Cargo.lock"] {
+    for part in [
+        "runbooks",
+        "benches",
+        "crates/store/migrations",
+        "Cargo.lock",
+    ] {
         let found = read.iter().any(|path| path.starts_with(root().join(part)));
         assert!(found, "this test looks for {part} in vain");
     }
@@ -86,11 +96,18 @@ fn everything_that_the_build_reads_gets_into_the_image() {
         .iter()
         .filter(|path| !admitted.iter().any(|folder| path.starts_with(folder)))
         .collect();
-    assert_eq!(missing, Vec::<&PathBuf>::new(), ".dockerignore leaves it out");
+    assert_eq!(
+        missing,
+        Vec::<&PathBuf>::new(),
+        ".dockerignore leaves it out"
+    );
 
     // All that is admitted is copied, once for the manifests and once for the build.
     let dockerfile = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
-    let copies = dockerfile.lines().filter(|line| *line == "COPY . .").count();
+    let copies = dockerfile
+        .lines()
+        .filter(|line| *line == "COPY . .")
+        .count();
     assert_eq!(copies, 2);
     let rust = read_manifest("Cargo.toml")["workspace"]["package"]["rust-version"].clone();
     let base = format!("ARG RUST_IMAGE=rust:{}-alpine", rust.as_str().unwrap());
@@ -198,9 +215,17 @@ async fn as_nobody_on_a_read_only_root_it_becomes_healthy_and_restarts_a_contain
     let container = Container::serve(&sandbox, folder.path(), &service(&stack), &words);
     container.becomes_healthy().await;
     let top = good(&docker(&["top", &container.0, "-eo", "uid,args"]));
-    assert!(top.contains("65532 /usr/local/bin/treasury-bot serve"), "{top}");
+    assert!(
+        top.contains("65532 /usr/local/bin/treasury-bot serve"),
+        "{top}"
+    );
 
-    told(&sandbox, "/treasury restart frontend", "frontend restarted in").await;
+    told(
+        &sandbox,
+        "/treasury restart frontend",
+        "frontend restarted in",
+    )
+    .await;
     let now = stack.inspect(&id).await.state.unwrap().started_at;
     assert_ne!(now, began);
 

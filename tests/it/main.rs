@@ -15,6 +15,7 @@ mod approvals;
 mod cards;
 mod changes;
 mod cli;
+mod compose;
 mod contract;
 mod crash;
 mod diagnostics;

@@ -58,7 +58,9 @@ pub fn bot() -> &'static str {
                 format!("RUST_IMAGE={rust}"),
                 format!("BASE_IMAGE={runtime}"),
             );
-            let mut words = vec!["build", "--tag", name, "--build-arg", &rust];
+            // Whatever else goes on comes first.
+            let mut words = vec!["build", "--cpu-shares", "64", "--tag", name];
+            words.extend(["--build-arg", &rust]);
             words.extend(["--build-arg", &runtime, "--build-arg", "PROFILE=dev"]);
             words.extend(["--build-arg", "VERSION=0.0.0-test"]);
             if !target.is_empty() {
@@ -80,7 +82,10 @@ const BOT: &str = "treasury-bot-test:latest";
 
 fn id(name: &str) -> Option<String> {
     let output = docker(&["image", "inspect", "--format", "{{.Id}}", name]);
-    output.status.success().then(|| good(&output).trim().to_owned())
+    output
+        .status
+        .success()
+        .then(|| good(&output).trim().to_owned())
 }
 
 /// The treasury stack's images under the names that the Compose files give them, where this machine

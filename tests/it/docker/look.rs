@@ -174,7 +174,8 @@ async fn logs_are_merged_searched_and_clean() {
 #[ignore = "needs Docker"]
 async fn the_previous_run_has_its_own_lines() {
     let stack = Stack::new("previous").await;
-    let script = format!("[ -f /b ] && echo second || echo first; echo > /b; {OBEYS}");
+    // Last words need no line end.
+    let script = format!("[ -f /b ] && echo second || busybox printf first; echo > /b; {OBEYS}");
     stack.run("web", 1, &script).await;
     let web = stack.service("web");
     let mut query = newest(9);
@@ -190,7 +191,32 @@ async fn the_previous_run_has_its_own_lines() {
     let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
     assert_eq!(texts, ["first"]);
     let lines = stack.driver.logs(&web, &newest(9)).await.unwrap().lines;
-    assert_eq!(lines.len(), 2);
+    let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(texts, ["first", "second"]);
+    assert!(lines[0].at < lines[1].at);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_log_that_nobody_keeps_names_what_would_help() {
+    let stack = Stack::new("nolog").await;
+    let mut body = stack.body("web", 1, OBEYS);
+    let driver = serde_json::json!({"Type": "none"});
+    body.host_config.as_mut().unwrap().log_config = serde_json::from_value(driver).unwrap();
+    stack.start(&stack.container("web", 1), body).await;
+    let error = stack
+        .driver
+        .logs(&stack.service("web"), &newest(1))
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    for part in [
+        "does not support reading",
+        "the log driver local or json-file",
+        "--stored",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }
 
 #[tokio::test]

@@ -214,7 +214,7 @@ async fn as_nobody_on_a_read_only_root_it_becomes_healthy_and_restarts_a_contain
     let words = ["--group-add", &group];
     let container = Container::serve(&sandbox, folder.path(), &service(&stack), &words);
     container.becomes_healthy().await;
-    let top = good(&docker(&["top", &container.0, "-eo", "uid,args"]));
+    let top = good(&docker(&["top", &container.0, "-eo", "pid,uid,args"]));
     assert!(
         top.contains("65532 /usr/local/bin/treasury-bot serve"),
         "{top}"

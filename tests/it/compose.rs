@@ -18,7 +18,7 @@ struct Project {
     folder: tempfile::TempDir,
     file: &'static str,
     name: String,
-    ports: [u16; 3],
+    ports: [u16; 2],
     _images: StandIns,
 }
 
@@ -36,7 +36,7 @@ impl Project {
             folder,
             file,
             name: format!("tb{}{name}", std::process::id()),
-            ports: [free_port(), free_port(), free_port()],
+            ports: [free_port(), free_port()],
             _images: StandIns::make(),
         }
     }
@@ -54,7 +54,7 @@ impl Project {
         let plugin = docker(&["compose", "version"]).status.success();
         let mut command = Command::new(if plugin { "docker" } else { "docker-compose" });
         command.args(plugin.then_some("compose"));
-        let [chat, web, frontend] = self.ports.map(|port| port.to_string());
+        let [chat, web] = self.ports.map(|port| port.to_string());
         command
             .args(["-p", &self.name, "-f", &format!("deploy/{}", self.file)])
             .args(words)
@@ -63,12 +63,7 @@ impl Project {
             .env("TREASURY_BOT_IMAGE", bot())
             .env("DOCKER_GID", group())
             .env("CHAT_PORT", chat)
-            .env("TREASURY_BOT_PORT", web)
-            // A few, for its replicas.
-            .env(
-                "FRONTEND_PORTS",
-                format!("{frontend}-{}", frontend.parse::<u16>().unwrap() + 5),
-            );
+            .env("TREASURY_BOT_PORT", web);
         command
     }
 
@@ -172,7 +167,7 @@ async fn with_secrets_in_files_and_postgresql_it_acts_and_its_memory_outlives_it
     project.compose(&["up", "--detach"]);
     project.healthy("postgres", 1).await;
     project.healthy("bot", 1).await;
-    let [_, web, _] = project.ports;
+    let [_, web] = project.ports;
     let ready = reqwest::get(format!("http://127.0.0.1:{web}/health/ready"))
         .await
         .unwrap();
@@ -282,7 +277,9 @@ async fn the_stack_to_try_it_on_is_watched_scaled_and_mended() {
     for service in ["frontend", "api", "postgres", "redis", "bot"] {
         project.healthy(service, 1).await;
     }
-    let [chat, web, frontend] = project.ports;
+    let [chat, web] = project.ports;
+    let frontend = project.compose(&["port", "frontend", "80"]);
+    let frontend = frontend.trim();
     let chat = Chat {
         url: format!("http://127.0.0.1:{chat}"),
         client: reqwest::Client::new(),
@@ -296,7 +293,7 @@ async fn the_stack_to_try_it_on_is_watched_scaled_and_mended() {
     chat.shows("frontend healthy 3/3").await;
 
     let api = |path: &str| {
-        let url = format!("http://127.0.0.1:{frontend}/api/{path}");
+        let url = format!("http://{frontend}/api/{path}");
         async move { reqwest::get(url).await.unwrap().text().await.unwrap() }
     };
     assert_eq!(api("balances").await, "balances read 1 times\n");
@@ -315,6 +312,6 @@ async fn the_stack_to_try_it_on_is_watched_scaled_and_mended() {
     assert!(metrics.status().is_success());
 
     // A leak is noticed without anybody asking.
-    api("leak?mb=108").await;
+    api("leak?mb=224").await;
     chat.shows("HighMemory").await;
 }

@@ -141,6 +141,7 @@ fn block(language: &str, words: &str) -> String {
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn with_secrets_in_files_and_postgresql_it_acts_and_its_memory_outlives_it() {
+    bot();
     let stack = Stack::new("compose").await;
     let id = stack.run("frontend", 1, OBEYS).await;
     let began = stack.inspect(&id).await.state.unwrap().started_at;
@@ -151,8 +152,11 @@ async fn with_secrets_in_files_and_postgresql_it_acts_and_its_memory_outlives_it
     let secrets = Command::new("sh")
         .args(["-euc", &block("sh", "deploy/secrets")])
         .current_dir(project.folder.path())
-        .env("TREASURY_BOT_SLACK_BOT_TOKEN", "xoxb-1-compose-bot-token")
-        .env("TREASURY_BOT_SLACK_APP_TOKEN", "xapp-1-A0COMPOSE-1-token")
+        .env("TREASURY_BOT_SLACK_BOT_TOKEN", "xoxb-sandbox-bot-token")
+        .env(
+            "TREASURY_BOT_SLACK_APP_TOKEN",
+            "xapp-1-ATREASURY-sandbox-app-token",
+        )
         .output();
     good(&secrets.unwrap());
     let toml = block("toml", "[store]")
@@ -279,7 +283,7 @@ async fn the_stack_to_try_it_on_is_watched_scaled_and_mended() {
     }
     let [chat, web] = project.ports;
     let frontend = project.compose(&["port", "frontend", "80"]);
-    let frontend = frontend.trim();
+    let frontend = frontend.lines().next().unwrap();
     let chat = Chat {
         url: format!("http://127.0.0.1:{chat}"),
         client: reqwest::Client::new(),

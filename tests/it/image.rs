@@ -8,8 +8,13 @@ use treasury_bot::sandbox::slack::{Sandbox, SandboxConfig};
 use crate::support::engine::{OBEYS, Stack, eventually};
 use crate::support::free_port;
 use crate::support::images::{bot, docker, good};
-use crate::support::process::root;
+use crate::support::process;
 use crate::support::stage::{HOME, words_of};
+
+/// Where the project is, without links.
+fn root() -> PathBuf {
+    process::root().canonicalize().unwrap()
+}
 
 /// Files of a folder with this ending, those of its folders too.
 fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
@@ -204,6 +209,7 @@ async fn told(sandbox: &Sandbox, line: &str, words: &str) -> String {
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn as_nobody_on_a_read_only_root_it_becomes_healthy_and_restarts_a_container() {
+    // First, since it may take minutes and no other stack is there while this one is.
     let image = bot();
     let stack = Stack::new("image").await;
     let id = stack.run("frontend", 1, OBEYS).await;
@@ -246,6 +252,7 @@ async fn as_nobody_on_a_read_only_root_it_becomes_healthy_and_restarts_a_contain
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn a_container_that_may_not_open_the_socket_says_which_group_to_add() {
+    bot();
     let stack = Stack::new("imagegroup").await;
     stack.run("frontend", 1, OBEYS).await;
     let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();
@@ -285,8 +292,8 @@ fn the_image_has_all_that_the_demo_takes_and_knows_when_nothing_answers() {
         "--rm",
         "--volume",
         &volume,
-        "--env=TREASURY_BOT_SLACK_BOT_TOKEN=xoxb-1-sandbox-token",
-        "--env=TREASURY_BOT_SLACK_APP_TOKEN=xapp-1-A0SANDBOX-1-token",
+        "--env=TREASURY_BOT_SLACK_BOT_TOKEN=xoxb-sandbox-bot-token",
+        "--env=TREASURY_BOT_SLACK_APP_TOKEN=xapp-1-ATREASURY-sandbox-app-token",
         bot(),
         "config",
         "check",

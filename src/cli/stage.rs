@@ -1,6 +1,6 @@
 //! What a demo consists of: a local Slack, a simulated treasury stack and the bot.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,12 +15,23 @@ use crate::probe::web::{self, Web};
 use crate::sandbox::page::{self, About, Alerts, BotFacts};
 use crate::sandbox::slack::{Sandbox, SandboxConfig};
 use crate::sandbox::stack::{self, Stack, StackConfig};
+use crate::slack::Mode;
 
 /// Where the demo's page is looked for; any free port is taken when this one is in use.
 pub(super) const PORT: u16 = 8900;
 
 /// What a sender of alerts proves itself with.
 const ALERTS_TOKEN: &str = "demo";
+
+/// What a demo's bot looks after.
+pub(super) enum World {
+    /// The simulated stack, so many times as fast as the clock.
+    Simulated(f64),
+    /// These services of the local Docker Engine.
+    Docker(Catalogue),
+    /// What this configuration file names.
+    Configured(PathBuf),
+}
 
 /// Everything of a demo; ends with [`Demo::stop`].
 pub(super) struct Demo {
@@ -36,29 +47,43 @@ impl Demo {
     /// Starts the sandbox, the stack and the bot on a fresh folder. `second_person`: what a second
     /// person has to agree to.
     pub(super) async fn start(
-        port: u16,
-        speed: f64,
-        docker: Option<Catalogue>,
+        listen: SocketAddr,
+        world: World,
         second_person: &[&str],
     ) -> anyhow::Result<Self> {
         let stack = Stack::start(StackConfig {
-            speed,
+            speed: match world {
+                World::Simulated(speed) => speed,
+                _ => 1.0,
+            },
             ..StackConfig::default()
         });
-        let shown = docker.is_none().then(|| stack.clone());
+        let shown = matches!(world, World::Simulated(_)).then(|| stack.clone());
         let about = About::default();
-        let sandbox = start_sandbox(port, shown, &about).await?;
+        let sandbox = start_sandbox(listen, shown, &about).await?;
         let folder =
             std::env::temp_dir().join(format!("treasury-bot-demo-{:016x}", rand::random::<u64>()));
         std::fs::create_dir(&folder)
             .with_context(|| format!("{} can't be made", folder.display()))?;
         let pages = format!("http://{}", sandbox.addr());
-        let catalogue = match docker {
-            Some(catalogue) => catalogue.with_web(Web::new(web::Config::default())?, None),
-            None => crate::app::simulated(&stack, Some(&pages))?,
+        let plan = match world {
+            World::Simulated(_) => {
+                let catalogue = crate::app::simulated(&stack, Some(&pages))?;
+                plan(&sandbox, &folder, catalogue, second_person)?
+            }
+            World::Docker(catalogue) => {
+                let web = Web::new(web::Config::default())?;
+                plan(
+                    &sandbox,
+                    &folder,
+                    catalogue.with_web(web, None),
+                    second_person,
+                )?
+            }
+            World::Configured(file) => configured(&sandbox, &file)?,
         };
-        let service = catalogue.services().last().map(|one| one.name.to_string());
-        let plan = plan(&sandbox, &folder, catalogue, second_person)?;
+        let service = plan.catalogue.services().last();
+        let service = service.map(|one| one.name.to_string());
         let app = App::start(plan, CancellationToken::new()).await?;
         sandbox
             .wait_for_sockets(1, Duration::from_secs(10))
@@ -132,13 +157,7 @@ commanders = ["U0BEN00001"]
 "#,
         api = sandbox.api_url(),
     );
-    let secrets = |name: &str| match name {
-        "TREASURY_BOT_SLACK_BOT_TOKEN" => Some(sandbox.bot_token().to_owned()),
-        "TREASURY_BOT_SLACK_APP_TOKEN" => Some(sandbox.app_token().to_owned()),
-        "TREASURY_BOT_ALERTS_TOKEN" => Some(ALERTS_TOKEN.to_owned()),
-        _ => None,
-    };
-    let config = Config::parse(&text, "demo.toml", &secrets)?;
+    let config = Config::parse(&text, "demo.toml", &secrets(sandbox))?;
     let mut plan = Plan {
         catalogue,
         library: Library::open(COMMANDS.callables(), None, None)?,
@@ -159,11 +178,36 @@ commanders = ["U0BEN00001"]
     Ok(plan)
 }
 
-async fn start_sandbox(port: u16, stack: Option<Stack>, about: &About) -> anyhow::Result<Sandbox> {
+/// What a bot of this file is built from, with the sandbox for its Slack.
+fn configured(sandbox: &Sandbox, file: &Path) -> anyhow::Result<Plan> {
+    let ours = secrets(sandbox);
+    let mut config = Config::load(file, &|name| {
+        ours(name).or_else(|| std::env::var(name).ok())
+    })?;
+    config.slack.api_url = Some(sandbox.api_url().parse()?);
+    config.slack.mode = Mode::Socket;
+    Plan::from_config(config)
+}
+
+fn secrets(sandbox: &Sandbox) -> impl Fn(&str) -> Option<String> {
+    |name| match name {
+        "TREASURY_BOT_SLACK_BOT_TOKEN" => Some(sandbox.bot_token().to_owned()),
+        "TREASURY_BOT_SLACK_APP_TOKEN" => Some(sandbox.app_token().to_owned()),
+        "TREASURY_BOT_ALERTS_TOKEN" => Some(ALERTS_TOKEN.to_owned()),
+        _ => None,
+    }
+}
+
+async fn start_sandbox(
+    listen: SocketAddr,
+    stack: Option<Stack>,
+    about: &About,
+) -> anyhow::Result<Sandbox> {
     let config = |port| SandboxConfig {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        listen: SocketAddr::new(listen.ip(), port),
         ..SandboxConfig::default()
     };
+    let port = listen.port();
     let pages = |sandbox: &Sandbox| match &stack {
         Some(stack) => page::router(sandbox, about).merge(stack::router(stack.clone())),
         None => page::router(sandbox, about),

@@ -62,7 +62,7 @@ pub struct Config {
     pub slack: SlackConfig,
     /// `[store]`: `sqlite://<path>` or `postgres://…`; it may hold a password.
     pub store_url: SecretString,
-    /// `[web] listen`: address and port, default `127.0.0.1:8080`.
+    /// `[web] listen` or TREASURY_BOT_WEB_LISTEN: address and port, default `127.0.0.1:8080`.
     pub listen: SocketAddr,
     /// `[web] health_listen`: a listener of its own for `/health` and `/metrics`; default: none,
     /// they are served on `listen`.

@@ -17,6 +17,7 @@ mod cards;
 mod changes;
 mod checked;
 mod cli;
+mod compose;
 mod contract;
 mod crash;
 mod demo;

@@ -4,6 +4,7 @@ pub mod alertmanager;
 pub mod browser;
 pub mod dockerd;
 pub mod engine;
+pub mod images;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;

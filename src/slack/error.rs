@@ -136,7 +136,8 @@ pub(super) fn classify(error: &SlackClientError) -> ApiError {
     }
 }
 
-fn from_code(code: &str) -> ApiError {
+/// What Slack's own word means.
+pub(super) fn from_code(code: &str) -> ApiError {
     match code {
         "ratelimited" | "rate_limited" | "message_limit_exceeded" => {
             ApiError::RateLimited { after: RETRY_AFTER }

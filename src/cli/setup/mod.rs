@@ -123,11 +123,11 @@ async fn write_new(options: &Options, report: &Report, replace: bool) -> anyhow:
     };
     let client = client(&slack)?;
     let granted = app_checks(&client, &slack, &Wanted::default(), report).await?;
+    let token_files = tokens::keep([(BOT, bot), (APP, app)], options, report)?;
     let responders = responders(options, &client).await?;
     let at = enter(&client, &slack.channel, &granted, &responders, report).await?;
     let found = services::found(options, report).await?;
     let found = chosen(options, found)?;
-    let token_files = tokens::keep([(BOT, bot), (APP, app)], options, report)?;
     let content = Content {
         channel: Some(slack.channel.as_str()).filter(|channel| *channel != CHANNEL),
         api_url: slack.api_url.as_ref().map(Url::as_str),
@@ -241,11 +241,14 @@ fn next(options: &Options, channel: &str) -> anyhow::Result<()> {
 }
 
 fn channel(options: &Options) -> anyhow::Result<String> {
-    match &options.channel {
-        Some(channel) => Ok(channel.clone()),
-        None if options.yes => Ok(CHANNEL.to_owned()),
-        None => ask::ask("The main channel (it is made if it isn't there)", CHANNEL),
-    }
+    let named = match &options.channel {
+        Some(channel) => channel.clone(),
+        None if options.yes => CHANNEL.to_owned(),
+        None => ask::ask("The main channel (it is made if it isn't there)", CHANNEL)?,
+    };
+    // A name has its mark; an id has none.
+    let is_name = named.contains(|c: char| c.is_lowercase()) && !named.starts_with('#');
+    Ok(if is_name { format!("#{named}") } else { named })
 }
 
 async fn responders(options: &Options, client: &Client) -> anyhow::Result<Vec<Member>> {

@@ -262,8 +262,9 @@ async fn from_an_empty_folder_to_the_first_status_on_a_real_engine() {
     let answer = answered.await;
     let all = started.elapsed();
     // An orderly end.
-    let ended = std::process::Command::new("kill").args(["-TERM", &serve.id().to_string()]);
-    { ended }.status().unwrap();
+    let mut end = std::process::Command::new("kill");
+    end.args(["-TERM", &serve.id().to_string()]);
+    end.status().unwrap();
     let status = tokio::task::spawn_blocking(move || serve.wait().unwrap())
         .await
         .unwrap();

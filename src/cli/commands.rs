@@ -24,7 +24,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Set it up: Slack's tokens, the channel, the services that run here, the configuration file
-    Setup(setup::Options),
+    Setup(Box<setup::Options>),
     /// Print the manifest that makes the Slack app, with the scopes that the configuration takes
     Manifest(manifest::Options),
     /// Run the bot
@@ -107,7 +107,7 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Setup(options) => setup::run(options).await,
+        Command::Setup(options) => setup::run(&options).await,
         Command::Manifest(options) => manifest::run(options),
         Command::Serve(file) => serve(&file).await,
         Command::Demo(options) => demo::run(options).await,

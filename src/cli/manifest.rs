@@ -106,8 +106,8 @@ pub(super) fn manifest(wanted: &Wanted) -> Value {
             "long_description": "Tells the team when something of the Treasury Management System \
                 fires, shows status, logs and metrics, restarts, scales and rolls back with a \
                 question first, runs runbooks with approvals, keeps a tamper-proof timeline of \
-                each incident and asks whoever is on call. It is run by your own team: nothing of \
-                it leaves your machines.",
+                each incident and asks whoever is on call. It is run by your own team on \
+                its own machines.",
             "background_color": "#1f3a5f",
         },
         "features": {

@@ -38,10 +38,10 @@ use crate::slack::{Mode, SlackConfig};
 /// The main channel where nobody names another.
 const CHANNEL: &str = "#treasury-incidents";
 
-pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     start_log("error", false);
     let report = Report(Paint::stdout());
-    let Err(error) = steps(&options, &report).await else {
+    let Err(error) = steps(options, &report).await else {
         return Ok(ExitCode::SUCCESS);
     };
     let Some(trouble) = error.downcast_ref::<Trouble>() else {
@@ -283,7 +283,11 @@ fn how_to_make_the_app(options: &Options) -> String {
         "https://api.slack.com/apps",
         [("new_app", "1"), ("manifest_json", manifest.as_str())],
     );
-    let link = link.map_or_else(|_| "https://api.slack.com/apps".to_owned(), String::from);
+    // Spaces as `%20`, which every reader of addresses takes.
+    let link = link.map_or_else(
+        |_| "https://api.slack.com/apps".to_owned(),
+        |link| link.as_str().replace('+', "%20"),
+    );
     let path = options.config.display();
     format!(
         "The bot needs an app at Slack, which takes two minutes:\n\n\

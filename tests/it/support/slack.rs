@@ -327,15 +327,19 @@ fn answer(
             world.said.push((at.clone(), given.clone()));
             Ok(json!({"channel": at, "ts": given["ts"]}))
         }
-        "users.list" => Ok(json!({
-            "members": [
-                {"id": "U0ANA00001", "name": "ana", "profile": {"display_name": "Ana S"}},
-                {"id": "U0OLD00001", "name": "ben", "deleted": true, "profile": {}},
-                {"id": "UBOT00001", "name": "treasury-bot", "is_bot": true, "profile": {}},
-            ],
-            "response_metadata": {"next_cursor": ""},
-        })),
+        "users.list" => Ok(people()),
         "users.info" => Ok(json!({"user": {"id": given["user"], "name": "ana", "profile": {}}})),
         _ => Err("unknown_method"),
     }
+}
+
+fn people() -> Value {
+    json!({
+        "members": [
+            {"id": "U0ANA00001", "name": "ana", "profile": {"display_name": "Ana S"}},
+            {"id": "U0OLD00001", "name": "ben", "deleted": true, "profile": {}},
+            {"id": "UBOT00001", "name": "treasury-bot", "is_bot": true, "profile": {}},
+        ],
+        "response_metadata": {"next_cursor": ""},
+    })
 }

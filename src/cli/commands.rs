@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::config_file::{ConfigFile, Refused};
 use super::terminal::{Paint, asked_to_end, start_log};
-use super::{config_check, demo, doctor, evidence, exec, manual, probe, rbac, runbook, verify};
+use super::verify;
+use super::{
+    config_check, demo, doctor, evidence, exec, manifest, manual, probe, rbac, runbook, setup,
+};
 use crate::app::{App, Plan};
 use crate::config::ConfigErrors;
 use crate::probe::Http;
@@ -23,6 +26,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Set it up: Slack's tokens, the channel, the services that run here, the configuration file
+    Setup(Box<setup::Options>),
+    /// Print the manifest that makes the Slack app, with the scopes that the configuration takes
+    Manifest(manifest::Options),
     /// Run the bot
     Serve(ConfigFile),
     /// Try it: a local Slack, a simulated treasury stack and the bot, in one process
@@ -121,6 +128,8 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Setup(options) => setup::run(&options).await,
+        Command::Manifest(options) => manifest::run(options),
         Command::Serve(file) => serve(&file).await,
         Command::Demo(options) => demo::run(options).await,
         Command::Exec(options) => exec::run(options).await,

@@ -11,7 +11,7 @@ use super::stage::{Demo, PORT, World};
 use super::terminal::{asked_to_end, start_log};
 use super::tour;
 use crate::bot::Catalogue;
-use crate::domain::service::PlatformKey;
+use crate::domain::service::{PlatformKey, Service, Target};
 use crate::platform::Platform;
 use crate::platform::docker::Docker;
 
@@ -73,7 +73,9 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
 
 async fn docker_catalogue() -> anyhow::Result<Catalogue> {
     let docker = Docker::new(None)?;
-    let services = docker.discover().await?;
+    let found = docker.found(&[]).await?.into_iter().map(|one| one.service);
+    let of_compose = |one: &Service| matches!(one.target, Target::Compose { .. });
+    let services: Vec<Service> = found.filter(of_compose).collect();
     anyhow::ensure!(
         !services.is_empty(),
         "the local Docker Engine has no Compose services: start some, or leave --docker out"

@@ -168,7 +168,8 @@ pub(super) fn why_no_connection(error: &(dyn Error + 'static)) -> String {
     cut(&last, 160)
 }
 
-fn from_code(code: &str) -> ApiError {
+/// What Slack's own word means.
+pub(super) fn from_code(code: &str) -> ApiError {
     match code {
         "ratelimited" | "rate_limited" | "message_limit_exceeded" => {
             ApiError::RateLimited { after: RETRY_AFTER }

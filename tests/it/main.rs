@@ -55,6 +55,7 @@ mod runbooks;
 mod said;
 mod senders;
 mod sessions;
+mod setup;
 mod silences;
 mod sources;
 mod store;

@@ -31,6 +31,7 @@ use crate::domain::duration::between;
 use crate::domain::{Content, Destination};
 use crate::store::{Parcel, StoreError};
 
+pub use self::channels::find_channel;
 pub use self::poster::Outbox;
 
 /// Deliveries under way at once.

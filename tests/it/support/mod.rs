@@ -10,6 +10,7 @@ pub mod process;
 pub mod prometheus;
 pub mod receiver;
 pub mod redis;
+pub mod slack;
 pub mod smtp;
 pub mod stage;
 

@@ -14,8 +14,10 @@ pub const PROJECT: &str = "com.docker.compose.project";
 pub const SERVICE: &str = "com.docker.compose.service";
 /// Compose's label for the number of the replica.
 pub const NUMBER: &str = "com.docker.compose.container-number";
+/// Compose's label for the services that this one waits for: `db:service_healthy:false,…`.
+pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 /// Compose's label for the containers of `docker compose run`.
-const ONE_OFF: &str = "com.docker.compose.oneoff";
+pub const ONE_OFF: &str = "com.docker.compose.oneoff";
 /// What the name of a container has at its end while another one takes its place.
 const REPLACED: &str = "-treasury-bot-old";
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::stage::{Demo, PORT};
-use super::terminal::{asked_to_end, start_log};
+use super::terminal::asked_to_end;
 use super::tour;
 use crate::bot::Catalogue;
 use crate::domain::service::PlatformKey;
 use crate::platform::Platform;
 use crate::platform::docker::Docker;
+use crate::telemetry::log;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -27,7 +28,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    start_log("warn", false);
+    log::start("warn", false);
     if options.tour {
         let demo = Demo::start(0, tour::SPEED, None).await?;
         let result = tour::play(&demo).await;

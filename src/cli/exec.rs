@@ -10,13 +10,14 @@ use clap::Args;
 
 use super::config_file::ConfigFile;
 use super::messages;
-use super::terminal::{Paint, start_log};
+use super::terminal::Paint;
 use crate::bot::{self, Bot, answer_key};
 use crate::command::words::quote;
 use crate::domain::{
     Audience, Content, Door, Message, Outgoing, Part, Person, Place, Reply, Request, Tone,
 };
 use crate::store::Store;
+use crate::telemetry::log;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -42,7 +43,7 @@ impl Options {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    start_log("warn", false);
+    log::start("warn", false);
     let (bot, store) = options.file.visit().await?;
     bot::start_visit(&bot).await?;
     // One argument is a sentence as typed; several are words, kept together as the shell had them.

@@ -53,6 +53,7 @@ mod store;
 mod stories;
 mod support;
 mod truth;
+mod watched;
 mod watchers;
 mod workloads;
 

@@ -27,11 +27,7 @@ where
     ) -> fmt::Result {
         let mut fields = Fields::default();
         // The inner span's word goes before the outer's, the event's before both.
-        for span in context
-            .event_scope()
-            .into_iter()
-            .flat_map(Scope::from_root)
-        {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(text) = span.extensions().get::<FormattedFields<N>>()
                 && let Ok(Value::Object(own)) = serde_json::from_str(&text.fields)
             {

@@ -49,7 +49,8 @@ pub fn start(level: &str, json: bool) {
         .with(traces)
         .try_init();
     if let Some(why) = trouble {
-        tracing::warn!("OTEL_EXPORTER_OTLP_ENDPOINT is set, and no trace is sent: {why}");
+        // No warning: each `exec` would repeat it on the terminal.
+        tracing::info!("OTEL_EXPORTER_OTLP_ENDPOINT is set, and no trace is sent: {why}");
     }
 }
 

@@ -145,7 +145,7 @@ impl Run {
                 "runbook run restart-service service=web steady=1s",
                 "Run 2 of Restart a service succeeded",
             ),
-            ("page", "Open the incident pages"),
+            ("page", "Your link to INC-1"),
             ("mitigate", "is mitigated"),
         ] {
             self.types(&room, words).await;

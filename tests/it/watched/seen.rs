@@ -21,6 +21,7 @@ async fn every_query_finds_a_real_run_and_its_log_tells_what_belongs_together() 
     let mut run = Run::begin().await;
     let page = ([127, 0, 0, 1], run.setup.port).into();
     let prometheus = Prometheus::scraping_as("treasury-bot", page).await;
+    reaches(&prometheus, "treasury_bot_build_info").await;
     run.play().await;
     reaches(&prometheus, "sum(treasury_bot_resolve_seconds_count) == 1").await;
     reaches(
@@ -242,7 +243,7 @@ fn tells_what_belongs_together(log: &str, bot_token: &str) {
         SAID,
         "hunter",
         bot_token,
-        "/incidents/enter/",
+        "/incidents/link/",
         "xapp-",
         "U0ANA00001/",
     ] {

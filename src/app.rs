@@ -24,6 +24,7 @@ use crate::platform::Platform;
 use crate::platform::docker::{Docker, Swarm};
 use crate::platform::kubernetes::Kubernetes;
 use crate::probe::alertmanager::Alertmanager;
+use crate::probe::log_store::LogStore;
 use crate::probe::postgres::Postgres;
 use crate::probe::prometheus::{self, Prometheus};
 use crate::probe::redis::Redis;
@@ -94,7 +95,8 @@ impl Plan {
             catalogue: Catalogue::new(config.services, platforms)
                 .with_probes(databases, caches)
                 .with_web(Web::new(config.check)?, prometheus)
-                .with_alertmanager(config.alertmanager.map(Alertmanager::new)),
+                .with_alertmanager(config.alertmanager.map(Alertmanager::new))
+                .with_logs(config.logs.map(LogStore::new)),
             library,
         })
     }

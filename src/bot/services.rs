@@ -10,6 +10,7 @@ use crate::domain::service::PlatformKey;
 use crate::domain::{Line, Service, ServiceName};
 use crate::platform::{Platform, PlatformError};
 use crate::probe::alertmanager::Alertmanager;
+use crate::probe::log_store::LogStore;
 use crate::probe::prometheus::Prometheus;
 use crate::probe::web::Web;
 use crate::probe::{Cache, Database};
@@ -45,6 +46,7 @@ pub struct Catalogue {
     web: Option<Arc<Web>>,
     prometheus: Option<Arc<Prometheus>>,
     alertmanager: Option<Arc<Alertmanager>>,
+    logs: Option<Arc<LogStore>>,
 }
 
 impl Catalogue {
@@ -61,6 +63,7 @@ impl Catalogue {
             web: None,
             prometheus: None,
             alertmanager: None,
+            logs: None,
         }
     }
 
@@ -86,6 +89,17 @@ impl Catalogue {
     pub fn with_alertmanager(mut self, alertmanager: Option<Alertmanager>) -> Self {
         self.alertmanager = alertmanager.map(Arc::new);
         self
+    }
+
+    /// Adds where log lines are kept, if they are.
+    pub fn with_logs(mut self, logs: Option<LogStore>) -> Self {
+        self.logs = logs.map(Arc::new);
+        self
+    }
+
+    /// Where log lines are kept that containers no longer have.
+    pub(super) fn logs(&self) -> Option<&LogStore> {
+        self.logs.as_deref()
     }
 
     /// Where silences are made.

@@ -104,19 +104,20 @@ fn damping(table: &Section<'_>, usual: Damping) -> Damping {
     }
 }
 
-/// `[watch]`: on where there is no Prometheus to do it.
+/// `[watch]`: figures only where there is no Prometheus to do it.
 pub(super) fn watch(section: &Section<'_>, has_prometheus: bool) -> Option<WatchSettings> {
     let usual = WatchSettings::default();
     let percent = |key, usual| section.number(key, 0, 100).map_or(usual, f64::from);
     let every = section.duration_or("every", usual.every);
+    let enabled = section.boolean("enabled");
     let watch = WatchSettings {
+        figures: enabled.unwrap_or(!has_prometheus),
         every: every.max(Duration::from_secs(1)),
         lasting: section.duration_or("lasting", usual.lasting),
         memory_percent: percent("memory", usual.memory_percent),
         error_percent: percent("errors", usual.error_percent),
     };
-    let enabled = section.boolean("enabled").unwrap_or(!has_prometheus);
-    enabled.then_some(watch)
+    enabled.unwrap_or(true).then_some(watch)
 }
 
 /// A `[[route]]`.

@@ -22,12 +22,12 @@ use crate::bot::{ReachSettings, Settings};
 use crate::domain::Service;
 use crate::notify::SmtpConfig;
 use crate::notify::http::WayConfig;
-use crate::probe::{alertmanager, postgres, prometheus, redis};
+use crate::probe::{alertmanager, log_store, postgres, prometheus, redis};
 use crate::slack::SlackConfig;
 use crate::web::AlertSource;
 
 /// The sections that exist, with their keys: the first that has a key is told where it is misplaced.
-pub(super) const SECTIONS: [Kind; 24] = [
+pub(super) const SECTIONS: [Kind; 25] = [
     slack::SLACK,
     store::STORE,
     web::WEB,
@@ -41,6 +41,7 @@ pub(super) const SECTIONS: [Kind; 24] = [
     probes::DATABASE,
     probes::CACHE,
     probes::PROMETHEUS,
+    probes::LOGS,
     probes::CHECK,
     policy::RUNBOOKS,
     alerts::ALERTS,
@@ -81,6 +82,8 @@ pub struct Config {
     pub caches: Vec<Probed<redis::Config>>,
     /// `[prometheus]`, if it is there: where `graph` finds the metrics that services name.
     pub prometheus: Option<prometheus::Config>,
+    /// `[logs]`, if it is there: where lines are kept that containers no longer have.
+    pub logs: Option<log_store::Config>,
     /// `[check]`: how web addresses are asked.
     pub check: crate::probe::web::Config,
     /// `[runbooks] folder` of further runbooks.
@@ -218,6 +221,9 @@ fn read(root: &Root<'_>) -> Option<Config> {
         databases,
         caches,
         prometheus,
+        logs: root.single(probes::LOGS, |one| {
+            one.span.as_ref().and_then(|_| probes::logs(one))
+        }),
         check,
         runbooks,
         alerts_token,

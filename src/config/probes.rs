@@ -1,4 +1,5 @@
-//! `[[database]]`, `[[cache]]`, `[prometheus]`, `[alertmanager]` and `[check]`: what the bot can ask.
+//! `[[database]]`, `[[cache]]`, `[prometheus]`, `[alertmanager]`, `[logs]` and `[check]`: what the bot
+//! can ask.
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::root::Root;
 use super::section::Section;
 use super::store::holds_password;
 use crate::domain::{Service, ServiceName};
+use crate::probe::log_store::{self, Flavour};
 use crate::probe::{alertmanager, postgres, prometheus, redis, web};
 
 pub(super) const DATABASE: Kind = Kind::list("database", "name service url password_file timeout");
@@ -22,6 +24,10 @@ pub(super) const CACHE: Kind = Kind::list(
 pub(super) const PROMETHEUS: Kind = Kind::single("prometheus", "url token_file timeout");
 pub(super) const ALERTMANAGER: Kind =
     Kind::single("alertmanager", "url token_file user password_file timeout");
+pub(super) const LOGS: Kind = Kind::single(
+    "logs",
+    "kind url index field names tenant token_file user password_file timeout",
+);
 pub(super) const CHECK: Kind = Kind::single("check", "hosts ca_file timeout");
 
 /// A `[[database]]` or `[[cache]]`: its name in chat, whose it is, and how it is asked.
@@ -178,20 +184,86 @@ pub(super) fn prometheus(section: &Section<'_>) -> Option<prometheus::Config> {
     })
 }
 
-/// `[alertmanager]`: where silences are made and what fires is known, with a token or as a user.
-pub(super) fn alertmanager(section: &Section<'_>) -> Option<alertmanager::Config> {
+/// `[logs]`: where log lines are kept that containers no longer have.
+pub(super) fn logs(section: &Section<'_>) -> Option<log_store::Config> {
+    const FLAVOURS: [(&str, Flavour); 3] = [
+        ("loki", Flavour::Loki),
+        ("elasticsearch", Flavour::Elasticsearch),
+        ("opensearch", Flavour::OpenSearch),
+    ];
+    let hint = "write \"loki\", \"elasticsearch\" or \"opensearch\"";
+    let kind = section.required("kind", "`logs` without a `kind`", hint);
+    let flavour = kind.and_then(|text| text.one_of(&FLAVOURS));
+    let (token, login) = token_or_login(section);
+    let url = base_url(section, "http://127.0.0.1:3100");
+    let index = section.text("index");
+    let tenant = section.text("tenant");
+    for (written, is_of_loki) in [(&index, false), (&tenant, true)] {
+        let is_loki = flavour == Some(Flavour::Loki);
+        if let Some(text) = written
+            .as_ref()
+            .filter(|_| flavour.is_some() && is_loki != is_of_loki)
+        {
+            let message = format!(
+                "`{}` says nothing to {}",
+                text.what,
+                flavour.map_or("", Flavour::name)
+            );
+            text.error(message, "leave it out");
+        }
+    }
+    let names = section.free_table("names").into_iter().flatten();
+    let names = names.filter_map(|(key, value)| {
+        let name = value.get_ref().as_str().filter(|name| !name.is_empty());
+        if name.is_none() {
+            let message = format!("`logs.names.{}` must be a text", key.get_ref());
+            section.error_at(
+                "names",
+                message,
+                "such as `names = { api = \"treasury-api\" }`",
+            );
+        }
+        Some((key.get_ref().to_string(), name?.to_owned()))
+    });
+    let names = names.collect();
+    let flavour = flavour?;
+    let usual =
+        |text: Option<At<'_>>, usual: &str| text.map_or(usual, |text| text.value).to_owned();
+    Some(log_store::Config {
+        flavour,
+        url: url?,
+        token,
+        login,
+        tenant: tenant.map(|text| text.value.to_owned()),
+        index: usual(index, "filebeat-*"),
+        field: usual(section.text("field"), flavour.usual_field()),
+        names,
+        timeout: section.timeout(Duration::from_secs(15)),
+    })
+}
+
+/// A token, or a user with their password; not both.
+fn token_or_login(section: &Section<'_>) -> (Option<SecretString>, Option<(String, SecretString)>) {
     let token = section.secret("token");
     let user = section.text("user");
     let password = section.secret("password");
     if let Some(user) = &user {
+        let name = section.name();
         if password.is_some() && token.is_some() {
-            let message = "`alertmanager` has a token and a user: it can show only one";
+            let message = format!("`{name}` has a token and a user: it can show only one");
             user.error(message, "leave one of them out");
         } else if password.is_none() && section.written("password_file").is_none() {
             let hint = format!("set {} or `password_file`", section.variable("password"));
-            user.error("`alertmanager.user` without a password", hint);
+            user.error(format!("`{name}.user` without a password"), hint);
         }
     }
+    let login = user.map(|user| user.value.to_owned()).zip(password);
+    (token, login)
+}
+
+/// `[alertmanager]`: where silences are made and what fires is known, with a token or as a user.
+pub(super) fn alertmanager(section: &Section<'_>) -> Option<alertmanager::Config> {
+    let (token, login) = token_or_login(section);
     let urls = section.one_or_more("url").unwrap_or_default();
     if section.span.is_some() && urls.is_empty() {
         let hint = "such as `url = \"http://127.0.0.1:9093\"`, or a list of a cluster's";
@@ -201,7 +273,7 @@ pub(super) fn alertmanager(section: &Section<'_>) -> Option<alertmanager::Config
     let urls = urls.filter(|urls| !urls.is_empty())?;
     Some(alertmanager::Config {
         token,
-        login: user.map(|user| user.value.to_owned()).zip(password),
+        login,
         timeout: section.timeout(Duration::from_secs(10)),
         urls: urls.iter().map(bare).collect(),
     })

@@ -74,3 +74,26 @@ async fn a_card_shows_value_labels_and_links_and_the_title_holds_no_figures() {
     assert_eq!(incident.title, "api: DiskFull");
     stage.finish().await;
 }
+
+#[tokio::test]
+async fn a_start_that_is_to_come_is_shown_as_its_senders_and_not_as_since() {
+    let stage = stage(hasty_without_escalation()).await;
+    let mut ahead = alert("Down", &[("service", "api")], true);
+    let start = jiff::Timestamp::now() + std::time::Duration::from_secs(7_200);
+    ahead["startsAt"] = json!(start);
+    post(&stage, &[ahead]).await;
+    let room = stage.room(1).await;
+    let card = words_of(&stage.said(&room, "1 alert fires for api").await);
+    let second = start.as_second();
+    assert!(card.contains("Since, says its sender"), "{card}");
+    assert!(card.contains(&format!("<!date^{second}^")), "{card}");
+    assert!(card.contains("which is to come"), "{card}");
+    let since = card.split("Fires since").nth(1).unwrap();
+    assert!(!since.starts_with(&format!("<!date^{second}^")), "{card}");
+
+    // What was known when it began stands on the timeline as data.
+    let began = &stage.timeline(1).await;
+    let began = began.iter().find(|one| one.text == "1 alert fires: Down");
+    assert_eq!(began.unwrap().data["alerts"][0]["value"], "12.5 %");
+    stage.finish().await;
+}

@@ -30,6 +30,7 @@ mod judge;
 mod killed;
 mod layers;
 mod library;
+mod log_store;
 mod mail;
 mod mail_crashes;
 mod nasty;

@@ -40,7 +40,7 @@ async fn cluster(ready: Duration) -> Cluster {
 fn setup(cluster: &Cluster) -> Setup {
     let setup = Setup::new(
         false,
-        "[policy]\nconfirm_within = \"10m\"\n\n\
+        "[watch]\nevery = \"1s\"\nlasting = \"1s\"\n\n[policy]\nconfirm_within = \"10m\"\n\n\
          [[cluster]]\nname = \"shop\"\nkubeconfig = \"kubeconfig\"\n\n\
          [[service]]\nname = \"frontend\"\nplatform = \"kubernetes\"\nnamespace = \"shop\"\n\
          workload = \"deployment/web\"\n",
@@ -205,4 +205,25 @@ async fn a_status_from_memory_survives_old_versions_and_a_restart_of_the_api_ser
         (cluster.access().len() == before).then_some(())
     };
     crate::support::engine::eventually("it answers from memory", quiet).await;
+}
+
+#[tokio::test]
+async fn what_ends_for_lack_of_memory_in_a_cluster_is_an_alert_of_its_own() {
+    let cluster = cluster(Duration::from_millis(50)).await;
+    let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();
+    let serve = setup(&cluster).serve(&sandbox).await;
+    let image = json!({"spec": {"template": {"spec": {
+        "containers": [{"name": "web", "image": "web:oom"}]}}}});
+    cluster.merge("deployments", "shop", "web", &image);
+    let told = sandbox.wait_for(Duration::from_secs(60), |workspace| {
+        let messages = workspace.channels.values().flat_map(|one| &one.messages);
+        let mut words = messages.map(words_of);
+        words.find(|words| words.contains("🔥 OutOfMemory"))
+    });
+    let told = told.await.unwrap();
+    for part in ["web-", "was ended for lack of memory at ", "exit code 137"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(serve.end().await.success());
+    sandbox.stop();
 }

@@ -177,6 +177,36 @@ async fn a_silence_is_alertmanagers_own_and_the_end_of_what_it_hides_is_noticed(
 
 #[tokio::test]
 #[ignore = "needs Alertmanager"]
+async fn what_alertmanager_lists_as_firing_after_its_end_was_reported_fires_again() {
+    let (stage, alertmanager) = with_alertmanager().await;
+    fires(&alertmanager, None).await;
+    let room = stage.room(1).await;
+    let card = stage.said(&room, "1 alert fires for frontend").await;
+    let url = format!("{}/api/v2/alerts", alertmanager.url());
+    let known: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    // An end came, such as one from a member that heard nothing of it for a while …
+    let mut end = known[0].clone();
+    end["status"] = "resolved".into();
+    end["endsAt"] = json!(jiff::Timestamp::now());
+    assert_eq!(post(&stage, &[end]).await.0, 200);
+    stage.becomes(&card, "1 alert is over for frontend").await;
+    // … and it is told to fire; but Alertmanager has said so, and repeats it in four hours.
+    fires(&alertmanager, None).await;
+    let again = stage
+        .sandbox
+        .wait_for(Duration::from_secs(60), |workspace| {
+            let card = workspace.channel(&room)?.message(&card.ts)?;
+            words_of(card)
+                .contains("1 alert fires for frontend")
+                .then_some(())
+        })
+        .await;
+    again.unwrap();
+    stage.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Alertmanager"]
 async fn it_can_be_ended_here_and_there() {
     let (stage, alertmanager) = with_alertmanager().await;
     fires(&alertmanager, None).await;

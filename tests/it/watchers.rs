@@ -92,6 +92,29 @@ async fn a_kill_for_lack_of_memory_is_an_alert_of_its_own_and_ends_when_none_fol
 }
 
 #[tokio::test]
+async fn beside_prometheus_only_how_replicas_end_is_watched() {
+    let mut alerts = watching();
+    alerts.watch.as_mut().unwrap().figures = false;
+    let stage = Stage::set(Scenery {
+        alerts,
+        ..Scenery::default()
+    })
+    .await;
+    // Every second answer of the api is an error, which Prometheus sees …
+    stage.stack.put_in(Fault::ApiErrors, None).unwrap();
+    // Ten looks, of which three are enough otherwise.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    stage.stack.put_in(Fault::CrashLoop, Some("redis")).unwrap();
+    let room = stage.room(1).await;
+    // … and that this one ends again and again it may not.
+    stage.said(&room, "🔥 CrashLoop").await;
+    let fires = stage.app.store.alerts_list(false, 10).await.unwrap();
+    let names: Vec<&str> = fires.iter().map(|one| one.1.tracked.alert.name()).collect();
+    assert_eq!(names, ["CrashLoop"]);
+    stage.finish().await;
+}
+
+#[tokio::test]
 async fn a_crash_loop_is_an_alert_of_its_own_that_a_moment_of_running_does_not_end() {
     let stage = Stage::set(Scenery {
         alerts: watching(),

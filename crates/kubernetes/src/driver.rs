@@ -13,7 +13,7 @@ use crate::{
     restart, scale, snapshot, stats, status, versions,
 };
 use treasury_domain::service::{
-    Attachment, Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaMark,
+    Attachment, Bounds, Events, Evidence, Intent, LogQuery, Logs, Patience, ReplicaMark,
     ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
 };
 use treasury_ports::platform::{Platform, ProgressSink};
@@ -95,10 +95,10 @@ impl Platform for Kubernetes {
         stats::stats(scope, &seen).await
     }
 
-    async fn events(&self, service: &Service, since: Timestamp) -> Result<Vec<Event>> {
+    async fn events(&self, service: &Service, since: Timestamp) -> Result<Events> {
         let scope = self.scope(service)?;
         let seen = snapshot::take(scope).await?;
-        events::events(scope, &seen, since).await
+        Ok(events::events(scope, &seen, since).await?.into())
     }
 
     async fn restart(

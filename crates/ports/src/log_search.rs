@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::platform::PlatformError;
-use crate::text::{clean, fit};
+use crate::text::{clean, fit, fit_around};
 use treasury_domain::service::{LogLine, LogQuery, Logs};
 
 /// The first portion where lines are searched.
@@ -99,7 +99,10 @@ impl<'a> Portion<'a> {
             at,
             replica: self.replica.to_owned(),
             stderr,
-            text: fit(text),
+            text: match &self.wanted.grep {
+                Some(grep) => fit_around(text, grep),
+                None => fit(text),
+            },
         });
     }
 }

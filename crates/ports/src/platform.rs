@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use treasury_domain::service::{
-    Attachment, Bounds, Event, Evidence, Intent, LogQuery, Logs, Patience, Progress, ReplicaMark,
+    Attachment, Bounds, Events, Evidence, Intent, LogQuery, Logs, Patience, Progress, ReplicaMark,
     ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
 };
 
@@ -67,12 +67,8 @@ pub trait Platform: Send + Sync {
     /// The newest background samples, at once; only the first call for a service may wait.
     async fn stats(&self, service: &Service) -> Result<ServiceStats, PlatformError>;
 
-    /// Events since a time, oldest first, at most 200.
-    async fn events(
-        &self,
-        service: &Service,
-        since: Timestamp,
-    ) -> Result<Vec<Event>, PlatformError>;
+    /// The newest events since a time, at most 200.
+    async fn events(&self, service: &Service, since: Timestamp) -> Result<Events, PlatformError>;
 
     /// Restarts the replicas in `only` (all when `None`), one after another, each awaited until it
     /// runs and is healthy. Stops at the first that does not recover. Returns the status after.

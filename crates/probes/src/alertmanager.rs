@@ -7,16 +7,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::fetch::Fetch;
-use super::service::{Service, authorization};
+use super::service::{Service, authorization, login};
 use super::{ProbeError, ProbeErrorKind as Kind};
 use treasury_domain::timeline::cut;
 
@@ -148,19 +146,13 @@ struct Made {
 impl Alertmanager {
     /// Nothing is connected yet.
     pub fn new(config: Config) -> Self {
-        let header = match (&config.token, &config.login) {
-            (Some(token), _) => Some(format!("Bearer {}", token.expose_secret())),
-            (None, Some((user, password))) => {
-                let both = format!("{user}:{}", password.expose_secret());
-                Some(format!("Basic {}", BASE64.encode(both)))
-            }
-            (None, None) => None,
-        };
+        let header = login("Bearer", config.token.as_ref(), config.login.as_ref());
         let member = |url: String| Service {
             label: format!("Alertmanager at {url}"),
             setting: "[alertmanager] url",
             url: format!("{url}/api/v2/"),
             authorization: header.as_deref().map(authorization),
+            header: None,
             timeout: config.timeout,
             fetch: Fetch::new(MAX_BYTES),
         };

@@ -3,6 +3,7 @@
 pub mod alertmanager;
 mod fetch;
 mod http;
+pub mod log_store;
 pub mod page;
 pub mod postgres;
 pub mod prometheus;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::fetch::Fetch;
-use super::service::{Service, authorization};
+use super::service::{Service, authorization, login};
 use super::{ProbeError, ProbeErrorKind as Kind};
 use treasury_domain::timeline::cut;
 
@@ -85,13 +85,13 @@ pub struct Ranges {
 impl Prometheus {
     /// Nothing is connected yet.
     pub fn new(config: Config) -> Self {
-        let token = config.token.as_ref();
+        let header = login("Bearer", config.token.as_ref(), None);
         Self(Service {
             label: format!("Prometheus at {}:", config.url),
             setting: "[prometheus] url",
             url: format!("{}/api/v1/", config.url),
-            authorization: token
-                .map(|token| authorization(&format!("Bearer {}", token.expose_secret()))),
+            authorization: header.as_deref().map(authorization),
+            header: None,
             timeout: config.timeout,
             fetch: Fetch::new(MAX_BYTES),
         })

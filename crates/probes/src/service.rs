@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, InvalidHeaderValue};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::fetch::{Fetch, NoAnswer};
 use super::{ProbeError, ProbeErrorKind as Kind};
@@ -18,6 +21,8 @@ pub(super) struct Service {
     /// The start of all its addresses, with a slash at the end.
     pub(super) url: String,
     pub(super) authorization: Option<Result<HeaderValue, InvalidHeaderValue>>,
+    /// A further header of all requests.
+    pub(super) header: Option<(&'static str, String)>,
     /// The longest that a question may take.
     pub(super) timeout: Duration,
     pub(super) fetch: Fetch,
@@ -28,6 +33,22 @@ pub(super) fn authorization(text: &str) -> Result<HeaderValue, InvalidHeaderValu
     let mut header = HeaderValue::from_str(text)?;
     header.set_sensitive(true);
     Ok(header)
+}
+
+/// The text of an `Authorization` header: a token of this kind (such as `Bearer`), or a user.
+pub(super) fn login(
+    kind_of_token: &str,
+    token: Option<&SecretString>,
+    login: Option<&(String, SecretString)>,
+) -> Option<String> {
+    match (token, login) {
+        (Some(token), _) => Some(format!("{kind_of_token} {}", token.expose_secret())),
+        (None, Some((user, password))) => {
+            let both = format!("{user}:{}", password.expose_secret());
+            Some(format!("Basic {}", BASE64.encode(both)))
+        }
+        (None, None) => None,
+    }
 }
 
 impl Service {
@@ -44,6 +65,9 @@ impl Service {
             .method(method)
             .uri(format!("{}{path}", self.url))
             .header(CONTENT_TYPE, content_type);
+        if let Some((name, value)) = &self.header {
+            request = request.header(*name, value);
+        }
         match &self.authorization {
             Some(Ok(header)) => request = request.header(AUTHORIZATION, header),
             Some(Err(_)) => {

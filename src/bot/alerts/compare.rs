@@ -75,7 +75,10 @@ async fn take(tx: &mut Tx, bot: &Context, known: &Known) -> Result<(), StoreErro
     let check = bot.settings().alerts.silence_check;
     // One that was just started knows nothing yet; one that is away may know more.
     let knows_all = known.away.is_empty() && between(known.since, now) > check * LOOKS;
-    let mut news = News::default();
+    let mut news = News {
+        again: fires_again(tx, bot, known).await?,
+        ..News::default()
+    };
     for (key, mut record) in tx.alerts_firing(None, MOST).await? {
         let tracked = &mut record.tracked;
         if !tracked.alert.is_from_alertmanager() || !tracked.alert.firing {
@@ -106,6 +109,32 @@ async fn take(tx: &mut Tx, bot: &Context, known: &Known) -> Result<(), StoreErro
     news.record(tx, bot).await
 }
 
+/// Alerts that are held to be over, and that Alertmanager was told to fire since then: its report was
+/// lost, or taken for a late one. Others that it lists may never have been meant for the bot.
+async fn fires_again(
+    tx: &mut Tx,
+    bot: &Context,
+    known: &Known,
+) -> Result<Vec<AlertRecord>, StoreError> {
+    let (now, damping) = (tx.now(), bot.settings().alerts.damping);
+    let listed: Vec<String> = known.alerts.keys().cloned().collect();
+    let mut again = Vec::new();
+    for (_, mut record) in tx.alerts(&listed).await? {
+        let tracked = &mut record.tracked;
+        if !tracked.alert.is_from_alertmanager() {
+            continue;
+        }
+        let Some(there) = known.alerts.get(&tracked.alert.fingerprint) else {
+            continue;
+        };
+        let seen = (there.starts_at, there.updated_at);
+        if tracked.fire_listed(seen, damping, now) == Transition::Fired {
+            again.push(record);
+        }
+    }
+    Ok(again)
+}
+
 /// Why Alertmanager keeps quiet about an alert, apart from the bot's own silences.
 fn muted(there: &KnownAlert, own: &[String]) -> Option<Muted> {
     let quiet = &there.kept_quiet;
@@ -132,6 +161,8 @@ struct News {
     shown: BTreeSet<String>,
     /// They are not kept quiet any more.
     loud: Vec<(String, AlertRecord)>,
+    /// They were held to be over.
+    again: Vec<AlertRecord>,
 }
 
 impl News {
@@ -175,7 +206,7 @@ impl News {
                 write_soon(tx, &conversation).await?;
             }
         }
-        let mut nowhere = Vec::new();
+        let mut nowhere = self.again;
         for (key, record) in self.loud {
             tx.alert_put(&key, &record).await?;
             match active(tx, &key).await? {

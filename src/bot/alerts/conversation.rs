@@ -156,6 +156,7 @@ pub(super) async fn note_alerts(
                 "firing": alert.firing,
                 "starts_at": alert.starts_at,
                 "says": cut(alert.summary(), 200),
+                "value": alert.annotation("value").map(|value| cut(value, 300)),
                 "source": alert.source,
             })
         })

@@ -58,7 +58,7 @@ pub(super) async fn findings(
         status,
         stats,
         image,
-        events: events.map(|events| grouped(events.iter().map(said_by_event))),
+        events: events.map(|events| grouped(events.list.iter().map(said_by_event))),
         errors,
         last_words,
         changes: changes(context, HOUR).await?,

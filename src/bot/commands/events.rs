@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +11,7 @@ use crate::bot::entry::{Probe, Question};
 use crate::bot::services::short_name;
 use crate::bot::{Context, Fault};
 use crate::domain::duration::{self, Human};
-use crate::domain::service::{Event, Service};
+use crate::domain::service::{Event, Events as Seen, Service};
 use crate::domain::{Line, Message, Tone};
 
 /// Show what the platform saw happen to a service
@@ -38,6 +39,8 @@ pub struct Happened {
     count: usize,
     /// Events, oldest first, at most 200.
     events: Vec<Event>,
+    /// The platform remembers no further back than this, though more was asked for.
+    reaches: Option<Timestamp>,
 }
 
 impl Question for Events {
@@ -59,15 +62,17 @@ impl Probe for Events {
             .await?;
         let message = message(service, since, &events);
         let result = Happened {
-            count: events.len(),
-            events,
+            count: events.list.len(),
+            events: events.list,
+            reaches: events.reaches,
         };
         Ok((result, message))
     }
 }
 
 /// What happened, newest first.
-fn message(service: &Service, since: Duration, events: &[Event]) -> Message {
+fn message(service: &Service, since: Duration, happened: &Seen) -> Message {
+    let events = &happened.list;
     let text: Vec<String> = events
         .iter()
         .rev()
@@ -87,13 +92,20 @@ fn message(service: &Service, since: Duration, events: &[Event]) -> Message {
         .collect();
     let title = Line::new()
         .text(match events.len() {
+            0 if happened.reaches.is_some() => "No event is remembered of ".to_owned(),
             0 => "Nothing happened to ".to_owned(),
             1 => "1 event of ".to_owned(),
             n => format!("{n} events of "),
         })
         .code(&service.name)
         .text(format!(" in the last {}", duration::text(since)));
-    let message = Message::new(Tone::Plain, title).code(text.join("\n"));
+    let mut message = Message::new(Tone::Plain, title).code(text.join("\n"));
+    if let Some(reaches) = happened.reaches {
+        let line = Line::new()
+            .text("The platform remembers back to ")
+            .time(reaches);
+        message = message.text(line.text(" only: what was before it is not known"));
+    }
     if events.is_empty() {
         message
     } else {

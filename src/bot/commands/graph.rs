@@ -161,6 +161,7 @@ async fn marks(context: &Context, service: &Service, from: Timestamp) -> Vec<(Ti
         }
     };
     let mut marks: Vec<(Timestamp, String)> = events
+        .list
         .into_iter()
         .filter_map(|event| {
             let word = match event.what.as_str() {

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::bot::entry::{Probe, Question};
 use crate::bot::services::short_name;
-use crate::bot::{Context, Fault};
+use crate::bot::{Context, Fault, Refusal};
 use crate::domain::duration::{self, Human};
 use crate::domain::service::{LogLine, LogQuery, Logs as Found, Service};
 use crate::domain::timeline::cut;
-use crate::domain::{Line, Message, Tone};
+use crate::domain::{Button, Line, Message, Tone};
+use crate::probe::log_store::{Flavour, Search};
 
 /// Show the last log lines of a service
 #[derive(Debug, PartialEq, Args, Deserialize, JsonSchema)]
@@ -43,7 +44,13 @@ pub struct Logs {
     #[arg(long, value_name = "NAME")]
     #[serde(default)]
     pub(super) container: Option<String>,
+    /// From the log store: also what containers no longer have.
+    #[arg(long)]
+    #[serde(default)]
+    pub(super) stored: bool,
 }
+
+const HOUR: Duration = Duration::from_secs(3_600);
 
 fn thirty() -> usize {
     30
@@ -82,6 +89,9 @@ impl Probe for Logs {
         let (service, platform) = context
             .catalogue()
             .find(&self.service, |near| format!("logs {near}"))?;
+        if self.stored {
+            return self.look_in_store(context, service).await;
+        }
         let query = LogQuery {
             lines: self.lines.clamp(1, 500),
             since: self.since.map(|ago| context.store().now() - ago.0),
@@ -90,19 +100,85 @@ impl Probe for Logs {
             container: self.container,
         };
         let logs = platform.logs(service, &query).await?;
-        let message = message(service, &query, self.since.map(|since| since.0), &logs);
-        let lines = Lines {
+        let about = about(query.grep.as_deref(), self.since, query.previous);
+        let mut message = message(service, &about, &logs, Vec::new());
+        if logs.lines.is_empty() && context.catalogue().logs().is_some() {
+            let says = format!("logs {} --stored", service.name);
+            message = message.buttons(vec![Button::new("Search the log store", says)]);
+        }
+        Ok((Lines::from(logs), message))
+    }
+}
+
+impl From<Found> for Lines {
+    fn from(logs: Found) -> Self {
+        Self {
             count: logs.lines.len(),
             stderr: logs.lines.iter().filter(|line| line.stderr).count(),
             truncated: logs.truncated,
             lines: logs.lines,
-        };
-        Ok((lines, message))
+        }
     }
 }
 
-/// Log lines, newest last.
-fn message(service: &Service, query: &LogQuery, since: Option<Duration>, logs: &Found) -> Message {
+impl Logs {
+    /// The lines that the log store has, of the last hour where nothing else is said.
+    async fn look_in_store(
+        self,
+        context: &Context,
+        service: &Service,
+    ) -> Result<(Lines, Message), Fault> {
+        let store = context.catalogue().logs().ok_or_else(|| {
+            Refusal::new("No log store is configured")
+                .detail("Add [logs] with its `kind` and `url` to treasury-bot.toml")
+        })?;
+        if self.previous || self.container.is_some() {
+            let refusal = Refusal::new("The log store has the lines of all runs and containers");
+            return Err(refusal
+                .detail("Leave --previous and --container out")
+                .into());
+        }
+        let since = self.since.unwrap_or(Human(HOUR));
+        let now = context.now();
+        let search = Search {
+            lines: self.lines.clamp(1, 500),
+            since: now - since.0,
+            until: now,
+            grep: self.grep,
+        };
+        let found = store.search(service.name.as_str(), &search).await?;
+        let about = about(search.grep.as_deref(), Some(since), false);
+        let (field, name) = store.place(service.name.as_str());
+        let flavour = store.flavour();
+        let mut notes = vec![format!("from {}, where {field} is {name}", flavour.name())];
+        if search.grep.is_some() && flavour != Flavour::Loki {
+            notes.push("whole words are found only".to_owned());
+        }
+        if let Some(partial) = &found.partial {
+            notes.push(format!("lines may be missing: {}", cut(partial, 200)));
+        }
+        let message = message(service, &about, &found.logs, notes);
+        Ok((Lines::from(found.logs), message))
+    }
+}
+
+/// ` with “text” of the last 2h before the last restart`.
+fn about(grep: Option<&str>, since: Option<Human>, previous: bool) -> String {
+    let mut about = String::new();
+    if let Some(grep) = grep {
+        about.push_str(&format!(" with “{}”", cut(grep, 80)));
+    }
+    if let Some(since) = since {
+        about.push_str(&format!(" of the last {}", duration::text(since.0)));
+    }
+    if previous {
+        about.push_str(" before the last restart");
+    }
+    about
+}
+
+/// Log lines, newest last. `notes`: what to know of them.
+fn message(service: &Service, about: &str, logs: &Found, mut notes: Vec<String>) -> Message {
     let many = logs
         .lines
         .iter()
@@ -122,16 +198,6 @@ fn message(service: &Service, query: &LogQuery, since: Option<Duration>, logs: &
         text.push_str(&line.text);
         text.push('\n');
     }
-    let mut about = String::new();
-    if let Some(grep) = &query.grep {
-        about.push_str(&format!(" with “{}”", cut(grep, 80)));
-    }
-    if let Some(since) = since {
-        about.push_str(&format!(" of the last {}", duration::text(since)));
-    }
-    if query.previous {
-        about.push_str(" before the last restart");
-    }
     let count = logs.lines.len();
     let title = Line::new()
         .text(match count {
@@ -142,13 +208,15 @@ fn message(service: &Service, query: &LogQuery, since: Option<Duration>, logs: &
         .code(&service.name)
         .text(about);
     let message = Message::new(Tone::Plain, title).code(text);
-    let mut small = Line::new().text("Times are UTC; ! marks standard error");
     if logs.truncated {
-        small = small.text("; older lines were left out");
+        notes.insert(0, "older lines were left out".to_owned());
     }
     if count > 0 {
-        message.footer(small)
-    } else {
+        notes.insert(0, "Times are UTC; ! marks standard error".to_owned());
+    }
+    if notes.is_empty() {
         message
+    } else {
+        message.footer(notes.join("; "))
     }
 }

@@ -127,6 +127,7 @@ fn commands_are_parsed() {
             grep: Some("ERROR".into()),
             previous: false,
             container: None,
+            stored: false,
         }
     );
     assert_eq!(

@@ -202,3 +202,20 @@ fn a_route_may_name_a_channel_and_a_service_its_metrics_page() {
         );
     }
 }
+
+#[test]
+fn beside_prometheus_the_bot_watches_how_replicas_end_and_no_figures() {
+    let prometheus = "[prometheus]\nurl = 'http://prometheus.internal:9090'\n";
+    for (text, figures) in [
+        ("", Some(true)),
+        (prometheus, Some(false)),
+        (
+            &format!("{prometheus}[watch]\nenabled = true\n"),
+            Some(true),
+        ),
+        ("[watch]\nenabled = false\n", None),
+    ] {
+        let watch = good(text).settings.alerts.watch;
+        assert_eq!(watch.map(|watch| watch.figures), figures, "{text}");
+    }
+}

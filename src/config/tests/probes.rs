@@ -376,3 +376,40 @@ fn what_goes_beyond_this_machine_or_has_nobody_to_ask_is_a_warning() {
         "{told}"
     );
 }
+
+#[test]
+fn a_log_store_is_read_and_what_says_nothing_to_its_kind_is_told() {
+    let text = "[logs]\nkind = 'loki'\nurl = 'http://loki.internal:3100/'\nnames = { api = 'treasury-api' }\n";
+    let logs = good(text).logs.unwrap();
+    assert_eq!(
+        (logs.url.as_str(), logs.field.as_str()),
+        ("http://loki.internal:3100", "service_name")
+    );
+    assert_eq!(logs.names["api"], "treasury-api");
+    assert!(good("").logs.is_none());
+    for (text, expected) in [
+        (
+            "[logs]\nurl = 'http://loki.internal:3100'\n",
+            "`logs` without a `kind`",
+        ),
+        (
+            "[logs]\nkind = 'lokki'\nurl = 'http://loki.internal:3100'\n",
+            "loki",
+        ),
+        (
+            &format!("{text}index = 'x'\n"),
+            "`logs.index` says nothing to Loki",
+        ),
+        (
+            &format!("{text}user = 'bot'\n"),
+            "`logs.user` without a password",
+        ),
+        (
+            &text.replace("'treasury-api'", "7"),
+            "`logs.names.api` must be a text",
+        ),
+    ] {
+        let told = told(&bad(text)).join("\n");
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+}

@@ -52,7 +52,7 @@ async fn replicas_are_restarted_one_after_another() {
     );
 
     // web-10 is touched only when web-2 is healthy again.
-    let events = stack.driver.events(&web, began).await.unwrap();
+    let events = stack.driver.events(&web, began).await.unwrap().list;
     let at = |replica: &str, what: &str| {
         let found = events
             .iter()
@@ -204,7 +204,7 @@ async fn a_restart_that_the_engine_goes_on_with_is_never_untouched() {
             .await
     });
     eventually("the engine's signal", async || {
-        let events = stack.driver.events(&web, since).await.unwrap();
+        let events = stack.driver.events(&web, since).await.unwrap().list;
         events
             .iter()
             .any(|event| event.what == "kill")

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use bollard::query_parameters::RenameContainerOptionsBuilder;
 use jiff::Timestamp;
 use treasury_bot::domain::service::{Health, LogQuery, Patience, ReplicaState, Target};
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
@@ -174,7 +175,8 @@ async fn logs_are_merged_searched_and_clean() {
 #[ignore = "needs Docker"]
 async fn the_previous_run_has_its_own_lines() {
     let stack = Stack::new("previous").await;
-    let script = format!("[ -f /b ] && echo second || echo first; echo > /b; {OBEYS}");
+    // Last words need no line end.
+    let script = format!("[ -f /b ] && echo second || busybox printf first; echo > /b; {OBEYS}");
     stack.run("web", 1, &script).await;
     let web = stack.service("web");
     let mut query = newest(9);
@@ -190,7 +192,32 @@ async fn the_previous_run_has_its_own_lines() {
     let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
     assert_eq!(texts, ["first"]);
     let lines = stack.driver.logs(&web, &newest(9)).await.unwrap().lines;
-    assert_eq!(lines.len(), 2);
+    let texts: Vec<_> = lines.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(texts, ["first", "second"]);
+    assert!(lines[0].at < lines[1].at);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_log_that_nobody_keeps_names_what_would_help() {
+    let stack = Stack::new("nolog").await;
+    let mut body = stack.body("web", 1, OBEYS);
+    let driver = serde_json::json!({"Type": "none"});
+    body.host_config.as_mut().unwrap().log_config = serde_json::from_value(driver).unwrap();
+    stack.start(&stack.container("web", 1), body).await;
+    let error = stack
+        .driver
+        .logs(&stack.service("web"), &newest(1))
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    for part in [
+        "does not support reading",
+        "the log driver local or json-file",
+        "--stored",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }
 
 #[tokio::test]
@@ -255,7 +282,7 @@ async fn events_are_those_of_the_service_without_noise() {
     stack.run("other", 1, "exit 6").await;
     let web = stack.service("web");
     let events = eventually("the end of web-1", async || {
-        let events = stack.driver.events(&web, before).await.unwrap();
+        let events = stack.driver.events(&web, before).await.unwrap().list;
         events
             .iter()
             .any(|event| event.what == "die")
@@ -270,6 +297,41 @@ async fn events_are_those_of_the_service_without_noise() {
             .iter()
             .all(|event| event.replica == stack.container("web", 1))
     );
-    let later = stack.driver.events(&web, events[3].at).await.unwrap();
+    let later = stack.driver.events(&web, events[3].at).await.unwrap().list;
     assert_eq!(later, events[3..]);
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn what_the_engine_has_forgotten_is_not_told_as_nothing() {
+    let stack = Stack::new("forgotten").await;
+    let before = Timestamp::now();
+    let web = stack.service("web");
+    stack.run("web", 1, "exit 7").await;
+    eventually("its end", async || {
+        let status = stack.driver.status(&web).await.unwrap();
+        (status.replicas[0].state == ReplicaState::Exited).then_some(())
+    })
+    .await;
+    // The engine keeps 256 events of all together; a neighbour makes more.
+    let other = stack.run("other", 1, OBEYS).await;
+    for count in 0..260 {
+        let name = format!("{}-{count}", stack.project);
+        let options = RenameContainerOptionsBuilder::default().name(&name);
+        let renamed = stack.client.rename_container(&other, options.build());
+        renamed.await.unwrap();
+    }
+    let events = stack.driver.events(&web, before).await.unwrap();
+    assert!(
+        events.reaches.is_some_and(|reaches| reaches > before),
+        "{events:?}"
+    );
+    // What `inspect` knows is told all the same.
+    let end = events
+        .list
+        .iter()
+        .find(|event| event.what == "die")
+        .unwrap();
+    assert_eq!(end.detail.as_deref(), Some("exit code 7"));
+    assert!(events.list.iter().any(|event| event.what == "start"));
 }

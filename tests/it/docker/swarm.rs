@@ -171,7 +171,7 @@ async fn a_service_is_looked_at_and_restarted_once_for_five_equal_intents() {
         hello,
         "before the restart"
     );
-    let events = driver.events(&web, began).await.unwrap();
+    let events = driver.events(&web, began).await.unwrap().list;
     let of = |what: &str| events.iter().filter(|event| event.what == what).count();
     assert!(of("start") >= 4, "{events:?}");
     let ended = |event: &&treasury_bot::domain::service::Event| {
@@ -376,7 +376,7 @@ async fn a_restart_that_does_not_get_well_is_told() {
     })
     .await;
     assert_eq!(engine.forced("web").await, 1);
-    let events = driver.events(&web, intent.since).await.unwrap();
+    let events = driver.events(&web, intent.since).await.unwrap().list;
     assert!(
         events.iter().any(|event| event.what == "task failed"),
         "{events:?}"

@@ -5,6 +5,7 @@ mod locks;
 mod overview;
 mod replication;
 mod sessions;
+mod truth;
 
 use std::time::{Duration, Instant};
 

@@ -19,6 +19,20 @@ pub struct Postgres {
     _folder: tempfile::TempDir,
 }
 
+/// See [`Postgres::receive_log`]; ends when dropped.
+pub struct LogReceiver {
+    program: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for LogReceiver {
+    fn drop(&mut self) {
+        // It may have ended with its server.
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
 impl Postgres {
     /// Makes a cluster and waits until it answers.
     pub async fn start() -> Self {
@@ -54,6 +68,29 @@ impl Postgres {
             .unwrap();
         assert!(made.success(), "pg_basebackup failed");
         Self::serve(folder, &data, owner, &[]).await
+    }
+
+    /// A program that keeps this server's log and applies nothing of it.
+    pub fn receive_log(&self) -> LogReceiver {
+        let (folder, data, owner) = folder();
+        let program = command("pg_receivewal", owner)
+            .args([
+                "-h",
+                "127.0.0.1",
+                "-U",
+                "treasury",
+                "--no-sync",
+                "--no-loop",
+            ])
+            .args(["-p", &self.port.to_string(), "-D"])
+            .arg(&data)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        LogReceiver {
+            program,
+            _folder: folder,
+        }
     }
 
     async fn serve(

@@ -266,7 +266,7 @@ async fn events_of_workload_sets_and_pods_are_told_once_and_in_order() {
         );
     }
     let since = now() - SignedDuration::from_hours(1);
-    let events = driver.events(&service, since).await.unwrap();
+    let events = driver.events(&service, since).await.unwrap().list;
     let what: Vec<&str> = events.iter().map(|one| one.what.as_str()).collect();
     for one in ["ScalingReplicaSet", "SuccessfulCreate", "Started"] {
         assert_eq!(
@@ -280,8 +280,15 @@ async fn events_of_workload_sets_and_pods_are_told_once_and_in_order() {
     assert!(detail.starts_with("Readiness probe failed (×3"), "{detail}");
     assert!(events.is_sorted_by_key(|one| one.at));
     let later = now() + SignedDuration::from_mins(1);
-    assert_eq!(driver.events(&service, later).await.unwrap(), []);
+    assert_eq!(driver.events(&service, later).await.unwrap().list, []);
     // One of the two APIs is enough.
     cluster.fault(Fault::Code(404), &["list"], &["events.events.k8s.io"], None);
-    assert!(!driver.events(&service, since).await.unwrap().is_empty());
+    assert!(
+        !driver
+            .events(&service, since)
+            .await
+            .unwrap()
+            .list
+            .is_empty()
+    );
 }

@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use super::steps::Change;
 use super::{attachments, deploy, discover, evidence, find, isolate, logs};
 use super::{outcome, restart, scale, versions};
+use crate::engine::container::inspect_all;
 use crate::engine::{Engine, EngineConfig, PLATFORM, Result, Samplers, events};
 use treasury_domain::service::{
-    Attachment, Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaMark, ReplicaOutcome,
-    Service, ServiceStats, ServiceStatus, Version,
+    Attachment, Event, Events, Evidence, Intent, LogQuery, Logs, Patience, ReplicaMark,
+    ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
 };
 use treasury_ports::platform::{Platform, ProgressSink};
 
@@ -82,11 +83,19 @@ impl Platform for Docker {
         self.samplers.stats(&self.engine, service).await
     }
 
-    async fn events(&self, service: &Service, since: Timestamp) -> Result<Vec<Event>> {
+    async fn events(&self, service: &Service, since: Timestamp) -> Result<Events> {
         let found = find::containers(&self.engine, service).await?;
-        let history = events::history(&self.engine, &found, since).await?;
+        let (history, known) = futures_util::try_join!(
+            events::history(&self.engine, &found, since),
+            inspect_all(&self.engine, &found),
+        )?;
         let events = history.events.into_iter().map(|(_, event)| event);
-        Ok(events::newest(events.collect()))
+        let mut list: Vec<Event> = events.collect();
+        events::add_known(&mut list, &known, since);
+        Ok(Events {
+            list: events::newest(list),
+            reaches: history.reaches,
+        })
     }
 
     async fn restart(

@@ -74,7 +74,7 @@ impl Signs {
         let has_event = self.history.events.iter().any(|(id, event)| {
             *id == mark.id && matches!(event.what.as_str(), "kill" | "stop" | "die" | "restart")
         });
-        let unknown = !self.history.complete && self.age < STOPPING;
+        let unknown = self.history.reaches.is_some() && self.age < STOPPING;
         if changing || has_event || unknown {
             ReplicaOutcome::UnderWay
         } else {
@@ -118,7 +118,7 @@ mod tests {
             age: Duration::from_secs(60),
             history: History {
                 events: vec![(id.into(), event)],
-                complete: true,
+                reaches: None,
             },
         }
     }
@@ -144,7 +144,7 @@ mod tests {
         let restarting = replica(ReplicaState::Restarting);
         assert_eq!(quiet.outcome(&mark, &restarting), ReplicaOutcome::UnderWay);
 
-        quiet.history.complete = false;
+        quiet.history.reaches = Some(Timestamp::UNIX_EPOCH);
         assert_eq!(quiet.outcome(&mark, &before), ReplicaOutcome::UnderWay);
         quiet.age = STOPPING;
         assert_eq!(quiet.outcome(&mark, &before), ReplicaOutcome::Untouched);

@@ -9,7 +9,7 @@ use bollard::errors::Error;
 use jiff::{SignedDuration, Timestamp};
 
 use super::address::{Address, EngineConfig, Transport};
-use super::error::{Result, denied, failed, not_found, timeout, unreachable};
+use super::error::{Result, denied, failed, not_found, timeout, unreachable, unsupported};
 use super::tls::{self, find_error};
 use treasury_ports::platform::PlatformError;
 
@@ -158,6 +158,11 @@ impl Engine {
                     message,
                     "it may just have been removed or replaced; ask for the status",
                 ),
+                _ if message.contains("does not support reading") => unsupported(format!(
+                    "{message}: the engine keeps no log of it. Give the container the log driver \
+                     local or json-file (Compose: `logging`), or ask a log store: `logs SERVICE \
+                     --stored`"
+                )),
                 _ => failed(message, error),
             };
         }

@@ -2,17 +2,17 @@
 //!
 //! The engine keeps its newest [`REMEMBERED`] events only, of all containers together, and each
 //! run of a health check makes three of them. So an old event may be missing;
-//! [`History::complete`] tells.
+//! [`History::reaches`] tells.
 
 use std::collections::VecDeque;
 
-use bollard::models::{EventMessage, EventMessageTypeEnum as Type};
+use bollard::models::{ContainerInspectResponse, EventMessage, EventMessageTypeEnum as Type};
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::connection::Engine;
-use super::container::ContainerRef;
+use super::container::{self, ContainerRef};
 use super::error::Result;
 use treasury_domain::service::Event;
 
@@ -27,8 +27,8 @@ pub const MAX_EVENTS: usize = 200;
 pub struct History {
     /// With the container's id, oldest first.
     pub events: Vec<(String, Event)>,
-    /// The engine's memory goes back to the time that is wanted: nothing is missing.
-    pub complete: bool,
+    /// How far back the engine's memory goes, where that is less than was wanted.
+    pub reaches: Option<Timestamp>,
 }
 
 /// The newest of these events, in their order.
@@ -78,8 +78,47 @@ pub async fn history(
     let (events, count, oldest) = engine.change("the events", call).await?;
     Ok(History {
         events: events.into(),
-        complete: count < REMEMBERED || oldest.is_some_and(|oldest| oldest <= since),
+        reaches: oldest.filter(|oldest| count >= REMEMBERED && *oldest > since),
     })
+}
+
+/// Adds the last start and end of each container where the engine's events don't have them: it forgets
+/// them when others come, and all when it is started anew.
+pub fn add_known(events: &mut Vec<Event>, known: &[ContainerInspectResponse], since: Timestamp) {
+    // An event is noted a moment before or after what `inspect` says.
+    let near = SignedDuration::from_secs(2);
+    for facts in known {
+        let (Some(state), Some(name)) = (&facts.state, facts.name.as_deref()) else {
+            continue;
+        };
+        let replica = name.trim_start_matches('/');
+        let runs = state.running == Some(true);
+        // Of a run before the present one the engine no longer knows the code.
+        let code = state.exit_code.filter(|_| !runs);
+        let code = code.map(|code| format!("exit code {code}"));
+        for (what, at, detail) in [
+            ("start", state.started_at.as_deref(), None),
+            ("die", state.finished_at.as_deref(), code),
+        ] {
+            let Some(at) = container::time(at).filter(|at| *at >= since) else {
+                continue;
+            };
+            let is_there = events.iter().any(|event| {
+                event.replica == replica
+                    && event.what == what
+                    && event.at.duration_since(at).abs() <= near
+            });
+            if !is_there {
+                events.push(Event {
+                    at,
+                    replica: replica.to_owned(),
+                    what: what.to_owned(),
+                    detail,
+                });
+            }
+        }
+    }
+    events.sort_by_key(|event| event.at);
 }
 
 /// When it was, by the engine's clock, as all times of the engine that are shown.

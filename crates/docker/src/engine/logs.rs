@@ -108,9 +108,9 @@ async fn each_line(
         let output = output?;
         let stderr = matches!(output, LogOutput::StdErr { .. });
         count += 1;
-        if let Some(raw) = entries.take(stderr, &output.into_bytes()) {
-            keep(raw);
-        }
+        entries
+            .take(stderr, &output.into_bytes())
+            .for_each(&mut keep);
     }
     entries.rest().for_each(keep);
     Ok(count)

@@ -11,7 +11,7 @@ use super::snapshot::{Snapshot, SwarmService};
 use super::{deploy, events, logs, restart, scale, stats, versions};
 use crate::engine::{Engine, EngineConfig, PLATFORM, Result, Samplers, unsupported};
 use treasury_domain::service::{
-    Attachment, Event, Evidence, Intent, LogQuery, Logs, Patience, ReplicaMark, ReplicaOutcome,
+    Attachment, Events, Evidence, Intent, LogQuery, Logs, Patience, ReplicaMark, ReplicaOutcome,
     Service, ServiceStats, ServiceStatus, Version,
 };
 use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
@@ -89,7 +89,7 @@ impl Platform for Swarm {
         Ok(stats::named(&snapshot, info.swarm, stats))
     }
 
-    async fn events(&self, service: &Service, since: Timestamp) -> Result<Vec<Event>> {
+    async fn events(&self, service: &Service, since: Timestamp) -> Result<Events> {
         events::events(self.service(service)?, since).await
     }
 

@@ -6,17 +6,22 @@ use super::snapshot::{Snapshot, SwarmService};
 use super::tasks::{describe, exit_code_words, has_failed, task_state};
 use crate::engine::container::time;
 use crate::engine::{ContainerRef, Result, events};
-use treasury_domain::service::Event;
+use treasury_domain::service::{Event, Events};
 use treasury_ports::text::clean;
 
 /// Ends of tasks on all nodes, what Swarm did with the service, and what this engine saw of its
 /// own containers.
-pub async fn events(swarm: SwarmService<'_>, since: Timestamp) -> Result<Vec<Event>> {
+pub async fn events(swarm: SwarmService<'_>, since: Timestamp) -> Result<Events> {
     let snapshot = Snapshot::now(swarm).await?;
     let mut watched = swarm.local_containers().await?;
     watched.push(ContainerRef::new(&snapshot.id, swarm.name));
     let history = events::history(swarm.engine, &watched, since).await?;
-    let mut all: Vec<Event> = history.events.into_iter().map(|(_, event)| event).collect();
+    let mut all: Vec<Event> = history
+        .events
+        .iter()
+        .cloned()
+        .map(|(_, event)| event)
+        .collect();
     for slot in snapshot.slots() {
         for task in slot.tasks {
             let status = task.status.as_ref();
@@ -39,5 +44,8 @@ pub async fn events(swarm: SwarmService<'_>, since: Timestamp) -> Result<Vec<Eve
         }
     }
     all.sort_by_key(|event| event.at);
-    Ok(events::newest(all))
+    Ok(Events {
+        list: events::newest(all),
+        reaches: history.reaches,
+    })
 }

@@ -126,6 +126,9 @@ impl Alert {
 /// What the bot watches for by itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WatchSettings {
+    /// Figures, databases and caches as well; otherwise only how replicas ended, which Prometheus
+    /// seldom sees.
+    pub figures: bool,
     /// How often it looks.
     pub every: Duration,
     /// For so long something has to be ill until it fires.
@@ -147,6 +150,7 @@ impl WatchSettings {
 impl Default for WatchSettings {
     fn default() -> Self {
         Self {
+            figures: true,
             every: Duration::from_secs(15),
             lasting: Duration::from_secs(60),
             memory_percent: 90.0,

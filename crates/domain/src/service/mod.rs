@@ -12,5 +12,5 @@ pub use change::{
     Attachment, Bounds, End, Evidence, Intent, Patience, Progress, ReplicaMark, ReplicaOutcome,
     Version,
 };
-pub use observed::{Event, LogLine, LogQuery, Logs, ReplicaStats, ServiceStats};
+pub use observed::{Event, Events, LogLine, LogQuery, Logs, ReplicaStats, ServiceStats};
 pub use status::{Health, Replica, ReplicaState, ServiceStatus, images, well_text};

@@ -91,6 +91,25 @@ pub struct ServiceStats {
     pub note: Option<String>,
 }
 
+/// What happened to a service.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Events {
+    /// The events, oldest first.
+    pub list: Vec<Event>,
+    /// The platform remembers no further back than this, which is later than was asked for: before
+    /// it there may have been others. `None`: nothing is missing, as far as is known.
+    pub reaches: Option<Timestamp>,
+}
+
+impl From<Vec<Event>> for Events {
+    fn from(list: Vec<Event>) -> Self {
+        Self {
+            list,
+            reaches: None,
+        }
+    }
+}
+
 /// Something that happened to a replica.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {

@@ -58,8 +58,11 @@ pub struct Count {
 }
 
 /// The state at a glance.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DatabaseSummary {
+    /// What would let the bot see the sessions of others, such as `GRANT pg_monitor TO bot`. While it
+    /// lacks, what is open, waits or is behind is not known, and connections are at most so many.
+    pub rights_lack: Option<String>,
     /// Version of the server, such as `15.18`.
     pub version: String,
     /// When it started.
@@ -72,10 +75,16 @@ pub struct DatabaseSummary {
     pub connections_max: u64,
     /// Used as percent of the maximum; may pass 100 when reserved ones are in use.
     pub connections_percent: f64,
+    /// Client connections to the connected database …
+    pub database_used: u64,
+    /// … and how many it may have (`CONNECTION LIMIT`), if that is limited.
+    pub database_limit: Option<u64>,
     /// Connections by state (`active`, `idle`, `idle in transaction` …), most first.
     pub by_state: Vec<Count>,
     /// Connections by application, most first.
     pub by_application: Vec<Count>,
+    /// Transactions that are prepared (two-phase commit), the oldest first: they outlive sessions.
+    pub prepared: Vec<Prepared>,
     /// Age of the oldest open transaction of a client.
     pub longest_transaction_ms: Option<u64>,
     /// Its session.
@@ -87,9 +96,18 @@ pub struct DatabaseSummary {
     pub cache_hit_percent: Option<f64>,
     /// Size of the connected database.
     pub size_bytes: u64,
-    /// Replicas that stream from this server.
+    /// Replicas that stream from this server and apply what they get.
     pub replicas: u64,
-    /// Largest lag: of a replica behind this primary, or of this standby behind its primary.
+    /// Others that stream from it: backups, and programs that only keep its log.
+    pub receivers: u64,
+    /// On a standby: where it streams from; `None` when it does not stream.
+    pub streams_from: Option<String>,
+    /// On a standby: somebody has paused it.
+    pub replay_paused: bool,
+    /// Replication slots.
+    pub slots: Vec<Slot>,
+    /// Largest lag: of a replica behind this primary, or of this standby behind what it has received.
+    /// `None`: there is none, or it is not known.
     pub replication_lag_bytes: Option<u64>,
     /// The same in time, where it is known.
     pub replication_lag_ms: Option<u64>,
@@ -97,10 +115,53 @@ pub struct DatabaseSummary {
     pub wraparound_age: u64,
     /// The same as percent of the 2³¹ at which the server refuses writes.
     pub wraparound_percent: f64,
-    /// The newest vacuum of any table, by hand or by itself; `None`: never.
+    /// The same of multixacts, which rows have that several transactions locked.
+    pub multixact_percent: f64,
+    /// What keeps vacuum from removing dead rows, the oldest.
+    pub held_back: Option<HeldBack>,
+    /// Vacuums that run now.
+    pub vacuums: Vec<Vacuum>,
+    /// The newest vacuum of any table, by hand or by itself; `None`: never, or on a standby, which
+    /// does not know.
     pub last_vacuum_at: Option<Timestamp>,
     /// Dead rows as percent of all rows of user tables.
     pub dead_rows_percent: Option<f64>,
+}
+
+/// A transaction that was prepared and waits to be committed or rolled back, by
+/// `COMMIT PREPARED 'gid'` or `ROLLBACK PREPARED 'gid'` in its database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Prepared {
+    /// Its name.
+    pub gid: String,
+    /// Who prepared it; they or a superuser can end it.
+    pub owner: String,
+    /// Where.
+    pub database: String,
+    /// For how long.
+    pub age_ms: u64,
+}
+
+/// What keeps vacuum from removing dead rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeldBack {
+    /// Such as `session 4711`, `slot archive`.
+    pub by: String,
+    /// How many transactions have begun since what it still has to see.
+    pub transactions: u64,
+}
+
+/// A vacuum that runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Vacuum {
+    /// Its session.
+    pub pid: i32,
+    /// Its table; a number in other databases.
+    pub table: String,
+    /// Such as `scanning heap`.
+    pub phase: String,
+    /// Of the table's blocks that it has looked at.
+    pub scanned_percent: Option<f64>,
 }
 
 /// Who is connected.
@@ -143,7 +204,8 @@ pub struct Session {
     pub state_since: Option<Timestamp>,
     /// Age of its transaction, if one is open.
     pub transaction_ms: Option<u64>,
-    /// What it waits for, such as `Lock: transactionid`; `None` when it does not wait.
+    /// What it waits for while it is active, such as `Lock: transactionid`, `Client: ClientWrite`;
+    /// `None` when it does not wait.
     pub waits_for: Option<String>,
     /// Its current or last query, literals masked.
     pub query: String,
@@ -159,8 +221,10 @@ pub struct Session {
 pub struct Locks {
     /// Sessions that wait for a lock.
     pub blocked: u64,
-    /// The roots' numbers: ending these frees the others.
+    /// The numbers of the sessions at the roots: ending these frees the others.
     pub roots: Vec<i32>,
+    /// The prepared transactions at the roots: no session, so only SQL ends them.
+    pub prepared: Vec<Prepared>,
     /// The tree, at most [`MAX_ROWS`] sessions.
     pub tree: Vec<Blocked>,
     /// Sessions that were left out.
@@ -172,13 +236,13 @@ pub struct Locks {
 pub struct Blocked {
     /// How deep in the tree; a root is at 0.
     pub depth: u32,
-    /// The session it waits for; `None` for a root.
+    /// The session it waits for, 0 for a prepared transaction; `None` for a root.
     pub blocked_by: Option<i32>,
     /// How long it has waited; `None` for a root.
     pub waits_ms: Option<u64>,
     /// The lock it waits for, such as `RowExclusiveLock on payments`; empty for a root.
     pub lock: String,
-    /// The session.
+    /// The session; of a prepared transaction a number of 0, and its name as the application's.
     pub session: Session,
 }
 
@@ -200,6 +264,8 @@ pub struct SlowQuery {
     pub query: String,
     /// Its user.
     pub user: String,
+    /// Its database.
+    pub database: String,
     /// How often it ran; 1 for one that is running.
     pub calls: u64,
     /// Time of all calls.
@@ -220,7 +286,10 @@ pub struct Replication {
     /// On a standby: the primary it streams from, such as `10.0.0.5:5432`, and `None` when it does
     /// not stream.
     pub streams_from: Option<String>,
-    /// On a standby: received but not yet applied.
+    /// On a standby: somebody has paused it.
+    pub replay_paused: bool,
+    /// On a standby: received but not yet applied; `None` when it does not stream, as then nobody
+    /// knows how far behind it is.
     pub replay_lag_bytes: Option<u64>,
     /// On a standby: age of the newest applied transaction (rises on an idle primary as well; then
     /// `replay_lag_bytes` is 0 and this is `None`).
@@ -242,8 +311,10 @@ pub struct ReplicaLag {
     pub state: String,
     /// `async`, `sync`, `quorum` …
     pub sync: String,
-    /// Written here and not yet applied there.
-    pub lag_bytes: u64,
+    /// It applies what it gets; a backup, or a program that only keeps the log, does not.
+    pub applies: bool,
+    /// Written here and not yet applied there; `None`: it does not say.
+    pub lag_bytes: Option<u64>,
     /// The same in time, where it is known.
     pub lag_ms: Option<u64>,
 }
@@ -255,6 +326,10 @@ pub struct Slot {
     pub name: String,
     /// Somebody uses it.
     pub active: bool,
+    /// A copy of the primary's, on a standby.
+    pub synced: bool,
+    /// What it needs is gone: whoever used it has to be made anew. The server's reason, or `lost`.
+    pub lost: Option<String>,
     /// Log that is kept for it on the disk.
     pub kept_bytes: Option<u64>,
 }
@@ -290,10 +365,10 @@ pub struct TableSize {
     pub bytes: u64,
     /// Indexes alone.
     pub index_bytes: u64,
-    /// Rows, estimated.
-    pub rows: u64,
-    /// Dead rows as percent of all.
-    pub dead_percent: f64,
+    /// Rows, estimated; `None`: nobody has counted yet.
+    pub rows: Option<u64>,
+    /// Dead rows as percent of all; `None` on a standby, which does not know.
+    pub dead_percent: Option<f64>,
     /// Its newest vacuum.
     pub last_vacuum_at: Option<Timestamp>,
 }

@@ -22,7 +22,7 @@ pub(super) fn session_columns() -> String {
          coalesce(state, CASE WHEN backend_type IS NULL THEN 'hidden' ELSE '' END) AS state,
          state_change AS state_since,
          {age} AS transaction_ms,
-         CASE WHEN state = 'active' AND wait_event_type <> 'Client'
+         CASE WHEN state = 'active'
          THEN wait_event_type || ': ' || wait_event END AS waits_for,
          coalesce(query, '') AS query, coalesce(backend_type, 'client backend') AS kind,
          (application_name = '{APPLICATION}' AND usename = current_user) IS TRUE AS own",
@@ -123,7 +123,8 @@ pub(super) async fn slow(server: &mut PgConnection, user: String) -> Result<Slow
         },
     };
     let query = format!(
-        "SELECT query, coalesce(usename::text, '') AS user, 1 AS calls, pid,
+        "SELECT query, coalesce(usename::text, '') AS user, coalesce(datname::text, '') AS database,
+         1 AS calls, pid,
          ms AS total_ms, ms AS mean_ms,
          coalesce(ms * 100.0 / nullif(sum(ms) OVER (), 0), 0) AS share_percent
          FROM (SELECT *, coalesce({ms}, 0) AS ms FROM pg_stat_activity WHERE {CLIENT} AND state = 'active'
@@ -154,13 +155,20 @@ async fn statistics(server: &mut PgConnection, schema: &str) -> Result<Vec<SlowQ
         .await?;
     // Renamed in version 13.
     let exec = if version >= 130_000 { "_exec" } else { "" };
+    // With `track = all`, what runs within a function is part of the function's time, too.
+    let once = if version >= 140_000 {
+        "WHERE s.toplevel"
+    } else {
+        ""
+    };
     let query = format!(
-        "SELECT coalesce(s.query, '') AS query, coalesce(r.rolname::text, '') AS user, s.calls,
+        "SELECT coalesce(s.query, '') AS query, coalesce(r.rolname::text, '') AS user,
+         coalesce(d.datname::text, '') AS database, s.calls,
          s.total{exec}_time AS total_ms, s.mean{exec}_time AS mean_ms,
          coalesce(100 * s.total{exec}_time / nullif(sum(s.total{exec}_time) OVER (), 0), 0)
          AS share_percent
          FROM {schema}.pg_stat_statements s LEFT JOIN pg_roles r ON r.oid = s.userid
-         ORDER BY s.total{exec}_time DESC LIMIT {MAX_ROWS}"
+         LEFT JOIN pg_database d ON d.oid = s.dbid {once} ORDER BY s.total{exec}_time DESC LIMIT {MAX_ROWS}"
     );
     rows(server, &query).await
 }

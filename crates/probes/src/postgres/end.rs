@@ -28,6 +28,8 @@ pub(super) enum Ended {
     Refused(Box<Session>),
     /// It was told to, and is still there.
     Lingers,
+    /// Its query was cancelled, and runs on.
+    RunsOn(Box<Session>),
 }
 
 /// The answer of [`crate::Database::end`].
@@ -49,6 +51,22 @@ pub(super) fn outcome(ended: Ended, pid: i32, user: &str) -> Result<bool, ProbeE
             },
             "only clients' sessions are ended, never the bot's own, replication or the server's",
         ),
+        Ended::RunsOn(session) => {
+            let waits = session
+                .waits_for
+                .map(|what| format!(" (it waits for {what})"));
+            ProbeError::new(
+                Kind::Failed,
+                format!(
+                    "the query of session {pid} was told to end but runs on{}",
+                    waits.unwrap_or_default()
+                ),
+                format!(
+                    "it ends as soon as it can be interrupted: look again with `db connections`, \
+                     or `db terminate {pid}`"
+                ),
+            )
+        }
         Ended::Lingers => ProbeError::new(
             Kind::Failed,
             format!("session {pid} was told to end but is still there"),
@@ -63,15 +81,15 @@ pub(super) async fn end(
     started_at: Timestamp,
     how: End,
 ) -> Result<Ended, Error> {
-    match session(server, pid).await? {
+    let before = match session(server, pid).await? {
         None => return Ok(Ended::No),
         Some(found) if found.state == "hidden" => return Ok(Ended::Hidden),
         Some(found) if found.started_at != started_at => return Ok(Ended::No),
         Some(found) if found.own || found.kind != "client backend" => {
             return Ok(Ended::Refused(Box::new(found)));
         }
-        Some(_) => {}
-    }
+        Some(found) => found,
+    };
     let (function, only) = match how {
         End::Cancel => ("pg_cancel_backend", "AND state = 'active'"),
         End::Terminate => ("pg_terminate_backend", ""),
@@ -88,16 +106,21 @@ pub(super) async fn end(
     if done != Some(true) {
         return Ok(Ended::No);
     }
-    if how == End::Cancel {
-        return Ok(Ended::Yes);
-    }
+    // The server answers that a signal was sent, not what became of it.
     let began = Instant::now();
-    while began.elapsed() < ENDING {
+    loop {
         let still = session(server, pid).await?;
-        if still.is_none_or(|still| still.started_at != started_at) {
+        let Some(still) = still.filter(|still| still.started_at == started_at) else {
             return Ok(Ended::Yes);
+        };
+        let runs_on = still.state == "active" && still.state_since == before.state_since;
+        match how {
+            End::Cancel if !runs_on => return Ok(Ended::Yes),
+            End::Cancel if began.elapsed() >= ENDING => {
+                return Ok(Ended::RunsOn(Box::new(still)));
+            }
+            End::Terminate if began.elapsed() >= ENDING => return Ok(Ended::Lingers),
+            _ => tokio::time::sleep(Duration::from_millis(20)).await,
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Ok(Ended::Lingers)
 }

@@ -54,10 +54,15 @@ impl ErrorContext {
                 "set sslmode in the URL (prefer, require, verify-full), or mend its certificate",
             ),
             Error::Database(cause) => {
-                let message = cause
-                    .try_downcast_ref::<PgDatabaseError>()
-                    .map_or(text.as_str(), PgDatabaseError::message);
-                return self.refused(&cause.code().unwrap_or_default(), &clean(message, 300));
+                let cause_there = cause.try_downcast_ref::<PgDatabaseError>();
+                let message = cause_there.map_or(text.as_str(), PgDatabaseError::message);
+                // The reason often stands there alone.
+                let detail = cause_there.and_then(PgDatabaseError::detail);
+                let message = match detail {
+                    Some(detail) => format!("{}: {}", clean(message, 300), clean(detail, 300)),
+                    None => clean(message, 300),
+                };
+                return self.refused(&cause.code().unwrap_or_default(), &message);
             }
             _ => (
                 Kind::Failed,
@@ -83,10 +88,34 @@ impl ErrorContext {
                 format!("{label}: {message}"),
                 "correct the database's name in the URL",
             ),
+            "57P03" if message.contains("Hot standby mode is disabled") => (
+                Kind::Unsupported,
+                format!("{label} is a standby that answers nobody: {message}"),
+                "set hot_standby = on there, or ask its primary",
+            ),
             "57P01" | "57P02" | "57P03" => (
                 Kind::Starting,
                 format!("{label} is starting, stopping or recovering: {message}"),
                 "wait a little; if it stays, look at its logs",
+            ),
+            "53300" if message.contains("connections for role") => {
+                reserve = format!("ALTER ROLE {user} CONNECTION LIMIT -1, or a higher one");
+                let what =
+                    format!("{label} lets no more sessions of the bot's own user in: {message}");
+                (Kind::Denied, what, reserve.as_str())
+            }
+            "53300" if message.contains("connections for database") => {
+                let database = &self.database;
+                reserve = format!(
+                    "find who holds them, or ALTER DATABASE {database} CONNECTION LIMIT -1"
+                );
+                let what = format!("{label} lets nobody else into the database: {message}");
+                (Kind::Full, what, reserve.as_str())
+            }
+            "53300" if message.contains("SUPERUSER") => (
+                Kind::Full,
+                format!("{label} has no free connection but for superusers: {message}"),
+                "let a superuser look who holds them, and restart what leaks them",
             ),
             "53300" => {
                 reserve = format!(
@@ -148,5 +177,67 @@ pub(super) fn is_broken(error: &Error) -> bool {
             .code()
             .is_some_and(|code| matches!(&*code, "57P01" | "57P02" | "57P03" | "57P05" | "25P03")),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words are those of PostgreSQL 16 to 18, with their DETAIL behind a colon.
+    #[test]
+    fn the_detail_decides_what_is_advised() {
+        let options: PgConnectOptions = "postgres://bot@10.0.0.5:5432/treasury".parse().unwrap();
+        let context = ErrorContext::of(&options);
+        for (code, message, kind, advice) in [
+            (
+                "57P03",
+                "the database system is not accepting connections: Hot standby mode is disabled.",
+                Kind::Unsupported,
+                "hot_standby = on",
+            ),
+            (
+                "57P03",
+                "the database system is starting up",
+                Kind::Starting,
+                "wait a little",
+            ),
+            (
+                "42501",
+                "permission denied to terminate process: Only roles with the SUPERUSER attribute \
+                 may terminate processes of roles with the SUPERUSER attribute.",
+                Kind::Denied,
+                "only a superuser may",
+            ),
+            (
+                "53300",
+                "remaining connection slots are reserved for roles with the SUPERUSER attribute",
+                Kind::Full,
+                "let a superuser look",
+            ),
+            (
+                "53300",
+                "remaining connection slots are reserved for roles with privileges of the \
+                 \"pg_use_reserved_connections\" role",
+                Kind::Full,
+                "GRANT pg_use_reserved_connections TO bot",
+            ),
+            (
+                "53300",
+                "too many connections for role \"bot\"",
+                Kind::Denied,
+                "ALTER ROLE bot CONNECTION LIMIT",
+            ),
+            (
+                "53300",
+                "too many connections for database \"treasury\"",
+                Kind::Full,
+                "ALTER DATABASE treasury CONNECTION LIMIT",
+            ),
+        ] {
+            let error = context.refused(code, message);
+            assert_eq!(error.kind, kind, "{error}");
+            assert!(error.hint.contains(advice), "{error}");
+        }
     }
 }

@@ -8,8 +8,9 @@ use sqlx_core::error::Error;
 use sqlx_postgres::PgConnection;
 
 use super::activity::sessions;
+use super::overview::prepared;
 use super::rows::{ms_since, rows};
-use crate::database::{Blocked, Locks, MAX_ROWS, Session};
+use crate::database::{Blocked, Locks, MAX_ROWS, Prepared, Session};
 
 /// Sessions that wait beyond this many are counted, not followed.
 const MOST: usize = 500;
@@ -18,8 +19,10 @@ const MOST: usize = 500;
 #[derive(Debug, Deserialize)]
 struct Waiting {
     pid: i32,
-    /// Who holds what it wants, or stands before it in the queue.
+    /// Who holds what it wants, or stands before it in the queue; 0 is a prepared transaction.
     by: Vec<i32>,
+    /// The names of those.
+    prepared: Vec<String>,
     lock: String,
     waits_ms: Option<u64>,
 }
@@ -27,12 +30,19 @@ struct Waiting {
 pub(super) async fn locks(server: &mut PgConnection) -> Result<Locks, Error> {
     // `waitstart` is there since version 14; through JSON it is null before.
     let query = format!(
-        "SELECT pid, pg_blocking_pids(pid) AS by, {waits_ms} AS waits_ms,
+        "SELECT pid, pg_blocking_pids(pid) AS by, prepared, {waits_ms} AS waits_ms,
          mode || ' on ' || CASE WHEN relation IS NULL AND locktype = 'transactionid'
          THEN 'a transaction''s end' WHEN relation IS NULL THEN locktype
          WHEN locktype = 'relation' THEN relation
          ELSE 'a ' || locktype || ' of ' || relation END AS lock
          FROM (SELECT l.pid, l.mode, l.locktype,
+         (SELECT coalesce(jsonb_agg(DISTINCT p.gid), '[]') FROM pg_locks h
+         JOIN pg_locks own ON own.virtualtransaction = h.virtualtransaction AND own.pid IS NULL
+         AND own.locktype = 'transactionid' JOIN pg_prepared_xacts p
+         ON p.transaction = own.transactionid WHERE h.pid IS NULL
+         AND h.granted AND h.locktype = l.locktype AND (h.database, h.relation, h.page, h.tuple,
+         h.transactionid, h.classid, h.objid, h.objsubid) IS NOT DISTINCT FROM (l.database,
+         l.relation, l.page, l.tuple, l.transactionid, l.classid, l.objid, l.objsubid)) AS prepared,
          coalesce((to_jsonb(l) ->> 'waitstart')::timestamptz, a.state_change) AS since,
          CASE WHEN l.database IN (0, (SELECT oid FROM pg_database
          WHERE datname = current_database())) THEN l.relation::regclass::text
@@ -41,7 +51,15 @@ pub(super) async fn locks(server: &mut PgConnection) -> Result<Locks, Error> {
          WHERE NOT l.granted LIMIT {MOST}) AS waiting",
         waits_ms = ms_since("since"),
     );
-    let waiting: Vec<Waiting> = rows(&mut *server, &query).await?;
+    let mut waiting: Vec<Waiting> = rows(&mut *server, &query).await?;
+    let prepared = if waiting.iter().any(|one| one.by.contains(&0)) {
+        rows(&mut *server, &prepared()).await?
+    } else {
+        Vec::new()
+    };
+    for one in &mut waiting {
+        one.tell_apart(&prepared);
+    }
     let waiting: BTreeMap<i32, Waiting> = waiting
         .into_iter()
         .filter(|one| !one.by.is_empty())
@@ -55,11 +73,32 @@ pub(super) async fn locks(server: &mut PgConnection) -> Result<Locks, Error> {
     let known: Vec<i32> = known.into_iter().collect();
     let sessions = sessions(server, &known).await?;
     let sessions = sessions.into_iter().map(|one| (one.pid, one)).collect();
-    Ok(tree(&waiting, &sessions))
+    Ok(tree(&waiting, &sessions, &prepared))
+}
+
+impl Waiting {
+    /// Each prepared transaction gets a number below 0, by its place in the list.
+    fn tell_apart(&mut self, prepared: &[Prepared]) {
+        let place = |name: &String| prepared.iter().position(|one| one.gid == *name);
+        let numbers = self
+            .prepared
+            .iter()
+            .filter_map(place)
+            .map(|at| -1 - at as i32);
+        let numbers: Vec<i32> = numbers.collect();
+        if !numbers.is_empty() {
+            self.by.retain(|by| *by != 0);
+            self.by.extend(numbers);
+        }
+    }
 }
 
 /// The tree, depth first. A session that waits for several stands under the first of them.
-fn tree(waiting: &BTreeMap<i32, Waiting>, sessions: &BTreeMap<i32, Session>) -> Locks {
+fn tree(
+    waiting: &BTreeMap<i32, Waiting>,
+    sessions: &BTreeMap<i32, Session>,
+    prepared: &[Prepared],
+) -> Locks {
     let mut below: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for (pid, one) in waiting {
         if let Some(first) = one.by.iter().find(|by| *by != pid) {
@@ -91,15 +130,21 @@ fn tree(waiting: &BTreeMap<i32, Waiting>, sessions: &BTreeMap<i32, Session>) -> 
         let wait = waiting.get(&pid).filter(|_| parent.is_some());
         Blocked {
             depth,
-            blocked_by: parent,
+            blocked_by: parent.map(|by| by.max(0)),
             waits_ms: wait.map(|one| one.waits_ms.unwrap_or(0)),
             lock: wait.map(|one| one.lock.clone()).unwrap_or_default(),
-            session: sessions.get(&pid).cloned().unwrap_or_else(|| gone(pid)),
+            session: sessions
+                .get(&pid)
+                .cloned()
+                .unwrap_or_else(|| gone(pid, prepared)),
         }
     };
+    let ends = roots.iter().filter(|root| **root < 0);
+    let ends = ends.filter_map(|root| prepared.get((-1 - root) as usize).cloned());
     Locks {
         blocked: waiting.len() as u64,
-        roots,
+        prepared: ends.collect(),
+        roots: roots.into_iter().filter(|root| *root > 0).collect(),
         tree: flat.into_iter().map(entry).collect(),
         left_out,
     }
@@ -129,16 +174,20 @@ fn walk(
     }
 }
 
-/// A holder that is no session: 0 stands for a prepared transaction.
-fn gone(pid: i32) -> Session {
-    let what = if pid == 0 {
-        "a prepared transaction: COMMIT PREPARED or ROLLBACK PREPARED it"
-    } else {
-        "has just ended"
+/// A holder that is no session: a prepared transaction, or one that has just ended.
+fn gone(pid: i32, prepared: &[Prepared]) -> Session {
+    let what = match pid {
+        1.. => "has just ended".to_owned(),
+        0 => "a prepared transaction".to_owned(),
+        _ => prepared
+            .get((-1 - pid) as usize)
+            .map_or_else(String::new, |one| {
+                format!("prepared transaction {}", one.gid)
+            }),
     };
     Session {
-        pid,
-        application: what.to_owned(),
+        pid: pid.max(0),
+        application: what,
         ..Session::default()
     }
 }
@@ -152,12 +201,13 @@ mod tests {
             let one = Waiting {
                 pid: *pid,
                 by: by.to_vec(),
+                prepared: Vec::new(),
                 lock: "ShareLock on a transaction's end".into(),
                 waits_ms: Some(1_000 - *pid as u64),
             };
             (*pid, one)
         });
-        tree(&waiting.collect(), &BTreeMap::new())
+        tree(&waiting.collect(), &BTreeMap::new(), &[])
     }
 
     fn shape(locks: &Locks) -> Vec<(i32, u32)> {

@@ -210,12 +210,14 @@ fn summary(world: &World) -> DatabaseSummary {
         }),
         size_bytes: sizes.databases.first().map_or(0, |one| one.bytes),
         replicas: 1,
-        replication_lag_bytes: replica.as_ref().map(|one| one.lag_bytes),
+        replication_lag_bytes: replica.as_ref().and_then(|one| one.lag_bytes),
         replication_lag_ms: replica.and_then(|one| one.lag_ms),
         wraparound_age: frozen,
         wraparound_percent: frozen as f64 * 100.0 / WRAPAROUND,
         last_vacuum_at: sizes.tables.iter().filter_map(|t| t.last_vacuum_at).max(),
-        dead_rows_percent: sizes.tables.first().map(|table| table.dead_percent),
+        dead_rows_percent: sizes.tables.first().and_then(|table| table.dead_percent),
+        database_used: used,
+        ..DatabaseSummary::default()
     }
 }
 
@@ -288,6 +290,7 @@ fn locks(world: &World) -> Locks {
     Locks {
         blocked: waiting.len() as u64,
         roots: root.into_iter().collect(),
+        prepared: Vec::new(),
         left_out: tree.len().saturating_sub(MAX_ROWS) as u64,
         tree: tree.into_iter().take(MAX_ROWS).collect(),
     }
@@ -303,6 +306,7 @@ fn slow(world: &World) -> SlowQueries {
     let queries = running.iter().take(MAX_ROWS).map(|one| SlowQuery {
         query: one.query.clone(),
         user: one.user.clone(),
+        database: one.database.clone(),
         calls: 1,
         total_ms: took(one),
         mean_ms: took(one),
@@ -337,6 +341,7 @@ fn replication(world: &World) -> Replication {
     Replication {
         primary: true,
         streams_from: None,
+        replay_paused: false,
         replay_lag_bytes: None,
         replay_lag_ms: None,
         replicas: vec![ReplicaLag {
@@ -344,12 +349,15 @@ fn replication(world: &World) -> Replication {
             client: "172.20.0.21".to_owned(),
             state: "streaming".to_owned(),
             sync: "async".to_owned(),
-            lag_bytes,
+            applies: true,
+            lag_bytes: Some(lag_bytes),
             lag_ms: Some(3 + ((behind * 25.0) as u64).min(12_000)),
         }],
         slots: vec![Slot {
             name: "treasury_postgres_replica".to_owned(),
             active: true,
+            synced: false,
+            lost: None,
             kept_bytes: Some(lag_bytes + 16 * MIB),
         }],
     }
@@ -369,8 +377,10 @@ fn sizes(world: &World) -> Sizes {
             name: name.to_owned(),
             bytes: size * MIB + grown,
             index_bytes: indexes * MIB + grown / 3,
-            rows: rows * 1_000 + (grown / 160),
-            dead_percent: 1.1 + phase as f64 / 1_500.0 + (behind.unwrap_or(0.0) / 120.0).min(20.0),
+            rows: Some(rows * 1_000 + (grown / 160)),
+            dead_percent: Some(
+                1.1 + phase as f64 / 1_500.0 + (behind.unwrap_or(0.0) / 120.0).min(20.0),
+            ),
             last_vacuum_at: until.checked_sub(SignedDuration::from_secs(phase)).ok(),
         }
     };

@@ -118,6 +118,7 @@ async fn a_restart_goes_from_replica_to_replica_and_can_be_limited_to_some() {
         .unwrap();
     let at = |name: &str, what: &str| {
         let found = both
+            .list
             .iter()
             .rev()
             .find(|e| e.replica == name && e.what == what);

@@ -15,7 +15,7 @@ use super::driver::Stack;
 use super::role::Role;
 use super::{deploy, isolate};
 use treasury_domain::service::{
-    Attachment, Event, Evidence, Health, Intent, LogQuery, Logs, Patience, ReplicaMark,
+    Attachment, Event, Events, Evidence, Health, Intent, LogQuery, Logs, Patience, ReplicaMark,
     ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
 };
 use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
@@ -57,18 +57,14 @@ impl Platform for Stack {
         })
     }
 
-    async fn events(
-        &self,
-        service: &Service,
-        since: Timestamp,
-    ) -> Result<Vec<Event>, PlatformError> {
+    async fn events(&self, service: &Service, since: Timestamp) -> Result<Events, PlatformError> {
         let world = self.world();
         let role = role_of(&world, service)?;
         let wanted = world.journal.events.iter().rev();
         let wanted = wanted.filter(|(of, event)| *of == role && event.at >= since);
         let mut newest: Vec<Event> = wanted.take(MAX_EVENTS).map(|(_, e)| e.clone()).collect();
         newest.reverse();
-        Ok(newest)
+        Ok(newest.into())
     }
 
     async fn restart(

@@ -94,7 +94,7 @@ pub(super) async fn grep(stack: &Stack, role: Role, text: &str) -> usize {
 
 pub(super) async fn events(stack: &Stack, role: Role) -> Vec<String> {
     let events = stack.events(&service(role), noon()).await.unwrap();
-    events.into_iter().map(|e| e.what).collect()
+    events.list.into_iter().map(|e| e.what).collect()
 }
 
 #[tokio::test]

@@ -58,11 +58,17 @@ pub(super) async fn look(context: &Context, watch: WatchSettings) -> Result<Look
                 return look;
             };
             let platform = platform.as_ref();
-            let (memory, errors, ended) = futures_util::join!(
-                memory(service, platform, watch.memory_percent),
-                errors(context, service, platform, watch.error_percent),
-                ended(context, service, platform, watch.calm()),
-            );
+            let figures = async {
+                if !watch.figures {
+                    return (Vec::new(), None);
+                }
+                futures_util::join!(
+                    memory(service, platform, watch.memory_percent),
+                    errors(context, service, platform, watch.error_percent),
+                )
+            };
+            let ended = ended(context, service, platform, watch.calm());
+            let ((memory, errors), ended) = futures_util::join!(figures, ended);
             look.readings.extend(memory.into_iter().chain(errors));
             if let Some((names, readings)) = ended {
                 look.replicas.insert(service.name.to_string(), names);
@@ -70,16 +76,18 @@ pub(super) async fn look(context: &Context, watch: WatchSettings) -> Result<Look
             }
             look
         });
-    let databases = context
-        .catalogue()
-        .databases()
-        .iter()
-        .map(|one| async move {
-            let state = state_of(one.probe.summary()).await;
-            let runbook = "database-connection-failed";
-            reachable("DatabaseDown", "The database", one, state, runbook)
-        });
-    let caches = context.catalogue().caches().iter().map(|one| async move {
+    let catalogue = context.catalogue();
+    let (databases, caches) = if watch.figures {
+        (catalogue.databases(), catalogue.caches())
+    } else {
+        Default::default()
+    };
+    let databases = databases.iter().map(|one| async move {
+        let state = state_of(one.probe.summary()).await;
+        let runbook = "database-connection-failed";
+        reachable("DatabaseDown", "The database", one, state, runbook)
+    });
+    let caches = caches.iter().map(|one| async move {
         let state = state_of(one.probe.summary()).await;
         reachable("CacheDown", "The cache", one, state, "restart-service")
     });
@@ -122,7 +130,7 @@ async fn ended(
     let (status, now) = (status.ok()?.ok()?, context.now());
     let events = if is_restless(&status, calm, now) {
         let events = timeout(PATIENCE, platform.events(service, now - calm)).await;
-        events.ok().and_then(Result::ok)
+        events.ok().and_then(Result::ok).map(|events| events.list)
     } else {
         Some(Vec::new())
     };

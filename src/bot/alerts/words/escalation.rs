@@ -62,7 +62,7 @@ pub(crate) fn ask(
         fields.push(("Service".to_owned(), service.to_string().into()));
     }
     fields.push(("Alert".to_owned(), cut(alert.name(), 80).into()));
-    let since = Line::new().time(alert.starts_at);
+    let since = Line::new().time(conversation.first.tracked.since());
     fields.push(("Fires since".to_owned(), since));
     for (label, name) in [("Value", "value"), ("Threshold", "threshold")] {
         if let Some(value) = alert.annotation(name) {

@@ -100,6 +100,10 @@ fn fields(
     }
     let shown = summary.shown.as_ref().unwrap_or(first);
     let shown = &shown.tracked.alert;
+    if summary.firing > 0 && shown.starts_at > now {
+        let claim = Line::new().time(shown.starts_at).text(", which is to come");
+        fields.push(("Since, says its sender".into(), claim));
+    }
     if summary.firing > 0 {
         // Of several, that of the worst.
         let whose = match summary.firing {

@@ -92,5 +92,11 @@ fn session_row(s: &Session, now: Timestamp) -> String {
     } else {
         &s.state
     };
-    format!("{:>6} {} {state}{since}{tx}{own}\n{query}", s.pid, who(s))
+    let waits = s.waits_for.as_ref();
+    let waits = waits.map_or(String::new(), |what| format!(", waits for {what}"));
+    format!(
+        "{:>6} {} {state}{since}{tx}{waits}{own}\n{query}",
+        s.pid,
+        who(s)
+    )
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::words::{buttons, sessions, tail};
+use super::words::{buttons, prepared_text, sessions, tail};
 use crate::bot::actions::session::who;
 use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::time;
@@ -50,7 +50,12 @@ impl Probe for Locks {
             ));
             return Ok((locks, message));
         }
-        let roots: Vec<String> = locks.roots.iter().map(i32::to_string).collect();
+        let roots = locks.roots.iter().map(i32::to_string);
+        let prepared = locks
+            .prepared
+            .iter()
+            .map(|one| format!("prepared {}", cut(&one.gid, 40)));
+        let roots: Vec<String> = roots.chain(prepared).collect();
         let title = Line::new()
             .code(&found.name)
             .text(format!(": {} blocked by ", sessions(locks.blocked)))
@@ -71,7 +76,11 @@ impl Probe for Locks {
                     ))
                 ),
             };
-            tree.push_str(&format!("{indent}{branch}{} {} {what}\n", s.pid, who(s)));
+            let number = match s.pid {
+                0 => String::new(),
+                pid => format!("{pid} "),
+            };
+            tree.push_str(&format!("{indent}{branch}{number}{} {what}\n", who(s)));
             if !s.query.is_empty() {
                 tree.push_str(&format!("{indent}    {}\n", cut(&s.query, 80)));
             }
@@ -79,11 +88,21 @@ impl Probe for Locks {
         let mut message = Message::new(Tone::Warning, title)
             .text("The first of each tree holds up all below it")
             .code(tree);
+        for one in locks.prepared.iter().take(5) {
+            let (text, gid) = (prepared_text(one), one.gid.replace('\'', "''"));
+            message = message.text(format!(
+                "The {text} is no session: only COMMIT PREPARED '{gid}' or ROLLBACK PREPARED \
+                 '{gid}' ends it, in that database, by its owner or a superuser"
+            ));
+        }
         if locks.left_out > 0 {
             message = message.text(format!("{} more were left out", locks.left_out));
         }
         let mut ways = Vec::new();
-        for root in locks.tree.iter().filter(|one| one.depth == 0).take(2) {
+        // What is no client's session can't be ended from here.
+        let roots = locks.tree.iter().filter(|one| one.depth == 0);
+        let roots = roots.filter(|one| one.session.kind == "client backend");
+        for root in roots.take(2) {
             let s = &root.session;
             let started = format!("{} --started {}{tail}", s.pid, s.started_at);
             if s.state == "active" {

@@ -44,12 +44,14 @@ impl Probe for Size {
                     duration::text(duration::between(at, now))
                 )
             });
+            let dead = table.dead_percent;
+            let dead = dead.map_or("?".to_owned(), |dead| format!("{dead:.0}%"));
+            let rows = table.rows;
+            let rows = rows.map_or("rows not known".to_owned(), |rows| format!("~{rows} rows"));
             text.push_str(&format!(
-                "{:>7} {:>4.0}%  {} (~{} rows{vacuum})\n",
+                "{:>7} {dead:>5}  {} ({rows}{vacuum})\n",
                 duration::bytes_text(table.bytes),
-                table.dead_percent,
                 table.name,
-                table.rows
             ));
         }
         let databases: Vec<String> = sizes

@@ -53,10 +53,12 @@ impl Probe for Slow {
             let about = match query.pid {
                 Some(pid) => format!("{pid} {} for {}", query.user, time(query.mean_ms as u64)),
                 None => format!(
-                    "{:.0} %  {} calls × {}",
+                    "{:.0} %  {} × {}  {}@{}",
                     query.share_percent,
-                    query.calls,
-                    millis(query.mean_ms)
+                    calls(query.calls),
+                    millis(query.mean_ms),
+                    query.user,
+                    query.database
                 ),
             };
             text.push_str(&format!("{about}\n  {}\n", cut(&query.query, 160)));
@@ -71,6 +73,13 @@ impl Probe for Slow {
             &[("Locks", "locks"), ("Summary", "summary")],
         ));
         Ok((slow, message))
+    }
+}
+
+fn calls(n: u64) -> String {
+    match n {
+        1 => "1 call".to_owned(),
+        n => format!("{n} calls"),
     }
 }
 

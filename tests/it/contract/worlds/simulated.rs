@@ -57,7 +57,11 @@ impl World for Simulated {
             .events(&self.service(), self.began)
             .await
             .unwrap();
-        events.iter().filter(|event| event.what == "start").count()
+        events
+            .list
+            .iter()
+            .filter(|event| event.what == "start")
+            .count()
     }
 
     async fn crash_new(&self) {

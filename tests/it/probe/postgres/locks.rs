@@ -121,25 +121,6 @@ async fn a_locked_table_is_named_and_a_long_queue_is_cut() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL"]
-async fn a_prepared_transaction_that_blocks_is_told_as_one() {
-    let server = super::server_with(&["max_prepared_transactions=2"]).await;
-    let probe = watcher(&server);
-    let mut one = client(&server, "shop", "web").await;
-    run(
-        &mut one,
-        "BEGIN; UPDATE payments SET card = 'x' WHERE id = 1; PREPARE TRANSACTION 'left'",
-    )
-    .await;
-    let mut waiting = JoinSet::new();
-    waiting.spawn(async move { pay(&mut one, 1).await });
-    let locks = until(async || probe.locks().await, |locks| locks.blocked == 1).await;
-    let told = &locks.tree[0].session.application;
-    assert!(told.contains("ROLLBACK PREPARED"), "{locks:?}");
-    waiting.shutdown().await;
-}
-
-#[tokio::test]
-#[ignore = "needs PostgreSQL"]
 async fn without_the_right_to_look_the_chain_is_told_and_the_texts_are_not() {
     let server = server().await;
     let stranger = probe(&server.url_of("stranger", "postgres"));

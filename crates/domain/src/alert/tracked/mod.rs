@@ -261,6 +261,27 @@ impl Tracked {
         self.change(now, damping)
     }
 
+    /// It is held to be over, and its sender lists it as firing, as of `(start, update)`: it fires, if
+    /// that was said clearly after its end.
+    pub fn fire_listed(
+        &mut self,
+        (starts_at, updated_at): (Timestamp, Timestamp),
+        damping: Damping,
+        now: Timestamp,
+    ) -> Transition {
+        let is_late =
+            now.duration_since(self.changed_at) < CLEARLY || updated_at <= self.changed_at;
+        if self.alert.firing || is_late {
+            return Transition::Nothing;
+        }
+        self.alert.firing = true;
+        self.alert.ends_at = None;
+        self.alert.starts_at = starts_at.max(self.alert.starts_at);
+        self.heard_at = Some(updated_at.min(now));
+        self.since = Some(starts_at.max(self.changed_at).min(now));
+        self.change(now, damping)
+    }
+
     /// It fires or is over since now.
     fn change(&mut self, at: Timestamp, damping: Damping) -> Transition {
         (self.doubt, self.muted) = (None, None);

@@ -13,6 +13,7 @@ use super::commands::help::help_text;
 use super::commands::stats;
 use super::policy::authorise;
 use super::request::{Ask, Done, Effect, Next, request_id};
+use super::table::Meant;
 use super::timers::Job;
 use super::{Context, Failure, Fault, Refusal, confirm, heartbeat, pages};
 use crate::command::{Mistake, Parsed};
@@ -148,7 +149,9 @@ pub async fn visit(context: &Context, request: Request) -> Result<(), StoreError
         .accept(request, Some(context.instance().to_owned()))
         .await?;
     if let Some(claim) = context.store().claim_own(&key).await? {
-        let asked = Asked::of(context, &claim.request.text);
+        let asked = context
+            .commands()
+            .meant(&claim.request.text, context.command());
         handle(context, claim, asked).await;
     }
     Ok(())
@@ -189,30 +192,14 @@ async fn keep_alive(context: Context) {
     }
 }
 
-/// Which command a request is.
-#[derive(Clone, Copy)]
-struct Asked {
-    command: &'static str,
-    changes: bool,
-}
-
-impl Asked {
-    fn of(context: &Context, text: &str) -> Self {
-        let (command, changes) = match context.commands().parse(text, context.command()) {
-            Ok(Parsed::Command(sentence)) => (sentence.command.words, sentence.command.changes),
-            Ok(Parsed::Help(_)) => ("help", false),
-            Err(_) => ("unknown", false),
-        };
-        Self { command, changes }
-    }
-}
-
 /// Spawns the handling of a request; changing ones wait for the one before in their place.
 async fn spawn(context: &Context, lanes: &Lanes, claim: Claimed) {
     let Ok(permit) = lanes.handlers.clone().acquire_owned().await else {
         return;
     };
-    let asked = Asked::of(context, &claim.request.text);
+    let asked = context
+        .commands()
+        .meant(&claim.request.text, context.command());
     let turn = if asked.changes {
         let (done, next) = oneshot::channel();
         let mut lanes = lanes.last.lock().await;
@@ -241,20 +228,20 @@ async fn spawn(context: &Context, lanes: &Lanes, claim: Claimed) {
 }
 
 /// Carries a request out and commits its answer, again and again while the store is away.
-async fn handle(context: &Context, claim: Claimed, asked: Asked) {
+async fn handle(context: &Context, claim: Claimed, asked: Meant) {
     let id = request_id(&claim.request.key);
     let span = tracing::error_span!(
         "request",
         request = id,
         person = claim.request.person.id,
-        command = asked.command,
+        command = asked.words,
         incident = Empty,
     );
     let answered = answer(context, claim, asked, &id);
     answered.instrument(span).await;
 }
 
-async fn answer(context: &Context, claim: Claimed, asked: Asked, id: &str) {
+async fn answer(context: &Context, claim: Claimed, asked: Meant, id: &str) {
     let mut pause = Duration::from_millis(200);
     loop {
         match handle_once(context, &claim, asked, id).await {
@@ -275,7 +262,7 @@ async fn answer(context: &Context, claim: Claimed, asked: Asked, id: &str) {
 async fn handle_once(
     context: &Context,
     claim: &Claimed,
-    asked: Asked,
+    asked: Meant,
     id: &str,
 ) -> Result<(), StoreError> {
     let request = &claim.request;
@@ -329,7 +316,7 @@ async fn handle_once(
     };
     let took = between(claim.received_at, context.now());
     let kind = if asked.changes { "changes" } else { "reads" };
-    metrics::COMMANDS.count(&[asked.command, word]);
+    metrics::COMMANDS.count(&[asked.words, word]);
     metrics::COMMAND.took(&[kind], took);
     tracing::info!(
         outcome = word,

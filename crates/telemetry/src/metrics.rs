@@ -66,10 +66,10 @@ declare! {
     Histogram COMMAND "treasury_bot_command_seconds" "From a command's being recorded to its answer's being recorded, in seconds; reading ones, and those that change something." ["kind": Of(&["reads", "changes"])] QUICK;
     Gauge INBOX_WAITING "treasury_bot_inbox_waiting" "Commands that are recorded and not answered yet." [];
     Gauge INBOX_OLDEST "treasury_bot_inbox_oldest_seconds" "For how long the oldest of them waits, in seconds; 0 when none does." [];
-    Counter SLACK_REQUESTS "treasury_bot_slack_requests_total" "Requests from Slack, by what became of them." ["kind": KIND_OF_PAYLOAD, "outcome": Of(&["new", "duplicate", "failed"])];
+    Counter SLACK_REQUESTS "treasury_bot_slack_requests_total" "What Slack sent, by what became of it; `ignored` is not for the bot." ["kind": KIND_OF_PAYLOAD, "outcome": Of(&["new", "duplicate", "ignored", "failed"])];
     Histogram SLACK_ACK "treasury_bot_slack_ack_seconds" "From receiving a request to its acknowledgement, in seconds; Slack waits for 3." ["door": Of(&["socket", "http"])] QUICK;
     Counter SLACK_ACKS "treasury_bot_slack_acks_total" "Acknowledgements by socket: sent, withheld since nothing could be recorded, lost with their connection, or withheld since there was too much at once." ["outcome": Of(&["sent", "withheld", "lost", "overloaded"])];
-    Counter SLACK_ENVELOPES "treasury_bot_slack_envelopes_total" "Envelopes that came by socket." ["type": Of(&["command", "interaction", "event", "other", "unreadable"])];
+    Counter SLACK_ENVELOPES "treasury_bot_slack_envelopes_total" "Envelopes that came by socket." ["type": Of(&["command", "interaction", "event", "disconnect", "other", "unreadable"])];
     Counter SLACK_HTTP_REJECTED "treasury_bot_slack_http_rejected_total" "Requests to the HTTP door that were turned away." ["reason": Of(&["unsigned", "too_large", "too_slow", "wrong_signature", "unreadable", "not_recorded"])];
     Gauge SLACK_CONNECTED "treasury_bot_slack_connected" "1 while Slack lets the bot in, else 0." [];
     Gauge SLACK_CONNECTIONS "treasury_bot_slack_connections" "Open sockets to Slack." [];
@@ -118,7 +118,7 @@ declare! {
     Gauge STORE_UP "treasury_bot_store_up" "1 while the store answers, else 0." [];
     Histogram STORE_WRITE "treasury_bot_store_write_seconds" "From a write's being asked for to its being durable, in seconds." [] DISK;
     Gauge STORE_SIZE "treasury_bot_store_size_bytes" "The database, in bytes; of SQLite without its log of writes." [];
-    Counter PAGES_REFUSED "treasury_bot_pages_refused_total" "Visits of the incident pages that were refused." ["why": Of(&["signed_out", "no_link", "used", "expired", "not_allowed", "forged"])];
+    Counter PAGES_REFUSED "treasury_bot_pages_refused_total" "Visits of the incident pages that were refused." ["why": Of(&["not_found", "store", "signed_out", "no_link", "used", "expired", "not_allowed", "forged"])];
     Gauge BUILD "treasury_bot_build_info" "Always 1; which build it is. The commit is empty where the build did not know it." ["version": AsManyAs("one"), "commit": AsManyAs("one")];
     Gauge STARTED "process_start_time_seconds" "When the process began, in seconds since 1970." [];
     Gauge MEMORY "process_resident_memory_bytes" "What the process takes of the memory, in bytes." [];

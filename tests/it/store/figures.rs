@@ -26,7 +26,7 @@ fn mail(key: &str, store: &Store) -> Notification {
     }
 }
 
-pub async fn figures_tell_what_waits_and_what_is_open(store: &Store) {
+pub async fn tell_what_waits_and_what_is_open(store: &Store) {
     let before = store.figures().await.unwrap();
     assert!(before.size > 10_000, "{before:?}");
     let mails = [mail("f-1", store), mail("f-2", store)];

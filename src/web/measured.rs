@@ -36,14 +36,12 @@ pub(super) async fn page(State(health): State<Health>) -> Response {
 fn set(figures: Option<&Figures>, mails: bool) {
     STORE_UP.set(&[], f64::from(u8::from(figures.is_some())));
     STORE_SIZE.set(&[], figures.map(|figures| figures.size as f64));
-    let queues: [(fn(&Figures) -> Queue, _, _); 3] = [
-        (|figures| figures.inbox, &INBOX_WAITING, &INBOX_OLDEST),
-        (|figures| figures.outbox, &OUTBOX_WAITING, &OUTBOX_OLDEST),
-        (|figures| figures.timers, &TIMERS_DUE, &TIMERS_LATE),
-    ];
-    for (of, waiting, oldest) in queues {
-        queue(figures.map(of), &[], waiting, oldest);
-    }
+    let inbox = figures.map(|figures| figures.inbox);
+    queue(inbox, &[], &INBOX_WAITING, &INBOX_OLDEST);
+    let outbox = figures.map(|figures| figures.outbox);
+    queue(outbox, &[], &OUTBOX_WAITING, &OUTBOX_OLDEST);
+    let timers = figures.map(|figures| figures.timers);
+    queue(timers, &[], &TIMERS_DUE, &TIMERS_LATE);
     for (at, severity) in Severity::ALL.iter().enumerate() {
         let labels = [severity.to_string()];
         let labels = [labels[0].as_str()];

@@ -14,8 +14,10 @@ fn sends() {
     if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_none() {
         return;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all();
-    let runtime = { runtime }.worker_threads(1).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         treasury_telemetry::log::start("error", true);
         let request = tracing::error_span!("request", person = "U0ANA00001", incident = "INC-1");

@@ -112,9 +112,10 @@ pub(crate) async fn open_incident(
     let person = new.declared_by.clone();
     let incident = tx.incident_insert(new).await?;
     let (id, severity) = (incident.id, incident.severity);
-    let by = match person.id == Person::BOT_ID {
-        true => "bot",
-        false => "person",
+    let by = if person.id == Person::BOT_ID {
+        "bot"
+    } else {
+        "person"
     };
     tx.after_commit(move || {
         INCIDENTS.count(&[&severity.to_string(), by]);

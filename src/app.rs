@@ -33,6 +33,7 @@ use crate::probe::{self, Cache, Database, Http};
 use crate::sandbox::stack::Stack;
 use crate::slack::{self, Slack, SlackConfig};
 use crate::store::{Store, Use};
+use crate::telemetry::metrics;
 use crate::web;
 
 /// Everything the bot is built from.
@@ -219,7 +220,7 @@ pub struct App {
 }
 
 /// Whether Slack lets the bot in, and more of it for `/health/ready`.
-fn door_details(health: &slack::Health) -> (bool, Value) {
+fn door_details(health: &slack::Health) -> (bool, usize, Value) {
     let refused = health.refused.iter().map(|(what, one)| {
         json!({
             "what": what,
@@ -235,13 +236,16 @@ fn door_details(health: &slack::Health) -> (bool, Value) {
         "last_error": health.last_error,
         "refused": refused.collect::<Vec<_>>(),
     });
-    (health.connected, details)
+    (health.connected, health.refused.len(), details)
 }
 
 impl App {
     /// Starts everything. Slack, the platforms and the services may be away; the store may not.
     pub async fn start(mut plan: Plan, shutdown: CancellationToken) -> anyhow::Result<Self> {
-        web::recorder();
+        metrics::begin(
+            env!("CARGO_PKG_VERSION"),
+            option_env!("TREASURY_BOT_COMMIT"),
+        );
         let listener = TcpListener::bind(plan.listen)
             .await
             .with_context(|| format!("can't listen on {}: set [web] listen", plan.listen))?;

@@ -27,6 +27,7 @@ pub use treasury_probes as probe;
 pub use treasury_runbook as runbook;
 pub use treasury_sandbox as sandbox;
 pub use treasury_store as store;
+pub use treasury_telemetry as telemetry;
 
 /// The platforms that services run on: the trait and its drivers.
 pub mod platform {

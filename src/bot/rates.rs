@@ -10,6 +10,7 @@ use crate::domain::ServiceName;
 use crate::domain::service::{LogLine, MetricsPage};
 use crate::probe::ProbeError;
 use crate::probe::page::{Counted, Pages};
+use crate::telemetry::metrics::METRICS_PAGES_FAILED;
 
 /// The time that counts.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -69,7 +70,7 @@ impl Rates {
                 Ok(())
             }
             Err(error) => {
-                metrics::counter!("treasury_bot_metrics_pages_failed_total").increment(1);
+                METRICS_PAGES_FAILED.count(&[]);
                 if !was_failing {
                     tracing::warn!(%service, %error, "a metrics page has no answer");
                 }

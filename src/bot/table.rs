@@ -67,7 +67,25 @@ pub struct Commands {
     pub(in crate::bot) groups: &'static [Group],
 }
 
+/// The command that a sentence is, as it is counted and logged.
+#[derive(Clone, Copy)]
+pub(in crate::bot) struct Meant {
+    /// Its words; `help`, or `unknown` where it is none.
+    pub(in crate::bot) words: &'static str,
+    pub(in crate::bot) changes: bool,
+}
+
 impl Commands {
+    /// Which command a sentence is.
+    pub(in crate::bot) fn meant(&self, text: &str, name: &str) -> Meant {
+        let (words, changes) = match self.parse(text, name) {
+            Ok(Parsed::Command(sentence)) => (sentence.command.words, sentence.command.changes),
+            Ok(Parsed::Help(_)) => ("help", false),
+            Err(_) => ("unknown", false),
+        };
+        Meant { words, changes }
+    }
+
     /// The command that a sentence asks for. `name` is the slash command's own.
     pub(in crate::bot) fn parse(
         &self,

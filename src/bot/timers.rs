@@ -12,10 +12,12 @@ use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio::sync::Semaphore;
+use tracing::Instrument;
 
 use super::Context;
 use crate::domain::duration::between;
 use crate::store::{StoreError, TimerRow, Tx};
+use crate::telemetry::metrics;
 
 /// A timer that could not be done is tried again after this.
 const RETRY: SignedDuration = SignedDuration::from_secs(5);
@@ -170,16 +172,30 @@ pub(super) async fn run_due(context: &Context, jobs: &[Job]) -> Result<(), Store
 }
 
 async fn go_off(context: &Context, jobs: &[Job], timer: &TimerRow) {
+    // Most are about a conversation, and most of these about an incident's.
+    let incident = timer.subject.strip_prefix("incident:");
+    let span = tracing::error_span!(
+        "timer",
+        kind = timer.kind,
+        subject = timer.subject,
+        incident = incident.map(|number| tracing::field::display(format!("INC-{number}"))),
+    );
+    do_job(context, jobs, timer).instrument(span).await;
+}
+
+async fn do_job(context: &Context, jobs: &[Job], timer: &TimerRow) {
+    metrics::TIMER_LATENESS.took(&[], between(timer.due_at, context.now()));
     let done = match jobs.iter().find(|job| job.kind.0 == timer.kind) {
         Some(job) => (job.work)(context, timer).await,
         // Another version's: it knows what to do with it.
         None => Err(StoreError::Unreadable(timer.kind.clone())),
     };
+    let outcome = if done.is_ok() { "done" } else { "failed" };
+    metrics::TIMERS.count(&[&timer.kind, outcome]);
     if let Err(error) = done {
-        let (kind, subject) = (&timer.kind, &timer.subject);
-        tracing::error!(kind, subject, %error, "a timer could not be done");
+        tracing::error!(%error, "a timer could not be done");
         if let Err(error) = context.store().timer_later(timer, RETRY).await {
-            tracing::error!(kind, subject, %error, "nor given back: it is taken later");
+            tracing::error!(%error, "nor given back: it is taken later");
         }
     }
 }

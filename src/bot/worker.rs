@@ -6,19 +6,24 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::{Mutex, Semaphore, oneshot};
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::commands::help::help_text;
 use super::commands::stats;
 use super::policy::authorise;
 use super::request::{Ask, Done, Effect, Next, request_id};
+use super::table::Meant;
 use super::timers::Job;
 use super::{Context, Failure, Fault, Refusal, confirm, heartbeat, pages};
 use crate::command::{Mistake, Parsed};
+use crate::domain::duration::between;
 use crate::domain::timeline::Draft;
 use crate::domain::{
     Audience, Content, EntryKind, Line, Message, Outgoing, Place, Request, Stream, Tone,
 };
 use crate::store::{Accepted, Claimed, StoreError};
+use crate::telemetry::metrics;
 
 /// A request may take this long until its answer is committed; longer work is an action, which
 /// goes on behind a progress message.
@@ -144,7 +149,10 @@ pub async fn visit(context: &Context, request: Request) -> Result<(), StoreError
         .accept(request, Some(context.instance().to_owned()))
         .await?;
     if let Some(claim) = context.store().claim_own(&key).await? {
-        handle(context, claim).await;
+        let asked = context
+            .commands()
+            .meant(&claim.request.text, context.command());
+        handle(context, claim, asked).await;
     }
     Ok(())
 }
@@ -189,11 +197,10 @@ async fn spawn(context: &Context, lanes: &Lanes, claim: Claimed) {
     let Ok(permit) = lanes.handlers.clone().acquire_owned().await else {
         return;
     };
-    let changing = matches!(
-        context.commands().parse(&claim.request.text, context.command()),
-        Ok(Parsed::Command(sentence)) if sentence.command.changes
-    );
-    let turn = if changing {
+    let asked = context
+        .commands()
+        .meant(&claim.request.text, context.command());
+    let turn = if asked.changes {
         let (done, next) = oneshot::channel();
         let mut lanes = lanes.last.lock().await;
         // Places whose last request is finished need no lane any more.
@@ -215,20 +222,32 @@ async fn spawn(context: &Context, lanes: &Lanes, claim: Claimed) {
             }
             None => None,
         };
-        handle(&bot, claim).await;
+        handle(&bot, claim, asked).await;
         drop(done);
     });
 }
 
 /// Carries a request out and commits its answer, again and again while the store is away.
-async fn handle(context: &Context, claim: Claimed) {
+async fn handle(context: &Context, claim: Claimed, asked: Meant) {
     let id = request_id(&claim.request.key);
+    let span = tracing::error_span!(
+        "request",
+        request = id,
+        person = claim.request.person.id,
+        command = asked.words,
+        incident = Empty,
+    );
+    let answered = answer(context, claim, asked, &id);
+    answered.instrument(span).await;
+}
+
+async fn answer(context: &Context, claim: Claimed, asked: Meant, id: &str) {
     let mut pause = Duration::from_millis(200);
     loop {
-        match handle_once(context, &claim, &id).await {
+        match handle_once(context, &claim, asked, id).await {
             Ok(()) => return,
             Err(error) => {
-                tracing::error!(request = %id, %error, "an answer could not be recorded");
+                tracing::error!(%error, "an answer could not be recorded");
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     // It stays in the inbox and is taken up again after the restart.
@@ -240,7 +259,12 @@ async fn handle(context: &Context, claim: Claimed) {
     }
 }
 
-async fn handle_once(context: &Context, claim: &Claimed, id: &str) -> Result<(), StoreError> {
+async fn handle_once(
+    context: &Context,
+    claim: &Claimed,
+    asked: Meant,
+    id: &str,
+) -> Result<(), StoreError> {
     let request = &claim.request;
     let groups = context.store().groups_of(&request.person.id).await?;
     let ask = Ask {
@@ -253,7 +277,9 @@ async fn handle_once(context: &Context, claim: &Claimed, id: &str) -> Result<(),
         request: request.clone(),
         confirmed: None,
     };
-    let started = std::time::Instant::now();
+    if let Some(incident) = &ask.here {
+        Span::current().record("incident", tracing::field::display(incident.id));
+    }
     let effect = if claim.attempts > MAX_ATTEMPTS {
         Err(Fault::Failure(Failure::new(
             "it was tried three times without an end",
@@ -283,16 +309,19 @@ async fn handle_once(context: &Context, claim: &Claimed, id: &str) -> Result<(),
             "refused"
         }
         Err(Fault::Failure(failure)) => {
-            tracing::error!(request = %id, cause = %failure.chain(), "a request failed");
+            tracing::error!(cause = %failure.chain(), "a request failed");
             commit_failure(context, claim.id, &ask, &failure, id).await?;
             "failed"
         }
     };
-    metrics::counter!("treasury_bot_requests_total", "outcome" => word).increment(1);
-    metrics::histogram!("treasury_bot_request_seconds").record(started.elapsed().as_secs_f64());
+    let took = between(claim.received_at, context.now());
+    let kind = if asked.changes { "changes" } else { "reads" };
+    metrics::COMMANDS.count(&[asked.words, word]);
+    metrics::COMMAND.took(&[kind], took);
     tracing::info!(
-        request = %id, person = %ask.request.person.name, text = %ask.request.text,
-        outcome = word, ms = started.elapsed().as_millis() as u64, "request"
+        outcome = word,
+        ms = took.as_millis() as u64,
+        "a request is answered"
     );
     Ok(())
 }
@@ -302,13 +331,13 @@ fn begin(context: &Context, next: Next) {
     match next {
         Next::Drive(row) => {
             let work = crate::bot::actions::engine::drive(context.clone(), *row);
-            context.tasks().spawn(work);
+            context.tasks().spawn(work.in_current_span());
         }
         Next::Follow(run) => crate::bot::runs::follow(context, run),
         Next::Wake(run) => context.wakers().wake(run),
         Next::Refresh(outgoing, services) => {
             let work = stats::refresh(context.clone(), *outgoing, services);
-            context.tasks().spawn(work);
+            context.tasks().spawn(work.in_current_span());
         }
     }
 }

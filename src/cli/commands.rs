@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use super::config_file::{ConfigFile, Refused};
-use super::terminal::{Paint, asked_to_end, start_log};
+use super::terminal::{Paint, asked_to_end};
 use super::verify;
 use super::{
     config_check, demo, doctor, evidence, exec, manifest, manual, probe, rbac, runbook, setup,
@@ -15,6 +15,7 @@ use super::{
 use crate::app::{App, Plan};
 use crate::config::ConfigErrors;
 use crate::probe::Http;
+use crate::telemetry::log;
 
 /// Incident response from Slack for a Treasury Management System.
 #[derive(Debug, Parser)]
@@ -109,6 +110,7 @@ pub fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(run(cli.command));
+    log::end();
     // Tasks that still hang in a call to the outside must not hold up the end.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     let error = match result {
@@ -154,7 +156,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 /// `serve`: the real thing.
 async fn serve(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     let config = file.load()?;
-    start_log(&config.log.level, config.log.json);
+    log::start(&config.log.level, config.log.json);
     for warning in &config.warnings {
         tracing::warn!("{}", warning.message);
     }

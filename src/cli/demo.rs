@@ -8,12 +8,13 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::stage::{Demo, PORT, World};
-use super::terminal::{asked_to_end, start_log};
+use super::terminal::asked_to_end;
 use super::tour;
 use crate::bot::Catalogue;
 use crate::domain::service::{PlatformKey, Service, Target};
 use crate::platform::Platform;
 use crate::platform::docker::Docker;
+use crate::telemetry::log;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -36,7 +37,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    start_log("warn", false);
+    log::start("warn", false);
     if options.tour {
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let world = World::Simulated(tour::SPEED);

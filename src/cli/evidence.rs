@@ -10,10 +10,10 @@ use clap::Args;
 use secrecy::ExposeSecret;
 
 use super::config_file::ConfigFile;
-use super::terminal::start_log;
 use crate::config::Secrets;
 use crate::domain::counted;
 use crate::store::{Store, Use};
+use crate::telemetry::log;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -27,7 +27,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    start_log("warn", false);
+    log::start("warn", false);
     let config = options.file.load_with(Secrets::ButSlacks)?;
     let store = Store::open(config.store_url.expose_secret(), Use::Visit).await?;
     let shown = show(&store, options.action, options.out).await;

@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::config_file::ConfigFile;
 use super::messages;
-use super::terminal::{Paint, put, start_log};
+use super::terminal::{Paint, put};
 use crate::app::Plan;
 use crate::bot::{self, Bot, answer_key};
 use crate::command::words::{self, quote};
@@ -21,6 +21,7 @@ use crate::domain::{
     Audience, Content, Door, Message, Outgoing, Part, Person, Place, Reply, Request, Tone,
 };
 use crate::store::Store;
+use crate::telemetry::log;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -128,7 +129,7 @@ impl End {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    start_log("warn", false);
+    log::start("warn", false);
     let text = options.sentence_text();
     if asks_for_help(&text) {
         return help(&options, text).await;

@@ -6,8 +6,9 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::config_file::{ConfigFile, Refused};
-use super::terminal::{put, start_log};
+use super::terminal::put;
 use crate::bot::{self, COMMANDS, Fault};
+use crate::telemetry::log;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -24,7 +25,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    start_log("warn", false);
+    log::start("warn", false);
     let Some(name) = options.name.filter(|_| !options.list) else {
         let specs = COMMANDS.specs();
         put(&format!("{}\n", serde_json::to_string_pretty(&specs)?))?;

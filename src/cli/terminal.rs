@@ -48,22 +48,6 @@ pub(super) fn put(text: &str) -> std::io::Result<()> {
     }
 }
 
-/// Starts the log on standard error.
-pub(super) fn start_log(level: &str, json: bool) {
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| level.to_owned());
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(Paint::stderr().is_coloured());
-    // A log that is already started (tests) stays.
-    let _ = if json {
-        builder.json().try_init()
-    } else {
-        builder.try_init()
-    };
-}
-
 /// Waits for Ctrl-C or SIGTERM.
 pub(super) async fn asked_to_end() {
     use tokio::signal::unix::{SignalKind, signal};

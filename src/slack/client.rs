@@ -5,7 +5,7 @@
 //! raw `http_post`: an answer that can't be parsed must not make a posted message look unposted.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -27,6 +27,7 @@ use url::Url;
 use super::error::{ApiError, classify, needed_scope};
 use super::scopes::Method;
 use super::state::State;
+use crate::telemetry::metrics;
 
 /// How long a call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -262,7 +263,9 @@ impl Client {
         method: &'static str,
         call: impl Future<Output = Result<T, SlackClientError>>,
     ) -> Result<T, ApiError> {
+        let started = Instant::now();
         let timely = tokio::time::timeout(self.timeout, call).await;
+        metrics::SLACK_CALL.took(&[], started.elapsed());
         let mut needed = None;
         let result = timely.map_or_else(
             |_| {
@@ -278,8 +281,7 @@ impl Client {
         );
         self.state.called(method, &result, needed);
         let outcome = result.as_ref().err().map_or("ok", ApiError::kind);
-        metrics::counter!("treasury_bot_slack_calls_total", "method" => method, "outcome" => outcome)
-            .increment(1);
+        metrics::SLACK_CALLS.count(&[method, outcome]);
         result
     }
 }

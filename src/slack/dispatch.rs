@@ -11,6 +11,7 @@ use super::directory::People;
 use super::inbound::{Kind, Reader};
 use crate::bot::Acceptance;
 use crate::domain::Request;
+use crate::telemetry::metrics::SLACK_REQUESTS;
 
 /// Slack waits 3 s for an acknowledgement; what is recorded later comes again and is a duplicate.
 const RECORD_WITHIN: Duration = Duration::from_millis(2_500);
@@ -82,6 +83,5 @@ fn refused(kind: Kind, error: String) -> NotRecorded {
 }
 
 fn count(kind: Kind, outcome: &'static str) {
-    metrics::counter!("treasury_bot_slack_requests_total", "kind" => kind.as_str(), "outcome" => outcome)
-        .increment(1);
+    SLACK_REQUESTS.count(&[kind.as_str(), outcome]);
 }

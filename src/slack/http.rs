@@ -21,6 +21,7 @@ use slack_morphism::signature_verifier::SlackEventSignatureVerifier;
 
 use super::dispatch::Dispatch;
 use super::inbound::Kind;
+use crate::telemetry::metrics;
 
 /// Largest body that is read.
 const MAX_BODY: usize = 1024 * 1024;
@@ -69,13 +70,14 @@ pub fn router(secret: &SecretString, dispatch: Dispatch) -> Router {
     let on = |kind: Kind| {
         post(
             async move |State(door): State<Arc<Door>>, request: Request<Body>| {
-                take(&door, kind, request).await.unwrap_or_else(|rejection| {
-                    let (reason, status) = rejection.reason_and_status();
-                    metrics::counter!("treasury_bot_slack_http_rejected_total", "reason" => reason)
-                        .increment(1);
-                    tracing::debug!(%kind, reason, "a request was turned away");
-                    status.into_response()
-                })
+                take(&door, kind, request)
+                    .await
+                    .unwrap_or_else(|rejection| {
+                        let (reason, status) = rejection.reason_and_status();
+                        metrics::SLACK_HTTP_REJECTED.count(&[reason]);
+                        tracing::debug!(%kind, reason, "a request was turned away");
+                        status.into_response()
+                    })
             },
         )
     };
@@ -119,8 +121,7 @@ async fn take(door: &Door, kind: Kind, request: Request<Body>) -> Result<Respons
         .take(kind, &payload)
         .await
         .map_err(|_| Rejection::NotRecorded)?;
-    metrics::histogram!("treasury_bot_slack_ack_seconds", "door" => "http")
-        .record(started.elapsed().as_secs_f64());
+    metrics::SLACK_ACK.took(&["http"], started.elapsed());
     Ok(StatusCode::OK.into_response())
 }
 

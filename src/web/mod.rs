@@ -2,18 +2,17 @@
 //! routes are merged in.
 
 mod alerts;
+mod measured;
 mod pages;
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures_util::future::join_all;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -29,8 +28,8 @@ pub use pages::pages_router;
 /// The readiness check may take this long.
 const CHECK: Duration = Duration::from_secs(2);
 
-/// How the chat door is: connected or not, and details for people.
-pub type DoorHealth = std::sync::Arc<dyn Fn() -> (bool, Value) + Send + Sync>;
+/// How the chat door is: connected or not, how much is refused, and details for people.
+pub type DoorHealth = std::sync::Arc<dyn Fn() -> (bool, usize, Value) + Send + Sync>;
 
 /// What the routes read from.
 #[derive(Clone)]
@@ -50,13 +49,13 @@ pub fn health_router(health: Health) -> Router {
     Router::new()
         .route("/health/live", get(|| async { "alive\n" }))
         .route("/health/ready", get(ready))
-        .route("/metrics", get(metrics_page))
+        .route("/metrics", get(measured::page))
         .with_state(health)
 }
 
 async fn ready(State(health): State<Health>) -> Response {
     let store = in_time(health.store.ping()).await;
-    let (_, mut door) = (health.door)();
+    let (_, _, mut door) = (health.door)();
     door["waiting"] = match in_time(health.store.outbox_depth()).await {
         Ok(depth) => json!(depth),
         Err(why) => json!(why),
@@ -115,49 +114,6 @@ fn oldest(store: &Store, backlog: &Backlog) -> u64 {
     backlog
         .oldest
         .map_or(0, |at| duration::between(at, store.now()).as_secs())
-}
-
-async fn metrics_page(State(health): State<Health>) -> Response {
-    if let (Ok(inbox), Ok(outbox)) = (
-        health.store.inbox_depth().await,
-        health.store.outbox_depth().await,
-    ) {
-        metrics::gauge!("treasury_bot_inbox_waiting").set(inbox as f64);
-        metrics::gauge!("treasury_bot_outbox_waiting").set(outbox as f64);
-    }
-    let (connected, _) = (health.door)();
-    metrics::gauge!("treasury_bot_slack_connected").set(f64::from(u8::from(connected)));
-    if let Ok(backlog) = health.store.notification_backlog(&Channel::Email).await {
-        let age = oldest(&health.store, &backlog);
-        metrics::gauge!("treasury_bot_mails_waiting").set(backlog.waiting as f64);
-        metrics::gauge!("treasury_bot_mails_oldest_seconds").set(age as f64);
-        metrics::gauge!("treasury_bot_mails_dead").set(backlog.dead as f64);
-    }
-    match recorder() {
-        Some(handle) => {
-            handle.run_upkeep();
-            (
-                [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-                handle.render(),
-            )
-                .into_response()
-        }
-        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-    }
-}
-
-/// The process's one recorder, installed on first use.
-pub fn recorder() -> Option<&'static PrometheusHandle> {
-    static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
-    RECORDER
-        .get_or_init(|| match PrometheusBuilder::new().install_recorder() {
-            Ok(handle) => Some(handle),
-            Err(error) => {
-                tracing::warn!(%error, "metrics are not recorded");
-                None
-            }
-        })
-        .as_ref()
 }
 
 /// Serves until the shutdown; requests under way are finished.

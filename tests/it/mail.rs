@@ -353,7 +353,10 @@ async fn one_that_is_put_off_arrives_once_one_that_is_refused_is_told_and_one_th
     );
     let page = reqwest::get(format!("http://{}/metrics", stage.app.address));
     let page = page.await.unwrap().text().await.unwrap();
-    for line in ["treasury_bot_mails_dead 1", "treasury_bot_mails_waiting 5"] {
+    for line in [
+        "treasury_bot_notifications_dead{way=\"email\"} 1",
+        "treasury_bot_notifications_waiting{way=\"email\"} 5",
+    ] {
         assert!(page.contains(line), "{line}");
     }
     let one = |to: &str| counts(&smtp.letters()).get(to).copied();

@@ -64,6 +64,7 @@ mod support;
 mod terminal;
 mod truth;
 mod unheard_of;
+mod watched;
 mod watchers;
 mod workloads;
 

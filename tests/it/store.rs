@@ -14,6 +14,7 @@ use treasury_bot::store::{Accepted, NewIncident, Sent, Store, StoreError, Use};
 use self::mails::a_mail_is_one_process_s_at_a_time_and_sent_once;
 use crate::support::postgres::Postgres;
 
+mod figures;
 mod mails;
 
 #[tokio::test]
@@ -55,6 +56,8 @@ async fn suite(url: &str) {
     the_outbox_hands_out_the_worst_first(&store).await;
     incidents_are_found_by_their_place(&store).await;
     a_mail_is_one_process_s_at_a_time_and_sent_once(&store).await;
+    figures::tell_what_waits_and_what_is_open(&store).await;
+    figures::what_follows_a_commit_follows_no_failed_write(&store).await;
     store.close().await;
     assert!(matches!(
         store.accept(request("late"), None).await,

@@ -3,13 +3,14 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::any::{Any, AnyArguments, AnyPoolOptions};
 use sqlx::{AnyPool, Executor};
 use tokio::sync::Notify;
+use treasury_telemetry::metrics::STORE_WRITE;
 
 use super::clock::Clock;
 use super::dialect::Dialect;
@@ -233,7 +234,9 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
+        let started = Instant::now();
         let (value, changed) = self.inner.queue.submit(urgent, work).await?;
+        STORE_WRITE.took(&[], started.elapsed());
         for (changed, notify) in [
             (changed.inbox, &self.inner.inbox_changed),
             (changed.outbox, &self.inner.outbox_changed),

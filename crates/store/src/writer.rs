@@ -12,6 +12,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{AnyConnection, AnyPool, Executor};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tracing::{Instrument, Span};
 
 use super::clock::Clock;
 use super::dialect::Dialect;
@@ -37,7 +38,11 @@ pub struct Tx {
     pub(super) now: Timestamp,
     /// What may have new work after the commit.
     pub(super) changed: Changed,
+    /// What follows from the commit.
+    after: Vec<After>,
 }
+
+type After = Box<dyn FnOnce() + Send>;
 
 /// Where a write put new work.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +70,11 @@ impl Tx {
     /// The moment of this write; all that it records carries it.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// Does this once the write is durable, and never if it is not: for what is counted and logged.
+    pub fn after_commit(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.after.push(Box::new(then));
     }
 
     pub(super) fn connection(&mut self) -> &mut AnyConnection {
@@ -184,12 +194,18 @@ impl Queue {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel::<Result<(T, Changed), E>>();
+        // It runs in the writer's task, and belongs to what asked for it.
+        let span = Span::current();
         let job: Job = Box::new(move |tx| {
             Box::pin(async move {
+                let mut after = Vec::new();
                 let result = match tx {
                     Ok(tx) => {
                         tx.changed = Changed::NOTHING;
-                        work(tx).await.map(|value| (value, tx.changed))
+                        tx.after.clear();
+                        let done = work(tx).instrument(span.clone()).await;
+                        after.append(&mut tx.after);
+                        done.map(|value| (value, tx.changed))
                     }
                     Err(error) => Err(E::from(error)),
                 };
@@ -200,6 +216,9 @@ impl Queue {
                             (Ok(_), Err(error)) => Err(E::from(error)),
                             (result, _) => result,
                         };
+                        if told.is_ok() {
+                            span.in_scope(|| after.into_iter().for_each(|then| then()));
+                        }
                         // The caller may have gone; the write is done all the same.
                         let _ = sender.send(told);
                     }),
@@ -253,6 +272,7 @@ async fn run(dialect: Dialect, writers: &AnyPool, clock: &Clock, jobs: &mut Vec<
             dialect,
             now: clock.now(),
             changed: Changed::NOTHING,
+            after: Vec::new(),
         },
         Err(error) => return refuse(jobs, &error).await,
     };

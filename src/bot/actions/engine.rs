@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Receiver;
+use tracing::{Instrument, Span};
 
 use super::job::{Failure, Found, Job};
 use super::kinds::kind_of;
@@ -15,12 +16,32 @@ use crate::domain::{Content, Message};
 use crate::platform::ProgressSink;
 use crate::runbook::engine::Event;
 use crate::store::{StoreError, Tx};
+use crate::telemetry::metrics::ACTIONS;
 
 /// Progress is written at most this often; the outbox keeps only the newest state anyway.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
 /// Carries out a recorded intent and records its outcome.
 pub(in crate::bot) async fn drive(context: Context, row: ActionRow) {
+    let span = span(&row);
+    carry_out(context, row).instrument(span).await;
+}
+
+/// What is said of an action belongs to it.
+fn span(row: &ActionRow) -> Span {
+    let record = &row.record;
+    let incident = record.incidents.first().map(tracing::field::display);
+    tracing::error_span!(
+        "action",
+        action = row.id,
+        kind = kind_of(&record.what).rules().verb,
+        service = %record.service,
+        person = record.actor.id,
+        incident,
+    )
+}
+
+async fn carry_out(context: Context, row: ActionRow) {
     let (sink, steps) = ProgressSink::channel();
     let job = Job::new(&context, &row, sink);
     let worked = if context.heartbeat().is_surely_alive() {
@@ -46,11 +67,13 @@ pub(in crate::bot) async fn recover(context: &Context) -> Result<(), StoreError>
         .actions_take_over(context.instance())
         .await?
     {
-        tracing::warn!(
-            action = row.id, service = %row.record.service,
-            "an intent without outcome: finding out what happened"
-        );
-        context.tasks().spawn(find_out(context.clone(), row));
+        let span = span(&row);
+        span.in_scope(|| {
+            tracing::warn!("an intent without outcome: finding out what happened");
+        });
+        context
+            .tasks()
+            .spawn(find_out(context.clone(), row).instrument(span));
     }
     Ok(())
 }
@@ -121,9 +144,8 @@ async fn tell(
 /// what was done must not stay unrecorded.
 async fn finish(context: &Context, row: &ActionRow, outcome: &Outcome) {
     let (verb, word) = (kind_of(&row.record.what).rules().verb, outcome.word());
-    metrics::counter!("treasury_bot_actions_total", "action" => verb, "outcome" => word)
-        .increment(1);
-    tracing::info!(action = row.id, text = %outcome.text, outcome = word, "action");
+    ACTIONS.count(&[verb, word]);
+    tracing::info!(outcome = word, "an action ended");
     let mut pause = Duration::from_millis(200);
     loop {
         match finish_once(context, row, outcome).await {

@@ -14,6 +14,7 @@ use crate::bot::{Context, Fault, Refusal};
 use crate::domain::alert::Conversation;
 use crate::domain::{Line, Message, Person, Tone, duration};
 use crate::store::{StoreError, Tx};
+use crate::telemetry::metrics::ACKNOWLEDGE;
 
 pub(crate) async fn acknowledge(
     context: &Context,
@@ -76,6 +77,14 @@ async fn take(
     let incident = ongoing(tx, &conversation.key).await?;
     let incident = incident.and_then(|(_, incident)| incident);
     conversation.reask_at = reask::due(bot, &conversation, incident.as_ref(), now);
+    if before.is_none() {
+        let severity = worst.unwrap_or(conversation.first.routed.severity);
+        let took = duration::between(conversation.began_at, now);
+        tx.after_commit(move || {
+            ACKNOWLEDGE.took(&[&severity.to_string()], took);
+            tracing::info!("alerts are acknowledged");
+        });
+    }
     let how = Line::new().text("Acknowledged by ").person(person);
     close_asks(tx, &mut conversation, &how).await?;
     tx.conversation_put(&conversation).await?;

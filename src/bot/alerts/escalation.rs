@@ -15,6 +15,7 @@ use crate::domain::notification::Thread;
 use crate::domain::timeline::Draft;
 use crate::domain::{EntryKind, Incident, Message, Outgoing, Person};
 use crate::store::{StoreError, TimerRow, Tx};
+use crate::telemetry::metrics::ASKS;
 
 /// Asks of a conversation that are remembered to be closed.
 const REMEMBERED: usize = 30;
@@ -138,6 +139,7 @@ pub(super) async fn say(
     };
     tx.outbox_put(&ask).await?;
     conversation.asks.push(key);
+    tx.after_commit(|| ASKS.count(&[]));
     let surplus = conversation.asks.len().saturating_sub(REMEMBERED);
     conversation.asks.drain(..surplus);
     Ok(())

@@ -14,6 +14,7 @@ use crate::domain::alert::{
 };
 use crate::domain::{ServiceName, Severity};
 use crate::store::{StoreError, Tx};
+use crate::telemetry::metrics::ALERTS;
 
 /// What became of a body of alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,7 +40,7 @@ struct Reports {
 
 /// Takes alerts in: when it returns, they are durably recorded, and what follows will happen.
 /// The same reports again change nothing.
-pub async fn take_alerts(context: &Context, body: Body) -> Result<Taken, StoreError> {
+pub async fn take_alerts(context: &Context, source: &str, body: Body) -> Result<Taken, StoreError> {
     let known = |name: &str| {
         let name = ServiceName::parse(name).ok()?;
         context.catalogue().get(&name).map(|_| name)
@@ -70,8 +71,14 @@ pub async fn take_alerts(context: &Context, body: Body) -> Result<Taken, StoreEr
         ("resolved", taken.resolved),
         ("known", taken.known),
     ] {
-        metrics::counter!("treasury_bot_alerts_total", "news" => word).increment(count as u64);
+        ALERTS.add(&[source, word], count as u64);
     }
+    tracing::info!(
+        fired = taken.fired,
+        resolved = taken.resolved,
+        known = taken.known,
+        "alerts are taken in"
+    );
     Ok(taken)
 }
 

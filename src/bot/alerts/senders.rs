@@ -11,6 +11,7 @@ use crate::domain::message::{Line, Message, Tone};
 use crate::domain::outgoing::{Destination, Outgoing};
 use crate::domain::timeline::cut;
 use crate::store::StoreError;
+use crate::telemetry::metrics;
 
 /// So many mistakes of a body, and unknown words, are told.
 const TOLD: usize = 3;
@@ -28,8 +29,7 @@ pub async fn receive(
     for alert in &body.alerts {
         let routes = &context.settings().alerts.routes;
         if let Some(word) = routes.unknown_severity(alert) {
-            metrics::counter!("treasury_bot_alerts_unknown_severity_total", "source" => source.to_owned())
-                .increment(1);
+            metrics::ALERTS_UNKNOWN_SEVERITY.count(&[source]);
             let word = without_figures(word);
             if !words.contains(&word) && words.len() < TOLD {
                 words.push(word);
@@ -37,7 +37,8 @@ pub async fn receive(
         }
     }
     let all = body.alerts.len() + malformed.len();
-    let taken = take_alerts(context, body).await?;
+    let taken = take_alerts(context, source, body).await?;
+    metrics::ALERTS.add(&[source, "ignored"], ignored as u64);
     if !malformed.is_empty() {
         let title = Line::new()
             .text(format!("{} of {all} alerts of ", malformed.len()))
@@ -104,8 +105,7 @@ async fn told_daily(
     lost: &str,
     malformed: &[Malformed],
 ) -> Result<(), StoreError> {
-    metrics::counter!("treasury_bot_alerts_malformed_total", "source" => source.to_owned())
-        .increment(malformed.len() as u64);
+    metrics::ALERTS_MALFORMED.add(&[source], malformed.len() as u64);
     for one in malformed {
         tracing::warn!(
             source,

@@ -19,6 +19,7 @@ use crate::domain::{
     Tone, duration,
 };
 use crate::store::{StoreError, Tx};
+use crate::telemetry::metrics;
 
 /// What a change comes to.
 pub(crate) struct Change {
@@ -42,6 +43,7 @@ impl Change {
         incident: &Incident,
     ) -> Result<(), StoreError> {
         tx.incident_update(incident).await?;
+        self.measure(tx, incident);
         tx.append(&Stream::Incident(incident.id), self.draft.clone())
             .await?;
         if !incident.status.is_open() {
@@ -57,6 +59,25 @@ impl Change {
             close_asks_of(tx, incident.id, &how.into()).await?;
         }
         tx.outbox_put(&header(incident, None)).await
+    }
+}
+
+impl Change {
+    /// How long it took to come so far.
+    fn measure(&self, tx: &mut Tx, incident: &Incident) {
+        if self.draft.kind != EntryKind::Status {
+            return;
+        }
+        let (id, severity, status) = (incident.id, incident.severity, incident.status);
+        let took = duration::between(incident.declared_at, tx.now());
+        tx.after_commit(move || {
+            match status {
+                Status::Mitigated => metrics::MITIGATE.took(&[&severity.to_string()], took),
+                Status::Resolved => metrics::RESOLVE.took(&[&severity.to_string()], took),
+                Status::Open | Status::Closed => {}
+            }
+            tracing::info!(incident = %id, %status, "an incident's status changed");
+        });
     }
 }
 

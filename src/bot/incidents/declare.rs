@@ -14,6 +14,7 @@ use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, Incident, Line, Message, Person, Severity, Stream, Tone};
 use crate::runbook::Trigger;
 use crate::store::{NewIncident, StoreError, Tx};
+use crate::telemetry::metrics::INCIDENTS;
 
 /// A longer title is cut.
 const MAX_TITLE: usize = 200;
@@ -111,6 +112,15 @@ pub(crate) async fn open_incident(
     let person = new.declared_by.clone();
     let incident = tx.incident_insert(new).await?;
     let (id, severity) = (incident.id, incident.severity);
+    let by = if person.id == Person::BOT_ID {
+        "bot"
+    } else {
+        "person"
+    };
+    tx.after_commit(move || {
+        INCIDENTS.count(&[&severity.to_string(), by]);
+        tracing::info!(incident = %id, %severity, by, "an incident is declared");
+    });
     let draft = Draft::new(&person, EntryKind::Declared, incident.title.clone())
         .data(json!({"severity": severity, "services": incident.services}));
     tx.append(&Stream::Incident(id), draft).await?;

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::link::ack_link;
 use super::words;
@@ -19,6 +20,7 @@ use crate::domain::timeline::Draft;
 use crate::domain::{Destination, EntryKind, IncidentId, Outgoing, Person, Status, Stream};
 use crate::notify::{SendError, Sender};
 use crate::store::{Attempt, NotificationRow, StoreError, Tx};
+use crate::telemetry::metrics::NOTIFICATIONS;
 
 /// Notifications that a sender hands over at the same time.
 const AT_ONCE: usize = 4;
@@ -77,6 +79,10 @@ enum News {
 /// Sends notifications by this way until the shutdown; those under way then are finished.
 pub async fn deliver(context: Context, sender: Arc<dyn Sender>) {
     let mut under_way = JoinSet::new();
+    for outcome in ["sent", "retry", "dead"] {
+        // The first of them is an increase.
+        NOTIFICATIONS.add(&[&sender.channel().as_str(), outcome], 0);
+    }
     if let Err(error) = context.store().notifications_inherit().await {
         tracing::error!(%error, "notifications of a former process wait until its lease is over");
     }
@@ -118,7 +124,14 @@ async fn send_due(
             .await?;
         for row in due {
             let (bot, sender) = (context.clone(), sender.clone());
-            under_way.spawn(async move { send(&bot, sender.as_ref(), row).await });
+            let span = tracing::error_span!(
+                "notification",
+                notification = row.notification.key,
+                way = %channel.as_str(),
+                incident = row.notification.incident.map(tracing::field::display),
+            );
+            let work = async move { send(&bot, sender.as_ref(), row).await };
+            under_way.spawn(work.instrument(span));
         }
     }
     if under_way.len() >= AT_ONCE {
@@ -220,14 +233,8 @@ async fn record(
         Attempt::Dead(_) => "dead",
         Attempt::Later(..) => "retry",
     };
-    match row.notification.to.channel() {
-        Channel::Email => metrics::counter!("treasury_bot_mails_total", "outcome" => outcome),
-        other => metrics::counter!(
-            "treasury_bot_notifications_total",
-            "outcome" => outcome, "way" => other.as_str().into_owned()
-        ),
-    }
-    .increment(1);
+    let way = row.notification.to.channel();
+    NOTIFICATIONS.count(&[&way.as_str(), outcome]);
     let owner = context.instance().to_owned();
     context
         .store()

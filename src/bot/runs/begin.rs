@@ -14,6 +14,7 @@ use crate::domain::action::{ActionRecord, ActionRow};
 use crate::domain::{IncidentId, Person, Role};
 use crate::runbook::engine::{APPROVAL_TIMEOUT, Approval, Drive, PendingCall, RunState};
 use crate::store::{RunLock, RunWrite, StoreError};
+use tracing::Instrument;
 
 /// A change that has to wait for somebody else's is tried again after this.
 const QUEUE: Duration = Duration::from_secs(2);
@@ -56,7 +57,8 @@ pub(super) async fn begin_step(
         Ok(Begun::Started(row)) => {
             drive.started(path);
             if let Some(row) = row {
-                context.tasks().spawn(engine::drive(context.clone(), *row));
+                let work = engine::drive(context.clone(), *row);
+                context.tasks().spawn(work.in_current_span());
             }
             return Ok(());
         }

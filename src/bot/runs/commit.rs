@@ -11,8 +11,9 @@ use crate::bot::Context;
 use crate::domain::action::StepRef;
 use crate::domain::timeline::Draft;
 use crate::domain::{EntryKind, IncidentId, Outgoing, Person, Stream};
-use crate::runbook::engine::{Batch, Event, Outcome, RunState, Verdict};
+use crate::runbook::engine::{Batch, Event, Outcome, Phase, RunState, Verdict};
 use crate::store::{RunWrite, StoreError, Tx};
+use crate::telemetry::metrics::STEPS;
 
 /// A commit is tried again after this, and ever longer.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -60,6 +61,7 @@ pub(super) async fn commit(
             .await;
         match written {
             Ok(Some(told)) => {
+                count(batch, state.start.rehearsal);
                 for run in told {
                     context.wakers().wake(run);
                 }
@@ -76,6 +78,25 @@ pub(super) async fn commit(
             () = context.shutdown().cancelled() => return false,
         }
         pause = (pause * 2).min(Duration::from_secs(10));
+    }
+}
+
+/// Whether anything was really changed, as metrics say it.
+pub(super) fn mode(rehearsal: bool) -> &'static str {
+    if rehearsal { "rehearsal" } else { "run" }
+}
+
+/// Counts the steps that have ended.
+fn count(batch: &Batch, rehearsal: bool) {
+    for (_, step) in &batch.steps {
+        let outcome = match step.phase {
+            Phase::Succeeded => "succeeded",
+            // Without a moment: with one, somebody may still try it again.
+            Phase::Failed if step.until.is_none() => "failed",
+            Phase::Skipped => "skipped",
+            _ => continue,
+        };
+        STEPS.count(&[mode(rehearsal), outcome]);
     }
 }
 

@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::begin::{Lost, begin_step};
 use super::caller::step_of;
-use super::commit::commit;
+use super::commit::{commit, mode};
 use super::load::{Loaded, Unreadable, load};
 use super::messages::RunMessages;
 use super::start::called_run;
@@ -19,6 +21,7 @@ use crate::bot::{Context, Fault};
 use crate::domain::{Outgoing, duration};
 use crate::runbook::engine::{Drive, Event, Outcome, PendingCall, Phase};
 use crate::store::StoreError;
+use crate::telemetry::metrics::RUNS;
 
 /// A run is read again after this, and ever later.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -47,7 +50,9 @@ pub(in crate::bot) fn follow(context: &Context, id: i64) {
     let Some(waker) = context.wakers().begin(id) else {
         return;
     };
-    context.tasks().spawn(drive_run(context.clone(), id, waker));
+    let span = tracing::error_span!("run", run = id, runbook = Empty, incident = Empty);
+    let work = drive_run(context.clone(), id, waker);
+    context.tasks().spawn(work.instrument(span));
 }
 
 /// Wakes the runs that have been told something, by whatever process.
@@ -109,6 +114,11 @@ async fn drive_loaded(context: &Context, loaded: Loaded, waker: &Notify) {
         state,
     } = loaded;
     let id = row.id;
+    let span = Span::current();
+    span.record("runbook", &row.name);
+    if let Some((incident, _)) = &state.start.incident {
+        span.record("incident", format!("INC-{incident}"));
+    }
     let Ok(outgoing) = serde_json::from_str::<Outgoing>(&row.message) else {
         tracing::error!(run = id, "the message of a run can't be read");
         return;
@@ -147,8 +157,9 @@ async fn drive_loaded(context: &Context, loaded: Loaded, waker: &Notify) {
         }
         if let Some(verdict) = batch.verdict {
             let word = verdict.as_str();
-            metrics::counter!("treasury_bot_runs_total", "verdict" => word).increment(1);
-            tracing::info!(run = id, runbook = %row.name, verdict = word, "run");
+            let rehearsal = owner.drive.state().start.rehearsal;
+            RUNS.count(&[mode(rehearsal), word]);
+            tracing::info!(outcome = word, "a run ended");
             return;
         }
         match owner.start(now).await {
@@ -219,11 +230,12 @@ impl Owner<'_> {
     fn look(&mut self, call: PendingCall) {
         let (context, sender) = (self.context.clone(), self.sender.clone());
         let key = (call.path.clone(), call.attempt);
-        let task = self.context.tasks().spawn(async move {
+        let work = async move {
             let outcome = look(&context, &call).await;
             // The run may have ended meanwhile.
             let _ = sender.send((call.path, call.attempt, outcome)).await;
-        });
+        };
+        let task = self.context.tasks().spawn(work.in_current_span());
         self.calls.insert(key, AbortOnDropHandle::new(task));
     }
 

@@ -31,9 +31,10 @@ use serde::Serialize;
 
 use self::finding::{Check, Finding, Group, Limit, State};
 use super::config_file::ConfigFile;
-use super::terminal::{Paint, put, start_log};
+use super::terminal::{Paint, put};
 use crate::domain::counted;
 use crate::domain::duration::Human;
+use crate::telemetry::log;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -80,7 +81,7 @@ struct Report {
 
 /// Exit codes: 0 all works; 1 something does not; 2 the configuration can't be used.
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    start_log("off", false);
+    log::start("off", false);
     if options.list {
         put(&table())?;
         return Ok(ExitCode::SUCCESS);

@@ -27,19 +27,20 @@ use self::slack::{Channel, Member};
 use self::tokens::{APP, BOT};
 use super::config_file::{ConfigFile, Refused};
 use super::manifest::{Wanted, manifest};
-use super::terminal::{Paint, put, start_log};
+use super::terminal::{Paint, put};
 use crate::app;
 use crate::config::Config;
 use crate::domain::service::Found;
 use crate::slack::client::Client;
 use crate::slack::granted::Granted;
 use crate::slack::{Mode, SlackConfig};
+use crate::telemetry::log;
 
 /// The main channel where nobody names another.
 const CHANNEL: &str = "#treasury-incidents";
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    start_log("error", false);
+    log::start("error", false);
     let report = Report(Paint::stdout());
     let Err(error) = steps(options, &report).await else {
         return Ok(ExitCode::SUCCESS);

@@ -30,6 +30,7 @@ use super::state::MAIN_CHANNEL;
 use crate::domain::duration::between;
 use crate::domain::{Content, Destination};
 use crate::store::{Parcel, StoreError};
+use crate::telemetry::metrics;
 
 pub use self::channels::find_channel;
 pub use self::poster::Outbox;
@@ -97,7 +98,7 @@ impl Outbox {
             let outbox = self.clone();
             deliveries.spawn(async move { outbox.deliver(parcel).await });
         }
-        metrics::gauge!("treasury_bot_outbox_under_way").set(deliveries.len() as f64);
+        metrics::OUTBOX_UNDER_WAY.set(&[], deliveries.len() as f64);
         if claimed == free {
             // There may be more; a finished delivery makes room for it.
             return Ok(LOOK_EVERY);
@@ -225,8 +226,7 @@ impl Outbox {
         }
         lock(&self.unsent).remove(&parcel.id);
         if parcel.ts.is_none() && parcel.version == 1 {
-            metrics::histogram!("treasury_bot_outbox_delivery_seconds")
-                .record(between(parcel.created_at, now).as_secs_f64());
+            metrics::DELIVERY.took(&[], between(parcel.created_at, now));
         }
     }
 
@@ -257,7 +257,7 @@ fn later(now: Timestamp, after: Duration) -> Timestamp {
 }
 
 fn count(outcome: &'static str) {
-    metrics::counter!("treasury_bot_outbox_deliveries_total", "outcome" => outcome).increment(1);
+    metrics::DELIVERIES.count(&[outcome]);
 }
 
 #[cfg(test)]

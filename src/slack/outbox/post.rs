@@ -13,6 +13,7 @@ use crate::slack::lock::lock;
 use crate::slack::render::{plain, render};
 use crate::slack::scopes::Method;
 use crate::store::Parcel;
+use crate::telemetry::metrics::BLOCKS_REFUSED;
 
 /// Edits of one message while work goes on.
 const EDIT_EVERY: Duration = Duration::from_secs(1);
@@ -115,7 +116,7 @@ impl Outbox {
                     code,
                     "Slack refused a message's blocks; it is sent as plain text"
                 );
-                metrics::counter!("treasury_bot_outbox_blocks_refused_total").increment(1);
+                BLOCKS_REFUSED.count(&[]);
                 body["text"] = json!(plain(message));
                 // Empty, not absent: an edit would keep the old ones.
                 body["blocks"] = json!([]);

@@ -16,6 +16,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 use super::shared::Shared;
 use crate::slack::error::{ApiError, why_no_connection};
 use crate::slack::inbound::Kind;
+use crate::telemetry::metrics;
 
 type Ws = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -236,8 +237,7 @@ impl Reader<'_> {
         };
         let Ok(permit) = self.shared.in_hand.clone().try_acquire_owned() else {
             // Not acknowledged: Slack sends it again, when we may have caught up.
-            metrics::counter!("treasury_bot_slack_acks_total", "outcome" => "overloaded")
-                .increment(1);
+            metrics::SLACK_ACKS.count(&["overloaded"]);
             tracing::warn!("too many requests at once: one is left for Slack to send again");
             return None;
         };
@@ -251,9 +251,8 @@ impl Reader<'_> {
                 // The connection is gone; the envelope comes again and is a duplicate.
                 Ok(()) => "lost",
             };
-            metrics::counter!("treasury_bot_slack_acks_total", "outcome" => outcome).increment(1);
-            metrics::histogram!("treasury_bot_slack_ack_seconds", "door" => "socket")
-                .record(started.elapsed().as_secs_f64());
+            metrics::SLACK_ACKS.count(&[outcome]);
+            metrics::SLACK_ACK.took(&["socket"], started.elapsed());
             drop(permit);
         });
         None
@@ -287,5 +286,5 @@ fn envelope(frame: &Frame) -> Option<Value> {
 }
 
 fn count(kind: &'static str) {
-    metrics::counter!("treasury_bot_slack_envelopes_total", "type" => kind).increment(1);
+    metrics::SLACK_ENVELOPES.count(&[kind]);
 }

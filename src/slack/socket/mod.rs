@@ -19,6 +19,7 @@ use self::shared::Shared;
 use super::client::{Client, backoff};
 use super::dispatch::Dispatch;
 use super::error::hint;
+use crate::telemetry::metrics;
 
 pub use self::shared::{SocketHealth, SocketTimes};
 
@@ -71,8 +72,7 @@ async fn keep_up(shared: &Shared, connections: &mut JoinSet<()>) {
                     End::Shutdown => return,
                     End::Renew(reason) | End::Lost(reason) | End::Refused(reason) => reason,
                 };
-                metrics::counter!("treasury_bot_slack_reconnects_total", "reason" => reason)
-                    .increment(1);
+                metrics::SLACK_RECONNECTS.count(&[reason]);
                 match end {
                     End::Renew(_) => {
                         tracing::info!(reason, "Slack renews a connection");
@@ -108,7 +108,7 @@ async fn keep_up(shared: &Shared, connections: &mut JoinSet<()>) {
             }
             Err(OpenError::Again(why)) => {
                 shared.health.failed(&why);
-                metrics::counter!("treasury_bot_slack_connect_failures_total").increment(1);
+                metrics::SLACK_CONNECT_FAILURES.count(&[]);
                 tracing::warn!(why, failures, "no connection to Slack");
                 failures += 1;
                 backoff(failures, shared.times.backoff, shared.times.backoff_max)

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::slack::client::Client;
 use crate::slack::dispatch::Dispatch;
 use crate::slack::lock::lock;
+use crate::telemetry::metrics::SLACK_CONNECTIONS;
 
 /// Waits and limits. The default is for production; tests are in more of a hurry.
 #[derive(Debug, Clone)]
@@ -96,7 +97,7 @@ impl SocketHealth {
 }
 
 fn gauge(connected: usize) {
-    metrics::gauge!("treasury_bot_slack_connections").set(connected as f64);
+    SLACK_CONNECTIONS.set(&[], connected as f64);
 }
 
 /// What all connections share.

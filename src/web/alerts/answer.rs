@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::domain::alert::generic::Shape;
+use crate::telemetry::metrics::ALERTS_REFUSED;
 
 /// What became of a request.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Outcome {
     pub(super) fn answer(self, shape: Shape, key: &str) -> Response {
         let (mut status, refused, text) = self.parts();
         if let Some(why) = refused {
-            metrics::counter!("treasury_bot_alerts_refused_total", "why" => why).increment(1);
+            ALERTS_REFUSED.count(&[why]);
             tracing::warn!(why, %status, text, "a body of alerts was refused");
         }
         let own: Option<Value> = match (shape, status.is_success()) {

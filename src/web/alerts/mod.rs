@@ -17,6 +17,7 @@ use axum::response::Response;
 use axum::routing::{any, post};
 use secrecy::SecretString;
 use serde_json::Value;
+use tracing::Instrument;
 
 use answer::Outcome;
 use token::{Token, allowed, is_signed, shown};
@@ -219,7 +220,8 @@ impl Intake {
 
     async fn take(&self, source: &str, said: Body) -> Outcome {
         let bad = said.malformed.len();
-        let taken = match bot::receive(&self.bot, source, said).await {
+        let span = tracing::error_span!("alerts", source);
+        let taken = match bot::receive(&self.bot, source, said).instrument(span).await {
             Ok(taken) => taken,
             // The sender tries again: nothing is lost.
             Err(error) => {

@@ -4,6 +4,7 @@ use super::answer::Outcome;
 use super::{AlertSource, Intake};
 use crate::bot;
 use crate::domain::alert::generic::sns::signed;
+use crate::telemetry::metrics;
 
 impl Intake {
     /// Judges the signature. `let_in`: by the token. What SNS has signed of a topic that the source
@@ -32,7 +33,7 @@ impl Intake {
             }
             // The token was shown: an alert is not lost because Amazon can't be reached from here.
             Err(why) if let_in.is_ok() => {
-                metrics::counter!("treasury_bot_alerts_unverified_total").increment(1);
+                metrics::ALERTS_UNVERIFIED.count(&[]);
                 tracing::warn!(
                     source = source.name,
                     why,
@@ -59,7 +60,7 @@ impl Intake {
 /// Amazon SNS asks whether it may send here. Who confirms decides whose messages come in: that is no
 /// program's to do, and the address came in with the request.
 pub(super) fn subscription(source: &str, topic: &str, url: Option<String>) -> Outcome {
-    metrics::counter!("treasury_bot_alerts_subscriptions_total").increment(1);
+    metrics::ALERTS_SUBSCRIPTIONS.count(&[]);
     match url {
         Some(url) => tracing::warn!(
             source,

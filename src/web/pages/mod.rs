@@ -25,6 +25,7 @@ use crate::bot::Bot;
 use crate::bot::pages::{NoEntry, SESSION_FOR, Visitor};
 use crate::domain::IncidentId;
 use crate::store::StoreError;
+use crate::telemetry::metrics::PAGES_REFUSED;
 
 /// A form of ours has one field.
 const MAX_BODY: usize = 1_024;
@@ -205,7 +206,7 @@ impl Pages {
                 (status, why, sign_in::refused(&no, self.command(), wanted))
             }
         };
-        metrics::counter!("treasury_bot_pages_refused_total", "why" => why).increment(1);
+        PAGES_REFUSED.count(&[why]);
         (status, page).into_response()
     }
 }

@@ -177,7 +177,7 @@ impl Play<'_> {
                 let body = report(alert, (!firing).then_some(end), start, severity);
                 let body =
                     alertmanager::parse(body.to_string().as_bytes(), moment(self.now)).unwrap();
-                take_alerts(&self.bot, body).await.unwrap();
+                take_alerts(&self.bot, "alertmanager", body).await.unwrap();
             }
             What::Acknowledge { alert } => {
                 let words = format!("ack {}", fingerprint(alert));

@@ -23,7 +23,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("probes", &["domain", "ports"]),
     ("runbook", &["domain"]),
     ("sandbox", &["domain", "ports"]),
-    ("store", &["domain"]),
+    ("store", &["domain", "telemetry"]),
+    ("telemetry", &[]),
 ];
 
 /// Each room of the product with those that it may use (besides itself, and the crates).

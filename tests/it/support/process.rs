@@ -19,6 +19,8 @@ pub struct Setup {
     pub folder: tempfile::TempDir,
     pub http: bool,
     pub port: u16,
+    /// What stands in `[log]`; anything but the usual goes into the file `log` of the folder.
+    pub log: &'static str,
     rest: String,
 }
 
@@ -30,6 +32,7 @@ impl Setup {
             folder,
             http,
             port: free_port(),
+            log: "level = \"warn\"",
             rest: rest.to_owned(),
         }
     }
@@ -37,6 +40,11 @@ impl Setup {
     /// The embedded database's URL.
     pub fn store_url(&self) -> String {
         format!("sqlite://{}", self.folder.path().join("bot.db").display())
+    }
+
+    /// Where a log goes that the test reads.
+    pub fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
     }
 
     /// Writes the file and starts the process; waits until it is ready.
@@ -47,6 +55,11 @@ impl Setup {
     /// The same, with further variables.
     pub async fn serve_with(&self, sandbox: &Sandbox, env: &[(&str, &str)]) -> Serve {
         let mut command = self.command(sandbox, "serve");
+        if self.log.contains('\n') {
+            let mut file = std::fs::OpenOptions::new();
+            let file = file.create(true).append(true).open(self.log_file());
+            command.stderr(file.unwrap());
+        }
         let child = command.envs(env.iter().copied()).spawn().unwrap();
         let mut serve = Serve {
             child,
@@ -80,11 +93,12 @@ impl Setup {
         let mode = if self.http { "http" } else { "socket" };
         format!(
             "[slack]\nmode = \"{mode}\"\napi_url = \"{}\"\n\n[store]\nurl = \"{}\"\n\n\
-             [web]\nlisten = \"127.0.0.1:{}\"\n\n[log]\nlevel = \"warn\"\n\n\
+             [web]\nlisten = \"127.0.0.1:{}\"\n\n[log]\n{}\n\n\
              [access]\nviewers = [\"*\"]\nresponders = [\"U0ANA00001\"]\n\n{}",
             sandbox.api_url(),
             self.store_url(),
             self.port,
+            self.log,
             self.rest
         )
     }

@@ -17,11 +17,16 @@ impl Prometheus {
     /// Starts one that reads `/metrics` there ten times in a second as the job `shop`, and waits
     /// until it answers.
     pub async fn scraping(page: SocketAddr) -> Self {
+        Self::scraping_as("shop", page).await
+    }
+
+    /// The same as another job.
+    pub async fn scraping_as(job: &str, page: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = folder.path().join("prometheus.yml");
         let text = format!(
-            "scrape_configs:\n- job_name: shop\n  scrape_interval: 100ms\n  scrape_timeout: 100ms\n  \
+            "scrape_configs:\n- job_name: {job}\n  scrape_interval: 100ms\n  scrape_timeout: 100ms\n  \
              static_configs:\n  - targets: ['{page}']\n"
         );
         std::fs::write(&config, text).unwrap();
@@ -46,6 +51,20 @@ impl Prometheus {
     /// Its address.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What an instant query gives now: the numbers of its series.
+    pub async fn ask(&self, query: &str) -> Result<Vec<f64>, String> {
+        let address = format!("{}/api/v1/query", self.url());
+        let address = reqwest::Url::parse_with_params(&address, [("query", query)]).unwrap();
+        let answer = reqwest::get(address).await.unwrap();
+        let answer: serde_json::Value = answer.json().await.unwrap();
+        if answer["status"] != "success" {
+            return Err(answer["error"].to_string());
+        }
+        let series = answer["data"]["result"].as_array().unwrap().iter();
+        let number = |one: &serde_json::Value| one["value"][1].as_str().unwrap().parse().unwrap();
+        Ok(series.map(number).collect())
     }
 
     /// Halts it: its connections stay open, nothing answers.

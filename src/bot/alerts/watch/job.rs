@@ -31,7 +31,7 @@ pub(crate) async fn watch(context: &Context, timer: &TimerRow) -> Result<(), Sto
     let (known, alerts) = judge(known, &look, watch, context.now());
     if !alerts.is_empty() {
         // Not in the transaction of the timer: taken in twice they are the same alerts.
-        take_alerts(context, alerts.into()).await?;
+        take_alerts(context, "watch", alerts.into()).await?;
     }
     timers::take(context, timer, move |tx, _, subject| {
         Box::pin(async move {

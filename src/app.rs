@@ -66,15 +66,6 @@ impl Plan {
     /// What the configuration asks for. Nothing is connected yet.
     pub fn from_config(config: Config) -> anyhow::Result<Self> {
         let platforms = platforms(&config)?;
-        let names = config
-            .services
-            .iter()
-            .map(|service| service.name.to_string());
-        let library = Library::open(
-            COMMANDS.callables(),
-            config.runbooks.as_deref(),
-            Some(names.collect()),
-        )?;
         let databases = named(config.databases, |config| {
             Ok(Arc::new(Postgres::new(&config)?) as Arc<dyn Database>)
         })?;
@@ -97,7 +88,7 @@ impl Plan {
                 .with_web(Web::new(config.check)?, prometheus)
                 .with_alertmanager(config.alertmanager.map(Alertmanager::new))
                 .with_logs(config.logs.map(LogStore::new)),
-            library,
+            library: config.library,
         })
     }
 

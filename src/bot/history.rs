@@ -1,7 +1,7 @@
 //! The export of an incident's timeline, for whichever door.
 
 use super::Context;
-use crate::domain::{Incident, Stream};
+use crate::domain::{Incident, Stream, counted};
 use crate::report::{self, Format};
 use crate::store::StoreError;
 
@@ -32,7 +32,10 @@ pub(super) async fn exported(
     });
     Ok(Exported {
         text: report::export(format, incident, &entries, now),
-        said: format!("{id} exported as {name}: {count} entries, head {head}"),
+        said: format!(
+            "{id} exported as {name}: {}, head {head}",
+            counted(count, "entry")
+        ),
         name,
         count,
         head,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::runbook::model::{Runbook, Work};
 use crate::runbook::vocabulary::{Callable, Signature, Vocabulary};
-use crate::runbook::{Finding, Severity, Source, check, read};
+use crate::runbook::{Finding, Severity, Source, check, check_in_part, read_in_part};
 
 /// Those that come with the bot.
 const EMBEDDED: &[(&str, &str)] = &[
@@ -141,11 +141,12 @@ impl Library {
         services: Option<BTreeSet<String>>,
     ) -> Self {
         let mut library = Self::default();
-        let mut read_ones: Vec<Runbook> = Vec::new();
+        let (mut read_ones, mut parts): (Vec<Runbook>, Vec<_>) = (Vec::new(), Vec::new());
         for source in sources {
-            match read(&source) {
-                Ok(runbook) => read_ones.push(runbook),
-                Err(findings) => library.problems.push(Problem { source, findings }),
+            let mut part = read_in_part(&source);
+            match part.runbook.take_if(|_| part.findings.is_empty()) {
+                Some(runbook) => read_ones.push(runbook),
+                None => parts.push((source, part)),
             }
         }
         library.vocabulary = Vocabulary {
@@ -156,6 +157,12 @@ impl Library {
                 .map(|runbook| (runbook.name.value.clone(), signature(runbook)))
                 .collect(),
         };
+        for (source, part) in parts {
+            let mut findings = check_in_part(&part, &library.vocabulary);
+            findings.extend(part.findings);
+            findings.sort_by_key(|finding| finding.span);
+            library.problems.push(Problem { source, findings });
+        }
         for runbook in read_ones {
             let mut findings = check(&runbook, &library.vocabulary);
             let name = runbook.name.value.clone();

@@ -44,7 +44,7 @@ pub use commands::COMMANDS;
 pub use context::Context;
 pub use context::Context as Bot;
 pub use incidents::{room_closed, room_opened};
-pub use library::Library;
+pub use library::{Library, Problem as RunbookProblem};
 pub use notify::{DirectMessages, deliver};
 pub use pages::acknowledge::{ack_answer, ack_link, acknowledge};
 pub use pages::view::{page_of_incident, page_of_incidents};

@@ -37,7 +37,7 @@ fn refuse(person: &Person, role: Role, needed: Role, what: &str, may: &str) -> R
             .text(". Nothing was done"),
     )
     .detail(format!(
-        "Asked: {what}\nYou: {} ({})\nMend: ask {may}, or have your id added to `{needed}s` under \
+        "Asked: {what}\nYou: {} ({})\nFix: ask {may}, or have your id added to `{needed}s` under \
          [access]",
         person.name, person.id,
     ))

@@ -58,7 +58,7 @@ impl<S> State<S> {
         }
         let message = Message::new(Tone::Bad, title)
             .text(format!("{}.", error.what))
-            .text(Line::new().bold("Mend").text(format!(": {}", error.hint)))
+            .text(Line::new().bold("Fix").text(format!(": {}", error.hint)))
             .buttons(also);
         let state = Self {
             up: false,

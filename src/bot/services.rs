@@ -118,7 +118,7 @@ impl Catalogue {
     pub(super) fn prometheus(&self) -> Result<&Prometheus, Refusal> {
         self.prometheus.as_deref().ok_or_else(|| {
             Refusal::new("No Prometheus is configured")
-                .detail("Mend: add [prometheus] with its `url` to treasury-bot.toml")
+                .detail("Fix: add [prometheus] with its `url` to treasury-bot.toml")
         })
     }
 
@@ -213,7 +213,7 @@ fn only<'a, P: ?Sized>(
     found.ok_or_else(|| {
         if all.is_empty() {
             return Refusal::new(format!("No {kind} is configured"))
-                .detail(format!("Mend: add a [[{kind}]] to treasury-bot.toml"));
+                .detail(format!("Fix: add a [[{kind}]] to treasury-bot.toml"));
         }
         let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
         let title = match name {

@@ -92,7 +92,8 @@ impl Commands {
         text: &str,
         name: &str,
     ) -> Result<Parsed<Sentence>, Mistake> {
-        let text = if text.trim().is_empty() { "menu" } else { text };
+        let text = without_own_name(text.trim(), name);
+        let text = if text.is_empty() { "menu" } else { text };
         let free = |words: &str| {
             let mut typed = self.typed();
             typed.any(|one| one.words == words && one.free_text)
@@ -112,6 +113,11 @@ impl Commands {
                 suggestions: Vec::new(),
             }),
         }
+    }
+
+    /// What is wrong with a sentence, if it is not one of this chat.
+    pub fn misunderstood(&self, text: &str, name: &str) -> Option<Mistake> {
+        self.parse(text, name).err()
     }
 
     /// The commands with their usage and purpose, as `help` and the README show them.
@@ -240,6 +246,17 @@ impl Commands {
     pub(in crate::bot) fn records(&self, name: &str) -> bool {
         let step = self.steps().find(|one| one.name == name);
         step.is_some_and(|step| matches!(step.work, Work::Record(_)))
+    }
+}
+
+/// A sentence without the slash command's own name, which people say before it all the same.
+fn without_own_name<'t>(text: &'t str, name: &str) -> &'t str {
+    let (first, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let is_own = first.eq_ignore_ascii_case(name.trim_start_matches('/'));
+    if is_own || first.starts_with('/') && first.len() > 1 {
+        rest.trim_start()
+    } else {
+        text
     }
 }
 

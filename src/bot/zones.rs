@@ -23,6 +23,8 @@ pub struct Zones {
     system_first: bool,
     /// Which one it is: `the bot's own, 2026f (the system's is 2025b)`.
     pub told: String,
+    /// Its version, such as `2026f`.
+    pub version: String,
 }
 
 impl Zones {
@@ -60,10 +62,12 @@ impl Zones {
                 )
             }
         };
+        let version = version.filter(|_| system_first);
         Self {
             system: database,
             system_first,
             told,
+            version: version.unwrap_or_else(|| own.to_owned()),
         }
     }
 
@@ -141,6 +145,7 @@ mod tests {
                 format!("the bot's own, {own} (the system's is of an unknown version)")
             };
             assert_eq!(zones.told, told, "{version}");
+            assert_eq!(zones.version, if system { "2999a" } else { own });
             // What one lacks, the other has.
             assert_eq!(hour(&zones, "Europe/Paris"), 13, "{version}");
         }

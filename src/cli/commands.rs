@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use super::config_file::{ConfigFile, Refused};
 use super::terminal::{Paint, asked_to_end};
-use super::{demo, evidence, exec, probe, rbac, runbook, verify};
-use crate::app::{self, App, Plan};
+use super::verify;
+use super::{
+    config_check, demo, doctor, evidence, exec, manifest, manual, probe, rbac, runbook, setup,
+};
+use crate::app::{App, Plan};
 use crate::config::ConfigErrors;
 use crate::probe::Http;
 use crate::telemetry::log;
@@ -24,6 +27,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Set it up: Slack's tokens, the channel, the services that run here, the configuration file
+    Setup(Box<setup::Options>),
+    /// Print the manifest that makes the Slack app, with the scopes that the configuration takes
+    Manifest(manifest::Options),
     /// Run the bot
     Serve(ConfigFile),
     /// Try it: a local Slack, a simulated treasury stack and the bot, in one process
@@ -36,6 +43,8 @@ enum Command {
     Runbook(runbook::Options),
     /// List and save what was kept of services before they were cut off
     Evidence(evidence::Options),
+    /// Find what could be wrong at run time, and say what mends it; nothing is changed
+    Doctor(doctor::Options),
     /// Print the Role and RoleBinding that the configured services take on Kubernetes
     Rbac(rbac::Options),
     /// Work on the configuration file
@@ -46,25 +55,41 @@ enum Command {
         /// The exported file
         file: PathBuf,
     },
-    /// Ask a running bot whether it is ready; for container health checks
+    /// Ask a running bot whether it is alive; for container health checks
     Health(Health),
+    /// Print what completes these commands in a shell, such as `source <(treasury-bot completions bash)`
+    Completions {
+        /// The shell
+        shell: manual::Shell,
+    },
+    /// Print the manual page, such as `treasury-bot man | man -l -`
+    Man {
+        /// Write it into this folder instead, and one for each command
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Say everything that is wrong with it, at once
-    Check(ConfigFile),
+    /// Say everything that is wrong with it, at once: exit code 2 if something is
+    Check(config_check::Options),
 }
 
 #[derive(Debug, Args)]
 struct Health {
-    /// The address to ask
+    /// The address to ask; with /health/ready instead: whether it is ready, which takes the store
     #[arg(
         long,
         default_value = "http://127.0.0.1:8080/health/live",
         env = "TREASURY_BOT_HEALTH_URL"
     )]
     url: String,
+}
+
+/// The command line, for who reads documents.
+pub fn command_line() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command line of this process.
@@ -105,15 +130,20 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Setup(options) => setup::run(&options).await,
+        Command::Manifest(options) => manifest::run(options),
         Command::Serve(file) => serve(&file).await,
         Command::Demo(options) => demo::run(options).await,
         Command::Exec(options) => exec::run(options).await,
         Command::Probe(options) => probe::run(options).await,
         Command::Runbook(options) => runbook::run(options).await,
         Command::Evidence(options) => evidence::run(options).await,
-        Command::Config(ConfigCommand::Check(file)) => check(&file),
+        Command::Config(ConfigCommand::Check(options)) => config_check::run(&options),
+        Command::Doctor(options) => doctor::run(options).await,
         Command::Rbac(options) => rbac::run(&options),
         Command::Verify { file } => verify::run(&file),
+        Command::Completions { shell } => manual::completions(shell, &mut Cli::command()),
+        Command::Man { dir } => manual::man(Cli::command(), dir.as_deref()),
         Command::Health(options) => {
             let asked = Http::new().well(&options.url).await;
             asked.map_err(anyhow::Error::msg)?;
@@ -135,18 +165,5 @@ async fn serve(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     asked_to_end().await;
     tracing::info!("ending: work under way is finished first");
     app.stop().await;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// `config check`
-fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
-    let config = file.load()?;
-    for warning in &config.warnings {
-        eprint!("{}", warning.render(Paint::stderr().is_coloured()));
-    }
-    // What only a driver knows: do the certificate and the key of an engine fit together?
-    app::platforms(&config).map_err(|error| Refused(format!("{error:#}")))?;
-    let (path, services) = (file.config.display(), config.services.len());
-    println!("{path} is good: {services} services");
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::app::Plan;
 use crate::bot::Bot;
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, Secrets};
 use crate::store::Store;
 
 #[derive(Debug, Args)]
@@ -17,14 +17,26 @@ pub(super) struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Reads and checks it.
+    /// Reads and checks it, with all secrets.
     pub(super) fn load(&self) -> Result<Config, ConfigErrors> {
-        Config::load(&self.config, &|name| std::env::var(name).ok())
+        self.load_with(Secrets::Needed)
+    }
+
+    /// Reads and checks it for what says nothing of secrets, by somebody who has not the bot's.
+    pub(super) fn load_without_secrets(&self) -> Result<Config, ConfigErrors> {
+        self.load_with(Secrets::MayLack)
+    }
+
+    /// Reads and checks it, with these secrets.
+    pub(super) fn load_with(&self, secrets: Secrets) -> Result<Config, ConfigErrors> {
+        Config::load_with(&self.config, &|name| std::env::var(name).ok(), secrets)
     }
 
     /// A bot on the configured store, beside a running `serve` and without one.
     pub(super) async fn visit(&self) -> anyhow::Result<(Bot, Store)> {
-        Plan::from_config(self.load()?)?.visit().await
+        Plan::from_config(self.load_with(Secrets::ButSlacks)?)?
+            .visit()
+            .await
     }
 }
 

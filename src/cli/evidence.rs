@@ -10,6 +10,8 @@ use clap::Args;
 use secrecy::ExposeSecret;
 
 use super::config_file::ConfigFile;
+use crate::config::Secrets;
+use crate::domain::counted;
 use crate::store::{Store, Use};
 use crate::telemetry::log;
 
@@ -26,7 +28,7 @@ pub(super) struct Options {
 
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     log::start("warn", false);
-    let config = options.file.load()?;
+    let config = options.file.load_with(Secrets::ButSlacks)?;
     let store = Store::open(config.store_url.expose_secret(), Use::Visit).await?;
     let shown = show(&store, options.action, options.out).await;
     store.close().await;
@@ -47,7 +49,8 @@ async fn show(
         }
         for one in all {
             let (action, at) = (one.action, one.at.strftime("%F %T UTC"));
-            println!("{action:>6}  {at}  {}  {} pieces", one.service, one.pieces);
+            let pieces = counted(one.pieces, "piece");
+            println!("{action:>6}  {at}  {}  {pieces}", one.service);
         }
         return Ok(ExitCode::SUCCESS);
     };

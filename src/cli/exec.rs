@@ -1,18 +1,22 @@
 //! `treasury-bot exec`: a chat command from a terminal, by the same road as from Slack.
 //!
-//! It works on the configured store beside a running `serve`, and without one; Slack may be down.
+//! It works on the configured store beside a running `serve`, and without one; Slack may be down, and
+//! its tokens need not be there. Help needs no configuration at all.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Args;
 
 use super::config_file::ConfigFile;
 use super::messages;
-use super::terminal::Paint;
+use super::terminal::{Paint, put};
+use crate::app::Plan;
 use crate::bot::{self, Bot, answer_key};
-use crate::command::words::quote;
+use crate::command::words::{self, quote};
+use crate::config::{Config, Secrets};
 use crate::domain::{
     Audience, Content, Door, Message, Outgoing, Part, Person, Place, Reply, Request, Tone,
 };
@@ -26,7 +30,12 @@ pub(super) struct Options {
     /// Answer questions with yes
     #[arg(long, short)]
     yes: bool,
-    /// The command as it is typed in Slack, without `/treasury`
+    /// Print the last answer as one JSON object, for scripts: {"result": "done", "warned", "refused",
+    /// "failed" or "asks", "code": the exit code, "title", "lines": [text], "fields": [{"name",
+    /// "value"}], "commands": [{"label", "command"}] that it offers, "file": {"name", "text"} or null}
+    #[arg(long)]
+    json: bool,
+    /// The command as it is typed in Slack; `/treasury` may be left out
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     text: Vec<String>,
 }
@@ -37,45 +46,158 @@ impl Options {
         Self {
             file,
             yes: false,
+            json: false,
             text,
+        }
+    }
+
+    /// One argument is a sentence as typed; several are words, kept together as the shell had them.
+    fn sentence_text(&self) -> String {
+        let words = match &self.text[..] {
+            [sentence] => return sentence.clone(),
+            words => words,
+        };
+        let quoted = words.iter().map(|word| match word.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => format!("{name}={}", quote(value)),
+            None if word.starts_with("--") && !word.contains(char::is_whitespace) => word.clone(),
+            _ => quote(word),
+        });
+        quoted.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What is said: at once, or its last state as JSON.
+struct Teller {
+    paint: Paint,
+    json: bool,
+    last: Option<Content>,
+}
+
+impl Teller {
+    fn tell(&mut self, outgoing: &Outgoing) -> anyhow::Result<()> {
+        if self.json {
+            self.last = Some(outgoing.content.clone());
+            return Ok(());
+        }
+        let mut text = messages::content(&outgoing.content, self.paint);
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        Ok(put(&text)?)
+    }
+
+    /// The end of it.
+    fn end(self, end: End) -> anyhow::Result<ExitCode> {
+        if let Some(content) = self.last {
+            let told = messages::json(&content, end.word(), end.code());
+            put(&format!("{told}\n"))?;
+        }
+        Ok(ExitCode::from(end.code()))
+    }
+}
+
+/// How a conversation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Done,
+    /// It is answered, and something is not well.
+    Warned,
+    Failed,
+    Refused,
+    /// Nobody answered its question.
+    Asks,
+}
+
+impl End {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Warned => "warned",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Asks => "asks",
+        }
+    }
+
+    fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Warned | Self::Failed => 1,
+            Self::Refused | Self::Asks => 2,
         }
     }
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     log::start("warn", false);
+    let text = options.sentence_text();
+    if asks_for_help(&text) {
+        return help(&options, text).await;
+    }
     let (bot, store) = options.file.visit().await?;
-    bot::start_visit(&bot).await?;
-    // One argument is a sentence as typed; several are words, kept together as the shell had them.
-    let text = match &options.text[..] {
-        [sentence] => sentence.clone(),
-        words => {
-            let quoted = words.iter().map(|word| match word.split_once('=') {
-                Some((name, value)) if name.starts_with("--") => format!("{name}={}", quote(value)),
-                None if word.starts_with("--") && !word.contains(char::is_whitespace) => {
-                    word.clone()
-                }
-                _ => quote(word),
-            });
-            quoted.collect::<Vec<_>>().join(" ")
-        }
+    let code = talk(&bot, &store, text, &options).await;
+    store.close().await;
+    code
+}
+
+async fn talk(
+    bot: &Bot,
+    store: &Store,
+    text: String,
+    options: &Options,
+) -> anyhow::Result<ExitCode> {
+    bot::start_visit(bot).await?;
+    let mut teller = Teller {
+        paint: Paint::stdout(),
+        json: options.json,
+        last: None,
     };
     let mut seen = None;
-    let mut code = converse(&bot, &store, text, options.yes, &mut seen).await;
-    bot::runs_over(&bot).await;
-    bot::end_visit(&bot).await?;
+    let end = converse(bot, store, text, options.yes, (&mut teller, &mut seen)).await;
+    bot::runs_over(bot).await;
+    bot::end_visit(bot).await?;
+    let mut end = end?;
     // What was restarted may have fallen again while it was watched.
     if let Some((watched, shown)) = seen
         && let Some((outgoing, version)) = store.outbox_read(&watched).await?
         && version > shown
     {
-        print(&outgoing, Paint::stdout());
+        teller.tell(&outgoing)?;
         if matches!(&outgoing.content, Content::Message(message) if message.tone == Tone::Bad) {
-            code = Ok(ExitCode::FAILURE);
+            end = End::Failed;
         }
     }
-    store.close().await;
-    code
+    teller.end(end)
+}
+
+/// `help …`, or a command with `--help`, with or without the slash command's own name.
+fn asks_for_help(text: &str) -> bool {
+    let words = words::split(text);
+    let named = usize::from(words.first().is_some_and(|word| word.starts_with('/')));
+    let first = words.get(named).map(|word| word.to_lowercase());
+    first.as_deref() == Some("help") || words.last().is_some_and(|word| word == "--help")
+}
+
+/// Help, by a bot that knows nothing but the slash command's name, on a store that is thrown away: who
+/// asks may have no configuration, and the store may be what is down.
+async fn help(options: &Options, text: String) -> anyhow::Result<ExitCode> {
+    let configured = options.file.load_without_secrets().ok();
+    let command = configured.map_or_else(|| "/treasury".to_owned(), |one| one.slack.command);
+    let folder = std::env::temp_dir().join(format!("treasury-bot-{:016x}", rand::random::<u64>()));
+    std::fs::create_dir(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
+    let store = format!("sqlite://{}", folder.join("help.db").display());
+    let file = format!("slack.command = {command:?}\nstore.url = {store:?}\n");
+    let told = async {
+        let config = Config::parse_with(&file, "help.toml", &|_| None, Secrets::ButSlacks)?;
+        let (bot, store) = Plan::from_config(config)?.visit().await?;
+        let code = talk(&bot, &store, text, options).await;
+        store.close().await;
+        code
+    };
+    let told = told.await;
+    std::fs::remove_dir_all(&folder)
+        .with_context(|| format!("{} can't be removed", folder.display()))?;
+    told
 }
 
 /// Says the sentence, shows the answer as it changes, answers its question, says how it ended.
@@ -85,9 +207,8 @@ async fn converse(
     store: &Store,
     text: String,
     yes: bool,
-    seen: &mut Option<(String, i64)>,
-) -> anyhow::Result<ExitCode> {
-    let paint = Paint::stdout();
+    (teller, seen): (&mut Teller, &mut Option<(String, i64)>),
+) -> anyhow::Result<End> {
     let login = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let login = login.ok().filter(|login| !login.is_empty());
     let login = login.unwrap_or_else(|| "terminal".to_owned());
@@ -101,22 +222,26 @@ async fn converse(
         if version > shown {
             shown = version;
             *seen = Some((watched.clone(), shown));
-            print(&outgoing, paint);
+            teller.tell(&outgoing)?;
         }
         let Content::Message(message) = &outgoing.content else {
-            return Ok(ExitCode::SUCCESS);
+            return Ok(End::Done);
         };
         match message.tone {
             Tone::Question => {
-                let Some(answer) = ask(message, yes)? else {
-                    eprintln!("Nothing was done: say yes with --yes where there is no terminal");
-                    return Ok(ExitCode::from(2));
+                let Some(answer) = ask(message, yes, teller.json)? else {
+                    if !teller.json {
+                        eprintln!(
+                            "Nothing was done: say yes with --yes where there is no terminal"
+                        );
+                    }
+                    return Ok(End::Asks);
                 };
                 let key = say(bot, &login, answer).await?;
                 // A refusal of the answer itself is an answer of its own.
                 if let Some((refusal, _)) = store.outbox_read(&answer_key(&key)).await? {
-                    print(&refusal, paint);
-                    return Ok(ExitCode::from(2));
+                    teller.tell(&refusal)?;
+                    return Ok(End::Refused);
                 }
             }
             Tone::Progress => {
@@ -125,12 +250,11 @@ async fn converse(
                     () = tokio::time::sleep(Duration::from_millis(500)) => {}
                 }
             }
-            Tone::Plain | Tone::Good => return Ok(ExitCode::SUCCESS),
+            Tone::Plain | Tone::Good => return Ok(End::Done),
             // What is told to the asker alone is a refusal; to all, that something is not well.
-            Tone::Warning if outgoing.audience == Audience::Requester => {
-                return Ok(ExitCode::from(2));
-            }
-            Tone::Warning | Tone::Bad => return Ok(ExitCode::FAILURE),
+            Tone::Warning if outgoing.audience == Audience::Requester => return Ok(End::Refused),
+            Tone::Warning => return Ok(End::Warned),
+            Tone::Bad => return Ok(End::Failed),
         }
     }
 }
@@ -149,18 +273,8 @@ async fn say(bot: &Bot, login: &str, text: String) -> anyhow::Result<String> {
     Ok(key)
 }
 
-fn print(outgoing: &Outgoing, paint: Paint) {
-    let text = messages::content(&outgoing.content, paint);
-    print!("{text}");
-    if !text.ends_with('\n') {
-        println!();
-    }
-    // A closed pipe (`| head`) is the reader's choice.
-    let _ = std::io::stdout().flush();
-}
-
-/// Shows a question's choices and reads yes or no. `None` where nobody can be asked.
-fn ask(message: &Message, yes: bool) -> anyhow::Result<Option<String>> {
+/// Shows a question's choices and reads yes or no. `None` where nobody can be asked, as by a script.
+fn ask(message: &Message, yes: bool, is_script: bool) -> anyhow::Result<Option<String>> {
     let buttons = message.parts.iter().filter_map(|part| match part {
         Part::Buttons(buttons) => Some(buttons),
         _ => None,
@@ -172,7 +286,7 @@ fn ask(message: &Message, yes: bool) -> anyhow::Result<Option<String>> {
     if yes {
         return Ok(Some(first.sentence.clone()));
     }
-    if !std::io::stdin().is_terminal() {
+    if is_script || !std::io::stdin().is_terminal() {
         return Ok(None);
     }
     print!("{}? [y/N] ", first.label);

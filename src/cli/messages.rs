@@ -1,5 +1,7 @@
 //! What the bot says, in a terminal.
 
+use serde_json::{Value, json};
+
 use super::terminal::Paint;
 use crate::domain::{Content, Line, Message, Part, Span, Tone, duration};
 
@@ -11,6 +13,59 @@ pub(super) fn content(content: &Content, paint: Paint) -> String {
         Content::Picture { alt, comment, .. } => format!("{}{alt}\n", text(comment, paint)),
         Content::Room { topic, .. } | Content::Topic { topic, .. } => topic.clone(),
     }
+}
+
+/// What the bot says, for scripts; how it ended, and the exit code.
+pub(super) fn json(content: &Content, result: &str, code: u8) -> Value {
+    let mut file = Value::Null;
+    let empty;
+    let message = match content {
+        Content::Message(message) | Content::Invite { message, .. } => message,
+        Content::Picture { comment, .. } => comment,
+        Content::File { name, text, .. } => {
+            file = json!({"name": name, "text": text});
+            empty = Message::new(Tone::Plain, name.clone());
+            &empty
+        }
+        Content::Room { topic, .. } | Content::Topic { topic, .. } => {
+            empty = Message::new(Tone::Plain, topic.clone());
+            &empty
+        }
+    };
+    let plain = |words: &Line| line(words, Paint(false));
+    let (mut lines, mut fields, mut commands) = (Vec::new(), Vec::new(), Vec::new());
+    for part in &message.parts {
+        match part {
+            Part::Text(words) => lines.push(plain(words)),
+            Part::Code(code) => lines.extend(code.lines().map(clean)),
+            Part::Fields(pairs) => fields.extend(
+                pairs
+                    .iter()
+                    .map(|(name, value)| json!({"name": name, "value": plain(value)})),
+            ),
+            Part::Buttons(buttons) => commands.extend(
+                buttons
+                    .iter()
+                    .map(|one| json!({"label": one.label, "command": one.sentence})),
+            ),
+            Part::Menu {
+                sentence, choices, ..
+            } => commands.extend(choices.iter().map(|(value, label)| {
+                json!({"label": label, "command": sentence.replacen("{}", value, 1)})
+            })),
+            Part::Divider => {}
+        }
+    }
+    lines.extend(message.footer.iter().map(plain));
+    json!({
+        "result": result,
+        "code": code,
+        "title": plain(&message.title),
+        "lines": lines,
+        "fields": fields,
+        "commands": commands,
+        "file": file,
+    })
 }
 
 /// A message as lines of text.

@@ -4,14 +4,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use super::config_file::ConfigFile;
 use super::exec;
 use super::terminal::{Paint, put};
-use crate::bot::{COMMANDS, Library};
-use crate::runbook::{Severity, schema, show};
+use crate::bot::{COMMANDS, Library, RunbookProblem as Problem};
+use crate::domain::counted;
+use crate::runbook::{Finding, Severity, schema, show};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -89,7 +90,7 @@ fn check(paths: &[PathBuf], config: Option<PathBuf>, json: bool) -> anyhow::Resu
     let services = match config {
         None => None,
         Some(config) => {
-            let services = ConfigFile { config }.load()?.services;
+            let services = ConfigFile { config }.load_without_secrets()?.services;
             Some(services.iter().map(|one| one.name.to_string()).collect())
         }
     };
@@ -106,18 +107,15 @@ fn check(paths: &[PathBuf], config: Option<PathBuf>, json: bool) -> anyhow::Resu
     let (mut errors, mut warnings) = (0, 0);
     for problem in library.problems() {
         for finding in &problem.findings {
-            let told = problem.source.explain(finding);
-            let (count, colour) = match finding.severity {
-                Severity::Error => (&mut errors, "1;31"),
-                Severity::Warning => (&mut warnings, "1;33"),
-            };
-            *count += 1;
+            match finding.severity {
+                Severity::Error => errors += 1,
+                Severity::Warning => warnings += 1,
+            }
             if json {
+                let told = problem.source.explain(finding);
                 out.push_str(&format!("{}\n", serde_json::to_string(&told)?));
             } else {
-                let text = told.to_string();
-                let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-                out.push_str(&format!("{}\n{rest}\n\n", paint.style(colour, first)));
+                out.push_str(&explained(problem, finding, paint));
             }
         }
     }
@@ -138,27 +136,42 @@ fn check(paths: &[PathBuf], config: Option<PathBuf>, json: bool) -> anyhow::Resu
     })
 }
 
-/// `1 runbook`, `2 runbooks`.
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+/// A finding with its place, and an empty line.
+fn explained(problem: &Problem, finding: &Finding, paint: Paint) -> String {
+    let colour = match finding.severity {
+        Severity::Error => "1;31",
+        Severity::Warning => "1;33",
+    };
+    let text = problem.source.explain(finding).to_string();
+    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    format!("{}\n{rest}\n\n", paint.style(colour, first))
 }
 
 fn print(name: &str, mermaid: bool) -> anyhow::Result<ExitCode> {
     let path = PathBuf::from(name);
-    let library = if path.is_file() {
+    let is_file = path.is_file();
+    let library = if is_file {
         Library::of_paths(COMMANDS.callables(), &[path], None)?
     } else {
         Library::open(COMMANDS.callables(), None, None)?
     };
     let stem = name.rsplit('/').next().unwrap_or(name);
     let stem = stem.split_once(".y").map_or(stem, |(stem, _)| stem);
-    let runbook = library.find(stem).with_context(|| {
+    let Some(runbook) = library.find(stem) else {
+        for problem in library.problems().iter().filter(|_| is_file) {
+            for finding in &problem.findings {
+                eprint!("{}", explained(problem, finding, Paint::stderr()));
+            }
+        }
+        if is_file {
+            bail!("{name} can't be shown: it has mistakes");
+        }
         let names: Vec<&str> = library.runbooks().map(|r| r.name.value.as_str()).collect();
-        format!(
-            "there is no runbook `{name}` without mistakes; there are {}",
+        bail!(
+            "there is no runbook `{name}`, nor a file; there are {}",
             names.join(", ")
-        )
-    })?;
+        );
+    };
     let text = if mermaid {
         show::mermaid(runbook)
     } else {

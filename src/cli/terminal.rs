@@ -9,12 +9,18 @@ pub(super) struct Paint(pub(super) bool);
 impl Paint {
     /// For standard output.
     pub(super) fn stdout() -> Self {
-        Self(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        Self::of(&std::io::stdout())
     }
 
     /// For standard error.
     pub(super) fn stderr() -> Self {
-        Self(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        Self::of(&std::io::stderr())
+    }
+
+    fn of(stream: &impl IsTerminal) -> Self {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self(stream.is_terminal() && !is_set("NO_COLOR") && !is_dumb)
     }
 
     /// Whether there are colours.

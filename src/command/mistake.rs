@@ -35,7 +35,7 @@ pub(super) fn mistake(
     // `--reason <REASON>` is written as `--reason`, `<SERVICE>` as SERVICE.
     let name = |written: &str| match written.split_once(" <") {
         Some((option, _)) => option.to_owned(),
-        None => written.trim_matches(['<', '>', '[', ']']).to_owned(),
+        None => written.trim_matches(['<', '>', '[', ']', '.']).to_owned(),
     };
     let mut suggestions = Vec::new();
     let mut instead = |wrong: &str, right: &[String]| {
@@ -49,7 +49,17 @@ pub(super) fn mistake(
     let text = match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let wrong = one(ContextKind::InvalidSubcommand).unwrap_or_default();
-            instead(wrong, &many(ContextKind::SuggestedSubcommand));
+            for better in near(wrong, leaf).into_iter().take(3) {
+                let right = words.iter().flat_map(|word| {
+                    if word == wrong {
+                        better.split(' ').map(ToOwned::to_owned).collect()
+                    } else {
+                        vec![word.clone()]
+                    }
+                });
+                let right: Vec<String> = right.collect();
+                suggestions.push(sentence(right.iter(), typed).join(" "));
+            }
             format!("There is no command `{}`", cut(wrong, 80))
         }
         ErrorKind::UnknownArgument => match in_quotes(words, typed, argument, leaf) {
@@ -114,6 +124,32 @@ pub(super) fn mistake(
         suggestions.push(format!("help {path}"));
     }
     Mistake { text, suggestions }
+}
+
+/// Commands that may have been meant: a slip of a finger or two away, what other tools call so, or one
+/// that stands under another. Not more: what is suggested is pressed.
+fn near(wrong: &str, leaf: &Command) -> Vec<String> {
+    const ELSEWHERE: [(&str, &str); 4] = [
+        ("mute", "silence"),
+        ("snooze", "silence"),
+        ("reboot", "restart"),
+        ("kill", "db terminate"),
+    ];
+    let wrong = wrong.to_lowercase();
+    let slips = 1 + usize::from(wrong.len() > 5);
+    let mut found = Vec::new();
+    for command in leaf.get_subcommands().filter(|one| !one.is_hide_set()) {
+        let name = command.get_name();
+        if strsim::damerau_levenshtein(&wrong, name) <= slips {
+            found.push(name.to_owned());
+        }
+        if command.find_subcommand(&wrong).is_some() {
+            found.push(format!("{name} {wrong}"));
+        }
+    }
+    let elsewhere = ELSEWHERE.iter().filter(|(other, _)| *other == wrong);
+    found.extend(elsewhere.map(|(_, ours)| (*ours).to_owned()));
+    found
 }
 
 /// Why a value is none.

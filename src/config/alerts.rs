@@ -8,9 +8,11 @@ use secrecy::SecretString;
 use super::at::At;
 use super::kind::Kind;
 use super::names::known_service;
+use super::runbooks::known_runbook;
 use super::section::Section;
 use super::slack::is_channel;
-use crate::bot::AlertSettings;
+use super::source::Secrets;
+use crate::bot::{AlertSettings, Library};
 use crate::domain::alert::{Auto, Damping, Matcher, Route, Routes, WatchSettings};
 use crate::domain::{Person, Service, Severity, person};
 
@@ -38,8 +40,24 @@ pub(super) const SEVERITIES: [(&str, Severity); 4] = [
 ];
 
 /// `[alerts]`: what senders have to show, and what is done with alerts. Routes, rotations and the
-/// watch are in sections of their own.
-pub(super) fn alerts(section: &Section<'_>) -> (Option<SecretString>, AlertSettings) {
+/// watch are in sections of their own. `has_routes`: there are some; `has_others`: alerts come from
+/// elsewhere than Alertmanager, too.
+pub(super) fn alerts(
+    section: &Section<'_>,
+    has_routes: bool,
+    has_others: bool,
+) -> (Option<SecretString>, AlertSettings) {
+    let token = section.secret("token");
+    let lacks = token.is_none() && section.written("token_file").is_none();
+    let is_wanted = (section.span.is_some() || has_routes) && !has_others;
+    if lacks && is_wanted && section.source.secrets != Secrets::MayLack {
+        let message = "no alert comes in: there is no token for senders, so each is refused";
+        let hint = format!(
+            "set {}, or `token_file` in `[alerts]`",
+            section.variable("token")
+        );
+        section.source.fiction(section.span.clone(), message, hint);
+    }
     let usual = AlertSettings::default();
     let on_call = section.texts("on_call").unwrap_or_default();
     let settings = AlertSettings {
@@ -58,7 +76,10 @@ pub(super) fn alerts(section: &Section<'_>) -> (Option<SecretString>, AlertSetti
         ask_again: section.duration_or("ask_again", usual.ask_again),
         unheard: section.duration("unheard"),
         follow_up: section.duration_or("follow_up", usual.follow_up),
-        quiet: section.duration_or("quiet", usual.quiet),
+        // A report that comes soon after an end is in doubt for 30 s.
+        quiet: section
+            .duration_or("quiet", usual.quiet)
+            .max(Duration::from_secs(31)),
         resolves: section
             .word("resolve", &[("ask", false), ("auto", true)])
             .unwrap_or(usual.resolves),
@@ -66,7 +87,7 @@ pub(super) fn alerts(section: &Section<'_>) -> (Option<SecretString>, AlertSetti
         on_call: on_call.iter().filter_map(user).collect(),
         ..usual
     };
-    (section.secret("token"), settings)
+    (token, settings)
 }
 
 /// Somebody by their user id; reported if it is none.
@@ -121,7 +142,7 @@ pub(super) fn watch(section: &Section<'_>, has_prometheus: bool) -> Option<Watch
 }
 
 /// A `[[route]]`.
-pub(super) fn route(section: &Section<'_>, services: &[Service]) -> Route {
+pub(super) fn route(section: &Section<'_>, services: &[Service], library: &Library) -> Route {
     let matchers = section.texts("match").unwrap_or_default();
     let matchers = matchers
         .iter()
@@ -130,13 +151,17 @@ pub(super) fn route(section: &Section<'_>, services: &[Service]) -> Route {
         let text = section.text(key)?.value.trim();
         (!text.is_empty()).then(|| text.to_owned())
     };
+    let runbook = word("runbook");
+    if let (Some(_), Some(text)) = (&runbook, section.text("runbook")) {
+        known_runbook(&text, library);
+    }
     Route {
         matchers: matchers.collect(),
         service: section
             .text("service")
             .and_then(|text| known_service(&text, services)),
         severity: section.word("severity", &SEVERITIES),
-        runbook: word("runbook"),
+        runbook,
         team: word("team"),
         channel: section.text("channel").and_then(|text| {
             let hint = "write `#name`, or the channel's id (`C…`)";

@@ -25,6 +25,11 @@ impl<T> At<'_, T> {
         self.source.error(self.span.clone(), message, hint);
     }
 
+    /// Reports that what it names isn't there: the bot starts, but this can't work.
+    pub(super) fn fiction(&self, message: impl AsRef<str>, hint: impl AsRef<str>) {
+        self.source.fiction(self.span.clone(), message, hint);
+    }
+
     /// Warns of it.
     pub(super) fn warning(&self, message: impl AsRef<str>, hint: impl AsRef<str>) {
         self.source.warning(self.span.clone(), message, hint);

@@ -1,11 +1,13 @@
 //! Files that the configuration names, and secrets, which come from the environment or from such
 //! files.
 
+use std::path::Path;
+
 use secrecy::SecretString;
 
 use super::at::At;
 use super::section::Section;
-use super::source::read_limited;
+use super::source::{Secrets, read_limited};
 
 /// The largest file of a secret, bytes.
 const MAX_SECRET: u64 = 64 << 10;
@@ -13,6 +15,11 @@ const MAX_SECRET: u64 = 64 << 10;
 const MAX_PEM: u64 = 1 << 20;
 
 impl At<'_> {
+    /// The file is not here and need not be.
+    fn may_lack(&self, path: &Path) -> bool {
+        self.source.secrets == Secrets::MayLack && !path.exists()
+    }
+
     /// What the file of this name holds, without the space around it; an unreadable or empty one is
     /// reported.
     pub(super) fn secret(&self) -> Option<SecretString> {
@@ -21,6 +28,9 @@ impl At<'_> {
             return None;
         }
         let path = self.path();
+        if self.may_lack(&path) {
+            return None;
+        }
         let text = read_limited(&path, MAX_SECRET)
             .map_err(|why| format!("can't read {}: {why}", path.display()));
         let text = text.and_then(|text| match text.trim() {
@@ -33,6 +43,9 @@ impl At<'_> {
     /// The certificates of the file of this name, PEM.
     pub(super) fn certificates(&self) -> Option<Vec<u8>> {
         let path = self.path();
+        if self.may_lack(&path) {
+            return None;
+        }
         let text = read_limited(&path, MAX_PEM)
             .map_err(|why| format!("can't read {}: {why}", path.display()));
         let text = text.and_then(|text| {

@@ -12,13 +12,13 @@ use super::platforms::Platforms;
 use super::probes::Probed;
 use super::problem::{ConfigErrors, Level, Problem};
 use super::root::Root;
-use super::source::{Env, Source, read_limited};
+use super::source::{Env, Secrets, Source, read_limited};
 use super::web::Log;
 use super::{
-    alerts, docker, email, kubernetes, people, policy, probes, reach, rotations, services, slack,
-    sources, store, web,
+    alerts, docker, email, fiction, kubernetes, people, policy, probes, reach, rotations, runbooks,
+    services, slack, sources, store, web,
 };
-use crate::bot::{ReachSettings, Settings};
+use crate::bot::{Library, ReachSettings, Settings};
 use crate::domain::Service;
 use crate::notify::SmtpConfig;
 use crate::notify::http::WayConfig;
@@ -62,7 +62,7 @@ pub struct Config {
     pub slack: SlackConfig,
     /// `[store]`: `sqlite://<path>` or `postgres://…`; it may hold a password.
     pub store_url: SecretString,
-    /// `[web] listen`: address and port, default `127.0.0.1:8080`.
+    /// `[web] listen` or TREASURY_BOT_WEB_LISTEN: address and port, default `127.0.0.1:8080`.
     pub listen: SocketAddr,
     /// `[web] health_listen`: a listener of its own for `/health` and `/metrics`; default: none,
     /// they are served on `listen`.
@@ -88,6 +88,8 @@ pub struct Config {
     pub check: crate::probe::web::Config,
     /// `[runbooks] folder` of further runbooks.
     pub runbooks: Option<PathBuf>,
+    /// Those, and the ones that come with the bot.
+    pub library: Library,
     /// `[alerts]`: what senders have to show as a bearer token; without it no alerts are taken in.
     pub alerts_token: Option<SecretString>,
     /// `[[source]]`: senders of alerts beside Alertmanager, in the file's order, each name once.
@@ -98,7 +100,8 @@ pub struct Config {
     pub smtp: Option<SmtpConfig>,
     /// `[reach.NAME]`: ways to reach people by HTTP, each name once.
     pub ways: Vec<WayConfig>,
-    /// What the bot can start with, though somebody should look at it; in file order.
+    /// What the bot can start with, though somebody should look at it, or it can't work; in file
+    /// order.
     pub warnings: Vec<Problem>,
 }
 
@@ -106,11 +109,17 @@ impl Config {
     /// The largest file that is read, in bytes.
     pub const MAX_BYTES: u64 = 1 << 20;
 
-    /// Reads and checks the file. Secrets are looked up in `env` and in the files it names.
+    /// Reads and checks the file. Secrets are looked up in `env` and in the files it names; all are
+    /// needed.
     pub fn load(path: &Path, env: Env<'_>) -> Result<Self, ConfigErrors> {
+        Self::load_with(path, env, Secrets::Needed)
+    }
+
+    /// The same, with these secrets.
+    pub fn load_with(path: &Path, env: Env<'_>, secrets: Secrets) -> Result<Self, ConfigErrors> {
         let name = path.display().to_string();
         match read_limited(path, Self::MAX_BYTES) {
-            Ok(text) => Self::parse(&text, &name, env),
+            Ok(text) => Self::parse_with(&text, &name, env, secrets),
             Err(why) => Err(ConfigErrors {
                 problems: vec![Problem {
                     level: Level::Error,
@@ -119,16 +128,27 @@ impl Config {
                     message: format!("can't read the configuration: {why}"),
                     hint: None,
                 }],
+                others: Vec::new(),
             }),
         }
     }
 
     /// Checks a text as if it was the file `file_name`, which need not exist: its folder is where
-    /// relative paths of secret files start.
+    /// relative paths of secret files start. All secrets are needed.
     pub fn parse(text: &str, file_name: &str, env: Env<'_>) -> Result<Self, ConfigErrors> {
+        Self::parse_with(text, file_name, env, Secrets::Needed)
+    }
+
+    /// The same, with these secrets.
+    pub fn parse_with(
+        text: &str,
+        file_name: &str,
+        env: Env<'_>,
+        secrets: Secrets,
+    ) -> Result<Self, ConfigErrors> {
         // Windows' Notepad puts a mark in front, which is no part of the first line.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let source = Source::new(text, file_name, env, &SECTIONS);
+        let source = Source::new(text, file_name, (env, secrets), &SECTIONS);
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             let end = text.trim_end().len();
@@ -140,10 +160,13 @@ impl Config {
             .is_empty()
             .then(|| read(&Root::new(table.get_ref(), &source)))
             .flatten();
-        let (problems, warnings) = source.finish();
+        let (problems, others) = source.finish();
         match config {
-            Some(config) if problems.is_empty() => Ok(Self { warnings, ..config }),
-            _ => Err(ConfigErrors { problems }),
+            Some(config) if problems.is_empty() => Ok(Self {
+                warnings: others,
+                ..config
+            }),
+            _ => Err(ConfigErrors { problems, others }),
         }
     }
 }
@@ -166,15 +189,26 @@ fn read(root: &Root<'_>) -> Option<Config> {
         root.source
             .warning(None, message, "add [prometheus] with its `url`");
     }
-    let (alerts_token, mut alerts) = root.single(alerts::ALERTS, alerts::alerts);
-    alerts.routes.routes = root.list(alerts::ROUTE, |one| Some(alerts::route(one, &services)));
-    let mut names = Names::default();
-    let sources = root.list(sources::SOURCE, |one| sources::source(one, &mut names));
-    let alertmanager = root.single(probes::ALERTMANAGER, probes::alertmanager);
-    alerts.rotations = rotations::rotations(root, &services, !alerts.on_call.is_empty());
-    alerts.watch = root.single(alerts::WATCH, |one| {
+    let (folder, hold) = root.single(policy::RUNBOOKS, policy::runbooks);
+    let library = runbooks::library(root, services::SERVICE, folder.as_deref(), &services);
+    let watch = root.single(alerts::WATCH, |one| {
         alerts::watch(one, prometheus.is_some())
     });
+    let has_routes = root.count(alerts::ROUTE) > 0;
+    let has_others = watch.is_some() || root.count(sources::SOURCE) > 0;
+    let (alerts_token, mut alerts) = root.single(alerts::ALERTS, |one| {
+        alerts::alerts(one, has_routes, has_others)
+    });
+    alerts.watch = watch;
+    alerts.routes.routes = root.list(alerts::ROUTE, |one| {
+        Some(alerts::route(one, &services, &library))
+    });
+    let (mut names, has_token) = (Names::default(), alerts_token.is_some());
+    let sources = root.list(sources::SOURCE, |one| {
+        sources::source(one, &mut names, has_token)
+    });
+    let alertmanager = root.single(probes::ALERTMANAGER, probes::alertmanager);
+    alerts.rotations = rotations::rotations(root, &services, !alerts.on_call.is_empty());
     let ways = root.named(reach::REACH, reach::way);
     let people = people::people(root, &ways, root.count(email::EMAIL) > 0);
     let (smtp, notify) = root
@@ -189,7 +223,9 @@ fn read(root: &Root<'_>) -> Option<Config> {
         .map(|person| person.id.as_str());
     people::look_over(root, &people, notify.as_ref(), &on_call.collect());
     let check = root.single(probes::CHECK, |one| probes::check(one, &services));
-    let (runbooks, hold) = root.single(policy::RUNBOOKS, policy::runbooks);
+    if !slack_is_another(root) {
+        fiction::look_over(root);
+    }
     // Only now: every section's mistakes are reported, whatever another one lacks.
     let (mut slack, incident_channels) = slack?;
     slack.groups = policy::groups(&access);
@@ -225,7 +261,8 @@ fn read(root: &Root<'_>) -> Option<Config> {
             one.span.as_ref().and_then(|_| probes::logs(one))
         }),
         check,
-        runbooks,
+        runbooks: folder,
+        library,
         alerts_token,
         sources,
         alertmanager,
@@ -233,4 +270,14 @@ fn read(root: &Root<'_>) -> Option<Config> {
         ways,
         warnings: Vec::new(),
     })
+}
+
+/// `slack.api_url` is a Slack for trying, in the clear, as the sandbox is: there, an example's people
+/// and addresses will do.
+fn slack_is_another(root: &Root<'_>) -> bool {
+    let mut is_another = false;
+    root.each_text(&mut |text| {
+        is_another |= text.what == "slack.api_url" && text.value.starts_with("http://");
+    });
+    is_another
 }

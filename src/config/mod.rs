@@ -5,13 +5,14 @@
 //! `Debug`, message or excerpt shows one.
 //!
 //! Each module reads the sections of one part, into what that part is built from. From the top:
-//! `load` (all of it) · the sections (`slack`, `docker`, `kubernetes`, …) · `root`, `names`,
-//! `files`, `urls` · `section`, `at` (a table and a value, with their places) · `source`, `problem`.
+//! `load` (all of it) · the sections (`slack`, `docker`, `kubernetes`, …) · `runbooks`, `fiction` ·
+//! `root`, `names`, `files`, `urls` · `section`, `at` (a table and a value, with their places) · `source`, `problem`.
 
 mod alerts;
 mod at;
 mod docker;
 mod email;
+mod fiction;
 mod files;
 mod kind;
 mod kubernetes;
@@ -26,6 +27,7 @@ mod problem;
 mod reach;
 mod root;
 mod rotations;
+mod runbooks;
 mod section;
 mod services;
 mod slack;
@@ -42,5 +44,5 @@ pub use load::Config;
 pub use platforms::Platforms;
 pub use probes::Probed;
 pub use problem::{ConfigErrors, Level, Location, Problem};
-pub use source::Env;
+pub use source::{Env, Secrets};
 pub use web::Log;

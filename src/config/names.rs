@@ -59,7 +59,7 @@ pub(super) fn installation(
 #[expect(clippy::option_option, reason = "an error, none, or this one")]
 pub(super) fn chosen(
     section: &Section<'_>,
-    key: &str,
+    key: &'static str,
     names: &[&str],
     otherwise: &str,
 ) -> Option<Option<String>> {
@@ -70,6 +70,10 @@ pub(super) fn chosen(
     if names.contains(&text.value) {
         return Some(Some(text.value.to_owned()));
     }
+    // `key` is the name of the kind as well.
+    if text.source.is_left_out(key, text.value) {
+        return None;
+    }
     let hint = did_you_mean(text.value, names.iter().copied(), otherwise);
     text.error(format!("there is no {key} `{}`", text.value), hint);
     None
@@ -78,7 +82,7 @@ pub(super) fn chosen(
 /// The service that `service` or `services` of a section names.
 pub(super) fn known_service(text: &At<'_>, services: &[Service]) -> Option<ServiceName> {
     let found = services.iter().find(|one| one.name.as_str() == text.value);
-    if found.is_none() {
+    if found.is_none() && !text.source.is_left_out("service", text.value) {
         let names = || services.iter().map(|service| service.name.as_str());
         let all = format!("there are: {}", names().collect::<Vec<_>>().join(", "));
         let (section, _) = text.what.split_once('.').unwrap_or_default();

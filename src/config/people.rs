@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::at::{At, did_you_mean};
 use super::email::mailbox;
 use super::kind::Kind;
+use super::reach::REACH;
 use super::root::Root;
 use super::section::Section;
 use crate::bot::NotifySettings;
@@ -134,6 +135,9 @@ fn way(
         }
         other => {
             let Some(way) = ways.iter().find(|way| way.name == other) else {
+                if by.source.is_left_out(REACH.name, other) {
+                    return None;
+                }
                 let names = || {
                     let own = ways.iter().map(|way| way.name.as_str());
                     ["slack", "email"].into_iter().chain(own)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::kind::Kind;
 use super::section::Section;
+use super::source::Secrets;
 use crate::bot::Access;
 use crate::domain::Guarded;
 use crate::domain::service::Patience;
@@ -124,6 +125,14 @@ pub(super) fn runbooks(section: &Section<'_>) -> (Option<PathBuf>, Duration) {
             return Some(path);
         }
         let path = path.display();
+        if text.source.secrets == Secrets::MayLack {
+            let message = format!("`runbooks.folder`: there is no folder {path} here");
+            text.warning(
+                message,
+                "its runbooks, and what names them, are not looked at",
+            );
+            return None;
+        }
         text.parsed(Err(format!("can't read {path}: there is no such folder")))
     });
     (

@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Level {
     /// The bot can't start with it.
     Error,
+    /// The bot starts, but this can't work: it names what isn't there.
+    Fiction,
     /// The bot starts; somebody should look.
     Warning,
 }
@@ -46,12 +48,15 @@ pub struct Problem {
 pub struct ConfigErrors {
     /// The errors in file order, those without a line last; never empty.
     pub problems: Vec<Problem>,
+    /// What is found beside them that would not keep the bot from starting, in the same order.
+    pub others: Vec<Problem>,
 }
 
 impl ConfigErrors {
-    /// All errors for a person at a terminal; `color` adds ANSI colours.
+    /// All of it for a person at a terminal; `color` adds ANSI colours.
     pub fn render(&self, color: bool) -> String {
-        let all: Vec<_> = self.problems.iter().map(|one| one.render(color)).collect();
+        let all = self.problems.iter().chain(&self.others);
+        let all: Vec<_> = all.map(|one| one.render(color)).collect();
         all.join("\n")
     }
 }
@@ -73,7 +78,7 @@ impl Problem {
             painted.unwrap_or(text)
         };
         let (word, style) = match self.level {
-            Level::Error => ("error", "1;31"),
+            Level::Error | Level::Fiction => ("error", "1;31"),
             Level::Warning => ("warning", "1;33"),
         };
         let number = self.location.as_ref().map(|at| at.line.to_string());

@@ -112,9 +112,13 @@ impl<'a> Root<'a> {
                 source: self.source,
             };
             let span = Some(place(&name.span(), value));
-            Section::read(self.source, kind, span, Some(table), |section| {
+            let found = Section::read(self.source, kind, span, Some(table), |section| {
                 read(&at, section)
-            })
+            });
+            if found.is_none() {
+                self.source.leave_out(kind.name, at.value);
+            }
+            found
         });
         tables.collect()
     }
@@ -146,14 +150,43 @@ impl<'a> Root<'a> {
                 continue;
             };
             let span = Some(entry.span());
-            all.extend(Section::read(
-                self.source,
-                kind,
-                span,
-                Some(table),
-                &mut read,
-            ));
+            let found = Section::read(self.source, kind, span, Some(table), &mut read);
+            if let (None, Some(name)) = (&found, table.get("name")) {
+                let name = name.get_ref().as_str().unwrap_or_default();
+                self.source.leave_out(kind.name, name);
+            }
+            all.extend(found);
         }
         all
+    }
+
+    /// All texts of the file with their places, called by the section and the keys they stand under.
+    pub(super) fn each_text(&self, look: &mut impl FnMut(&At<'_>)) {
+        for (key, value) in self.table {
+            walk(self.source, key.get_ref(), value, look);
+        }
+    }
+}
+
+fn walk<'a>(
+    source: &'a Source<'a>,
+    what: &str,
+    value: &'a Spanned<DeValue<'a>>,
+    look: &mut impl FnMut(&At<'_>),
+) {
+    match value.get_ref() {
+        DeValue::String(text) => look(&At {
+            value: text.as_ref(),
+            span: value.span(),
+            what: what.to_owned(),
+            source,
+        }),
+        DeValue::Array(list) => list.iter().for_each(|one| walk(source, what, one, look)),
+        DeValue::Table(table) => {
+            for (key, value) in table {
+                walk(source, &format!("{what}.{}", key.get_ref()), value, look);
+            }
+        }
+        _ => {}
     }
 }

@@ -22,7 +22,8 @@ pub(super) const ROTATION: Kind = Kind::list(
 
 /// A rotation with the places of what can only be judged when all are known.
 struct Read<'a> {
-    rotation: Rotation,
+    /// `None` after a mistake.
+    rotation: Option<Rotation>,
     name: At<'a>,
     is_default: Option<bool>,
     then: Option<Vec<At<'a>>>,
@@ -54,14 +55,15 @@ pub(super) fn rotations(root: &Root<'_>, services: &[Service], is_fixed: bool) -
         }
     }
     let names: Vec<&str> = all.iter().map(|one| one.name.value).collect();
-    let rotations = all.iter().map(|one| {
+    let rotations = all.iter().filter_map(|one| {
         let backup = |text: &At<'_>| backup(text, one.name.value, &names);
         let then = one.then.as_ref();
-        Rotation {
+        let backups = then.map(|then| then.iter().filter_map(backup).collect());
+        Some(Rotation {
             default: one.is_default == Some(true),
-            backups: then.map(|then| then.iter().filter_map(backup).collect()),
-            ..one.rotation.clone()
-        }
+            backups,
+            ..one.rotation.clone()?
+        })
     });
     rotations.collect()
 }
@@ -69,12 +71,23 @@ pub(super) fn rotations(root: &Root<'_>, services: &[Service], is_fixed: bool) -
 fn rotation<'a>(section: &Section<'a>, services: &[Service]) -> Option<Read<'a>> {
     let listed = |key| section.texts(key).unwrap_or_default();
     let name = section.text("name");
-    let members = section.texts("members").map(|ids| people(&ids));
+    let listed_members = section.texts("members");
+    if listed_members.as_ref().is_some_and(Vec::is_empty) {
+        let hint = "list user ids (`U…`): in Slack, Profile, Copy member ID";
+        section.error_at(
+            "members",
+            "`rotation.members` is empty: nobody would be on call",
+            hint,
+        );
+    }
+    let members = listed_members.map(|ids| people(&ids));
     let zone = zone(section);
     let starts = section.text("starts").and_then(|text| date(&text));
     let written = section.text("handover");
     let handover = written.as_ref().and_then(|text| {
-        let handover = Handover::parse(text.value, starts, zone?);
+        // What is wrong with it is told, whatever is wrong with the place.
+        let zone = zone.clone().unwrap_or(TimeZone::UTC);
+        let handover = Handover::parse(text.value, starts, zone);
         text.parsed(handover)
     });
     let (served, teams) = (listed("services"), listed("teams"));
@@ -106,17 +119,19 @@ fn rotation<'a>(section: &Section<'a>, services: &[Service]) -> Option<Read<'a>>
     if name.value == OnCall::FIXED || name.value.len() > 60 {
         name.refuse("choose another, of at most 60 letters");
     }
-    let rotation = Rotation {
+    let members = members.filter(|members| !members.is_empty());
+    let whole = members.zip(handover).filter(|_| zone.is_some());
+    let rotation = whole.map(|(members, handover)| Rotation {
         name: name.value.to_owned(),
-        members: members.filter(|members| !members.is_empty())?,
-        handover: Some(handover?),
+        members,
+        handover: Some(handover),
         holidays,
         substitutes,
         backups: None,
         services: known,
         teams: teams.iter().map(|team| team.value.to_owned()).collect(),
         default: false,
-    };
+    });
     Some(Read {
         rotation,
         name,

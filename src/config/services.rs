@@ -34,8 +34,10 @@ pub(super) fn services(root: &Root<'_>, platforms: &Platforms) -> Vec<Service> {
         let hint = "add a [[service]] for each service that people ask about";
         root.source.warning(None, "there is no service", hint);
     }
+    let mut stands_on = Vec::new();
     let services = root.list(SERVICE, |section| {
-        let (at, service) = service(section, &mut names, platforms)?;
+        let (at, service, below) = service(section, &mut names, platforms)?;
+        stands_on.extend(below.into_iter().map(|text| (service.name.clone(), text)));
         let target = format!("{:?}", service.target);
         if let Some(other) = targets.insert(target, service.name.clone()) {
             let what = match service.target {
@@ -49,25 +51,23 @@ pub(super) fn services(root: &Root<'_>, platforms: &Platforms) -> Vec<Service> {
         Some(service)
     });
     let all = || services.iter().map(|service| service.name.as_str());
-    for service in &services {
-        for below in service.depends_on.iter().map(ServiceName::as_str) {
-            if !all().any(|name| name == below) {
-                let name = &service.name;
-                let message = format!("`{name}` depends on `{below}`, which is no service");
-                root.source
-                    .error(None, message, did_you_mean(below, all(), ""));
-            }
+    for (name, text) in stands_on {
+        let below = text.value;
+        let is_there = all().any(|name| name == below);
+        if !is_there && !text.source.is_left_out(SERVICE.name, below) {
+            let message = format!("`{name}` depends on `{below}`, which is no service");
+            text.error(message, did_you_mean(below, all(), ""));
         }
     }
     services
 }
 
-/// One service and the place of its name; `None` after an error.
-fn service(
-    section: &Section<'_>,
+/// One service, the place of its name, and what it depends on; `None` after an error.
+fn service<'a>(
+    section: &Section<'a>,
     names: &mut Names,
     platforms: &Platforms,
-) -> Option<(Range<usize>, Service)> {
+) -> Option<(Range<usize>, Service, Vec<At<'a>>)> {
     let hint = "add `name`, as people will write it in chat";
     let name = section.required("name", "a service without a name", hint);
     let name = name.and_then(|text| Some((service_name(&text)?, text.span)));
@@ -104,8 +104,8 @@ fn service(
         metrics_page(section, text, table)
     });
     // That there are such services is looked at once all are known.
-    let depends_on = section.texts("depends_on").unwrap_or_default();
-    let depends_on = depends_on.iter().filter_map(service_name).collect();
+    let below = section.texts("depends_on").unwrap_or_default();
+    let depends_on = below.iter().filter_map(service_name).collect();
     let (name, at) = name?;
     let service = Service {
         name,
@@ -118,7 +118,7 @@ fn service(
         metrics_page,
         depends_on,
     };
-    Some((at, service))
+    Some((at, service, below))
 }
 
 fn service_name(text: &At<'_>) -> Option<ServiceName> {

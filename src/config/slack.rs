@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::kind::Kind;
 use super::section::Section;
+use super::source::Secrets;
 use crate::slack::{Mode, SlackConfig};
 
 pub(super) const SLACK: Kind = Kind::single(
@@ -40,15 +41,21 @@ pub(super) fn slack(section: &Section<'_>) -> Option<(SlackConfig, bool)> {
     };
     let always = (true, header.clone());
     let (socket, http) = (of_mode(Mode::Socket), of_mode(Mode::Http));
-    let bot_token = secret(section, "bot_token", ["the bot token", ""], "xapp-", always);
+    let bot_token = secret(section, "bot_token", ["the bot token", ""], always);
     let what = ["the app-level token", " of mode `socket`"];
-    let app_token = secret(section, "app_token", what, "xoxb-", socket);
+    let app_token = secret(section, "app_token", what, socket);
     let what = ["the signing secret", " of mode `http`"];
-    let signing_secret = secret(section, "signing_secret", what, "xoxb-", http);
+    let signing_secret = secret(section, "signing_secret", what, http);
+    let bot_token = match section.source.secrets {
+        Secrets::Needed => bot_token,
+        Secrets::ButSlacks | Secrets::MayLack => Some(bot_token.unwrap_or_default()),
+    };
     let incident_channels = section.boolean("incident_channels").unwrap_or(true);
     let config = SlackConfig {
         mode: mode.unwrap_or(Mode::Socket),
-        api_url: section.text("api_url").and_then(|text| text.http()),
+        api_url: section
+            .text("api_url")
+            .and_then(|text| text.http_as("https://slack.com/api/")),
         app_token,
         signing_secret,
         channel: channel.unwrap_or_else(|| "#treasury-incidents".to_owned()),
@@ -78,13 +85,12 @@ pub(super) fn is_channel(text: &str) -> bool {
     }
 }
 
-/// A secret of Slack's. `what` it is, and for which mode; `not`: how another of Slack's secrets
-/// begins that is easily put here; whether it is `needed`, and where it is said that it is missing.
+/// A secret of Slack's. `what` it is, and for which mode; whether it is `needed`, and where it is
+/// said that it is missing.
 fn secret(
     section: &Section<'_>,
     key: &str,
     [what, mode]: [&str; 2],
-    not: &str,
     (needed, place): (bool, Option<Range<usize>>),
 ) -> Option<SecretString> {
     let (variable, file_key) = (section.variable(key), format!("{key}_file"));
@@ -105,6 +111,9 @@ fn secret(
         named.error(message, format!("set {variable}, and {replaced}"));
         return None;
     }
+    if section.source.secrets == Secrets::ButSlacks {
+        return None;
+    }
     let (secret, source, span) = if let Some(secret) = section.source.environment(&variable) {
         (secret, variable, None)
     } else if let Some(named) = named {
@@ -114,7 +123,7 @@ fn secret(
             Some(named.span),
         )
     } else {
-        if needed && written.is_none() {
+        if needed && written.is_none() && section.source.secrets == Secrets::Needed {
             let hint = format!("set {variable}, or `{file_key}` in `[slack]`");
             section
                 .source
@@ -123,12 +132,24 @@ fn secret(
         return None;
     };
     let text = secret.expose_secret();
-    if text.starts_with(not) {
-        let message = format!("{source} must be {what}, not one that begins with `{not}`");
+    if let Some(why) = wrong_kind(key, text) {
+        let message = format!("{source} must be {what}, {why}");
         section.source.error(span, message, "");
     } else if !text.bytes().all(|b| b.is_ascii_graphic()) {
         let message = format!("{source} has spaces, line ends or foreign letters in it");
         section.source.error(span, message, "");
     }
     Some(secret)
+}
+
+/// Why a text can't be this secret, by how Slack's tokens begin
+/// (<https://docs.slack.dev/authentication/tokens>).
+fn wrong_kind(key: &str, text: &str) -> Option<&'static str> {
+    let begins = |starts: &[&str]| starts.iter().any(|start| text.starts_with(start));
+    match key {
+        "bot_token" if !begins(&["xoxb-", "xoxe.xoxb-"]) => Some("which begins with `xoxb-`"),
+        "app_token" if !begins(&["xapp-"]) => Some("which begins with `xapp-`"),
+        "signing_secret" if begins(&["xox", "xapp-"]) => Some("which is no token"),
+        _ => None,
+    }
 }

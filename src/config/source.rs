@@ -1,6 +1,7 @@
 //! The file while it is read: its text, the environment, and all that was found wrong so far.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
@@ -15,6 +16,17 @@ use super::problem::{Level, Location, Problem};
 /// Looks up an environment variable.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// Which secrets have to be there. Those that are there are checked in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// All: the bot serves.
+    Needed,
+    /// All but Slack's, which is not spoken to.
+    ButSlacks,
+    /// None, nor the files that hold them: nothing is connected, as in a pipeline.
+    MayLack,
+}
+
 /// The longest excerpt of a line, in characters.
 const MAX_EXCERPT: usize = 120;
 
@@ -23,22 +35,43 @@ pub(super) struct Source<'a> {
     text: &'a str,
     file: &'a str,
     env: Env<'a>,
+    /// Which secrets have to be there.
+    pub(super) secrets: Secrets,
     /// The kinds of sections that there are.
     pub(super) kinds: &'a [Kind],
     /// Each with the byte it is about, for the order.
     found: RefCell<Vec<(usize, Problem)>>,
+    /// Kind and name of sections that are left out, because something is wrong with them.
+    left_out: RefCell<BTreeSet<(&'static str, String)>>,
 }
 
 impl<'a> Source<'a> {
     /// Nothing found yet.
-    pub(super) fn new(text: &'a str, file: &'a str, env: Env<'a>, kinds: &'a [Kind]) -> Self {
+    pub(super) fn new(
+        text: &'a str,
+        file: &'a str,
+        (env, secrets): (Env<'a>, Secrets),
+        kinds: &'a [Kind],
+    ) -> Self {
         Self {
             text,
             file,
             env,
+            secrets,
             kinds,
             found: RefCell::default(),
+            left_out: RefCell::default(),
         }
+    }
+
+    /// Remembers a section that is left out, so that who names it is not told that it isn't there.
+    pub(super) fn leave_out(&self, kind: &'static str, name: &str) {
+        self.left_out.borrow_mut().insert((kind, name.to_owned()));
+    }
+
+    /// The section of this name is written, but something is wrong with it, which is told.
+    pub(super) fn is_left_out(&self, kind: &'static str, name: &str) -> bool {
+        self.left_out.borrow().contains(&(kind, name.to_owned()))
     }
 
     /// An error at these bytes, or at no line at all; an empty hint is none.
@@ -49,6 +82,26 @@ impl<'a> Source<'a> {
         hint: impl AsRef<str>,
     ) {
         self.add(Level::Error, span.into(), message.as_ref(), hint.as_ref());
+    }
+
+    /// What can't work, though the bot starts; an empty hint is none. Where there is an error already,
+    /// that one is enough.
+    pub(super) fn fiction(
+        &self,
+        span: impl Into<Option<Range<usize>>>,
+        message: impl AsRef<str>,
+        hint: impl AsRef<str>,
+    ) {
+        let span = span.into();
+        let found = self.found.borrow();
+        let is_wrong = |(order, one): &(usize, Problem)| {
+            one.level == Level::Error && span.as_ref().is_some_and(|span| span.start == *order)
+        };
+        if found.iter().any(is_wrong) {
+            return;
+        }
+        drop(found);
+        self.add(Level::Fiction, span, message.as_ref(), hint.as_ref());
     }
 
     /// A warning at these bytes, or at no line at all; an empty hint is none.
@@ -100,7 +153,7 @@ impl<'a> Source<'a> {
         locate(self.text, &(at..at)).line
     }
 
-    /// Errors and warnings, each in the file's order.
+    /// Errors, and the rest, each in the file's order.
     pub(super) fn finish(self) -> (Vec<Problem>, Vec<Problem>) {
         let mut found = self.found.into_inner();
         found.sort_by_key(|(order, _)| *order);

@@ -8,6 +8,7 @@ use super::at::At;
 use super::kind::Kind;
 use super::names::Names;
 use super::section::{Section, kind_of};
+use super::source::Secrets;
 use crate::domain::alert::Alert;
 use crate::domain::alert::generic::{Mapping, Place, Places, Preset, Shape};
 use crate::web::AlertSource;
@@ -18,8 +19,13 @@ pub(super) const SOURCE: Kind = Kind::list(
      status firing resolved ignored starts_at severity severities labels annotations link",
 );
 
-/// A sender: what its preset says, with what the section says otherwise.
-pub(super) fn source(section: &Section<'_>, names: &mut Names) -> Option<AlertSource> {
+/// A sender: what its preset says, with what the section says otherwise. `has_token`: that of
+/// `[alerts]` is there.
+pub(super) fn source(
+    section: &Section<'_>,
+    names: &mut Names,
+    has_token: bool,
+) -> Option<AlertSource> {
     let name = name(section, names);
     let token = token(section, name.as_deref());
     let preset = section.word("preset", &Preset::ALL).unwrap_or_default();
@@ -78,6 +84,15 @@ pub(super) fn source(section: &Section<'_>, names: &mut Names) -> Option<AlertSo
         let hint = "add `envelope = \"sns\"`, or `preset = \"cloudwatch\"`";
         section.error("`topics` are of Amazon SNS only", hint);
     }
+    if let (Some(name), false, true) = (&name, has_token || token.is_some(), topics.is_empty())
+        && section.written("token_file").is_none()
+        && section.source.secrets != Secrets::MayLack
+    {
+        let message = format!("all that `{name}` sends is refused: there is no token for it");
+        let hint = format!("set {}, or `token_file`", variable(name));
+        let at = section.span.clone();
+        section.source.fiction(at, message, hint);
+    }
     let mirror = section.text("certificates").and_then(|text| text.http());
     Some(AlertSource {
         name: name?,
@@ -111,12 +126,13 @@ fn name(section: &Section<'_>, names: &mut Names) -> Option<String> {
 /// From the source's own variable, else from its file; without either, that of `[alerts]` counts.
 fn token(section: &Section<'_>, name: Option<&str>) -> Option<SecretString> {
     let named = section.text("token_file");
-    let own = name.and_then(|name| {
-        let name = name.to_ascii_uppercase().replace('-', "_");
-        let variable = format!("TREASURY_BOT_ALERTS_{name}_TOKEN");
-        section.source.environment(&variable)
-    });
+    let own = name.and_then(|name| section.source.environment(&variable(name)));
     own.or_else(|| named?.secret())
+}
+
+fn variable(name: &str) -> String {
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    format!("TREASURY_BOT_ALERTS_{name}_TOKEN")
 }
 
 fn places(texts: Vec<At<'_>>) -> Places {

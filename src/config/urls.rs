@@ -10,19 +10,24 @@ impl At<'_> {
     /// The address, if it is `http(s)://` without a user or password; reported otherwise. Plain
     /// `http://` beyond this machine is a warning.
     pub(super) fn http(&self) -> Option<Url> {
-        const HINT: &str = "write an address such as `http://127.0.0.1:8081/health`";
+        self.http_as("http://127.0.0.1:8081/health")
+    }
+
+    /// The same, with another example for who wrote none.
+    pub(super) fn http_as(&self, example: &str) -> Option<Url> {
+        let hint = format!("write an address such as `{example}`");
         let what = &self.what;
         let url = match Url::parse(self.value) {
             Ok(url) => url,
             Err(error) => {
-                self.error(format!("`{what}` can't be `{}`: {error}", self.value), HINT);
+                self.error(format!("`{what}` can't be `{}`: {error}", self.value), hint);
                 return None;
             }
         };
         if !matches!(url.scheme(), "http" | "https") {
             self.error(
                 format!("`{what}` must begin with http:// or https://"),
-                HINT,
+                hint,
             );
             return None;
         }

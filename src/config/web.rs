@@ -2,9 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use secrecy::ExposeSecret;
+
 use super::at::{At, did_you_mean};
 use super::kind::Kind;
 use super::section::Section;
+use super::urls::is_loopback;
 
 pub(super) const WEB: Kind = Kind::single("web", "listen health_listen public_url");
 pub(super) const LOG: Kind = Kind::single("log", "level format");
@@ -12,7 +15,8 @@ pub(super) const LOG: Kind = Kind::single("log", "level format");
 /// `[web]`: what the bot serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Web {
-    /// `listen`: address and port, default `127.0.0.1:8080`.
+    /// TREASURY_BOT_WEB_LISTEN, which the image sets, else `listen`: address and port, default
+    /// `127.0.0.1:8080`.
     pub listen: SocketAddr,
     /// `health_listen`: a listener of its own for `/health` and `/metrics`; default: none, they
     /// are served on `listen`.
@@ -34,8 +38,7 @@ pub struct Log {
 }
 
 pub(super) fn web(section: &Section<'_>) -> Web {
-    let listen = section.text("listen").and_then(|text| address(&text));
-    let listen = listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
+    let listen = listen(section).unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
     let own = section.text("health_listen");
     let health_listen = own.as_ref().and_then(address);
     let public_url = section.text("public_url").and_then(|text| origin(&text));
@@ -73,23 +76,54 @@ pub(super) fn web(section: &Section<'_>) -> Web {
 
 /// Scheme and host of a web address, and nothing else: the pages' own paths follow.
 fn origin(text: &At<'_>) -> Option<String> {
-    let url = text.http()?;
+    let url = text.http_as("https://treasury-bot.example.com")?;
     let origin = url.origin().ascii_serialization();
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         let message = "`web.public_url` can't have a path: the pages are at /incidents";
         text.error(message, format!("write `{origin}`"));
         return None;
     }
+    if is_loopback(&url) {
+        let message = "`web.public_url` is this machine: the links work nowhere else";
+        text.warning(
+            message,
+            "write the address at which people reach the bot, or leave it out",
+        );
+    }
     Some(origin)
 }
+
+/// What the environment says, which wins; what is written for nothing is warned of.
+fn listen(section: &Section<'_>) -> Option<SocketAddr> {
+    let written = section.text("listen");
+    let address = written.as_ref().and_then(address);
+    let variable = section.variable("listen");
+    let Some(set) = section.source.environment(&variable) else {
+        return address;
+    };
+    let set = set.expose_secret();
+    let Ok(wins) = set.parse() else {
+        let message = format!("{variable} can't be `{set}`: not an address");
+        section.source.error(None, message, ADDRESS);
+        return address;
+    };
+    if let Some(written) = written
+        && address.is_some_and(|address| address != wins)
+    {
+        let message = format!("`web.listen` does not count here: {variable} says `{wins}`");
+        written.warning(message, "leave one of them out");
+    }
+    Some(wins)
+}
+
+const ADDRESS: &str = "write an IP address and a port, such as `127.0.0.1:8080`, `0.0.0.0:8080` or \
+                       `[::1]:8080`";
 
 fn address(text: &At<'_>) -> Option<SocketAddr> {
     let address = text.value.parse().ok();
     if address.is_none() {
-        let hint = "write an IP address and a port, such as `127.0.0.1:8080`, `0.0.0.0:8080` \
-                    or `[::1]:8080`";
         let message = format!("`{}` can't be `{}`: not an address", text.what, text.value);
-        text.error(message, hint);
+        text.error(message, ADDRESS);
     }
     address
 }

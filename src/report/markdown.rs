@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::duration::{self, between, utc_text};
 use crate::domain::timeline::{FORM, GENESIS};
-use crate::domain::{Entry, EntryKind, Incident, IncidentRole};
+use crate::domain::{Entry, EntryKind, Incident, IncidentRole, counted};
 
 pub(super) fn export(incident: &Incident, entries: &[Entry], exported_at: Timestamp) -> String {
     let mut out = String::new();
@@ -82,7 +82,7 @@ fn write(
     writeln!(
         out,
         "\n## Verification\n\n\
-         {} entries; the last one's hash is\n\n    {head}\n\n\
+         {}; the last one's hash is\n\n    {head}\n\n\
          Each entry carries the SHA-256 of its canonical form, a JSON array without white space of: \
          `\"{FORM}\"`, timeline, number, time (UTC, six decimals), actor id, actor name, kind, text, \
          data (object keys sorted), and the hash of the entry before (64 zeros for the first). A \
@@ -90,7 +90,7 @@ fn write(
          To verify: `export {} --format json` in Slack, then `treasury-bot verify FILE.json`. Compare \
          the head with the one above.\n\n\
          Exported {}.",
-        entries.len(),
+        counted(entries.len(), "entry"),
         incident.id,
         utc_text(exported_at)
     )
@@ -104,11 +104,19 @@ fn or_none(items: &[String]) -> String {
     }
 }
 
+/// Markdown makes links of these without slashes, too.
+fn ends_in_scheme(before: &str) -> bool {
+    let before = before.to_lowercase();
+    before.ends_with("mailto") || before.ends_with("xmpp")
+}
+
 /// Somebody's words as plain text in a table's cell: what Markdown or HTML would take for its own is
 /// escaped, line breaks become `<br>`.
 fn inline(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
-    for c in text.replace("\r\n", "\n").trim().chars() {
+    let text = text.replace("\r\n", "\n");
+    let text = text.trim();
+    for (at, c) in text.char_indices() {
         match c {
             '\n' => out.push_str("<br>"),
             '<' => out.push_str("&lt;"),
@@ -119,7 +127,9 @@ fn inline(text: &str) -> String {
                 out.push(c);
             }
             // A bare address must not become a link that somebody else chose.
-            ':' => out.push_str("&#58;"),
+            ':' if text[at..].starts_with(":/") || ends_in_scheme(&text[..at]) => {
+                out.push_str("\\:");
+            }
             c if c.is_control() => out.push(' '),
             c => out.push(c),
         }

@@ -256,3 +256,12 @@ proptest! {
         prop_assert!(verify_export(value.to_string().as_bytes()).is_err());
     }
 }
+
+#[test]
+fn words_stay_readable_and_no_address_becomes_a_link() {
+    let said = "restarted: api:1.9 at 03:00, see https://evil.example or MAILTO:x@evil.example";
+    let text = export(Format::Markdown, &incident(), &timeline(&[said]), at(9));
+    let row = "restarted: api:1.9 at 03:00, see https\\://evil.example or MAILTO\\:x@evil.example";
+    assert!(text.contains(row), "{text}");
+    assert!(!text.contains("&#58;"), "{text}");
+}

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use slack_morphism::api::{
@@ -23,6 +25,7 @@ use slack_morphism::prelude::{
 use url::Url;
 
 use super::error::{ApiError, classify, needed_scope};
+use super::scopes::Method;
 use super::state::State;
 use crate::telemetry::metrics;
 
@@ -63,9 +66,12 @@ impl Pages {
 #[derive(Clone)]
 pub struct Client {
     slack: Arc<SlackHyperClient>,
-    bot: Arc<SlackApiToken>,
+    /// Where the methods are, for what slack-morphism does not tell of an answer.
+    pub(super) base: String,
+    pub(super) connector: HttpsConnector<HttpConnector>,
+    pub(super) bot: Arc<SlackApiToken>,
     app: Option<Arc<SlackApiToken>>,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     allows_plain: bool,
     state: State,
 }
@@ -78,27 +84,14 @@ impl Client {
         app: Option<&SecretString>,
     ) -> Result<Self, ClientError> {
         let allows_plain = api_url.is_some_and(|url| url.scheme() == "http");
-        let roots = match hyper_rustls::HttpsConnectorBuilder::new().with_native_roots() {
-            Ok(roots) => roots,
-            // A bare container image has none; a Slack on plain http needs none.
-            Err(_) if allows_plain => hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(
-                rustls::ClientConfig::builder()
-                    .with_root_certificates(rustls::RootCertStore::empty())
-                    .with_no_client_auth(),
-            ),
-            Err(error) => return Err(ClientError::Roots(error)),
-        };
-        let roots = if allows_plain {
-            roots.https_or_http()
-        } else {
-            roots.https_only()
-        };
         let base = api_url.map_or(SLACK, Url::as_str).trim_end_matches('/');
-        let connector: SlackClientHyperHttpsConnector =
-            SlackClientHyperConnector::from(roots.enable_http1().enable_http2().build())
-                .with_slack_api_url(base);
+        let connector = connector(allows_plain)?;
+        let hyper: SlackClientHyperHttpsConnector =
+            SlackClientHyperConnector::from(connector.clone()).with_slack_api_url(base);
         Ok(Self {
-            slack: Arc::new(SlackClient::new(connector)),
+            slack: Arc::new(SlackClient::new(hyper)),
+            base: base.to_owned(),
+            connector,
             bot: Arc::new(token("bot", bot)?),
             app: app.map(|app| token("app", app)).transpose()?.map(Arc::new),
             timeout: TIMEOUT,
@@ -130,11 +123,13 @@ impl Client {
     }
 
     /// Calls a method with a JSON body.
-    pub async fn post(&self, method: &'static str, body: &Value) -> Result<Value, ApiError> {
+    pub async fn post(&self, method: Method, body: &Value) -> Result<Value, ApiError> {
         let session = self.session();
         self.bounded(
-            method,
-            session.http_session_api.http_post(method, body, None),
+            method.as_str(),
+            session
+                .http_session_api
+                .http_post(method.as_str(), body, None),
         )
         .await
     }
@@ -142,7 +137,7 @@ impl Client {
     /// Calls a method that reads; these take no JSON.
     pub async fn query(
         &self,
-        method: &'static str,
+        method: Method,
         parameters: &[(&str, &str)],
     ) -> Result<Value, ApiError> {
         let parameters: Vec<(&str, Option<&str>)> = parameters
@@ -151,8 +146,10 @@ impl Client {
             .collect();
         let session = self.session();
         self.bounded(
-            method,
-            session.http_session_api.http_get(method, &parameters, None),
+            method.as_str(),
+            session
+                .http_session_api
+                .http_get(method.as_str(), &parameters, None),
         )
         .await
     }
@@ -160,7 +157,7 @@ impl Client {
     /// The next page of a method that lists; `None` after the last.
     pub async fn page(
         &self,
-        method: &'static str,
+        method: Method,
         parameters: &[(&str, &str)],
         pages: &mut Pages,
     ) -> Result<Option<Value>, ApiError> {
@@ -202,7 +199,8 @@ impl Client {
 
     /// Who the bot is.
     pub async fn auth_test(&self) -> Result<SlackApiAuthTestResponse, ApiError> {
-        self.bounded("auth.test", self.session().auth_test()).await
+        let call = Method::AuthTest.as_str();
+        self.bounded(call, self.session().auth_test()).await
     }
 
     /// The address of a new socket.
@@ -214,7 +212,7 @@ impl Client {
         let request = SlackApiAppsConnectionOpenRequest::new();
         let opened = self
             .bounded(
-                "apps.connections.open",
+                Method::AppsConnectionsOpen.as_str(),
                 session.apps_connections_open(&request),
             )
             .await?;
@@ -232,7 +230,7 @@ impl Client {
             SlackApiFilesGetUploadUrlExternalRequest::new(name.to_owned(), length).opt_alt_txt(alt);
         let session = self.session();
         self.bounded(
-            "files.getUploadURLExternal",
+            Method::FilesGetUploadUrlExternal.as_str(),
             session.get_upload_url_external(&request),
         )
         .await
@@ -288,6 +286,25 @@ impl Client {
     }
 }
 
+fn connector(allows_plain: bool) -> Result<HttpsConnector<HttpConnector>, ClientError> {
+    let roots = match hyper_rustls::HttpsConnectorBuilder::new().with_native_roots() {
+        Ok(roots) => roots,
+        // A bare container image has none; a Slack on plain http needs none.
+        Err(_) if allows_plain => hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(
+            rustls::ClientConfig::builder()
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth(),
+        ),
+        Err(error) => return Err(ClientError::Roots(error)),
+    };
+    let roots = if allows_plain {
+        roots.https_or_http()
+    } else {
+        roots.https_only()
+    };
+    Ok(roots.enable_http1().enable_http2().build())
+}
+
 fn token(name: &'static str, secret: &SecretString) -> Result<SlackApiToken, ClientError> {
     let secret = secret.expose_secret().trim();
     if !secret.bytes().all(|b| b.is_ascii_graphic()) {
@@ -330,7 +347,7 @@ mod tests {
         let client = Client::new(Some(&url), &"xoxb-secret".into(), None).unwrap();
         let client = client.timeout(Duration::from_millis(500));
         client
-            .post("chat.postMessage", &json!({"text": "said in private"}))
+            .post(Method::ChatPostMessage, &json!({"text": "said in private"}))
             .await
     }
 
@@ -399,7 +416,10 @@ mod tests {
         );
         drop(listener);
         let refused = call(&url).await.unwrap_err();
-        assert_eq!(refused, ApiError::transient("no connection", false));
+        assert_eq!(
+            refused,
+            ApiError::transient("no connection: refused, nobody listens there", false)
+        );
     }
 
     #[test]

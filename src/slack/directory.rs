@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Client, Pages, backoff};
 use super::error::{ApiError, hint};
 use super::lock::lock;
+use super::scopes::Method;
 use crate::domain::Person;
 use crate::domain::person::is_slack_user_id;
 use crate::store::Store;
@@ -127,7 +128,7 @@ impl Directory {
         let parameters = [("limit", "200")];
         while let Some(page) = self
             .client
-            .page("users.list", &parameters, &mut pages)
+            .page(Method::UsersList, &parameters, &mut pages)
             .await?
         {
             let members = page["members"].as_array().map_or(&[][..], Vec::as_slice);
@@ -136,7 +137,7 @@ impl Directory {
         for group in &self.groups {
             let answer = self
                 .client
-                .query("usergroups.users.list", &[("usergroup", group)])
+                .query(Method::UsergroupsUsersList, &[("usergroup", group)])
                 .await?;
             let members = answer["users"].as_array().into_iter().flatten();
             let members = members
@@ -152,7 +153,7 @@ impl Directory {
 
     async fn look_up(&self) {
         for id in self.people.take_wanted() {
-            match self.client.query("users.info", &[("user", &id)]).await {
+            match self.client.query(Method::UsersInfo, &[("user", &id)]).await {
                 Ok(answer) => {
                     self.keep(person(&answer["user"]).into_iter().collect())
                         .await;

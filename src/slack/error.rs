@@ -1,5 +1,7 @@
 //! Why a call of Slack's Web API failed, by what to do about it.
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -117,14 +119,13 @@ pub(super) fn classify(error: &SlackClientError) -> ApiError {
         SlackClientError::HttpProtocolError(http) => {
             // Only a connection that never came about is sure not to have carried the call.
             // hyper's own word for it, since its error type is not ours to name.
-            let cause = http.cause.as_ref().map(ToString::to_string);
-            let is_connect = cause.is_some_and(|cause| cause.contains("(Connect)"));
-            let what = if is_connect {
-                "no connection"
-            } else {
-                "connection lost"
-            };
-            ApiError::transient(what, !is_connect)
+            match &http.cause {
+                Some(cause) if cause.to_string().contains("(Connect)") => {
+                    let why = why_no_connection(&**cause);
+                    ApiError::transient(format!("no connection: {why}"), false)
+                }
+                _ => ApiError::transient("connection lost", true),
+            }
         }
         // The body can hold what people said: it is not repeated in the log.
         SlackClientError::ProtocolError(_) => ApiError::transient("unreadable answer", true),
@@ -136,7 +137,39 @@ pub(super) fn classify(error: &SlackClientError) -> ApiError {
     }
 }
 
-fn from_code(code: &str) -> ApiError {
+/// Why no connection came about, in a few words: the first of the errors behind it that says so, or
+/// the last.
+pub(super) fn why_no_connection(error: &(dyn Error + 'static)) -> String {
+    let (mut last, mut next) = (String::new(), Some(error));
+    while let Some(one) = next {
+        next = one.source();
+        last = one.to_string();
+        if last.contains("failed to lookup address") || last == "dns error" {
+            return "its name is not known (DNS)".to_owned();
+        }
+        let io = one.downcast_ref::<io::Error>();
+        match io.map(io::Error::kind) {
+            Some(io::ErrorKind::ConnectionRefused) => {
+                return "refused, nobody listens there".to_owned();
+            }
+            Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+                return "no way leads there".to_owned();
+            }
+            Some(io::ErrorKind::TimedOut) => return "no answer in time".to_owned(),
+            _ => {}
+        }
+        // What an error of this kind holds is not its source.
+        let held = io.and_then(|io| io.get_ref());
+        let tls = held.and_then(|held| held.downcast_ref::<rustls::Error>());
+        if let Some(tls) = tls.or_else(|| one.downcast_ref()) {
+            return format!("TLS: {}", cut(&tls.to_string(), 160));
+        }
+    }
+    cut(&last, 160)
+}
+
+/// What Slack's own word means.
+pub(super) fn from_code(code: &str) -> ApiError {
     match code {
         "ratelimited" | "rate_limited" | "message_limit_exceeded" => {
             ApiError::RateLimited { after: RETRY_AFTER }
@@ -158,5 +191,36 @@ fn from_code(code: &str) -> ApiError {
         | "ekm_access_denied"
         | "team_access_not_granted" => ApiError::Token(code.to_owned()),
         code => ApiError::Refused(code.chars().filter(|c| !c.is_control()).take(80).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_there_is_no_connection_is_said_in_few_words() {
+        let tls = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        for (error, why) in [
+            (
+                io::ErrorKind::ConnectionRefused.into(),
+                "refused, nobody listens there",
+            ),
+            (
+                io::ErrorKind::NetworkUnreachable.into(),
+                "no way leads there",
+            ),
+            (
+                io::Error::other("failed to lookup address information: Name or service not known"),
+                "its name is not known (DNS)",
+            ),
+            (
+                io::Error::new(io::ErrorKind::InvalidData, tls),
+                "TLS: invalid peer certificate: UnknownIssuer",
+            ),
+            (io::Error::other("odd"), "odd"),
+        ] {
+            assert_eq!(why_no_connection(&error), why);
+        }
     }
 }

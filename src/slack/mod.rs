@@ -5,16 +5,19 @@
 //! - [`inbound`], [`render`]: pure: payloads to requests, messages to blocks
 //! - [`socket`], [`http`]: the two ways in; both end in [`dispatch`]
 //! - [`outbox`]: the way out; [`directory`]: who is who; [`client`]: the Web API
+//! - [`scopes`]: which of its methods are called, and the scopes that takes
 
 pub mod client;
 pub mod directory;
 pub mod dispatch;
 pub mod error;
+pub mod granted;
 pub mod http;
 pub mod inbound;
 mod lock;
 pub mod outbox;
 pub mod render;
+pub mod scopes;
 pub mod socket;
 mod state;
 
@@ -80,6 +83,7 @@ pub enum StartError {
     Missing(&'static str),
 }
 
+pub use self::outbox::find_channel;
 pub use self::state::Refused;
 
 /// Who tells people what Slack refuses.

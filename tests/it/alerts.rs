@@ -88,7 +88,7 @@ async fn an_alert_becomes_an_incident_that_is_acknowledged_and_ends_when_it_is_q
     let (code, said) = post(&stage, &[alert("HighErrorRate", &[down], true)]).await;
     assert_eq!(
         (code, said.as_str()),
-        (200, "1 fired, 0 are over, 0 were known\n")
+        (200, "1 fired, 0 ended, 0 known already\n")
     );
     let room = stage.room(1).await;
     let told = stage.said(&room, "1 alert fires for api").await;
@@ -212,7 +212,7 @@ async fn the_same_alerts_fifty_times_are_one_incident_a_service_and_no_further_m
         let (code, said) = post(&stage, &alerts).await;
         assert_eq!(
             (code, said.as_str()),
-            (200, "0 fired, 0 are over, 100 were known\n")
+            (200, "0 fired, 0 ended, 100 known already\n")
         );
     }
     stage.quiet().await;
@@ -441,7 +441,7 @@ async fn a_storm_of_ten_thousand_alerts_is_one_incident_a_cause_and_a_few_messag
         let (code, said) = post(&stage, &alerts).await;
         assert_eq!(
             (code, said.as_str()),
-            (200, "100 fired, 0 are over, 0 were known\n")
+            (200, "100 fired, 0 ended, 0 known already\n")
         );
         if body % 20 == 0 {
             let receipt = stage.ana("version").await;

@@ -64,7 +64,7 @@ async fn an_image_that_gets_not_well_is_put_back_and_told() {
     stage
         .ana("deploy api 1.9.1-broken --reason 'the fix'")
         .await;
-    let asked = stage.said(HOME, "Bring api to").await;
+    let asked = stage.said(HOME, "Change api to").await;
     stage
         .person("ana")
         .clicks(HOME, &asked.ts, "Deploy to api")

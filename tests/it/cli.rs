@@ -25,26 +25,6 @@ fn binary() -> Command {
 }
 
 #[test]
-fn the_tour_plays_a_whole_incident_and_exits_with_0() {
-    let (code, out, err) = run(binary().args(["demo", "--tour"]));
-    assert_eq!(code, 0, "{out}\n{err}");
-    for part in [
-        "Restart frontend?",
-        "presses [Restart frontend]",
-        "frontend restarted in",
-        "# INC-1: Frontend runs out of memory",
-        "## Timeline",
-        "Verified offline",
-    ] {
-        assert!(out.contains(part), "no “{part}” in:\n{out}");
-    }
-    assert!(
-        !out.contains('\x1b'),
-        "no colours where there is no terminal"
-    );
-}
-
-#[test]
 fn who_reads_only_the_beginning_gets_no_panic() {
     use std::io::Read;
     for words in [&["runbook", "schema"][..], &["probe", "--list"]] {

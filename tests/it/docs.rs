@@ -39,7 +39,7 @@ fn every_file_that_the_documents_name_is_there() {
     for document in ["README.md", "ARCHITECTURE.md"] {
         let text = read(document);
         for name in text.split('`').skip(1).step_by(2) {
-            let looks_like_a_path = ["src/", "tests/", "deploy/", "benches/", ".ci/"]
+            let looks_like_a_path = ["src/", "tests/", "deploy/", "docs/", "benches/", ".ci/"]
                 .iter()
                 .any(|start| name.starts_with(start));
             if looks_like_a_path && !name.contains(['*', '{', ' ']) {
@@ -50,4 +50,12 @@ fn every_file_that_the_documents_name_is_there() {
             }
         }
     }
+}
+
+#[test]
+fn the_readme_shows_a_picture_that_loads_quickly() {
+    assert!(read("README.md").contains("](docs/demo.png)"));
+    let picture = std::fs::read(root().join("docs/demo.png")).unwrap();
+    assert!(picture.starts_with(b"\x89PNG"));
+    assert!(picture.len() <= 150_000, "{} bytes", picture.len());
 }

@@ -93,7 +93,7 @@ async fn an_alert_that_flaps_is_not_forgotten_when_people_resolve_the_incident_t
     resolves(&stage, &room, "resolve it was the cable").await;
     stage.said(&room, "INC-1 is resolved").await;
     let (_, said) = post(&stage, &[nth(5, true)]).await;
-    assert_eq!(said, "0 fired, 0 are over, 1 were known\n");
+    assert_eq!(said, "0 fired, 0 ended, 1 known already\n");
     let room = stage.room(2).await;
     let told = words_of(&stage.said(&room, "1 alert fires for api").await);
     assert!(told.contains("flapping"), "{told}");

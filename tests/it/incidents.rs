@@ -29,7 +29,9 @@ async fn an_incident_lives_in_its_channel_from_declared_to_closed() {
     say("mitigate rolled back").await;
     stage.said(&room, "INC-1 is mitigated").await;
     say("close").await;
-    stage.said(&room, "it can't become closed from there").await;
+    stage
+        .said(&room, "from there it can't go straight to closed")
+        .await;
     say("resolve bad release").await;
     stage.said(&room, "INC-1 is resolved").await;
     say("close").await;

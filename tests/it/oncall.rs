@@ -248,7 +248,7 @@ async fn what_makes_no_sense_or_is_not_theirs_is_refused() {
         ("oncall set @nobody --rotation primary", "I know nobody"),
         (
             "oncall set me --rotation 'cache people'",
-            "ana is on call then anyway",
+            "ana is already on call for all of that time",
         ),
         (
             "oncall override me 2h --from 2020-01-01T09:00 --rotation primary",

@@ -1,6 +1,6 @@
 //! The chat page in a real browser, over the real path to the simulated stack.
 
-use treasury_bot::sandbox::page;
+use treasury_bot::sandbox::page::{self, About};
 use treasury_bot::sandbox::slack::{Sandbox, SandboxConfig};
 use treasury_bot::sandbox::stack;
 
@@ -113,7 +113,7 @@ async fn on_a_phone_another_person_sees_what_only_they_may() {
 /// The sandbox with its page and the stack's panel, as the demo starts it.
 pub async fn sandbox_with_pages(config: SandboxConfig, shown: stack::Stack) -> Sandbox {
     Sandbox::start_with(config, |sandbox| {
-        page::router(sandbox).merge(stack::router(shown))
+        page::router(sandbox, &About::default()).merge(stack::router(shown))
     })
     .await
     .unwrap()

@@ -258,7 +258,7 @@ async fn a_person_is_asked_in_their_order_and_an_acknowledgement_calls_off_the_r
     let entries = stage.timeline(1).await;
     let asked = entries
         .iter()
-        .find(|entry| entry.text.starts_with("not acknowledged: asked"));
+        .find(|entry| entry.text.starts_with("asked ana to acknowledge"));
     assert_eq!(
         asked.unwrap().data["ways"],
         json!({"U0ANA00001": ["direct message", "hook message after 1s", "phone message after 1h"]})

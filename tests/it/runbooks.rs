@@ -114,9 +114,7 @@ async fn what_is_typed_wrong_is_told_with_the_right_words() {
         .await;
     stage.said(HOME, "Only a responder may do this").await;
     stage.ana("runbook show restart-service").await;
-    stage
-        .said(HOME, "2. Restart ${{ params.service }}: service.restart")
-        .await;
+    stage.said(HOME, "2. Restart ‹service› (a change)").await;
     stage.ana("runbook").await;
     stage.said(HOME, "restart-service Looks at a service").await;
     assert_eq!(stage.stack.calls(), [""; 0]);

@@ -291,7 +291,7 @@ async fn a_rollback_does_not_go_back_to_what_was_rolled_back_from() {
     )
     .await;
     stage
-        .said(HOME, "Bring api to ghcr.io/treasury/api:1.8.2?")
+        .said(HOME, "Change api to ghcr.io/treasury/api:1.8.2?")
         .await;
     stage.finish().await;
 }

@@ -42,8 +42,8 @@ async fn one_bad_alert_costs_only_itself_and_is_told_once_a_day() {
     bad["status"] = "suppressed".into();
     let all = [alert("Good", &[("service", "api")], true), odd, bad];
     for expected in [
-        "2 fired, 0 are over, 0 were known, 1 are not understood\n",
-        "0 fired, 0 are over, 2 were known, 1 are not understood\n",
+        "2 fired, 0 ended, 0 known already, 1 not understood\n",
+        "0 fired, 0 ended, 2 known already, 1 not understood\n",
     ] {
         assert_eq!(post(&stage, &all).await, (200, expected.to_owned()));
     }
@@ -62,10 +62,7 @@ async fn one_bad_alert_costs_only_itself_and_is_told_once_a_day() {
     let (code, said) = plain(&stage, some).await;
     assert_eq!(
         (code, said.as_str()),
-        (
-            200,
-            "1 fired, 0 are over, 0 were known, 1 are not understood\n"
-        )
+        (200, "1 fired, 0 ended, 0 known already, 1 not understood\n")
     );
     stage
         .said(HOME, "1 of 2 alerts of other is not understood")
@@ -188,7 +185,7 @@ async fn who_waits_for_the_challenge_is_challenged_and_schemes_are_in_any_case()
         .await
         .unwrap();
     let said = String::from_utf8_lossy(&answered.stdout);
-    assert_eq!(said, "1 fired, 0 are over, 0 were known\n");
+    assert_eq!(said, "1 fired, 0 ended, 0 known already\n");
     stage.finish().await;
 }
 
@@ -231,13 +228,13 @@ async fn what_sns_has_signed_of_a_named_topic_needs_no_token() {
     let unauthorized = |body: &str| sent(to(&stage, "/alerts/generic/aws").body(body.to_owned()));
     assert_eq!(
         unauthorized(ALARM_V1).await,
-        (200, "1 fired, 0 are over, 0 were known\n".into())
+        (200, "1 fired, 0 ended, 0 known already\n".into())
     );
     let room = stage.room(1).await;
     stage.said(&room, "1 alert fires for api").await;
     assert_eq!(
         unauthorized(OK_V2).await,
-        (200, "0 fired, 1 are over, 0 were known\n".into())
+        (200, "0 fired, 1 ended, 0 known already\n".into())
     );
     // Plain text is told as what it is.
     assert_eq!(unauthorized(TEXT_V2).await.0, 200);
@@ -309,7 +306,7 @@ async fn uptime_kumas_test_says_nothing_and_its_notice_of_a_certificate_is_told(
         let post = to(&stage, "/alerts/generic/uptime").bearer_auth(TOKEN);
         sent(post.body(body.to_string())).await
     };
-    let nothing = "0 fired, 0 are over, 0 were known, 1 say nothing of it\n";
+    let nothing = "0 fired, 0 ended, 0 known already, 1 ignored\n";
     assert_eq!(say("treasury Testing").await, (200, nothing.into()));
     let expiry = |days: u8| {
         format!(
@@ -318,11 +315,11 @@ async fn uptime_kumas_test_says_nothing_and_its_notice_of_a_certificate_is_told(
     };
     assert_eq!(
         say(&expiry(14)).await.1,
-        "1 fired, 0 are over, 0 were known\n"
+        "1 fired, 0 ended, 0 known already\n"
     );
     assert_eq!(
         say(&expiry(7)).await.1,
-        "0 fired, 0 are over, 1 were known\n"
+        "0 fired, 0 ended, 1 known already\n"
     );
     let room = stage.room(1).await;
     stage.said(&room, "1 alert fires for frontend").await;
@@ -356,7 +353,7 @@ async fn sentrys_comments_are_no_alerts_and_its_errors_are_told_by_their_issue()
     };
     let nothing = (
         200,
-        "0 fired, 0 are over, 0 were known, 1 say nothing of it\n".to_owned(),
+        "0 fired, 0 ended, 0 known already, 1 ignored\n".to_owned(),
     );
     let hook = "sentry-hook-signature";
     let comment =
@@ -370,7 +367,7 @@ async fn sentrys_comments_are_no_alerts_and_its_errors_are_told_by_their_issue()
         let error = json!({"action": "created", "data": {"error": {"issue_id": id, "title": title, "level": "fatal"}}});
         assert_eq!(
             say(hook, "error", error).await.1,
-            "1 fired, 0 are over, 0 were known\n"
+            "1 fired, 0 ended, 0 known already\n"
         );
     }
     assert_eq!(firing(&stage).await, ["OutOfMemory", "Payment lost"]);

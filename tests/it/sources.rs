@@ -76,7 +76,7 @@ async fn a_checker_says_down_and_up_and_that_is_an_incident_with_its_end() {
     let (code, said) = post(down.clone()).await;
     assert_eq!(
         (code, said.as_str()),
-        (200, "1 fired, 0 are over, 0 were known\n")
+        (200, "1 fired, 0 ended, 0 known already\n")
     );
     let room = stage.room(1).await;
     let told = stage.said(&room, "1 alert fires for frontend").await;
@@ -93,17 +93,17 @@ async fn a_checker_says_down_and_up_and_that_is_an_incident_with_its_end() {
     }
     // The checker says it again, at first the same, then a minute later.
     for body in [down, beat(0, "2026-11-24 03:01:00")] {
-        assert_eq!(post(body).await.1, "0 fired, 0 are over, 1 were known\n");
+        assert_eq!(post(body).await.1, "0 fired, 0 ended, 1 known already\n");
     }
     assert_eq!(
         post(beat(2, "2026-11-24 03:02:00")).await.1,
-        "0 fired, 0 are over, 0 were known, 1 say nothing of it\n"
+        "0 fired, 0 ended, 0 known already, 1 ignored\n"
     );
     let over = beat(1, "2026-11-24 03:05:00");
-    assert_eq!(post(over).await.1, "0 fired, 1 are over, 0 were known\n");
+    assert_eq!(post(over).await.1, "0 fired, 1 ended, 0 known already\n");
     // What was under way for too long changes nothing any more.
     let late = beat(0, "2026-11-24 03:01:30");
-    assert_eq!(post(late).await.1, "0 fired, 0 are over, 1 were known\n");
+    assert_eq!(post(late).await.1, "0 fired, 0 ended, 1 known already\n");
     stage.said(&room, "is resolved").await;
     assert_eq!(stage.app.store.alerts_count().await.unwrap(), (1, 0));
     stage.finish().await;
@@ -173,7 +173,7 @@ async fn each_sender_shows_its_own_secret_in_the_way_it_can() {
     let asked = to(&stage, "/alerts/generic?source=other").bearer_auth("alerts-token");
     assert_eq!(
         sent(asked.body(plain.clone())).await.1,
-        "0 fired, 0 are over, 1 were known\n"
+        "0 fired, 0 ended, 1 known already\n"
     );
     // Neither Alertmanager's token nor another source's opens a source with its own.
     for token in ["alerts-token", "sentry-secret"] {

@@ -57,9 +57,9 @@ async fn the_same_firing_after_its_end_fires_again_and_its_incident_is_not_resol
     post(&stage, &[over]).await;
     // A second Alertmanager's late report stays quiet; one more is no accident.
     let (_, said) = post(&stage, std::slice::from_ref(&fires)).await;
-    assert_eq!(said, "0 fired, 0 are over, 1 were known\n");
+    assert_eq!(said, "0 fired, 0 ended, 1 known already\n");
     let (_, said) = post(&stage, &[fires]).await;
-    assert_eq!(said, "1 fired, 0 are over, 0 were known\n");
+    assert_eq!(said, "1 fired, 0 ended, 0 known already\n");
     stage.said(&room, "1 alert fires again").await;
     stage.becomes(&told, "1 alert fires for api").await;
     tokio::time::sleep(Duration::from_secs(4)).await;
@@ -124,7 +124,7 @@ async fn a_new_kind_is_a_new_message_to_whoever_has_it_and_a_worse_one_is_asked_
     post(&stage, &[of("AllDown", "critical", &[API], true)]).await;
     let news = words_of(&stage.said(&room, "It is worse now: SEV2").await);
     assert!(news.contains("AllDown"), "{news}");
-    stage.said(HOME, "INC-1 SEV2: HighCpu").await;
+    stage.said(HOME, "INC-1 SEV2: AllDown").await;
     stage.becomes(&card, "SEV2").await;
     stage.finish().await;
 }
@@ -263,7 +263,7 @@ async fn a_storm_declares_five_incidents_and_the_worst_has_its_own() {
         .collect();
     storm.push(of("ZDatabaseDown", "critical", &[("service", "zdb")], true));
     let (_, said) = post(&stage, &storm).await;
-    assert_eq!(said, "41 fired, 0 are over, 0 were known\n");
+    assert_eq!(said, "41 fired, 0 ended, 0 known already\n");
     let mut open = stage.app.store.incidents_open().await.unwrap();
     open.sort_by_key(|incident| incident.id);
     assert_eq!(open.len(), 5);

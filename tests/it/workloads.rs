@@ -1,7 +1,6 @@
 //! The driver for Kubernetes against the emulated cluster: what only this platform has.
 
 mod change;
-mod files;
 mod isolate;
 mod look;
 mod rights;

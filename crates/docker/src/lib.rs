@@ -22,5 +22,5 @@ mod engine;
 mod swarm;
 
 pub use docker::Docker;
-pub use engine::{EngineConfig, Identity, Tls};
+pub use engine::{About, EngineConfig, Identity, Tls};
 pub use swarm::Swarm;

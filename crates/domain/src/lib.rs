@@ -33,3 +33,4 @@ pub use person::{Person, Role};
 pub use request::{Door, Place, Reply, Request};
 pub use service::{Service, ServiceName, Target};
 pub use timeline::{Entry, EntryKind, Stream};
+pub use words::counted;

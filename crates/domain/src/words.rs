@@ -1,4 +1,15 @@
-//! Enums whose variants are words, and texts that are checked.
+//! Enums whose variants are words, texts that are checked, and how many of what.
+
+/// How many of what, as people say it: `1 alert`, `2 alerts`, `3 entries`.
+pub fn counted(count: impl std::fmt::Display, one: &str) -> String {
+    let count = count.to_string();
+    let stem = one.strip_suffix('y');
+    match stem.filter(|stem| !stem.ends_with(['a', 'e', 'o'])) {
+        _ if count == "1" => format!("1 {one}"),
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {one}s"),
+    }
+}
 
 /// Gives an enum the words of its variants: `ALL`, `as_str`, `parse` and `Display`.
 #[macro_export]
@@ -60,3 +71,16 @@ macro_rules! checked_text {
     };
 }
 pub(crate) use checked_text;
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn one_is_one_and_all_others_are_many() {
+        let told = [0, 1, 2].map(|n| counted(n, "alert"));
+        assert_eq!(told, ["0 alerts", "1 alert", "2 alerts"]);
+        assert_eq!(counted(3, "entry"), "3 entries");
+        assert_eq!(counted(3, "key"), "3 keys");
+    }
+}

@@ -10,10 +10,10 @@ use crate::config::{Config, PLATFORM};
 use crate::server::ApiServer;
 use crate::{
     Result, Scope, Snapshot, WorkloadRef, attachments, deploy, events, evidence, isolate, logs,
-    restart, scale, snapshot, stats, status, versions,
+    restart, scale, snapshot, stats, status, versions, workload,
 };
 use treasury_domain::service::{
-    Attachment, Bounds, Events, Evidence, Intent, LogQuery, Logs, Patience, ReplicaMark,
+    Attachment, Bounds, Events, Evidence, Found, Intent, LogQuery, Logs, Patience, ReplicaMark,
     ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
 };
 use treasury_ports::platform::{Platform, ProgressSink};
@@ -21,7 +21,7 @@ use treasury_ports::platform::{Platform, ProgressSink};
 /// One cluster.
 #[derive(Debug)]
 pub struct Kubernetes {
-    server: Arc<ApiServer>,
+    pub(crate) server: Arc<ApiServer>,
     cache: Cache,
 }
 
@@ -40,6 +40,14 @@ impl Kubernetes {
         let cluster = Self::new(config);
         cluster.server.client().await?;
         Ok(cluster)
+    }
+
+    /// The workloads of a namespace (the context's own if `None`), and its name.
+    pub async fn found(&self, namespace: Option<&str>) -> Result<(String, Vec<Found>)> {
+        let usual = self.server.client().await?.default_namespace();
+        let namespace = namespace.unwrap_or(usual);
+        let all = workload::found(&self.server, namespace).await?;
+        Ok((namespace.to_owned(), all))
     }
 
     fn scope<'a>(&'a self, service: &'a Service) -> Result<Scope<'a>> {

@@ -84,7 +84,7 @@ pub(crate) fn explain(error: Error, server: &Server) -> PlatformError {
     match code {
         401 => denied(
             "the cluster does not know the bot (401): its token has expired or is of another \
-             cluster. Mend its kubeconfig or service account"
+             cluster. Fix its kubeconfig or service account"
                 .to_owned(),
         ),
         403 => denied(forbidden::hint(&message)),

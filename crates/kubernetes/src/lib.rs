@@ -9,7 +9,7 @@
 //! - `restart`, `scale`: changes; `versions`, `template`, `deploy`: another version
 //! - `logs`, `stats`, `events`: looking on
 //! - `attachments`, `isolate`, `evidence`: a service that is cut off and examined
-//! - `rbac`: the rights that all this takes
+//! - `rbac`: the rights that all this takes; `review`: whether the bot has them
 
 mod attachments;
 mod cache;
@@ -29,6 +29,7 @@ mod pod;
 pub mod rbac;
 mod resource;
 mod restart;
+mod review;
 mod rollout;
 mod scale;
 mod scope;
@@ -43,6 +44,7 @@ mod workload;
 
 pub use config::{Config, Server};
 pub use driver::Kubernetes;
+pub use review::{About, Lack};
 
 // What every part speaks of.
 pub(crate) use error::{Result, code_of, failed, if_there, not_found};

@@ -181,9 +181,11 @@ async fn missing(scope: Scope<'_>) -> PlatformError {
         list.push_str(&format!(" and {more} more"));
     }
     let hint = if list.is_empty() {
-        format!("the namespace has no {kind}: mend `namespace` or `workload` in the catalogue")
+        format!(
+            "the namespace has no {kind}: correct `namespace` or `workload` in the configuration"
+        )
     } else {
-        format!("the namespace has: {list}. Name one of them in the catalogue")
+        format!("the namespace has: {list}. Name one of them in the configuration")
     };
     not_found(format!("the {kind} {name} in namespace {namespace}"), hint)
 }

@@ -1,13 +1,16 @@
 //! Deployments, StatefulSets and DaemonSets in one shape.
 
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Selector;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::object::{Condition, or_default};
-use crate::{Object, Result, failed};
-use treasury_domain::service::WorkloadKind;
+use crate::server::ApiServer;
+use crate::{Kind, Object, Resource, Result, failed};
+use treasury_domain::service::{Found, Service, ServiceName, Target, WorkloadKind};
 
 /// A workload or a ReplicaSet as the server has it.
 pub(crate) type WorkloadObject = Object<WorkloadSpec, WorkloadStatus>;
@@ -62,6 +65,40 @@ pub(crate) struct Counts {
     /// Of the newest version.
     pub(crate) updated: u32,
     pub(crate) available: u32,
+}
+
+/// All workloads of a namespace.
+pub(crate) async fn found(server: &Arc<ApiServer>, namespace: &str) -> Result<Vec<Found>> {
+    let kinds = [
+        WorkloadKind::Deployment,
+        WorkloadKind::StatefulSet,
+        WorkloadKind::DaemonSet,
+    ];
+    let mut all: Vec<Found> = Vec::new();
+    for kind in kinds {
+        let resource = Resource::new(server, namespace, Kind::workload(kind));
+        for object in resource.list::<WorkloadObject>(None).await? {
+            let name = object.metadata.name;
+            // Two kinds can have a workload of one name.
+            let wanted = [name.clone(), format!("{}.{name}", kind.word())];
+            let mut names = wanted.iter().filter_map(|one| ServiceName::parse(one).ok());
+            let Some(own) = names.find(|own| all.iter().all(|one| one.service.name != *own)) else {
+                continue;
+            };
+            let image = object.spec.template["spec"]["containers"][0]["image"].as_str();
+            let target = Target::Kubernetes {
+                cluster: None,
+                namespace: namespace.to_owned(),
+                kind,
+                name,
+            };
+            all.push(Found {
+                service: Service::new(own, target),
+                image: image.unwrap_or_default().to_owned(),
+            });
+        }
+    }
+    Ok(all)
 }
 
 impl Workload {

@@ -137,6 +137,15 @@ struct Running {
     uptime: Timestamp,
 }
 
+/// What a member says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Member {
+    /// Its version.
+    pub version: String,
+    /// Its configuration, YAML; secrets are left out.
+    pub config: String,
+}
+
 #[derive(Deserialize)]
 struct Made {
     #[serde(rename = "silenceID")]
@@ -241,6 +250,19 @@ impl Alertmanager {
             return Err(known.away.pop().unwrap_or_else(nobody));
         }
         Ok(known)
+    }
+
+    /// What each member says of itself, in the order of the configuration.
+    pub async fn members(&self) -> Vec<Result<Member, ProbeError>> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let asked = self.members.iter().map(|member| async move {
+            let status: Value = ask(member, "GET", "status", None).await?;
+            Ok(Member {
+                version: text(&status["versionInfo"]["version"]),
+                config: text(&status["config"]["original"]),
+            })
+        });
+        join_all(asked).await
     }
 
     /// The member that answered last.

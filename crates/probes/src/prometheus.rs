@@ -147,6 +147,19 @@ impl Prometheus {
         Ok(Ranges { series, truncated })
     }
 
+    /// The Alertmanagers that it sends alerts to.
+    pub async fn alertmanagers(&self) -> Result<Vec<String>, ProbeError> {
+        let json = "application/json";
+        let (status, body) = self
+            .0
+            .send("GET", "alertmanagers", json, String::new())
+            .await?;
+        let data = self.answer(status, &body)?;
+        let active = data["activeAlertmanagers"].as_array().into_iter().flatten();
+        let urls = active.filter_map(|one| Some(one["url"].as_str()?.to_owned()));
+        Ok(urls.collect())
+    }
+
     async fn ask(&self, what: &str, form: &[(&str, String)]) -> Result<Value, ProbeError> {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)

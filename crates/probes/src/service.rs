@@ -84,8 +84,8 @@ impl Service {
         let sent = self.fetch.send(request, self.timeout).await;
         sent.map_err(|NoAnswer { kind, what }| {
             let hint = match kind {
-                Kind::Resolve => format!("correct {setting}, or mend DNS"),
-                Kind::Tls => "mend its certificate".to_owned(),
+                Kind::Resolve => format!("correct {setting}, or fix DNS"),
+                Kind::Tls => "fix its certificate".to_owned(),
                 _ => format!("is it running, and is {setting} right?"),
             };
             self.error(kind, &what, hint)

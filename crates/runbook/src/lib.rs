@@ -13,8 +13,8 @@ pub mod types;
 pub mod vocabulary;
 pub mod yaml;
 
-pub use check::check;
+pub use check::{check, check_in_part};
 pub use model::{Runbook, Trigger};
-pub use read::read;
+pub use read::{read, read_in_part};
 pub use source::{Finding, Severity, Source};
 pub use vocabulary::Vocabulary;

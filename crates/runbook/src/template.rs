@@ -25,6 +25,17 @@ enum Part {
 /// Most expressions in one text.
 const MAX_PARTS: usize = 50;
 
+/// `‹memory percent›` of `round(default(steps.before.memory_percent, 0))`: the last part of the first
+/// name in it.
+fn name_of(expression: &str) -> String {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+    let mut words = expression.split(|c| !is_word(c));
+    let path = words.find(|word| word.contains('.') && !word.starts_with(|c: char| c.is_numeric()));
+    let name = path.unwrap_or(expression).trim();
+    let name = name.rsplit('.').next().unwrap_or(name);
+    format!("‹{}›", name.replace('_', " "))
+}
+
 impl Template {
     /// Reads a text. `place` tells where the byte of an offset of `text` stands in the runbook.
     pub fn parse(text: &str, span: Span, place: impl Fn(usize) -> usize) -> Result<Self, Finding> {
@@ -84,6 +95,17 @@ impl Template {
             .map(|part| match part {
                 Part::Text(text) => text.clone(),
                 Part::Expr(_, own, _) => format!("${{{{{own}}}}}"),
+            })
+            .collect()
+    }
+
+    /// As it is written, with names for what is only known once it runs: `‹service›`.
+    pub fn named(&self) -> String {
+        self.parts
+            .iter()
+            .map(|part| match part {
+                Part::Text(text) => text.clone(),
+                Part::Expr(_, own, _) => name_of(own),
             })
             .collect()
     }

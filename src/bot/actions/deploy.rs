@@ -128,7 +128,7 @@ impl Words for Rollback {
                 .text(" has no former version that its platform knows of. Nothing was done");
             return Err(Refusal::new(title)
                 .detail(format!(
-                    "Mend: deploy the version you want: deploy {name} IMAGE. What is deployed \
+                    "Fix: deploy the version you want: deploy {name} IMAGE. What is deployed \
                      with `deploy` can be rolled back"
                 ))
                 .into());
@@ -232,7 +232,7 @@ fn plan(
     let (word, to, label) = if deployment.back {
         ("Roll ", " back to ", format!("Roll {name} back"))
     } else {
-        ("Bring ", " to ", format!("Deploy to {name}"))
+        ("Change ", " to ", format!("Deploy to {name}"))
     };
     let title = Line::new().text(word).code(name).text(to);
     let title = title.code(cut(&version.image, 120)).text("?");
@@ -243,7 +243,7 @@ fn plan(
     let mut fields: Vec<(String, Line)> = Vec::new();
     if let Some(since) = version.since {
         let since = since.strftime("%F %R UTC").to_string();
-        fields.push(("Deployed first".into(), since.into()));
+        fields.push(("First deployed".into(), since.into()));
     }
     if !version.changes.is_empty() {
         let changes = cut(&version.changes.join(", "), 500);
@@ -273,7 +273,7 @@ impl Kind for Deployment {
             ("Rolling ", " back to ", "rollback", None)
         } else {
             let again = deploy_sentence(service.as_str(), &self.version.image);
-            ("Bringing ", " to ", "deployment", Some(again))
+            ("Changing ", " to ", "deployment", Some(again))
         };
         let doing = Line::new().text(word).code(service).text(to).code(&image);
         let subject = Line::new().text(format!("The {noun} of ")).code(service);
@@ -284,7 +284,7 @@ impl Kind for Deployment {
             undo: (!self.back)
                 .then(|| Button::new("Roll back", rollback_sentence(service.as_str()))),
             again,
-            ..Sentences::new(doing, subject, &format!("brought to {image}"))
+            ..Sentences::new(doing, subject, &format!("changed to {image}"))
         }
     }
 
@@ -299,7 +299,7 @@ impl Kind for Deployment {
         let done = if self.back {
             "rolled back to"
         } else {
-            "brought to"
+            "changed to"
         };
         let name = &site.service.name;
         let title = Line::new()

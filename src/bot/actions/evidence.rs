@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::job::Site;
 use crate::bot::Context;
-use crate::domain::EntryKind;
 use crate::domain::action::ActionRow;
 use crate::domain::timeline::Draft;
+use crate::domain::{EntryKind, counted};
 use crate::store::{Kept, StoreError};
 
 /// A platform that gathers longer than this holds up the isolation for too long. The processes go
@@ -35,8 +35,10 @@ pub(super) async fn keep_evidence(
         .collect();
     let bytes: usize = pieces.iter().map(|one| one.text.len()).sum();
     let text = format!(
-        "kept evidence of {}: {count} pieces, {bytes} bytes (`treasury-bot evidence {}`)",
-        service.name, row.id
+        "kept evidence of {}: {}, {bytes} bytes (`treasury-bot evidence {}`)",
+        service.name,
+        counted(count, "piece"),
+        row.id
     );
     let draft = Draft::new(&row.record.actor, EntryKind::Evidence, text)
         .data(json!({"action": row.id, "service": service.name, "pieces": listed}));

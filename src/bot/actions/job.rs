@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::state::state_text;
+use super::state::{MEMORY, memory_text, state_text};
 use crate::bot::Context;
 use crate::domain::action::{ActionRecord, ActionRow};
 use crate::domain::duration;
@@ -19,6 +19,8 @@ use crate::platform::{Platform, PlatformError, ProgressSink};
 pub(in crate::bot) const NOT_CONFIGURED: &str = "it is no longer configured";
 /// An intent older than this is not carried out any more after a crash: the world has moved on.
 const STALE_INTENT: Duration = Duration::from_secs(600);
+/// So long the first figures after a change are waited for.
+const FIGURES_WITHIN: Duration = Duration::from_secs(3);
 /// How often a platform at work is looked at.
 pub(super) const LOOK: Duration = Duration::from_millis(500);
 
@@ -30,6 +32,8 @@ pub(in crate::bot) struct Job<'a> {
     pub(super) started: Instant,
     /// How many pieces of evidence were kept before, or why none could be.
     pub(super) evidence: OnceLock<Result<usize, String>>,
+    /// The memory after, as people read it, where it was measured.
+    pub(super) memory: OnceLock<String>,
 }
 
 /// A service and the platform it is on.
@@ -97,6 +101,7 @@ impl<'a> Job<'a> {
             sink,
             started: Instant::now(),
             evidence: OnceLock::new(),
+            memory: OnceLock::new(),
         }
     }
 
@@ -139,6 +144,23 @@ impl<'a> Job<'a> {
         Ok(after)
     }
 
+    /// Measures the memory of the replicas that were started just now, where it was measured before.
+    pub(super) async fn measure_memory(&self, site: &Site<'_>, after: &ServiceStatus) {
+        let started = after.replicas.iter().filter_map(|one| one.started_at);
+        let Some(since) = started.max() else { return };
+        if !self.record().before_text.contains(MEMORY) {
+            return;
+        }
+        let deadline = Instant::now() + FIGURES_WITHIN;
+        while Instant::now() < deadline {
+            if let Some(memory) = memory_text(&*site.platform, site.service, since).await {
+                let _ = self.memory.set(memory);
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     /// How the service is now, in the shape that a runbook's step gets.
     pub(super) fn after(&self, status: &ServiceStatus) -> After {
         After {
@@ -159,10 +181,14 @@ impl<'a> Job<'a> {
         result: &impl Serialize,
     ) -> Success {
         let (took, before) = (self.took(), &self.row.record.before_text);
+        let memory = self.memory.get().map_or("", String::as_str);
         Success {
             tone: Tone::Good,
             title,
-            text: format!("{text} in {took}: {before} → {}", state_text(&after)),
+            text: format!(
+                "{text} in {took}: {before} → {}{memory}",
+                state_text(&after)
+            ),
             after: Some(after),
             // Texts, numbers and truths can always be written.
             result: serde_json::to_value(result).unwrap_or_default(),

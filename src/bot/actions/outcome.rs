@@ -10,7 +10,7 @@ use super::state::state_text;
 use crate::domain::action::{ActionRecord, ActionRow};
 use crate::domain::service::{Progress, ReplicaMark, ServiceStatus};
 use crate::domain::timeline::{Draft, cut};
-use crate::domain::{Button, EntryKind, Line, Message, Part, Tone, duration};
+use crate::domain::{Button, EntryKind, Line, Message, Part, Tone, counted, duration};
 use crate::runbook::engine;
 
 /// What came of an action.
@@ -32,6 +32,8 @@ pub(in crate::bot) struct Outcome {
     result: Value,
     /// How many pieces of evidence were kept before, or why none could be.
     evidence: Option<Result<usize, String>>,
+    /// The memory after, where it was measured.
+    memory: String,
 }
 
 impl Outcome {
@@ -56,6 +58,7 @@ impl Outcome {
                 took,
                 result,
                 evidence: None,
+                memory: job.memory.into_inner().unwrap_or_default(),
             },
         };
         outcome.evidence = job.evidence.into_inner();
@@ -87,6 +90,7 @@ impl Outcome {
             took,
             result: Value::Null,
             evidence: None,
+            memory: String::new(),
         }
     }
 
@@ -159,11 +163,12 @@ impl Outcome {
         let sentences = kind_of(&record.what).sentences(record);
         let mut fields = vec![("Before".to_owned(), Line::from(record.before_text.as_str()))];
         if let Some(after) = &self.after {
-            fields.push(("After".into(), state_text(after).into()));
+            let after = format!("{}{}", state_text(after), self.memory);
+            fields.push(("After".into(), after.into()));
         }
         let evidence = self.evidence.as_ref().map(|evidence| match evidence {
             Ok(count) => Line::new()
-                .text(format!("{count} pieces kept: "))
+                .text(format!("{} kept: ", counted(count, "piece")))
                 .code(format!("treasury-bot evidence {}", row.id)),
             Err(why) => format!("none could be kept: {}", cut(why, 300)).into(),
         });

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{Failure, Found, Job, LOOK, Site, Success, Worked};
 use super::kind::{Intent, Kind, LOOK_AT, Plan, Rules, Sentences, Words, buttons};
+use super::state::recent_memory;
 use crate::bot::{Context, Fault};
 use crate::domain::action::{ActionKind, ActionRecord, ActionRow};
 use crate::domain::service::{Health, LogQuery, Replica, ReplicaOutcome, ServiceStatus, well_text};
@@ -55,7 +56,9 @@ impl Words for Restart {
             1 => "Its one replica is restarted: expect a short interruption".to_owned(),
             count => format!("Its {count} replicas are restarted one after another"),
         };
-        let intent = Intent::on_platform(service, ActionKind::Restart, &before);
+        let mut intent = Intent::on_platform(service, ActionKind::Restart, &before);
+        let memory = recent_memory(context, &*platform, service).await;
+        intent.before_text.extend(memory);
         Ok(Plan {
             title: Line::new().text("Restart ").code(name).text("?"),
             label: format!("Restart {name}"),
@@ -171,7 +174,7 @@ async fn restart(job: &Job<'_>, site: &Site<'_>, only: Option<&[String]>) -> Wor
     let timed_out = matches!(answer, Err(PlatformError::Timeout { .. }));
     let record = job.record();
     match job.settled(site, answer).await {
-        Ok(after) => Ok(restarted(job, after)),
+        Ok(after) => Ok(restarted(job, site, after).await),
         Err(mut failure) => {
             if timed_out
                 && let Ok(outcomes) = platform
@@ -190,7 +193,8 @@ async fn restart(job: &Job<'_>, site: &Site<'_>, only: Option<&[String]>) -> Wor
     }
 }
 
-fn restarted(job: &Job<'_>, after: ServiceStatus) -> Success {
+async fn restarted(job: &Job<'_>, site: &Site<'_>, after: ServiceStatus) -> Success {
+    job.measure_memory(site, &after).await;
     let name = &job.record().service;
     let title = Line::new().code(name).text(format!(
         " restarted in {}, {}",

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::job::{Found, Job, Site, Worked};
 use super::kind::{Intent, Kind, LOOK_AT, Plan, Rules, Sentences, Words, buttons};
+use super::state::recent_memory;
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::action::{ActionKind, ActionRecord, Scaling};
 use crate::domain::service::{Service, well_text};
-use crate::domain::{Guarded, Line, Role};
+use crate::domain::{Guarded, Line, Role, counted};
 
 pub(in crate::bot) const RULES: Rules = Rules {
     verb: "scale",
@@ -44,7 +45,11 @@ impl Words for Scale {
         let before = platform.status(service).await?;
         let (name, count) = (&service.name, before.replicas.len());
         let effect = match (wanted as usize).checked_sub(count) {
-            Some(more) => format!("{more} more are made"),
+            Some(1) => "1 replica is added".to_owned(),
+            Some(more) => format!("{more} replicas are added"),
+            None if count == wanted as usize + 1 => {
+                "The newest replica is stopped and removed".to_owned()
+            }
             None => format!(
                 "The newest {} are stopped and removed",
                 count - wanted as usize
@@ -52,19 +57,25 @@ impl Words for Scale {
         };
         let already = count == wanted as usize && before.is_well();
         let kind = ActionKind::Scale(Scaling { replicas: wanted });
-        let intent = Intent::on_platform(service, kind, &before);
+        let mut intent = Intent::on_platform(service, kind, &before);
+        let memory = recent_memory(context, &*platform, service).await;
+        intent.before_text.extend(memory);
         Ok(Plan {
             title: Line::new()
                 .text("Scale ")
                 .code(name)
-                .text(format!(" from {count} to {wanted} replicas?")),
+                .text(format!(" from {count} to {}?", replicas(wanted))),
             label: format!("Scale to {wanted}"),
             effect,
-            nothing: already.then(|| format!(" already has {wanted} replicas: nothing to do")),
+            nothing: already.then(|| format!(" already has {}: nothing to do", replicas(wanted))),
             reason: self.reason.clone(),
             ..Plan::new(RULES, intent, sentence(name.as_str()))
         })
     }
+}
+
+fn replicas(count: u32) -> String {
+    counted(count, "replica")
 }
 
 pub(super) fn within_bounds(service: &Service, wanted: u32) -> Result<(), Refusal> {
@@ -73,9 +84,13 @@ pub(super) fn within_bounds(service: &Service, wanted: u32) -> Result<(), Refusa
         return Ok(());
     }
     let near = wanted.clamp(min, max);
-    let refusal = Refusal::new(Line::new().code(&service.name).text(format!(
-        " may have {min} to {max} replicas, not {wanted}. Nothing was done"
-    )));
+    let may = if min == max {
+        format!("has exactly {}, and may not have {wanted}", replicas(min))
+    } else {
+        format!("may have {min} to {max} replicas, not {wanted}")
+    };
+    let line = Line::new().code(&service.name);
+    let refusal = Refusal::new(line.text(format!(" {may}. Nothing was done")));
     Err(refusal.suggest(
         format!("Scale to {near}"),
         format!("scale {} {near}", service.name),
@@ -91,12 +106,13 @@ impl Kind for Scaling {
     fn sentences(&self, record: &ActionRecord) -> Sentences {
         let (service, wanted) = (&record.service, self.replicas);
         let doing = Line::new().text("Scaling ").code(service);
-        let doing = doing.text(format!(" to {wanted} replicas"));
+        let doing = doing.text(format!(" to {}", replicas(wanted)));
         let subject = Line::new().text("The scaling of ").code(service);
         Sentences {
             intent: Some(format!(
-                "scaling {service} from {} to {wanted} replicas",
-                record.before.len()
+                "scaling {service} from {} to {}",
+                record.before.len(),
+                replicas(wanted)
             )),
             buttons: buttons(&LOOK_AT, service.as_str()),
             again: Some(format!("scale {service} {wanted}")),
@@ -130,14 +146,16 @@ async fn scale(job: &Job<'_>, site: &Site<'_>, replicas: u32) -> Worked {
         .scale(site.service, replicas, job.patience(), &job.sink)
         .await;
     let after = job.settled(site, answer).await?;
+    job.measure_memory(site, &after).await;
     let (from, to) = (job.record().before.len(), after.replicas.len());
     let name = &site.service.name;
     let title = Line::new().code(name).text(format!(
-        " scaled from {from} to {to} replicas in {}, {}",
+        " scaled from {from} to {} in {}, {}",
+        counted(to, "replica"),
         job.took(),
         well_text(&after)
     ));
-    let text = format!("scaled {name} from {from} to {to} replicas");
+    let text = format!("scaled {name} from {from} to {}", counted(to, "replica"));
     let result = job.after(&after);
     Ok(job.changed(title, &text, after, &result))
 }

@@ -29,7 +29,8 @@ pub(crate) async fn acknowledge(
             let mut taken: Option<Conversation> = None;
             let mut done = Vec::new();
             for key in &meant.conversations {
-                let Some(conversation) = tx.conversation(key).await? else {
+                // What is over takes nothing more.
+                let Some((conversation, _)) = ongoing(tx, key).await? else {
                     continue;
                 };
                 // Whoever has it was asked whether they still do: they answer, or another takes over.

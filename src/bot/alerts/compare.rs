@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::conversation::{active, write_soon};
+use super::conversation::{active, post_news, write_soon};
 use super::kinds::COMPARE;
-use super::{episode, escalation, flapping, over};
+use super::{episode, escalation, flapping, over, words};
 use crate::bot::{Context, timers};
 use crate::domain::alert::{AlertRecord, Muted, Tracked, Transition};
 use crate::domain::duration::between;
@@ -210,7 +210,13 @@ impl News {
         for (key, record) in self.loud {
             tx.alert_put(&key, &record).await?;
             match active(tx, &key).await? {
-                Some(conversation) => {
+                Some(mut conversation) => {
+                    let whom = escalation::concerned(tx, &conversation).await?;
+                    let loud = std::slice::from_ref(&record);
+                    let message = words::silence_over(&conversation, loud, &whom);
+                    post_news(tx, &mut conversation, message).await?;
+                    episode::got_worse(tx, bot, &mut conversation, loud).await?;
+                    tx.conversation_put(&conversation).await?;
                     escalation::resume(tx, bot, &conversation).await?;
                     write_soon(tx, &conversation).await?;
                 }

@@ -27,6 +27,7 @@ pub(super) async fn begin(
         mut conversation,
         is_new,
         joins,
+        is_storm,
     } = start::conversation(tx, bot, group, before.as_deref(), worst).await?;
     let now = tx.now();
     for record in news.records() {
@@ -37,7 +38,7 @@ pub(super) async fn begin(
     }
     if let Some(before) = before.filter(|before| *before != conversation.key) {
         // Nothing may be left there.
-        over::end(tx, bot, &before, "", &[]).await?;
+        over::moved(tx, bot, &before, conversation.incident).await?;
     }
     note(tx, &conversation, news).await?;
     if let (Some(id), false) = (conversation.incident, is_new) {
@@ -70,6 +71,8 @@ pub(super) async fn begin(
         rises: news.changed.iter().any(rises),
         is_new,
         is_anew,
+        // Who has taken the last of a storm up hears what is added to it.
+        is_more: is_storm && conversation.acknowledged.is_some(),
         joins,
     };
     say(tx, &mut conversation, &loud, how).await?;
@@ -139,6 +142,8 @@ struct How {
     is_anew: bool,
     /// It is about something else.
     joins: bool,
+    /// It is another service's, put where somebody has taken something else up.
+    is_more: bool,
 }
 
 /// Says what an edit would hide: Slack notifies nobody of an edit.
@@ -164,7 +169,7 @@ async fn say(
     let is_worse = conversation
         .asked_about
         .is_some_and(|before| worst < before);
-    let is_further = !how.joins && !unheard_of.is_empty();
+    let is_further = how.is_more || (!how.joins && !unheard_of.is_empty());
     if !how.is_new && (how.is_anew || how.rises || is_worse || is_further) {
         let whom = escalation::concerned(tx, conversation).await?;
         let shown = if unheard_of.is_empty() {
@@ -186,6 +191,27 @@ async fn say(
     }
     let asked = conversation.asked_about.unwrap_or(worst);
     conversation.asked_about = Some(asked.min(worst));
+    Ok(())
+}
+
+/// What became worse while nobody was to be told of it makes the incident worse, and is asked about.
+pub(super) async fn got_worse(
+    tx: &mut Tx,
+    bot: &Context,
+    conversation: &mut Conversation,
+    loud: &[AlertRecord],
+) -> Result<(), StoreError> {
+    let Some(worst) = loud.iter().map(|record| record.routed.severity).min() else {
+        return Ok(());
+    };
+    if let Some(id) = conversation.incident {
+        start::worsen(tx, bot, id, worst).await?;
+    }
+    let before = conversation.asked_about;
+    if before.is_some_and(|before| worst < before) {
+        conversation.ask_anew();
+    }
+    conversation.asked_about = Some(before.map_or(worst, |before| before.min(worst)));
     Ok(())
 }
 

@@ -64,7 +64,7 @@ pub(super) fn is_urgent(bot: &Context, conversation: &Conversation, summary: &Su
     summary
         .worst_audible
         .is_some_and(|worst| worst <= declare_from)
-        || (conversation.declared && conversation.kinds.is_empty())
+        || conversation.declared
 }
 
 /// Asks whoever is next to acknowledge.
@@ -105,18 +105,20 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             }
             let incident = incident.as_ref();
             let notified = notify(tx, bot, &conversation, incident, &whom, |others, now| {
-                words::ask(bot, &conversation, incident, others, last, now)
+                let about = words::about(&conversation, &summary);
+                words::ask(bot, &conversation, incident, about, (others, last), now)
             })
             .await?;
             if let Some(incident) = incident {
                 invite(tx, incident, &whom).await?;
                 let names: Vec<&str> = whom.iter().map(|one| one.name.as_str()).collect();
-                let text = format!("not acknowledged: asked {}", names.join(", "));
+                let text = format!("asked {} to acknowledge", names.join(", "));
                 let draft = Draft::new(&Person::bot(), EntryKind::Alert, text)
                     .data(json!({"level": level, "asked": whom, "ways": notified}));
                 tx.append(&conversation.stream(), draft).await?;
             }
-            let message = words::escalation(&conversation, incident, &whom, tx.now());
+            let about = words::about(&conversation, &summary);
+            let message = words::escalation(&conversation, incident, about, &whom, tx.now());
             say(tx, &mut conversation, message).await?;
             tx.conversation_put(&conversation).await
         })

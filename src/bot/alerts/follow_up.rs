@@ -24,6 +24,11 @@ pub(super) async fn write_message(context: &Context, timer: &TimerRow) -> Result
             let Some(mut conversation) = tx.conversation(key).await? else {
                 return Ok(());
             };
+            let is_empty = summary.firing + summary.resolved == 0;
+            if is_empty && conversation.left_out.is_empty() && conversation.moved_to.is_none() {
+                // A person declared it, and no alert has come.
+                return Ok(());
+            }
             let now = tx.now();
             conversation.written_at = Some(now);
             if summary.firing > 0 && !conversation.ended {

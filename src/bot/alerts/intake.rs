@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::conversation::{closed_at, is_active};
 use super::kinds::{SETTLE, SILENCE_END};
@@ -89,6 +89,9 @@ async fn take(tx: &mut Tx, bot: &Context, reports: Reports) -> Result<Taken, Sto
     for (name, mut group) in order::worst_first(bot, groups) {
         flapping::take(tx, bot, group.flapping, &mut group.news.fired).await?;
         keep_quiet(tx, &mut group.news.fired).await?;
+        for (key, records) in group.former {
+            over::take(tx, bot, &key, records).await?;
+        }
         let key = episode::begin(tx, bot, &name, group.conversation, &group.news).await?;
         worst = worst.or(key);
         for (key, records) in group.others {
@@ -159,6 +162,30 @@ fn applied(
     (key, record, transition, before)
 }
 
+/// An alert of Alertmanager that fires began after it was last heard of: what fired before has ended,
+/// though nobody said so (Alertmanager merges what overlaps). Gives it as it was then.
+fn ended_between(
+    key: &str,
+    record: &mut AlertRecord,
+    report: &Alert,
+    (damping, now): (Damping, Timestamp),
+) -> Option<AlertRecord> {
+    let tracked = &mut record.tracked;
+    let heard_at = tracked.heard_at.unwrap_or(tracked.changed_at);
+    // A sender without starts of its own says that it begins now, each time.
+    let has_start = now.duration_since(report.starts_at) >= SignedDuration::from_secs(1);
+    let is_another = report.firing
+        && has_start
+        && report.is_from_alertmanager()
+        && tracked.alert.firing
+        && report.starts_at > heard_at;
+    if key.is_empty() || !is_another {
+        return None;
+    }
+    tracked.end_unheard(damping, report.starts_at);
+    Some(record.clone())
+}
+
 /// Applies each report to what is known of its alert.
 async fn sort(
     tx: &mut Tx,
@@ -192,11 +219,23 @@ async fn sort(
     for (alert, routed, group) in reports.alerts {
         let fingerprint = alert.fingerprint.clone();
         let severity = routed.severity;
+        let mut known_before = known.remove(&fingerprint);
+        let former = known_before
+            .as_mut()
+            .and_then(|(key, record)| ended_between(key, record, &alert, (settings.damping, now)));
         let report = (alert, routed, group);
         let (key, record, transition, before) =
-            applied(known.remove(&fingerprint), report, came, settings.damping);
+            applied(known_before, report, came, settings.damping);
         let group = groups.entry(record.group.clone()).or_default();
         known.insert(fingerprint, (key.clone(), record.clone()));
+        if let Some(former) = former {
+            let ended = group.former.entry(key.clone()).or_default();
+            ended.push((former, true));
+        }
+        if group.replaces(&key, &record, transition == Transition::Fired) {
+            taken.known += 1;
+            continue;
+        }
         let sort_into = |sorted: &mut BTreeMap<String, Vec<_>>, flag| {
             sorted
                 .entry(key.clone())

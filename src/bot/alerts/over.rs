@@ -1,9 +1,10 @@
 //! Alerts that are over, and the moment from which everything is quiet.
 
 use super::conversation::{note_alerts, note_on_incident, write_soon};
-use super::kinds::QUIET;
+use super::kinds::{ESCALATION, FOLLOW_UP, QUIET, REASK, UNHEARD};
 use super::words::alerts;
 use crate::bot::Context;
+use crate::domain::IncidentId;
 use crate::domain::alert::{AlertRecord, Conversation};
 use crate::store::{StoreError, Tx};
 
@@ -47,6 +48,33 @@ pub(super) async fn end(
         return Ok(());
     }
     begin_quiet(tx, bot, &mut conversation).await?;
+    write_soon(tx, &conversation).await
+}
+
+/// Alerts of a conversation are told in another from now on: what is left of it goes on, or is over
+/// without a word of its own.
+pub(super) async fn moved(
+    tx: &mut Tx,
+    bot: &Context,
+    key: &str,
+    to: Option<IncidentId>,
+) -> Result<(), StoreError> {
+    let Some(mut conversation) = tx.conversation(key).await? else {
+        return Ok(());
+    };
+    if tx.count_firing(key).await? > 0 {
+        return Ok(());
+    }
+    conversation.moved_to = to;
+    conversation.ended |= conversation.incident.is_none() && to.is_some();
+    tx.conversation_put(&conversation).await?;
+    if conversation.ended {
+        for kind in [FOLLOW_UP, ESCALATION, REASK, QUIET, UNHEARD] {
+            kind.unset(tx, key).await?;
+        }
+    } else {
+        begin_quiet(tx, bot, &mut conversation).await?;
+    }
     write_soon(tx, &conversation).await
 }
 

@@ -36,17 +36,26 @@ pub(super) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
             if !is_quiet || tx.count_firing(key).await? > 0 {
                 return Ok(());
             }
-            let resolves = bot.settings().alerts.resolves || incident.is_none();
-            conversation.ended = resolves;
-            (conversation.asked_at, conversation.next_ask_at) = (None, None);
-            close_asks(tx, &mut conversation, &"Nothing fires any more".into()).await?;
-            tx.conversation_put(&conversation).await?;
-            FOLLOW_UP.unset(tx, key).await?;
-            for kind in [ESCALATION, REASK, UNHEARD] {
-                kind.unset(tx, key).await?;
+            if after.summary.resolved == 0 {
+                // Its alerts are told elsewhere by now: of them nothing is known here.
+                return Ok(());
             }
-            let ended = if resolves { Ended::Over } else { Ended::Quiet };
-            forget(tx, key, &ended).await?;
+            FOLLOW_UP.unset(tx, key).await?;
+            UNHEARD.unset(tx, key).await?;
+            // What a person declared is not over with the alerts that came to it.
+            let is_open = conversation.declared;
+            let resolves = (bot.settings().alerts.resolves && !is_open) || incident.is_none();
+            conversation.ended = resolves;
+            if !is_open {
+                (conversation.asked_at, conversation.next_ask_at) = (None, None);
+                close_asks(tx, &mut conversation, &"Nothing fires any more".into()).await?;
+                for kind in [ESCALATION, REASK] {
+                    kind.unset(tx, key).await?;
+                }
+                let ended = if resolves { Ended::Over } else { Ended::Quiet };
+                forget(tx, key, &ended).await?;
+            }
+            tx.conversation_put(&conversation).await?;
             let now = tx.now();
             let message = words::quiet(&conversation, incident.as_ref(), &after, resolves, now);
             if let Some(text) = after.text() {

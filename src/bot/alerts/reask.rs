@@ -66,6 +66,7 @@ pub(super) async fn ask_again(context: &Context, timer: &TimerRow) -> Result<(),
                 conversation.ask_anew();
                 conversation.asked_about = asked_about;
                 conversation.escalated_to.push(person.id.clone());
+                conversation.free_since = Some(now);
                 tx.conversation_put(&conversation).await?;
                 let text = format!("{person} did not answer whether they still have it");
                 note(tx, &conversation, &person, text).await?;

@@ -26,6 +26,8 @@ pub(super) struct Started {
     /// They join what is about something else: a failed service that theirs stands on, or the last
     /// of a storm.
     pub(super) joins: bool,
+    /// The last of a storm: they have nothing to do with what is told there.
+    pub(super) is_storm: bool,
 }
 
 /// The conversation that a group's new alerts belong to: the one it has, that of an open incident
@@ -54,11 +56,12 @@ pub(super) async fn conversation(
         return Ok(Started {
             is_new: false,
             joins,
+            is_storm: false,
             conversation,
         });
     }
     let mut incident = None;
-    let mut joins = false;
+    let (mut joins, mut is_storm) = (false, false);
     if let Some(service) = &routed.service {
         incident = tx.incident_of(service).await?;
         if incident.is_none() {
@@ -67,8 +70,9 @@ pub(super) async fn conversation(
         }
     }
     if incident.is_none() && declares {
-        let (id, is_storm) = declare(tx, bot, first).await?;
-        (incident, joins) = (Some(id), is_storm);
+        let declared = declare(tx, bot, first).await?;
+        (incident, is_storm) = (Some(declared.0), declared.1);
+        joins = is_storm;
     }
     let key = match incident {
         Some(id) => Conversation::key_of(id),
@@ -79,7 +83,6 @@ pub(super) async fn conversation(
     let known = known.map(|mut conversation| {
         if conversation.declared && conversation.kinds.is_empty() {
             // A person declared it; this is the first that is known of it.
-            conversation.first = first.clone();
             conversation.service = conversation.service.or(routed.service.clone());
             conversation.runbook = conversation.runbook.or(runbook_for(bot, first));
         }
@@ -90,6 +93,7 @@ pub(super) async fn conversation(
             conversation,
             is_new: false,
             joins,
+            is_storm,
         },
         None => Started {
             conversation: Conversation {
@@ -99,6 +103,7 @@ pub(super) async fn conversation(
             },
             is_new: true,
             joins,
+            is_storm,
         },
     })
 }
@@ -176,8 +181,7 @@ pub(super) async fn worsen(
     let Some(mut incident) = tx.incident(id).await? else {
         return Ok(());
     };
-    // What people declared is theirs to judge.
-    if severity >= incident.severity || incident.declared_by.id != Person::BOT_ID {
+    if severity >= incident.severity {
         return Ok(());
     }
     let before = std::mem::replace(&mut incident.severity, severity);

@@ -9,7 +9,7 @@ use crate::bot::request::Answer;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
 use crate::domain::duration::{self, Human};
-use crate::domain::{Message, Role, Stream, Tone};
+use crate::domain::{Message, Role, Stream, Tone, counted};
 
 /// Entries of the audit shown at once.
 const AUDIT_LINES: i64 = 50;
@@ -46,11 +46,11 @@ impl Command for Audit {
             .await?;
         let text: Vec<String> = entries.iter().map(entry_line).collect();
         let title = format!(
-            "{} entries of the audit in the last {}",
+            "{} of the audit in the last {}",
             if more {
-                format!("The newest {}", entries.len())
+                format!("The newest {}", counted(entries.len(), "entry"))
             } else {
-                entries.len().to_string()
+                counted(entries.len(), "entry")
             },
             duration::text(self.since.0)
         );

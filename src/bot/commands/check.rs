@@ -11,7 +11,7 @@ use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::{Context, Fault, Refusal};
 use crate::command::words::quote;
 use crate::domain::timeline::cut;
-use crate::domain::{Button, Line, Message, Part, Tone, duration};
+use crate::domain::{Button, Line, Message, Part, Tone, counted, duration};
 use crate::probe::web::{CacheVerdict, WebCheck, WebSet};
 
 /// Ask a web address, or those of a service: answer times, certificate, headers, cache
@@ -85,7 +85,7 @@ impl Probe for CheckService {
             };
             return Err(Refusal::new(title)
                 .detail(
-                    "Mend: add `check = [\"https://…\"]` (or `health`) to the [[service]] in \
+                    "Fix: add `check = [\"https://…\"]` (or `health`) to the [[service]] in \
                      treasury-bot.toml, or give the URL: check https://example.com/",
                 )
                 .into());
@@ -117,7 +117,7 @@ fn one(c: &WebCheck) -> Message {
         .text(match (c.up, c.total_ms) {
             (true, Some(ms)) => format!(" is up:{status} in {ms:.0} ms"),
             (true, None) => format!(" is up:{status}"),
-            (false, _) => format!(" is not well:{status}"),
+            (false, _) => format!(" fails:{status}"),
         });
     let mut message = Message::new(tone, title);
     if let Some(problem) = &c.problem {
@@ -171,7 +171,7 @@ fn fields(c: &WebCheck) -> Vec<(String, Line)> {
     if let Some(certificate) = &c.certificate {
         let state = match &certificate.problem {
             Some(problem) => cut(problem, 200),
-            None => format!("valid, {} days left", certificate.days_left),
+            None => format!("valid, {} left", counted(certificate.days_left, "day")),
         };
         field(
             "Certificate",
@@ -250,7 +250,7 @@ fn several(set: &WebSet) -> Message {
                     (false, _) => "🔴",
                 };
                 let days = c.certificate.as_ref().map_or(String::new(), |one| {
-                    format!(", certificate {} days", one.days_left)
+                    format!(", certificate {}", counted(one.days_left, "day"))
                 });
                 let told = match (&c.problem, c.total_ms) {
                     (Some(problem), _) => cut(problem, 160),
@@ -261,7 +261,7 @@ fn several(set: &WebSet) -> Message {
                             CacheVerdict::Hit => "hit",
                             CacheVerdict::Miss => "miss",
                             CacheVerdict::Bypass => "cache bypassed",
-                            CacheVerdict::Unknown => "cache not told",
+                            CacheVerdict::Unknown => "cache unknown",
                         }
                     ),
                     (None, None) => String::new(),

@@ -68,7 +68,7 @@ async fn second_person(
             .text(": a second person has to confirm it. Nothing was done yet"),
     )
     .detail(format!(
-        "Mend: have {may} press the button. Which actions need this is listed in `second_person` \
+        "Fix: have {may} press the button. Which actions need this is listed in `second_person` \
          under [policy]"
     ))
     .into())

@@ -9,7 +9,7 @@ use crate::bot::request::{Answer, Done};
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::{Draft, cut};
-use crate::domain::{Audience, Content, EntryKind, Line, Message, Stream, Tone};
+use crate::domain::{Audience, Content, EntryKind, Line, Message, Stream, Tone, counted};
 use crate::report::Format;
 
 /// Export an incident's timeline as a file
@@ -48,7 +48,7 @@ impl Command for Export {
             Line::new()
                 .text("Timeline of ")
                 .bold(id)
-                .text(format!(": {count} entries, head "))
+                .text(format!(": {}, head ", counted(count, "entry")))
                 .code(&head),
         );
         Ok(Effect::write(move |tx| {

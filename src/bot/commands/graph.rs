@@ -96,7 +96,7 @@ async fn own_chart(
         )
         .detail(match metric {
             Metric::Connections => {
-                "Mend: name it as the `service` of a [[database]] in treasury-bot.toml"
+                "Fix: name it as the `service` of a [[database]] in treasury-bot.toml"
             }
             Metric::ErrorRate => {
                 "The bot counts while it watches ([watch]): from the service's `metrics_page`, \

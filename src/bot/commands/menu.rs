@@ -6,7 +6,7 @@ use crate::bot::entry::Command;
 use crate::bot::request::Answer;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
-use crate::domain::{Button, Line, Message, Part, Style, Tone};
+use crate::domain::{Button, Line, Message, Part, Style, Tone, counted};
 
 /// Show a menu of services and actions
 #[derive(Debug, PartialEq, Args)]
@@ -42,11 +42,16 @@ impl Command for Menu {
                     choices,
                 }),
             };
-            return Ok(Effect::Say(Answer::to_asker(message.buttons(vec![
+            let buttons = vec![
                 Button::new("Status of all", "status"),
+                Button::new("Alerts", "alerts"),
                 Button::new("Incidents", "incident list"),
+                Button::new("Declare an incident…", "incident declare"),
+                Button::new("On call", "oncall"),
+                Button::new("Runbooks", "runbook"),
                 Button::new("Help", "help"),
-            ]))));
+            ];
+            return Ok(Effect::Say(Answer::to_asker(message.buttons(buttons))));
         };
         let (service, _) = context
             .catalogue()
@@ -70,12 +75,7 @@ impl Command for Menu {
                 sentence: format!("scale {name} {{}}"),
                 choices: (min..=max)
                     .take(100)
-                    .map(|n| {
-                        (
-                            n.to_string(),
-                            format!("{n} replica{}", if n == 1 { "" } else { "s" }),
-                        )
-                    })
+                    .map(|n| (n.to_string(), counted(n, "replica")))
                     .collect(),
             });
         }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::incident::of_run::{record_status, words};
 use crate::bot::entry::{Command, Record, Recorded};
-use crate::bot::incidents::set_status;
+use crate::bot::incidents::{leading, set_status};
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
 use crate::domain::{IncidentId, Role, Status};
@@ -38,8 +38,8 @@ impl Command for Mitigate {
     const FREE_TEXT: bool = true;
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
-        let incident = self.incident.as_deref();
-        set_status(context, ask, incident, Status::Mitigated, &self.text).await
+        let (incident, text) = leading(self.incident, self.text);
+        set_status(context, ask, incident.as_deref(), Status::Mitigated, &text).await
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::incident::of_run::{record_status, words};
 use crate::bot::entry::{Command, Record, Recorded};
-use crate::bot::incidents::end_incident;
+use crate::bot::incidents::{end_incident, leading};
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
 use crate::domain::{IncidentId, Role, Status};
@@ -38,8 +38,8 @@ impl Command for Resolve {
     const FREE_TEXT: bool = true;
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
-        let incident = self.incident.as_deref();
-        end_incident(context, ask, incident, Status::Resolved, &self.text).await
+        let (incident, text) = leading(self.incident, self.text);
+        end_incident(context, ask, incident.as_deref(), Status::Resolved, &text).await
     }
 }
 

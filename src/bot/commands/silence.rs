@@ -15,7 +15,7 @@ pub struct Silence {
     /// An alert, all of a name, or an incident
     #[arg(value_name = "ALERT")]
     alert: String,
-    /// For how long: 30m, 2h, 1d …
+    /// For how long: 30m, 2h, 1d …; needed, unless with --end
     #[arg(value_name = "TIME", required_unless_present = "end")]
     within: Option<Human>,
     /// Why, for the timeline

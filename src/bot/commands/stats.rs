@@ -107,6 +107,19 @@ pub struct Use {
     replicas: Vec<ReplicaStats>,
 }
 
+impl Use {
+    /// `: memory 93 % (frontend-1), CPU 34 % of a core`; `None` where nothing runs.
+    fn figures(&self) -> Option<String> {
+        let worst = short_name(self.worst.as_deref()?);
+        let memory = match self.memory_percent {
+            Some(percent) => format!("{percent:.0} % ({worst})"),
+            None => duration::bytes_text(self.memory_bytes),
+        };
+        let cpu = self.cpu_percent;
+        Some(format!(": memory {memory}, CPU {cpu:.0} % of a core"))
+    }
+}
+
 impl Probe for StatsOf {
     const STEP: &'static str = "service.stats";
     const SUMMARY: &'static str = "Resource use of a service";
@@ -118,7 +131,7 @@ impl Probe for StatsOf {
             .find(&self.service, |near| format!("stats {near}"))?;
         let now = context.store().now();
         let stats = platform.stats(service).await?;
-        let message = usage(context, &[(service, Ok(stats.clone()))]).await;
+        let mut message = usage(context, &[(service, Ok(stats.clone()))]).await;
         let fullest = stats.replicas.iter().max_by(|a, b| {
             let fill = |r: &ReplicaStats| r.memory_percent().unwrap_or(-1.0);
             fill(a)
@@ -138,6 +151,10 @@ impl Probe for StatsOf {
                 .fold(0.0, f64::max),
             replicas: stats.replicas,
         };
+        // What a step of a run says in its one line.
+        if let Some(figures) = result.figures() {
+            message.title = Line::new().code(&service.name).text(figures);
+        }
         Ok((result, message))
     }
 }

@@ -17,7 +17,7 @@ use crate::domain::service::{
     Attachment, Health, Replica, ReplicaState, Service, ServiceStatus, images, well_text,
 };
 use crate::domain::timeline::cut;
-use crate::domain::{Button, Line, Message, Part, ServiceName, Tone, duration};
+use crate::domain::{Button, Line, Message, Part, ServiceName, Tone, counted, duration};
 use crate::platform::PlatformError;
 use crate::probe::ProbeError;
 
@@ -171,7 +171,8 @@ impl Verdict {
             return format!("Unknown: none of the {total} services can be looked at");
         }
         let well = count(Self::Well) + count(Self::Shaken);
-        let mut title = format!("{well} of {total} services are well");
+        let are = if well == 1 { "is" } else { "are" };
+        let mut title = format!("{well} of {} {are} well", counted(total, "service"));
         for (count, what) in [
             (count(Self::Shaken), "after running out of memory"),
             (count(Self::CutOff), "cut off"),

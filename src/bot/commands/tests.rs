@@ -186,6 +186,19 @@ fn a_group_alone_is_one_of_its_commands_and_takes_its_options_anywhere() {
 }
 
 #[test]
+fn what_is_suggested_is_what_was_meant_and_can_be_pressed() {
+    for (typed, suggested) in [
+        ("mute Full 1h", "silence Full 1h"),
+        ("reslove INC-1", "resolve INC-1"),
+        ("severity SEV1", "incident severity SEV1"),
+        ("oncal show", "oncall show"),
+    ] {
+        let wrong = mistake(typed);
+        assert_eq!(wrong.suggestions, [suggested], "{typed}");
+    }
+}
+
+#[test]
 fn a_mistake_says_what_was_perhaps_meant() {
     let wrong = mistake("restrat frontend");
     assert_eq!(wrong.suggestions, ["restart frontend"]);
@@ -215,6 +228,19 @@ fn help_is_found_by_topic_and_by_flag() {
         COMMANDS.parse("restart --help", "/treasury"),
         Ok(Parsed::Help(_))
     ));
+}
+
+#[test]
+fn help_names_every_command_once() {
+    let of = |words: &&'static str| words.split(' ').next().unwrap_or_default();
+    let shown = COMMANDS.typed().filter(|one| !one.hidden);
+    let mut all: Vec<&str> = shown.map(|one| of(&one.words)).collect();
+    all.sort_unstable();
+    all.dedup();
+    let chapters = help::CHAPTERS.iter().flat_map(|(_, words)| words.iter());
+    let mut named: Vec<&str> = chapters.copied().collect();
+    named.sort_unstable();
+    assert_eq!(named, all);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::bot::request::Answer;
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
-use crate::domain::{Entry, Line, Message, Stream, Tone};
+use crate::domain::{Entry, Line, Message, Stream, Tone, counted};
 
 /// Show the newest entries of an incident's timeline
 #[derive(Debug, Args)]
@@ -51,8 +51,8 @@ impl Command for Timeline {
         }
         if let Some(last) = entries.last() {
             small.push_str(&format!(
-                "; {} entries, head {}",
-                last.seq,
+                "; {}, head {}",
+                counted(last.seq, "entry"),
                 &last.hash[..12]
             ));
         }

@@ -143,7 +143,7 @@ pub(crate) async fn set_status(
         }
         if !incident.status.may_become(status) {
             let refusal = Refusal::new(Line::new().bold(incident.id).text(format!(
-                " is {}: it can't become {status} from there. Nothing was changed",
+                " is {}: from there it can't go straight to {status}. Nothing was changed",
                 incident.status
             )));
             return Err(if status == Status::Closed {

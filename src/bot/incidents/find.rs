@@ -27,9 +27,11 @@ pub(crate) async fn meant(
     let mut open = context.store().incidents_open().await?;
     match (open.pop(), open.is_empty()) {
         (Some(only), true) => Ok(only),
-        (Some(_), false) => Err(Refusal::new(
-            "Several incidents are open: say it in the incident's channel, or name the incident",
-        )
+        (Some(one), false) => Err(Refusal::new(format!(
+            "Several incidents are open. Say it in the channel of the one you mean, or name it at the \
+             end: --incident {}",
+            open.first().unwrap_or(&one).id
+        ))
         .suggest("List incidents", "incident list")
         .into()),
         (None, _) => Err(Refusal::new("No incident is open")
@@ -39,6 +41,21 @@ pub(crate) async fn meant(
             ))
             .into()),
     }
+}
+
+/// An incident before the text names it, as `--incident` does: `resolve INC-2 the disk is free again`.
+/// Gives the incident and the text.
+pub(crate) fn leading(given: Option<String>, text: Vec<String>) -> (Option<String>, Vec<String>) {
+    let all = text.join(" ");
+    let (first, rest) = all.split_once(' ').unwrap_or((&all, ""));
+    let names_one = given.is_none()
+        && first.to_uppercase().starts_with("INC-")
+        && IncidentId::parse(first).is_some();
+    if !names_one {
+        return (given, text);
+    }
+    let rest = (!rest.is_empty()).then(|| rest.to_owned());
+    (Some(first.to_owned()), rest.into_iter().collect())
 }
 
 /// Somebody by mention (`<@U1>`), id or name.

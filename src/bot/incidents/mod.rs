@@ -16,6 +16,7 @@ pub(super) use asks::close_asks;
 pub(super) use change::{Change, assign, set_severity, set_status};
 pub(super) use declare::{declare, open_incident};
 pub(super) use end::end_incident;
+pub(crate) use find::leading;
 pub(super) use find::{meant, person};
 pub(super) use kinds::{DECLARED, RELAPSE};
 pub(super) use list::{incident_list, incident_show};

@@ -80,7 +80,7 @@ pub(super) fn summary(incident: &Incident) -> Message {
     }
     let services = incident.services.iter().take(2);
     let mut buttons: Vec<Button> = services
-        .map(|service| Button::new(format!("{service} …"), format!("menu {service}")))
+        .map(|service| Button::new(format!("Look at {service}…"), format!("menu {service}")))
         .collect();
     buttons.extend(next_steps(incident));
     message.buttons(buttons)

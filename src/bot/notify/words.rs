@@ -65,7 +65,7 @@ pub(super) fn dead(notification: &Notification, why: &str) -> Message {
     Message::new(Tone::Warning, title)
         .text(format!("{who} {missed}: {}", notification.thread.subject))
         .code(why)
-        .text(format!("Mend: {hint}{also}"))
+        .text(format!("Fix: {hint}{also}"))
 }
 
 /// They wait for long, or were given up.

@@ -142,7 +142,7 @@ fn rotation_meant<'a>(
     if all.is_empty() {
         return Err(
             Refusal::new("Nobody is on call here: there are no rotations").detail(
-                "Mend: add [[rotation]] to the configuration, or a list `on_call` under [alerts]",
+                "Fix: add [[rotation]] to the configuration, or a list `on_call` under [alerts]",
             ),
         );
     }
@@ -225,7 +225,7 @@ async fn may_be_on_call(context: &Context, person: &Person) -> Result<(), Fault>
     if context.settings().access.role(person, &groups) < Role::Responder {
         return Err(nobody(
             "they may not act",
-            "Mend: have them added to `responders` under [access]",
+            "Fix: have them added to `responders` under [access]",
         ));
     }
     Ok(())
@@ -326,7 +326,7 @@ impl New {
         if already {
             let mut line = Line::new()
                 .bold(&self.person.name)
-                .text(" is on call then anyway");
+                .text(" is already on call for all of that time");
             if let Some(until) = rotation.duty(&overrides, from).until {
                 line = line.text(", until ").time(until);
             }

@@ -92,14 +92,22 @@ pub(in crate::bot) fn runbook_show(context: &Context, name: &str) -> Result<Mess
         .map(|(number, text)| format!("{number} {text}"))
         .collect();
     for part in parts(&lines) {
-        message = message.code(part);
+        message = message.text(part);
+    }
+    if lines.iter().any(|line| line.contains('‹')) {
+        message = message.footer("‹…› is filled in when it runs");
     }
     Ok(message
         .buttons(vec![
             Button::new("Rehearse", format!("runbook rehearse {name}")),
             Button::new("Run", format!("runbook run {name}")),
         ])
-        .footer(usage(runbook)))
+        .footer(Line::new().code(usage(runbook)))
+        .footer(
+            Line::new()
+                .text("In full: ")
+                .code(format!("treasury-bot runbook show {name}")),
+        ))
 }
 
 fn find_runbook<'a>(context: &'a Context, name: &str, verb: &str) -> Result<&'a Runbook, Refusal> {
@@ -263,7 +271,7 @@ pub(in crate::bot) async fn tell(
         if let NotNow::Needs { role, other } = why {
             let but = other.then_some(&ask.request.person);
             let may = who_may(context, role, but).await?;
-            refusal = refusal.detail(format!("Mend: have {may} answer"));
+            refusal = refusal.detail(format!("Fix: have {may} answer"));
         }
         return Err(refusal.into());
     }
@@ -271,7 +279,7 @@ pub(in crate::bot) async fn tell(
         serde_json::to_string(&event).map_err(|error| Fault::Failure(Failure::new(error)))?;
     let key = ask.request.key.clone();
     let done = match event {
-        Event::Vote { vote, .. } => format!("Run {run}: noted, {}", vote.answer),
+        Event::Vote { vote, .. } => format!("Run {run}: you answered “{}”", vote.answer),
         Event::Decide { decision, .. } => match decision {
             Decision::Retry => format!("Run {run}: it is tried again"),
             Decision::Skip => format!("Run {run}: it is left out"),

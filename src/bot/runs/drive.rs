@@ -136,7 +136,6 @@ async fn drive_loaded(context: &Context, loaded: Loaded, waker: &Notify) {
         messages: RunMessages {
             runbook: &runbook,
             outgoing: &outgoing,
-            command: context.command(),
         },
         drive: Drive::new(&runbook, context.library().vocabulary(), state),
         calls: BTreeMap::new(),

@@ -9,7 +9,8 @@ use crate::command::words::quote;
 use crate::domain::action::ActionRecord;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
-    Button, Content, EntryKind, Line, Message, Outgoing, Person, Role, Style, Tone, duration,
+    Button, Content, EntryKind, Line, Message, Outgoing, Person, Role, Style, Tone, counted,
+    duration,
 };
 use crate::runbook::Runbook;
 use crate::runbook::engine::{
@@ -21,7 +22,6 @@ use crate::runbook::model::{Step, Work};
 pub(super) struct RunMessages<'a> {
     pub(super) runbook: &'a Runbook,
     pub(super) outgoing: &'a Outgoing,
-    pub(super) command: &'a str,
 }
 
 impl RunMessages<'_> {
@@ -102,10 +102,10 @@ impl RunMessages<'_> {
             ]
         };
         let can_approve = |count: u32, by: Role, other: bool| {
-            let people = if count == 1 { "" } else { "s" };
             let other = other.then(|| format!(", other than {}", state.start.by));
             format!(
-                "{count} {by}{people} can approve{}",
+                "{} can approve{}",
+                counted(count, by.as_str()),
                 other.unwrap_or_default()
             )
         };
@@ -140,11 +140,10 @@ impl RunMessages<'_> {
             format!(" within {}", duration::text(time))
         });
         Some(message.buttons(buttons).footer(format!(
-            "{who}{} · run {} of {} · {}",
+            "{who}{} · run {} of {}",
             within.unwrap_or_default(),
             state.id,
-            self.runbook.name.value,
-            self.command
+            self.runbook.name.value
         )))
     }
 

@@ -83,7 +83,7 @@ fn each_mistake_of_the_chat_the_store_and_the_doors_is_found_where_it_is() {
         ),
         (
             "[slack]\napi_url = 'http//x'\n",
-            "2:11 `slack.api_url` can't be `http//x`: relative URL without a base (write an address such as `http://127.0.0.1:8081/health`)",
+            "2:11 `slack.api_url` can't be `http//x`: relative URL without a base (write an address such as `https://slack.com/api/`)",
         ),
         (
             "[store]\nurl = 'sqlite://'\n",
@@ -103,7 +103,7 @@ fn each_mistake_of_the_chat_the_store_and_the_doors_is_found_where_it_is() {
         ),
         (
             "[web]\npublic_url = 'bot.example.com'\n",
-            "2:14 `web.public_url` can't be `bot.example.com`: relative URL without a base (write an address such as `http://127.0.0.1:8081/health`)",
+            "2:14 `web.public_url` can't be `bot.example.com`: relative URL without a base (write an address such as `https://treasury-bot.example.com`)",
         ),
         (
             "[web]\nhealth_listen = '127.0.0.1:8080'\n",

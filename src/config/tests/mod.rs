@@ -193,7 +193,10 @@ fn every_key_is_read() {
     assert_eq!(config.settings.patience.stop, Duration::from_secs(60));
     assert_eq!(config.log.level, "warn,treasury_bot=debug");
     assert!(config.log.json);
-    assert_eq!(config.warnings, []);
+    // What is left of an example is told, and nothing else.
+    let others = config.warnings.iter();
+    let others = others.filter(|one| one.level != Level::Fiction);
+    assert_eq!(others.count(), 0, "{:?}", config.warnings);
 }
 
 #[test]
@@ -229,6 +232,44 @@ fn every_service_is_read() {
     );
     assert_eq!((db.min_replicas, db.max_replicas), (1, 1));
     assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn the_address_of_the_environment_wins_and_what_it_puts_aside_is_told() {
+    let set = |text: &str, address: &'static str| {
+        let env = |name: &str| match name {
+            "TREASURY_BOT_WEB_LISTEN" => Some(address.to_owned()),
+            name => all_secrets(name),
+        };
+        Config::parse(text, "treasury-bot.toml", &env)
+    };
+    let aside = |config: &Config| {
+        let warned = told(&config.warnings).into_iter();
+        let of_it = warned.filter(|one| one.contains("web.listen"));
+        of_it.collect::<Vec<_>>()
+    };
+    let image = set("", "0.0.0.0:8080").unwrap();
+    assert_eq!(image.listen.to_string(), "0.0.0.0:8080");
+    let same = set("[web]\nlisten = '0.0.0.0:8080'\n", "0.0.0.0:8080").unwrap();
+    assert_eq!(aside(&same), Vec::<String>::new());
+    let other = set("[web]\nlisten = '127.0.0.1:8081'\n", "0.0.0.0:8080").unwrap();
+    assert_eq!(other.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(
+        aside(&other),
+        [
+            "2:10 `web.listen` does not count here: TREASURY_BOT_WEB_LISTEN says `0.0.0.0:8080` \
+          (leave one of them out)"
+        ]
+    );
+    let wrong = set("", "everywhere").unwrap_err();
+    assert_eq!(
+        told(&wrong.problems),
+        [
+            "- TREASURY_BOT_WEB_LISTEN can't be `everywhere`: not an address (write an IP address and a \
+          port, such as `127.0.0.1:8080`, `0.0.0.0:8080` or `[::1]:8080`)"
+        ]
+    );
+    assert_eq!(set("", "").unwrap().listen.to_string(), "127.0.0.1:8080");
 }
 
 #[test]

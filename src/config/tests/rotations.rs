@@ -103,5 +103,5 @@ fn what_is_wrong_with_rotations_is_told_at_once() {
             "{expected}: {told:#?}"
         );
     }
-    assert_eq!(told.len(), 21, "{told:#?}");
+    assert_eq!(told.len(), 22, "{told:#?}");
 }

@@ -131,7 +131,7 @@ fn secrets_that_cannot_be_right_are_told() {
         found("", &env),
         [
             "- TREASURY_BOT_STORE_URL: it must begin with sqlite://, postgres:// or postgresql://",
-            "- TREASURY_BOT_SLACK_BOT_TOKEN must be the bot token, not one that begins with `xapp-`",
+            "- TREASURY_BOT_SLACK_BOT_TOKEN must be the bot token, which begins with `xoxb-`",
             "- TREASURY_BOT_SLACK_APP_TOKEN has spaces, line ends or foreign letters in it",
         ]
     );
@@ -206,9 +206,9 @@ fn other_mistakes_beside_a_secret_do_not_show_it() {
 fn debug_shows_no_secret() {
     let env = |name: &str| match name {
         STORE => Some("postgres://u:S3CRET@h/d".to_owned()),
-        _ => all_secrets(name).map(|_| "S3CRET".to_owned()),
+        _ => all_secrets(name).map(|secret| secret + "S3CRET"),
     };
     let config = Config::parse("", "treasury-bot.toml", &env).unwrap();
-    assert_eq!(config.slack.bot_token.expose_secret(), "S3CRET");
+    assert_eq!(config.slack.bot_token.expose_secret(), "xoxb-botS3CRET");
     assert!(!format!("{config:?}").contains("S3CRET"));
 }

@@ -87,6 +87,24 @@ impl Smtp {
         })
     }
 
+    /// Goes as far as a mail would, and hands none over: connects, begins TLS, logs in. The server's
+    /// certificate (DER), where there is one.
+    pub async fn check(&self) -> Result<Option<Vec<u8>>, SendError> {
+        let by = Instant::now() + self.config.timeout;
+        let mut connection = self.connect(by).await?;
+        let alive = async { Ok(connection.test_connected().await) };
+        if !self.step(by, Step::LogIn, alive).await? {
+            let (host, port) = (&self.config.host, self.config.port);
+            let why = format!("{host}:{port} does not go on after the login (NOOP)");
+            return Err(SendError::Later(why));
+        }
+        let is_private = self.config.security != Security::Plain;
+        let certificate = is_private.then(|| connection.peer_certificate().ok());
+        // Nothing hangs on it.
+        let _ = tokio::time::timeout(QUIT, connection.quit()).await;
+        Ok(certificate.flatten())
+    }
+
     async fn connect(&self, by: Instant) -> Result<AsyncSmtpConnection, SendError> {
         let config = &self.config;
         let wrapped = (config.security == Security::Tls).then(|| self.tls.clone());

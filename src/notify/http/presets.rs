@@ -61,6 +61,12 @@ impl Service {
         }
     }
 
+    /// Scheme, host and port of all its requests: no placeholder stands there.
+    pub fn origin(&self) -> Option<String> {
+        let url = self.call(&Values::default()).url;
+        Some(url::Url::parse(&url).ok()?.origin().ascii_serialization())
+    }
+
     /// The request that hands a notification over.
     pub(super) fn call(&self, values: &Values) -> Call {
         match self {

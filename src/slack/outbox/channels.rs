@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::slack::client::{Client, Pages};
 use crate::slack::error::ApiError;
 use crate::slack::lock::lock;
+use crate::slack::scopes::Method;
 
 /// Pages of messages or channels that are searched.
 const PAGES: usize = 20;
@@ -83,7 +84,7 @@ impl Channels {
 }
 
 /// A channel by its name; private ones only if the app's scopes allow it to list them.
-pub(super) async fn find_channel(client: &Client, name: &str) -> Result<Option<Value>, ApiError> {
+pub async fn find_channel(client: &Client, name: &str) -> Result<Option<Value>, ApiError> {
     for types in ["public_channel,private_channel", "public_channel"] {
         match list_for(client, name, types).await {
             Err(ApiError::Refused(_)) => {}
@@ -101,7 +102,7 @@ async fn list_for(client: &Client, name: &str, types: &str) -> Result<Option<Val
     ];
     let mut pages = Pages::new(PAGES);
     while let Some(mut page) = client
-        .page("conversations.list", &parameters, &mut pages)
+        .page(Method::ConversationsList, &parameters, &mut pages)
         .await?
     {
         let channels = page["channels"].as_array_mut();

@@ -10,6 +10,7 @@ use super::poster::{Failure, Outbox, Outcome, in_thread};
 use crate::domain::{Audience, Content, Message, Place};
 use crate::slack::error::ApiError;
 use crate::slack::render::plain;
+use crate::slack::scopes::Method;
 use crate::store::{Parcel, Sent};
 
 /// What is uploaded.
@@ -127,7 +128,7 @@ impl Outbox {
         });
         in_thread(&mut body, &place);
         self.attempting(parcel).await?;
-        let method = "files.completeUploadExternal";
+        let method = Method::FilesCompleteUploadExternal;
         let mut done = self.call(method, &body).await;
         if done.as_ref().err().and_then(ApiError::code) == Some("not_in_channel")
             && self.join(&place.channel).await?
@@ -153,7 +154,7 @@ impl Outbox {
             && let Some(requester) = requester
         {
             let opened = self
-                .call("conversations.open", &json!({"users": requester.id}))
+                .call(Method::ConversationsOpen, &json!({"users": requester.id}))
                 .await?;
             return match opened["channel"]["id"].as_str() {
                 Some(id) => Ok(Place::channel(id)),

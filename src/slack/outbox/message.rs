@@ -14,6 +14,7 @@ use crate::domain::{Audience, Destination, Line, Message, Person, Place, Tone};
 use crate::slack::error::ApiError;
 use crate::slack::lock::lock;
 use crate::slack::render::render;
+use crate::slack::scopes::Method;
 use crate::store::{Parcel, Sent};
 
 /// Slack takes answers at a request's own address for 30 minutes, five times.
@@ -169,14 +170,18 @@ impl Outbox {
             channel: Some(place.channel.clone()),
             ..Sent::default()
         };
-        match self.say(parcel, "chat.postEphemeral", body, message).await {
+        match self
+            .say(parcel, Method::ChatPostEphemeral, body, message)
+            .await
+        {
             Ok(_) => Ok(Outcome::Sent(sent)),
             Err(Failure::Api(ApiError::Refused(code)))
                 if is_closed(&code) || is_thread_gone(&code) =>
             {
                 // Neither there: a direct message reaches them anywhere.
                 let body = json!({"channel": requester.id});
-                self.say(parcel, "chat.postMessage", body, message).await?;
+                self.say(parcel, Method::ChatPostMessage, body, message)
+                    .await?;
                 Ok(Outcome::Sent(sent))
             }
             Err(error) => Err(error),

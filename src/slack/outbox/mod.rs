@@ -32,6 +32,7 @@ use crate::domain::{Content, Destination};
 use crate::store::{Parcel, StoreError};
 use crate::telemetry::metrics;
 
+pub use self::channels::find_channel;
 pub use self::poster::Outbox;
 
 /// Deliveries under way at once.

@@ -11,6 +11,7 @@ use crate::domain::{Message, Place};
 use crate::slack::error::ApiError;
 use crate::slack::lock::lock;
 use crate::slack::render::{plain, render};
+use crate::slack::scopes::Method;
 use crate::store::Parcel;
 use crate::telemetry::metrics::BLOCKS_REFUSED;
 
@@ -26,7 +27,7 @@ impl Outbox {
         ts: &str,
     ) -> Result<(), Failure> {
         let body = json!({"channel": channel, "ts": ts});
-        self.say(parcel, "chat.update", body, message).await?;
+        self.say(parcel, Method::ChatUpdate, body, message).await?;
         self.was_edited(parcel.id);
         Ok(())
     }
@@ -81,7 +82,9 @@ impl Outbox {
         });
         in_thread(&mut body, place);
         self.attempting(parcel).await?;
-        let answer = self.say(parcel, "chat.postMessage", body, message).await;
+        let answer = self
+            .say(parcel, Method::ChatPostMessage, body, message)
+            .await;
         let answer = self.note_attempt(parcel, answer)?;
         let (Some(channel), Some(ts)) = (answer["channel"].as_str(), answer["ts"].as_str()) else {
             return Err(ApiError::transient("an answer without a timestamp", true).into());
@@ -95,7 +98,7 @@ impl Outbox {
     pub(super) async fn say(
         &self,
         parcel: &Parcel,
-        method: &'static str,
+        method: Method,
         mut body: Value,
         message: &Message,
     ) -> Result<Value, Failure> {

@@ -14,6 +14,7 @@ use crate::slack::client::Client;
 use crate::slack::directory::People;
 use crate::slack::error::ApiError;
 use crate::slack::inbound::Reader;
+use crate::slack::scopes::Method;
 use crate::store::{Parcel, Sent, Store, StoreError};
 
 /// Entries kept of what is only remembered to be polite.
@@ -109,17 +110,18 @@ impl Outbox {
     }
 
     /// Calls a method if its turn has come; remembers if it gets limited.
-    pub(super) async fn call(&self, method: &'static str, body: &Value) -> Result<Value, ApiError> {
+    pub(super) async fn call(&self, method: Method, body: &Value) -> Result<Value, ApiError> {
         // Only posts are limited by channel.
         let channel = body["channel"].as_str();
-        let channel = channel.filter(|_| method.starts_with("chat.post"));
+        let channel = channel.filter(|_| method.as_str().starts_with("chat.post"));
         let channel = channel.unwrap_or_default();
-        if let Err(after) = self.pace.turn(method, channel, Instant::now()) {
+        if let Err(after) = self.pace.turn(method.as_str(), channel, Instant::now()) {
             return Err(ApiError::RateLimited { after });
         }
         let result = self.client.post(method, body).await;
         if let Err(ApiError::RateLimited { after }) = result {
-            self.pace.refused(method, channel, after, Instant::now());
+            self.pace
+                .refused(method.as_str(), channel, after, Instant::now());
         }
         result
     }

@@ -16,6 +16,7 @@ use crate::domain::{
 };
 use crate::slack::error::ApiError;
 use crate::slack::render::one_line;
+use crate::slack::scopes::Method;
 use crate::store::{Parcel, Sent};
 
 /// Names tried: the wanted one, then `-2` to `-9`.
@@ -114,7 +115,7 @@ impl Outbox {
             let mut line = Line::new().text("Worked on in ").channel(&channel);
             if let Some(thread) = thread {
                 let place = [("channel", channel.as_str()), ("message_ts", &thread)];
-                if let Ok(answer) = self.client.query("chat.getPermalink", &place).await
+                if let Ok(answer) = self.client.query(Method::ChatGetPermalink, &place).await
                     && let Some(url) = answer["permalink"].as_str()
                 {
                     line.0 = vec![Span::Link {
@@ -124,7 +125,7 @@ impl Outbox {
                 }
             } else {
                 let body = json!({"channel": channel, "users": person.id});
-                tolerate(self.call("conversations.invite", &body).await)?;
+                tolerate(self.call(Method::ConversationsInvite, &body).await)?;
             }
             message.parts.push(Part::Text(line));
         }
@@ -157,7 +158,7 @@ impl Outbox {
                 format!("{name}-{n}")
             };
             let body = json!({"name": wanted, "is_private": false});
-            let made = self.call("conversations.create", &body).await;
+            let made = self.call(Method::ConversationsCreate, &body).await;
             match made {
                 Ok(answer) => {
                     return match answer["channel"]["id"].as_str() {
@@ -212,7 +213,7 @@ impl Outbox {
         }) = self.store.incident_place(incident).await?
         {
             let body = json!({"channel": channel, "topic": one_line(topic, TOPIC)});
-            tolerate(self.call("conversations.setTopic", &body).await)?;
+            tolerate(self.call(Method::ConversationsSetTopic, &body).await)?;
         }
         Ok(Outcome::Sent(Sent::default()))
     }

@@ -9,6 +9,7 @@ use super::poster::{Failure, Outbox};
 use crate::domain::Place;
 use crate::slack::client::Pages;
 use crate::slack::error::ApiError;
+use crate::slack::scopes::Method;
 use crate::store::Parcel;
 
 /// Slack's clock and ours may differ by so much.
@@ -25,7 +26,7 @@ impl Outbox {
             return Ok(false);
         };
         match self
-            .call("conversations.join", &json!({"channel": id}))
+            .call(Method::ConversationsJoin, &json!({"channel": id}))
             .await
         {
             Ok(_) => {
@@ -62,9 +63,9 @@ impl Outbox {
         let method = match &place.thread {
             Some(thread) => {
                 parameters.push(("ts", thread));
-                "conversations.replies"
+                Method::ConversationsReplies
             }
-            None => "conversations.history",
+            None => Method::ConversationsHistory,
         };
         let mut pages = Pages::new(PAGES);
         loop {

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use self::mrkdwn::{Atoms, code_chunks, cut_plain, escape, size};
 use super::inbound::{PICK, SAY};
 use crate::domain::timeline::hex;
-use crate::domain::{Button, Line, Message, Part, Style, Tone};
+use crate::domain::{Button, Line, Message, Part, Style, Tone, counted};
 
 /// Blocks in a message.
 const BLOCKS: usize = 50;
@@ -278,8 +278,10 @@ impl Page {
         if count == 0 || self.blocks.len() + 1 >= BLOCKS {
             return;
         }
-        let plural = if count == 1 { "" } else { "s" };
-        self.context(&format!("… {count} more {what}{plural} left out"));
+        self.context(&format!(
+            "… {} left out",
+            counted(count, &format!("more {what}"))
+        ));
     }
 
     fn has_room(&self, text: &str) -> bool {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::duration::utc_text;
-use crate::domain::{Line, Span};
+use crate::domain::{Line, Span, counted};
 
 const CUT: &str = " […]";
 /// Longest literal, emphasis or link that is kept whole; longer ones are cut inside their marks.
@@ -268,8 +268,8 @@ pub(super) fn code_chunks(text: &str, max: usize, count: usize) -> Vec<String> {
     if older > 0
         && let Some(first) = sections.first_mut()
     {
-        let plural = if older == 1 { "" } else { "s" };
-        first.insert_str(0, &format!("… {older} older line{plural} left out\n"));
+        let left_out = counted(older, "older line");
+        first.insert_str(0, &format!("… {left_out} left out\n"));
     }
     sections
 }

@@ -9,12 +9,12 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
-use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::shared::Shared;
-use crate::slack::error::ApiError;
+use crate::slack::error::{ApiError, why_no_connection};
 use crate::slack::inbound::Kind;
 use crate::telemetry::metrics;
 
@@ -35,6 +35,12 @@ pub(super) enum OpenError {
     Wait(Duration),
     /// Won't work until somebody corrects it.
     Refused(String),
+}
+
+/// What these two say repeats no address.
+fn cannot_open(error: &(dyn std::error::Error + 'static)) -> OpenError {
+    let why = why_no_connection(error);
+    OpenError::Again(format!("the socket could not be opened: {why}"))
 }
 
 /// Why a connection needs a successor.
@@ -84,6 +90,8 @@ impl Connection {
         );
         let (ws, _) = match connected.await {
             Err(_) => return Err(OpenError::Again("connecting took too long".into())),
+            Ok(Err(Error::Io(error))) => return Err(cannot_open(&error)),
+            Ok(Err(Error::Tls(error))) => return Err(cannot_open(&error)),
             Ok(Err(_)) => return Err(OpenError::Again("the socket could not be opened".into())),
             Ok(Ok(connected)) => connected,
         };

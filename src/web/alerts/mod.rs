@@ -231,14 +231,14 @@ impl Intake {
             }
         };
         let (taken, ignored) = taken;
-        let further = [(ignored, "say nothing of it"), (bad, "are not understood")];
+        let further = [(ignored, "ignored"), (bad, "not understood")];
         let further: String = further
             .iter()
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!(", {count} {what}"))
             .collect();
         Outcome::Taken(format!(
-            "{} fired, {} are over, {} were known{further}",
+            "{} fired, {} ended, {} known already{further}",
             taken.fired, taken.resolved, taken.known
         ))
     }

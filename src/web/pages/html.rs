@@ -135,16 +135,16 @@ fn whole(duration: std::time::Duration) -> std::time::Duration {
     std::time::Duration::from_secs(duration.as_secs().max(1))
 }
 
-/// Whether the page is fetched anew by itself, and the way to change that.
+/// Whether the page refreshes by itself, and the way to change that.
 pub(super) fn refreshing(on: bool, here: &str) -> Markup {
     html! {
         p.refresh {
             @if on {
-                "Fetched anew every " (REFRESH) " s. "
+                "Refreshes every " (REFRESH) " s. "
                 a href={ (here) "refresh=off" } { "Stop" }
             } @else {
-                "Not fetched anew by itself. "
-                a href=(here.trim_end_matches(['?', '&'])) { "Fetch it every " (REFRESH) " s" }
+                "Does not refresh by itself. "
+                a href=(here.trim_end_matches(['?', '&'])) { "Refresh every " (REFRESH) " s" }
             }
         }
     }

@@ -179,8 +179,8 @@ fn alerts(view: &Shown) -> Markup {
                 }
                 @if summary.resolved > 0 || summary.silenced > 0 {
                     p.small {
-                        (summary.resolved) " are over"
-                        @if summary.silenced > 0 { ", " (summary.silenced) " are silenced" }
+                        "Over: " (summary.resolved)
+                        @if summary.silenced > 0 { ", silenced: " (summary.silenced) }
                         "."
                     }
                 }

@@ -36,7 +36,7 @@ pub(super) fn refused(no: &NoEntry, command: &str, wanted: Option<IncidentId>) -
                     Nothing is wrong with the link."
                 }
                 p {
-                    "Mend: have this id added to " code { "viewers" } " under "
+                    "Fix: have this id added to " code { "viewers" } " under "
                     code { "[access]" } " in the bot's configuration."
                 }
             }

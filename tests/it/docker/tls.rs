@@ -267,7 +267,7 @@ async fn an_engine_that_hangs_does_not_keep_back_what_is_known_of_the_other() {
     let one = begun.elapsed();
     let begun = Instant::now();
     ana.types(HOME, "/treasury status").await.unwrap();
-    let told = words_of(&said(&sandbox, "1 of 2 services are well").await);
+    let told = words_of(&said(&sandbox, "1 of 2 services is well").await);
     let all = begun.elapsed();
     assert!(one < Duration::from_secs(2), "{one:?}");
     assert!(all < Duration::from_secs(4), "{all:?}");

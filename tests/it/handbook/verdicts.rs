@@ -30,7 +30,7 @@ async fn a_rehearsal_of_memory_leak_does_not_fail_for_want_of_its_own_restart() 
         .becomes(&told, "is over: a run would go through")
         .await;
     let words = words_of(&told);
-    let named = "▫️ Memory has come down — would check ";
+    let named = "▫️ Memory has come down — would check; now: ";
     assert!(words.contains(named), "{words}");
     stage.finish().await;
 }

@@ -392,7 +392,7 @@ async fn on_a_phone_and_at_a_desk_by_day_and_by_night() {
     browser.run("window.scrollTo(0, 900)").await;
     screen("timeline", 390, 844, "dark").await;
     browser.press("a", "Stop").await;
-    browser.find(".refresh", "Not fetched anew").await;
+    browser.find(".refresh", "Does not refresh by itself").await;
     browser.press("button", "Sign out").await;
     browser.find("h1", "You are signed out").await;
     browser.go(&format!("{base}/incidents/1")).await;

@@ -66,12 +66,16 @@ impl Alertmanager {
     pub async fn set(setup: Setup<'_>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let Setup {
-            port, bot, token, ..
+            port,
+            bot,
+            token,
+            path,
+            ..
         } = setup;
         let config = format!(
             "route:\n  receiver: bot\n  group_by: [service]\n  group_wait: 0s\n  group_interval: 1s\n  \
              repeat_interval: {}\nreceivers:\n- name: bot\n  webhook_configs:\n  - url: \
-             http://{bot}/alerts/alertmanager\n    send_resolved: true\n    max_alerts: {}\n    \
+             http://{bot}{path}\n    send_resolved: true\n    max_alerts: {}\n    \
              http_config:\n      authorization:\n        credentials: {token}\n",
             setup.repeat_interval, setup.max_alerts
         );
@@ -144,6 +148,8 @@ pub struct Setup<'a> {
     pub port: u16,
     pub bot: SocketAddr,
     pub token: &'a str,
+    /// Where it sends to there.
+    pub path: &'a str,
     /// How often it repeats what fires.
     pub repeat_interval: &'a str,
     /// Most alerts of a notification; 0: all.
@@ -159,6 +165,7 @@ impl<'a> Setup<'a> {
             port,
             bot,
             token,
+            path: "/alerts/alertmanager",
             repeat_interval: "1h",
             max_alerts: 0,
             cluster: None,
@@ -169,6 +176,7 @@ impl<'a> Setup<'a> {
 /// A Prometheus with the rules that we ship, in a hurry: it scrapes a page and evaluates each 200 ms.
 pub struct Rules {
     server: Server,
+    port: u16,
     _folder: tempfile::TempDir,
 }
 
@@ -205,8 +213,14 @@ impl Rules {
         let server = Server::start("prometheus", folder.path(), &args, &ready).await;
         Self {
             server,
+            port,
             _folder: folder,
         }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Halts it: it evaluates nothing and sends nothing, and Alertmanager takes its alerts for over.

@@ -4,11 +4,13 @@ pub mod alertmanager;
 pub mod browser;
 pub mod dockerd;
 pub mod engine;
+pub mod images;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;
 pub mod receiver;
 pub mod redis;
+pub mod slack;
 pub mod smtp;
 pub mod stage;
 

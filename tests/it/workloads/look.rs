@@ -66,7 +66,7 @@ async fn the_status_tells_what_kubectl_would() {
     assert!(
         error
             .to_string()
-            .ends_with("the namespace has: web. Name one of them in the catalogue")
+            .ends_with("the namespace has: web. Name one of them in the configuration")
     );
 }
 

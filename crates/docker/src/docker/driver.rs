@@ -10,9 +10,9 @@ use super::steps::Change;
 use super::{attachments, deploy, discover, evidence, find, isolate, logs};
 use super::{outcome, restart, scale, versions};
 use crate::engine::container::inspect_all;
-use crate::engine::{Engine, EngineConfig, PLATFORM, Result, Samplers, events};
+use crate::engine::{About, Engine, EngineConfig, PLATFORM, Result, Samplers, events};
 use treasury_domain::service::{
-    Attachment, Event, Events, Evidence, Intent, LogQuery, Logs, Patience, ReplicaMark,
+    Attachment, Event, Events, Evidence, Found, Intent, LogQuery, Logs, Patience, ReplicaMark,
     ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
 };
 use treasury_ports::platform::{Platform, ProgressSink};
@@ -40,10 +40,17 @@ impl Docker {
         })
     }
 
-    /// All Compose services of this engine, for a demo without a configuration. Where two projects
-    /// have a service of the same name, the second one's gets its project's before it: `shop.web`.
-    pub async fn discover(&self) -> Result<Vec<Service>> {
-        discover::services(&self.engine).await
+    /// What runs on this engine: all Compose services, and each running container that no Compose,
+    /// Swarm or Kubernetes keeps. Where two projects have a service of the same name, the second one's
+    /// gets its project's before it: `shop.web`. Where `projects` names some, what is in none of them
+    /// is left out.
+    pub async fn found(&self, projects: &[String]) -> Result<Vec<Found>> {
+        discover::services(&self.engine, projects).await
+    }
+
+    /// What the engine says of itself; nothing is changed.
+    pub async fn about(&self) -> Result<About> {
+        self.engine.about().await
     }
 
     fn change<'a>(

@@ -14,8 +14,10 @@ pub const PROJECT: &str = "com.docker.compose.project";
 pub const SERVICE: &str = "com.docker.compose.service";
 /// Compose's label for the number of the replica.
 pub const NUMBER: &str = "com.docker.compose.container-number";
+/// Compose's label for the services that this one waits for: `db:service_healthy:false,…`.
+pub const DEPENDS_ON: &str = "com.docker.compose.depends_on";
 /// Compose's label for the containers of `docker compose run`.
-const ONE_OFF: &str = "com.docker.compose.oneoff";
+pub const ONE_OFF: &str = "com.docker.compose.oneoff";
 /// What the name of a container has at its end while another one takes its place.
 const REPLACED: &str = "-treasury-bot-old";
 
@@ -112,7 +114,7 @@ async fn missing(engine: &Engine, service: &Service) -> Result<PlatformError> {
         let all: Vec<ContainerRef> = all.filter_map(ContainerRef::listed).collect();
         let there = some_names(all.iter().map(|one| one.name.as_str()));
         let there = there.unwrap_or_else(|| "no containers at all".to_owned());
-        let hint = format!("there are: {there}. Mend the container's name in the catalogue");
+        let hint = format!("there are: {there}. Correct the container's name in the configuration");
         let name = match &service.target {
             Target::Container { name, .. } => name,
             _ => service.name.as_str(),
@@ -122,12 +124,12 @@ async fn missing(engine: &Engine, service: &Service) -> Result<PlatformError> {
     let all = list(engine, &[("label", &format!("{PROJECT}={project}"))]).await?;
     let hint = match some_names(all.iter().filter_map(|one| listed_label(one, SERVICE))) {
         Some(names) => format!(
-            "the project {project} has: {names}. Name one of them in the catalogue, or start \
+            "the project {project} has: {names}. Name one of them in the configuration, or start \
              {service} with `docker compose up -d {service}`"
         ),
         None => format!(
             "there is no container of the project {project}: start it with `docker compose up -d`, \
-             or mend its name in the catalogue"
+             or correct its name in the configuration"
         ),
     };
     let what = format!("a container with the labels {PROJECT}={project} and {SERVICE}={service}");

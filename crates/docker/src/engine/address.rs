@@ -221,7 +221,7 @@ fn read_json(path: &Path, folder: &Path, what: &str) -> Result<Option<serde_json
 
 fn unreadable(path: &Path, what: &str, error: &dyn std::fmt::Display) -> PlatformError {
     unsupported(format!(
-        "can't read {}, which says where `docker` goes: {error}. Mend it, or set [docker] host",
+        "can't read {}, which says where `docker` goes: {error}. Fix it, or set [docker] host",
         path.join(what).display()
     ))
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -177,10 +178,7 @@ impl Engine {
             other => find_error(other).map(io::Error::kind),
         };
         if kind == Some(io::ErrorKind::PermissionDenied) {
-            return denied(format!(
-                "the bot may not open {host}: add the bot's user to the group docker (`usermod \
-                 -aG docker USER`) and start the bot anew"
-            ));
+            return denied(may_not_open(host));
         }
         let no_answer = matches!(
             error,
@@ -197,6 +195,28 @@ impl Engine {
     }
 }
 
+/// Whose the socket is, and how the bot becomes one of them. In a container, the group has no name,
+/// and `usermod` does nothing.
+fn may_not_open(host: &str) -> String {
+    let path = host.trim_start_matches("unix://");
+    let facts = std::fs::metadata(path).ok();
+    let closed = facts
+        .as_ref()
+        .is_some_and(|facts| facts.mode() & 0o060 != 0o060);
+    if closed {
+        return format!(
+            "the bot may not open {host}, and nor may its group: give the group the right to \
+             (`chmod g+rw {path}`), and the bot the group"
+        );
+    }
+    let group = facts.map_or("GROUP".to_owned(), |facts| facts.gid().to_string());
+    format!(
+        "the bot may not open {host}: it has to be in group {group} (`stat -c %g {path}`). In a \
+         container: `docker run --group-add {group}`, or `group_add` of Compose; elsewhere \
+         `usermod -aG {group} USER`; then start the bot anew"
+    )
+}
+
 /// The call's value; `None` if what it is about is not there.
 pub async fn optional<T>(call: impl Call<T>) -> Result<Option<T>, Error> {
     match call.await {
@@ -209,6 +229,8 @@ pub async fn optional<T>(call: impl Call<T>) -> Result<Option<T>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn engine(host: &str) -> Engine {
@@ -237,11 +259,32 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_may_not_be_opened_names_the_group() {
-        let err = io::Error::from(io::ErrorKind::PermissionDenied);
-        let engine = engine("unix:///var/run/docker.sock");
-        let error = engine.error(Error::IOError { err });
-        assert!(matches!(error, PlatformError::Denied { .. }));
-        assert!(error.to_string().contains("usermod -aG docker"), "{error}");
+    fn a_socket_that_may_not_be_opened_names_the_group_to_be_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("docker.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let told = |mode| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let err = io::Error::from(io::ErrorKind::PermissionDenied);
+            let error = engine(&format!("unix://{}", path.display())).error(Error::IOError { err });
+            assert!(matches!(error, PlatformError::Denied { .. }));
+            error.to_string()
+        };
+        let (group, path) = (std::fs::metadata(&path).unwrap().gid(), path.display());
+        let usual = told(0o660);
+        for part in [
+            format!("in group {group} (`stat -c %g {path}`)"),
+            format!("docker run --group-add {group}"),
+            format!("usermod -aG {group} USER"),
+        ] {
+            assert!(usual.contains(&part), "no “{part}” in: {usual}");
+        }
+        // The group would be no use.
+        let closed = told(0o600);
+        assert!(closed.contains(&format!("chmod g+rw {path}")), "{closed}");
+        assert!(!closed.contains("--group-add"), "{closed}");
+        // A socket that can't even be looked at.
+        let unseen = may_not_open("unix:///nowhere/docker.sock");
+        assert!(unseen.contains("--group-add GROUP"), "{unseen}");
     }
 }

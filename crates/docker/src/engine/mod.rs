@@ -1,8 +1,9 @@
 //! What both platforms share.
 //!
-//! - `address`, `tls`, `connection`: where the engine is, who it is, time limits; `error`
+//! - `address`, `tls`, `connection`, `about`: where the engine is, who it is, time limits; `error`
 //! - `container`, `image`, `version_label`: what it has; `events`, `logs`, `samplers`: what it tells
 
+mod about;
 mod address;
 mod connection;
 pub mod container;
@@ -16,6 +17,7 @@ mod samplers;
 mod tls;
 pub mod version_label;
 
+pub use about::About;
 pub use address::{EngineConfig, Identity, Tls};
 pub use connection::{CHANGE_LIMIT, Engine, optional};
 pub use container::ContainerRef;

@@ -36,7 +36,7 @@ pub fn client(
 ) -> Result<bollard::Docker> {
     let config = config(tls).map_err(|why| {
         unsupported(format!(
-            "the TLS files of the engine at {} can't be used: {why}. Mend them beside {}",
+            "the TLS files of the engine at {} can't be used: {why}. Fix them beside {}",
             address.host, address.setting
         ))
     })?;

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 
 use super::change::Change;
 use super::snapshot::{Snapshot, SwarmService};
-use super::{deploy, events, logs, restart, scale, stats, versions};
+use super::{deploy, events, logs, restart, scale, snapshot, stats, versions};
 use crate::engine::{Engine, EngineConfig, PLATFORM, Result, Samplers, unsupported};
 use treasury_domain::service::{
-    Attachment, Events, Evidence, Intent, LogQuery, Logs, Patience, ReplicaMark, ReplicaOutcome,
-    Service, ServiceStats, ServiceStatus, Version,
+    Attachment, Events, Evidence, Found, Intent, LogQuery, Logs, Patience, ReplicaMark,
+    ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
 };
 use treasury_ports::platform::{Platform, PlatformError, ProgressSink};
 
@@ -32,6 +32,15 @@ impl Swarm {
                 async { SwarmService::new(engine, service)?.local_containers().await }.boxed()
             }),
         })
+    }
+
+    /// The services of the Swarm; `None` where the engine is no manager of one.
+    pub async fn found(&self) -> Result<Option<Vec<Found>>> {
+        let info = self.engine.info().await?;
+        if info.swarm.and_then(|swarm| swarm.control_available) != Some(true) {
+            return Ok(None);
+        }
+        snapshot::found(&self.engine).await.map(Some)
     }
 
     /// The service that an entry of the catalogue means.

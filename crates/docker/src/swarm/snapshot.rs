@@ -9,12 +9,15 @@ use serde_json::Value;
 use super::json_api;
 use crate::engine::container::{list, some_names};
 use crate::engine::{ContainerRef, Engine, Result, not_found, unsupported, unusable};
-use treasury_domain::service::{Service, Target};
+use treasury_domain::service::{Found, Service, ServiceName, Target};
 use treasury_ports::platform::PlatformError;
 use treasury_ports::text::by_name;
 
 /// Swarm's label for the name of the service, at its containers.
 const SERVICE_NAME: &str = "com.docker.swarm.service.name";
+
+/// The label of services that `docker stack deploy` made: the stack's name.
+const STACK: &str = "com.docker.stack.namespace";
 
 /// A service, and the manager that is asked of it.
 #[derive(Clone, Copy)]
@@ -70,7 +73,7 @@ impl<'a> SwarmService<'a> {
         let there = there.unwrap_or_else(|| "no services at all".to_owned());
         Ok(not_found(
             format!("the Swarm service {}", self.name),
-            format!("there are: {there}. Mend `swarm_service` in the catalogue"),
+            format!("there are: {there}. Correct `swarm_service` in the configuration"),
         ))
     }
 
@@ -88,6 +91,27 @@ impl<'a> SwarmService<'a> {
         found.sort_by(|a, b| by_name(&a.name, &b.name));
         Ok(found)
     }
+}
+
+/// All services of the Swarm; those of a stack are called without its name.
+pub async fn found(engine: &Engine) -> Result<Vec<Found>> {
+    let services = json_api::get(engine, "the list of services", "/services").await?;
+    let services = services.as_array().into_iter().flatten();
+    let services = services.filter_map(|one| {
+        let (spec, own) = (&one["Spec"], text(&one["Spec"]["Name"]));
+        let stack = spec["Labels"][STACK].as_str();
+        let short = stack.and_then(|stack| own.strip_prefix(stack)?.strip_prefix('_'));
+        let name = ServiceName::parse(&short.unwrap_or(&own).to_lowercase()).ok()?;
+        let image = text(&spec["TaskTemplate"]["ContainerSpec"]["Image"]);
+        let (engine, service) = (None, own);
+        Some(Found {
+            service: Service::new(name, Target::Swarm { engine, service }),
+            image: image.split('@').next().unwrap_or_default().to_owned(),
+        })
+    });
+    let mut all: Vec<Found> = services.collect();
+    all.sort_by(|a, b| a.service.name.cmp(&b.service.name));
+    Ok(all)
 }
 
 impl<'a> Snapshot<'a> {

@@ -135,6 +135,12 @@ pub struct Conversation {
     /// Alerts that Alertmanager left out of its reports, by its group.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<String, u64>,
+    /// Its alerts that fire are told there since then.
+    #[serde(default)]
+    pub moved_to: Option<IncidentId>,
+    /// Since when nobody has it any more, though somebody acknowledged it.
+    #[serde(default)]
+    pub free_since: Option<jiff::Timestamp>,
     /// Replicas of its services when the bot first looked.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts_before: BTreeMap<ServiceName, ReplicaCounts>,
@@ -171,6 +177,8 @@ impl Conversation {
             asks: Vec::new(),
             messages: 0,
             left_out: BTreeMap::new(),
+            moved_to: None,
+            free_since: None,
             counts_before: BTreeMap::new(),
         }
     }
@@ -179,6 +187,8 @@ impl Conversation {
     /// that nobody has answered yet stands for `ack_within`.
     pub fn begin_anew(&mut self, now: jiff::Timestamp, ack_within: Duration) {
         self.began_at = now;
+        self.free_since = None;
+        self.moved_to = None;
         self.quiet_since = None;
         self.follow_ups = 0;
         self.kinds.clear();

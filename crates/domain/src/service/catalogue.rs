@@ -63,6 +63,36 @@ pub struct Service {
     pub metrics_page: Option<MetricsPage>,
 }
 
+impl Service {
+    /// A service of which only its name and its place are known.
+    pub fn new(name: ServiceName, target: Target) -> Self {
+        let max_replicas = match target {
+            Target::Container { .. } => 1,
+            _ => 10,
+        };
+        Self {
+            name,
+            target,
+            min_replicas: 1,
+            max_replicas,
+            health_url: None,
+            check: Vec::new(),
+            depends_on: Vec::new(),
+            metrics: BTreeMap::new(),
+            metrics_page: None,
+        }
+    }
+}
+
+/// A service that a platform has, whether or not a catalogue lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// As it would stand in a catalogue.
+    pub service: Service,
+    /// The image that it runs, as the platform tells it.
+    pub image: String,
+}
+
 /// A page in Prometheus' text format with a counter of requests by status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsPage {

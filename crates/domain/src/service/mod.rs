@@ -6,7 +6,7 @@ mod observed;
 mod status;
 
 pub use catalogue::{
-    InvalidServiceName, MetricsPage, PlatformKey, Service, ServiceName, Target, WorkloadKind,
+    Found, InvalidServiceName, MetricsPage, PlatformKey, Service, ServiceName, Target, WorkloadKind,
 };
 pub use change::{
     Attachment, Bounds, End, Evidence, Intent, Patience, Progress, ReplicaMark, ReplicaOutcome,

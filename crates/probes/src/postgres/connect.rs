@@ -184,7 +184,7 @@ impl Postgres {
             return Err(ProbeError::new(
                 Kind::Resolve,
                 format!("the host name `{}` has no address", clean(host, 100)),
-                "correct the URL of this database, or mend DNS",
+                "correct the URL of this database, or fix DNS",
             )
             .because(error));
         }

@@ -51,7 +51,7 @@ impl ErrorContext {
                     "{label}: no encrypted connection ({})",
                     clean(&cause.to_string(), 200)
                 ),
-                "set sslmode in the URL (prefer, require, verify-full), or mend its certificate",
+                "set sslmode in the URL (prefer, require, verify-full), or fix its certificate",
             ),
             Error::Database(cause) => {
                 let cause_there = cause.try_downcast_ref::<PgDatabaseError>();

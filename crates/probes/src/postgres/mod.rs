@@ -7,6 +7,7 @@ mod fault;
 mod locks;
 mod mask;
 mod overview;
+mod rights;
 mod rows;
 
 use async_trait::async_trait;
@@ -19,6 +20,7 @@ use super::{ProbeError, ProbeErrorKind};
 
 pub use connect::{Config, Postgres};
 pub use mask::mask;
+pub use rights::Rights;
 
 #[async_trait]
 impl Database for Postgres {

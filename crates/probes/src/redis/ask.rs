@@ -29,6 +29,9 @@ pub(super) const INTRODUCE: Question = Question("CLIENT SETNAME");
 pub(super) const OWN_ID: Question = Question("CLIENT ID");
 /// Closes another client's connection: the one command that does something.
 pub(super) const KILL: Question = Question("CLIENT KILL ID");
+/// Who the bot is, and whether this user may do something: it is not done.
+pub(super) const ACL_WHOAMI: Question = Question("ACL WHOAMI");
+pub(super) const ACL_DRYRUN: Question = Question("ACL DRYRUN");
 pub(super) const CLUSTER_INFO: Question = Question("CLUSTER INFO");
 pub(super) const CLUSTER_NODES: Question = Question("CLUSTER NODES");
 pub(super) const SENTINEL_MASTER: Question = Question("SENTINEL GET-MASTER-ADDR-BY-NAME");
@@ -113,6 +116,8 @@ mod tests {
             INTRODUCE.with(NAME),
             OWN_ID.alone(),
             KILL.with(1),
+            ACL_WHOAMI.alone(),
+            ACL_DRYRUN.with(("bot", "CLIENT", "KILL", "ID", "1")),
             CLUSTER_INFO.alone(),
             CLUSTER_NODES.alone(),
             SENTINEL_MASTER.with("m"),
@@ -121,7 +126,7 @@ mod tests {
         ];
         let reading = [
             "INFO", "CONFIG", "SLOWLOG", "SCAN", "DBSIZE", "MEMORY", "TYPE", "PTTL", "CLIENT",
-            "CLUSTER", "SENTINEL", "AUTH", "SELECT",
+            "CLUSTER", "SENTINEL", "AUTH", "SELECT", "ACL",
         ];
         for ask in all {
             assert!(!format!("{ask:?}").contains("hunter2"));

@@ -221,7 +221,7 @@ impl Redis {
             return Err(ProbeError::new(
                 Kind::Resolve,
                 format!("the host name `{host}` has no address"),
-                "correct the URL of this cache, or mend DNS",
+                "correct the URL of this cache, or fix DNS",
             )
             .because(error));
         }

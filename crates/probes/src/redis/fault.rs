@@ -80,7 +80,7 @@ impl ErrorContext {
             return ProbeError::new(
                 Kind::Tls,
                 format!("Redis at {at}: no encrypted connection ({said})"),
-                "mend its certificate, write redis:// if it speaks no TLS, or raise maxclients if \
+                "fix its certificate, write redis:// if it speaks no TLS, or raise maxclients if \
                  it is full (a full server hangs up before TLS)",
             );
         }

@@ -9,6 +9,7 @@ mod connect;
 mod fault;
 mod keys;
 mod parse;
+mod rights;
 mod sentinel;
 mod servers;
 mod slowlog;
@@ -20,6 +21,7 @@ use super::ProbeError;
 use super::cache::{BigKeys, Cache, CacheSummary, ClientId, Clients, Keys, SlowLog};
 
 pub use connect::{Config, Redis};
+pub use rights::Rights;
 
 #[async_trait]
 impl Cache for Redis {

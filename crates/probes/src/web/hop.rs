@@ -33,7 +33,29 @@ pub(super) async fn ask(url: &Url, bounds: Bounds<'_>) -> Attempt {
     attempt
 }
 
+/// Connects, by TLS where the address says so, and says nothing.
+pub(super) async fn knock(url: &Url, bounds: Bounds<'_>) -> Attempt {
+    let mut attempt = Attempt::default();
+    if let Err(problem) = reach(url, bounds, &mut attempt).await.map(drop) {
+        attempt.problem = Some(problem);
+    }
+    attempt
+}
+
+/// A connection over which nothing was said yet.
+enum Reached {
+    Plain(TcpStream),
+    Encrypted(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
 async fn steps(url: &Url, bounds: Bounds<'_>, attempt: &mut Attempt) -> Result<(), Problem> {
+    match reach(url, bounds, attempt).await? {
+        Reached::Plain(stream) => talk(stream, url, bounds, attempt).await,
+        Reached::Encrypted(stream) => talk(*stream, url, bounds, attempt).await,
+    }
+}
+
+async fn reach(url: &Url, bounds: Bounds<'_>, attempt: &mut Attempt) -> Result<Reached, Problem> {
     let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else {
         return Err(Problem::new(
             ProbeErrorKind::Unsupported,
@@ -55,9 +77,9 @@ async fn steps(url: &Url, bounds: Bounds<'_>, attempt: &mut Attempt) -> Result<(
     let stream = connect(&addresses, bounds, attempt).await?;
     if url.scheme() == "https" {
         let stream = encrypt(stream, &host, bounds, attempt).await?;
-        talk(stream, url, bounds, attempt).await
+        Ok(Reached::Encrypted(Box::new(stream)))
     } else {
-        talk(stream, url, bounds, attempt).await
+        Ok(Reached::Plain(stream))
     }
 }
 

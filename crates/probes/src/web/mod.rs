@@ -25,6 +25,8 @@ pub use answer::{
     CacheInfo, CacheVerdict, Certificate, HeaderCheck, Hop, WebCheck, WebResult, WebSet,
 };
 
+pub use tls::good_until;
+
 use super::ProbeError;
 use attempt::Bounds;
 use guard::Guard;
@@ -90,6 +92,22 @@ impl Web {
         let bounds = self.bounds(self.timeout);
         let (visit, enforced) = tokio::join!(visit(url.clone(), bounds), self.https_enforced(&url));
         Ok(judge::judge(&url, visit?, enforced))
+    }
+
+    /// Connects, by TLS where the address says so, and says nothing: the certificate that was shown
+    /// (judged, see [`Certificate::valid`]); none over http.
+    pub async fn knock(&self, url: &str) -> Result<Option<Certificate>, ProbeError> {
+        let url = self.guard.url(url)?;
+        let attempt = hop::knock(&url, self.bounds(self.timeout)).await;
+        match (attempt.refused, attempt.problem) {
+            (Some(refused), _) => Err(refused),
+            (None, Some(problem)) => Err(ProbeError::new(
+                problem.kind,
+                problem.text,
+                "is the address right, and is it let through from here?",
+            )),
+            (None, None) => Ok(attempt.check.certificate),
+        }
     }
 
     /// Does `http://` of the same host lead to https? `None` where it can't be told.

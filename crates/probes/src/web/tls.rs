@@ -279,6 +279,15 @@ impl ServerCertVerifier for Recorder {
     }
 }
 
+/// Until when the first certificate of a PEM file, or a single one in DER, is good; `None`: it can't be
+/// read.
+pub fn good_until(certificate: &[u8]) -> Option<Timestamp> {
+    let pem = CertificateDer::from_pem_slice(certificate).ok();
+    let der = pem.as_deref().unwrap_or(certificate);
+    let (_, x509) = X509Certificate::from_der(der).ok()?;
+    Some(timestamp(validity(&x509).1))
+}
+
 fn is_self_signed(x509: &X509Certificate<'_>) -> bool {
     x509.subject().as_raw() == x509.issuer().as_raw()
 }
@@ -338,7 +347,7 @@ fn span(seconds: i64) -> String {
         3_600.. => (seconds / 3_600, "hour"),
         _ => (seconds / 60, "minute"),
     };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+    treasury_domain::counted(number, unit)
 }
 
 #[cfg(test)]

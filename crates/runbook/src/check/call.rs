@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Checker, fixed, order};
 use crate::expr::Scope;
 use crate::model::{ParamKind, Use};
-use crate::read::{allowed, parse_param};
+use crate::read::{NO_SHELL, allowed, is_shell, parse_param};
 use crate::source::{At, Finding, Span};
 use crate::template::Shape;
 use crate::types::Type;
@@ -65,19 +65,12 @@ impl Checker<'_> {
     }
 
     fn unknown(&mut self, name: &At<String>) {
-        let word = name.value.to_lowercase();
         let finding = Finding::error(
             name.span,
             format!("there is no action or probe `{}`", name.value),
         );
-        let shell = ["shell", "command", "exec", "bash", "script", "run"]
-            .iter()
-            .any(|part| word.split(['.', '_', '-']).any(|own| own == *part));
-        if shell {
-            self.wrong(
-                finding
-                    .help("no step runs a shell: `treasury-bot probe --list` tells what there is"),
-            );
+        if is_shell(&name.value) {
+            self.wrong(finding.help(NO_SHELL));
             return;
         }
         let known: Vec<&str> = self

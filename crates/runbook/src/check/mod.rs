@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::scope::Seen;
 use super::expr::{Expr, Scope};
 use super::model::{OnFailure, ParamKind, Runbook, Step, Wait, Work};
-use super::source::{Finding, Span};
+use super::read::{InPart, LeftOut};
+use super::source::{Finding, Severity, Span};
 use super::template::{Condition, Template};
 use super::types::Type;
 use super::vocabulary::Vocabulary;
@@ -27,8 +28,25 @@ const MAX_DEPTH: usize = 4;
 
 /// All that is wrong in a runbook, in the order of its text.
 pub fn check(runbook: &Runbook, vocabulary: &Vocabulary) -> Vec<Finding> {
+    checked(runbook, &LeftOut::default(), vocabulary)
+}
+
+/// The errors in what could be read of a runbook, beside those of form: none is told twice, and none
+/// comes of what was left out.
+pub fn check_in_part(part: &InPart, vocabulary: &Vocabulary) -> Vec<Finding> {
+    let Some(runbook) = &part.runbook else {
+        return Vec::new();
+    };
+    let mut findings = checked(runbook, &part.left_out, vocabulary);
+    // What could not be read may be what a warning misses.
+    findings.retain(|finding| finding.severity == Severity::Error);
+    findings
+}
+
+fn checked(runbook: &Runbook, left_out: &LeftOut, vocabulary: &Vocabulary) -> Vec<Finding> {
     let mut checker = Checker {
         runbook,
+        left_out,
         vocabulary,
         findings: Vec::new(),
         used: BTreeSet::new(),
@@ -42,6 +60,7 @@ pub fn check(runbook: &Runbook, vocabulary: &Vocabulary) -> Vec<Finding> {
 
 struct Checker<'a> {
     runbook: &'a Runbook,
+    left_out: &'a LeftOut,
     vocabulary: &'a Vocabulary,
     findings: Vec<Finding>,
     /// Parameters that something speaks of.
@@ -107,11 +126,18 @@ impl Checker<'_> {
             ("started_at", Type::Text),
         ];
         let incident = [("id", Type::Number), ("title", Type::Text)];
+        let params = if self.left_out.params {
+            Type::Any
+        } else {
+            Type::record(params)
+        };
+        let left_out = self.left_out.steps.iter();
+        let left_out = left_out.map(|id| (id.clone(), Type::Any));
         let names: BTreeMap<String, Type> = [
-            ("params".to_owned(), Type::record(params)),
+            ("params".to_owned(), params),
             ("run".to_owned(), Type::fields(run)),
             ("incident".to_owned(), Type::fields(incident).optional()),
-            ("steps".to_owned(), Type::record([])),
+            ("steps".to_owned(), Type::record(left_out)),
         ]
         .into();
         let all = runbook.all_steps();

@@ -57,6 +57,7 @@ impl Checker<'_> {
                     ),
                     "`retry:` tries a step again; `wait: {until: …}` asks again",
                 ),
+                None if self.left_out.steps.contains(&to.value) => {}
                 None => {
                     let known = steps[from + 1..].iter().map(|s| s.id.value.as_str());
                     let finding = Finding::error(

@@ -1,3 +1,5 @@
+mod part;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;

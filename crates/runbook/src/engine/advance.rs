@@ -250,7 +250,7 @@ impl Walk<'_> {
             }
             results.push(self.iteration(step, &inner));
         }
-        let line = format!("{count} item{}", if count == 1 { "" } else { "s" });
+        let line = treasury_domain::counted(count, "item");
         self.end(path, Phase::Succeeded, Value::Array(results), line);
         Flow::Done
     }

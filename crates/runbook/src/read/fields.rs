@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::LeftOut;
 use crate::source::{At, Finding, Source, Span};
 use crate::template::{Condition, Shape, Template};
 use crate::yaml::{Kind, Node, Scalar};
@@ -19,6 +20,7 @@ pub(super) struct Fields<'n> {
 pub(super) struct Reader<'s> {
     pub(super) source: &'s Source,
     pub(super) findings: Vec<Finding>,
+    pub(super) left_out: LeftOut,
 }
 
 impl Reader<'_> {
@@ -237,6 +239,16 @@ impl Reader<'_> {
     }
 }
 
+/// What is said to who looks for a shell.
+pub const NO_SHELL: &str = "no step runs a shell: `treasury-bot probe --list` tells what there is";
+
+/// A word that stands for a shell, such as `shell` or `host.exec`.
+pub fn is_shell(word: &str) -> bool {
+    let word = word.to_lowercase();
+    let words = ["shell", "command", "exec", "bash", "script", "run"];
+    word.split(['.', '_', '-']).any(|own| words.contains(&own))
+}
+
 /// Where the byte of a folded, escaped or block text stands in what is written: behind as many
 /// `${{` as there are before it in the text, since no way of writing changes those.
 fn folded(text: &str, written: &str, offset: usize) -> usize {
@@ -336,6 +348,10 @@ impl<'n> Fields<'n> {
                 continue;
             }
             let finding = Finding::error(key.span, format!("unknown key `{cut}`"));
+            if is_shell(&key.value) {
+                reader.wrong(finding.help(NO_SHELL));
+                continue;
+            }
             let all: Vec<String> = known.iter().map(|word| format!("`{word}`")).collect();
             reader.wrong(finding.near_or(
                 &key.value,

@@ -5,11 +5,13 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use self::fields::{Fields, Reader};
 use super::model::{DEFAULT_TIMEOUT, Param, ParamKind, Runbook, Trigger};
-use super::source::{Finding, Source};
+use super::source::{At, Finding, Source};
 use super::yaml::{self, Kind, Node};
 use treasury_domain::duration;
 
@@ -21,23 +23,58 @@ pub const KEYS: [&str; 8] = [
 pub const PARAM_KEYS: [&str; 7] = [
     "type", "summary", "default", "optional", "choices", "min", "max",
 ];
+pub use fields::{NO_SHELL, is_shell};
 pub use step::{STEP_KEYS, WORK_KEYS};
+
+/// What of a runbook could not be read, though the rest may speak of it.
+#[derive(Debug, Clone, Default)]
+pub struct LeftOut {
+    /// The ids of steps.
+    pub steps: BTreeSet<String>,
+    /// Something is wrong with its parameters.
+    pub params: bool,
+}
+
+/// As much of a runbook as could be read.
+#[derive(Debug, Clone)]
+pub struct InPart {
+    /// Without the steps that have a mistake of form; `None` where there is nothing to go on with.
+    pub runbook: Option<Runbook>,
+    /// What it lacks.
+    pub left_out: LeftOut,
+    /// All mistakes of form, in the order of the text.
+    pub findings: Vec<Finding>,
+}
 
 /// Reads a runbook. The findings are those of form; what its words mean is checked by
 /// [`super::check()`].
 pub fn read(source: &Source) -> Result<Runbook, Vec<Finding>> {
-    let node = yaml::read(&source.text)?;
+    let part = read_in_part(source);
+    match part.runbook {
+        Some(runbook) if part.findings.is_empty() => Ok(runbook),
+        _ => Err(part.findings),
+    }
+}
+
+/// Reads what can be read of a runbook, so that all its mistakes are found at once.
+pub fn read_in_part(source: &Source) -> InPart {
     let mut reader = Reader {
         source,
         findings: Vec::new(),
+        left_out: LeftOut::default(),
     };
-    let runbook = runbook(&mut reader, &node);
-    match runbook {
-        Some(runbook) if reader.findings.is_empty() => Ok(runbook),
-        _ => {
-            reader.findings.sort_by_key(|finding| finding.span);
-            Err(reader.findings)
+    let runbook = match yaml::read(&source.text) {
+        Ok(node) => runbook(&mut reader, &node),
+        Err(findings) => {
+            reader.findings = findings;
+            None
         }
+    };
+    reader.findings.sort_by_key(|finding| finding.span);
+    InPart {
+        runbook,
+        left_out: reader.left_out,
+        findings: reader.findings,
     }
 }
 
@@ -52,10 +89,12 @@ fn runbook(reader: &mut Reader<'_>, node: &Node) -> Option<Runbook> {
         .take("triggers")
         .map(|node| triggers(reader, node))
         .unwrap_or_default();
+    let before = reader.findings.len();
     let params = fields
         .take("params")
         .map(|node| params(reader, node))
         .unwrap_or_default();
+    reader.left_out.params = reader.findings.len() > before;
     let timeout = fields.read(reader, "timeout", Reader::duration);
     let steps = fields
         .need(reader, "steps", "a runbook has at least one step")
@@ -65,7 +104,8 @@ fn runbook(reader: &mut Reader<'_>, node: &Node) -> Option<Runbook> {
         .map(|node| step::steps(reader, node, "`finally`"))
         .unwrap_or_default();
     fields.end(reader, &KEYS);
-    let (name, mut steps) = (name?, steps?);
+    let name = name.unwrap_or_else(|| At::new("unnamed".to_owned(), node.span));
+    let mut steps = steps?;
     let mut finally = finally;
     let mut number = 0;
     step::number(&mut steps, &mut number);

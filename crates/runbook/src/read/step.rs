@@ -42,7 +42,23 @@ pub(super) fn number(steps: &mut [Step], next: &mut usize) {
     }
 }
 
+/// A step, unless it has a mistake of form: then its id is remembered, which others may speak of.
 fn step(reader: &mut Reader<'_>, node: &Node) -> Option<Step> {
+    let before = reader.findings.len();
+    let step = read_step(reader, node);
+    // Those within a list are told, and left out, one by one.
+    let is_list = |step: &Step| matches!(step.work, Work::Parallel(_) | Work::Block(_));
+    let step = step.filter(|step| reader.findings.len() == before || is_list(step));
+    if let (None, Kind::Map(pairs)) = (&step, &node.kind)
+        && let Some((_, id)) = pairs.iter().find(|(key, _)| key.value == "id")
+        && let Kind::Scalar(id) = &id.kind
+    {
+        reader.left_out.steps.insert(id.text.clone());
+    }
+    step
+}
+
+fn read_step(reader: &mut Reader<'_>, node: &Node) -> Option<Step> {
     let mut fields = reader.map(node, "a step")?;
     // The first line stands for the step.
     let span = fields.keys().next().map_or(node.span, |key| key.span);
@@ -96,11 +112,15 @@ fn work(reader: &mut Reader<'_>, fields: &mut Fields<'_>, span: Span) -> Option<
         && found.iter().any(|key| key.value == "wait");
     match found.as_slice() {
         [] => {
-            reader.error_help(
-                span,
-                "the step does nothing",
-                format!("it has one of {}", WORK_KEYS.join(", ")),
-            );
+            // A key that nobody knows is told, and was meant to do something.
+            let is_known = |key: &At<String>| STEP_KEYS.contains(&key.value.as_str());
+            if fields.keys().all(is_known) {
+                reader.error_help(
+                    span,
+                    "the step does nothing",
+                    format!("it has one of {}", WORK_KEYS.join(", ")),
+                );
+            }
             // The other keys are looked at all the same.
             fields.take_all(&["with", "message"]);
             return None;

@@ -7,7 +7,7 @@ mod words;
 
 use std::collections::BTreeMap;
 
-use self::words::{Style, words};
+use self::words::{Style, brief, words};
 use super::expr::text_of;
 use super::model::{Param, Runbook, Step, Trigger};
 use super::vocabulary::Vocabulary;
@@ -106,7 +106,7 @@ fn numbered(steps: &[Step], depth: usize, known: &Known<'_>, text: &mut String) 
     }
 }
 
-/// The steps with their numbers: `1.`, `2.`, `2.1.` …; each text is one line.
+/// The steps in brief with their numbers: `1.`, `2.`, `2.1.` …; each text is one line.
 pub fn outline(runbook: &Runbook, vocabulary: &Vocabulary) -> Vec<(String, String)> {
     let known = Known::of(runbook, vocabulary);
     let mut lines = Vec::new();
@@ -121,7 +121,7 @@ pub fn outline(runbook: &Runbook, vocabulary: &Vocabulary) -> Vec<(String, Strin
 fn list(steps: &[Step], prefix: &str, known: &Known<'_>, lines: &mut Vec<(String, String)>) {
     for (n, step) in steps.iter().enumerate() {
         let number = format!("{prefix}{}.", n + 1);
-        lines.push((number.clone(), words(step, Style::Plain, known)));
+        lines.push((number.clone(), brief(step, known)));
         list(step.inner(), &number, known, lines);
     }
 }

@@ -5,7 +5,7 @@ use crate::expr::text_of;
 use crate::model::{OnFailure, Step, Wait, Work};
 use crate::source::At;
 use crate::template::{Shape, Template};
-use treasury_domain::{Role, duration};
+use treasury_domain::{Role, counted, duration};
 
 /// How names and conditions are set off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +79,77 @@ pub(super) fn words(step: &Step, style: Style, known: &Known<'_>) -> String {
     one_line(&text)
 }
 
+/// A step in a few words, as it is read on a phone: without conditions and parameters.
+pub(super) fn brief(step: &Step, known: &Known<'_>) -> String {
+    let mut text = match &step.title {
+        Some(title) => title.named(),
+        None => untitled(step, known),
+    };
+    let callable = match &step.work {
+        Work::Use(call) => known.vocabulary.callables.get(&call.name.value),
+        _ => None,
+    };
+    let mut notes = Vec::new();
+    if step.when.is_some() {
+        notes.push("if needed".to_owned());
+    }
+    if step.for_each.is_some() {
+        notes.push("for each".to_owned());
+    }
+    match &step.work {
+        Work::Approve {
+            by, count, other, ..
+        } => {
+            let other = if *other {
+                " other than who started it"
+            } else {
+                ""
+            };
+            let who = match count {
+                1 => format!("a {by}{other} approves"),
+                _ => format!("{}{other} approve", counted(count, by.as_str())),
+            };
+            notes.push(who);
+        }
+        Work::Ask { by, .. } => notes.push(format!("a {by} answers")),
+        Work::Manual { by, .. } => notes.push(format!("by hand, a {by} says when it is done")),
+        Work::Use(_) if callable.is_some_and(|one| one.changes) => {
+            notes.push("a change".to_owned());
+        }
+        _ => {}
+    }
+    if let Some(callable) = callable.filter(|one| one.needs > Role::Responder) {
+        notes.push(format!("a {} has to agree", callable.needs));
+    }
+    if !notes.is_empty() {
+        text.push_str(&format!(" ({})", notes.join("; ")));
+    }
+    one_line(&text)
+}
+
+fn untitled(step: &Step, known: &Known<'_>) -> String {
+    match &step.work {
+        Work::Use(call) => match known.vocabulary.callables.get(&call.name.value) {
+            Some(callable) if !callable.summary.is_empty() => callable.summary.clone(),
+            _ => call.name.value.clone(),
+        },
+        Work::Runbook { name, .. } => format!("The runbook {}", name.value),
+        Work::Wait(Wait::Fixed(time)) => format!("Wait {}", duration::text(*time)),
+        Work::Wait(Wait::Computed(time)) => format!("Wait {}", time.named()),
+        Work::Approve { text, .. } | Work::Ask { text, .. } | Work::Manual { text, .. } => {
+            text.named()
+        }
+        Work::Assert { message, .. } => match message {
+            Some(message) => format!("Make sure; else: {}", message.named()),
+            None => "Make sure that it is as it should be".to_owned(),
+        },
+        Work::Note(text) => format!("Note on the timeline: {}", text.named()),
+        Work::Notify(text) => format!("Say: {}", text.named()),
+        Work::Parallel(_) => "In parallel:".to_owned(),
+        Work::Block(_) => "One after another:".to_owned(),
+    }
+}
+
 /// What a step does, without when and how often.
 pub(super) fn description(step: &Step, style: Style) -> String {
     match &step.work {
@@ -111,7 +182,7 @@ pub(super) fn description(step: &Step, style: Style) -> String {
             };
             let who = match count {
                 1 => format!("a {by}{other} has"),
-                _ => format!("{count} {by}s{other} have"),
+                _ => format!("{}{other} have", counted(count, by.as_str())),
             };
             format!("{who} to approve: {}", text.written())
         }

@@ -1,12 +1,13 @@
-// The chat: state from the sandbox, drawn anew on every change, without losing what is being typed.
+// The chat: state from the sandbox, of which only what is new is loaded and drawn.
 
 import { el, mrkdwn } from "/mrkdwn.js";
 import { blocks, values } from "/blocks.js";
 import { panelStart } from "/panel.js";
+import { fill, following, toEnd } from "/feed.js";
 
 const $ = (id) => document.getElementById(id);
-const COMMANDS = ["help", "status", "stats", "logs", "events", "restart", "scale", "menu", "incident declare", "incident list",
-  "note", "timeline", "mitigate", "resolve", "close", "reopen", "export", "audit", "version"];
+// What the demo tells of the bot behind the page: its commands, its address for alerts.
+const about = await fetch("/about.json").then((answer) => answer.json()).catch(() => ({}));
 const EXAMPLES = ["/treasury", "/treasury status", "/treasury restart frontend",
   "/treasury incident declare Frontend is slow --service frontend"];
 
@@ -40,9 +41,40 @@ function complain(text) {
   $("private").hidden = false;
 }
 
-async function load() {
-  const answer = await fetch("/sandbox/state?person=" + encodeURIComponent(who));
-  state = await answer.json();
+let loading = null;
+let again = false;
+
+// One load at a time; what changes meanwhile is loaded after it.
+function load() {
+  again = true;
+  loading ??= (async () => {
+    while (again) {
+      again = false;
+      await fetchNew().catch(() => complain("The demo has ended"));
+    }
+    loading = null;
+  })();
+  return loading;
+}
+
+async function fetchNew() {
+  const person = who;
+  const had = state?.person === person ? state : null;
+  const query = new URLSearchParams({ person });
+  if (had) {
+    query.set("since", had.as_of);
+    query.set("known", had.channels.map((c) => c.id).join());
+  }
+  const now = await (await fetch("/sandbox/state?" + query)).json();
+  if (person !== who) return void (again = true);
+  for (const c of now.channels) {
+    const before = had?.channels.find((one) => one.id === c.id);
+    const all = new Map((before?.messages ?? []).map((m) => [m.ts, m]));
+    for (const ts of c.gone) all.delete(ts);
+    for (const m of c.messages) all.set(m.ts, m);
+    c.messages = [...all.values()].sort((a, b) => (a.ts < b.ts ? -1 : 1)).slice(-500);
+  }
+  state = { ...now, person };
   draw();
 }
 
@@ -54,24 +86,15 @@ function draw() {
   $("title").textContent = "#" + channel.name;
   $("topic").textContent = channel.topic || (channel.bot_is_member ? "" : "The bot is not a member here");
   document.title = `#${channel.name} – Treasury`;
-  const shown = channel.messages.filter((m) => !m.thread_ts || m.thread_ts === m.ts || m.broadcast);
-  fill($("messages"), shown.length ? messages(shown) : [empty()]);
+  // The topic stands above already.
+  const shown = channel.messages.filter((m) => m.subtype !== "channel_topic" && (!m.thread_ts || m.thread_ts === m.ts || m.broadcast));
+  fill($("messages"), shown.length ? messages(shown) : [["empty", channel.id, empty]]);
   drawThread();
   drawModal();
   if (!document.hidden) {
     seen[channel.id] = channel.messages.at(-1)?.ts ?? "";
     sessionStorage.setItem("seen", JSON.stringify(seen));
   }
-}
-
-// Keeps the reader's place: the end stays the end, anything else stays where it is.
-function fill(box, children) {
-  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 60;
-  const top = box.scrollTop;
-  const open = box.contains(document.activeElement) && document.activeElement.tagName === "SELECT";
-  if (open) return; // A menu that is open must not be taken from under the finger.
-  box.replaceChildren(...children);
-  box.scrollTop = atEnd ? box.scrollHeight : top;
 }
 
 function drawSide() {
@@ -90,26 +113,30 @@ function drawSide() {
   }
 }
 
+// What is to be seen, as `fill` takes it: a key, a stamp that differs when it has to be drawn anew, and
+// how it is drawn.
 function messages(list) {
   const out = [];
   let before = null;
   for (const message of list) {
     const day = new Date(Number(message.ts) * 1000).toDateString();
-    if (!before || before.day !== day) out.push(el("div", { className: "day" }, day));
-    out.push(draft(message, before));
+    if (!before || before.day !== day) out.push(["day " + day, day, () => el("div", { className: "day" }, day)]);
+    const last = before;
+    const replies = channel.messages.filter((m) => m.thread_ts === message.ts && m.ts !== message.ts).length;
+    const stamp = [who, message.changed, last?.user, last?.plain, replies, state.channels.length].join();
+    out.push([channel.id + message.ts, stamp, () => draft(message, last, replies)]);
     before = { day, user: message.user, at: Number(message.ts), plain: Boolean(message.subtype) };
   }
   return out;
 }
 
-function draft(message, before) {
+function draft(message, before, replies) {
   const name = names.person(message.user);
   const at = new Date(Number(message.ts) * 1000);
   if (message.subtype) {
     return el("div", { className: "event" }, mrkdwn(message.text, names));
   }
   const same = before && !before.plain && before.user === message.user && Number(message.ts) - before.at < 120 && !message.visible_to;
-  const replies = channel.messages.filter((m) => m.thread_ts === message.ts && m.ts !== message.ts);
   return el("article", {
     className: "message" + (same ? " same" : "") + (message.visible_to ? " ephemeral" : ""),
     data: { testid: "message", ts: message.ts },
@@ -118,14 +145,14 @@ function draft(message, before) {
     el("div", { className: "body" },
       message.visible_to ? el("div", { className: "only" }, "👁 Only visible to you") : null,
       el("div", { className: "by" }, el("strong", {}, name), message.by_bot ? el("span", { className: "app" }, "APP") : null,
-        el("time", { title: at.toLocaleString() }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })),
+        el("time", { title: at.toLocaleString() }, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" })),
         message.edited ? el("small", {}, "(edited)") : null),
       content(message),
       message.files.map(file),
       message.reactions.length ? el("div", { className: "actions" }, message.reactions.map((r) => el("span", { className: "reaction" }, `:${r.name}: ${r.users.length}`))) : null,
-      el("div", { className: "thread-bar" },
+      el("div", { className: "thread-bar" + (replies ? "" : " none") },
         el("button", { type: "button", className: "link", on: { click: () => { thread = message.thread_ts ?? message.ts; drawThread(); } } },
-          replies.length ? `${replies.length} ${replies.length === 1 ? "reply" : "replies"}` : message.visible_to ? "" : "Reply in thread"))));
+          replies ? `${replies} ${replies === 1 ? "reply" : "replies"}` : message.visible_to ? "" : "Reply"))));
 }
 
 function content(message) {
@@ -198,6 +225,7 @@ async function say(line, reply = null) {
   history.push(line);
   recall = history.length;
   $("private").hidden = true;
+  toEnd(reply ? $("replies") : $("messages"));
   const mentioned = text.replace(/@treasury\b/g, `<@${state.bot.user_id}>`);
   const told = text.startsWith("/") && !reply
     ? await post("command", { channel: channel.id, text })
@@ -220,19 +248,30 @@ function composer(form, box, target) {
 
 function suggest(text) {
   const command = state.command + " ";
+  const known = (about.commands ?? []).map(([usage]) => usage);
+  // The words of a usage that are typed as they stand.
+  const words = (usage) => usage.split(" ").filter((word) => !/^[[<]/.test(word)).join(" ");
   let found = [];
-  if (text && command.startsWith(text)) found = COMMANDS.map((word) => command + word);
-  else if (text.startsWith(command)) found = COMMANDS.filter((word) => word.startsWith(text.slice(command.length))).map((word) => command + word);
-  else if (/(^|\s)@\w*$/.test(text)) {
+  if (text && command.startsWith(text)) found = known.map((usage) => [command + words(usage), usage]);
+  else if (text.startsWith(command)) {
+    const typed = text.slice(command.length).toLowerCase();
+    const begin = known.filter((usage) => words(usage).startsWith(typed));
+    // While its arguments are typed, how a command goes on stays in sight.
+    const within = known.filter((usage) => typed.startsWith(words(usage) + " ")).slice(-1);
+    found = [...begin.map((usage) => [command + words(usage), usage]), ...within.map((usage) => [text, usage])];
+  } else if (/(^|\s)@\w*$/.test(text)) {
     const [, start, part] = /^(.*(?:^|\s))@(\w*)$/s.exec(text);
-    found = [state.bot.name, ...state.people.map((p) => p.name)].filter((n) => n.startsWith(part)).map((n) => `${start}@${n}`);
+    found = [state.bot.name, ...state.people.map((p) => p.name)].filter((n) => n.startsWith(part)).map((n) => [`${start}@${n}`, "@" + n]);
   }
-  found = found.filter((line) => line !== text).slice(0, 8);
   $("suggest").hidden = !found.length;
-  $("suggest").replaceChildren(...found.map((line) => el("button", {
-    type: "button", role: "option",
-    on: { click: () => { $("text").value = line + " "; $("text").focus(); suggest(""); } },
-  }, line)));
+  $("suggest").replaceChildren(...found.map(([line, usage]) => el("button", {
+    type: "button", role: "option", data: { testid: "suggestion" },
+    on: { click: () => {
+      if (line !== text) $("text").value = line + " ";
+      $("text").focus();
+      suggest($("text").value);
+    } },
+  }, usage, el("small", {}, (about.commands ?? []).find(([one]) => one === usage)?.[1] ?? ""))));
 }
 
 composer($("compose"), $("text"), () => null);
@@ -240,7 +279,10 @@ composer($("reply"), $("reply-text"), () => thread);
 $("who").addEventListener("change", (event) => { who = event.target.value; sessionStorage.setItem("who", who); load(); });
 $("menu").addEventListener("click", () => document.body.classList.toggle("side"));
 $("thread-close").addEventListener("click", () => { thread = null; drawThread(); });
-addEventListener("hashchange", () => { thread = null; draw(); $("messages").scrollTop = $("messages").scrollHeight; });
+addEventListener("hashchange", () => { thread = null; toEnd($("messages")); draw(); toEnd($("messages")); });
+following($("messages"), (atEnd) => { $("newest").hidden = atEnd; });
+following($("replies"), () => {});
+$("newest").addEventListener("click", () => toEnd($("messages")));
 
 let due = null;
 new EventSource("/sandbox/events").addEventListener("message", () => {
@@ -248,5 +290,4 @@ new EventSource("/sandbox/events").addEventListener("message", () => {
   due = setTimeout(load, 50);
 });
 await load();
-$("messages").scrollTop = $("messages").scrollHeight;
-panelStart();
+panelStart(names, about);

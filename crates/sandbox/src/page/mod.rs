@@ -1,14 +1,47 @@
 //! The sandbox's chat page: static files over the sandbox's JSON endpoints and its event stream.
 
-use axum::Router;
+use std::sync::{Arc, OnceLock};
+
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
 
 use crate::slack::Sandbox;
 
+/// What the page tells of the bot behind it. A bot has its address only once it runs, and needs the
+/// sandbox for that: so this is told afterwards, once.
+#[derive(Debug, Clone, Default)]
+pub struct About(Arc<OnceLock<BotFacts>>);
+
+/// The bot behind the page.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct BotFacts {
+    /// Its commands: usage and purpose.
+    pub commands: Vec<(String, String)>,
+    /// How alerts reach it.
+    pub alerts: Option<Alerts>,
+}
+
+/// How alerts reach the bot.
+#[derive(Debug, Clone, Serialize)]
+pub struct Alerts {
+    /// What the sender proves itself with.
+    pub token: String,
+    /// A line for a terminal that sends one.
+    pub line: String,
+}
+
+impl About {
+    /// Tells it; what is told first counts.
+    pub fn tell(&self, told: BotFacts) {
+        let _ = self.0.set(told);
+    }
+}
+
 /// The page's files: path, media type, content.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 7] = [
     ("/", "text/html; charset=utf-8", include_str!("page.html")),
     (
         "/page.css",
@@ -19,6 +52,11 @@ const FILES: [(&str, &str, &str); 6] = [
         "/app.js",
         "text/javascript; charset=utf-8",
         include_str!("app.js"),
+    ),
+    (
+        "/feed.js",
+        "text/javascript; charset=utf-8",
+        include_str!("feed.js"),
     ),
     (
         "/blocks.js",
@@ -42,10 +80,12 @@ const POLICY: &str =
     "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
 
 /// The page, for [`Sandbox::start_with`]. It reads everything from the sandbox's own endpoints.
-pub fn router(_: &Sandbox) -> Router {
-    FILES
-        .into_iter()
-        .fold(Router::new(), |router, (path, kind, content)| {
+pub fn router(_: &Sandbox, about: &About) -> Router {
+    let about = about.clone();
+    let told = || async move { Json(about.0.get().cloned().unwrap_or_default()) };
+    FILES.into_iter().fold(
+        Router::new().route("/about.json", get(told)),
+        |router, (path, kind, content)| {
             router.route(
                 path,
                 get(move || async move {
@@ -58,7 +98,8 @@ pub fn router(_: &Sandbox) -> Router {
                     (headers, content).into_response()
                 }),
             )
-        })
+        },
+    )
 }
 
 #[cfg(test)]
@@ -68,7 +109,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_file_is_served_with_its_type_and_the_policy() {
-        let sandbox = Sandbox::start_with(SandboxConfig::default(), router)
+        let config = SandboxConfig::default();
+        let sandbox = Sandbox::start_with(config, |one| router(one, &About::default()))
             .await
             .unwrap();
         for (path, kind, content) in FILES {

@@ -77,7 +77,7 @@ function special(body, names) {
   }
   if (target.startsWith("!date^")) {
     const at = new Date(Number(target.split("^")[1]) * 1000);
-    return el("time", { title: label ?? "" }, at.toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" }));
+    return el("time", { title: label ?? "" }, at.toLocaleString([], { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }));
   }
   if (target.startsWith("!")) return el("span", { className: "mention" }, label ?? "@" + target.slice(1));
   if (/^(https?|mailto):/.test(target)) {

@@ -1,16 +1,29 @@
 // The simulated treasury stack beside the chat: how it is, and faults to put in.
 
-import { el } from "/mrkdwn.js";
+import { el, mrkdwn } from "/mrkdwn.js";
 
 const panel = document.getElementById("panel");
 const toggle = document.getElementById("panel-toggle");
 
-export async function panelStart() {
+let names = null;
+
+export async function panelStart(known, about) {
+  names = known;
+  sending(about.alerts);
   if (!(await refresh())) return;
   toggle.hidden = false;
   panel.hidden = innerWidth < 1100;
   toggle.addEventListener("click", () => { panel.hidden = !panel.hidden; });
   setInterval(() => { if (!panel.hidden && !document.hidden) refresh(); }, 1000);
+}
+
+// How an alert is sent to the bot from a terminal.
+function sending(alerts) {
+  if (!alerts) return;
+  document.getElementById("alert-token").textContent = alerts.token;
+  document.getElementById("alert-line").textContent = alerts.line;
+  document.getElementById("alert-copy").addEventListener("click", () => navigator.clipboard.writeText(alerts.line));
+  document.getElementById("alert").hidden = false;
 }
 
 async function refresh() {
@@ -29,14 +42,14 @@ function draw(stack) {
   if (list.dataset.state === state) return;
   list.dataset.state = state;
   list.replaceChildren(...stack.available.map((fault) =>
-    el("label", { className: "fault", title: fault.description },
+    el("label", { className: "fault", title: fault.description.replaceAll("`", "") },
       el("input", {
         type: "checkbox",
         checked: active.has(fault.fault),
         data: { testid: "fault", fault: fault.fault },
         on: { change: (event) => set(fault.fault, event.target.checked) },
       }),
-      el("span", {}, el("strong", {}, fault.title), el("small", {}, fault.description)))));
+      el("span", {}, el("strong", {}, fault.title), el("small", {}, mrkdwn(fault.description, names))))));
 }
 
 async function set(fault, on) {

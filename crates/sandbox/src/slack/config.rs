@@ -63,7 +63,8 @@ pub enum Delivery {
 /// Everything a sandbox is started with. `default()` is ready for the demo.
 #[derive(Debug, Clone)]
 pub struct SandboxConfig {
-    /// A loopback address; port 0 takes any free one. Others are refused.
+    /// A loopback address, or all of a container's own (`0.0.0.0`); port 0 takes any free one. Others
+    /// are refused. It answers to this machine's names only, whoever asks.
     pub listen: SocketAddr,
     pub bot_token: String,
     pub app_token: String,

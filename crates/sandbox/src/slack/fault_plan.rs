@@ -69,6 +69,23 @@ impl Limit {
     }
 }
 
+/// The scopes of the app, as Slack tells them, but for those that it lacks.
+const SCOPES: [&str; 13] = [
+    "commands",
+    "chat:write",
+    "chat:write.public",
+    "app_mentions:read",
+    "users:read",
+    "usergroups:read",
+    "channels:read",
+    "channels:join",
+    "channels:history",
+    "channels:manage",
+    "files:write",
+    "im:history",
+    "im:write",
+];
+
 /// The scope that a method needs, by Slack's reference of methods.
 pub(super) fn scope_of(method: &str) -> Option<&'static str> {
     Some(match method {
@@ -109,6 +126,13 @@ impl FaultPlan {
         // Slack says whole seconds.
         let retry_after_s = (wait.as_secs_f64().ceil() as u64).max(1);
         Some(Fault::RateLimited { retry_after_s })
+    }
+
+    /// The scopes that the app has, as Slack's header tells them.
+    pub fn granted(&self) -> String {
+        let has = |scope: &&str| !self.lacks.contains(scope);
+        let has: Vec<&str> = SCOPES.into_iter().filter(has).collect();
+        has.join(",")
     }
 
     /// The scope that this method lacks.

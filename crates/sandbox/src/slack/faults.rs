@@ -80,6 +80,17 @@ impl Faults {
         });
     }
 
+    /// Deactivates a person's account, or takes them back.
+    pub fn deactivated(&self, id: &str, deactivated: bool) {
+        self.0.change(|world| {
+            if deactivated {
+                world.deactivated.insert(id.to_owned());
+            } else {
+                world.deactivated.remove(id);
+            }
+        });
+    }
+
     /// Cuts all open sockets without a closing frame; says how many there were.
     pub fn drop_sockets(&self) -> usize {
         self.0.hub().drop_all()

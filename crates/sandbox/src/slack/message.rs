@@ -1,12 +1,26 @@
 //! Channels and the messages in them, as the people of the workspace see them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// Earlier states kept of an edited message.
 const REVISIONS: usize = 50;
+
+/// Counts every change of every message, so that a reader can ask for what is new to it.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
+
+/// The number of the next change.
+pub(super) fn next_change() -> u64 {
+    CHANGES.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// The number of the last change. Under the workspace's lock nothing of it changes meanwhile.
+pub(super) fn last_change() -> u64 {
+    CHANGES.load(Ordering::Relaxed)
+}
 
 /// What sort of conversation a channel is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -47,12 +61,15 @@ impl Channel {
         self.messages.get(at).filter(|m| !m.deleted)
     }
 
+    /// The same, to be changed.
     pub(super) fn message_mut(&mut self, ts: &str) -> Option<&mut Message> {
         let at = self
             .messages
             .binary_search_by(|m| m.ts.as_str().cmp(ts))
             .ok()?;
-        self.messages.get_mut(at).filter(|m| !m.deleted)
+        let message = self.messages.get_mut(at).filter(|m| !m.deleted)?;
+        message.changed = next_change();
+        Some(message)
     }
 
     /// The replies under a message that everybody sees, oldest first.
@@ -80,7 +97,7 @@ pub struct Reaction {
 }
 
 /// What a message said before an edit.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Revision {
     pub text: String,
     pub blocks: Vec<Value>,
@@ -109,6 +126,7 @@ pub struct Message {
     pub broadcast: bool,
     /// The `ts` of the last edit.
     pub edited: Option<String>,
+    #[serde(skip)]
     pub revisions: Vec<Revision>,
     pub deleted: bool,
     pub reactions: Vec<Reaction>,
@@ -117,6 +135,8 @@ pub struct Message {
     /// What each person has chosen in its menus: user → block_id → action_id → state.
     #[serde(skip)]
     pub chosen: BTreeMap<String, Map<String, Value>>,
+    /// Which of all changes was its last.
+    pub(super) changed: u64,
 }
 
 impl Message {

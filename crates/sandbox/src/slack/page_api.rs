@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::cannot_act::CannotAct;
 use super::fault_plan::Fault;
 use super::human::Human;
+use super::message::last_change;
 use super::sandbox::Sandbox;
 use super::shapes;
 use super::workspace::{Channel, Message, View, Workspace};
@@ -196,15 +197,24 @@ async fn faults(State(sandbox): State<Sandbox>, Json(order): Json<Order>) -> Jso
     Json(json!({"ok": true}))
 }
 
+/// Whose state, and what of it the page has already.
 #[derive(Deserialize)]
 struct Who {
     person: String,
+    /// The `as_of` of the state that the page has.
+    #[serde(default)]
+    since: u64,
+    /// Ids of the channels that it has, with commas between.
+    #[serde(default)]
+    known: String,
 }
 
+/// `GET /sandbox/state?person=ana` is everything that a person sees; with `since` and `known`, of the
+/// known channels only the messages that were changed since.
 async fn state(State(sandbox): State<Sandbox>, Query(who): Query<Who>) -> Response {
     let change = *sandbox.subscribe().borrow();
     let sockets = sandbox.sockets();
-    let seen = sandbox.look(|world| seen_by(world, &who.person));
+    let seen = sandbox.look(|world| seen_by(world, &who));
     match seen {
         Some(mut seen) => {
             seen["change"] = json!(change);
@@ -216,9 +226,13 @@ async fn state(State(sandbox): State<Sandbox>, Query(who): Query<Who>) -> Respon
     }
 }
 
-/// Everything a person may see.
-pub(super) fn seen_by(world: &Workspace, person: &str) -> Option<Value> {
-    let me = world.person(person)?;
+/// What a person may see, and the page has not seen yet.
+fn seen_by(world: &Workspace, who: &Who) -> Option<Value> {
+    let me = world.person(&who.person)?;
+    let since = |channel: &Channel| {
+        let known = who.known.split(',').any(|id| id == channel.id);
+        if known { who.since } else { 0 }
+    };
     let channels = world
         .channels
         .values()
@@ -230,21 +244,21 @@ pub(super) fn seen_by(world: &Workspace, person: &str) -> Option<Value> {
         "bot": world.bot,
         "people": world.people,
         "usergroups": world.usergroups,
-        "channels": channels.map(|c| seen_channel(world, c, &me.id)).collect::<Vec<_>>(),
+        "channels": channels.map(|c| seen_channel(world, c, &me.id, since(c))).collect::<Vec<_>>(),
+        "as_of": last_change(),
         "views": views,
         "home": world.homes.get(&me.id),
     }))
 }
 
-fn seen_channel(world: &Workspace, channel: &Channel, me: &str) -> Value {
-    let visible: Vec<&Message> = channel
-        .messages
-        .iter()
-        .filter(|m| m.is_visible_to(me))
-        .collect();
-    let left_out = visible.len().saturating_sub(SHOWN);
-    let one = |m: &&Message| {
+fn seen_channel(world: &Workspace, channel: &Channel, me: &str, since: u64) -> Value {
+    let fresh = |m: &&Message| m.changed > since;
+    let visible = channel.messages.iter().filter(|m| m.is_visible_to(me));
+    let left_out = visible.clone().count().saturating_sub(SHOWN);
+    let gone = channel.messages.iter().filter(|m| m.deleted);
+    let one = |m: &Message| {
         let mut out = json!(m);
+        out["changed"] = json!(m.changed);
         if let Some(chosen) = m.chosen.get(me) {
             out["chosen"] = json!(chosen);
         }
@@ -263,7 +277,8 @@ fn seen_channel(world: &Workspace, channel: &Channel, me: &str) -> Value {
         "pins": channel.pins,
         "bookmarks": channel.bookmarks,
         "left_out": left_out,
-        "messages": visible[left_out..].iter().map(one).collect::<Vec<_>>(),
+        "messages": visible.skip(left_out).filter(fresh).map(one).collect::<Vec<_>>(),
+        "gone": gone.filter(fresh).map(|m| &m.ts).collect::<Vec<_>>(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Starts a sandbox: its server, and who answers which address.
 
 use std::io;
+use std::net::Ipv4Addr;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -11,7 +12,7 @@ use super::wire::{CutListener, Wire};
 use super::{api, guard, page_api};
 
 impl Sandbox {
-    /// Starts a sandbox on a loopback address.
+    /// Starts a sandbox on its configuration's address.
     pub async fn start(config: SandboxConfig) -> io::Result<Self> {
         Self::start_with(config, |_| Router::new()).await
     }
@@ -22,15 +23,19 @@ impl Sandbox {
         config: SandboxConfig,
         pages: impl FnOnce(&Sandbox) -> Router,
     ) -> io::Result<Self> {
-        if !config.listen.ip().is_loopback() {
+        let ip = config.listen.ip();
+        if !ip.is_loopback() && !ip.is_unspecified() {
             let why = format!(
-                "the sandbox listens on loopback only, not on {}",
+                "the sandbox listens on loopback or, in a container, on 0.0.0.0, not on {}",
                 config.listen
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         let tcp = TcpListener::bind(config.listen).await?;
-        let addr = tcp.local_addr()?;
+        let mut addr = tcp.local_addr()?;
+        if addr.ip().is_unspecified() {
+            addr.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
         let sandbox = Self::new(config, addr);
         let router = api::router(&sandbox)
             .merge(page_api::router(&sandbox))

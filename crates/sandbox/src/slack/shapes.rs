@@ -135,7 +135,7 @@ pub(super) fn user(world: &Workspace, p: &Person) -> Value {
         "team_id": world.team_id,
         "name": p.name,
         "real_name": p.real_name,
-        "deleted": false,
+        "deleted": world.deactivated.contains(&p.id),
         "is_bot": false,
         "is_app_user": false,
         "is_admin": false,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::config::{Person, SandboxConfig, UserGroup};
+use super::message::next_change;
 pub use super::message::{Channel, ChannelKind, Message, Pin, Reaction, Revision};
 
 /// The oldest messages of a channel go when it holds more than this.
@@ -114,6 +115,8 @@ pub struct Workspace {
     pub team_domain: String,
     pub bot: Bot,
     pub people: Vec<Person>,
+    /// Ids of those who have left.
+    pub deactivated: BTreeSet<String>,
     pub usergroups: Vec<UserGroup>,
     /// By id.
     pub channels: BTreeMap<String, Channel>,
@@ -144,6 +147,7 @@ impl Workspace {
                 name: config.bot_name.clone(),
             },
             people: config.people.clone(),
+            deactivated: BTreeSet::new(),
             usergroups: config.usergroups.clone(),
             channels: BTreeMap::new(),
             files: Vec::new(),
@@ -287,6 +291,7 @@ impl Workspace {
     /// Puts a message into its channel, gives it its `ts` and makes its root a thread.
     pub(super) fn post(&mut self, mut message: Message) -> Message {
         message.ts = self.next_ts();
+        message.changed = next_change();
         if let Some(channel) = self.channels.get_mut(&message.channel) {
             if let Some(root) = message.thread_ts.clone().filter(|_| message.is_public())
                 && let Some(root) = channel.message_mut(&root)

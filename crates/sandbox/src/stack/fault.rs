@@ -86,7 +86,7 @@ impl Fault {
         }
     }
 
-    /// One line: what one sees, and which command mends it.
+    /// One line: what one sees, and which command fixes it.
     pub fn description(self) -> &'static str {
         match self {
             Self::MemoryLeak => {
@@ -96,7 +96,7 @@ impl Fault {
                 "The api's pool leaks: postgres reaches 100/100 in about 80 s, api errors, frontend 502s; `restart api` or `db terminate PID` frees connections, the leak goes on until taken out."
             }
             Self::CacheDown => {
-                "Redis exits and stays down: api latency and database load rise; `restart redis` mends it, the cache warms up within a minute (`cache`)."
+                "Redis exits and stays down: api latency and database load rise; `restart redis` fixes it, the cache warms up within a minute (`cache`)."
             }
             Self::HighTraffic => {
                 "2.5 times the requests: frontend latency and 503s rise; `scale frontend 4` relieves it."
@@ -108,10 +108,10 @@ impl Fault {
                 "A runaway query keeps the disk busy: queries and api latency take seconds; `db locks` shows its session: `db cancel PID` ends it, as `restart postgres` does."
             }
             Self::ApiErrors => {
-                "A third of the api's answers are 500 while its health check passes; `restart api` mends it."
+                "A third of the api's answers are 500 while its health check passes; `restart api` fixes it."
             }
             Self::BadDeploy => {
-                "The api runs 1.9.0-rc1: a third of its answers are 500 while its health check passes, whatever is restarted; `rollback api` or `deploy api 1.9.0` mends it."
+                "The api runs 1.9.0-rc1: a third of its answers are 500 while its health check passes, whatever is restarted; `rollback api` or `deploy api 1.9.0` fixes it."
             }
             Self::RestartHangs => {
                 "A restart never finishes and ends in a time-out; what hangs goes on when this is taken out."

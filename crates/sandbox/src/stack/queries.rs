@@ -125,7 +125,7 @@ async fn given_a_runaway_query_when_it_is_cancelled_then_nobody_waits_any_more()
         stack.advance(MINUTE);
         assert!(
             seen(&stack, Role::Api).p95_ms < 200.0,
-            "as a restart mends it"
+            "as a restart fixes it"
         );
     }
 }

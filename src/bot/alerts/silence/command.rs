@@ -14,7 +14,7 @@ use crate::bot::request::{Answer, Ask, Effect, request_id};
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::alert::{Alert, Silence};
 use crate::domain::{
-    Audience, Content, IncidentId, Line, Message, Outgoing, Person, Tone, duration,
+    Audience, Content, IncidentId, Line, Message, Outgoing, Person, Tone, counted, duration,
 };
 use crate::store::{StoreError, Tx};
 
@@ -149,10 +149,8 @@ pub(crate) async fn unsilence(context: &Context, ask: &Ask, given: &str) -> Resu
             for key in conversations.iter().filter(|key| !key.is_empty()) {
                 SILENCE_END.set(tx, key, now).await?;
             }
-            let (what, verb) = match alerts.len() {
-                1 => ("1 alert".to_owned(), "is"),
-                n => (format!("{n} alerts"), "are"),
-            };
+            let what = counted(alerts.len(), "alert");
+            let verb = if alerts.len() == 1 { "is" } else { "are" };
             let text = format!("the silence of {what} was ended");
             note_on_all(tx, &conversations, &person, &text, None).await?;
             let line = Line::new()

@@ -44,6 +44,7 @@ pub(crate) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
                 let whom = escalation::concerned(tx, &conversation).await?;
                 let message = words::silence_over(&conversation, &loud, &whom);
                 post_news(tx, &mut conversation, message).await?;
+                episode::got_worse(tx, bot, &mut conversation, &loud).await?;
                 tx.conversation_put(&conversation).await?;
                 escalation::resume(tx, bot, &conversation).await?;
             }

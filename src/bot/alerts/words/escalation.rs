@@ -4,20 +4,36 @@ use jiff::Timestamp;
 
 use super::parts::{headed, link, mentions, target};
 use crate::bot::Context;
-use crate::domain::alert::Conversation;
+use crate::domain::alert::{AlertRecord, Conversation, Summary};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Incident, Line, Message, Part, Person, Style, Tone, duration};
+
+/// What people are asked about: the worst that fires; what a person declared, until something does.
+pub(crate) fn about<'a>(conversation: &'a Conversation, summary: &'a Summary) -> &'a AlertRecord {
+    let firing = summary.shown.as_ref().filter(|_| summary.firing > 0);
+    let declared = conversation.declared.then_some(&conversation.first);
+    let worse = |one: &&AlertRecord| {
+        declared.is_none_or(|first| one.routed.severity <= first.routed.severity)
+    };
+    firing.filter(worse).unwrap_or(&conversation.first)
+}
+
+/// Since when nobody has it.
+fn free_since(conversation: &Conversation) -> Timestamp {
+    conversation.free_since.unwrap_or(conversation.began_at)
+}
 
 /// Nobody has acknowledged: these people are asked.
 pub(crate) fn escalation(
     conversation: &Conversation,
     incident: Option<&Incident>,
+    about: &AlertRecord,
     whom: &[Person],
     now: Timestamp,
 ) -> Message {
-    let title = headed(incident).text(cut(conversation.first.tracked.alert.summary(), 150));
+    let title = headed(incident).text(cut(about.tracked.alert.summary(), 150));
     let mut line = mentions(whom);
-    let age = duration::between(conversation.began_at, now);
+    let age = duration::between(free_since(conversation), now);
     line = if age.as_secs() < 30 {
         line.text("please acknowledge")
     } else {
@@ -40,12 +56,12 @@ pub(crate) fn ask(
     bot: &Context,
     conversation: &Conversation,
     incident: Option<&Incident>,
-    others: &[&str],
-    last: bool,
+    about: &AlertRecord,
+    (others, last): (&[&str], bool),
     now: Timestamp,
 ) -> Message {
-    let alert = &conversation.first.tracked.alert;
-    let age = duration::between(conversation.began_at, now);
+    let alert = &about.tracked.alert;
+    let age = duration::between(free_since(conversation), now);
     let mut title = Line::new().text("Please acknowledge");
     if let Some(incident) = incident {
         title = title.text(" ").bold(incident.id);
@@ -56,13 +72,13 @@ pub(crate) fn ask(
     }
     let mut fields = vec![(
         "Severity".to_owned(),
-        Line::from(conversation.first.routed.severity.to_string()),
+        Line::from(about.routed.severity.to_string()),
     )];
     if let Some(service) = &conversation.service {
         fields.push(("Service".to_owned(), service.to_string().into()));
     }
     fields.push(("Alert".to_owned(), cut(alert.name(), 80).into()));
-    let since = Line::new().time(conversation.first.tracked.since());
+    let since = Line::new().time(about.tracked.since());
     fields.push(("Fires since".to_owned(), since));
     for (label, name) in [("Value", "value"), ("Threshold", "threshold")] {
         if let Some(value) = alert.annotation(name) {

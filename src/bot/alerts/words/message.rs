@@ -28,6 +28,11 @@ pub(crate) fn alerts_message(
         (_, Severity::Sev1 | Severity::Sev2) => Tone::Bad,
         _ => Tone::Warning,
     };
+    if let Some(id) = conversation.moved_to.filter(|_| summary.firing == 0) {
+        let title = counted(1.max(summary.top.len()), "goes on", "go on");
+        let title = Line::new().text(format!("{title} in ")).bold(id);
+        return Message::new(Tone::Warning, title);
+    }
     let mut title = Line::new().text(match summary.firing {
         0 => counted(summary.resolved, "is over", "are over"),
         n => counted(n, "fires", "fire"),

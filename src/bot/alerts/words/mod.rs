@@ -8,7 +8,7 @@ mod news;
 mod parts;
 mod triage;
 
-pub(super) use escalation::{ask, escalation, how};
+pub(super) use escalation::{about, ask, escalation, how};
 pub(super) use follow_up::{After, follow_up, quiet};
 pub(super) use message::alerts_message;
 pub(super) use news::{news, silence_over, still_yours, unheard};

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::escalation::about;
 use super::parts::{alerts, buttons, headed, mentions, target};
 use crate::bot::Context;
 use crate::domain::alert::{AlertRecord, Conversation, Summary};
@@ -84,8 +85,8 @@ pub(crate) fn unheard(conversation: &Conversation, records: &[AlertRecord]) -> M
         message = message.text(line);
     }
     message = message.text(
-        "Their sender repeated them before and does not any more. Whether they still fire is not \
-         known. Nobody further is asked until they are heard of again",
+        "Nothing was heard from the sender since. Whether anything still fires is not known. Nobody \
+         further is asked until it is heard of again",
     );
     match conversation.incident {
         Some(id) => message.buttons(vec![
@@ -120,7 +121,10 @@ pub(crate) fn still_yours(
                 .person(person)
                 .text(format!(" acknowledged {span} ago. {what}: ")),
         )
-        .text(cut(conversation.first.tracked.alert.summary(), 150))
+        .text(cut(
+            about(conversation, summary).tracked.alert.summary(),
+            150,
+        ))
         .text(format!(
             "Without an answer within {within}, the next is asked"
         ))

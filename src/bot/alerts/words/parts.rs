@@ -3,14 +3,12 @@
 use crate::command::words::quote;
 use crate::domain::alert::{Alert, Conversation};
 use crate::domain::timeline::cut;
-use crate::domain::{Button, Incident, Line, Person, Span, Style};
+use crate::domain::{Button, Incident, Line, Person, Span, Style, counted};
 
 /// `1 alert fires`, `2 alerts fire`.
 pub(crate) fn alerts(count: usize, one: &str, many: &str) -> String {
-    match count {
-        1 => format!("1 alert {one}"),
-        n => format!("{n} alerts {many}"),
-    }
+    let does = if count == 1 { one } else { many };
+    format!("{} {does}", counted(count, "alert"))
 }
 
 pub(super) fn acknowledged(conversation: &Conversation) -> Line {
@@ -156,7 +154,7 @@ pub(super) fn buttons(conversation: &Conversation, fires: bool) -> Vec<Button> {
     }
     if let Some(service) = &conversation.service {
         buttons.push(Button::new(
-            format!("{service} …"),
+            format!("Look at {service}…"),
             format!("menu {service}"),
         ));
     }

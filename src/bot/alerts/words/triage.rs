@@ -138,9 +138,9 @@ impl Findings {
                 text.contains("deployed") || text.contains("rolled back")
             });
             lines.push(Line::from(if own {
-                "⚠️ It was brought to another image within the last hour"
+                "⚠️ It got another image within the last hour"
             } else {
-                "⚠️ It was brought to another image within the last hour, not by the bot"
+                "⚠️ It got another image within the last hour, not by the bot"
             }));
         }
         lines
@@ -181,7 +181,7 @@ fn title(what: &str, answer: &Answered) -> String {
     }
 }
 
-/// What a probe tells people: title and replicas, but neither buttons nor pictures.
+/// What a probe tells people: title and what is wrong, but neither buttons nor pictures.
 fn answered(message: Message, what: &str, answer: &Answered) -> Message {
     match answer {
         Err(why) => message.text(Line::new().code(what).text(format!(": {}", cut(why, 200)))),
@@ -192,11 +192,19 @@ fn answered(message: Message, what: &str, answer: &Answered) -> Message {
             message
         }
         Ok((_, said)) => {
-            let parts = said.parts.iter().take(4);
-            parts
-                .filter(|part| matches!(part, Part::Text(_) | Part::Code(_)))
-                .cloned()
-                .fold(message.text(said.title.clone()), Message::part)
+            // Replicas that are well are counted in the title; of tables the first counts: what
+            // follows it (network, disk) is for who asks.
+            let mut tables = 0;
+            let mut wanted = |part: &&Part| match part {
+                Part::Text(line) => !line.plain().starts_with("🟢 "),
+                Part::Code(_) => {
+                    tables += 1;
+                    tables == 1
+                }
+                _ => false,
+            };
+            let parts = said.parts.iter().take(4).filter(&mut wanted).cloned();
+            parts.fold(message.text(said.title.clone()), Message::part)
         }
     }
 }

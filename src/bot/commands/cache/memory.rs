@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::time;
 use crate::bot::{Context, Fault};
-use crate::domain::{Line, Message, Tone, duration};
+use crate::domain::{Line, Message, Tone, counted, duration};
 use crate::probe::cache::{BigKey, BigKeys};
 
 /// Show the biggest keys of a sample
@@ -42,10 +42,10 @@ impl Probe for Memory {
             .take(8)
             .map(|group| {
                 format!(
-                    "{:>8} {} ({} keys)\n",
+                    "{:>8} {} ({})\n",
                     duration::bytes_text(group.bytes),
                     group.prefix,
-                    group.keys
+                    counted(group.keys, "key")
                 )
             })
             .collect();

@@ -39,8 +39,9 @@ impl Probe for SlowLog {
             0 => Line::new()
                 .text("No slow command is on record in ")
                 .code(name),
+            1 => Line::new().text("The slowest command of ").code(name),
             n => Line::new()
-                .text(format!("{n} slowest commands of "))
+                .text(format!("The {n} slowest commands of "))
                 .code(name),
         };
         let text: String = log

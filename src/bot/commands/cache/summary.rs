@@ -9,7 +9,7 @@ use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::{State, percent};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
-use crate::domain::{Button, Line, Message, Part, Tone, duration};
+use crate::domain::{Button, Line, Message, Part, Tone, counted, duration};
 use crate::probe::cache::{CacheSummary, Topology};
 
 /// Show the state of the cache at a glance
@@ -83,9 +83,9 @@ fn summary_message(title: Line, s: &CacheSummary, now: Timestamp, tail: &str) ->
     };
     let role = match (s.topology, s.replicas) {
         (Topology::Cluster, _) => format!("cluster of {} servers", s.nodes.len()),
-        (Topology::Sentinel, n) => format!("{} under Sentinel, {n} replicas", s.role),
+        (Topology::Sentinel, n) => format!("{} under Sentinel, {}", s.role, counted(n, "replica")),
         (Topology::Single, 0) => s.role.clone(),
-        (Topology::Single, n) => format!("{}, {n} replicas", s.role),
+        (Topology::Single, n) => format!("{}, {}", s.role, counted(n, "replica")),
     };
     let role = match (s.replication_ok, s.replication_lag_bytes) {
         (false, _) => format!("{role}, REPLICATION BROKEN"),

@@ -9,16 +9,15 @@ use super::severity::{severity, severity_word};
 use crate::bot::entry::{Command, Record, Recorded};
 use crate::bot::incidents::declare;
 use crate::bot::policy::who_may;
-use crate::bot::request::{Ask, Effect};
+use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::{Context, Fault, Refusal};
-use crate::domain::{IncidentId, Role, Severity};
+use crate::domain::{IncidentId, Line, Message, Part, Role, Severity, Tone};
 
 /// Declare an incident and open a channel for it
 #[derive(Debug, PartialEq, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Declare {
     /// What is wrong, in one line
-    #[arg(required = true)]
     #[serde(deserialize_with = "words")]
     #[schemars(with = "String", description = "What is wrong, in one line.")]
     pub(in crate::bot::commands) title: Vec<String>,
@@ -51,6 +50,9 @@ impl Command for Declare {
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
         may_declare(context, ask).await?;
+        if self.title.is_empty() {
+            return Ok(Effect::Say(Answer::to_asker(what_is_wrong(context))));
+        }
         let title = self.title.join(" ");
         declare(context, ask, &title, self.severity, &self.service)
     }
@@ -73,6 +75,26 @@ impl Record for Declare {
     }
 }
 
+/// Nothing was said of what is wrong: how to say it, and what one press declares.
+fn what_is_wrong(context: &Context) -> Message {
+    let example = context.typed("incident declare Payments fail --severity SEV2 --service api");
+    let message = Message::new(Tone::Question, "What is wrong?")
+        .text(Line::new().text("Say it in one line: ").code(example))
+        .text("SEV1 is the worst, SEV4 the least; SEV3 where you say nothing of it");
+    let services = context.catalogue().services().iter().take(100);
+    let choices: Vec<(String, String)> = services
+        .map(|service| (service.name.to_string(), service.name.to_string()))
+        .collect();
+    if choices.is_empty() {
+        return message;
+    }
+    message.part(Part::Menu {
+        placeholder: "Or only pick a service: declares SEV3".into(),
+        sentence: "incident declare Something is wrong --service {}".into(),
+        choices,
+    })
+}
+
 async fn may_declare(context: &Context, ask: &Ask) -> Result<(), Fault> {
     let person = &ask.request.person;
     let groups = context.store().groups_of(&person.id).await?;
@@ -83,7 +105,7 @@ async fn may_declare(context: &Context, ask: &Ask) -> Result<(), Fault> {
     let may = who_may(context, Role::Responder, None).await?;
     let title = "You are not among those who may declare an incident. Nothing was done";
     let refusal = Refusal::new(title).detail(format!(
-        "Mend: tell {may}, or have your id ({}) added to `declarers` under [access]",
+        "Fix: tell {may}, or have your id ({}) added to `declarers` under [access]",
         person.id
     ));
     Err(refusal.into())

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::super::{ApiError, Outbox};
 use crate::domain::{Destination, Place, Tone};
 use crate::sandbox::slack::Fault;
+use crate::slack::scopes::Method;
 use crate::slack::tests::{Bench, PATIENCE, in_channel, message};
 
 const CHANNEL: &str = "#treasury-incidents";
@@ -157,7 +158,10 @@ async fn a_limit_met_in_two_channels_is_kept_in_all() {
         .await;
     let parcel = bench.store.outbox_claim("test", 1).await.unwrap().remove(0);
     let refused = outbox
-        .call("chat.postMessage", &serde_json::json!({"channel": "c"}))
+        .call(
+            Method::ChatPostMessage,
+            &serde_json::json!({"channel": "c"}),
+        )
         .await;
     assert!(matches!(refused, Err(ApiError::RateLimited { .. })));
     outbox.deliver(parcel).await;

@@ -138,7 +138,12 @@ fn report(
             ("id".to_owned(), text),
         ]
         .into(),
-        None => labels.clone(),
+        // How bad it is is no part of what it is: it changes, and an end often says it otherwise.
+        None => {
+            let mut labels = labels.clone();
+            labels.remove("severity");
+            labels
+        }
     };
     let mut other = match one {
         Value::Object(fields) => kept(fields, SECRETS),

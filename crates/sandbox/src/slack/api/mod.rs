@@ -14,7 +14,7 @@ pub(super) mod respond;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use serde_json::{Value, json};
@@ -117,7 +117,15 @@ async fn call(
         Some(Fault::DropAfterAccept) => wire.cut(),
         _ => {}
     }
-    json_answer(&answer)
+    let mut response = json_answer(&answer);
+    if answer["ok"] == true {
+        // https://docs.slack.dev/authentication/installing-with-oauth
+        let scopes = sandbox.plan().granted();
+        if let Ok(scopes) = HeaderValue::from_str(&scopes) {
+            response.headers_mut().insert("x-oauth-scopes", scopes);
+        }
+    }
+    response
 }
 
 fn json_answer(answer: &Value) -> Response {

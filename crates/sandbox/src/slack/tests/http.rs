@@ -112,6 +112,24 @@ async fn the_page_acts_for_people_and_sees_what_they_see() {
     );
     assert_eq!(state("ben").await["channels"][0]["messages"], json!([]));
 
+    // Who knows the channel gets what is new to it alone.
+    let room = room(&sandbox);
+    let had = state("ana").await["as_of"].clone();
+    let since = |had: &Value| state(&format!("ana&since={had}&known={room}"));
+    assert_eq!(since(&had).await["channels"][0]["messages"], json!([]));
+    let ts = post(&sandbox, json!({"text": "one more"})).await;
+    let now = since(&had).await;
+    let new = now["channels"][0]["messages"].as_array().unwrap();
+    assert_eq!((new.len(), &new[0]["text"]), (1, &json!("one more")));
+    let edit = json!({"channel": room, "ts": ts, "text": "edited"});
+    call(&sandbox, "chat.update", edit).await;
+    let edited = since(&now["as_of"]).await;
+    assert_eq!(edited["channels"][0]["messages"][0]["text"], "edited");
+    call(&sandbox, "chat.delete", json!({"channel": room, "ts": ts})).await;
+    let deleted = since(&edited["as_of"]).await;
+    assert_eq!(deleted["channels"][0]["messages"], json!([]));
+    assert_eq!(deleted["channels"][0]["gone"], json!([ts]));
+
     let foreign = client
         .post(url("command"))
         .header("Origin", "https://evil.example")

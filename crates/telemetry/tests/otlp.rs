@@ -7,6 +7,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
+use std::time::Duration;
 
 /// The process that sends: this test, in a process that has an address.
 #[test]
@@ -20,10 +21,10 @@ fn sends() {
         .unwrap();
     runtime.block_on(async {
         treasury_telemetry::log::start("error", true);
-        let request = tracing::error_span!("request", person = "U0ANA00001", incident = "INC-1");
+        let request = tracing::error_span!(target: "treasury_bot", "request", person = "U0ANA00001", incident = "INC-1");
         request.in_scope(|| {
             tracing::error!("words stay in the log");
-            tracing::error_span!("action", action = 7, service = "web").in_scope(|| {});
+            tracing::error_span!(target: "treasury_bot", "action", action = 7, service = "web").in_scope(|| {});
         });
         // Not ours.
         tracing::error_span!(target: "hyper::client", "connection").in_scope(|| {});
@@ -45,8 +46,10 @@ fn a_collector_gets_the_spans_with_their_ids_and_nothing_else() {
         .env_remove("OTEL_SERVICE_NAME")
         .spawn()
         .unwrap();
-    let (head, body) = taken(&collector);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(taken(&collector)));
     assert!(child.wait().unwrap().success());
+    let (head, body) = receiver.recv_timeout(Duration::from_secs(5)).unwrap();
     let head = head.to_lowercase();
     for line in [
         "post /v1/traces http/1.1\r\n",

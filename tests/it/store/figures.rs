@@ -121,9 +121,10 @@ pub async fn what_follows_a_commit_follows_no_failed_write(store: &Store) {
                 tx.after_commit(move || {
                     count.fetch_add(1, Ordering::SeqCst);
                 });
-                match good {
-                    true => Ok(()),
-                    false => Err(StoreError::Unreadable("not so".into())),
+                if good {
+                    Ok(())
+                } else {
+                    Err(StoreError::Unreadable("not so".into()))
                 }
             })
         });

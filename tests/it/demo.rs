@@ -46,7 +46,10 @@ fn steady(text: &str) -> String {
         let indent = line.len() - line.trim_start().len();
         let words: Vec<String> = line.split_whitespace().map(word).collect();
         let words = words.join(" ").replace("#.#", "#");
-        let words = words.replace("#ms", "#s").replace("#m #s", "#s");
+        let words = words
+            .replace("#ms", "#s")
+            .replace("#m #s", "#s")
+            .replace("#m", "#s");
         // Only what took a second says so.
         format!("{}{}", " ".repeat(indent), words.trim_end_matches(" · #s"))
     };

@@ -394,7 +394,7 @@ async fn two_bots_on_one_store_do_everything_once() {
             .count()
     };
     assert_eq!(
-        (count("alert fires: Down"), count("not acknowledged")),
+        (count("alert fires: Down"), count(" to acknowledge")),
         (1, 3)
     );
     other.stop().await;

@@ -185,7 +185,7 @@ async fn nobody_answers_so_the_next_and_then_everybody_is_asked_once_each() {
         .timeline(1)
         .await
         .into_iter()
-        .filter(|entry| entry.text.starts_with("not acknowledged"))
+        .filter(|entry| entry.text.ends_with(" to acknowledge"))
         .count();
     assert_eq!(asked, 3);
     stage.finish().await;
@@ -394,7 +394,7 @@ async fn two_bots_on_one_store_do_everything_once() {
             .count()
     };
     assert_eq!(
-        (count("alert fires: Down"), count("not acknowledged")),
+        (count("alert fires: Down"), count(" to acknowledge")),
         (1, 3)
     );
     other.stop().await;

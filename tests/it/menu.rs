@@ -33,9 +33,7 @@ async fn a_bare_command_is_a_menu_for_a_phone() {
         .flatten()
         .filter(|one| one["type"] == "static_select");
     let menu = menus.next().unwrap()["action_id"].as_str().unwrap();
-    ana.selects(HOME, &ask.ts, menu, serde_json::Value::from("api"))
-        .await
-        .unwrap();
+    ana.selects(HOME, &ask.ts, menu, "api").await.unwrap();
     stage
         .said(HOME, "INC-1 declared as SEV3: Something is wrong")
         .await;

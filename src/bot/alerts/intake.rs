@@ -163,27 +163,25 @@ fn applied(
 }
 
 /// An alert of Alertmanager that fires began after it was last heard of: what fired before has ended,
-/// though nobody said so (Alertmanager merges what overlaps). Gives it as it was then.
-fn ended_between(
-    key: &str,
-    record: &mut AlertRecord,
-    report: &Alert,
-    (damping, now): (Damping, Timestamp),
-) -> Option<AlertRecord> {
-    let tracked = &mut record.tracked;
+/// though nobody said so (Alertmanager merges what overlaps).
+fn is_another(key: &str, record: &AlertRecord, report: &Alert, now: Timestamp) -> bool {
+    let tracked = &record.tracked;
     let heard_at = tracked.heard_at.unwrap_or(tracked.changed_at);
     // A sender without starts of its own says that it begins now, each time.
     let has_start = now.duration_since(report.starts_at) >= SignedDuration::from_secs(1);
-    let is_another = report.firing
+    report.firing
         && has_start
         && report.is_from_alertmanager()
         && tracked.alert.firing
-        && report.starts_at > heard_at;
-    if key.is_empty() || !is_another {
-        return None;
-    }
-    tracked.end_unheard(damping, report.starts_at);
-    Some(record.clone())
+        && report.starts_at > heard_at
+        && !key.is_empty()
+}
+
+/// Somebody took the alerts up after this moment: they have what began then.
+async fn is_taken_up(tx: &mut Tx, key: &str, began_at: Timestamp) -> Result<bool, StoreError> {
+    let conversation = tx.conversation(key).await?;
+    let acknowledged = conversation.and_then(|one| one.acknowledged);
+    Ok(acknowledged.is_some_and(|(_, at)| at >= began_at))
 }
 
 /// Applies each report to what is known of its alert.
@@ -220,9 +218,16 @@ async fn sort(
         let fingerprint = alert.fingerprint.clone();
         let severity = routed.severity;
         let mut known_before = known.remove(&fingerprint);
-        let former = known_before
-            .as_mut()
-            .and_then(|(key, record)| ended_between(key, record, &alert, (settings.damping, now)));
+        let mut former = None;
+        if let Some((key, record)) = &mut known_before
+            && is_another(key, record, &alert, now)
+            && !is_taken_up(tx, key, alert.starts_at).await?
+        {
+            record
+                .tracked
+                .end_unheard(settings.damping, alert.starts_at);
+            former = Some(record.clone());
+        }
         let report = (alert, routed, group);
         let (key, record, transition, before) =
             applied(known_before, report, came, settings.damping);

@@ -25,7 +25,7 @@ pub(super) async fn look(config: Config, limit: Limit) -> Vec<Finding> {
         Ok(server) => server,
         Err(error) => return vec![SERVER.broken(&name, error)],
     };
-    let rights = match limit.ask(server.rights()).await {
+    let rights = match limit.ask(Box::pin(server.rights())).await {
         Ok(rights) => rights,
         Err(fault) => {
             let why = "not looked at: the server does not let the bot ask";

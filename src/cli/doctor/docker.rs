@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::finding::{Check, Finding, Group, Limit};
 use crate::domain::Service;
 use crate::domain::counted;
-use crate::domain::service::{PlatformKey, Target};
+use crate::domain::service::PlatformKey;
 use crate::platform::Platform;
 use crate::platform::docker::{Docker, EngineConfig, Swarm};
 
@@ -97,9 +97,10 @@ pub(super) async fn look(
     }
     let docker = Arc::new(docker);
     let asked = services.iter().map(|one| {
-        let driver: Arc<dyn Platform> = match in_swarm(one) {
-            true => swarm.clone(),
-            false => docker.clone(),
+        let driver: Arc<dyn Platform> = if in_swarm(one) {
+            swarm.clone()
+        } else {
+            docker.clone()
         };
         let manages = about.manages;
         async move {
@@ -135,15 +136,4 @@ pub(super) async fn service(
 fn numbers(version: &str) -> Option<(u32, u32)> {
     let (major, minor) = version.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
-}
-
-/// The name of the engine that a service is on: `None` within for the default one, without for a
-/// service elsewhere.
-pub(super) fn engine_of(one: &Service) -> Option<Option<String>> {
-    match &one.target {
-        Target::Compose { engine, .. }
-        | Target::Container { engine, .. }
-        | Target::Swarm { engine, .. } => Some(engine.clone()),
-        _ => None,
-    }
 }

@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn clocks_agree_within_what_can_be_told() {
         for (ahead, state, found) in [
-            (0, State::Ok, "its clock and ours agree"),
+            (0_i64, State::Ok, "its clock and ours agree"),
             (-3, State::Ok, "its clock and ours agree"),
             (20, State::Warning, "its clock is 20s ahead of ours"),
             (-7_200, State::Failed, "its clock is 2h behind ours"),

@@ -44,18 +44,20 @@ pub(super) fn examinations(config: Config, limit: Limit) -> Vec<Examination> {
     };
     add(Group::Slack, slack::look(wanted, wire.clone()).boxed());
 
-    for (name, services) in grouped(&config.services, docker::engine_of) {
-        let engine = config.platforms.engine(name.as_deref());
-        add(Group::Docker, docker::look(engine, services, limit).boxed());
-    }
-    let cluster_of = |one: &Service| match one.target.platform() {
-        PlatformKey::Kubernetes(name) => Some(name),
-        _ => None,
-    };
-    for (name, services) in grouped(&config.services, cluster_of) {
-        let cluster = config.platforms.cluster(name.as_deref());
-        let look = kubernetes::look(name, cluster, services, limit);
-        add(Group::Kubernetes, look.boxed());
+    for (key, services) in grouped(&config.services) {
+        match key {
+            PlatformKey::Docker(name) | PlatformKey::Swarm(name) => {
+                let engine = config.platforms.engine(name.as_deref());
+                add(Group::Docker, docker::look(engine, services, limit).boxed());
+            }
+            PlatformKey::Kubernetes(name) => {
+                let cluster = config.platforms.cluster(name.as_deref());
+                let look = kubernetes::look(name, cluster, services, limit);
+                add(Group::Kubernetes, look.boxed());
+            }
+            // No configuration has it.
+            PlatformKey::Simulated => {}
+        }
     }
 
     let is_public = settings.reach.links;
@@ -109,16 +111,15 @@ pub(super) fn examinations(config: Config, limit: Limit) -> Vec<Examination> {
     all
 }
 
-/// Services by the installation that they are on.
-fn grouped(
-    services: &[Service],
-    of: impl Fn(&Service) -> Option<Option<String>>,
-) -> BTreeMap<Option<String>, Vec<Service>> {
-    let mut all: BTreeMap<Option<String>, Vec<Service>> = BTreeMap::new();
+/// Services by the installation that they are on; a Swarm is asked of its engine.
+fn grouped(services: &[Service]) -> BTreeMap<PlatformKey, Vec<Service>> {
+    let mut all: BTreeMap<PlatformKey, Vec<Service>> = BTreeMap::new();
     for one in services {
-        if let Some(name) = of(one) {
-            all.entry(name).or_default().push(one.clone());
-        }
+        let key = match one.target.platform() {
+            PlatformKey::Swarm(name) => PlatformKey::Docker(name),
+            key => key,
+        };
+        all.entry(key).or_default().push(one.clone());
     }
     all
 }

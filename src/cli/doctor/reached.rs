@@ -36,7 +36,7 @@ pub(super) async fn mail(config: SmtpConfig, limit: Limit) -> Vec<Finding> {
         Ok(smtp) => smtp,
         Err(error) => return vec![SERVER.failed(&subject, error.to_string())],
     };
-    match limit.ask(smtp.check()).await {
+    match limit.ask(Box::pin(smtp.check())).await {
         Ok(certificate) => {
             let user = user.map_or_else(
                 || "no login is used".to_owned(),

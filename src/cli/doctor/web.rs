@@ -72,7 +72,7 @@ pub(super) async fn services(
             }
             let checks = one.check.iter().map(|url| async move {
                 let checked = match web {
-                    Ok(web) => limit.ask(web.check(url)).await,
+                    Ok(web) => limit.ask(Box::pin(web.check(url))).await,
                     Err(error) => return ADDRESS.failed(name, error.to_string()),
                 };
                 match checked {
@@ -135,10 +135,13 @@ pub(super) async fn own(
         found.push(PUBLIC.unknown(&url, why));
         return found;
     }
-    let away = |what: String| match serves {
-        true => PUBLIC.failed(&url, what),
-        // It may be led there once it runs.
-        false => PUBLIC.unknown(&url, format!("{what}; no bot runs here that could answer")),
+    let away = |what: String| {
+        if serves {
+            PUBLIC.failed(&url, what)
+        } else {
+            // It may be led there once it runs.
+            PUBLIC.unknown(&url, format!("{what}; no bot runs here that could answer"))
+        }
     };
     found.push(match wire.get(&format!("{url}/health/live")).await {
         Ok(answer) if answer.body == ALIVE => PUBLIC.ok(&url, "a bot answers there"),

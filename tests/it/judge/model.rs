@@ -216,10 +216,16 @@ impl Model {
             } => {
                 let known = self.alerts.entry(*alert).or_default();
                 known.kind = *kind;
+                // It began after it was last heard of: its end was lost, and it may count as new.
+                let is_another = *firing && known.firing && *start > known.heard_at;
                 let before = (known.firing, known.sure, known.severity);
                 known.report(at, *firing, *start, *severity);
+                let conversation = known.conversation.clone().filter(|_| is_another);
                 if before != (known.firing, known.sure, known.severity) || !known.sure {
                     self.changed(*alert);
+                }
+                if let Some(conversation) = conversation {
+                    self.conversation(&conversation).was_quiet = true;
                 }
             }
             Fact::Silenced { alert, until } => {

@@ -10,7 +10,7 @@ pub const FAULTS: &[Fault] = &[
             case.edit(
                 "[docker]\n",
                 "[docker]\nhost = \"unix:///nowhere/docker.sock\"\n",
-            )
+            );
         },
         id: "docker.engine",
         state: "failed",

@@ -152,7 +152,7 @@ pub const FAULTS: &[Fault] = &[
         name: "nobody listens at the database's port",
         only: "databases",
         plant: |world, case| {
-            case.edit(&format!("{}/postgres", world.postgres.port()), "1/postgres")
+            case.edit(&format!("{}/postgres", world.postgres.port()), "1/postgres");
         },
         id: "databases.server",
         state: "failed",

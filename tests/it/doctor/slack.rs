@@ -92,7 +92,7 @@ pub const FAULTS: &[Fault] = &[
                 world
                     .sandbox
                     .faults()
-                    .archived("#treasury-incidents", false)
+                    .archived("#treasury-incidents", false);
             });
         },
         id: "slack.channel",
@@ -119,7 +119,7 @@ pub const FAULTS: &[Fault] = &[
             case.edit(
                 "commanders = [\"U0BEN00001\"]",
                 "commanders = [\"U0BEN00007\"]",
-            )
+            );
         },
         id: "slack.people",
         state: "failed",

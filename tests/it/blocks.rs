@@ -197,7 +197,9 @@ fn checked(text: &str) -> Result<(), String> {
     // Another program's file names itself.
     if let Some(first) = text.lines().next()
         && let Some(name) = first.strip_prefix("# ")
-        && name.ends_with(".toml")
+        && Path::new(name)
+            .extension()
+            .is_some_and(|kind| kind == "toml")
         && !name.ends_with("treasury-bot.toml")
     {
         return Ok(());

@@ -74,7 +74,7 @@ const TOKENS: [(&str, &str); 2] = [
 ];
 
 /// What somebody wrote at night: nothing of it is an error of form, and little of it can work.
-const FICTION: &str = r##"[slack]
+const FICTION: &str = r#"[slack]
 channel = "C0123456789"
 [web]
 public_url = "http://127.0.0.1:8080"
@@ -97,7 +97,7 @@ health = "https://frontend.example/health"
 [email]
 host = "smtp.example.com"
 from = "bot@bank.test"
-"##;
+"#;
 
 #[test]
 fn fiction_is_found_with_its_line_and_its_mend() {

@@ -91,13 +91,13 @@ impl Project {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, well).await.is_err() {
-            panic!(
-                "{service}:\n{}\n{}",
-                self.compose(&["ps"]),
-                self.compose(&["logs", service])
-            );
-        }
+        let in_time = tokio::time::timeout(PATIENCE, well).await;
+        assert!(
+            in_time.is_ok(),
+            "{service}:\n{}\n{}",
+            self.compose(&["ps"]),
+            self.compose(&["logs", service])
+        );
     }
 }
 

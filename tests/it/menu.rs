@@ -28,7 +28,10 @@ async fn a_bare_command_is_a_menu_for_a_phone() {
         stage.said(HOME, told).await;
     }
     let ask = stage.said(HOME, "What is wrong?").await;
-    let elements = ask.blocks.iter().flat_map(|one| one["elements"].as_array());
+    let elements = ask
+        .blocks
+        .iter()
+        .filter_map(|one| one["elements"].as_array());
     let mut menus = elements
         .flatten()
         .filter(|one| one["type"] == "static_select");

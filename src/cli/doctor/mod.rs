@@ -2,7 +2,7 @@
 //! takes nothing away from a bot that serves: no lock, no socket, no post.
 //!
 //! From the top: this file · `plan` (what of a configuration is looked at) · a file a group · `wire`,
-//! `scopes` · `finding`.
+//! `finding`.
 
 mod alerts;
 mod caches;
@@ -16,7 +16,6 @@ mod logs;
 mod plan;
 mod prometheus;
 mod reached;
-mod scopes;
 mod slack;
 mod store;
 mod web;

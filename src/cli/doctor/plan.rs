@@ -8,7 +8,6 @@ use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
 
 use super::finding::{Finding, Group, Limit};
-use super::scopes::scopes;
 use super::wire::Wire;
 use super::{
     alerts, caches, certificates, configured, databases, docker, kubernetes, logs, prometheus,
@@ -21,6 +20,7 @@ use crate::domain::person::is_slack_user_id;
 use crate::domain::service::PlatformKey;
 use crate::domain::{Person, Service};
 use crate::platform::docker::Tls;
+use crate::slack::scopes::Uses;
 
 /// A look at one thing, with all that it finds.
 type Examination = (Group, BoxFuture<'static, Vec<Finding>>);
@@ -36,8 +36,12 @@ pub(super) fn examinations(config: Config, limit: Limit) -> Vec<Examination> {
     let (urls, at_hand) = certified(&config);
     let roots = config.check.extra_roots_pem.clone();
     let settings = &config.settings;
+    let uses = Uses {
+        incident_channels: settings.incident_channels,
+        groups: !config.slack.groups.is_empty(),
+    };
     let wanted = slack::Wanted {
-        scopes: scopes(settings.incident_channels, !config.slack.groups.is_empty()),
+        scopes: uses.scopes().collect(),
         channels: channels(settings),
         people: people(settings),
         slack: config.slack.clone(),

@@ -11,9 +11,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::finding::{Check, Fault, Finding, Group};
-use super::scopes::Scope;
 use super::wire::Wire;
 use crate::domain::counted;
+use crate::slack::scopes::Scope;
 use crate::slack::{Mode, SlackConfig, error::hint};
 
 const BOT_TOKEN: Check = Check {
@@ -252,6 +252,7 @@ fn scopes(wanted: &[Scope], granted: Option<&BTreeSet<&str>>) -> Vec<Finding> {
              name,
              gives,
              without,
+             ..
          }| match without {
             Some(without) => {
                 SCOPES.warning(name, format!("it lacks ({gives}); without it {without}"))

@@ -401,16 +401,16 @@ mod tests {
     fn what_can_not_be_looked_at_is_unknown_and_what_is_cut_off_is_not_well() {
         for (all, title) in [
             (vec![Well, Well], "2 of 2 services are well"),
-            (vec![Well, CutOff], "1 of 2 services are well, 1 cut off"),
+            (vec![Well, CutOff], "1 of 2 services is well, 1 cut off"),
             (
                 vec![Well, Unusable],
-                "1 of 2 services are well, 1 can't be used",
+                "1 of 2 services is well, 1 can't be used",
             ),
             (
                 vec![Shaken, Unwell],
-                "1 of 2 services are well, 1 after running out of memory",
+                "1 of 2 services is well, 1 after running out of memory",
             ),
-            (vec![Well, Unknown], "1 of 2 services are well, 1 unknown"),
+            (vec![Well, Unknown], "1 of 2 services is well, 1 unknown"),
             (
                 vec![Unknown; 4],
                 "Unknown: none of the 4 services can be looked at",

@@ -27,9 +27,9 @@ fn load(folder: &tempfile::TempDir) -> Result<Config, ConfigErrors> {
 fn several_engines_are_named_and_found() {
     let folder = folder(
         "[access]\nresponders = ['U1']\n[docker]\nhost = 'unix:///run/docker.sock'\n\
-         [[engine]]\nname = 'eu'\nhost = 'https://eu.example'\n\
+         [[engine]]\nname = 'eu'\nhost = 'https://eu.internal'\n\
          ca_file = 'ca.pem'\ncert_file = 'cert.pem'\nkey_file = 'key.pem'\n\
-         [[engine]]\nname = 'us-1'\nhost = 'tcp://us.example:2376'\nca_file = 'ca.pem'\n\
+         [[engine]]\nname = 'us-1'\nhost = 'tcp://us.internal:2376'\nca_file = 'ca.pem'\n\
          [[service]]\nname = 'a'\ncontainer = 'a'\n\
          [[service]]\nname = 'b'\ncontainer = 'a'\nengine = 'eu'\n\
          [[service]]\nname = 'c'\nswarm_service = 'shop_web'\nengine = 'us-1'\nscale.min = 0\n",

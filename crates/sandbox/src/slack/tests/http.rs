@@ -155,10 +155,14 @@ async fn the_page_acts_for_people_and_sees_what_they_see() {
 }
 
 #[tokio::test]
-async fn only_loopback_is_listened_on() {
+async fn only_loopback_or_all_of_a_containers_own_addresses_are_listened_on() {
     let config = SandboxConfig {
-        listen: "0.0.0.0:0".parse().unwrap(),
+        listen: "192.0.2.1:0".parse().unwrap(),
         ..Default::default()
     };
-    assert!(Sandbox::start(config).await.is_err());
+    let refused = Sandbox::start(config).await;
+    assert_eq!(
+        refused.err().unwrap().kind(),
+        std::io::ErrorKind::InvalidInput
+    );
 }

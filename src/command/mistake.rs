@@ -49,17 +49,7 @@ pub(super) fn mistake(
     let text = match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let wrong = one(ContextKind::InvalidSubcommand).unwrap_or_default();
-            for better in near(wrong, leaf).into_iter().take(3) {
-                let right = words.iter().flat_map(|word| {
-                    if word == wrong {
-                        better.split(' ').map(ToOwned::to_owned).collect()
-                    } else {
-                        vec![word.clone()]
-                    }
-                });
-                let right: Vec<String> = right.collect();
-                suggestions.push(sentence(right.iter(), typed).join(" "));
-            }
+            suggestions.extend(other_commands(wrong, words, typed, leaf));
             format!("There is no command `{}`", cut(wrong, 80))
         }
         ErrorKind::UnknownArgument => match in_quotes(words, typed, argument, leaf) {
@@ -124,6 +114,23 @@ pub(super) fn mistake(
         suggestions.push(format!("help {path}"));
     }
     Mistake { text, suggestions }
+}
+
+/// The sentence with other commands in place of one that is none.
+fn other_commands(wrong: &str, words: &[String], typed: &[Word], leaf: &Command) -> Vec<String> {
+    let all = near(wrong, leaf).into_iter().take(3);
+    let sentences = all.map(|better| {
+        let right = words.iter().flat_map(|word| {
+            if word == wrong {
+                better.split(' ').map(ToOwned::to_owned).collect()
+            } else {
+                vec![word.clone()]
+            }
+        });
+        let right: Vec<String> = right.collect();
+        sentence(right.iter(), typed).join(" ")
+    });
+    sentences.collect()
 }
 
 /// Commands that may have been meant: a slip of a finger or two away, what other tools call so, or one

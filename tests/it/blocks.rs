@@ -17,7 +17,7 @@ use crate::support::process::root;
 const LANGUAGES: [&str; 6] = ["hcl", "json", "sh", "text", "toml", "yaml"];
 
 /// What documents may run beside the bot itself.
-const PROGRAMS: [&str; 31] = [
+const PROGRAMS: [&str; 32] = [
     "./tests/run",
     "amtool",
     "aws",
@@ -49,6 +49,7 @@ const PROGRAMS: [&str; 31] = [
     "source",
     "sudo",
     "terraform",
+    "tr",
 ];
 
 /// What every piece of a configuration stands on: a Slack for trying, and the demo's services.

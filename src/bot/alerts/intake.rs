@@ -162,6 +162,24 @@ fn applied(
     (key, record, transition, before)
 }
 
+/// A firing that has ended, by what is reported now though nobody said so: as it was at its end.
+async fn former(
+    tx: &mut Tx,
+    known: &mut Option<(String, AlertRecord)>,
+    report: &Alert,
+    damping: Damping,
+) -> Result<Option<AlertRecord>, StoreError> {
+    let now = tx.now();
+    let Some((key, record)) = known else {
+        return Ok(None);
+    };
+    if !is_another(key, record, report, now) || is_taken_up(tx, key, report.starts_at).await? {
+        return Ok(None);
+    }
+    record.tracked.end_unheard(damping, report.starts_at);
+    Ok(Some(record.clone()))
+}
+
 /// An alert of Alertmanager that fires began after it was last heard of: what fired before has ended,
 /// though nobody said so (Alertmanager merges what overlaps).
 fn is_another(key: &str, record: &AlertRecord, report: &Alert, now: Timestamp) -> bool {
@@ -218,16 +236,7 @@ async fn sort(
         let fingerprint = alert.fingerprint.clone();
         let severity = routed.severity;
         let mut known_before = known.remove(&fingerprint);
-        let mut former = None;
-        if let Some((key, record)) = &mut known_before
-            && is_another(key, record, &alert, now)
-            && !is_taken_up(tx, key, alert.starts_at).await?
-        {
-            record
-                .tracked
-                .end_unheard(settings.damping, alert.starts_at);
-            former = Some(record.clone());
-        }
+        let former = former(tx, &mut known_before, &alert, settings.damping).await?;
         let report = (alert, routed, group);
         let (key, record, transition, before) =
             applied(known_before, report, came, settings.damping);

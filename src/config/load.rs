@@ -175,7 +175,8 @@ impl Config {
 fn read(root: &Root<'_>) -> Option<Config> {
     let store_url = root.single(store::STORE, store::url);
     let slack = root.single(slack::SLACK, slack::slack);
-    let web = root.single(web::WEB, web::web);
+    let is_trial = slack_is_another(root);
+    let web = root.single(web::WEB, |one| web::web(one, is_trial));
     let access = root.single(policy::ACCESS, policy::access);
     let policy = root.single(policy::POLICY, policy::policy);
     let log = root.single(web::LOG, web::log);
@@ -223,7 +224,10 @@ fn read(root: &Root<'_>) -> Option<Config> {
         .map(|person| person.id.as_str());
     people::look_over(root, &people, notify.as_ref(), &on_call.collect());
     let check = root.single(probes::CHECK, |one| probes::check(one, &services));
-    if !slack_is_another(root) {
+    let logs = root.single(probes::LOGS, |one| {
+        one.span.as_ref().and_then(|_| probes::logs(one))
+    });
+    if !is_trial {
         fiction::look_over(root);
     }
     // Only now: every section's mistakes are reported, whatever another one lacks.
@@ -257,9 +261,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
         databases,
         caches,
         prometheus,
-        logs: root.single(probes::LOGS, |one| {
-            one.span.as_ref().and_then(|_| probes::logs(one))
-        }),
+        logs,
         check,
         runbooks: folder,
         library,

@@ -37,11 +37,12 @@ pub struct Log {
     pub json: bool,
 }
 
-pub(super) fn web(section: &Section<'_>) -> Web {
+pub(super) fn web(section: &Section<'_>, is_trial: bool) -> Web {
     let listen = listen(section).unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
     let own = section.text("health_listen");
     let health_listen = own.as_ref().and_then(address);
-    let public_url = section.text("public_url").and_then(|text| origin(&text));
+    let public_url = section.text("public_url");
+    let public_url = public_url.and_then(|text| origin(&text, is_trial));
     if public_url.is_none() && listen.ip().is_unspecified() {
         let hint = "set it to how people reach the bot, such as \
                     `https://treasury-bot.example.com`; until then the links that `page` gives \
@@ -74,8 +75,9 @@ pub(super) fn web(section: &Section<'_>) -> Web {
     }
 }
 
-/// Scheme and host of a web address, and nothing else: the pages' own paths follow.
-fn origin(text: &At<'_>) -> Option<String> {
+/// Scheme and host of a web address, and nothing else: the pages' own paths follow. `is_trial`: with a
+/// Slack on this machine, where the links work as well.
+fn origin(text: &At<'_>, is_trial: bool) -> Option<String> {
     let url = text.http_as("https://treasury-bot.example.com")?;
     let origin = url.origin().ascii_serialization();
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
@@ -83,7 +85,7 @@ fn origin(text: &At<'_>) -> Option<String> {
         text.error(message, format!("write `{origin}`"));
         return None;
     }
-    if is_loopback(&url) {
+    if is_loopback(&url) && !is_trial {
         let message = "`web.public_url` is this machine: the links work nowhere else";
         text.warning(
             message,

@@ -134,7 +134,7 @@ async fn a_command_from_the_terminal_takes_the_same_road_beside_a_running_bot() 
     let (code, verified, err) = run(binary().arg("verify").arg(&file));
     assert_eq!(code, 0, "{out}\n{err}");
     assert!(
-        verified.contains("INC-1 is complete and unchanged: 1 entries"),
+        verified.contains("INC-1 is complete and unchanged: 1 entry"),
         "{verified}"
     );
 

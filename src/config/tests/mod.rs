@@ -354,7 +354,7 @@ fn the_example_loads_and_names_every_key() {
         Ok(config) => panic!("{config:?}"),
         Err(errors) => errors.problems,
     };
-    assert_eq!(problems.len(), 21, "{problems:?}");
+    assert_eq!(problems.len(), 24, "{problems:?}");
 }
 
 /// A file of lines that are nearly right, some with the secret `S3CRET`.

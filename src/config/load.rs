@@ -224,9 +224,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
         .map(|person| person.id.as_str());
     people::look_over(root, &people, notify.as_ref(), &on_call.collect());
     let check = root.single(probes::CHECK, |one| probes::check(one, &services));
-    let logs = root.single(probes::LOGS, |one| {
-        one.span.as_ref().and_then(|_| probes::logs(one))
-    });
+    let logs = root.single(probes::LOGS, probes::logs);
     if !is_trial {
         fiction::look_over(root);
     }

@@ -187,6 +187,7 @@ pub(super) fn prometheus(section: &Section<'_>) -> Option<prometheus::Config> {
 
 /// `[logs]`: where log lines are kept that containers no longer have.
 pub(super) fn logs(section: &Section<'_>) -> Option<log_store::Config> {
+    section.span.as_ref()?;
     const FLAVOURS: [(&str, Flavour); 3] = [
         ("loki", Flavour::Loki),
         ("elasticsearch", Flavour::Elasticsearch),

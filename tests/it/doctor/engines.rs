@@ -37,7 +37,7 @@ pub const FAULTS: &[Fault] = &[
         id: "docker.engine",
         state: "failed",
         found: "Docker denies it",
-        mend: "group docker",
+        mend: "usermod -aG",
     },
     Fault {
         name: "a Compose service is misspelt",

@@ -35,7 +35,7 @@ pub const FAULTS: &[Fault] = &[
         },
         id: "config.file",
         state: "failed",
-        found: "must be the bot token, not one that begins with `xapp-`",
+        found: "must be the bot token, which begins with `xoxb-`",
         mend: "config check",
     },
     Fault {

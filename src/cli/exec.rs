@@ -31,7 +31,7 @@ pub(super) struct Options {
     #[arg(long, short)]
     yes: bool,
     /// Print the last answer as one JSON object, for scripts: {"result": "done", "warned", "refused",
-    /// "failed" or "asks", "code": the exit code, "title", "lines": [text], "fields": [{"name",
+    /// "failed" or "asks", "code": the exit code, "title", "lines": a list of texts, "fields": [{"name",
     /// "value"}], "commands": [{"label", "command"}] that it offers, "file": {"name", "text"} or null}
     #[arg(long)]
     json: bool,

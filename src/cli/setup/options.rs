@@ -17,7 +17,7 @@ pub(in crate::cli) struct Options {
     /// Write the configuration file anew if it is there
     #[arg(long)]
     pub(super) force: bool,
-    /// The main channel, `#name` or an id; it is made if it isn't there [default: #treasury-incidents]
+    /// The main channel, `#name` or an id; it is made if it isn't there (default: #treasury-incidents)
     #[arg(long)]
     pub(super) channel: Option<String>,
     /// Somebody who may act: `@name` or an id (U…); may be given several times

@@ -130,7 +130,7 @@ async fn the_end_of_an_outage_that_nobody_told_is_seen_when_the_next_begins() {
     let mut second = first;
     second["startsAt"] = json!(heard + Duration::from_millis(100));
     let (_, said) = post(&stage, &[second]).await;
-    assert_eq!(said, "1 fired, 0 are over, 0 were known\n");
+    assert_eq!(said, "1 fired, 0 ended, 0 known already\n");
     stage
         .said(&stage.room(1).await, "1 alert fires again")
         .await;
@@ -206,7 +206,7 @@ async fn how_bad_an_alert_is_is_no_part_of_which_alert_it_is() {
     }
     // The end says nothing of how bad it was.
     let said = post(json!({"name": "Backup", "status": "ok"})).await;
-    assert_eq!(said, "0 fired, 1 are over, 0 were known\n");
+    assert_eq!(said, "0 fired, 1 ended, 0 known already\n");
     assert!(
         stage
             .app

@@ -91,10 +91,11 @@ pub fn fit(mut text: String) -> String {
 
 /// The same around this text (in lower case), so that what was searched for can be seen.
 pub fn fit_around(text: String, found: &str) -> String {
-    let lower = text.to_lowercase();
-    let at = lower.find(found).unwrap_or(0);
-    if text.len() <= LogLine::MAX_BYTES || at + found.len() + '…'.len_utf8() < LogLine::MAX_BYTES
-    {
+    if text.len() <= LogLine::MAX_BYTES {
+        return text;
+    }
+    let at = text.to_lowercase().find(found).unwrap_or(0);
+    if at + found.len() + '…'.len_utf8() < LogLine::MAX_BYTES {
         return fit(text);
     }
     // In lower case a text may be a few bytes longer or shorter: the middle stays near.

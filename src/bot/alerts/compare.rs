@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::conversation::{active, post_news, write_soon};
+use super::conversation::{active, write_soon};
 use super::kinds::COMPARE;
-use super::{episode, escalation, flapping, over, words};
+use super::{episode, flapping, over};
 use crate::bot::{Context, timers};
 use crate::domain::alert::{AlertRecord, Muted, Tracked, Transition};
 use crate::domain::duration::between;
@@ -75,11 +75,12 @@ async fn take(tx: &mut Tx, bot: &Context, known: &Known) -> Result<(), StoreErro
     let check = bot.settings().alerts.silence_check;
     // One that was just started knows nothing yet; one that is away may know more.
     let knows_all = known.away.is_empty() && between(known.since, now) > check * LOOKS;
+    let firing = tx.alerts_firing(None, MOST).await?;
     let mut news = News {
-        again: fires_again(tx, bot, known).await?,
+        again: fires_again(tx, bot, known, &firing).await?,
         ..News::default()
     };
-    for (key, mut record) in tx.alerts_firing(None, MOST).await? {
+    for (key, mut record) in firing {
         let tracked = &mut record.tracked;
         if !tracked.alert.is_from_alertmanager() || !tracked.alert.firing {
             continue;
@@ -115,9 +116,16 @@ async fn fires_again(
     tx: &mut Tx,
     bot: &Context,
     known: &Known,
+    firing: &[(String, AlertRecord)],
 ) -> Result<Vec<AlertRecord>, StoreError> {
     let (now, damping) = (tx.now(), bot.settings().alerts.damping);
-    let listed: Vec<String> = known.alerts.keys().cloned().collect();
+    let firing: BTreeSet<&String> = firing
+        .iter()
+        .filter(|(_, record)| record.tracked.alert.firing)
+        .map(|(_, record)| &record.tracked.alert.fingerprint)
+        .collect();
+    let listed = known.alerts.keys().filter(|name| !firing.contains(name));
+    let listed: Vec<String> = listed.cloned().collect();
     let mut again = Vec::new();
     for (_, mut record) in tx.alerts(&listed).await? {
         let tracked = &mut record.tracked;
@@ -211,13 +219,8 @@ impl News {
             tx.alert_put(&key, &record).await?;
             match active(tx, &key).await? {
                 Some(mut conversation) => {
-                    let whom = escalation::concerned(tx, &conversation).await?;
                     let loud = std::slice::from_ref(&record);
-                    let message = words::silence_over(&conversation, loud, &whom);
-                    post_news(tx, &mut conversation, message).await?;
-                    episode::got_worse(tx, bot, &mut conversation, loud).await?;
-                    tx.conversation_put(&conversation).await?;
-                    escalation::resume(tx, bot, &conversation).await?;
+                    episode::tell_again(tx, bot, &mut conversation, loud).await?;
                     write_soon(tx, &conversation).await?;
                 }
                 None => nowhere.push(record),

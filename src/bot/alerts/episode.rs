@@ -166,9 +166,7 @@ async fn say(
     conversation
         .kinds
         .extend(unheard_of.iter().map(name).take(room));
-    let is_worse = conversation
-        .asked_about
-        .is_some_and(|before| worst < before);
+    let is_worse = conversation.is_worse(worst);
     let is_further = how.is_more || (!how.joins && !unheard_of.is_empty());
     if !how.is_new && (how.is_anew || how.rises || is_worse || is_further) {
         let whom = escalation::concerned(tx, conversation).await?;
@@ -186,16 +184,13 @@ async fn say(
         );
         post_news(tx, conversation, message).await?;
     }
-    if is_worse {
-        conversation.ask_anew();
-    }
-    let asked = conversation.asked_about.unwrap_or(worst);
-    conversation.asked_about = Some(asked.min(worst));
+    conversation.ask_about(worst);
     Ok(())
 }
 
-/// What became worse while nobody was to be told of it makes the incident worse, and is asked about.
-pub(super) async fn got_worse(
+/// People are to be told again of these, which still fire: by one message. What became worse meanwhile
+/// makes the incident worse, and is asked about. The conversation is put.
+pub(super) async fn tell_again(
     tx: &mut Tx,
     bot: &Context,
     conversation: &mut Conversation,
@@ -204,15 +199,15 @@ pub(super) async fn got_worse(
     let Some(worst) = loud.iter().map(|record| record.routed.severity).min() else {
         return Ok(());
     };
+    let whom = escalation::concerned(tx, conversation).await?;
+    let message = words::silence_over(conversation, loud, &whom);
+    post_news(tx, conversation, message).await?;
     if let Some(id) = conversation.incident {
         start::worsen(tx, bot, id, worst).await?;
     }
-    let before = conversation.asked_about;
-    if before.is_some_and(|before| worst < before) {
-        conversation.ask_anew();
-    }
-    conversation.asked_about = Some(before.map_or(worst, |before| before.min(worst)));
-    Ok(())
+    conversation.ask_about(worst);
+    tx.conversation_put(conversation).await?;
+    escalation::resume(tx, bot, conversation).await
 }
 
 /// Takes alerts up that fire but are told nowhere any more: in the conversation of their group.

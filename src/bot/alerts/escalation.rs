@@ -104,8 +104,8 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
                 return tx.conversation_put(&conversation).await;
             }
             let incident = incident.as_ref();
+            let about = words::about(&conversation, &summary);
             let notified = notify(tx, bot, &conversation, incident, &whom, |others, now| {
-                let about = words::about(&conversation, &summary);
                 words::ask(bot, &conversation, incident, about, (others, last), now)
             })
             .await?;
@@ -117,7 +117,6 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
                     .data(json!({"level": level, "asked": whom, "ways": notified}));
                 tx.append(&conversation.stream(), draft).await?;
             }
-            let about = words::about(&conversation, &summary);
             let message = words::escalation(&conversation, incident, about, &whom, tx.now());
             say(tx, &mut conversation, message).await?;
             tx.conversation_put(&conversation).await

@@ -198,6 +198,20 @@ impl Conversation {
         }
     }
 
+    /// It is worse than what people were asked about.
+    pub fn is_worse(&self, worst: Severity) -> bool {
+        self.asked_about.is_some_and(|before| worst < before)
+    }
+
+    /// People are asked about something so bad from now on; anew, where it is worse than before.
+    pub fn ask_about(&mut self, worst: Severity) {
+        let before = self.asked_about;
+        if self.is_worse(worst) {
+            self.ask_anew();
+        }
+        self.asked_about = Some(before.map_or(worst, |before| before.min(worst)));
+    }
+
     /// Whom it was asked of and who took it up counts no more: it became worse, or nobody answers.
     pub fn ask_anew(&mut self) {
         self.acknowledged = None;

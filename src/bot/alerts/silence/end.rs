@@ -1,8 +1,8 @@
 //! A silence is over.
 
-use crate::bot::alerts::conversation::{active, post_news, write_soon};
+use crate::bot::alerts::conversation::{active, write_soon};
+use crate::bot::alerts::episode;
 use crate::bot::alerts::kinds::SILENCE_END;
-use crate::bot::alerts::{episode, escalation, words};
 use crate::bot::{Context, timers};
 use crate::domain::alert::AlertRecord;
 use crate::store::{StoreError, TimerRow};
@@ -40,14 +40,7 @@ pub(crate) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
             let Some(mut conversation) = told_in else {
                 return episode::take_up(tx, bot, loud).await;
             };
-            if !loud.is_empty() {
-                let whom = escalation::concerned(tx, &conversation).await?;
-                let message = words::silence_over(&conversation, &loud, &whom);
-                post_news(tx, &mut conversation, message).await?;
-                episode::got_worse(tx, bot, &mut conversation, &loud).await?;
-                tx.conversation_put(&conversation).await?;
-                escalation::resume(tx, bot, &conversation).await?;
-            }
+            episode::tell_again(tx, bot, &mut conversation, &loud).await?;
             write_soon(tx, &conversation).await
         })
     })

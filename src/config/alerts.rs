@@ -11,7 +11,6 @@ use super::names::known_service;
 use super::runbooks::known_runbook;
 use super::section::Section;
 use super::slack::is_channel;
-use super::source::Secrets;
 use crate::bot::{AlertSettings, Library};
 use crate::domain::alert::{Auto, Damping, Matcher, Route, Routes, WatchSettings};
 use crate::domain::{Person, Service, Severity, person};
@@ -48,9 +47,8 @@ pub(super) fn alerts(
     has_others: bool,
 ) -> (Option<SecretString>, AlertSettings) {
     let token = section.secret("token");
-    let lacks = token.is_none() && section.written("token_file").is_none();
     let is_wanted = (section.span.is_some() || has_routes) && !has_others;
-    if lacks && is_wanted && section.source.secrets != Secrets::MayLack {
+    if is_wanted && section.lacks(token.as_ref(), "token") {
         let message = "no alert comes in: there is no token for senders, so each is refused";
         let hint = format!(
             "set {}, or `token_file` in `[alerts]`",

@@ -9,7 +9,6 @@ use super::alerts::SEVERITIES;
 use super::at::At;
 use super::kind::Kind;
 use super::section::Section;
-use super::source::Secrets;
 use super::urls::is_this_machine;
 use crate::bot::NotifySettings;
 use crate::domain::Severity;
@@ -104,11 +103,7 @@ fn login(section: &Section<'_>) -> Option<(String, SecretString)> {
     }
     let (user, password) = (section.text("username"), section.secret("password"));
     match (&user, &password) {
-        // An unreadable file is reported already.
-        (Some(user), None)
-            if section.written("password_file").is_none()
-                && section.source.secrets != Secrets::MayLack =>
-        {
+        (Some(user), None) if section.lacks(None, "password") => {
             let hint = format!("set {variable}, or `password_file` in `[email]`");
             user.error("`email.username` without a password", hint);
         }

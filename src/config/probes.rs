@@ -11,7 +11,6 @@ use super::kind::Kind;
 use super::names::{Names, known_service};
 use super::root::Root;
 use super::section::Section;
-use super::source::Secrets;
 use super::store::holds_password;
 use crate::domain::{Service, ServiceName};
 use crate::probe::log_store::{self, Flavour};
@@ -254,10 +253,7 @@ fn token_or_login(section: &Section<'_>) -> (Option<SecretString>, Option<(Strin
         if password.is_some() && token.is_some() {
             let message = format!("`{name}` has a token and a user: it can show only one");
             user.error(message, "leave one of them out");
-        } else if password.is_none()
-            && section.written("password_file").is_none()
-            && section.source.secrets != Secrets::MayLack
-        {
+        } else if section.lacks(password.as_ref(), "password") {
             let hint = format!("set {} or `password_file`", section.variable("password"));
             user.error(format!("`{name}.user` without a password"), hint);
         }

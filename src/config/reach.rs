@@ -11,7 +11,6 @@ use super::at::{At, did_you_mean};
 use super::kind::Kind;
 use super::names::is_label;
 use super::section::{Section, kind_of, place};
-use super::source::Secrets;
 use crate::notify::http::{
     Body, Field, General, JsonTemplate, Service, Template, TemplateError, WayConfig,
 };
@@ -62,8 +61,7 @@ pub(super) fn way(name: &At<'_>, section: &Section<'_>) -> Option<WayConfig> {
         (_, Some(Preset::Ntfy | Preset::Webhook) | None) => false,
         _ => true,
     };
-    let has_none = token.is_none() && section.written("token_file").is_none();
-    if needs_token && has_none && section.source.secrets != Secrets::MayLack {
+    if needs_token && section.lacks(token.as_ref(), "token") {
         let variable = variable(name.value);
         let hint = format!(
             "set {variable}, or `token_file` in `[reach.{}]`",

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::at::{At, did_you_mean};
 use super::kind::Kind;
-use super::source::Source;
+use super::source::{Secrets, Source};
 use crate::domain::duration;
 
 /// One table: a section, or a table within one. All keys are absent where it is not there.
@@ -93,6 +94,14 @@ impl<'a> Section<'a> {
             what,
             source: self.source,
         })
+    }
+
+    /// A secret that has to be there is not: neither in the environment nor, by what is written, in a
+    /// file. An unreadable file is reported already.
+    pub(super) fn lacks(&self, secret: Option<&SecretString>, key: &str) -> bool {
+        secret.is_none()
+            && self.written(&format!("{key}_file")).is_none()
+            && self.source.secrets != Secrets::MayLack
     }
 
     /// A text.

@@ -8,7 +8,6 @@ use super::at::At;
 use super::kind::Kind;
 use super::names::Names;
 use super::section::{Section, kind_of};
-use super::source::Secrets;
 use crate::domain::alert::Alert;
 use crate::domain::alert::generic::{Mapping, Place, Places, Preset, Shape};
 use crate::web::AlertSource;
@@ -84,9 +83,8 @@ pub(super) fn source(
         let hint = "add `envelope = \"sns\"`, or `preset = \"cloudwatch\"`";
         section.error("`topics` are of Amazon SNS only", hint);
     }
-    if let (Some(name), false, true) = (&name, has_token || token.is_some(), topics.is_empty())
-        && section.written("token_file").is_none()
-        && section.source.secrets != Secrets::MayLack
+    if let (Some(name), false, true) = (&name, has_token, topics.is_empty())
+        && section.lacks(token.as_ref(), "token")
     {
         let message = format!("all that `{name}` sends is refused: there is no token for it");
         let hint = format!("set {}, or `token_file`", variable(name));

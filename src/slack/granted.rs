@@ -33,6 +33,16 @@ pub struct Granted {
     pub scopes: Option<Vec<String>>,
 }
 
+/// The header of an answer that tells the token's scopes.
+pub const SCOPES: &str = "x-oauth-scopes";
+
+/// The scopes that this header lists.
+pub fn scopes(header: &str) -> Vec<String> {
+    let listed = header.split(',').map(str::trim);
+    let listed = listed.filter(|scope| !scope.is_empty());
+    listed.map(str::to_owned).collect()
+}
+
 impl Client {
     /// Asks Slack who the bot is and what its token may do.
     pub async fn granted(&self) -> Result<Granted, ApiError> {
@@ -69,11 +79,7 @@ impl Client {
         if status != 200 {
             return Err(ApiError::transient(format!("HTTP {status}"), true));
         }
-        let scopes = header("x-oauth-scopes").map(|listed| {
-            let listed = listed.split(',').map(str::trim);
-            let listed = listed.filter(|scope| !scope.is_empty());
-            listed.map(str::to_owned).collect()
-        });
+        let scopes = header(SCOPES).map(|listed| scopes(&listed));
         let body = Limited::new(answer.into_body(), MOST).collect().await;
         let unreadable = || ApiError::transient("unreadable answer", true);
         let body = body.map_err(|_| unreadable())?.to_bytes();

@@ -41,7 +41,7 @@ pub(super) fn examinations(config: Config, limit: Limit) -> Vec<Examination> {
         groups: !config.slack.groups.is_empty(),
     };
     let wanted = slack::Wanted {
-        scopes: uses.scopes().collect(),
+        uses,
         channels: channels(settings),
         people: people(settings),
         slack: config.slack.clone(),

@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::finding::{Check, Fault, Finding, Group};
 use super::wire::Wire;
 use crate::domain::counted;
-use crate::slack::scopes::Scope;
+use crate::slack::granted;
+use crate::slack::scopes::{Scope, Uses};
 use crate::slack::{Mode, SlackConfig, error::hint};
 
 const BOT_TOKEN: Check = Check {
@@ -78,7 +79,7 @@ const AT_ONCE: usize = 4;
 /// What of a configuration is looked at.
 pub(super) struct Wanted {
     pub(super) slack: SlackConfig,
-    pub(super) scopes: Vec<Scope>,
+    pub(super) uses: Uses,
     /// Beside the main one.
     pub(super) channels: BTreeSet<String>,
     /// Ids.
@@ -210,11 +211,10 @@ pub(super) async fn look(wanted: Wanted, wire: Wire) -> Vec<Finding> {
         }
     }];
     found.push(socket);
-    let granted = headers
-        .get("x-oauth-scopes")
-        .and_then(|all| all.to_str().ok());
-    let granted = granted.map(|all| all.split(',').map(str::trim).collect::<BTreeSet<_>>());
-    found.extend(scopes(&wanted.scopes, granted.as_ref()));
+    let granted = headers.get(granted::SCOPES);
+    let granted = granted.and_then(|all| all.to_str().ok());
+    let granted = granted.map(granted::scopes);
+    found.extend(scopes(wanted.uses, granted.as_deref()));
     let granted = granted.unwrap_or_default();
     found.extend(channels(&api, &wanted, &granted, text("user")).await);
     found.extend(people(&api, &wanted.people).await);
@@ -241,13 +241,12 @@ async fn app_token(api: &Api, slack: &SlackConfig) -> Finding {
     }
 }
 
-fn scopes(wanted: &[Scope], granted: Option<&BTreeSet<&str>>) -> Vec<Finding> {
+fn scopes(uses: Uses, granted: Option<&[String]>) -> Vec<Finding> {
     let Some(granted) = granted else {
         let why = "Slack's answer does not tell them (x-oauth-scopes)";
         return vec![SCOPES.unknown("scopes", why)];
     };
-    let lacking = wanted.iter().filter(|scope| !granted.contains(scope.name));
-    let lacking = lacking.map(
+    let lacking = uses.lacking(granted).into_iter().map(
         |Scope {
              name,
              gives,
@@ -262,18 +261,14 @@ fn scopes(wanted: &[Scope], granted: Option<&BTreeSet<&str>>) -> Vec<Finding> {
     );
     let mut found: Vec<Finding> = lacking.collect();
     if found.is_empty() {
-        let all = format!("all {} are granted", wanted.len());
+        let all = format!("all {} are granted", uses.scopes().count());
         found.push(SCOPES.ok("scopes", all));
     }
     found
 }
 
-async fn channels(
-    api: &Api,
-    wanted: &Wanted,
-    granted: &BTreeSet<&str>,
-    user: &str,
-) -> Vec<Finding> {
+async fn channels(api: &Api, wanted: &Wanted, granted: &[String], user: &str) -> Vec<Finding> {
+    let has = |scope: &str| granted.iter().any(|one| one == scope);
     let mut found = Vec::new();
     let main = std::iter::once(&wanted.slack.channel);
     let beside = wanted
@@ -281,7 +276,7 @@ async fn channels(
         .iter()
         .filter(|one| **one != wanted.slack.channel);
     for name in main.chain(beside) {
-        let channel = match find(api, name, granted.contains("groups:read")).await {
+        let channel = match find(api, name, has("groups:read")).await {
             Ok(Some(channel)) => channel,
             Ok(None) => {
                 found.push(CHANNEL.failed(name, "there is no such channel that the bot can see"));
@@ -306,7 +301,7 @@ async fn channels(
                 .by(mend)
         } else if channel["is_member"] == true {
             CHANNEL.ok(name, "the bot is a member")
-        } else if is_public && granted.contains("chat:write.public") {
+        } else if is_public && has("chat:write.public") {
             CHANNEL.ok(
                 name,
                 "the bot is no member, and may post all the same (chat:write.public)",

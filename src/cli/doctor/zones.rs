@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::finding::{Check, Finding, Group};
 use crate::bot::Zones;
+use crate::domain::counted;
 
 const ZONES: Check = Check {
     id: "time.zones",
@@ -24,8 +25,8 @@ pub(super) fn look() -> Finding {
         // A version tells the year that it is of, not the day.
         Some(year) if now.year() > year + 1 => {
             let years = now.year() - year - 1;
-            let s = if years == 1 { "" } else { "s" };
-            let what = format!("it is at least {years} year{s} old: {}", zones.told);
+            let years = counted(years, "year");
+            let what = format!("it is at least {years} old: {}", zones.told);
             ZONES.warning("time zones", what)
         }
         Some(_) => ZONES.ok("time zones", zones.told.clone()),

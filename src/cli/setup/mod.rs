@@ -30,6 +30,7 @@ use super::manifest::{Wanted, manifest};
 use super::terminal::{Paint, put};
 use crate::app;
 use crate::config::Config;
+use crate::domain::counted;
 use crate::domain::service::Found;
 use crate::slack::client::Client;
 use crate::slack::granted::Granted;
@@ -222,9 +223,9 @@ fn check(config: &Config, options: &Options, report: &Report) -> anyhow::Result<
             put(&format!("   → {hint}\n"))?;
         }
     }
-    let (path, services) = (options.config.display(), config.services.len());
-    let word = if services == 1 { "service" } else { "services" };
-    Ok(report.put("✅", &format!("{path} is good: {services} {word}"))?)
+    let services = counted(config.services.len(), "service");
+    let path = options.config.display();
+    Ok(report.put("✅", &format!("{path} is good: {services}"))?)
 }
 
 fn next(options: &Options, channel: &str) -> anyhow::Result<()> {
@@ -281,12 +282,12 @@ fn chosen(options: &Options, found: Vec<Found>) -> anyhow::Result<Vec<Found>> {
 fn how_to_make_the_app(options: &Options) -> String {
     let manifest = manifest(&Wanted::default()).to_string();
     let link = Url::parse_with_params(
-        "https://api.slack.com/apps",
+        slack::APPS,
         [("new_app", "1"), ("manifest_json", manifest.as_str())],
     );
     // Spaces as `%20`, which every reader of addresses takes.
     let link = link.map_or_else(
-        |_| "https://api.slack.com/apps".to_owned(),
+        |_| slack::APPS.to_owned(),
         |link| link.as_str().replace('+', "%20"),
     );
     let path = options.config.display();

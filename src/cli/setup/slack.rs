@@ -13,7 +13,7 @@ use crate::slack::{Mode, SlackConfig, find_channel};
 const PAGES: usize = 100;
 
 /// Where an app's settings are.
-const APPS: &str = "https://api.slack.com/apps";
+pub(super) const APPS: &str = "https://api.slack.com/apps";
 
 /// What a refusal means for whoever sets it up; `mend`: what helps where only Slack's word is known.
 fn refused(what: impl Into<String>, error: &ApiError, mend: impl Into<String>) -> Trouble {

@@ -374,6 +374,8 @@ impl Model {
         let excused = self.excused_until;
         let known = self.conversation(name);
         let (mut kinds, mut worst) = (std::mem::take(&mut known.kinds), known.worst);
+        // Who took it up when it was milder has to hear of it, whatever it was before that.
+        let taken_up = known.taken_up.filter(|worst| covered && *worst < u8::MAX);
         let mut unheard = None;
         for alert in self.members_mut(name) {
             let Some(since) = alert.news.filter(|since| at > *since) else {
@@ -385,7 +387,10 @@ impl Model {
                 continue;
             }
             let is_new = !kinds.contains(&alert.kind);
-            let is_worse = worst.is_some_and(|worst| alert.severity < worst);
+            let is_worse = [worst, taken_up]
+                .into_iter()
+                .flatten()
+                .any(|before| alert.severity < before);
             let is_news = if alert.worse {
                 is_worse
             } else {

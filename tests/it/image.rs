@@ -283,7 +283,7 @@ fn the_image_has_all_that_the_demo_takes_and_knows_when_nothing_answers() {
     assert!(tour.contains("every step was as it should be"), "{tour}");
     // Certificates and time zones come with it.
     let sections = "[slack]\n[access]\n[[rotation]]\nname = \"primary\"\nmembers = \
-                    [\"U0ANA00001\"]\nhandover = \"monday 09:00\"\ntimezone = \"Europe/Paris\"\n";
+                    [\"U03NRQ8LK\"]\nhandover = \"monday 09:00\"\ntimezone = \"Europe/Paris\"\n";
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("treasury-bot.toml");
     std::fs::write(&file, sections).unwrap();

@@ -103,7 +103,7 @@ impl Run {
     /// runbook, and the incident resolved; another one stays open.
     pub async fn play(&self) {
         for (words, answer) in [
-            ("status", "1 of 1 services"),
+            ("status", "1 of 1 service"),
             ("status nothing", "no service nothing"),
             ("dance", "I did not understand that"),
         ] {

@@ -31,7 +31,9 @@ async fn of_container(engine: &Engine, facts: ContainerInspectResponse) -> Resul
     let log = match logs::whole(engine, &id, Evidence::MAX_BYTES).await {
         Ok(text) => text.unwrap_or_default(),
         // Some log drivers can't be read; the rest of the evidence is worth having all the same.
-        Err(error @ PlatformError::Failed { .. }) => format!("The log can't be read: {error}\n"),
+        Err(error @ (PlatformError::Failed { .. } | PlatformError::Unsupported(_))) => {
+            format!("The log can't be read: {error}\n")
+        }
         Err(error) => return Err(error),
     };
     let mut pieces = vec![

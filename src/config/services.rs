@@ -174,11 +174,11 @@ fn metrics_page(
 ) -> Option<MetricsPage> {
     let name = |key| {
         let text = table.text(key)?;
-        let of_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':';
-        let good = !text.value.is_empty() && text.value.bytes().all(of_name);
+        let of_name = |c: char| !c.is_control() && !"{}\"=,".contains(c);
+        let good = !text.value.trim().is_empty() && text.value.chars().all(of_name);
         text.good(
             good,
-            "write it as the page does: letters, digits, `_` and `:`",
+            "write the name alone, such as `http_requests_total` or `http.requests_total`",
         )
     };
     let (counter, label) = (name("counter"), name("label"));

@@ -66,6 +66,9 @@ impl Chart {
         if !self.subtitle.is_empty() {
             text.push_str(&format!(" {}.", clean(&self.subtitle, 160)));
         }
+        if let Some(left_out) = self.left_out() {
+            text.push_str(&format!(" {left_out}."));
+        }
         let mut shown = 0;
         for series in self.series.iter().take(MAX_SERIES) {
             let values: Vec<f64> = series
@@ -96,9 +99,6 @@ impl Chart {
         }
         if shown == 0 {
             text.push_str(" No data.");
-        }
-        if let Some(left_out) = self.left_out() {
-            text.push_str(&format!(" {left_out}."));
         }
         if let Some((name, limit)) = &self.limit {
             text.push_str(&format!(

@@ -1,16 +1,14 @@
 //! Answers of the shapes that Prometheus documents, at the wire.
 
 use axum::Router;
+use axum::extract::RawQuery;
 use axum::http::StatusCode;
-use axum::routing::post;
+use axum::routing::{get, post};
 
 use super::*;
 
 /// A Prometheus that always answers this.
 async fn answering(status: u16, body: &'static str) -> Prometheus {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
     let answer = move |form: String| async move {
         assert!(form.starts_with("query=up%7Bjob%3D%22a+b%22%7D&"), "{form}");
         (StatusCode::from_u16(status).unwrap(), body)
@@ -18,6 +16,13 @@ async fn answering(status: u16, body: &'static str) -> Prometheus {
     let router = Router::new()
         .route("/api/v1/query", post(answer))
         .route("/api/v1/query_range", post(answer));
+    served(router).await
+}
+
+async fn served(router: Router) -> Prometheus {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
     Prometheus::new(Config {
         url,
@@ -105,6 +110,21 @@ async fn each_no_is_told_apart_and_the_token_never_shown() {
         gone.samples(QUERY, at(1)).await.unwrap_err().kind,
         Kind::Connect
     );
+}
+
+#[tokio::test]
+async fn a_metric_may_have_its_unit_in_its_metadata_alone() {
+    let metadata = |query: RawQuery| async move {
+        let found = match query.0.as_deref() {
+            Some("metric=took") => r#"{"took":[{"type":"histogram","help":"x","unit":"s"}]}"#,
+            _ => "{}",
+        };
+        format!(r#"{{"status":"success","data":{found}}}"#)
+    };
+    let router = Router::new().route("/api/v1/metadata", get(metadata));
+    let prometheus = served(router).await;
+    assert_eq!(prometheus.unit("took").await.unwrap(), Some(Unit::Seconds));
+    assert_eq!(prometheus.unit("gave").await.unwrap(), None);
 }
 
 #[tokio::test]

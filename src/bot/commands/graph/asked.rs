@@ -35,7 +35,8 @@ pub(super) async fn chart(
     if lines.is_empty() {
         return Err(nothing(&answer, service, metric, asked).into());
     }
-    let mut words = vec![now::words(&lines, unit)];
+    let alone = answer.series.len() == 1;
+    let mut words = vec![now::words(&lines, unit, alone)];
     let odd = answer.series.iter().filter(|one| one.points.is_empty());
     let odd = odd.count();
     if odd > 0 {
@@ -58,7 +59,7 @@ pub(super) async fn chart(
         title: format!("{} {metric}", service.name),
         subtitle: words[0].clone(),
         unit,
-        total: answer.total,
+        total: answer.total - odd,
         series: lines.into_iter().map(Series::from).collect(),
         limit: None,
         marks: Vec::new(),

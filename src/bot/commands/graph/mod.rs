@@ -10,8 +10,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Args;
 use jiff::Timestamp;
 
+use crate::bot::alerts::unread_page;
 use crate::bot::entry::Command;
-use crate::bot::headings::{heading_words, headings};
+use crate::bot::headings::{GONE, heading_words, headings};
 use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::{Context, Failure, Fault, Refusal};
 use crate::command::nearest;
@@ -21,8 +22,6 @@ use crate::domain::timeline::cut;
 use crate::domain::{Audience, Content, Line, Message, Service, Tone, Unit};
 use crate::report::chart::{Chart, Series};
 
-/// A replica that was not measured for so long has no value now.
-const GONE: Duration = Duration::from_secs(180);
 /// Most marks on a picture.
 const MARKS: usize = 6;
 
@@ -93,24 +92,29 @@ async fn own_chart(
 ) -> Result<(Chart, Vec<String>), Fault> {
     let headings = headings(context, service, metric, from).await?;
     if headings.is_empty() {
+        let page = match metric {
+            Metric::ErrorRate => unread_page(context, service.name.as_str()).await?,
+            _ => None,
+        };
+        let page = page.map(|page| page.detail());
         return Err(Refusal::new(
             Line::new()
                 .text(format!("No {} of ", metric.as_str()))
                 .code(&service.name)
                 .text(" is known yet"),
         )
-        .detail(match metric {
+        .detail(page.as_deref().unwrap_or(match metric {
             Metric::Connections => {
                 "Fix: name it as the `service` of a [[database]] in treasury-bot.toml"
             }
             Metric::ErrorRate => {
                 "The bot counts while it watches ([watch]): from the service's `metrics_page`, \
-                     else from its access log"
+                     else from its access log; fewer than 20 answers in a minute say nothing"
             }
             Metric::Memory | Metric::Cpu => {
                 "The bot measures each 5 s while it serves: try again in a moment"
             }
-        })
+        }))
         .into());
     }
     let words = headings

@@ -98,8 +98,8 @@ fn names(all: Vec<&Labels>, nickname: &str) -> Vec<String> {
 }
 
 /// `now 2.06 ms`, `now 0 (db-1) to 1 (api-3)`, `api-3: last 4, 50s ago; nothing since`.
-pub(super) fn words(lines: &[Line], unit: Unit) -> String {
-    let alone = lines.len() == 1;
+/// `alone`: there is no other series from which to tell it apart.
+pub(super) fn words(lines: &[Line], unit: Unit, alone: bool) -> String {
     let now: Vec<&Line> = lines.iter().filter(|one| one.is_now()).collect();
     let value = |one: &Line| unit.text(one.last);
     let mut all = Vec::new();
@@ -171,7 +171,11 @@ mod tests {
     }
 
     fn told(series: &[Range], unit: Unit) -> String {
-        words(&lines(series, "mix", at(0), Duration::from_secs(15)), unit)
+        words(
+            &lines(series, "mix", at(0), Duration::from_secs(15)),
+            unit,
+            series.len() == 1,
+        )
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod checked;
 mod cli;
 mod compose;
 mod contract;
+mod counted;
 mod crash;
 mod demo;
 mod deploy;

@@ -37,6 +37,7 @@ mod incidents;
 mod judge;
 mod killed;
 mod layers;
+mod left_out;
 mod library;
 mod log_store;
 mod mail;

@@ -44,6 +44,8 @@ struct Rate {
     read_at: Option<Timestamp>,
     /// The page had no answer when it was last asked.
     failing: bool,
+    /// The service was cut off when this was last asked.
+    was_cut: bool,
 }
 
 impl Rates {
@@ -87,6 +89,12 @@ impl Rates {
     /// A service's log was read since then: each line counts once.
     pub(super) fn read(&self, service: &ServiceName, now: Timestamp, lines: &[LogLine]) {
         self.of(service, |rate| rate.read(now, lines, status_code));
+    }
+
+    /// Whether what was counted last says nothing, since the service was cut off meanwhile; it is
+    /// forgotten then. To be asked after each read.
+    pub(super) fn says_nothing(&self, service: &ServiceName, is_cut: bool) -> bool {
+        self.of(service, |rate| rate.says_nothing(is_cut))
     }
 
     /// Percent of a service's answers of the last minute that are errors; `None` where they are too few.
@@ -155,6 +163,15 @@ impl Rate {
         {
             self.counted.pop_front();
         }
+    }
+
+    fn says_nothing(&mut self, is_cut: bool) -> bool {
+        // What was read just after it came back is of the time before as well.
+        let was_cut = std::mem::replace(&mut self.was_cut, is_cut);
+        if is_cut || was_cut {
+            self.counted.clear();
+        }
+        is_cut || was_cut
     }
 
     fn percent(&self, now: Timestamp) -> Option<f64> {
@@ -232,6 +249,21 @@ mod tests {
         first.counters.insert("504".into(), bad);
         rate.scraped(at(200), first);
         assert!((percent(&rate, 200) - 97.5).abs() < 0.1);
+    }
+
+    #[test]
+    fn what_failed_while_the_service_was_cut_off_is_not_counted_when_it_is_back() {
+        let mut rate = Rate::default();
+        rate.scraped(at(0), page(0.0, 0.0));
+        rate.scraped(at(15), page(0.0, 80.0));
+        assert!(rate.says_nothing(true));
+        // It came back between these two, and 40 more had failed by then.
+        rate.scraped(at(30), page(10.0, 120.0));
+        assert!(rate.says_nothing(false));
+        assert_eq!(rate.percent(at(30)), None);
+        rate.scraped(at(45), page(40.0, 150.0));
+        assert!(!rate.says_nothing(false));
+        assert!((rate.percent(at(45)).unwrap() - 50.0).abs() < 0.1);
     }
 
     #[test]

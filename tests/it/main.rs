@@ -12,6 +12,7 @@
 mod alertmanager;
 mod alerts;
 mod approvals;
+mod asked_anew;
 mod blocks;
 mod cards;
 mod changes;

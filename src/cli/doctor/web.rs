@@ -73,10 +73,13 @@ pub(super) async fn services(services: Vec<Service>, config: Config, limit: Limi
                     Err(error) => return ADDRESS.failed(name, error.to_string()),
                 };
                 match checked {
-                    Ok(answer) if answer.up => ADDRESS.ok(name, format!("{url} is up")),
                     Ok(answer) => {
                         let why = answer.problem.unwrap_or_default();
-                        ADDRESS.failed(name, format!("{url} is not up: {why}"))
+                        match answer.up {
+                            Some(true) => ADDRESS.ok(name, format!("{url} is up")),
+                            Some(false) => ADDRESS.failed(name, format!("{url} is not up: {why}")),
+                            None => ADDRESS.unknown(name, format!("{url}: {why}")),
+                        }
                     }
                     Err(fault) => ADDRESS.broken(name, fault),
                 }

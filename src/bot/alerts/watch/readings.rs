@@ -119,13 +119,16 @@ pub(super) async fn look(context: &Context, watch: WatchSettings) -> Result<Look
 /// Of a service that the bot has cut off it is no news that nobody reaches it.
 async fn explain(context: &Context, reading: &mut Reading) -> Result<(), StoreError> {
     let label = |name: &str| reading.labels.get(name).map_or("", String::as_str);
-    let by_being_cut = ["HighErrorRate", "DatabaseDown", "CacheDown"];
-    if reading.ill == Some(true)
-        && by_being_cut.contains(&label("alertname"))
+    let counts_errors = label("alertname") == "HighErrorRate";
+    let is_down = ["DatabaseDown", "CacheDown"].contains(&label("alertname"));
+    if (counts_errors || is_down && reading.ill == Some(true))
         && let Ok(service) = ServiceName::parse(label("service"))
-        && !context.store().attachments_cut(&service).await?.is_empty()
     {
-        reading.ill = None;
+        let is_cut = !context.store().attachments_cut(&service).await?.is_empty();
+        let says_nothing = counts_errors && context.rates().says_nothing(&service, is_cut);
+        if is_cut || says_nothing {
+            reading.ill = None;
+        }
     }
     Ok(())
 }

@@ -181,8 +181,11 @@ async fn errors_are_counted_on_every_page_that_prometheus_reads_and_one_that_is_
     for name in libraries.iter().chain(&["quoted", "named"]) {
         loop {
             let told = printed(&setup, &sandbox, &["exec", "graph", name, "error-rate"]);
-            if told.contains(&format!("{name}: from ")) {
-                assert!(told.contains(" to 50 %, between "), "{told}");
+            if let Some((_, drawn)) = told.split_once(&format!("{name}: from ")) {
+                let (_, newest) = drawn.split_once(" to ").unwrap();
+                let percent: f64 = newest.split_once(" %").unwrap().0.parse().unwrap();
+                // A library may be read between a good answer and its bad one.
+                assert!((40.0..60.0).contains(&percent), "{told}");
                 break;
             }
             assert!(Instant::now() < deadline, "{told}");

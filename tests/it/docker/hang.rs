@@ -56,7 +56,7 @@ fn with(along: Vec<Dependant>) -> Intent {
 /// Its network has an interface besides `lo`.
 async fn has_network(stack: &Stack, name: &str) -> bool {
     let (_, said) = stack.exec(name, "busybox ls /sys/class/net").await;
-    said.contains("eth0")
+    said.contains("eth")
 }
 
 async fn started(stack: &Stack, name: &str) -> String {

@@ -330,3 +330,90 @@ fn short(named: &str) -> &str {
         .filter(|_| named.len() == 64)
         .unwrap_or(named)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn one(name: &str, host: Value, depends_on: &str) -> ContainerInspectResponse {
+        serde_json::from_value(json!({
+            "Id": format!("{name:0<64}"), "Name": format!("/{name}"), "HostConfig": host,
+            "State": {"Status": "running", "Running": true},
+            "Config": {"Labels": {PROJECT: "p", SERVICE: name, DEPENDS_ON: depends_on}},
+        }))
+        .unwrap()
+    }
+
+    fn own(all: &Neighbours, name: &str) -> [ContainerRef; 1] {
+        let found = all.all.iter().find(|one| container::name(one) == name);
+        [ContainerRef::described(found.unwrap())]
+    }
+
+    fn told(found: &[Dependant]) -> Vec<String> {
+        let line = |one: &Dependant| {
+            let (name, verb) = (&one.mark.name, one.tie.verb(false));
+            format!("{name} {verb} {}: {:?}", one.on.join(","), one.fate)
+        };
+        found.iter().map(line).collect()
+    }
+
+    #[test]
+    fn all_ways_to_hang_on_a_container_are_known_by_its_name_and_its_id() {
+        let vpn = format!("{:0<64}", "vpn");
+        let all = Neighbours::new(vec![
+            one("vpn", json!({"NetworkMode": "bridge"}), ""),
+            one(
+                "net",
+                json!({"NetworkMode": format!("container:{vpn}")}),
+                "",
+            ),
+            one("pid", json!({"PidMode": "container:vpn"}), ""),
+            one(
+                "ipc",
+                json!({"IpcMode": format!("container:{}", &vpn[..12])}),
+                "",
+            ),
+            one("vol", json!({"VolumesFrom": ["vpn:ro"]}), ""),
+            one("link", json!({"Links": ["/vpn:/link/alias"]}), ""),
+            one(
+                "waits",
+                json!({}),
+                "other:service_started:true,vpn:service_healthy:false",
+            ),
+            // After both of them, although its name comes first.
+            one(
+                "after",
+                json!({}),
+                "vpn:service_started:true,net:service_started:true",
+            ),
+            one(
+                "apart",
+                json!({"NetworkMode": "host"}),
+                "vpns:service_started:true",
+            ),
+        ]);
+        let vpn = own(&all, "vpn");
+        assert_eq!(
+            told(&all.restarted(&vpn)),
+            [
+                "ipc shares the memory of vpn: Restarted",
+                "net uses the network of vpn: Restarted",
+                "pid shares the processes of vpn: Restarted",
+                "after depends on net,vpn: Restarted",
+                "waits depends on vpn: Left",
+            ]
+        );
+        assert_eq!(
+            told(&all.in_their_network(&vpn, Fate::CutOff)),
+            ["net uses the network of vpn: CutOff"]
+        );
+        let held = told(&all.held_by(&vpn[0], &vpn)).len();
+        assert_eq!(held, 5, "all but who depends on it");
+        let why = all.replaceable(&vpn).unwrap_err().to_string();
+        assert!(why.contains("would lose it: deploy both with"), "{why}");
+        all.replaceable(&own(&all, "net")).unwrap();
+        all.startable(&own(&all, "net")).unwrap();
+    }
+}

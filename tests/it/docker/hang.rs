@@ -1,9 +1,7 @@
 //! Others hang on a container: they are named before it is touched, and brought along once.
 
-use std::collections::HashMap;
-
 use bollard::models::ContainerCreateBody;
-use treasury_bot::domain::action::{ActionKind, Isolation, Rejoining, Scaling};
+use treasury_bot::domain::action::{ActionKind, Deployment, Isolation, Rejoining, Scaling};
 use treasury_bot::domain::service::{
     Dependant, Fate, Health, Intent, ReplicaOutcome, Service, Target, Tie, foretold,
 };
@@ -358,63 +356,40 @@ async fn what_the_engine_is_bringing_along_is_under_way_and_what_ended_with_it_i
 
 #[tokio::test]
 #[ignore = "needs Docker"]
-async fn a_fixed_mac_address_and_all_that_was_asked_for_survive_a_deployment_and_the_way_back() {
-    const MAC: &str = "02:42:ac:1e:aa:01";
-    let stack = Stack::new("mac").await;
+async fn a_deployment_is_followed_by_whoever_compose_would_restart_and_once() {
+    let stack = Stack::new("follow").await;
     let two = stack.import("two", "LABEL version=2").await;
-    for network in [stack.network("back"), "bridge".to_owned()] {
-        let name = stack.container("app", 1);
-        let mut body = stack.body("app", 1, OBEYS);
-        let host = body.host_config.as_mut().unwrap();
-        host.network_mode = Some(network.clone());
-        host.shm_size = Some(33_554_432);
-        host.sysctls = Some(HashMap::from([("net.core.somaxconn".into(), "99".into())]));
-        host.extra_hosts = Some(vec!["db:10.0.0.9".into()]);
-        if network == "bridge" {
-            body.networking_config = None;
-        }
-        // The model has no such field.
-        let mut body = serde_json::to_value(body).unwrap();
-        body["MacAddress"] = MAC.into();
-        let made = std::process::Command::new("curl")
-            .args([
-                "-sS",
-                "--unix-socket",
-                "/var/run/docker.sock",
-                "-d",
-                &body.to_string(),
-            ])
-            .args(["-H", "Content-Type: application/json"])
-            .arg(format!("http://d/v1.41/containers/create?name={name}"))
-            .output()
-            .expect("curl");
-        let id = serde_json::from_slice::<serde_json::Value>(&made.stdout).unwrap();
-        let id = id["Id"].as_str().unwrap().to_owned();
-        stack.client.start_container(&id, None).await.unwrap();
-        let app = alone(&stack, "app");
-        let look = async || {
-            let (_, link) = stack.exec(&name, "busybox ip link show eth0").await;
-            assert!(link.contains(MAC), "{network}: {link}");
-            serde_json::to_value(stack.inspect(&name).await.host_config).unwrap()
-        };
-        let before = look().await;
-        let quiet = ProgressSink::none();
-        for image in [two.clone(), stack.image()] {
-            let version = stack.driver.deployable(&app, &image).await.unwrap();
-            let deployed = stack.driver.deploy(&app, &version, patience(5, 20), &quiet);
-            assert_eq!(deployed.await.unwrap().replicas[0].image, image);
-            assert_eq!(look().await, before, "{network}");
-        }
-        let web = stack.service("app");
-        let why = stack
-            .driver
-            .scalable(&web, 2)
-            .await
-            .unwrap_err()
-            .to_string();
-        assert!(why.contains(&format!("fixed MAC address {MAC}")), "{why}");
-        stack.remove(&name).await;
+    stack.run("db", 1, OBEYS).await;
+    let [web, api] = ["web", "api"].map(|one| stack.container(one, 1));
+    for (name, restart) in [(&web, "true"), (&api, "false")] {
+        let mut body = stack.body(if *name == web { "web" } else { "api" }, 1, OBEYS);
+        depends_on(&mut body, &format!("db:service_started:{restart}"));
+        stack.start(name, body).await;
     }
+    let db = stack.service("db");
+    let version = stack.driver.deployable(&db, &two).await.unwrap();
+    let deployment = ActionKind::Deploy(Deployment {
+        version: version.clone(),
+        former: None,
+        back: false,
+    });
+    let along = touches(&stack, &db, &deployment).await;
+    let fates: Vec<_> = along.iter().map(|one| (&one.mark.name, one.fate)).collect();
+    assert_eq!(fates, [(&web, Fate::Restarted), (&api, Fate::Left)]);
+    let before = started(&stack, &api).await;
+    let (intent, quiet) = (with(along), ProgressSink::none());
+    let driver = &stack.driver;
+    let mut at = Vec::new();
+    // The second time, as after a crash, there is nothing left to do.
+    for _ in 0..2 {
+        let deployed = driver.deploy(&db, &version, patience(5, 20), &quiet);
+        assert!(deployed.await.unwrap().is_well());
+        let brought = driver.bring_along(&db, &intent, patience(5, 20), &quiet);
+        brought.await.unwrap();
+        at.push(started(&stack, &web).await);
+    }
+    assert!(at[0] > started(&stack, &stack.container("db", 1)).await);
+    assert_eq!((&at[0], started(&stack, &api).await), (&at[1], before));
 }
 
 #[tokio::test]
@@ -443,7 +418,11 @@ async fn people_are_told_before_and_after_and_in_a_rehearsal_who_hangs_on_a_serv
         "{told}"
     );
 
-    ana.types(HOME, "/treasury isolate web").await.unwrap();
+    sandbox
+        .person("ben")
+        .types(HOME, "/treasury isolate web")
+        .await
+        .unwrap();
     let told = words_of(&said(&sandbox, "Cut web off?").await);
     assert!(
         told.contains(&format!("{hangs} and is cut off with it")),

@@ -117,7 +117,7 @@ impl Neighbours {
                 to.all(|to| !left.contains(&to))
             };
             // Nothing comes first only where they hang on each other in a circle.
-            let next = left.iter().position(|from| is_next(from)).unwrap_or(0);
+            let next = left.iter().position(is_next).unwrap_or(0);
             let from = left.remove(next);
             let to = threads().filter(|one| one.from == from);
             let to =

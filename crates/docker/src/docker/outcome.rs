@@ -46,9 +46,12 @@ pub async fn restart_outcome(
     };
     let outcome = |(mark, now): (&ReplicaMark, Option<Replica>)| {
         let hangs = intent.along.iter().any(|one| one.mark.id == mark.id);
-        now.map_or(ReplicaOutcome::Gone, |now| match hangs {
-            true => signs.outcome_of_dependant(mark, &now),
-            false => signs.outcome(mark, &now),
+        now.map_or(ReplicaOutcome::Gone, |now| {
+            if hangs {
+                signs.outcome_of_dependant(mark, &now)
+            } else {
+                signs.outcome(mark, &now)
+            }
         })
     };
     Ok(marks.iter().zip(now).map(outcome).collect())

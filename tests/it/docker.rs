@@ -3,6 +3,7 @@
 mod change;
 mod deploy;
 mod evidence;
+mod hang;
 mod isolate;
 mod look;
 mod relapse;

@@ -19,7 +19,7 @@ use crate::support::engine::{OBEYS, Stack};
 use crate::support::stage::{HOME, PATIENCE, Scenery, plan, words_of};
 
 /// Waits until the bot has said these words, and gives the message.
-async fn said(sandbox: &Sandbox, words: &str) -> Message {
+pub async fn said(sandbox: &Sandbox, words: &str) -> Message {
     sandbox
         .wait_for(PATIENCE, |workspace| {
             let messages = &workspace.channel(HOME)?.messages;
@@ -33,7 +33,7 @@ async fn said(sandbox: &Sandbox, words: &str) -> Message {
 }
 
 /// A bot that knows this stack's service `web`.
-async fn bot(stack: &Stack, scenery: &Scenery) -> (Sandbox, App, tempfile::TempDir) {
+pub async fn bot(stack: &Stack, scenery: &Scenery) -> (Sandbox, App, tempfile::TempDir) {
     let mut service = stack.service("web");
     service.name = ServiceName::parse("web").unwrap();
     let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod change;
+mod dependant;
 mod observed;
 mod status;
 
@@ -10,8 +11,8 @@ pub use catalogue::{
     WorkloadKind,
 };
 pub use change::{
-    Attachment, Bounds, End, Evidence, Intent, Patience, Progress, ReplicaMark, ReplicaOutcome,
-    Version,
+    Attachment, Bounds, End, Evidence, Intent, Patience, Progress, ReplicaOutcome, Version,
 };
+pub use dependant::{Dependant, Fate, Tie, brought, foretold};
 pub use observed::{Event, Events, LogLine, LogQuery, Logs, ReplicaStats, ServiceStats};
-pub use status::{Health, Replica, ReplicaState, ServiceStatus, images, well_text};
+pub use status::{Health, Replica, ReplicaMark, ReplicaState, ServiceStatus, images, well_text};

@@ -80,6 +80,27 @@ impl Replica {
     }
 }
 
+/// What a replica's identity and start time were before an action; the proof of what happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaMark {
+    /// The platform's identifier.
+    pub id: String,
+    /// Name of the replica.
+    pub name: String,
+    /// When its process had started.
+    pub started_at: Option<Timestamp>,
+}
+
+impl From<&Replica> for ReplicaMark {
+    fn from(replica: &Replica) -> Self {
+        Self {
+            id: replica.id.clone(),
+            name: replica.name.clone(),
+            started_at: replica.started_at,
+        }
+    }
+}
+
 /// A service as its platform sees it now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStatus {

@@ -134,6 +134,23 @@ pub(super) fn finished(
         (end.is_none_or(|end| again <= end) && state.stop.is_none()).then_some(again)
     });
     let mut is_news = true;
+    // In a rehearsal a change was asked for what it would come to; its line says already what it is.
+    let is_named = state.start.rehearsal && own.call.as_ref().is_some_and(|call| call.changes);
+    let named = |more: String| match more.as_str() {
+        "" => own.line.clone(),
+        _ => format!("{}; {more}", own.line),
+    };
+    let outcome = match outcome {
+        Outcome::Good { result, line } if is_named => Outcome::Good {
+            result,
+            line: named(line),
+        },
+        Outcome::Bad { line, .. } if is_named && state.left_a_change_out(path) => Outcome::Good {
+            result: Value::Null,
+            line: named(format!("now: {line}")),
+        },
+        outcome => outcome,
+    };
     match outcome {
         Outcome::Bad { line, retry } => {
             let pause = if until.is_some() && retry {

@@ -8,4 +8,5 @@ mod look;
 mod relapse;
 mod scale;
 mod swarm;
+mod swarm_nodes;
 mod tls;

@@ -100,7 +100,7 @@ pub async fn status(engine: &Engine, service: &Service) -> Result<ServiceStatus>
     }
     Ok(ServiceStatus {
         replicas: facts.iter().map(to_replica).collect(),
-        facts: Vec::new(),
+        ..ServiceStatus::default()
     })
 }
 

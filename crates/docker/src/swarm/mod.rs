@@ -3,7 +3,7 @@
 //! Swarm keeps a service as it is described: a change is a new description, and the rollout is
 //! Swarm's own, by the service's update settings. What is here writes descriptions and follows.
 //!
-//! - `json_api`, `snapshot`: descriptions as they are; `tasks`: what runs where
+//! - `json_api`, `snapshot`: descriptions as they are; `nodes`, `tasks`: what runs where
 //! - `change`: writing a description; `rollout`: following one to its end; `restart`, `scale`,
 //!   `deploy`: the changes
 //! - `versions`: what ran and what can run; `logs`, `events`, `stats`
@@ -14,6 +14,7 @@ mod driver;
 mod events;
 mod json_api;
 mod logs;
+mod nodes;
 mod restart;
 mod rollout;
 mod scale;

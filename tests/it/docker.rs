@@ -9,4 +9,5 @@ mod relapse;
 mod scale;
 mod swarm;
 mod swarm_nodes;
+mod swarm_wire;
 mod tls;

@@ -280,9 +280,9 @@ fn one(
     down: Option<&str>,
     now: Timestamp,
 ) -> Message {
-    let is_well = status.is_well() || status.scaled_to_none;
-    let tone = match (is_well && down.is_none(), cut_off) {
-        (true, []) if status.warnings.is_empty() && !status.scaled_to_none => Tone::Good,
+    let tone = match (status.is_well() && down.is_none(), cut_off) {
+        (_, []) if status.scaled_to_none => Tone::Plain,
+        (true, []) if status.warnings.is_empty() => Tone::Good,
         (true, _) => Tone::Warning,
         (false, _) => Tone::Bad,
     };

@@ -141,7 +141,8 @@ impl TwoNodes {
         };
         let version = node.version.unwrap().index.unwrap() as i64;
         let options = UpdateNodeOptionsBuilder::default().version(version).build();
-        let call = self.a.client.update_node(&node.id.unwrap(), spec, options);
+        let id = node.id.unwrap();
+        let call = self.a.client.update_node(&id, spec, options);
         call.await.unwrap();
     }
 

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 
 use super::snapshot::{Snapshot, SwarmService};
 use super::tasks::{Slot, container};
+use crate::engine::container::time;
 use crate::engine::logs::{LogSource, last_lines, read};
 use crate::engine::{Engine, Result};
 use treasury_domain::counted;
@@ -76,7 +77,13 @@ impl Snapshot<'_> {
         }
         let serving = self.serving(slot).and_then(|task| task.id.as_ref());
         let now = ran.iter().position(|task| task.id.as_ref() == serving);
-        ran.into_iter().skip(now.unwrap_or(0) + 1).take(1).collect()
+        let former = ran.into_iter().skip(now.unwrap_or(0) + 1);
+        // One that was tried in vain beside the one that served ended before it.
+        let ended = |task: &&Task| {
+            let status = task.status.as_ref();
+            status.and_then(|status| time(status.timestamp.as_deref()))
+        };
+        former.max_by_key(ended).into_iter().collect()
     }
 
     /// Whose lines are missing: `of 2 tasks on node-b, which is Down since …`.

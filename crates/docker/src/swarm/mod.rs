@@ -22,6 +22,8 @@ mod snapshot;
 mod spec;
 mod stats;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod versions;
 
 pub use driver::Swarm;

@@ -26,7 +26,8 @@ pub struct Node {
 }
 
 impl Node {
-    fn new(node: Model) -> Option<(String, Self)> {
+    /// `None` for one without an id.
+    pub fn new(node: Model) -> Option<(String, Self)> {
         let id = node.id?;
         let name = node.description.and_then(|about| about.hostname);
         let state = node.status.and_then(|status| status.state);

@@ -292,6 +292,10 @@ async fn progress(
                 change.progress.report(done, total, by.text());
                 return Ok(false);
             }
+            if done == total {
+                // All that was asked for runs; the status tells that Swarm still waits.
+                return Ok(true);
+            }
             format!(
                 "the rollout does not go on, {done} of {total} done: {}",
                 by.text()

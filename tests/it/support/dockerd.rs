@@ -1,6 +1,7 @@
 //! An engine of the test's own: the shared one is never stopped, put behind TLS or made a Swarm.
 
 use std::fs::File;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -242,12 +243,12 @@ impl Dockerd {
 
 impl Drop for Dockerd {
     fn drop(&mut self) {
-        self.signal("CONT");
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             // It was killed: started once more, it ends what it had left.
             self.child = launch(&self.command, &self.path("log"));
-            wait_for(|| UnixStream::connect(self.path("docker.sock")).is_ok());
+            wait_for(|| answers(&self.path("docker.sock")).is_ok_and(|yes| yes));
         }
+        self.signal("CONT");
         if self.swarm.is_some() {
             // On a connection of its own: that of the test belongs to its runtime.
             let socket = self.path("docker.sock").display().to_string();
@@ -261,11 +262,18 @@ impl Drop for Dockerd {
         }
         // It ends its containers, and containerd after them.
         self.signal("TERM");
-        if wait_for(|| matches!(self.child.try_wait(), Ok(Some(_)))) {
-            return;
+        if !wait_for(|| matches!(self.child.try_wait(), Ok(Some(_)))) {
+            self.child.kill().ok();
+            self.child.wait().ok();
         }
-        self.child.kill().ok();
-        self.child.wait().ok();
+        // An engine leaves the namespace of containers in its own network mounted.
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let own = self.folder.path().display().to_string();
+        let mounts = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        for mount in mounts.filter(|path| path.starts_with(&own)) {
+            let gone = Command::new("umount").args(["--lazy", mount]).status();
+            drop(gone);
+        }
     }
 }
 
@@ -281,10 +289,20 @@ fn launch(command: &[String], log: &Path) -> Child {
         .expect("dockerd in PATH, as root")
 }
 
-/// Looks until it is so, for at most 15 s, where nothing can be awaited.
+/// The engine has started and answers.
+fn answers(socket: &Path) -> std::io::Result<bool> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    stream.write_all(b"GET /_ping HTTP/1.0\r\n\r\n")?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    Ok(answer.ends_with(b"200"))
+}
+
+/// Looks until it is so, for at most 30 s, where nothing can be awaited.
 #[expect(clippy::disallowed_methods, reason = "a destructor can't await")]
 fn wait_for(mut is_so: impl FnMut() -> bool) -> bool {
-    (0..150).any(|_| {
+    (0..300).any(|_| {
         let so = is_so();
         if !so {
             std::thread::sleep(Duration::from_millis(100));

@@ -134,24 +134,19 @@ impl Snapshot<'_> {
                 .iter()
                 .find(|task| !is_wanted(task) && is_running(task) && !self.is_lost(task));
             let line = |what: &str, task: &Task| {
-                Some(format!(
-                    "{}: {what}{}{}",
-                    slot.name,
-                    describe(task),
-                    self.on_node(task)
-                ))
+                Some(format!("{}: {what}{}", slot.name, self.on_node(task)))
             };
             let new = slot.current();
             let new = new.filter(|task| self.is_fresh(task) && !self.runs(task));
             match (new, leaving) {
                 (None, None) => {}
                 (_, Some(task)) => {
-                    starting = starting.or_else(|| line("the former task has to end, ", task));
+                    starting = starting.or_else(|| line("the former task is being stopped", task));
                 }
                 (Some(task), None) if hindered(task) => {
-                    hindrance = hindrance.or_else(|| line("", task));
+                    hindrance = hindrance.or_else(|| line(&describe(task), task));
                 }
-                (Some(task), None) => starting = starting.or_else(|| line("", task)),
+                (Some(task), None) => starting = starting.or_else(|| line(&describe(task), task)),
             }
         }
         let held = |hindrance: Option<String>| hindrance.map(|line| Err(Hold::Task(line)));

@@ -124,6 +124,20 @@ impl Snapshot<'_> {
         }
     }
 
+    /// The description that the task was made by has a health check; bollard's models know it by
+    /// another name than the engine (20.10.24: `Healthcheck`).
+    fn is_checked(&self, task: &Task) -> bool {
+        let spec = if self.is_fresh(task) {
+            &self.spec
+        } else {
+            &self.previous
+        };
+        let check = &spec["TaskTemplate"]["ContainerSpec"]["Healthcheck"];
+        check["Test"]
+            .as_array()
+            .is_some_and(|test| test.first().is_some_and(|first| first != "NONE"))
+    }
+
     fn replica(&self, slot: &Slot<'_>) -> Option<Replica> {
         let task = self.serving(slot)?;
         let status = task.status.clone().unwrap_or_default();
@@ -134,14 +148,10 @@ impl Snapshot<'_> {
             state(task)
         };
         let ended = matches!(state, ReplicaState::Exited | ReplicaState::Dead);
-        let spec = task.spec.as_ref();
-        let spec = spec.and_then(|spec| spec.container_spec.as_ref());
         let health = match (state, status.state) {
             (ReplicaState::Running, Some(TaskState::STARTING)) => Health::Starting,
             // A task whose check fails is ended by Swarm.
-            (ReplicaState::Running, _) if spec.is_some_and(|spec| spec.health_check.is_some()) => {
-                Health::Healthy
-            }
+            (ReplicaState::Running, _) if self.is_checked(task) => Health::Healthy,
             _ => Health::Unchecked,
         };
         let (former, newer) = slot.around(task);

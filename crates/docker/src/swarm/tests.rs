@@ -133,7 +133,7 @@ fn what_can_not_come_to_run_holds_the_rollout_unless_a_former_task_is_to_end_fir
     );
     let leaves = task(2, "b", 1, "shutdown", RUNS, -60);
     told(2, &[other, preparing, leaves], READY, |seen| {
-        let line = "web.2: the former task has to end, running on node-b".to_owned();
+        let line = "web.2: the former task is being stopped on node-b".to_owned();
         assert_eq!(seen.rollout(), Rollout::Going { done: 0, line });
     });
 }

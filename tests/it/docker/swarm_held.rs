@@ -129,7 +129,7 @@ async fn a_place_with_two_tasks_counts_by_what_runs() {
     assert_eq!(well_text(&down), "scaled to 0, nothing is to run");
     rig.a
         .serve_as("far", "web:1", Some(0), |spec| {
-            place(spec, "node.hostname==node-c")
+            place(spec, "node.hostname==node-c");
         })
         .await;
     let asked = Instant::now();

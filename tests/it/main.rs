@@ -12,6 +12,7 @@
 mod alertmanager;
 mod alerts;
 mod approvals;
+mod asked_anew;
 mod blocks;
 mod cards;
 mod changes;
@@ -19,6 +20,7 @@ mod checked;
 mod cli;
 mod compose;
 mod contract;
+mod counted;
 mod crash;
 mod demo;
 mod deploy;

@@ -168,7 +168,7 @@ struct News {
     /// Conversations whose message says what has changed.
     shown: BTreeSet<String>,
     /// They are not kept quiet any more.
-    loud: Vec<(String, AlertRecord)>,
+    loud: BTreeMap<String, Vec<AlertRecord>>,
     /// They were held to be over.
     again: Vec<AlertRecord>,
 }
@@ -188,7 +188,7 @@ impl News {
                 self.damped.entry(key).or_default().push((record, begins));
             }
             _ if !before.is_audible(now) && record.tracked.is_audible(now) => {
-                self.loud.push((key, record));
+                self.loud.entry(key).or_default().push(record);
             }
             _ => {
                 // When it was last heard of is not shown.
@@ -215,15 +215,16 @@ impl News {
             }
         }
         let mut nowhere = self.again;
-        for (key, record) in self.loud {
-            tx.alert_put(&key, &record).await?;
+        for (key, records) in self.loud {
+            for record in &records {
+                tx.alert_put(&key, record).await?;
+            }
             match active(tx, &key).await? {
                 Some(mut conversation) => {
-                    let loud = std::slice::from_ref(&record);
-                    episode::tell_again(tx, bot, &mut conversation, loud).await?;
+                    episode::tell_again(tx, bot, &mut conversation, &records).await?;
                     write_soon(tx, &conversation).await?;
                 }
-                None => nowhere.push(record),
+                None => nowhere.extend(records),
             }
         }
         episode::take_up(tx, bot, nowhere).await

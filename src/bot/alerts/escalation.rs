@@ -104,7 +104,7 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
                 return tx.conversation_put(&conversation).await;
             }
             let incident = incident.as_ref();
-            let about = words::about(&conversation, &summary);
+            let about = &words::about(&conversation, &summary).clone();
             let notified = notify(tx, bot, &conversation, incident, &whom, |others, now| {
                 words::ask(bot, &conversation, incident, about, (others, last), now)
             })
@@ -117,12 +117,44 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
                     .data(json!({"level": level, "asked": whom, "ways": notified}));
                 tx.append(&conversation.stream(), draft).await?;
             }
+            let whom = if take_back(tx, &mut conversation).await? {
+                // Slack was away: all who were asked hear it by one message.
+                let asked = conversation.escalated_to.clone();
+                known(tx, asked).await?
+            } else {
+                whom
+            };
             let message = words::escalation(&conversation, incident, about, &whom, tx.now());
             say(tx, &mut conversation, message).await?;
             tx.conversation_put(&conversation).await
         })
     })
     .await
+}
+
+/// Takes the asks back that surely nobody has seen, such as while Slack is away; whether there were any.
+async fn take_back(tx: &mut Tx, conversation: &mut Conversation) -> Result<bool, StoreError> {
+    let mut seen = Vec::new();
+    let mut were_any = false;
+    for key in std::mem::take(&mut conversation.asks) {
+        if tx.outbox_withdraw(&key).await? {
+            were_any = true;
+        } else {
+            seen.push(key);
+        }
+    }
+    conversation.asks = seen;
+    Ok(were_any)
+}
+
+/// People by their ids, with the names that they are known by.
+async fn known(tx: &mut Tx, ids: Vec<String>) -> Result<Vec<Person>, StoreError> {
+    let mut people = Vec::new();
+    for id in ids {
+        let name = id.clone();
+        people.push(tx.known_as(Person { id, name }).await?);
+    }
+    Ok(people)
 }
 
 /// Asks people in the main channel, by a message of its own.
@@ -152,15 +184,8 @@ pub(super) async fn concerned(
     if let Some((person, _)) = &conversation.acknowledged {
         return Ok(vec![person.clone()]);
     }
-    let mut people = Vec::new();
-    for id in conversation.escalated_to.iter().rev().take(3) {
-        let person = Person {
-            id: id.clone(),
-            name: id.clone(),
-        };
-        people.push(tx.known_as(person).await?);
-    }
-    Ok(people)
+    let last = conversation.escalated_to.iter().rev().take(3);
+    known(tx, last.cloned().collect()).await
 }
 
 /// Asks people by all their ways, who are asked in Slack at the same moment; `message` is told whom

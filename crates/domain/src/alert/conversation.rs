@@ -194,7 +194,7 @@ impl Conversation {
         self.kinds.clear();
         let is_asked = self.asked_at.is_some_and(|at| now < at + ack_within);
         if self.acknowledged.is_some() || !is_asked {
-            self.ask_anew();
+            self.ask_anew(now);
         }
     }
 
@@ -204,17 +204,19 @@ impl Conversation {
     }
 
     /// People are asked about something so bad from now on; anew, where it is worse than before.
-    pub fn ask_about(&mut self, worst: Severity) {
+    pub fn ask_about(&mut self, worst: Severity, now: jiff::Timestamp) {
         let before = self.asked_about;
         if self.is_worse(worst) {
-            self.ask_anew();
+            self.ask_anew(now);
         }
         self.asked_about = Some(before.map_or(worst, |before| before.min(worst)));
     }
 
     /// Whom it was asked of and who took it up counts no more: it became worse, or nobody answers.
-    pub fn ask_anew(&mut self) {
-        self.acknowledged = None;
+    pub fn ask_anew(&mut self, now: jiff::Timestamp) {
+        if self.acknowledged.take().is_some() {
+            self.free_since = Some(now);
+        }
         self.asked_at = None;
         self.next_ask_at = None;
         self.reask_at = None;
@@ -222,6 +224,16 @@ impl Conversation {
         self.escalated = 0;
         self.escalated_to.clear();
         self.asked_about = None;
+    }
+
+    /// What Alertmanager left out of its reports, in words: `3 further …`.
+    pub fn says_left_out(&self) -> Option<String> {
+        let count: u64 = self.left_out.values().sum();
+        (count > 0).then(|| {
+            format!(
+                "{count} further that Alertmanager left out (max_alerts): whether they fire is not known"
+            )
+        })
     }
 
     /// A key for a further message of this kind.

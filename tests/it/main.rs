@@ -22,6 +22,7 @@ mod compose;
 mod contract;
 mod counted;
 mod crash;
+mod databases;
 mod demo;
 mod deploy;
 mod diagnostics;

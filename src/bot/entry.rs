@@ -48,6 +48,13 @@ pub(in crate::bot) trait Probe:
     const STEP: &'static str;
     /// What it does, in one line.
     const SUMMARY: &'static str;
+    /// What it finds is people's data: it is for responders, and whoever types it is answered alone.
+    const PRIVATE: bool = false;
+    /// Who may ask.
+    const NEEDS: Role = match Self::PRIVATE {
+        true => Role::Responder,
+        false => Role::Viewer,
+    };
     /// What it finds, for a machine.
     type Found: Serialize + JsonSchema;
 
@@ -66,10 +73,15 @@ pub(in crate::bot) trait Question: Probe + Args {
 
 impl<Q: Question> Command for Q {
     const WORDS: &'static str = Q::WORDS;
+    const ROLE: Role = Q::NEEDS;
+    const CHANGES: bool = false;
 
     async fn carry_out(self, context: &Context, _: &Ask) -> Result<Effect, Fault> {
         let (_, message) = self.look(context).await?;
-        Ok(Effect::Say(Answer::to_all(message)))
+        Ok(Effect::Say(match Q::PRIVATE {
+            true => Answer::to_asker(message),
+            false => Answer::to_all(message),
+        }))
     }
 }
 
@@ -197,7 +209,7 @@ impl Entry {
             step: Some(Step {
                 name: P::STEP,
                 summary: P::SUMMARY,
-                role: Role::Viewer,
+                role: P::NEEDS,
                 work: Work::Look(look::<P>),
                 params: schema::<P>,
                 result: schema::<P::Found>,

@@ -25,6 +25,9 @@ pub struct Settings {
     pub confirm_within: Duration,
     /// How long a service may take to stop and to become healthy.
     pub patience: Patience,
+    /// Names of keys are told as they are, to responders who ask; otherwise they end after their
+    /// prefix.
+    pub show_keys: bool,
     /// How long a failed step of a run waits for somebody to retry it or leave it out.
     pub hold: Duration,
     /// What is done with alerts.

@@ -239,6 +239,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
             second_person: policy.second_person,
             confirm_within: policy.confirm_within,
             patience: policy.patience,
+            show_keys: policy.show_keys,
             hold,
             alerts,
             notify,

@@ -15,7 +15,7 @@ use crate::domain::service::Patience;
 pub(super) const ACCESS: Kind = Kind::single("access", "viewers responders commanders declarers");
 pub(super) const POLICY: Kind = Kind::single(
     "policy",
-    "confirm second_person confirm_within restart_healthy_within stop_grace",
+    "confirm second_person confirm_within restart_healthy_within stop_grace show_keys",
 );
 pub(super) const RUNBOOKS: Kind = Kind::single("runbooks", "folder hold");
 
@@ -29,6 +29,8 @@ pub(super) struct Policy {
     pub(super) confirm_within: Duration,
     /// `restart_healthy_within`, default 2 minutes, and `stop_grace`, default 10 seconds.
     pub(super) patience: Patience,
+    /// `show_keys`: names of a cache's keys are told whole to responders who ask; default: no.
+    pub(super) show_keys: bool,
 }
 
 pub(super) fn access(section: &Section<'_>) -> Access {
@@ -112,6 +114,7 @@ pub(super) fn policy(section: &Section<'_>) -> Policy {
             stop: section.duration_or("stop_grace", usual.stop),
             healthy: section.duration_or("restart_healthy_within", usual.healthy),
         },
+        show_keys: section.boolean("show_keys").unwrap_or(false),
     }
 }
 

@@ -156,9 +156,13 @@ pub(in crate::bot) fn client_row(client: &Client) -> String {
     } else {
         format!(" {}", client.name)
     };
-    let own = if client.own { " (the bot)" } else { "" };
+    let what = match client.kind.as_str() {
+        _ if client.own => " (the bot)".to_owned(),
+        "normal" => String::new(),
+        kind => format!(" ({kind})"),
+    };
     format!(
-        "{:>6} {}{name} {} idle {}, {} out{own}\n",
+        "{:>6} {}{name} {} idle {}, {} out{what}\n",
         client.id,
         client.address,
         client.command,

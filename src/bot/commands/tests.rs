@@ -53,6 +53,7 @@ pub(in crate::bot) async fn bot(
         confirm: crate::domain::Guarded::all(),
         second_person: std::collections::BTreeSet::new(),
         confirm_within: Duration::from_secs(60),
+        show_keys: false,
         patience: Patience::default(),
         hold: Duration::from_secs(60),
         alerts: crate::bot::AlertSettings::default(),

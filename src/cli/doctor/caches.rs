@@ -32,7 +32,7 @@ pub(super) async fn look(config: Config, limit: Limit) -> Vec<Finding> {
             return vec![SERVER.broken(&name, fault), RIGHTS.unknown(&name, why)];
         }
     };
-    let mut found = vec![SERVER.ok(&name, format!("Redis {} answers", rights.version))];
+    let mut found = vec![SERVER.ok(&name, format!("{} answers", rights.server))];
     if !rights.lacking.is_empty() {
         let what = format!("it refuses {}", rights.lacking.join(", "));
         let finding = RIGHTS.warning(&name, what);

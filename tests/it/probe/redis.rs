@@ -135,7 +135,9 @@ async fn the_slow_log_tells_no_values_and_no_passwords() {
     let log = bot.slowlog().await.unwrap();
     assert_eq!(log.threshold_us, Some(0));
     assert!(
-        log.entries.iter().any(|one| one.command == "SET token +1"),
+        log.entries
+            .iter()
+            .any(|one| one.recorded.to_string() == "SET token +1"),
         "{log:?}"
     );
     let told = format!("{log:?}");
@@ -290,11 +292,11 @@ async fn of_200_000_keys_no_more_are_looked_at_than_is_good_for_the_server() {
     let sample = bot.memory().await.unwrap();
     assert_eq!(
         (sample.keys, sample.sampled, sample.complete),
-        (200_000, 2_000, false)
+        (200_000, 50_000, false)
     );
     assert_eq!(
         (sample.biggest.len(), sample.by_prefix[0].keys),
-        (20, 2_000)
+        (20, 50_000)
     );
     let search = bot.keys("many:").await.unwrap();
     assert_eq!(
@@ -329,9 +331,13 @@ async fn no_secret_of_the_slow_log_is_told() {
         let _: redis::RedisResult<redis::Value> = try_tell(&mut app, words).await;
     }
     let log = bot.slowlog().await.unwrap();
-    let commands: Vec<&str> = log.entries.iter().map(|e| e.command.as_str()).collect();
+    let commands = log.entries.iter().map(|one| one.recorded.to_string());
+    let commands: Vec<String> = commands.collect();
     for told in ["CONFIG +3", "EVALSHA_RO +2", "FCALL_RO +2", "SET token +1"] {
-        assert!(commands.contains(&told), "{told} in {commands:?}");
+        assert!(
+            commands.iter().any(|one| one == told),
+            "{told} in {commands:?}"
+        );
     }
     assert!(!format!("{log:?}").contains("hunter2"), "{log:?}");
 }

@@ -44,6 +44,8 @@ pub struct Scenery {
     pub incident_channels: bool,
     /// How long a question can be answered.
     pub confirm_within: Duration,
+    /// Names of keys are told whole.
+    pub show_keys: bool,
     /// Texts of further runbooks.
     pub runbooks: Vec<String>,
     /// How long a failed step of a run waits for somebody.
@@ -84,6 +86,7 @@ impl Default for Scenery {
             store_url: None,
             incident_channels: true,
             confirm_within: Duration::from_secs(60),
+            show_keys: false,
             runbooks: Vec::new(),
             hold: Duration::from_secs(60),
             speed: 50.0,
@@ -359,6 +362,7 @@ pub fn settings(scenery: &Scenery) -> Settings {
         confirm: Guarded::all(),
         second_person: scenery.second_person.clone(),
         confirm_within: scenery.confirm_within,
+        show_keys: scenery.show_keys,
         patience: Patience::default(),
         hold: scenery.hold,
         alerts: scenery.alerts.clone(),

@@ -2,6 +2,8 @@
 //!
 //! Times are UTC; `_ms` are milliseconds, `_us` microseconds, `_bytes` bytes, `_percent` 0 to 100.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -48,6 +50,8 @@ pub enum Topology {
 /// The state at a glance; of a cluster, sums and worst values over its masters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CacheSummary {
+    /// What the server is: `Redis` or `Valkey`.
+    pub product: String,
     /// Version of the server, such as `7.0.15`.
     pub version: String,
     /// When it started (the youngest of several).
@@ -72,7 +76,7 @@ pub struct CacheSummary {
     pub hit_percent: Option<f64>,
     /// Commands a second at this moment.
     pub commands_per_second: f64,
-    /// Connected clients.
+    /// Connected clients, without replicas.
     pub clients: u64,
     /// `maxclients`.
     pub clients_max: u64,
@@ -82,22 +86,38 @@ pub struct CacheSummary {
     pub rejected: u64,
     /// Keys of all databases.
     pub keys: u64,
+    /// The databases that hold keys, by number.
+    pub databases: Vec<KeyCount>,
     /// What is kept on the disk, such as `snapshots, append-only file` or `nothing`.
     pub persistence: String,
     /// The newest snapshot since the start (the oldest such of several); `None`: none was made.
     pub last_save_at: Option<Timestamp>,
     /// The last attempt to save failed: writes may be refused.
     pub save_failed: bool,
-    /// Replicas that follow.
+    /// The last rewrite of the append-only file failed: the file grows until one succeeds.
+    pub rewrite_failed: bool,
+    /// Replicas that follow, those that are being filled included.
     pub replicas: u64,
-    /// On a replica: the link to its master is up. On a master: all its replicas are online.
+    /// Those of them that are being filled; on a replica, 1 while it is itself.
+    pub syncing: u64,
+    /// On a replica: the link to its master is up, or it is being filled. On a master: all its
+    /// replicas acknowledge what they get.
     pub replication_ok: bool,
-    /// Largest lag of a replica.
+    /// Largest lag of a replica that is not being filled.
     pub replication_lag_bytes: Option<u64>,
     /// What is wrong or worth a look, one sentence each, worst first.
     pub warnings: Vec<String>,
     /// The servers, the one asked first first.
     pub nodes: Vec<Node>,
+}
+
+/// Keys of a database of a server; of a cluster, of all its masters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyCount {
+    /// The database's number.
+    pub database: u16,
+    /// Its keys.
+    pub keys: u64,
 }
 
 /// One server.
@@ -127,22 +147,71 @@ pub struct SlowLog {
     pub threshold_known: bool,
     /// The commands, slowest first, at most 20.
     pub entries: Vec<SlowCommand>,
-    /// Servers of a cluster that did not answer, each with why, in a sentence; at most 33.
+    /// Commands that were large themselves (Valkey's COMMANDLOG, from 8.1 on); `None`: the server
+    /// records none.
+    pub large_requests: Option<LargeCommands>,
+    /// Commands with large replies (as above).
+    pub large_replies: Option<LargeCommands>,
+    /// What was not answered, each with why, in a sentence; at most 99.
     pub missing: Vec<String>,
 }
 
-/// A slow command. Its arguments are left out but for the key: they may be secrets.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct SlowCommand {
+/// A command on record. Its arguments are left out but for the key: they may be secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Recorded {
+    /// Its name, such as `ZRANGE`.
+    pub command: String,
+    /// Its first key, where it has one; at most 80 characters.
+    pub key: Option<String>,
+    /// Further arguments.
+    pub more: u64,
     /// When.
     pub at: Timestamp,
-    /// How long it took.
-    pub took_us: u64,
-    /// The command and its first key, with the number of further arguments, such as
-    /// `ZRANGE queue:payments +3`.
-    pub command: String,
     /// The client's address.
     pub client: String,
+}
+
+/// `ZRANGE queue:payments +3`.
+impl fmt::Display for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.command)?;
+        if let Some(key) = &self.key {
+            write!(f, " {key}")?;
+        }
+        match self.more {
+            0 => Ok(()),
+            more => write!(f, " +{more}"),
+        }
+    }
+}
+
+/// A slow command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SlowCommand {
+    /// Which.
+    #[serde(flatten)]
+    pub recorded: Recorded,
+    /// How long it took.
+    pub took_us: u64,
+}
+
+/// Commands that are kept for the size of them, or of their replies.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LargeCommands {
+    /// Beyond this they are kept (the highest of several); `None`: none is, or it is not told.
+    pub threshold_bytes: Option<u64>,
+    /// The commands, largest first, at most 20.
+    pub entries: Vec<LargeCommand>,
+}
+
+/// A large command, or one with a large reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LargeCommand {
+    /// Which.
+    #[serde(flatten)]
+    pub recorded: Recorded,
+    /// Its size, or its reply's.
+    pub bytes: u64,
 }
 
 /// The biggest keys of a sample.
@@ -154,13 +223,22 @@ pub struct BigKeys {
     pub sampled: u64,
     /// All keys were looked at.
     pub complete: bool,
+    /// Those whose size is an estimate from some of their elements.
+    pub estimates: u64,
+    /// The sum of the sizes.
+    pub bytes: u64,
+    /// All memory that the servers use, for comparison.
+    pub used_bytes: u64,
+    /// The part of it that no key takes: tables, buffers of clients and replicas; `None`: not told.
+    pub overhead_bytes: Option<u64>,
+    /// The databases that were looked at.
+    pub databases: Vec<u16>,
     /// The biggest, biggest first, at most 20.
     pub biggest: Vec<BigKey>,
-    /// Memory by the part of the key before its first `:`, in the sample, biggest first, at most
-    /// 20.
+    /// Memory by [`prefix`] in the sample, biggest first, at most 20.
     pub by_prefix: Vec<PrefixUse>,
-    /// Servers of a cluster that did not answer, or not all, each with why, in a sentence; at most
-    /// 65. Where there is one, the answer is not `complete`.
+    /// Servers of a cluster that did not answer, or not all, and databases that may not be looked
+    /// at, each with why, in a sentence. Where there is one, the answer is not `complete`.
     pub missing: Vec<String>,
 }
 
@@ -173,6 +251,12 @@ pub struct BigKey {
     pub kind: String,
     /// Its memory.
     pub bytes: u64,
+    /// `bytes` is an estimate from this many of its elements; `None`: it is exact.
+    pub estimated_from: Option<u64>,
+    /// Its elements; `None`: it has none, or they are not told.
+    pub elements: Option<u64>,
+    /// The number of its database.
+    pub database: u16,
     /// When it expires, in milliseconds from now; `None`: never.
     pub expires_ms: Option<u64>,
     /// The server told kind, size and expiry. Otherwise (a cluster that is down tells no more than
@@ -183,7 +267,7 @@ pub struct BigKey {
 /// Memory of the keys that begin alike.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PrefixUse {
-    /// The part before the first `:`.
+    /// What [`prefix`] tells; without one, `(no prefix)`.
     pub prefix: String,
     /// Sampled keys.
     pub keys: u64,
@@ -194,8 +278,10 @@ pub struct PrefixUse {
 /// Who is connected.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Clients {
-    /// Connected clients.
+    /// Connected clients, without replicas.
     pub connected: u64,
+    /// Replicas that are connected; one that is being filled over a second channel is one.
+    pub replicas: u64,
     /// `maxclients`.
     pub max: u64,
     /// By host and name, most first, at most 20.
@@ -225,7 +311,7 @@ pub struct Client {
     pub command: String,
     /// Output that waits for it to read.
     pub output_bytes: u64,
-    /// `normal`, `pubsub`, `replica` or `master`.
+    /// `normal`, `pubsub`, `monitor`, `replica` or `master`.
     pub kind: String,
     /// It is one of the bot's own.
     pub own: bool,
@@ -251,9 +337,63 @@ pub struct Keys {
     pub complete: bool,
     /// How many matched among those looked at.
     pub matched: u64,
+    /// The databases that were looked at.
+    pub databases: Vec<u16>,
     /// The first of them, at most 50, in alphabetical order.
     pub keys: Vec<BigKey>,
-    /// Servers of a cluster that did not answer, or not all, each with why, in a sentence; at most
-    /// 65. Where there is one, the answer is not `complete`.
+    /// Servers of a cluster that did not answer, or not all, and databases that may not be looked
+    /// at, each with why, in a sentence. Where there is one, the answer is not `complete`.
     pub missing: Vec<String>,
+}
+
+/// The part of a key that names what it is, not whose: up to its first `:`. `None`: there is no
+/// such part, or it looks like somebody's id (`ana@bank.de:cart`, `DE89370400440532013000:balance`):
+/// longer than 40 characters, more than three digits, or others than letters, digits and `_.-{}`.
+pub fn prefix(key: &str) -> Option<&str> {
+    let at = key.find(':')?;
+    let digits = key[..at].bytes().filter(u8::is_ascii_digit).count();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-{}".contains(c);
+    let names = (1..=40).contains(&at) && digits <= 3 && key[..at].chars().all(plain);
+    names.then(|| &key[..=at])
+}
+
+/// The key as it may be shown to others: its [`prefix`], or what was typed to find it where that is
+/// more, and `…` for the rest.
+pub fn masked(key: &str, typed: &str) -> String {
+    let shown = prefix(key).unwrap_or_default();
+    let shown = match key.starts_with(typed) && typed.len() > shown.len() {
+        true => typed,
+        false => shown,
+    };
+    let rest = if shown.len() < key.len() { "…" } else { "" };
+    format!("{shown}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_key_no_more_is_shown_than_what_it_is() {
+        for (key, shown) in [
+            ("session:8f3a9c", "session:…"),
+            ("user:42:e-mail", "user:…"),
+            ("{fx}.v2:EURUSD", "{fx}.v2:…"),
+            ("session:", "session:"),
+            // Whose it is comes first, or there is nothing but that.
+            ("ana@bank.de:cart", "…"),
+            ("DE89370400440532013000:balance", "…"),
+            ("550e8400-e29b-41d4-a716-446655440000:cart", "…"),
+            ("\\xff\\xfe:1", "…"),
+            (":1", "…"),
+            ("0f2c9a11b", "…"),
+            ("token", "…"),
+        ] {
+            assert_eq!(masked(key, ""), shown, "{key}");
+        }
+        // Who asks knows what they typed.
+        assert_eq!(masked("user:42:e-mail", "user:42:"), "user:42:…");
+        assert_eq!(masked("user:42:e-mail", "us"), "user:…");
+        assert_eq!(masked("token", "token"), "token");
+    }
 }

@@ -19,6 +19,8 @@ pub(super) const SELECT: Question = Question("SELECT");
 pub(super) const INFO: Question = Question("INFO");
 pub(super) const CONFIG_GET: Question = Question("CONFIG GET");
 pub(super) const SLOWLOG: Question = Question("SLOWLOG GET");
+/// Valkey's own: commands that were large, or had large replies.
+pub(super) const COMMANDLOG: Question = Question("COMMANDLOG GET");
 pub(super) const SIZE: Question = Question("DBSIZE");
 pub(super) const TYPE: Question = Question("TYPE");
 pub(super) const EXPIRES_IN: Question = Question("PTTL");
@@ -77,9 +79,21 @@ pub(super) fn scan(cursor: u64, pattern: Option<&[u8]>, count: u32) -> Ask {
     Question("SCAN").with((cursor, pattern, "COUNT", count))
 }
 
-/// The memory that a key takes.
-pub(super) fn memory_usage(key: &[u8]) -> Ask {
-    Question("MEMORY USAGE").with((key, "SAMPLES", 5))
+/// The memory that a key takes, as an estimate from so many of its elements; 0: from all.
+pub(super) fn memory_usage(key: &[u8], elements: u64) -> Ask {
+    Question("MEMORY USAGE").with((key, "SAMPLES", elements))
+}
+
+/// How many elements a key of this type has; `None`: it has none.
+pub(super) fn length(kind: &str) -> Option<Question> {
+    Some(match kind {
+        "hash" => Question("HLEN"),
+        "list" => Question("LLEN"),
+        "set" => Question("SCARD"),
+        "zset" => Question("ZCARD"),
+        "stream" => Question("XLEN"),
+        _ => return None,
+    })
 }
 
 /// A prefix as a pattern of `MATCH`: every character stands for itself.
@@ -109,7 +123,13 @@ mod tests {
             SLOWLOG.with(1),
             scan(0, None, 1),
             SIZE.alone(),
-            memory_usage(b"k"),
+            memory_usage(b"k", 0),
+            length("hash").unwrap().with("k"),
+            length("list").unwrap().with("k"),
+            length("set").unwrap().with("k"),
+            length("zset").unwrap().with("k"),
+            length("stream").unwrap().with("k"),
+            COMMANDLOG.with((1, "large-reply")),
             TYPE.with("k"),
             EXPIRES_IN.with("k"),
             CLIENTS.alone(),
@@ -125,8 +145,26 @@ mod tests {
             SENTINELS.with("m"),
         ];
         let reading = [
-            "INFO", "CONFIG", "SLOWLOG", "SCAN", "DBSIZE", "MEMORY", "TYPE", "PTTL", "CLIENT",
-            "CLUSTER", "SENTINEL", "AUTH", "SELECT", "ACL",
+            "INFO",
+            "CONFIG",
+            "SLOWLOG",
+            "SCAN",
+            "DBSIZE",
+            "MEMORY",
+            "TYPE",
+            "PTTL",
+            "CLIENT",
+            "CLUSTER",
+            "SENTINEL",
+            "AUTH",
+            "SELECT",
+            "ACL",
+            "HLEN",
+            "LLEN",
+            "SCARD",
+            "ZCARD",
+            "XLEN",
+            "COMMANDLOG",
         ];
         for ask in all {
             assert!(!format!("{ask:?}").contains("hunter2"));

@@ -17,6 +17,7 @@ const SHOWN: usize = 20;
 #[derive(Default)]
 struct Part {
     connected: u64,
+    replicas: u64,
     max: u64,
     by_host: BTreeMap<String, u64>,
     /// Those that are worth showing.
@@ -29,11 +30,17 @@ async fn clients_at(redis: &Redis, at: Address) -> Result<Part, ProbeError> {
         max: max.and_then(|max| max.parse().ok()).unwrap_or(0),
         ..Part::default()
     };
+    // Over how many channels a replica is filled, only this tells.
+    part.replicas = redis.info(&at).await?.replicas().len() as u64;
     let text: Vec<u8> = redis.ask(&at, &CLIENTS.alone()).await?;
     let text = String::from_utf8_lossy(&text);
     let own = redis.own(&at).await;
     let server = at.to_string();
     for client in parse::clients(&text).filter_map(|fields| client(&fields, &server, own)) {
+        if client.kind == "replica" {
+            part.list.push(client);
+            continue;
+        }
         part.connected += 1;
         let host = client.address.rsplit_once(':').map_or("", |(host, _)| host);
         let name = if client.name.is_empty() {
@@ -63,7 +70,9 @@ fn client(fields: &BTreeMap<&str, &str>, server: &str, own: Option<u64>) -> Opti
     let text = |name: &str| fields.get(name).copied().unwrap_or_default();
     let number = |name: &str| text(name).parse::<u64>().unwrap_or(0);
     let flags = text("flags");
-    let kind = if flags.contains('S') {
+    let kind = if flags.contains('O') {
+        "monitor"
+    } else if flags.contains('S') {
         "replica"
     } else if flags.contains('M') {
         "master"
@@ -98,6 +107,7 @@ pub(super) async fn clients(redis: &Redis) -> Result<Clients, ProbeError> {
     let mut by_host: BTreeMap<String, u64> = BTreeMap::new();
     for part in round.answers {
         all.connected += part.connected;
+        all.replicas += part.replicas;
         all.max += part.max;
         all.list.extend(part.list);
         for (name, count) in part.by_host {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, FromRedisValue,
-    IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError, RedisResult,
+    IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisError, RedisResult, Value,
+    from_redis_value,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -44,7 +45,8 @@ pub struct Redis {
     info: ConnectionInfo,
     pub(super) context: ErrorContext,
     password: Option<SecretString>,
-    database: i64,
+    /// The database of the URL.
+    pub(super) database: u16,
     /// The server, or the Sentinel, of the URL.
     pub(super) main: Address,
     pub(super) sentinel: Option<String>,
@@ -67,6 +69,18 @@ pub(super) struct Answers<T> {
     pub(super) each: Vec<Option<T>>,
     /// Why the first of those that were refused was.
     pub(super) gap: Option<ProbeError>,
+}
+
+impl<T> Answers<T> {
+    /// The answer to the one question that was asked.
+    pub(super) fn one(mut self) -> Result<T, ProbeError> {
+        let told = self.each.pop().flatten();
+        told.ok_or_else(|| {
+            self.gap.unwrap_or_else(|| {
+                ProbeError::new(Kind::Failed, "Redis gave no answer", "see its logs")
+            })
+        })
+    }
 }
 
 impl fmt::Debug for Redis {
@@ -94,7 +108,7 @@ impl Redis {
         let settings = info.redis_settings();
         let user = settings.username().map(str::to_owned);
         let in_url = settings.password().map(SecretString::from);
-        let database = settings.db();
+        let database = settings.db().try_into().map_err(|_| bad())?;
         let main = match info.addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                 Address {
@@ -168,15 +182,18 @@ impl Redis {
         result.map_err(|error| self.context.error(at, &error))
     }
 
-    /// Asks a server about several keys in one go. That one key is refused, because it moved to
-    /// another server of the cluster, say, does not spoil the others.
-    pub(super) async fn ask_all<T: FromRedisValue>(
+    /// Asks a server about several keys of a database in one go. That one key is refused, because
+    /// it moved to another server of the cluster, say, does not spoil the others.
+    pub(super) async fn ask_in<T: FromRedisValue>(
         &self,
         at: &Address,
+        database: u16,
         asks: impl Iterator<Item = Ask>,
     ) -> Result<Answers<T>, ProbeError> {
         let mut pipeline = Pipeline::new();
         pipeline.ignore_errors();
+        // Others ask over the same connection: which database is meant goes with the questions.
+        pipeline.add_command(SELECT.with(database).command);
         for ask in asks {
             pipeline.add_command(ask.command);
         }
@@ -184,15 +201,24 @@ impl Redis {
             each: Vec::new(),
             gap: None,
         };
-        if pipeline.is_empty() {
+        if pipeline.len() == 1 {
             return Ok(answers);
         }
         let (mut server, _) = self.connection(at).await?;
-        let results: Vec<RedisResult<T>> = pipeline
+        let results: Vec<RedisResult<Value>> = pipeline
             .query_async(&mut server)
             .await
             .map_err(|error| self.context.error(at, &error))?;
+        let mut results = results.into_iter();
+        match results.next() {
+            // Who may not choose is always in the one of the URL.
+            Some(Err(error)) if database != self.database || !is_refused(&error) => {
+                return Err(self.context.error(at, &error));
+            }
+            _ => {}
+        }
         for result in results {
+            let result = result.and_then(|told| Ok(from_redis_value(told)?));
             if let Err(error) = &result {
                 let gap = || self.context.error(at, error);
                 answers.gap.get_or_insert_with(gap);

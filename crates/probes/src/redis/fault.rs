@@ -8,8 +8,8 @@ use crate::{ProbeError, ProbeErrorKind as Kind};
 
 /// What the bot's user may do, so that every question is answered.
 const RIGHTS: &str = "+info +select +config|get +slowlog|get +scan +type +pttl +memory|usage \
-                      +dbsize +client|list +client|setname +client|id +client|kill +cluster|info \
-                      +cluster|nodes ~*";
+                      +dbsize +hlen +llen +scard +zcard +xlen +client|list +client|setname \
+                      +client|id +client|kill +cluster|info +cluster|nodes ~*";
 
 /// What the server said, cleaned, with its code: `NOPERM this user has no permissions …`.
 pub(super) fn words(error: &RedisError) -> String {

@@ -12,6 +12,7 @@ mod parse;
 mod rights;
 mod sentinel;
 mod servers;
+mod sizes;
 mod slowlog;
 mod summary;
 

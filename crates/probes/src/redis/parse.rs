@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::address::Address;
+use crate::cache::KeyCount;
 
 /// `name:value` lines.
 #[derive(Debug, Clone, Default)]
@@ -39,25 +40,52 @@ impl Info {
         self.text(name).parse().ok().filter(|n: &f64| n.is_finite())
     }
 
-    /// Keys of all databases: `db0:keys=3,expires=1,avg_ttl=0`.
-    pub(super) fn keys(&self) -> u64 {
-        self.0
-            .iter()
-            .filter(|(name, _)| {
-                name.strip_prefix("db")
-                    .is_some_and(|n| n.parse::<u16>().is_ok())
-            })
-            .filter_map(|(_, value)| pairs(value, ',').remove("keys")?.parse::<u64>().ok())
-            .sum()
+    /// What the server is, and its version. Valkey tells Redis' version as well, for old clients.
+    pub(super) fn product(&self) -> (&'static str, &str) {
+        match self.text("valkey_version") {
+            "" => ("Redis", self.text("redis_version")),
+            version => ("Valkey", version),
+        }
     }
 
-    /// `slave0:ip=…,port=…,state=online,offset=…,lag=…`, each with its fields.
-    pub(super) fn replicas(&self) -> Vec<BTreeMap<&str, &str>> {
-        (0..64)
-            .map_while(|n| self.0.get(&format!("slave{n}")))
-            .map(|value| pairs(value, ','))
-            .collect()
+    /// The databases that hold keys: `db0:keys=3,expires=1,avg_ttl=0`.
+    pub(super) fn databases(&self) -> Vec<KeyCount> {
+        let lines = self.0.iter().filter_map(|(name, value)| {
+            Some(KeyCount {
+                database: name.strip_prefix("db")?.parse().ok()?,
+                keys: pairs(value, ',').remove("keys")?.parse().ok()?,
+            })
+        });
+        let mut databases: Vec<KeyCount> = lines.collect();
+        databases.sort_by_key(|one| one.database);
+        databases
     }
+
+    /// `slave0:ip=…,port=…,state=online,offset=…,lag=…,type=replica`, a replica each. One that is
+    /// filled over a channel of its own (Redis 8, Valkey 8) has two lines with the same port.
+    pub(super) fn replicas(&self) -> Vec<Replica> {
+        let mut all: BTreeMap<(&str, &str), Replica> = BTreeMap::new();
+        for value in (0..128).map_while(|n| self.0.get(&format!("slave{n}"))) {
+            let fields = pairs(value, ',');
+            let text = |name: &str| fields.get(name).copied().unwrap_or_default();
+            let one = all.entry((text("ip"), text("port"))).or_default();
+            one.syncing |= !matches!(text("state"), "online" | "");
+            one.offset = one.offset.max(text("offset").parse().ok());
+            one.silent_s = one.silent_s.max(text("lag").parse().unwrap_or(0));
+        }
+        all.into_values().collect()
+    }
+}
+
+/// A replica, as its master tells of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Replica {
+    /// It is being filled with all data.
+    pub(super) syncing: bool,
+    /// Up to where it has the master's changes.
+    pub(super) offset: Option<u64>,
+    /// How long ago it last said so, seconds.
+    pub(super) silent_s: u64,
 }
 
 /// `a=1<separator>b=2`.
@@ -150,9 +178,31 @@ mod tests {
         );
         assert_eq!(info.text("redis_version"), "7.0.15");
         assert_eq!(info.count("used_memory"), 1024);
-        assert_eq!(info.keys(), 7);
-        assert_eq!(info.replicas()[0]["state"], "online");
+        let databases = info.databases();
+        let databases: Vec<_> = databases.iter().map(|d| (d.database, d.keys)).collect();
+        assert_eq!(databases, [(0, 3), (12, 4)]);
+        let replica = Replica {
+            syncing: false,
+            offset: Some(90),
+            silent_s: 1,
+        };
+        assert_eq!(info.replicas(), [replica]);
         assert_eq!(info.number("missing"), None);
+        assert_eq!(info.product(), ("Redis", "7.0.15"));
+    }
+
+    #[test]
+    fn a_replica_with_two_channels_is_one_and_valkey_is_no_redis() {
+        let info = Info::parse(
+            "redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n\
+             slave0:ip=10.0.0.2,port=6379,state=send_bulk,offset=0,lag=0,type=rdb-channel\r\n\
+             slave1:ip=10.0.0.2,port=6379,state=bg_transfer,offset=80,lag=2,type=main-channel\r\n\
+             slave2:ip=10.0.0.2,port=6380,state=online,offset=90,lag=0,type=replica\r\n",
+        );
+        let replicas = info.replicas();
+        let told: Vec<_> = replicas.iter().map(|r| (r.syncing, r.offset)).collect();
+        assert_eq!(told, [(true, Some(80)), (false, Some(90))]);
+        assert_eq!(info.product(), ("Valkey", "9.1.2"));
     }
 
     #[test]
@@ -193,7 +243,7 @@ mod tests {
         #[test]
         fn nothing_panics(text in any::<String>(), bytes in any::<Vec<u8>>()) {
             let info = Info::parse(&text);
-            info.keys();
+            info.databases();
             info.replicas();
             cluster_nodes(&text, &asked());
             clients(&text).count();

@@ -3,10 +3,12 @@
 use ::redis::Value;
 
 use super::ask::{
-    ACL_DRYRUN, ACL_WHOAMI, CLIENTS, CONFIG_GET, EXPIRES_IN, KILL, OWN_ID, SIZE, SLOWLOG, TYPE,
-    memory_usage, scan,
+    ACL_DRYRUN, ACL_WHOAMI, CLIENTS, COMMANDLOG, CONFIG_GET, EXPIRES_IN, KILL, OWN_ID, SELECT,
+    SIZE, SLOWLOG, TYPE, length, memory_usage, scan,
 };
 use super::connect::Redis;
+use super::parse::clean;
+use super::slowlog::has_commandlog;
 use crate::{ProbeError, ProbeErrorKind as Kind};
 
 /// A key that is asked about and is not there.
@@ -15,8 +17,8 @@ const KEY: &str = "treasury-bot:doctor";
 /// What the bot may ask of a server, and do there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
-    /// Version of the server, such as `7.0.15`.
-    pub version: String,
+    /// What the server is, and its version: `Redis 7.0.15`.
+    pub server: String,
     /// Commands that the server refuses the bot, such as `SLOWLOG GET`.
     pub lacking: Vec<String>,
     /// The error that names what grants them.
@@ -32,23 +34,29 @@ impl Redis {
         self.within(async {
             let servers = self.servers().await?;
             let at = &servers.first;
+            let (product, version) = servers.info.product();
             let mut rights = Rights {
-                version: servers.info.text("redis_version").to_owned(),
+                server: clean(format!("{product} {version}").as_bytes(), 60),
                 lacking: Vec::new(),
                 hint: None,
                 unknown: Vec::new(),
             };
-            for ask in [
+            let lengths = ["hash", "list", "set", "zset", "stream"].into_iter();
+            let lengths = lengths.filter_map(length).map(|length| length.with(KEY));
+            let large = has_commandlog(&servers.info).then(|| COMMANDLOG.with((1, "large-reply")));
+            let asks = [
                 CONFIG_GET.with("maxmemory"),
                 SLOWLOG.with(1),
+                SELECT.with(self.database),
                 scan(0, None, 1),
                 SIZE.alone(),
                 TYPE.with(KEY),
                 EXPIRES_IN.with(KEY),
-                memory_usage(KEY.as_bytes()),
+                memory_usage(KEY.as_bytes(), 0),
                 CLIENTS.alone(),
                 OWN_ID.alone(),
-            ] {
+            ];
+            for ask in asks.into_iter().chain(lengths).chain(large) {
                 let asked: Result<Value, _> = self.ask(at, &ask).await;
                 match asked {
                     Ok(_) => {}

@@ -1,13 +1,16 @@
 //! The state at a glance.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
+use treasury_domain::counted;
 
 use super::address::Address;
 use super::ask::CLUSTER_INFO;
 use super::connect::Redis;
-use super::parse::{ClusterNode, Info, clean};
+use super::parse::{ClusterNode, Info, Replica, clean};
 use super::sentinel;
-use crate::cache::{CacheSummary, Node, Topology};
+use crate::cache::{CacheSummary, KeyCount, Node, Topology};
 use crate::{ProbeError, ProbeErrorKind as Kind};
 
 /// Memory in use beyond this many percent is worth a warning.
@@ -16,6 +19,8 @@ const FULL: f64 = 90.0;
 const HITS: f64 = 80.0;
 /// Before so many reads the hit ratio says little.
 const READS: u64 = 1_000;
+/// A replica acknowledges every second; one that is silent for so long is worth a warning, seconds.
+const SILENT: u64 = 10;
 /// Resident memory beyond this multiple of the used is worth a warning …
 const FRAGMENTED: f64 = 1.5;
 /// … when this much is in use: small servers always look fragmented. Bytes.
@@ -190,23 +195,27 @@ fn of(all: &[&ServerState]) -> CacheSummary {
     let aof = any("aof_enabled", "1");
     let snapshots = all.iter().any(|state| state.makes_snapshots());
     let saved = all.iter().filter_map(|state| state.saved()).min();
-    let replicas: Vec<_> = all.iter().flat_map(|state| state.info.replicas()).collect();
-    let lag =
-        all.iter()
-            .flat_map(|state| {
-                let offset = state.info.count("master_repl_offset");
-                state.info.replicas().into_iter().filter_map(move |r| {
-                    Some(offset.saturating_sub(r.get("offset")?.parse().ok()?))
-                })
-            })
-            .max();
-    let replica = any("role", "slave");
-    let link_up = !replica || any("master_link_status", "up");
-    let online = replicas
-        .iter()
-        .all(|one| one.get("state").is_none_or(|state| *state == "online"));
+    let mut databases = BTreeMap::<u16, u64>::new();
+    for one in all.iter().flat_map(|state| state.info.databases()) {
+        *databases.entry(one.database).or_default() += one.keys;
+    }
+    let replicas = all.iter().flat_map(|state| {
+        let offset = state.info.count("master_repl_offset");
+        let replicas = state.info.replicas().into_iter();
+        replicas.map(move |one| (one.offset.map(|at| offset.saturating_sub(at)), one))
+    });
+    let replicas: Vec<(Option<u64>, Replica)> = replicas.collect();
+    let filled = replicas.iter().filter(|(_, one)| !one.syncing);
+    let lag = filled.clone().filter_map(|(lag, _)| *lag).max();
+    let silent = filled.map(|(_, one)| one.silent_s).max();
+    let syncing = replicas.iter().filter(|(_, one)| one.syncing).count() as u64;
+    let syncing = syncing + u64::from(any("master_sync_in_progress", "1"));
+    let lost = any("role", "slave") && !any("master_link_status", "up") && syncing == 0;
+    let silent = silent.filter(|seconds| *seconds >= SILENT);
+    let (product, version) = first.map(Info::product).unwrap_or_default();
     let mut summary = CacheSummary {
-        version: text("redis_version"),
+        product: product.to_owned(),
+        version: clean(version.as_bytes(), 60),
         started_at: now - SignedDuration::from_secs(uptime.unwrap_or(0).min(1 << 32) as i64),
         topology: Topology::Single,
         role: first.map(role).unwrap_or_default(),
@@ -225,7 +234,11 @@ fn of(all: &[&ServerState]) -> CacheSummary {
         clients_max: all.iter().map(|state| state.maxclients).sum(),
         clients_blocked: sum("blocked_clients"),
         rejected: sum("rejected_connections"),
-        keys: all.iter().map(|state| state.info.keys()).sum(),
+        keys: databases.values().sum(),
+        databases: databases
+            .into_iter()
+            .map(|(database, keys)| KeyCount { database, keys })
+            .collect(),
         persistence: match (aof, snapshots) {
             (true, true) => "append-only file, snapshots",
             (true, false) => "append-only file",
@@ -235,18 +248,23 @@ fn of(all: &[&ServerState]) -> CacheSummary {
         .to_owned(),
         last_save_at: saved.and_then(|at| Timestamp::from_second(at as i64).ok()),
         save_failed: any("rdb_last_bgsave_status", "err") || any("aof_last_write_status", "err"),
+        rewrite_failed: any("aof_last_bgrewrite_status", "err"),
         replicas: replicas.len() as u64,
-        replication_ok: link_up && online,
+        syncing,
+        replication_ok: !lost && silent.is_none(),
         replication_lag_bytes: lag,
         warnings: Vec::new(),
         nodes: Vec::new(),
     };
-    summary.warnings = warnings(&summary, hits + misses, replica && !link_up);
+    let replication = lost
+        .then(|| "This replica has lost its master".to_owned())
+        .or(silent.map(|s| format!("A replica has not acknowledged anything for {s} s")));
+    summary.warnings = warnings(&summary, hits + misses, replication);
     summary
 }
 
 /// What is worth a look, worst first.
-fn warnings(s: &CacheSummary, reads: u64, link_down: bool) -> Vec<String> {
+fn warnings(s: &CacheSummary, reads: u64, replication: Option<String>) -> Vec<String> {
     let then = if s.eviction_policy == "noeviction" {
         "writes are refused at 100 %"
     } else {
@@ -255,10 +273,26 @@ fn warnings(s: &CacheSummary, reads: u64, link_down: bool) -> Vec<String> {
     let full = s.memory_percent.filter(|percent| *percent >= FULL);
     let hits = s.hit_percent.filter(|percent| *percent < HITS);
     [
-        link_down.then(|| "This replica has lost its master".to_owned()),
-        (!link_down && !s.replication_ok).then(|| "A replica is not online".to_owned()),
+        replication,
         s.save_failed
             .then(|| "The last save to the disk failed: writes may be refused".to_owned()),
+        s.rewrite_failed.then(|| {
+            "The last rewrite of the append-only file failed: it grows until one succeeds (is the \
+             disk full, or not writable?)"
+                .to_owned()
+        }),
+        (s.syncing > 0).then(|| match s.role.as_str() {
+            "replica" => "This replica is being filled: it can't take over yet".to_owned(),
+            _ => {
+                let which = counted(s.syncing, "replica");
+                let (are, they) = if s.syncing == 1 {
+                    ("is", "it")
+                } else {
+                    ("are", "they")
+                };
+                format!("{which} {are} being filled: {they} can't take over yet")
+            }
+        }),
         full.map(|percent| format!("{percent:.0} % of maxmemory are in use: {then}")),
         (s.clients_max > 0 && s.clients * 10 >= s.clients_max * 9).then(|| {
             let (used, max) = (s.clients, s.clients_max);

@@ -10,14 +10,14 @@ use super::clients::Killed;
 use super::container::{Container, Phase};
 use super::driver::Stack;
 use super::fault::Fault;
-use super::keyspace::{self, SAMPLE};
+use super::keyspace;
 use super::model::World;
 use super::role::Role;
 use super::sessions::{ClientKind, Link};
 use treasury_domain::service::Health;
 use treasury_ports::probe::cache::{
-    BigKeys, Cache, CacheSummary, Client, ClientId, Clients, Keys, Node, PrefixUse, SlowCommand,
-    SlowLog, Topology,
+    BigKeys, Cache, CacheSummary, Client, ClientId, Clients, KeyCount, Keys, Node, Recorded,
+    SlowCommand, SlowLog, Topology,
 };
 use treasury_ports::probe::database::Count;
 use treasury_ports::probe::{ProbeError, ProbeErrorKind as Kind};
@@ -32,8 +32,6 @@ const MAX_CLIENTS: u64 = 10_000;
 const SLOW: u64 = 10_000;
 /// Rows of an answer.
 const MAX_ROWS: usize = 20;
-/// Keys of an answer.
-const MAX_KEYS: usize = 50;
 /// Seconds between two slow commands on a usual day.
 const SLOW_EVERY: i64 = 340;
 /// Seconds between two snapshots.
@@ -90,7 +88,10 @@ impl Cache for SimulatedCache {
     }
 
     async fn memory(&self) -> Result<BigKeys, ProbeError> {
-        self.ask(|world, _| memory(keyspace::count(world.warmth()), world.now()))
+        self.ask(|world, server| {
+            let keys = keyspace::count(world.warmth());
+            keyspace::memory(keys, used(server), world.now())
+        })
     }
 
     async fn clients(&self) -> Result<Clients, ProbeError> {
@@ -98,7 +99,7 @@ impl Cache for SimulatedCache {
     }
 
     async fn keys(&self, prefix: &str) -> Result<Keys, ProbeError> {
-        self.ask(|world, _| keys(keyspace::count(world.warmth()), world.now(), prefix))
+        self.ask(|world, _| keyspace::keys(keyspace::count(world.warmth()), world.now(), prefix))
     }
 
     async fn kill(&self, wanted: &ClientId) -> Result<bool, ProbeError> {
@@ -147,6 +148,7 @@ fn summary(world: &World, server: &Container) -> CacheSummary {
         warnings.push(format!("Only {hits:.0} % of the reads find their key"));
     }
     CacheSummary {
+        product: "Redis".to_owned(),
         version: "8.2.1".to_owned(),
         started_at,
         topology: Topology::Single,
@@ -165,10 +167,16 @@ fn summary(world: &World, server: &Container) -> CacheSummary {
         clients_blocked: 0,
         rejected: 0,
         keys: keyspace::count(world.warmth()),
+        databases: vec![KeyCount {
+            database: 0,
+            keys: keyspace::count(world.warmth()),
+        }],
         persistence: "snapshots".to_owned(),
         last_save_at: saved.map(|at| at.max(started_at)),
         save_failed: false,
+        rewrite_failed: false,
         replicas: 0,
+        syncing: 0,
         replication_ok: true,
         replication_lag_bytes: None,
         warnings,
@@ -195,20 +203,22 @@ fn slowlog(world: &World, server: &Container) -> SlowLog {
             return;
         }
         let dice = keyspace::dice(slot.unsigned_abs());
-        let (command, least) = match dice % 4 {
-            0 => ("HGETALL balance:summary".to_owned(), 24_000),
-            1 => ("ZRANGE fx:history +2".to_owned(), 16_000),
-            2 => (
-                format!("UNLINK session:expired +{}", 40 + dice % 300),
-                11_000,
-            ),
-            _ => ("SMEMBERS lock:payments".to_owned(), 12_500),
+        let (command, key, more, least) = match dice % 4 {
+            0 => ("HGETALL", "balance:summary", 0, 24_000),
+            1 => ("ZRANGE", "fx:history", 2, 16_000),
+            2 => ("UNLINK", "session:expired", 40 + dice % 300, 11_000),
+            _ => ("SMEMBERS", "lock:payments", 0, 12_500),
+        };
+        let recorded = Recorded {
+            command: command.to_owned(),
+            key: Some(key.to_owned()),
+            more,
+            at,
+            client: format!("172.20.0.{}:{}", 4 + dice % 2, 34_000 + dice % 20_000),
         };
         entries.push(SlowCommand {
-            at,
+            recorded,
             took_us: least + dice / 7 % 9_000,
-            command,
-            client: format!("172.20.0.{}:{}", 4 + dice % 2, 34_000 + dice % 20_000),
         });
     };
     let newest = world.now().as_second().div_euclid(SLOW_EVERY);
@@ -221,60 +231,15 @@ fn slowlog(world: &World, server: &Container) -> SlowLog {
             add(i, world.now().as_second() - i * 4);
         }
     }
-    entries.sort_by_key(|one| (std::cmp::Reverse(one.took_us), one.at));
+    entries.sort_by_key(|one| (std::cmp::Reverse(one.took_us), one.recorded.at));
     entries.truncate(MAX_ROWS);
     SlowLog {
         threshold_us: Some(SLOW),
         threshold_known: true,
         entries,
-        missing: Vec::new(),
-    }
-}
-
-fn memory(all: u64, now: Timestamp) -> BigKeys {
-    let sampled = all.min(SAMPLE);
-    let mut by: BTreeMap<String, PrefixUse> = BTreeMap::new();
-    let mut biggest: Vec<_> = (0..sampled).map(|i| keyspace::key(i, now)).collect();
-    for key in &biggest {
-        let prefix = key.key.split(':').next().unwrap_or_default();
-        let sum = by.entry(prefix.to_owned()).or_insert_with(|| PrefixUse {
-            prefix: prefix.to_owned(),
-            keys: 0,
-            bytes: 0,
-        });
-        sum.keys += 1;
-        sum.bytes += key.bytes;
-    }
-    biggest.sort_by(|a, b| (b.bytes, &a.key).cmp(&(a.bytes, &b.key)));
-    biggest.truncate(MAX_ROWS);
-    let mut by_prefix: Vec<PrefixUse> = by.into_values().collect();
-    by_prefix.sort_by_key(|one| std::cmp::Reverse(one.bytes));
-    by_prefix.truncate(MAX_ROWS);
-    BigKeys {
-        keys: all,
-        sampled,
-        complete: sampled == all,
-        biggest,
-        by_prefix,
-        missing: Vec::new(),
-    }
-}
-
-fn keys(all: u64, now: Timestamp, prefix: &str) -> Keys {
-    let scanned = all.min(SAMPLE);
-    let mut found: Vec<_> = (0..scanned)
-        .map(|i| keyspace::key(i, now))
-        .filter(|key| key.key.starts_with(prefix))
-        .collect();
-    let matched = found.len() as u64;
-    found.sort_by(|a, b| a.key.cmp(&b.key));
-    found.truncate(MAX_KEYS);
-    Keys {
-        prefix: prefix.to_owned(),
-        scanned,
-        complete: scanned == all,
-        matched,
-        keys: found,
+        // Redis keeps none.
+        large_requests: None,
+        large_replies: None,
         missing: Vec::new(),
     }
 }
@@ -318,6 +283,7 @@ fn clients(world: &World) -> Clients {
     list.truncate(MAX_ROWS);
     Clients {
         connected,
+        replicas: 0,
         max: MAX_CLIENTS,
         by_host,
         list,
@@ -361,7 +327,7 @@ mod tests {
         assert!(slow.windows(2).all(|two| two[0].took_us >= two[1].took_us));
         assert!(
             slow.iter()
-                .all(|one| one.took_us >= SLOW && one.at >= summary.started_at)
+                .all(|one| one.took_us >= SLOW && one.recorded.at >= summary.started_at)
         );
     }
 
@@ -378,7 +344,7 @@ mod tests {
             .iter()
             .map(|one| one.prefix.as_str())
             .collect();
-        assert_eq!(order, ["balance", "session", "fx", "lock"]);
+        assert_eq!(order, ["balance:", "session:", "fx:", "lock:"]);
         assert!(big.biggest[0].bytes > 10 * big.by_prefix[0].bytes / big.by_prefix[0].keys);
         let found = cache.keys("session:").await.unwrap();
         assert_eq!(

@@ -1,13 +1,19 @@
 //! The keys of the simulated redis: made up from their numbers, so that nothing has to be kept.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
-use treasury_ports::probe::cache::BigKey;
+use treasury_ports::probe::cache::{self, BigKey, BigKeys, Keys, PrefixUse};
 
 /// Keys of a warm cache.
 const KEYS: f64 = 48_000.0;
 /// Keys that an answer looks at.
-pub(super) const SAMPLE: u64 = 10_000;
+const SAMPLE: u64 = 10_000;
+/// Rows of an answer.
+const MAX_ROWS: usize = 20;
+/// Keys of an answer.
+const MAX_KEYS: usize = 50;
 /// What a kind of key lives for, ms.
 const SESSION: u64 = 1_800_000;
 const RATE: u64 = 60_000;
@@ -63,7 +69,66 @@ pub(super) fn key(number: u64, now: Timestamp) -> BigKey {
         key,
         kind: kind.to_owned(),
         bytes,
+        estimated_from: None,
+        elements: (kind == "hash").then_some(bytes / 70),
+        database: 0,
         expires_ms: Some(lives - now.wrapping_add(dice % lives) % lives),
         described: true,
+    }
+}
+
+/// The biggest keys.
+pub(super) fn memory(all: u64, used_bytes: u64, now: Timestamp) -> BigKeys {
+    let sampled = all.min(SAMPLE);
+    let mut by: BTreeMap<String, PrefixUse> = BTreeMap::new();
+    let mut biggest: Vec<_> = (0..sampled).map(|i| key(i, now)).collect();
+    for key in &biggest {
+        let prefix = cache::prefix(&key.key).unwrap_or_default();
+        let sum = by.entry(prefix.to_owned()).or_insert_with(|| PrefixUse {
+            prefix: prefix.to_owned(),
+            keys: 0,
+            bytes: 0,
+        });
+        sum.keys += 1;
+        sum.bytes += key.bytes;
+    }
+    biggest.sort_by(|a, b| (b.bytes, &a.key).cmp(&(a.bytes, &b.key)));
+    biggest.truncate(MAX_ROWS);
+    let mut by_prefix: Vec<PrefixUse> = by.into_values().collect();
+    by_prefix.sort_by_key(|one| std::cmp::Reverse(one.bytes));
+    by_prefix.truncate(MAX_ROWS);
+    BigKeys {
+        keys: all,
+        sampled,
+        complete: sampled == all,
+        estimates: 0,
+        bytes: by_prefix.iter().map(|one| one.bytes).sum(),
+        used_bytes,
+        overhead_bytes: None,
+        databases: vec![0],
+        biggest,
+        by_prefix,
+        missing: Vec::new(),
+    }
+}
+
+/// The keys that begin so.
+pub(super) fn keys(all: u64, now: Timestamp, prefix: &str) -> Keys {
+    let scanned = all.min(SAMPLE);
+    let mut found: Vec<_> = (0..scanned)
+        .map(|i| key(i, now))
+        .filter(|key| key.key.starts_with(prefix))
+        .collect();
+    let matched = found.len() as u64;
+    found.sort_by(|a, b| a.key.cmp(&b.key));
+    found.truncate(MAX_KEYS);
+    Keys {
+        prefix: prefix.to_owned(),
+        scanned,
+        complete: scanned == all,
+        matched,
+        databases: vec![0],
+        keys: found,
+        missing: Vec::new(),
     }
 }

@@ -4,11 +4,12 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::rows::with_missing;
 use crate::bot::actions::client::client_row;
 use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::counts;
 use crate::bot::{Context, Fault};
-use crate::domain::{Line, Message, Part, Tone};
+use crate::domain::{Line, Message, Part, Tone, counted};
 use crate::probe::cache;
 
 /// Show who is connected to the cache
@@ -36,10 +37,17 @@ impl Probe for Clients {
     async fn look(self, context: &Context) -> Result<(cache::Clients, Message), Fault> {
         let found = context.catalogue().cache(self.cache.as_deref())?;
         let clients = found.probe.clients().await?;
-        let title = Line::new().code(&found.name).text(format!(
-            ": {} of {} clients connected",
-            clients.connected, clients.max
-        ));
+        let replicas = match clients.replicas {
+            0 => String::new(),
+            n => format!(", and {}", counted(n, "replica")),
+        };
+        let of = match clients.max {
+            0 => counted(clients.connected, "client"),
+            max => format!("{} of {}", clients.connected, counted(max, "client")),
+        };
+        let title = Line::new()
+            .code(&found.name)
+            .text(format!(": {of} connected{replicas}"));
         let full = clients.max > 0 && clients.connected * 10 >= clients.max * 9;
         let tone = if full { Tone::Warning } else { Tone::Plain };
         let text: String = clients.list.iter().map(client_row).collect();
@@ -48,12 +56,12 @@ impl Probe for Clients {
                 "By host".into(),
                 counts(&clients.by_host, 6).into(),
             )]))
-            .code(text)
-            .footer(
-                Line::new()
-                    .text("Close one: ")
-                    .code(context.typed("cache kill NUMBER")),
-            );
+            .code(text);
+        let message = with_missing(message, &clients.missing).footer(
+            Line::new()
+                .text("Close one: ")
+                .code(context.typed("cache kill NUMBER")),
+        );
         Ok((clients, message))
     }
 }

@@ -4,14 +4,14 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::memory::key_rows;
+use super::rows::{Names, databases_text, key_rows, with_missing};
 use crate::bot::entry::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
-use crate::domain::{Line, Message, Tone};
+use crate::domain::{Line, Message, Tone, counted};
 use crate::probe::cache;
 
-/// Show keys that begin with a text
+/// Show keys that begin with a text, to you alone
 #[derive(Debug, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {
@@ -31,15 +31,17 @@ impl Question for Keys {
 
 impl Probe for Keys {
     const STEP: &'static str = "cache.keys";
-    const SUMMARY: &'static str = "Keys that begin with a text";
+    const SUMMARY: &'static str = "Keys that begin with a text, without the rest of their names";
+    const PRIVATE: bool = true;
     type Found = cache::Keys;
 
     async fn look(self, context: &Context) -> Result<(cache::Keys, Message), Fault> {
         let found = context.catalogue().cache(self.cache.as_deref())?;
-        let keys = found.probe.keys(&self.prefix).await?;
+        let mut keys = found.probe.keys(&self.prefix).await?;
         let prefix = cut(&self.prefix, 80);
         let title = Line::new()
             .text(match keys.matched {
+                0 if !keys.complete => "No key that was looked at begins with ".to_owned(),
                 0 => "No key begins with ".to_owned(),
                 1 => "1 key begins with ".to_owned(),
                 n => format!("{n} keys begin with "),
@@ -47,17 +49,20 @@ impl Probe for Keys {
             .code(prefix)
             .text(" in ")
             .code(&found.name);
+        let scanned = counted(keys.scanned, "key");
+        let databases = databases_text(&keys.databases);
         let scanned = if keys.complete {
-            format!("All {} keys were looked at", keys.scanned)
+            format!("All {scanned} of {databases} were looked at")
         } else {
-            format!(
-                "Only {} keys were looked at: there may be more",
-                keys.scanned
-            )
+            format!("Only {scanned} of {databases} were looked at: there may be more")
         };
-        let message = Message::new(Tone::Plain, title)
-            .code(key_rows(&keys.keys))
-            .footer(scanned);
+        let names = Names::of(context);
+        let rows = key_rows(&names.keys(&keys.keys, &keys.prefix), &keys.databases);
+        let message = Message::new(Tone::Plain, title).code(rows);
+        let message =
+            with_missing(message, &keys.missing).footer(format!("{scanned}{}", names.note()));
+        // A run is told to everybody, and kept.
+        keys.keys = Names::Masked.keys(&keys.keys, &keys.prefix);
         Ok((keys, message))
     }
 }

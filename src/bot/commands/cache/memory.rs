@@ -4,13 +4,13 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::rows::{Names, databases_text, key_rows, with_missing};
 use crate::bot::entry::{Probe, Question};
-use crate::bot::probes::time;
 use crate::bot::{Context, Fault};
 use crate::domain::{Line, Message, Tone, counted, duration};
-use crate::probe::cache::{BigKey, BigKeys};
+use crate::probe::cache::BigKeys;
 
-/// Show the biggest keys of a sample
+/// Show the biggest keys of a sample, to you alone
 #[derive(Debug, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
@@ -29,12 +29,13 @@ impl Question for Memory {
 
 impl Probe for Memory {
     const STEP: &'static str = "cache.memory";
-    const SUMMARY: &'static str = "The biggest keys of a sample";
+    const SUMMARY: &'static str = "The biggest keys of a sample, without the ends of their names";
+    const PRIVATE: bool = true;
     type Found = BigKeys;
 
     async fn look(self, context: &Context) -> Result<(BigKeys, Message), Fault> {
         let found = context.catalogue().cache(self.cache.as_deref())?;
-        let keys = found.probe.memory().await?;
+        let mut keys = found.probe.memory().await?;
         let title = Line::new().text("Biggest keys of ").code(&found.name);
         let groups: String = keys
             .by_prefix
@@ -49,33 +50,47 @@ impl Probe for Memory {
                 )
             })
             .collect();
-        let sampled = if keys.complete {
-            format!("All {} keys were looked at", keys.sampled)
-        } else {
-            format!("{} of {} keys were looked at", keys.sampled, keys.keys)
-        };
+        let names = Names::of(context);
+        let rows = key_rows(&names.keys(&keys.biggest, ""), &keys.databases);
         let message = Message::new(Tone::Plain, title)
-            .code(key_rows(&keys.biggest))
+            .code(rows)
             .text("By the part of the key before its first `:`")
             .code(groups)
-            .footer(sampled);
+            .text(sum(&keys));
+        let message = with_missing(message, &keys.missing);
+        let message = message.footer(format!("{}{}", looked_at(&keys), names.note()));
+        // A run is told to everybody, and kept.
+        keys.biggest = Names::Masked.keys(&keys.biggest, "");
         Ok((keys, message))
     }
 }
 
-/// A line each.
-pub(super) fn key_rows(keys: &[BigKey]) -> String {
-    keys.iter()
-        .map(|key| {
-            let expires = key.expires_ms.map_or("never expires".into(), |ms| {
-                format!("expires in {}", time(ms))
-            });
-            format!(
-                "{:>8} {} {} ({expires})\n",
-                duration::bytes_text(key.bytes),
-                key.kind,
-                key.key
-            )
-        })
-        .collect()
+/// The sum of the sizes beside the memory in use.
+fn sum(keys: &BigKeys) -> String {
+    let about = if keys.estimates > 0 { "about " } else { "" };
+    let overhead = keys.overhead_bytes.map(duration::bytes_text);
+    let overhead = overhead.map(|bytes| format!(", {bytes} of it without any key"));
+    format!(
+        "Together {about}{}; in use are {}{}",
+        duration::bytes_text(keys.bytes),
+        duration::bytes_text(keys.used_bytes),
+        overhead.unwrap_or_default()
+    )
+}
+
+fn looked_at(keys: &BigKeys) -> String {
+    let (sampled, databases) = (keys.sampled, databases_text(&keys.databases));
+    let looked = if keys.complete {
+        format!(
+            "All {} of {databases} were looked at",
+            counted(sampled, "key")
+        )
+    } else {
+        let all = counted(keys.keys, "key");
+        format!("{sampled} of {all} were looked at, in {databases}: there may be bigger ones")
+    };
+    match keys.estimates {
+        0 => looked,
+        n => format!("{looked}. Of {n}, not all elements were (~)"),
+    }
 }

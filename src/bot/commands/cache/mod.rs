@@ -4,5 +4,6 @@ pub mod clients;
 pub mod keys;
 pub mod kill;
 pub mod memory;
+mod rows;
 pub mod slowlog;
 pub mod summary;

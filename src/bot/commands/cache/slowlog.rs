@@ -1,15 +1,19 @@
 //! `cache slowlog`.
 
+use std::time::Duration;
+
 use clap::Args;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::rows::{Names, with_missing};
 use crate::bot::entry::{Probe, Question};
 use crate::bot::{Context, Fault};
-use crate::domain::{Line, Message, Tone};
-use crate::probe::cache;
+use crate::domain::{Line, Message, Tone, duration};
+use crate::probe::cache::{self, LargeCommand, LargeCommands, Recorded, SlowCommand};
 
-/// Show the slowest recent commands
+/// Show the slowest recent commands, and large ones, to you alone
 #[derive(Debug, Args, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SlowLog {
@@ -28,7 +32,9 @@ impl Question for SlowLog {
 
 impl Probe for SlowLog {
     const STEP: &'static str = "cache.slowlog";
-    const SUMMARY: &'static str = "The slowest recent commands";
+    const SUMMARY: &'static str =
+        "The slowest recent commands, and large ones where the server keeps them";
+    const PRIVATE: bool = true;
     type Found = cache::SlowLog;
 
     async fn look(self, context: &Context) -> Result<(cache::SlowLog, Message), Fault> {
@@ -44,27 +50,84 @@ impl Probe for SlowLog {
                 .text(format!("The {n} slowest commands of "))
                 .code(name),
         };
-        let text: String = log
-            .entries
-            .iter()
-            .map(|entry| {
-                format!(
-                    "{} {:>8.1} ms  {}  {}\n",
-                    entry.at.strftime("%H:%M:%S"),
-                    entry.took_us as f64 / 1_000.0,
-                    entry.command,
-                    entry.client
-                )
-            })
-            .collect();
-        let mut message = Message::new(Tone::Plain, title).code(text);
-        message = match log.threshold_us {
-            Some(us) => message.footer(format!(
-                "Commands over {} ms; arguments are left out but for the key. Times are UTC",
-                us as f64 / 1_000.0
-            )),
-            None => message.footer("The server keeps no slow log: set slowlog-log-slower-than"),
+        let now = context.store().now();
+        let names = Names::of(context);
+        let shown = named(&log, names);
+        let slow = |one: &SlowCommand| {
+            let ms = format!("{:.1} ms", one.took_us as f64 / 1_000.0);
+            row(&one.recorded, &ms, now)
         };
-        Ok((log, message))
+        let mut message = Message::new(Tone::Plain, title);
+        message = message.code(shown.entries.iter().map(slow).collect::<String>());
+        for (what, large) in [
+            ("Large requests", &shown.large_requests),
+            ("Large replies", &shown.large_replies),
+        ] {
+            if let Some(large) = large {
+                let list =
+                    |one: &LargeCommand| row(&one.recorded, &duration::bytes_text(one.bytes), now);
+                message = message.text(format!("{what}{}", large_text(large)));
+                message = message.code(large.entries.iter().map(list).collect::<String>());
+            }
+        }
+        let kept = kept(&log);
+        let message = with_missing(message, &log.missing).footer(format!(
+            "{kept}. Arguments are left out but for the key. Times are UTC{}",
+            names.note()
+        ));
+        // A run is told to everybody, and kept.
+        Ok((named(&log, Names::Masked), message))
+    }
+}
+
+/// The same with such names of keys.
+fn named(log: &cache::SlowLog, names: Names) -> cache::SlowLog {
+    let mut log = log.clone();
+    let large = [&mut log.large_requests, &mut log.large_replies];
+    let large = large.into_iter().flatten().flat_map(|one| &mut one.entries);
+    let all = log.entries.iter_mut().map(|one| &mut one.recorded);
+    for one in all.chain(large.map(|one| &mut one.recorded)) {
+        *one = names.recorded(one.clone());
+    }
+    log
+}
+
+fn row(one: &Recorded, figure: &str, now: Timestamp) -> String {
+    let today = duration::between(one.at, now) < Duration::from_hours(20);
+    let at = one
+        .at
+        .strftime(if today { "%H:%M:%S" } else { "%d %b %H:%M" });
+    format!("{at} {figure:>11}  {one}  {}\n", one.client)
+}
+
+/// What the server keeps at present. What it kept before another threshold was set is there still.
+fn kept(log: &cache::SlowLog) -> String {
+    match log.threshold_us {
+        Some(us) => {
+            let older = log.entries.iter().any(|one| one.took_us < us);
+            let older = if older {
+                " now; quicker ones are from before"
+            } else {
+                ""
+            };
+            format!("Commands over {} ms are kept{older}", us as f64 / 1_000.0)
+        }
+        None if log.threshold_known => {
+            let older = if log.entries.is_empty() { "" } else { " now" };
+            format!("The server keeps no slow log{older}: set slowlog-log-slower-than")
+        }
+        None => "From how long on the server keeps a command, it does not tell".to_owned(),
+    }
+}
+
+fn large_text(large: &LargeCommands) -> String {
+    let none = if large.entries.is_empty() {
+        ": none"
+    } else {
+        ""
+    };
+    match large.threshold_bytes {
+        Some(bytes) => format!(" (over {}){none}", duration::bytes_text(bytes)),
+        None => none.to_owned(),
     }
 }

@@ -10,7 +10,7 @@ use crate::bot::probes::{State, percent};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Line, Message, Part, Tone, counted, duration};
-use crate::probe::cache::{CacheSummary, Topology};
+use crate::probe::cache::{CacheSummary, KeyCount, Topology};
 
 /// Show the state of the cache at a glance
 #[derive(Debug, Args, Deserialize, JsonSchema)]
@@ -82,10 +82,20 @@ fn summary_message(title: Line, s: &CacheSummary, now: Timestamp, tail: &str) ->
         None => format!("{}, no limit", duration::bytes_text(s.memory_bytes)),
     };
     let role = match (s.topology, s.replicas) {
-        (Topology::Cluster, _) => format!("cluster of {} servers", s.nodes.len()),
+        (Topology::Cluster, 0) => format!("cluster of {}", counted(s.nodes.len(), "server")),
+        (Topology::Cluster, n) => format!(
+            "cluster of {}, {}",
+            counted(s.nodes.len(), "server"),
+            counted(n, "replica")
+        ),
         (Topology::Sentinel, n) => format!("{} under Sentinel, {}", s.role, counted(n, "replica")),
         (Topology::Single, 0) => s.role.clone(),
         (Topology::Single, n) => format!("{}, {}", s.role, counted(n, "replica")),
+    };
+    let role = match (s.syncing, s.role.as_str()) {
+        (0, _) => role,
+        (_, "replica") => format!("{role}, being filled"),
+        (n, _) => format!("{role}, {n} being filled"),
     };
     let role = match (s.replication_ok, s.replication_lag_bytes) {
         (false, _) => format!("{role}, REPLICATION BROKEN"),
@@ -108,7 +118,7 @@ fn summary_message(title: Line, s: &CacheSummary, now: Timestamp, tail: &str) ->
             ),
         ),
         field("Commands", format!("{:.0} a second", s.commands_per_second)),
-        field("Keys", s.keys.to_string()),
+        field("Keys", format!("{}{}", s.keys, in_databases(&s.databases))),
         field("Kept on disk", format!("{}{saved}", s.persistence)),
         field("Role", role),
     ]));
@@ -130,10 +140,23 @@ fn summary_message(title: Line, s: &CacheSummary, now: Timestamp, tail: &str) ->
         message = message.code(table);
     }
     message.buttons(buttons(tail)).footer(format!(
-        "Redis {}, started {}",
+        "{} {}, started {}",
+        s.product,
         s.version,
         ago(s.started_at)
     ))
+}
+
+/// How many of the keys are in which database, where there are others than the first.
+fn in_databases(databases: &[KeyCount]) -> String {
+    if databases.iter().all(|one| one.database == 0) {
+        return String::new();
+    }
+    let each = databases.iter().take(16);
+    let each: Vec<String> = each
+        .map(|one| format!("db{} {}", one.database, one.keys))
+        .collect();
+    format!(" ({})", each.join(", "))
 }
 
 /// The tail of a sentence that names this cache, where there are several.

@@ -258,9 +258,9 @@ impl World {
 
     pub fn look(&self, beside: &mut Beside) {
         let all = self.containers();
-        let stats = usage();
         let mut every = Vec::new();
-        let found: Vec<_> = std::thread::scope(|scope| {
+        let (stats, found): (_, Vec<_>) = std::thread::scope(|scope| {
+            let usage = scope.spawn(usage);
             let ask = |n: usize| {
                 let service = format!("service=s{n}");
                 scope.spawn(move || {
@@ -272,7 +272,8 @@ impl World {
                 })
             };
             let asked: Vec<_> = (0..SERVICES).map(ask).collect();
-            asked.into_iter().map(|one| one.join().unwrap()).collect()
+            let found = asked.into_iter().map(|one| one.join().unwrap()).collect();
+            (usage.join().unwrap(), found)
         });
         for (n, (status, used, words)) in found.into_iter().enumerate() {
             let name = format!("s{n}");

@@ -79,7 +79,7 @@ pub fn keys(server: &Server) -> Vec<Key> {
     let mut keys = Vec::new();
     for database in 0..16 {
         let number = database.to_string();
-        let names = server.tell(&["-n", &number, "--scan", "--count", "1000"]);
+        let names = server.tell(&["-n", &number, "--scan"]);
         let names: Vec<&str> = names.lines().filter(|name| !name.is_empty()).collect();
         if names.is_empty() {
             continue;

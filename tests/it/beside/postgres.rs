@@ -41,12 +41,14 @@ pub fn value(port: u16, sql: &str) -> String {
         .unwrap_or_else(|| panic!("nothing: {sql}"))
 }
 
+const MAX_PREPARED: &str = "max_prepared_transactions=9";
+
 impl Server {
     async fn start(version: Option<u32>) -> Self {
         let settings = [
             "max_connections=30",
             "superuser_reserved_connections=3",
-            "max_prepared_transactions=9",
+            MAX_PREPARED,
             "wal_level=logical",
             "fsync=off",
             "autovacuum=off",
@@ -73,6 +75,8 @@ impl Server {
              ALTER TABLE accounts OWNER TO app_user; ALTER TABLE ledger OWNER TO app_user; \
              ALTER TABLE big OWNER TO app_user",
         );
+        // A standby needs room for as many.
+        psql(port, &format!("ALTER SYSTEM SET {MAX_PREPARED}"));
         let standby = primary.standby().await;
         let bot = |role: &str| {
             let databases = [("main", port), ("copy", standby.port())];

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::db::{CLIENTS, connections, locks, number, replication, sizes, slow, summary};
 use super::sessions::{Fault, Held, state};
 use super::{Beside, Bot, Tally, output, random, read, seeds};
-use crate::support::postgres::Postgres;
+use crate::support::postgres::{Postgres, find};
 
 /// A primary and its standby.
 pub struct Server {
@@ -21,8 +21,9 @@ pub struct Server {
 
 /// Rows of what psql prints, as the server's superuser.
 pub fn psql(port: u16, sql: &str) -> Vec<Vec<String>> {
-    let mut command = Command::new("psql");
+    let mut command = Command::new(find("psql", None));
     command
+        .env("PGOPTIONS", "-c statement_timeout=30s")
         .args(["-XAtq", "-F", "\u{1f}", "-v", "ON_ERROR_STOP=1"])
         .args(["-h", "127.0.0.1", "-p", &port.to_string()])
         .args(["-U", "treasury", "-d", "app", "-c", sql]);
@@ -33,12 +34,10 @@ pub fn psql(port: u16, sql: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The only value.
+/// The only value; nothing for null.
 pub fn value(port: u16, sql: &str) -> String {
-    let rows = psql(port, sql);
-    rows.first()
-        .map(|row| row[0].clone())
-        .unwrap_or_else(|| panic!("nothing: {sql}"))
+    let first = psql(port, sql).into_iter().flatten().next();
+    first.unwrap_or_default()
 }
 
 const MAX_PREPARED: &str = "max_prepared_transactions=9";
@@ -58,7 +57,7 @@ impl Server {
         ];
         let primary = Postgres::start_version(version, &settings).await;
         let port = primary.port();
-        let mut create = Command::new("psql");
+        let mut create = Command::new(find("psql", None));
         create.args(["-Xq", "-h", "127.0.0.1", "-p", &port.to_string()]);
         let made = "CREATE DATABASE app;CREATE DATABASE other;CREATE ROLE treasury_bot LOGIN IN ROLE \
                     pg_monitor;CREATE ROLE bare LOGIN;CREATE ROLE app_user LOGIN";
@@ -103,14 +102,21 @@ impl Server {
         let trouble = self.trouble(bare);
         let sentence = "db summary --database main";
         beside.no_tick(sentence, &bot.says(sentence), &trouble);
-        let refused = [Fault::Exhausted, Fault::RoleLimit];
-        let refused = !bare && faults.iter().any(|one| refused.contains(one))
-            || faults.contains(&Fault::Exhausted);
-        match bot.probe("db.summary", &["database=main"]) {
-            Ok(found) if refused => {
-                beside.same("db.summary up", found["up"].as_bool(), Some(false));
-                return;
-            }
+        let told = bot.probe("db.summary", &["database=main"]);
+        if faults.contains(&Fault::Exhausted) {
+            let up = told.map(|found| found["up"].as_bool());
+            return beside.same("db.summary up", up, Ok(Some(false)));
+        }
+        if !bare && faults.contains(&Fault::RoleLimit) {
+            // Others get in: it is not down, but nothing is known of it.
+            let why = told.err().unwrap_or_default();
+            return beside.same(
+                "the role's limit is told",
+                why.contains("CONNECTION LIMIT"),
+                true,
+            );
+        }
+        match told {
             Ok(found) => summary(port, &found, bare, beside),
             Err(error) => return beside.failed("db.summary", &error),
         }
@@ -208,7 +214,7 @@ impl Server {
     fn trouble(&self, bare: bool) -> Vec<String> {
         let port = self.primary.port();
         let role = if bare { "bare" } else { "treasury_bot" };
-        let mut entry = Command::new("psql");
+        let mut entry = Command::new(find("psql", None));
         entry.args([
             "-Xqc",
             "SELECT 1",

@@ -10,7 +10,7 @@ use sqlx::{Connection, Executor};
 
 use super::postgres::{Server, psql, value};
 use super::{some, until};
-use crate::support::postgres::LogReceiver;
+use crate::support::postgres::{LogReceiver, find};
 
 /// What can be put into a server.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +69,9 @@ pub fn state(rng: &mut StdRng) -> Vec<Fault> {
         Receiver, RoleLimit, TableLock, Tables, Taken, Unused, Vacuum,
     };
     let all = [
+        // A logical slot begins when all open transactions have ended.
+        Unused,
+        LostSlot,
         Tables(rng.random_range(10..30_000)),
         LargeObjects,
         DeadRows,
@@ -84,8 +87,6 @@ pub fn state(rng: &mut StdRng) -> Vec<Fault> {
         OldSnapshot(rng.random_range(0..1_500)),
         Vacuum,
         ReadsNothing,
-        Unused,
-        LostSlot,
         Receiver,
         Paused(*[1, 70].get(rng.random_range(0..2)).unwrap_or(&1)),
         CutOff,
@@ -244,7 +245,7 @@ impl Held {
 
     fn read_nothing(&mut self, port: u16) {
         let copy = "COPY (SELECT repeat('x', 100000) FROM generate_series(1, 1000)) TO STDOUT";
-        let reader = Command::new("psql")
+        let reader = Command::new(find("psql", None))
             .args(["-X", "-h", "127.0.0.1", "-p", &port.to_string()])
             .args(["-U", "app_user", "-d", "app", "-c", copy])
             .stdout(Stdio::piped())

@@ -15,7 +15,7 @@ use crate::telemetry::metrics::METRICS_PAGES_FAILED;
 /// The time that counts.
 const WINDOW: Duration = Duration::from_secs(60);
 /// Below this many requests a share of errors says nothing.
-const FEW: f64 = 20.0;
+pub(super) const FEW: f64 = 20.0;
 /// A log in which so many reads found lines, but no access …
 const VAIN_READS: u32 = 4;
 /// … is read this rarely.
@@ -97,8 +97,8 @@ impl Rates {
         self.of(service, |rate| rate.says_nothing(is_cut))
     }
 
-    /// Percent of a service's answers of the last minute that are errors; 0 where they are too few.
-    pub(super) fn percent(&self, service: &ServiceName, now: Timestamp) -> f64 {
+    /// Percent of a service's answers of the last minute that are errors; `None` where they are too few.
+    pub(super) fn percent(&self, service: &ServiceName, now: Timestamp) -> Option<f64> {
         self.of(service, |rate| rate.percent(now))
     }
 }
@@ -109,8 +109,11 @@ impl Rate {
     fn scraped(&mut self, now: Timestamp, counted: Counted) {
         if let Some(before) = &self.before {
             let (mut all, mut failed) = (0.0, 0.0);
-            for (labels, counter) in &counted.0 {
-                let known = before.0.get(labels).map_or(0.0, |before| before.value);
+            for (labels, counter) in &counted.counters {
+                let known = before
+                    .counters
+                    .get(labels)
+                    .map_or(0.0, |before| before.value);
                 let new = if counter.value < known {
                     counter.value
                 } else {
@@ -171,12 +174,12 @@ impl Rate {
         is_cut || was_cut
     }
 
-    fn percent(&self, now: Timestamp) -> f64 {
+    fn percent(&self, now: Timestamp) -> Option<f64> {
         let of = self.counted.iter().filter(|(at, ..)| *at + WINDOW > now);
         let (all, failed) = of.fold((0.0, 0.0), |(all, failed), one| {
             (all + one.1, failed + one.2)
         });
-        if all < FEW { 0.0 } else { failed * 100.0 / all }
+        (all >= FEW).then(|| failed * 100.0 / all)
     }
 }
 
@@ -208,30 +211,33 @@ mod tests {
 
     fn page(good: f64, bad: f64) -> Counted {
         let one = |failed, value| Counter { failed, value };
-        Counted(
-            [
+        Counted {
+            name: "answers".to_owned(),
+            counters: [
                 ("200".to_owned(), one(false, good)),
                 ("502".to_owned(), one(true, bad)),
             ]
             .into(),
-        )
+        }
     }
 
     #[test]
     fn what_is_new_between_two_pages_counts_also_after_a_new_start() {
         let mut rate = Rate::default();
         rate.scraped(at(0), page(1_000.0, 900.0));
-        assert!(
-            rate.percent(at(0)) < 0.1,
+        let percent = |rate: &Rate, second| rate.percent(at(second)).unwrap_or(f64::NAN);
+        assert_eq!(
+            rate.percent(at(0)),
+            None,
             "the first page says nothing of now"
         );
         rate.scraped(at(15), page(1_080.0, 920.0));
-        assert!((rate.percent(at(15)) - 20.0).abs() < 0.1);
+        assert!((percent(&rate, 15) - 20.0).abs() < 0.1);
         // The process began anew: 60 good answers since, no bad one.
         rate.scraped(at(30), page(60.0, 0.0));
-        assert!((rate.percent(at(30)) - 20.0 * 100.0 / 160.0).abs() < 0.1);
+        assert!((percent(&rate, 30) - 20.0 * 100.0 / 160.0).abs() < 0.1);
         assert!(
-            rate.percent(at(76)) < 0.1,
+            percent(&rate, 76) < 0.1,
             "the bad ones are older than a minute"
         );
         // A kind of answer that was never given before.
@@ -240,9 +246,9 @@ mod tests {
             failed: true,
             value: 39.0,
         };
-        first.0.insert("504".into(), bad);
+        first.counters.insert("504".into(), bad);
         rate.scraped(at(200), first);
-        assert!((rate.percent(at(200)) - 97.5).abs() < 0.1);
+        assert!((percent(&rate, 200) - 97.5).abs() < 0.1);
     }
 
     #[test]
@@ -254,10 +260,10 @@ mod tests {
         // It came back between these two, and 40 more had failed by then.
         rate.scraped(at(30), page(10.0, 120.0));
         assert!(rate.says_nothing(false));
-        assert!(rate.percent(at(30)) < 0.1);
+        assert_eq!(rate.percent(at(30)), None);
         rate.scraped(at(45), page(40.0, 150.0));
         assert!(!rate.says_nothing(false));
-        assert!((rate.percent(at(45)) - 50.0).abs() < 0.1);
+        assert!((rate.percent(at(45)).unwrap() - 50.0).abs() < 0.1);
     }
 
     #[test]
@@ -276,7 +282,8 @@ mod tests {
         assert_eq!(rate.log_since(at(115)), Some(at(89)));
         let again = [&lines[29..], &vec![line(101, "500"); 10]].concat();
         rate.read(at(115), &again, status);
-        assert!((rate.percent(at(115)) - 25.0).abs() < 0.1, "10 of 40");
+        let percent = rate.percent(at(115)).unwrap();
+        assert!((percent - 25.0).abs() < 0.1, "10 of 40");
 
         for n in 0..5 {
             rate.read(at(120 + n), &[line(120 + n, "hello")], status);

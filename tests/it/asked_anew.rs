@@ -96,7 +96,7 @@ async fn who_acknowledged_in_a_terminal_can_not_be_asked_so_the_next_is() {
 async fn after_slack_was_away_all_who_were_asked_hear_it_at_once() {
     let stage = stage(AlertSettings {
         ack_within: Duration::from_millis(200),
-        ask_again: Duration::from_secs(1),
+        ask_again: Duration::from_millis(500),
         follow_up: Duration::from_secs(600),
         ..hasty()
     })
@@ -104,34 +104,20 @@ async fn after_slack_was_away_all_who_were_asked_hear_it_at_once() {
     let faults = stage.sandbox.faults();
     faults.next("*", u32::MAX, Fault::ServerError(503));
     post(&stage, &[alert("Down", &[API], true)]).await;
-    loop {
+    let asked = async || {
         let entries = stage.timeline(1).await;
-        if entries
-            .iter()
-            .filter(|one| one.text.starts_with("asked "))
-            .count()
-            >= 8
-        {
-            break;
-        }
+        let asked = entries.iter().filter(|one| one.text.starts_with("asked "));
+        asked.count()
+    };
+    while asked().await < 16 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     faults.clear();
-    let told = stage.said(HOME, "please acknowledge").await;
-    in_a_terminal(&stage, "ack INC-1").await;
-    stage.becomes(&told, "Acknowledged by ana").await;
+    stage.said(HOME, "please acknowledge").await;
     stage.quiet().await;
-    let pings = stage.sandbox.messages(HOME);
-    let pings = pings
-        .iter()
-        .map(words_of)
-        .filter(|words| words.contains("Acknowledged by ana"));
-    // One was on its way when Slack went; one more may have come meanwhile.
-    assert!(
-        pings.clone().count() <= 3,
-        "{:?}",
-        pings.collect::<Vec<_>>()
-    );
+    // One was on its way when Slack went, and some came since it is back.
+    let (said, asked) = (asks(&stage).len(), asked().await);
+    assert!(said * 2 < asked, "{said} of {asked} asks were said");
     stage.finish().await;
 }
 

@@ -21,6 +21,7 @@ mod checked;
 mod cli;
 mod compose;
 mod contract;
+mod counted;
 mod crash;
 mod demo;
 mod deploy;

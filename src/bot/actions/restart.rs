@@ -153,6 +153,11 @@ impl Kind for Restarting {
                 }
             };
             if let Some(fallen) = fallen(after, &now) {
+                // It was not by itself that it ended.
+                let newest = context.store().action_newest(&row.record.service).await;
+                if newest.is_ok_and(|newest| newest != Some(row.id)) {
+                    return None;
+                }
                 let site = Site { service, platform };
                 let cause = cause_of_fall(&site, fallen, began).await;
                 let title = Line::new()

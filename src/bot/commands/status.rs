@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bot::actions::joined_to;
+use crate::bot::alerts::{unread_page, unread_pages};
 use crate::bot::entry::{Command, Probe};
 use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::services::soon;
@@ -97,7 +98,10 @@ impl Probe for StatusOf {
             [] => unusable(context, &service.name).await,
             _ => None,
         };
-        let message = one(service, &status, &cut, down.as_deref(), now);
+        let mut message = one(service, &status, &cut, down.as_deref(), now);
+        if let Some(page) = unread_page(context, service.name.as_str()).await? {
+            message = message.text(page.line(service.name.as_str()));
+        }
         let started_at = youngest(&status);
         let well = status.is_well() && down.is_none();
         let state = State {
@@ -223,6 +227,9 @@ async fn all(context: &Context) -> Result<Message, Fault> {
         };
         let line = Line::new().text(format!("{} ", verdict.light()));
         message = message.text(line.bold(&service.name).text(format!("  {cut}{text}")));
+    }
+    for (service, page) in unread_pages(context).await? {
+        message = message.text(page.line(&service));
     }
     let unwell = services.iter().zip(&verdicts);
     let unwell: Vec<Button> = unwell

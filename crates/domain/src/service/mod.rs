@@ -6,7 +6,8 @@ mod observed;
 mod status;
 
 pub use catalogue::{
-    Found, InvalidServiceName, MetricsPage, PlatformKey, Service, ServiceName, Target, WorkloadKind,
+    Charted, Found, InvalidServiceName, MetricsPage, PlatformKey, Service, ServiceName, Target,
+    WorkloadKind,
 };
 pub use change::{
     Attachment, Bounds, End, Evidence, Intent, Patience, Progress, ReplicaMark, ReplicaOutcome,

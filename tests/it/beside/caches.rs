@@ -142,14 +142,14 @@ impl World {
             Err(error) => beside.failed(name, &error),
         };
         ask("cache.clients", &[], &|found, beside| {
-            clients(&self.main, found, beside)
+            clients(&self.main, found, beside);
         });
         ask("cache.slowlog", &[], &|found, beside| {
-            self.slowlog(found, beside)
+            self.slowlog(found, beside);
         });
         let keys = keys(&self.main);
         ask("cache.memory", &[], &|found, beside| {
-            memory(&keys, found, beside)
+            memory(&keys, found, beside);
         });
         ask("cache.keys", &["prefix=session:"], &|found, beside| {
             let matching = keys
@@ -188,12 +188,13 @@ fn each_figure_of_cache_is_what_redis_cli_says() {
     for seed in seeds(21, 20) {
         let world = &worlds[usize::from(!seed.is_multiple_of(2))];
         let faults = state(&mut random(seed));
+        tally.begin(seed, &(world.product, &faults));
         let mut held = Held::default();
         for fault in &faults {
             world.put(*fault, &mut held);
         }
         let beside = read(|beside| world.look(&faults, beside));
-        tally.add(seed, &(world.product, &faults), beside);
+        tally.add(beside);
         world.clean(held);
     }
     tally.end();

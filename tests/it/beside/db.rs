@@ -96,6 +96,13 @@ pub fn summary(port: u16, found: &Value, bare: bool, beside: &mut Beside) {
         beside.same("db.summary replication_lag_bytes, hidden", hidden, None);
         return;
     }
+    sessions(port, found, beside);
+    streams(port, found, beside);
+    held_back(port, found, beside);
+}
+
+/// Who is connected, and vacuums.
+fn sessions(port: u16, found: &Value, beside: &mut Beside) {
     let used = found["connections_used"].as_u64().unwrap_or_default() - without_own(found);
     let tool = number(port, &format!("SELECT count(*) {CLIENTS}"));
     beside.same("db.summary connections_used", used, tool);
@@ -117,6 +124,22 @@ pub fn summary(port: u16, found: &Value, bare: bool, beside: &mut Beside) {
         found["longest_transaction_pid"].as_u64(),
         oldest,
     );
+    let vacuums = map(
+        port,
+        "SELECT phase, count(*) FROM pg_stat_progress_vacuum GROUP BY 1",
+    );
+    let told = found["vacuums"].as_array().into_iter().flatten();
+    let mut phases = BTreeMap::new();
+    for one in told {
+        *phases
+            .entry(one["phase"].as_str().unwrap_or_default().to_owned())
+            .or_insert(0) += 1;
+    }
+    beside.same("db.summary vacuums", phases, vacuums);
+}
+
+/// Who streams, and slots.
+fn streams(port: u16, found: &Value, beside: &mut Beside) {
     let applying = "FROM pg_stat_replication WHERE state <> 'backup' AND replay_lsn IS NOT NULL";
     let tool = number(port, &format!("SELECT count(*) {applying}"));
     beside.same(
@@ -147,19 +170,6 @@ pub fn summary(port: u16, found: &Value, bare: bool, beside: &mut Beside) {
         ),
     }
     slots(port, "db.summary", &found["slots"], beside);
-    let vacuums = map(
-        port,
-        "SELECT phase, count(*) FROM pg_stat_progress_vacuum GROUP BY 1",
-    );
-    let told = found["vacuums"].as_array().into_iter().flatten();
-    let mut phases = BTreeMap::new();
-    for one in told {
-        *phases
-            .entry(one["phase"].as_str().unwrap_or_default().to_owned())
-            .or_insert(0) += 1;
-    }
-    beside.same("db.summary vacuums", phases, vacuums);
-    held_back(port, found, beside);
 }
 
 /// Whoever holds vacuum back: the age of the oldest that anybody still has to see.

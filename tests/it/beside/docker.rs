@@ -4,12 +4,10 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
-use rand::RngExt;
-use rand::rngs::StdRng;
-use serde_json::Value;
-
 use super::containers::{Container, figures, replicas, trouble, usage};
 use super::{Beside, Bot, Tally, output, random, read, seeds, until};
+use rand::RngExt;
+use rand::rngs::StdRng;
 
 /// Services of a state.
 pub const SERVICES: usize = 4;
@@ -321,12 +319,13 @@ fn each_figure_of_status_and_stats_is_what_docker_says() {
     let mut tally = Tally::new("docker");
     for seed in seeds(41, 20) {
         let kinds = state(&mut random(seed));
+        tally.begin(seed, &kinds);
         for (n, kind) in kinds.iter().enumerate() {
             world.put(n, *kind);
         }
         world.settled(&kinds);
         let beside = read(|beside| world.look(beside));
-        tally.add(seed, &kinds, beside);
+        tally.add(beside);
         world.clean();
     }
     tally.end();

@@ -148,136 +148,96 @@ pub fn clients(server: &Server, found: &Value, beside: &mut Beside) {
     beside.same("cache.clients max", found["max"].as_u64(), max);
 }
 
+/// Keys of each database.
+fn databases(info: &BTreeMap<String, String>, found: &Value, beside: &mut Beside) {
+    let each = info.iter().filter_map(|(name, value)| {
+        let database = name.strip_prefix("db")?.parse().ok()?;
+        let keys = value.strip_prefix("keys=")?.split(',').next()?;
+        Some((database, keys.parse().ok()?))
+    });
+    let tool: BTreeMap<u64, u64> = each.collect();
+    let told = found["databases"].as_array().into_iter().flatten();
+    let told: BTreeMap<u64, u64> = told
+        .filter_map(|one| Some((one["database"].as_u64()?, one["keys"].as_u64()?)))
+        .collect();
+    let sum = tool.values().sum();
+    beside.same("cache.summary keys", found["keys"].as_u64(), Some(sum));
+    beside.same("cache.summary databases", told, tool);
+}
+
 impl World {
     pub fn summary(&self, server: &Server, found: &Value, beside: &mut Beside) {
         let info = server.info();
-        let text = |name: &str| info.get(name).cloned().unwrap_or_default();
+        let text = |name: &str| info.get(name).map_or("", String::as_str);
         let number = |name: &str| text(name).parse::<u64>().unwrap_or_default();
-        let version = if self.product == "Valkey" {
-            "valkey_version"
-        } else {
-            "redis_version"
+        let what = |field: &str| format!("cache.summary {field}");
+        let version = match self.product {
+            "Valkey" => "valkey_version",
+            _ => "redis_version",
         };
-        beside.same(
-            "cache.summary product",
-            found["product"].as_str(),
-            Some(self.product),
-        );
-        beside.same(
-            "cache.summary version",
-            found["version"].as_str(),
-            Some(text(version).as_str()),
-        );
-        let is_master = text("role") == "master";
-        beside.same("cache.summary role", found["role"] == "master", is_master);
-        // Both readers are clients while they read, each with buffers of its own.
-        let slack = 600_000.0;
-        let used = number("used_memory") as f64;
-        beside.near(
-            "cache.summary memory_bytes",
-            found["memory_bytes"].as_f64(),
-            used,
-            slack,
-        );
+        for (field, tool) in [
+            ("product", self.product),
+            ("version", text(version)),
+            ("eviction_policy", text("maxmemory_policy")),
+        ] {
+            beside.same(&what(field), found[field].as_str(), Some(tool));
+        }
         let max = Some(number("maxmemory")).filter(|max| *max > 0);
-        beside.same(
-            "cache.summary memory_max_bytes",
-            found["memory_max_bytes"].as_u64(),
-            max,
-        );
+        for (field, tool) in [
+            ("memory_max_bytes", max),
+            ("evicted", Some(number("evicted_keys"))),
+            ("clients", Some(number("connected_clients"))),
+            ("clients_blocked", Some(number("blocked_clients"))),
+            ("clients_max", server.setting("maxclients").parse().ok()),
+            ("rejected", Some(number("rejected_connections"))),
+            ("replicas", Some(number("connected_slaves"))),
+        ] {
+            beside.same(&what(field), found[field].as_u64(), tool);
+        }
+        let err = |name: &str| text(name) == "err";
+        let is_master = text("role") == "master";
+        for (field, told, tool) in [
+            ("role", found["role"] == "master", is_master),
+            (
+                "save_failed",
+                found["save_failed"] == true,
+                err("rdb_last_bgsave_status") || err("aof_last_write_status"),
+            ),
+            (
+                "rewrite_failed",
+                found["rewrite_failed"] == true,
+                err("aof_last_bgrewrite_status"),
+            ),
+            (
+                "persistence",
+                found["persistence"].to_string().contains("append-only"),
+                text("aof_enabled") == "1",
+            ),
+            (
+                "replication_ok",
+                found["replication_ok"] == true,
+                is_master || text("master_link_status") == "up",
+            ),
+        ] {
+            beside.same(&what(field), told, tool);
+        }
+        // Both readers are clients while they read, each with buffers of its own.
+        let (used, slack) = (number("used_memory") as f64, 600_000.0);
+        let told = found["memory_bytes"].as_f64();
+        beside.near(&what("memory_bytes"), told, used, slack);
         if let Some(max) = max {
             let percent = |bytes: f64| bytes * 100.0 / max as f64;
             let told = found["memory_percent"].as_f64();
-            beside.near(
-                "cache.summary memory_percent",
-                told,
-                percent(used),
-                percent(slack),
-            );
+            beside.near(&what("memory_percent"), told, percent(used), percent(slack));
         }
-        for (field, name) in [
-            ("evicted", "evicted_keys"),
-            ("clients", "connected_clients"),
-            ("clients_blocked", "blocked_clients"),
-            ("rejected", "rejected_connections"),
-            ("replicas", "connected_slaves"),
-        ] {
-            beside.same(
-                &format!("cache.summary {field}"),
-                found[field].as_u64(),
-                Some(number(name)),
-            );
-        }
-        let max = server.setting("maxclients").parse().ok();
-        beside.same(
-            "cache.summary clients_max",
-            found["clients_max"].as_u64(),
-            max,
-        );
-        beside.same(
-            "cache.summary eviction_policy",
-            found["eviction_policy"].as_str(),
-            Some(text("maxmemory_policy").as_str()),
-        );
-        let (hits, misses) = (
-            number("keyspace_hits") as f64,
-            number("keyspace_misses") as f64,
-        );
-        if hits + misses > 0.0 {
+        let hits = number("keyspace_hits") as f64;
+        let reads = hits + number("keyspace_misses") as f64;
+        if reads > 0.0 {
             // Looking at keys counts as reading them.
             let told = found["hit_percent"].as_f64();
-            beside.near(
-                "cache.summary hit_percent",
-                told,
-                hits * 100.0 / (hits + misses),
-                1.0,
-            );
+            beside.near(&what("hit_percent"), told, hits * 100.0 / reads, 1.0);
         }
-        let databases: BTreeMap<u64, u64> = info
-            .iter()
-            .filter_map(|(name, value)| {
-                let database = name.strip_prefix("db")?.parse().ok()?;
-                let keys = value
-                    .strip_prefix("keys=")?
-                    .split(',')
-                    .next()?
-                    .parse()
-                    .ok()?;
-                Some((database, keys))
-            })
-            .collect();
-        let told = found["databases"].as_array().into_iter().flatten();
-        let told: BTreeMap<u64, u64> = told
-            .filter_map(|one| Some((one["database"].as_u64()?, one["keys"].as_u64()?)))
-            .collect();
-        beside.same(
-            "cache.summary keys",
-            found["keys"].as_u64(),
-            Some(databases.values().sum()),
-        );
-        beside.same("cache.summary databases", told, databases);
-        let failed =
-            text("rdb_last_bgsave_status") == "err" || text("aof_last_write_status") == "err";
-        beside.same(
-            "cache.summary save_failed",
-            found["save_failed"].as_bool(),
-            Some(failed),
-        );
-        let failed = text("aof_last_bgrewrite_status") == "err";
-        beside.same(
-            "cache.summary rewrite_failed",
-            found["rewrite_failed"].as_bool(),
-            Some(failed),
-        );
-        let log = text("aof_enabled") == "1";
-        let told = found["persistence"]
-            .as_str()
-            .unwrap_or_default()
-            .contains("append-only");
-        beside.same("cache.summary persistence", told, log);
-        let follows = is_master || text("master_link_status") == "up";
-        let whole = found["replication_ok"] == true;
-        beside.same("cache.summary replication_ok", whole, follows);
+        databases(&info, found, beside);
     }
 
     pub fn slowlog(&self, found: &Value, beside: &mut Beside) {
@@ -310,8 +270,6 @@ impl World {
             );
         }
     }
-
-    /// The 20 greatest figures of a log.
 
     /// The 20 greatest figures of a log.
     pub fn logged(&self, words: &[&str]) -> Vec<u64> {

@@ -106,7 +106,7 @@ fn read(look: impl Fn(&mut Beside)) -> Beside {
         if beside.differences.is_empty() || left == 0 {
             return beside;
         }
-        std::thread::sleep(Duration::from_millis(300));
+        pause(300);
     }
 }
 
@@ -123,6 +123,7 @@ fn seeds(first: u64, count: u64) -> Vec<u64> {
 struct Tally {
     tool: &'static str,
     started: Instant,
+    state: String,
     states: usize,
     compared: usize,
     differences: Vec<String>,
@@ -133,19 +134,25 @@ impl Tally {
         Self {
             tool,
             started: Instant::now(),
+            state: String::new(),
             states: 0,
             compared: 0,
             differences: Vec::new(),
         }
     }
 
-    fn add(&mut self, seed: u64, state: &dyn Debug, beside: Beside) {
+    /// A state is put in; what goes wrong from now on is its.
+    fn begin(&mut self, seed: u64, state: &dyn Debug) {
+        self.state = format!("BESIDE_SEEDS={seed}: {state:?}");
+        println!("{}", self.state);
         self.states += 1;
+    }
+
+    fn add(&mut self, beside: Beside) {
         self.compared += beside.compared;
         if !beside.differences.is_empty() {
             let all = beside.differences.join("\n  ");
-            self.differences
-                .push(format!("BESIDE_SEEDS={seed}: {state:?}\n  {all}"));
+            self.differences.push(format!("{}\n  {all}", self.state));
         }
     }
 
@@ -213,6 +220,14 @@ fn until(what: &str, look: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !look() {
         assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(50));
+        pause(50);
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "who waits here is a thread of its own, beside programs"
+)]
+fn pause(ms: u64) {
+    std::thread::sleep(Duration::from_millis(ms));
 }

@@ -110,7 +110,7 @@ impl World {
                  redis.call('SADD', 'seen:ids', 'id' .. n) redis.call('ZADD', 'due:jobs', n, 'job' .. n) \
                  redis.call('XADD', 'log:events', '*', 'n', n) end"),
             Fault::Expiring => {
-                lua("for n = 1, 20 do redis.call('SET', 'short:' .. n, 'x', 'EX', 3600) end")
+                lua("for n = 1, 20 do redis.call('SET', 'short:' .. n, 'x', 'EX', 3600) end");
             }
             Fault::Misses => {
                 main.tell_all(0, &"GET nothing\n".repeat(1_500));
@@ -206,8 +206,6 @@ impl World {
             _ => {}
         }
     }
-
-    /// Takes everything out.
 
     /// Takes everything out.
     pub fn clean(&self, mut held: Held) {

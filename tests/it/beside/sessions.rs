@@ -106,6 +106,10 @@ pub fn state(rng: &mut StdRng) -> Vec<Fault> {
     if faults.contains(&Exhausted) {
         faults.retain(|one| *one != DatabaseLimit);
     }
+    // The log that a lost slot lacks, a standby would lack that was cut off.
+    if faults.contains(&CutOff) {
+        faults.retain(|one| *one != LostSlot);
+    }
     faults
 }
 
@@ -259,7 +263,7 @@ impl Held {
     }
 
     async fn put_settings(&mut self, server: &Server, fault: &Fault) {
-        let (port, standby) = (server.primary.port(), server.standby.port());
+        let port = server.primary.port();
         match fault {
             Fault::Exhausted => {
                 let free = "SELECT current_setting('max_connections')::int \
@@ -296,6 +300,7 @@ impl Held {
             }
             Fault::LostSlot => {
                 psql(port, "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
+                psql(port, "ALTER SYSTEM SET wal_keep_size = 0");
                 psql(port, "SELECT pg_reload_conf()");
                 psql(
                     port,
@@ -339,27 +344,7 @@ impl Held {
                      FROM generate_series(1, 20) AS i",
                 );
             }
-            Fault::Paused(megabytes) => {
-                psql(standby, "SELECT pg_wal_replay_pause()");
-                psql(
-                    port,
-                    &format!(
-                        "CREATE TABLE written AS SELECT repeat('z', 1000) AS t \
-                         FROM generate_series(1, {megabytes} * 1000)"
-                    ),
-                );
-            }
-            Fault::CutOff => {
-                psql(
-                    standby,
-                    "ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port=1'",
-                );
-                psql(standby, "SELECT pg_reload_conf()");
-                until("nothing is received", || {
-                    value(standby, "SELECT count(*) FROM pg_stat_wal_receiver") == "0"
-                });
-            }
-            _ => {}
+            other => put_standby(server, other),
         }
     }
 
@@ -388,6 +373,7 @@ impl Held {
             "ALTER ROLE treasury_bot CONNECTION LIMIT -1",
             "ALTER DATABASE app CONNECTION LIMIT -1",
             "ALTER SYSTEM RESET max_slot_wal_keep_size",
+            "ALTER SYSTEM SET wal_keep_size = '256MB'",
             "SELECT pg_reload_conf()",
             "DROP TABLE IF EXISTS made, written",
             "SELECT lo_unlink(oid) FROM pg_largeobject_metadata",
@@ -413,5 +399,32 @@ impl Held {
                        WHERE state = 'streaming' AND replay_lsn = pg_current_wal_lsn()";
             value(port, sql) == "1"
         });
+    }
+}
+
+fn put_standby(server: &Server, fault: &Fault) {
+    let (port, standby) = (server.primary.port(), server.standby.port());
+    match fault {
+        Fault::Paused(megabytes) => {
+            psql(standby, "SELECT pg_wal_replay_pause()");
+            psql(
+                port,
+                &format!(
+                    "CREATE TABLE written AS SELECT repeat('z', 1000) AS t \
+                         FROM generate_series(1, {megabytes} * 1000)"
+                ),
+            );
+        }
+        Fault::CutOff => {
+            psql(
+                standby,
+                "ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port=1'",
+            );
+            psql(standby, "SELECT pg_reload_conf()");
+            until("nothing is received", || {
+                value(standby, "SELECT count(*) FROM pg_stat_wal_receiver") == "0"
+            });
+        }
+        _ => {}
     }
 }

@@ -102,6 +102,9 @@ pub fn state(rng: &mut StdRng) -> Vec<Fault> {
     if rng.random_bool(0.6) {
         faults.retain(|one| !alone(one));
     }
+    if faults.is_empty() {
+        faults.push(Taken(24));
+    }
     // All can't be taken where no more may be.
     if faults.contains(&Exhausted) {
         faults.retain(|one| *one != DatabaseLimit);
@@ -310,6 +313,8 @@ impl Held {
                     psql(port, "SELECT txid_current()");
                     psql(port, "SELECT pg_switch_wal()");
                 }
+                // It must not lack the same.
+                followed(port);
                 until("the slot is lost", || {
                     psql(port, "CHECKPOINT");
                     let sql = "SELECT wal_status FROM pg_replication_slots \
@@ -394,12 +399,17 @@ impl Held {
             let sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app_user'";
             value(port, sql) == "0"
         });
-        until("the standby follows", || {
-            let sql = "SELECT count(*) FROM pg_stat_replication \
-                       WHERE state = 'streaming' AND replay_lsn = pg_current_wal_lsn()";
-            value(port, sql) == "1"
-        });
+        followed(port);
     }
+}
+
+/// The standby has all that was written.
+fn followed(port: u16) {
+    until("the standby follows", || {
+        let sql = "SELECT count(*) FROM pg_stat_replication \
+                   WHERE state = 'streaming' AND replay_lsn = pg_current_wal_lsn()";
+        value(port, sql) == "1"
+    });
 }
 
 fn put_standby(server: &Server, fault: &Fault) {

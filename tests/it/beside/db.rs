@@ -353,7 +353,7 @@ pub fn sizes(port: u16, found: &Value, bare: bool, beside: &mut Beside) {
         beside.same(&format!("db.size of {name}"), told.get(&name), Some(&size));
     }
     let large = number(port, "SELECT pg_total_relation_size('pg_largeobject')");
-    if large >= 128 << 20 {
+    if number(port, "SELECT pg_relation_size('pg_largeobject')") >= 64 << 20 {
         let told = told.get("pg_catalog.pg_largeobject");
         beside.same("db.size of large objects", told, Some(&large));
     }

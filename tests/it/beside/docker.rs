@@ -315,14 +315,18 @@ pub fn busybox() -> PathBuf {
 #[test]
 #[ignore = "needs a Docker Engine"]
 fn each_figure_of_status_and_stats_is_what_docker_says() {
-    let world = World::start();
+    let world = &World::start();
     let mut tally = Tally::new("docker");
     for seed in seeds(41, 20) {
         let kinds = state(&mut random(seed));
         tally.begin(seed, &kinds);
-        for (n, kind) in kinds.iter().enumerate() {
-            world.put(n, *kind);
-        }
+        // The first is there when others are to share with it.
+        world.put(0, kinds[0]);
+        std::thread::scope(|scope| {
+            for (n, kind) in kinds.iter().enumerate().skip(1) {
+                scope.spawn(move || world.put(n, *kind));
+            }
+        });
         world.settled(&kinds);
         let beside = read(|beside| world.look(beside));
         tally.add(beside);

@@ -345,8 +345,9 @@ impl Held {
             Fault::LargeObjects => {
                 psql(
                     port,
-                    "SELECT lo_from_bytea(0, decode(repeat(md5(i::text), 300000), 'hex')) \
-                     FROM generate_series(1, 20) AS i",
+                    "WITH block AS MATERIALIZED (SELECT decode(string_agg(md5(random()::text), ''), \
+                     'hex') AS random FROM generate_series(1, 220000)) \
+                     SELECT lo_from_bytea(0, random) FROM block, generate_series(1, 22)",
                 );
             }
             other => put_standby(server, other),

@@ -13,6 +13,7 @@ mod alertmanager;
 mod alerts;
 mod approvals;
 mod asked_anew;
+mod beside;
 mod blocks;
 mod cards;
 mod changes;

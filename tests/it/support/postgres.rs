@@ -280,7 +280,7 @@ fn run_as(program: &Path, user: Owner) -> Command {
 
 /// A program of a version that `./tests/run` has installed, or of the machine's own: Debian keeps
 /// those out of the PATH.
-fn find(program: &str, version: Option<u32>) -> PathBuf {
+pub fn find(program: &str, version: Option<u32>) -> PathBuf {
     if let Some(version) = version {
         let path = format!("target/tools/npm/node_modules/postgres{version}/native/bin/{program}");
         return Path::new(env!("CARGO_MANIFEST_DIR")).join(path);

@@ -167,8 +167,8 @@ async fn the_main_channel_follows_an_incident_to_its_end() {
     stage.types("ana", &room, "resolve").await;
     let over = stage.becomes(&announced, "resolved").await;
     assert!(words_of(&over).contains("✅"), "{}", words_of(&over));
-    // Nobody is to acknowledge what is over.
-    stage.becomes(&asked, "Nothing fires any more").await;
+    // Nobody is to acknowledge what is over. What a person called worse is not over by its alerts' end.
+    stage.becomes(&asked, "Over: INC-1 is resolved").await;
     stage.quiet().await;
     assert_eq!(stage.count("please acknowledge"), 0);
     stage.types("ana", &room, "reopen").await;

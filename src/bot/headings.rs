@@ -79,11 +79,7 @@ fn since_restart(points: &[(Timestamp, f64)]) -> Vec<(Timestamp, f64)> {
 pub(super) fn heading_words(heading: &Heading, metric: Metric) -> Option<String> {
     let trend = heading.trend?;
     let left = heading.time_to_limit?;
-    let by = match metric {
-        Metric::Memory => duration::bytes_text(trend.per_hour.max(0.0) as u64),
-        Metric::Cpu | Metric::ErrorRate => format!("{:.0} %", trend.per_hour),
-        Metric::Connections => format!("{:.0}", trend.per_hour),
-    };
+    let by = figure(metric, trend.per_hour);
     let left = if left < Duration::from_secs(60) {
         "less than a minute".to_owned()
     } else {
@@ -100,11 +96,7 @@ pub(super) fn heading_words(heading: &Heading, metric: Metric) -> Option<String>
 pub(super) fn trend_words(heading: &Heading, metric: Metric) -> Option<String> {
     let trend = heading.trend?;
     let left = heading.time_to_limit?;
-    let rate = match metric {
-        Metric::Memory => format!("{}/h", duration::bytes_text(trend.per_hour as u64)),
-        Metric::Cpu | Metric::ErrorRate => format!("{:.0} %/h", trend.per_hour),
-        Metric::Connections => format!("{:.0}/h", trend.per_hour),
-    };
+    let rate = figure(metric, trend.per_hour) + "/h";
     // A forecast to the minute would promise too much.
     let text = duration::text(left);
     let left = match text.split(' ').next() {
@@ -117,6 +109,15 @@ pub(super) fn trend_words(heading: &Heading, metric: Metric) -> Option<String> {
         metric.as_str(),
         heading.replica
     ))
+}
+
+/// A figure of a metric: `1.2 GiB`, `91 %`, `40`.
+pub(super) fn figure(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Memory => duration::bytes_text(value as u64),
+        Metric::Cpu | Metric::ErrorRate => format!("{value:.0} %"),
+        Metric::Connections => format!("{value:.0}"),
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod access;
 mod actions;
 mod alerts;
+mod charts;
 mod chat;
 mod commands;
 mod confirm;

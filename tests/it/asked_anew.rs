@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use treasury_bot::bot::AlertSettings;
+use treasury_bot::domain::alert::{Matcher, Route};
 use treasury_bot::domain::request::Reply;
 use treasury_bot::domain::{Door, Person, Place, Request, Status};
 use treasury_bot::sandbox::slack::Fault;
@@ -165,5 +166,61 @@ async fn what_alertmanager_left_out_is_said_by_alerts_and_before_its_incident_is
     stage.ana("resolve the disk --incident INC-1").await;
     let asked = stage.said(HOME, "Resolve INC-1?").await;
     assert!(words_of(&asked).contains(left_out), "{}", words_of(&asked));
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn what_begins_on_a_service_that_is_well_again_is_asked_about() {
+    let stage = stage(AlertSettings {
+        ack_within: Duration::from_secs(600),
+        ..hasty()
+    })
+    .await;
+    let (postgres, frontend) = (("service", "postgres"), ("service", "frontend"));
+    post(&stage, &[alert("Down", &[postgres], true)]).await;
+    let room = stage.room(1).await;
+    let card = stage.said(&room, "1 alert fires for postgres").await;
+    stage.ana("ack INC-1").await;
+    // What stands on it joins, and asks nobody.
+    post(&stage, &[alert("Errors", &[frontend], true)]).await;
+    stage.becomes(&card, "2 alerts fire for postgres").await;
+    post(&stage, &[alert("Down", &[postgres], false)]).await;
+    stage.becomes(&card, "1 alert fires for postgres").await;
+    let words = words_of(&stage.becomes(&card, "Errors").await);
+    assert!(!words.contains("it is the likely cause"), "{words}");
+    post(&stage, &[alert("Gone", &[frontend], true)]).await;
+    let asked = words_of(&stage.said(HOME, "INC-2 SEV2").await);
+    assert!(
+        asked.contains("please acknowledge") || asked.contains("declared"),
+        "{asked}"
+    );
+    stage.said(HOME, "please acknowledge").await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn a_storm_is_one_incident_only_for_those_whom_it_wakes() {
+    let mut settings = hasty();
+    settings.ack_within = Duration::from_secs(600);
+    let route = Route {
+        matchers: vec![Matcher::parse("team=\"web\"").unwrap()],
+        channel: Some("#general".into()),
+        ..Route::default()
+    };
+    settings.routes.routes = vec![route];
+    let stage = stage(settings).await;
+    let storm: Vec<_> = (0..7)
+        .map(|n| {
+            let service = format!("s{n}");
+            alert(&format!("Warn{n}"), &[("service", &service)], true)
+        })
+        .collect();
+    post(&stage, &storm).await;
+    assert_eq!(stage.app.store.incidents_open().await.unwrap().len(), 5);
+    let web = [("service", "shop"), ("team", "web")];
+    post(&stage, &[alert("SiteDown", &web, true)]).await;
+    let open = stage.app.store.incidents_open().await.unwrap();
+    assert_eq!(open.len(), 6);
+    assert!(open[0].title.contains("SiteDown"), "{open:?}");
     stage.finish().await;
 }

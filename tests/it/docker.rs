@@ -9,4 +9,7 @@ mod look;
 mod relapse;
 mod scale;
 mod swarm;
+mod swarm_held;
+mod swarm_nodes;
+mod swarm_wire;
 mod tls;

@@ -17,6 +17,10 @@
 //! | of a stop, `die` comes before `stop`; on 29.7.2 `stop` before `die`, without the keys `status`, `id`, `from` | 20.10.24, 29.7.2 | no order of them counts; names are read from `Action` and `Actor` |
 //! | logs have no Content-Type; on 29.7.2 `raw-stream` at v1.41 although they are multiplexed | 20.10.24, 29.7.2 | the bytes decide, not the header |
 //! | who uses the namespace of a container that was started anew goes on in the one that ended, without a network | 20.10.24 | it is restarted after it, and told as not well |
+//! | an image's id is the digest of its manifest, which stands in `RepoDigests` too, also of an image that no registry has | 29.7.2 | such a digest is pinned only where the registry knows it |
+//! | a task whose image can't be had stays `preparing` with the error beside it; 20.10 rejects it | 29.7.2 | a task that names a reason is told after three seconds |
+//! | the log of a task on a node that is lost has no end; 29.7.2 ends it after 20 s | 20.10.24 | it is waited for four seconds, and told as missing |
+//! | a node that is lost keeps its tasks' last states; one that Swarm still waits for keeps a rollout from going on | 20.10.24 | what is told of a task counts only while its node answers |
 //! | a sample of resource use takes a second, also with `one_shot` | 20.10.24 | samples are taken in the background |
 //! | the page cache is `total_inactive_file` with cgroups 1 and `inactive_file` with cgroups 2; words such as `Read` are written in either case | 20.10.24 | both are read |
 //!

@@ -76,6 +76,10 @@ async fn take(tx: &mut Tx, bot: &Context, known: &Known) -> Result<(), StoreErro
     // One that was just started knows nothing yet; one that is away may know more.
     let knows_all = known.away.is_empty() && between(known.since, now) > check * LOOKS;
     let firing = tx.alerts_firing(None, MOST).await?;
+    let held: BTreeSet<String> = firing
+        .iter()
+        .map(|(_, record)| record.tracked.alert.fingerprint.clone())
+        .collect();
     let mut news = News {
         again: fires_again(tx, bot, known, &firing).await?,
         ..News::default()
@@ -107,7 +111,15 @@ async fn take(tx: &mut Tx, bot: &Context, known: &Known) -> Result<(), StoreErro
             news.sort(key, record, transition, &before, now);
         }
     }
-    news.record(tx, bot).await
+    news.record(tx, bot).await?;
+    // Whatever fires there is held to fire here: nothing of it was left out.
+    let lists_no_other = known.alerts.keys().all(|one| held.contains(one));
+    if knows_all && lists_no_other {
+        for key in tx.conversations_left_out(None).await? {
+            over::none_left_out(tx, bot, &key).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Alerts that are held to be over, and that Alertmanager was told to fire since then: its report was

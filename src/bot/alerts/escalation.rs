@@ -61,10 +61,12 @@ pub(super) async fn resume(
 /// Something fires that is bad enough to ask people about, or a person said that something is wrong.
 pub(super) fn is_urgent(bot: &Context, conversation: &Conversation, summary: &Summary) -> bool {
     let declare_from = bot.settings().alerts.declare_from;
-    summary
-        .worst_audible
-        .is_some_and(|worst| worst <= declare_from)
-        || conversation.declared
+    // Of those that Alertmanager left out the worst is as bad as the worst that was seen.
+    let left_out = conversation
+        .asked_about
+        .filter(|_| !conversation.left_out.is_empty());
+    let worst = summary.worst_audible.into_iter().chain(left_out).min();
+    worst.is_some_and(|worst| worst <= declare_from) || conversation.declared
 }
 
 /// Asks whoever is next to acknowledge.
@@ -100,9 +102,6 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             conversation.asked_at = Some(tx.now());
             conversation.next_ask_at = Some(next);
             ESCALATION.set(tx, key, next).await?;
-            if whom.is_empty() {
-                return tx.conversation_put(&conversation).await;
-            }
             let incident = incident.as_ref();
             let about = &words::about(&conversation, &summary).clone();
             let notified = notify(tx, bot, &conversation, incident, &whom, |others, now| {

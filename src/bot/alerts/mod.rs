@@ -37,6 +37,7 @@ use super::timers::Job;
 pub(super) use acknowledge::acknowledge;
 pub(super) use command::alerts_list;
 pub(super) use compare::begin_comparing;
+pub(super) use find::conversation_meant;
 pub use intake::{Taken, take_alerts};
 pub use senders::{receive, refused, signed_by_sns, unsubscribed};
 pub(super) use silence::{silence, unsilence};

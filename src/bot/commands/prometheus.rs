@@ -212,7 +212,7 @@ mod tests {
         );
         let rest = format!("{message:?}");
         assert!(rest.contains("+Inf  pod=b"), "{rest}");
-        assert!(rest.contains("⚠️ Prometheus: PromQL info"), "{rest}");
+        assert!(rest.contains(" Prometheus: PromQL info"), "{rest}");
     }
 
     #[tokio::test]

@@ -90,14 +90,9 @@ pub(super) async fn services(services: Vec<Service>, config: Config, limit: Limi
                 found.push(match counted {
                     Ok(counted) => {
                         let n = counted.counters.len();
-                        let series = if n == 1 {
-                            "1 series".into()
-                        } else {
-                            format!("{n} series")
-                        };
                         METRICS.ok(
                             name,
-                            format!("{} counts in {} ({series})", page.url, counted.name),
+                            format!("{} counts in {} ({n} series)", page.url, counted.name),
                         )
                     }
                     Err(fault) => METRICS.broken(name, fault),

@@ -229,7 +229,7 @@ fn times_hosts_metrics_and_words_out_of_bounds_are_told() {
         ),
         (
             "[[service]]\nname = 'x'\ncontainer = 'x'\nmetrics = { age = { query = 'up', unit = 'second' } }\n".into(),
-            "4:43 `metrics.unit` can't be `second` (did you mean `seconds`?)",
+            "4:42 `metrics.unit` can't be `second` (did you mean `seconds`?)",
         ),
         (
             "[[service]]\nname = 'x'\ncontainer = 'x'\nmetrics = { memory = 'up' }\n".into(),

@@ -116,7 +116,7 @@ mod tests {
             ..leak()
         };
         show("small", &chart.png().unwrap());
-        insta::assert_snapshot!(chart.alt_text(), @"");
+        insta::assert_snapshot!(chart.alt_text(), @"Line chart: api latency. now 2.06 ms (api-1) to 4 ms (api-2). 3 of 56 series; 53 are left out. node-exporter.internal:9100: from 1 ms to 2.06 ms, between 1 ms and 2.06 ms. node-exporter.internal:9200: from 4 ms to -1.9 ms, between -1.9 ms and 4 ms. api-3: from 3 ms to 3 ms, between 3 ms and 3 ms, nothing after 08:39 UTC.");
         chart.series.truncate(1);
         let below = chart.png().unwrap();
         for (_, value) in &mut chart.series[0].points {

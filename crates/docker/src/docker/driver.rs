@@ -103,6 +103,7 @@ impl Platform for Docker {
         Ok(Events {
             list: events::newest(list),
             reaches: history.reaches,
+            note: None,
         })
     }
 

@@ -104,7 +104,7 @@ pub async fn status(engine: &Engine, service: &Service) -> Result<ServiceStatus>
     let replicas = try_join_all(looked_at).await?;
     Ok(ServiceStatus {
         replicas,
-        facts: Vec::new(),
+        ..ServiceStatus::default()
     })
 }
 

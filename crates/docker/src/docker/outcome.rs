@@ -74,7 +74,10 @@ impl Signs {
         let changing = match now.state {
             ReplicaState::Running | ReplicaState::Paused => false,
             ReplicaState::Restarting => true,
-            ReplicaState::Exited | ReplicaState::Dead | ReplicaState::Created => {
+            ReplicaState::Exited
+            | ReplicaState::Dead
+            | ReplicaState::Unknown
+            | ReplicaState::Created => {
                 // It ended after the intent, or had ended before and may be starting.
                 now.finished_at.is_some_and(|end| end >= self.since) || self.age < STARTING
             }

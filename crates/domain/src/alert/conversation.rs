@@ -45,10 +45,10 @@ impl AlertRecord {
 /// A number with or without its unit, a time of day, a duration; not a name with a number in it
 /// (`db-7`), an address, or a status of HTTP.
 fn has_moving_figures(text: &str) -> bool {
-    const UNITS: [&str; 33] = [
+    const UNITS: [&str; 43] = [
         "", "%", "b", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib", "ms", "us", "µs", "ns",
         "s", "sec", "secs", "m", "min", "mins", "h", "d", "k", "x", "×", "/s", "rps", "qps",
-        "ms/s", "mb/s", "utc", "°c",
+        "ms/s", "mb/s", "utc", "°c", "pct", "g", "t", "p", "ki", "mi", "gi", "ti", "pi", "ei",
     ];
     text.split(|c: char| c.is_whitespace() || "()[]{}\"'“”„,;=<>≥≤~≈".contains(c))
         .map(|word| word.trim_end_matches(['.', ':', '!', '?']))
@@ -57,6 +57,18 @@ fn has_moving_figures(text: &str) -> bool {
             let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | ':' | '/');
             let end = number.find(|c| !is_part(c)).unwrap_or(number.len());
             let (digits, unit) = number.split_at(end);
+            // As Prometheus writes what is large: `1.048576e+06`.
+            let power = unit
+                .strip_prefix(['e', 'E'])
+                .map(|rest| rest.trim_start_matches(['+', '-']));
+            let unit = power.map_or(unit, |power| {
+                let rest = power.trim_start_matches(|c: char| c.is_ascii_digit());
+                if rest.len() == power.len() {
+                    unit
+                } else {
+                    rest
+                }
+            });
             let is_status = |text: &str| {
                 unit.is_empty() && text.parse::<u16>().is_ok_and(|n| (400..600).contains(&n))
             };

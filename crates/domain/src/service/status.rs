@@ -22,6 +22,8 @@ pub enum ReplicaState {
     Exited,
     /// The platform can't bring it to an end or to life.
     Dead,
+    /// Its machine does not answer: whether it runs is not known.
+    Unknown,
 }
 
 /// What the health check says of a replica.
@@ -110,6 +112,12 @@ pub struct ServiceStatus {
     /// `desired 3, ready 2, updated 3, available 2`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<String>,
+    /// What is wrong besides its replicas, a line each, such as a machine that is lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// It is to have no replicas, and has none.
+    #[serde(default)]
+    pub scaled_to_none: bool,
 }
 
 impl ServiceStatus {
@@ -126,6 +134,9 @@ impl ServiceStatus {
 
 /// Replicas by service, as text for people: `healthy 2/3`.
 pub fn well_text(status: &ServiceStatus) -> String {
+    if status.scaled_to_none {
+        return "scaled to 0, nothing is to run".to_owned();
+    }
     let word = if status
         .replicas
         .iter()

@@ -6,74 +6,21 @@
 use super::Unit;
 
 /// Functions and aggregations whose result is in the unit of what they are given.
-const KEEP: [&str; 34] = [
-    "sum",
-    "avg",
-    "min",
-    "max",
-    "topk",
-    "bottomk",
-    "quantile",
-    "stddev",
-    "limitk",
-    "limit_ratio",
-    "avg_over_time",
-    "min_over_time",
-    "max_over_time",
-    "sum_over_time",
-    "last_over_time",
-    "first_over_time",
-    "quantile_over_time",
-    "stddev_over_time",
-    "mad_over_time",
-    "abs",
-    "ceil",
-    "floor",
-    "round",
-    "clamp",
-    "clamp_min",
-    "clamp_max",
-    "sort",
-    "sort_desc",
-    "sort_by_label",
-    "label_replace",
-    "label_join",
-    "delta",
-    "idelta",
-    "predict_linear",
-];
+const KEEP: &str = "sum avg min max topk bottomk quantile stddev limitk limit_ratio avg_over_time \
+                    min_over_time max_over_time sum_over_time last_over_time first_over_time \
+                    quantile_over_time stddev_over_time mad_over_time abs ceil floor round clamp \
+                    clamp_min clamp_max sort sort_desc sort_by_label label_replace label_join delta \
+                    idelta predict_linear";
 /// Their results are numbers of things.
-const COUNT: [&str; 12] = [
-    "count",
-    "count_values",
-    "count_over_time",
-    "group",
-    "absent",
-    "absent_over_time",
-    "present_over_time",
-    "changes",
-    "resets",
-    "sgn",
-    "stdvar",
-    "stdvar_over_time",
-];
+const COUNT: &str = "count count_values count_over_time group absent absent_over_time \
+                     present_over_time changes resets sgn stdvar stdvar_over_time";
 /// Words of the language that are no names.
-const WORDS: [&str; 14] = [
-    "by",
-    "without",
-    "on",
-    "ignoring",
-    "group_left",
-    "group_right",
-    "offset",
-    "bool",
-    "start",
-    "end",
-    "inf",
-    "nan",
-    "smoothed",
-    "anchored",
-];
+const WORDS: &str = "by without on ignoring group_left group_right offset bool start end inf nan \
+                     smoothed anchored";
+
+fn is_one_of(words: &str, name: &str) -> bool {
+    words.split(' ').any(|word| word == name)
+}
 
 /// An expression with one metric in it and known functions around that.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +73,6 @@ impl Measured {
     pub fn base(&self) -> Option<Unit> {
         // Of a recording rule, `level:metric:operations`, the last part may say it.
         let name = self.family().rsplit(':').next()?;
-        // A summary's or a histogram's name may end so without being one.
         [
             ("seconds", Unit::Seconds),
             ("milliseconds", Unit::Milliseconds),
@@ -149,10 +95,8 @@ impl Measured {
         let is = |end| self.metric.ends_with(end);
         let is_counted = is("_count") || is("_bucket");
         let mut unit = if is_counted { Some(Unit::Number) } else { base };
-        // A histogram that is asked for a quantile is one, whatever is between.
-        let mut calls = self.around.iter().rev().peekable();
         let mut is_rate = false;
-        while let Some(call) = calls.next() {
+        for call in self.around.iter().rev() {
             unit = match call.as_str() {
                 "rate" | "irate" | "deriv" => {
                     is_rate = true;
@@ -177,8 +121,8 @@ impl Measured {
                 "histogram_sum" => base,
                 "histogram_fraction" => Some(Unit::Ratio),
                 "increase" => unit,
-                name if KEEP.contains(&name) => unit,
-                name if COUNT.contains(&name) => Some(Unit::Number),
+                name if is_one_of(KEEP, name) => unit,
+                name if is_one_of(COUNT, name) => Some(Unit::Number),
                 _ => return None,
             };
         }
@@ -189,7 +133,6 @@ impl Measured {
 fn pieces(query: &str) -> Vec<Piece> {
     let mut found = Vec::new();
     let mut rest = query;
-    // The names within `by (…)` are labels, those after `{` matchers.
     while let Some(c) = rest.chars().next() {
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
         rest = match c {
@@ -209,7 +152,7 @@ fn pieces(query: &str) -> Vec<Piece> {
                 let name = &rest[..rest.len() - after.len()];
                 let opens = after.trim_start().starts_with('(');
                 let lower = name.to_ascii_lowercase();
-                if WORDS.contains(&lower.as_str()) {
+                if is_one_of(WORDS, &lower) {
                     if opens {
                         after.split_once(')').map_or("", |(_, after)| after)
                     } else {
@@ -243,7 +186,7 @@ fn pieces(query: &str) -> Vec<Piece> {
 }
 
 fn known(name: &str) -> bool {
-    KEEP.contains(&name) || COUNT.contains(&name)
+    is_one_of(KEEP, name) || is_one_of(COUNT, name)
 }
 
 /// The text in these quotes, and what follows them.

@@ -169,16 +169,16 @@ pub(super) fn finished(
             let holds = until.map(|until| {
                 let mut values = values(runbook, state, &suffix, None);
                 values.names.insert("result".into(), result.clone());
-                (until, until.condition.holds(&values))
+                let shown = until.condition.shown(&values);
+                (until, shown, until.condition.holds(&values))
             });
             match holds {
-                None | Some((_, Ok(true))) => own.end(Phase::Succeeded, result, &line, now),
-                Some((until, Ok(false))) if state.start.rehearsal => {
-                    let condition = &until.condition.written;
-                    let line = format!("would call it until {condition}; now: {line}");
+                None | Some((.., Ok(true))) => own.end(Phase::Succeeded, result, &line, now),
+                Some((_, shown, Ok(false))) if state.start.rehearsal => {
+                    let line = format!("would wait for it; now {shown}: {line}");
                     own.end(Phase::Succeeded, result, &line, now);
                 }
-                Some((until, Ok(false))) => match again {
+                Some((_, shown, Ok(false))) => match again {
                     Some(again) => {
                         own.phase = Phase::Pausing;
                         own.until = Some(again);
@@ -188,14 +188,11 @@ pub(super) fn finished(
                     }
                     None => {
                         let time = duration::text(step.timeout.unwrap_or_default());
-                        let why = format!(
-                            "`{}` did not hold within {time}; at last: {line}",
-                            until.condition.written
-                        );
+                        let why = format!("not so within {time}; at last {shown}: {line}");
                         own.fail(&why, None, held, now);
                     }
                 },
-                Some((_, Err(error))) => {
+                Some((.., Err(error))) => {
                     own.fail(&format!("`until`: {error}"), None, held, now);
                 }
             }

@@ -80,17 +80,16 @@ impl Walk<'_> {
             }
             Work::Assert { condition, message } => {
                 if condition.holds(values).map_err(told)? {
-                    let line = format!("holds: {}", condition.written);
-                    self.succeed(path, line);
+                    self.succeed(path, condition.shown(values));
                 } else {
                     let why = match message {
                         Some(message) => message.text(values).map_err(told)?,
-                        None => format!("does not hold: {}", condition.written),
+                        None => format!("does not hold: {}", condition.shown(values)),
                     };
                     if !self.state.left_a_change_out(path) {
                         return Err(why);
                     }
-                    let line = format!("would check {}; now: {why}", condition.written);
+                    let line = format!("would check; now: {why}");
                     self.succeed(path, line);
                 }
             }

@@ -155,8 +155,8 @@ fn cause(
     let own = conversation
         .service
         .as_ref()
-        .filter(|_| summary.firing > 0)?;
-    let all = others.iter().chain([own]).cloned().collect();
+        .filter(|own| summary.firing > 0 && others.contains(own))?;
+    let all = others.iter().cloned().collect();
     let depends = depends_on(bot);
     let order = likely_cause(&all, &depends);
     let rest: Vec<&ServiceName> = order.iter().filter(|one| *one != own).collect();

@@ -1,16 +1,12 @@
 //! `graph`.
 
-mod asked;
-mod now;
-
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Args;
 use jiff::Timestamp;
 
 use crate::bot::alerts::unread_page;
+use crate::bot::charts;
 use crate::bot::entry::Command;
 use crate::bot::headings::{GONE, heading_words, headings};
 use crate::bot::request::{Answer, Ask, Effect};
@@ -51,7 +47,7 @@ impl Command for Graph {
         let (mut chart, words) = match (Metric::parse(metric), service.metrics.get(metric)) {
             (Some(own), _) => own_chart(context, service, own, from, to).await?,
             (None, Some(asked)) => {
-                asked::chart(context, service, metric, asked, (from, to)).await?
+                charts::chart(context, service, metric, asked, (from, to)).await?
             }
             (None, None) => return Err(unknown_metric(service, metric).into()),
         };

@@ -17,7 +17,7 @@ use crate::report::chart::{Chart, MAX_SERIES, Series};
 const POINTS: u32 = 240;
 
 /// A picture without its marks, and what is said with it: of now, and further lines.
-pub(super) async fn chart(
+pub(in crate::bot) async fn chart(
     context: &Context,
     service: &Service,
     metric: &str,
@@ -40,9 +40,8 @@ pub(super) async fn chart(
     let odd = answer.series.iter().filter(|one| one.points.is_empty());
     let odd = odd.count();
     if odd > 0 {
-        let what = counted(odd, "series").replace("seriess", "series");
         words.push(format!(
-            "{what} without a number: only NaN or infinite values"
+            "{odd} series without a number: only NaN or infinite values"
         ));
     }
     if answer.histograms > 0 {

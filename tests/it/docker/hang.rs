@@ -89,7 +89,7 @@ async fn what_shares_a_restarted_container_is_restarted_after_it_in_order() {
     assert_eq!(
         foretold(&along).unwrap(),
         format!(
-            "{pid} shares the processes of {vpn} and is restarted after it. {tool} uses the network \
+            "{tool} uses the network of {vpn} and is restarted after it. {pid} shares the processes \
              of {vpn} and is restarted after it. {web} depends on {tool} and is restarted after it. \
              {api} depends on {vpn} and is left as it is"
         )
@@ -105,14 +105,14 @@ async fn what_shares_a_restarted_container_is_restarted_after_it_in_order() {
     restart(&intent, None).await;
     assert!(has_network(&stack, &tool).await);
     let mut order = Vec::new();
-    for name in [&vpn, &pid, &tool, &web] {
+    for name in [&vpn, &tool, &pid, &web] {
         order.push(started(&stack, name).await);
     }
     assert!(order.is_sorted() && before < order[0], "{order:?}");
     assert_eq!(started(&stack, &api).await, before);
     // The same once more, as after a crash: they were brought along already.
     restart(&intent, Some(&[])).await;
-    for (name, at) in [&vpn, &pid, &tool, &web].into_iter().zip(order) {
+    for (name, at) in [&vpn, &tool, &pid, &web].into_iter().zip(order) {
         assert_eq!(started(&stack, name).await, at, "{name}");
     }
 }
@@ -323,11 +323,9 @@ async fn what_the_engine_is_bringing_along_is_under_way_and_what_ended_with_it_i
     let marks: Vec<_> = along.iter().map(|one| one.mark.clone()).collect();
     assert_eq!(
         marks.iter().map(|one| &one.name).collect::<Vec<_>>(),
-        [&pid, &tool]
+        [&tool, &pid]
     );
-    // The intent is some while old: nothing of it can still be about to start.
-    let mut intent = with(along);
-    intent.since = jiff::Timestamp::now() - std::time::Duration::from_secs(15);
+    let intent = with(along);
     let outcomes = async || {
         let asked = stack.driver.restart_outcome(&service, &marks, &intent);
         asked.await.unwrap()
@@ -340,17 +338,17 @@ async fn what_the_engine_is_bringing_along_is_under_way_and_what_ended_with_it_i
     .await;
     assert_eq!(
         outcomes().await,
-        [ReplicaOutcome::UnderWay, ReplicaOutcome::Untouched]
+        [ReplicaOutcome::Untouched, ReplicaOutcome::UnderWay]
     );
 
     let (client, name) = (stack.client.clone(), tool.clone());
     let bot = tokio::spawn(async move { client.restart_container(&name, None).await });
-    let under_way = async || (outcomes().await[1] == ReplicaOutcome::UnderWay).then_some(());
+    let under_way = async || (outcomes().await[0] == ReplicaOutcome::UnderWay).then_some(());
     eventually("the restart is under way", under_way).await;
     bot.abort();
-    let restarted = async || (outcomes().await[1] == ReplicaOutcome::Restarted).then_some(());
+    let restarted = async || (outcomes().await[0] == ReplicaOutcome::Restarted).then_some(());
     eventually("the engine has done it", restarted).await;
-    let untouched = async || (outcomes().await[0] == ReplicaOutcome::Untouched).then_some(());
+    let untouched = async || (outcomes().await[1] == ReplicaOutcome::Untouched).then_some(());
     eventually("what ended stays ended", untouched).await;
 }
 

@@ -117,8 +117,16 @@ impl Neighbours {
                 to.all(|to| !left.contains(&to))
             };
             // Nothing comes first only where they hang on each other in a circle.
-            let next = left.iter().position(is_next).unwrap_or(0);
-            let from = left.remove(next);
+            // The closest first: it has nothing until then.
+            let closest = |from: &usize| {
+                threads()
+                    .filter(|one| one.from == *from)
+                    .map(|one| one.tie)
+                    .min()
+            };
+            let first = left.iter().copied().filter(is_next).min_by_key(closest);
+            let from = first.unwrap_or(left[0]);
+            left.retain(|other| *other != from);
             let to = threads().filter(|one| one.from == from);
             let to =
                 to.filter_map(|one| Some((one.tie, one.to.filter(|to| reached.contains(to))?)));
@@ -398,9 +406,9 @@ mod tests {
         assert_eq!(
             told(&all.restarted(&vpn)),
             [
-                "ipc shares the memory of vpn: Restarted",
                 "net uses the network of vpn: Restarted",
                 "pid shares the processes of vpn: Restarted",
+                "ipc shares the memory of vpn: Restarted",
                 "after depends on net,vpn: Restarted",
                 "waits depends on vpn: Left",
             ]

@@ -257,7 +257,8 @@ async fn a_replica_that_is_being_filled_is_one_and_is_not_broken() {
         let clients = above.clients().await.unwrap();
         let truth = master.info("connected_clients").await;
         // The reader of that is one more.
-        assert_eq!(clients.connected + 1, truth.parse().unwrap(), "{clients:?}");
+        let truth: u64 = truth.parse().unwrap();
+        assert_eq!(clients.connected + 1, truth, "{clients:?}");
         let kinds = clients.list.iter().filter(|one| one.kind == "replica");
         assert_eq!((clients.replicas, kinds.count()), (1, 1), "{clients:?}");
     }

@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::bot::{self, Bot, COMMANDS, Catalogue, Library, Named, Settings};
 use crate::config::{Config, Probed};
 use crate::domain::ServiceName;
-use crate::domain::service::{MetricsPage, PlatformKey};
+use crate::domain::service::{Charted, MetricsPage, PlatformKey};
 use crate::notify::http::{HttpWay, WayConfig};
 use crate::notify::{Sender, Smtp, SmtpConfig};
 use crate::platform::Platform;
@@ -175,7 +175,7 @@ pub fn simulated(stack: &Stack, pages: Option<&str>) -> anyhow::Result<Catalogue
             });
             let metric = |(metric, series): (&str, &str)| {
                 let query = format!("treasury:{series}{{service=\"{name}\"}}");
-                (metric.to_owned(), query)
+                (metric.to_owned(), Charted { query, unit: None })
             };
             let errors = ("errors", "error_percent");
             let requests = ("requests", "requests_per_second");

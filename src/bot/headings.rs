@@ -7,9 +7,13 @@ use jiff::Timestamp;
 use super::measurements::Trace;
 use super::watch::measured;
 use super::{Context, Fault};
+use crate::domain::duration::between;
 use crate::domain::series::Metric;
 use crate::domain::trend::{Trend, trend};
 use crate::domain::{Service, duration};
+
+/// A replica that was not measured for so long has no value now, and is heading nowhere.
+pub(super) const GONE: Duration = Duration::from_secs(180);
 
 /// A line and where it is heading.
 pub(super) struct Heading {
@@ -31,7 +35,9 @@ pub(super) async fn headings(
     from: Timestamp,
 ) -> Result<Vec<Heading>, Fault> {
     let told = measured(context, service, metric, from).await?;
-    let mut headings: Vec<Heading> = told.into_iter().filter_map(heading).collect();
+    let now = context.now();
+    let headings = told.into_iter().filter_map(|told| heading(told, now));
+    let mut headings: Vec<Heading> = headings.collect();
     headings.sort_by(|a, b| {
         let soon = |h: &Heading| h.time_to_limit.unwrap_or(Duration::MAX);
         let full = |h: &Heading| h.limit.map_or(h.value, |limit| h.value / limit);
@@ -44,11 +50,12 @@ pub(super) async fn headings(
 }
 
 /// The line of a series since its last fall: a restart begins a new one.
-fn heading(told: Trace) -> Option<Heading> {
-    let (_, value) = *told.points.last()?;
+fn heading(told: Trace, now: Timestamp) -> Option<Heading> {
+    let (at, value) = *told.points.last()?;
     let trend = trend(&since_restart(&told.points));
     let time_to_limit = told
         .limit
+        .filter(|_| between(at, now) < GONE)
         .and_then(|limit| trend.and_then(|trend| trend.time_to(limit)));
     Some(Heading {
         replica: told.replica,
@@ -72,11 +79,7 @@ fn since_restart(points: &[(Timestamp, f64)]) -> Vec<(Timestamp, f64)> {
 pub(super) fn heading_words(heading: &Heading, metric: Metric) -> Option<String> {
     let trend = heading.trend?;
     let left = heading.time_to_limit?;
-    let by = match metric {
-        Metric::Memory => duration::bytes_text(trend.per_hour.max(0.0) as u64),
-        Metric::Cpu | Metric::ErrorRate => format!("{:.0} %", trend.per_hour),
-        Metric::Connections => format!("{:.0}", trend.per_hour),
-    };
+    let by = figure(metric, trend.per_hour);
     let left = if left < Duration::from_secs(60) {
         "less than a minute".to_owned()
     } else {
@@ -93,11 +96,7 @@ pub(super) fn heading_words(heading: &Heading, metric: Metric) -> Option<String>
 pub(super) fn trend_words(heading: &Heading, metric: Metric) -> Option<String> {
     let trend = heading.trend?;
     let left = heading.time_to_limit?;
-    let rate = match metric {
-        Metric::Memory => format!("{}/h", duration::bytes_text(trend.per_hour as u64)),
-        Metric::Cpu | Metric::ErrorRate => format!("{:.0} %/h", trend.per_hour),
-        Metric::Connections => format!("{:.0}/h", trend.per_hour),
-    };
+    let rate = figure(metric, trend.per_hour) + "/h";
     // A forecast to the minute would promise too much.
     let text = duration::text(left);
     let left = match text.split(' ').next() {
@@ -112,12 +111,24 @@ pub(super) fn trend_words(heading: &Heading, metric: Metric) -> Option<String> {
     ))
 }
 
+/// A figure of a metric: `1.2 GiB`, `91 %`, `40`.
+pub(super) fn figure(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Memory => duration::bytes_text(value as u64),
+        Metric::Cpu | Metric::ErrorRate => format!("{value:.0} %"),
+        Metric::Connections => format!("{value:.0}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn at(n: usize) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + 60 * n as i64).unwrap()
+    }
+
     fn line(values: &[f64]) -> Vec<(Timestamp, f64)> {
-        let at = |n: usize| Timestamp::from_second(1_800_000_000 + 60 * n as i64).unwrap();
         values
             .iter()
             .enumerate()
@@ -130,12 +141,14 @@ mod tests {
         let mebibyte = 1_048_576.0;
         let mut values: Vec<f64> = (0..20).map(|n| (400.0 + f64::from(n)) * mebibyte).collect();
         values.extend((0..20).map(|n| (100.0 + 2.0 * f64::from(n)) * mebibyte));
-        let heading = heading(Trace {
+        let told = Trace {
             replica: "api-1".into(),
             points: line(&values),
             limit: Some(512.0 * mebibyte),
-        })
-        .unwrap();
+        };
+        let gone = heading(told.clone(), at(44)).unwrap();
+        assert_eq!(gone.time_to_limit, None, "nobody measures it any more");
+        let heading = heading(told, at(39)).unwrap();
         assert_eq!(
             heading_words(&heading, Metric::Memory).unwrap(),
             "api-1 grows 120 MiB an hour, full in 3h 7m"
@@ -153,7 +166,7 @@ mod tests {
             points: line(&[50.0; 30]),
             limit: Some(100.0),
         };
-        let heading = heading(told).unwrap();
+        let heading = heading(told, at(29)).unwrap();
         assert_eq!(heading_words(&heading, Metric::Memory), None);
         assert_eq!(trend_words(&heading, Metric::Memory), None);
     }

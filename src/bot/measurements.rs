@@ -28,6 +28,8 @@ struct Watched {
     last: Timestamp,
     /// Sum and number of the values since the last mean was recorded.
     pending: (f64, u32),
+    /// A mean was recorded.
+    recorded: bool,
 }
 
 /// A series as it is read.
@@ -52,6 +54,7 @@ impl Measurements {
             limit,
             last: at,
             pending: (0.0, 0),
+            recorded: false,
         });
         // The same sample again is no further value.
         if watched.pending.1 > 0 && watched.last == at {
@@ -91,12 +94,28 @@ impl Measurements {
             .collect()
     }
 
+    /// The first values of series of which nothing is recorded yet: other processes know of them at
+    /// once.
+    pub(super) fn first(&self) -> Vec<(Series, f64)> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = all
+            .iter_mut()
+            .filter(|(_, one)| !one.recorded && one.pending.1 > 0);
+        new.map(|(series, watched)| {
+            watched.recorded = true;
+            let (sum, count) = watched.pending;
+            (series.clone(), sum / f64::from(count))
+        })
+        .collect()
+    }
+
     /// The means since the last call.
     pub(super) fn means(&self, now: Timestamp) -> Vec<(Series, f64)> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, watched| watched.last + FORGET > now);
         all.iter_mut()
             .filter_map(|(series, watched)| {
+                watched.recorded = true;
                 let (sum, count) = std::mem::take(&mut watched.pending);
                 (count > 0).then(|| (series.clone(), sum / f64::from(count)))
             })
@@ -126,6 +145,12 @@ mod tests {
         watch.record(series("api-1"), at(0), 10.0, Some(100.0));
         watch.record(series("api-1"), at(0), 10.0, Some(100.0));
         watch.record(series("api-1"), at(5), 40.0, None);
+        assert_eq!(
+            watch.first(),
+            [(series("api-1"), 25.0)],
+            "known to all at once"
+        );
+        assert_eq!(watch.first(), []);
         assert_eq!(watch.means(at(60)), [(series("api-1"), 25.0)]);
         assert_eq!(watch.means(at(120)), []);
         let read = watch.of(&series("").service, Metric::Memory, at(0));

@@ -7,6 +7,7 @@
 mod access;
 mod actions;
 mod alerts;
+mod charts;
 mod chat;
 mod commands;
 mod confirm;
@@ -38,6 +39,7 @@ mod worker;
 mod zones;
 
 pub use access::Access;
+pub(crate) use alerts::unread_pages;
 pub use alerts::{Taken, receive, refused, signed_by_sns, take_alerts, unsubscribed};
 pub use chat::{ChatRefusal, chat_refuses};
 pub use commands::COMMANDS;

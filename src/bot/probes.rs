@@ -14,6 +14,8 @@ use crate::probe::{ProbeError, ProbeErrorKind};
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "State")]
 pub(in crate::bot) struct State<S> {
+    /// The service it belongs to; its own name where the configuration names none.
+    service: String,
     /// It answers.
     up: bool,
     /// Why not.
@@ -27,8 +29,9 @@ pub(in crate::bot) struct State<S> {
 
 impl<S> State<S> {
     /// It answers.
-    pub(in crate::bot) fn up(summary: S) -> Self {
+    pub(in crate::bot) fn up<P: ?Sized>(found: &Named<P>, summary: S) -> Self {
         Self {
+            service: found.service.to_string(),
             up: true,
             problem: None,
             problem_kind: None,
@@ -61,6 +64,7 @@ impl<S> State<S> {
             .text(Line::new().bold("Fix").text(format!(": {}", error.hint)))
             .buttons(also);
         let state = Self {
+            service: service.to_string(),
             up: false,
             problem: Some(error.to_string()),
             problem_kind: Some(error.kind),

@@ -15,7 +15,7 @@ use crate::telemetry::metrics::METRICS_PAGES_FAILED;
 /// The time that counts.
 const WINDOW: Duration = Duration::from_secs(60);
 /// Below this many requests a share of errors says nothing.
-const FEW: f64 = 20.0;
+pub(super) const FEW: f64 = 20.0;
 /// A log in which so many reads found lines, but no access …
 const VAIN_READS: u32 = 4;
 /// … is read this rarely.
@@ -44,6 +44,8 @@ struct Rate {
     read_at: Option<Timestamp>,
     /// The page had no answer when it was last asked.
     failing: bool,
+    /// The service was cut off when this was last asked.
+    was_cut: bool,
 }
 
 impl Rates {
@@ -89,8 +91,14 @@ impl Rates {
         self.of(service, |rate| rate.read(now, lines, status_code));
     }
 
-    /// Percent of a service's answers of the last minute that are errors; 0 where they are too few.
-    pub(super) fn percent(&self, service: &ServiceName, now: Timestamp) -> f64 {
+    /// Whether what was counted last says nothing, since the service was cut off meanwhile; it is
+    /// forgotten then. To be asked after each read.
+    pub(super) fn says_nothing(&self, service: &ServiceName, is_cut: bool) -> bool {
+        self.of(service, |rate| rate.says_nothing(is_cut))
+    }
+
+    /// Percent of a service's answers of the last minute that are errors; `None` where they are too few.
+    pub(super) fn percent(&self, service: &ServiceName, now: Timestamp) -> Option<f64> {
         self.of(service, |rate| rate.percent(now))
     }
 }
@@ -101,8 +109,11 @@ impl Rate {
     fn scraped(&mut self, now: Timestamp, counted: Counted) {
         if let Some(before) = &self.before {
             let (mut all, mut failed) = (0.0, 0.0);
-            for (labels, counter) in &counted.0 {
-                let known = before.0.get(labels).map_or(0.0, |before| before.value);
+            for (labels, counter) in &counted.counters {
+                let known = before
+                    .counters
+                    .get(labels)
+                    .map_or(0.0, |before| before.value);
                 let new = if counter.value < known {
                     counter.value
                 } else {
@@ -154,12 +165,21 @@ impl Rate {
         }
     }
 
-    fn percent(&self, now: Timestamp) -> f64 {
+    fn says_nothing(&mut self, is_cut: bool) -> bool {
+        // What was read just after it came back is of the time before as well.
+        let was_cut = std::mem::replace(&mut self.was_cut, is_cut);
+        if is_cut || was_cut {
+            self.counted.clear();
+        }
+        is_cut || was_cut
+    }
+
+    fn percent(&self, now: Timestamp) -> Option<f64> {
         let of = self.counted.iter().filter(|(at, ..)| *at + WINDOW > now);
         let (all, failed) = of.fold((0.0, 0.0), |(all, failed), one| {
             (all + one.1, failed + one.2)
         });
-        if all < FEW { 0.0 } else { failed * 100.0 / all }
+        (all >= FEW).then(|| failed * 100.0 / all)
     }
 }
 
@@ -191,30 +211,33 @@ mod tests {
 
     fn page(good: f64, bad: f64) -> Counted {
         let one = |failed, value| Counter { failed, value };
-        Counted(
-            [
+        Counted {
+            name: "answers".to_owned(),
+            counters: [
                 ("200".to_owned(), one(false, good)),
                 ("502".to_owned(), one(true, bad)),
             ]
             .into(),
-        )
+        }
     }
 
     #[test]
     fn what_is_new_between_two_pages_counts_also_after_a_new_start() {
         let mut rate = Rate::default();
         rate.scraped(at(0), page(1_000.0, 900.0));
-        assert!(
-            rate.percent(at(0)) < 0.1,
+        let percent = |rate: &Rate, second| rate.percent(at(second)).unwrap_or(f64::NAN);
+        assert_eq!(
+            rate.percent(at(0)),
+            None,
             "the first page says nothing of now"
         );
         rate.scraped(at(15), page(1_080.0, 920.0));
-        assert!((rate.percent(at(15)) - 20.0).abs() < 0.1);
+        assert!((percent(&rate, 15) - 20.0).abs() < 0.1);
         // The process began anew: 60 good answers since, no bad one.
         rate.scraped(at(30), page(60.0, 0.0));
-        assert!((rate.percent(at(30)) - 20.0 * 100.0 / 160.0).abs() < 0.1);
+        assert!((percent(&rate, 30) - 20.0 * 100.0 / 160.0).abs() < 0.1);
         assert!(
-            rate.percent(at(76)) < 0.1,
+            percent(&rate, 76) < 0.1,
             "the bad ones are older than a minute"
         );
         // A kind of answer that was never given before.
@@ -223,9 +246,24 @@ mod tests {
             failed: true,
             value: 39.0,
         };
-        first.0.insert("504".into(), bad);
+        first.counters.insert("504".into(), bad);
         rate.scraped(at(200), first);
-        assert!((rate.percent(at(200)) - 97.5).abs() < 0.1);
+        assert!((percent(&rate, 200) - 97.5).abs() < 0.1);
+    }
+
+    #[test]
+    fn what_failed_while_the_service_was_cut_off_is_not_counted_when_it_is_back() {
+        let mut rate = Rate::default();
+        rate.scraped(at(0), page(0.0, 0.0));
+        rate.scraped(at(15), page(0.0, 80.0));
+        assert!(rate.says_nothing(true));
+        // It came back between these two, and 40 more had failed by then.
+        rate.scraped(at(30), page(10.0, 120.0));
+        assert!(rate.says_nothing(false));
+        assert_eq!(rate.percent(at(30)), None);
+        rate.scraped(at(45), page(40.0, 150.0));
+        assert!(!rate.says_nothing(false));
+        assert!((rate.percent(at(45)).unwrap() - 50.0).abs() < 0.1);
     }
 
     #[test]
@@ -244,7 +282,8 @@ mod tests {
         assert_eq!(rate.log_since(at(115)), Some(at(89)));
         let again = [&lines[29..], &vec![line(101, "500"); 10]].concat();
         rate.read(at(115), &again, status);
-        assert!((rate.percent(at(115)) - 25.0).abs() < 0.1, "10 of 40");
+        let percent = rate.percent(at(115)).unwrap();
+        assert!((percent - 25.0).abs() < 0.1, "10 of 40");
 
         for n in 0..5 {
             rate.read(at(120 + n), &[line(120 + n, "hello")], status);

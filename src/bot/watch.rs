@@ -1,7 +1,8 @@
 //! The bot's own measurements: taken all the time, so that trends exist without Prometheus and a
 //! question for resource use is answered at once.
 //!
-//! A mean a minute goes to the store, so that a trend survives a restart of the bot.
+//! The first value and then a mean a minute go to the store, so that a trend survives a restart of the
+//! bot and other processes know it.
 
 use std::time::Duration;
 
@@ -43,11 +44,14 @@ pub(super) async fn keep_watching(context: Context) {
         if turn % DATABASES == 0 {
             measure_databases(&context).await;
         }
-        if turn % RECORD == RECORD - 1 {
-            let means = context.measurements().means(context.now());
-            if let Err(error) = context.store().samples_put(means).await {
-                tracing::warn!(%error, "measurements could not be recorded");
-            }
+        let measurements = context.measurements();
+        let means = if turn % RECORD == RECORD - 1 {
+            measurements.means(context.now())
+        } else {
+            measurements.first()
+        };
+        if let Err(error) = context.store().samples_put(means).await {
+            tracing::warn!(%error, "measurements could not be recorded");
         }
         if turn % THIN == THIN - 1
             && let Err(error) = context.store().samples_thin().await

@@ -10,8 +10,8 @@ use super::platforms::Platforms;
 use super::root::Root;
 use super::section::Section;
 use crate::domain::series::Metric;
-use crate::domain::service::{MetricsPage, WorkloadKind};
-use crate::domain::{Service, ServiceName, Target};
+use crate::domain::service::{Charted, MetricsPage, WorkloadKind};
+use crate::domain::{Service, ServiceName, Target, Unit};
 
 pub(super) const SERVICE: Kind = Kind::list(
     "service",
@@ -19,6 +19,7 @@ pub(super) const SERVICE: Kind = Kind::list(
      namespace workload scale health check metrics metrics_page depends_on",
 );
 const SCALE: Kind = Kind::single("scale", "min max");
+const METRIC: Kind = Kind::single("metrics", "query unit");
 const METRICS_PAGE: Kind = Kind::single("metrics_page", "url counter label only");
 
 /// Most addresses and most metrics of a service.
@@ -126,7 +127,7 @@ fn service_name(text: &At<'_>) -> Option<ServiceName> {
 }
 
 /// Names for `graph`, and what Prometheus is asked for each.
-fn metrics(section: &Section<'_>) -> BTreeMap<String, String> {
+fn metrics(section: &Section<'_>) -> BTreeMap<String, Charted> {
     let mut metrics = BTreeMap::new();
     for (key, value) in section.free_table("metrics").into_iter().flatten() {
         let name = key.get_ref().as_ref();
@@ -139,14 +140,23 @@ fn metrics(section: &Section<'_>) -> BTreeMap<String, String> {
             section.source.error(key.span(), message, hint);
             continue;
         }
-        match value.get_ref().as_str().map(str::trim) {
-            Some(query) if !query.is_empty() => {
-                metrics.insert(name.to_owned(), query.to_owned());
-            }
-            _ => {
-                let message = format!("`metrics.{name}` must be a PromQL text");
-                section.source.error(key.span(), message, "");
-            }
+        let (written, table) = (value.get_ref().as_str(), value.get_ref().as_table());
+        let charted = Section::read(section.source, METRIC, Some(key.span()), table, |table| {
+            let query = written.or_else(|| table.text("query").map(|text| text.value));
+            let query = query.map(str::trim).filter(|query| !query.is_empty())?;
+            let unit = table.text("unit");
+            let unit = unit.and_then(|text| text.one_of(&Unit::ALL.map(|one| (one.as_str(), one))));
+            Some(Charted {
+                query: query.to_owned(),
+                unit,
+            })
+        });
+        if let Some(charted) = charted {
+            metrics.insert(name.to_owned(), charted);
+        } else {
+            let message = format!("`metrics.{name}` must be a PromQL text");
+            let hint = "or `{ query = \"…\", unit = \"seconds\" }`";
+            section.source.error(key.span(), message, hint);
         }
     }
     if metrics.len() > MOST_LISTED {
@@ -164,11 +174,11 @@ fn metrics_page(
 ) -> Option<MetricsPage> {
     let name = |key| {
         let text = table.text(key)?;
-        let of_name = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':';
-        let good = !text.value.is_empty() && text.value.bytes().all(of_name);
+        let of_name = |c: char| !c.is_control() && !"{}\"=,".contains(c);
+        let good = !text.value.trim().is_empty() && text.value.chars().all(of_name);
         text.good(
             good,
-            "write it as the page does: letters, digits, `_` and `:`",
+            "write the name alone, such as `http_requests_total` or `http.requests_total`",
         )
     };
     let (counter, label) = (name("counter"), name("label"));

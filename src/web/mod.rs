@@ -68,6 +68,13 @@ async fn ready(State(health): State<Health>) -> Response {
     });
     let platforms: serde_json::Map<String, Value> = join_all(asked).await.into_iter().collect();
     let mail = mail(&health).await;
+    let pages = match in_time(crate::bot::unread_pages(&health.bot)).await {
+        Ok(pages) => pages
+            .into_iter()
+            .map(|(name, page)| (name, json!(page.why)))
+            .collect(),
+        Err(why) => json!(why),
+    };
     let good = store.is_ok();
     let body = json!({
         "ready": good,
@@ -75,6 +82,7 @@ async fn ready(State(health): State<Health>) -> Response {
         "slack": door,
         "mail": mail,
         "platforms": platforms,
+        "unread_metrics_pages": pages,
     });
     let status = if good {
         StatusCode::OK

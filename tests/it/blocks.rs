@@ -273,7 +273,8 @@ fn every_yaml_is_a_good_runbook_or_at_least_yaml_and_every_json_is_json() {
 fn every_hcl_block_is_hcl() {
     let mut wrong = Vec::new();
     for block in blocks("hcl") {
-        let mut child = Command::new("python3")
+        let python = root().join("target/tools/python/bin/python");
+        let mut child = Command::new(python)
             .args(["-c", "import sys, hcl2; hcl2.load(sys.stdin)"])
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())

@@ -38,8 +38,12 @@ async fn with_alertmanager() -> (Stage, Alertmanager) {
 }
 
 async fn fires(alertmanager: &Alertmanager, ends: Option<&str>) {
+    fires_at(alertmanager, "/a\\b \"c\"", ends).await;
+}
+
+async fn fires_at(alertmanager: &Alertmanager, path: &str, ends: Option<&str>) {
     let mut alert = json!({
-        "labels": {"alertname": "SlowPages", "service": "frontend", "severity": "critical", "path": "/a\\b \"c\""},
+        "labels": {"alertname": "SlowPages", "service": "frontend", "severity": "critical", "path": path},
         "annotations": {"summary": "Pages are slow"},
     });
     if let Some(ends) = ends {
@@ -63,9 +67,11 @@ async fn silences(alertmanager: &Alertmanager) -> Vec<Value> {
 #[ignore = "needs Alertmanager"]
 async fn a_silence_that_somebody_made_there_is_shown_as_that_and_its_end_is_noticed() {
     let (stage, alertmanager) = with_alertmanager().await;
-    fires(&alertmanager, None).await;
+    for path in ["/pay", "/list"] {
+        fires_at(&alertmanager, path, None).await;
+    }
     let room = stage.room(1).await;
-    let card = stage.said(&room, "1 alert fires for frontend").await;
+    let card = stage.said(&room, "2 alerts fire for frontend").await;
     let now = jiff::Timestamp::now();
     let silence = json!({
         "matchers": [{"name": "alertname", "value": "SlowPages", "isRegex": false}],
@@ -95,6 +101,14 @@ async fn a_silence_that_somebody_made_there_is_shown_as_that_and_its_end_is_noti
         })
         .await
         .unwrap();
+    stage
+        .said(&room, "2 alerts still fire: the silence is over")
+        .await;
+    assert_eq!(
+        stage.count("still fires: the silence is over"),
+        0,
+        "one message for both"
+    );
     stage.finish().await;
 }
 
@@ -259,8 +273,16 @@ async fn it_can_be_ended_here_and_there() {
     stage
         .becomes(&told, "Ended in Alertmanager: it is told again")
         .await;
-    let list = stage.app.store.alerts_list(true, 1).await.unwrap();
-    assert_eq!(list[0].1.tracked.silenced_until, None);
+    let over = "1 alert still fires: the silence is over";
+    stage
+        .sandbox
+        .wait_for(Duration::from_secs(20), |workspace| {
+            let told = workspace.messages().filter(|m| words_of(m).contains(over));
+            // By the button before, and by Alertmanager now.
+            (told.count() == 2).then_some(())
+        })
+        .await
+        .unwrap();
     stage.finish().await;
 }
 

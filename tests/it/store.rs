@@ -493,6 +493,7 @@ fn record() -> ActionRecord {
         messages: vec![outgoing("q", "C9", "Restarting api")],
         before: Vec::new(),
         before_text: "healthy 1/1".into(),
+        along: Vec::new(),
         step: None,
     }
 }

@@ -81,7 +81,7 @@ async fn what_begins_after_everything_was_quiet_is_asked_about_though_it_was_ack
         .map(|n| alert("NodeDown", &[API, ("node", &n.to_string())], true))
         .collect();
     post(&stage, &more).await;
-    stage.said(&room, "4 alerts fire again").await;
+    stage.said(&room, "4 alerts fire after all was over").await;
     stage
         .sandbox
         .wait_for(Duration::from_secs(10), |workspace| {

@@ -11,7 +11,16 @@
 //! | a container takes one network when it is made; several from API 1.44 on, as documented | 20.10.24 (API 1.41) | it is made in one and joined to the others before it starts |
 //! | a call for a container that is being removed is answered by 500 and not by 404 | 20.10.24 | the words `marked for removal` decide |
 //! | an engine that is no Swarm manager answers by an error without a code of its own | 20.10.24 | the words `not a swarm manager` decide |
-//! | the MAC address follows from the IPv4 address; newer engines draw it, as documented | 20.10.24 | a container that is joined again requests the one that it had |
+//! | the MAC address follows from the IPv4 address, and joining again by the alias alone gives the same; 29.7.2 draws another | 20.10.24, 29.7.2 | a container that is joined again requests all that `inspect` gave, with the address that it had |
+//! | a MAC address that was asked for is `Config.MacAddress`; from API 1.44 on it belongs to a place in a network, and from 1.52 on only addresses in use are shown, as documented | 20.10.24 | it is read in the words of API 1.40, which both answer, and written in both places |
+//! | the oldest API that is answered: 1.12; 29.7.2: 1.40 | 20.10.24, 29.7.2 | nothing older than 1.40 is asked for |
+//! | of a stop, `die` comes before `stop`; on 29.7.2 `stop` before `die`, without the keys `status`, `id`, `from` | 20.10.24, 29.7.2 | no order of them counts; names are read from `Action` and `Actor` |
+//! | logs have no Content-Type; on 29.7.2 `raw-stream` at v1.41 although they are multiplexed | 20.10.24, 29.7.2 | the bytes decide, not the header |
+//! | who uses the namespace of a container that was started anew goes on in the one that ended, without a network | 20.10.24 | it is restarted after it, and told as not well |
+//! | an image's id is the digest of its manifest, which stands in `RepoDigests` too, also of an image that no registry has | 29.7.2 | such a digest is pinned only where the registry knows it |
+//! | a task whose image can't be had stays `preparing` with the error beside it; 20.10 rejects it | 29.7.2 | a task that names a reason is told after three seconds |
+//! | the log of a task on a node that is lost has no end; 29.7.2 ends it after 20 s | 20.10.24 | it is waited for four seconds, and told as missing |
+//! | a node that is lost keeps its tasks' last states; one that Swarm still waits for keeps a rollout from going on | 20.10.24 | what is told of a task counts only while its node answers |
 //! | a sample of resource use takes a second, also with `one_shot` | 20.10.24 | samples are taken in the background |
 //! | the page cache is `total_inactive_file` with cgroups 1 and `inactive_file` with cgroups 2; words such as `Read` are written in either case | 20.10.24 | both are read |
 //!

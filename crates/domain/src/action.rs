@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::service::{Attachment, Bounds, End, Intent, ReplicaMark, Version};
+use crate::service::{Attachment, Bounds, Dependant, End, Intent, ReplicaMark, Version};
 use crate::{IncidentId, Outgoing, Person, ServiceName, Stream};
 
 /// All that is needed to do an action, to tell of it, and to find out later what became of it.
@@ -24,6 +24,9 @@ pub struct ActionRecord {
     pub before: Vec<ReplicaMark>,
     /// The state before, for people: `healthy 2/2`.
     pub before_text: String,
+    /// What hangs on the service, and what becomes of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub along: Vec<Dependant>,
     /// The step of a run that asked for it: the run is told the outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepRef>,
@@ -161,6 +164,7 @@ impl ActionRow {
             id: format!("{}-{}", self.id, self.intended_at.as_microsecond()),
             since: self.intended_at,
             step: step.map(|step| format!("{}/{}", step.run, step.path)),
+            along: self.record.along.clone(),
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod series;
 pub mod service;
 pub mod timeline;
 pub mod trend;
+pub mod unit;
 mod words;
 
 pub use causes::causes;
@@ -33,4 +34,5 @@ pub use person::{Person, Role};
 pub use request::{Door, Place, Reply, Request};
 pub use service::{Service, ServiceName, Target};
 pub use timeline::{Entry, EntryKind, Stream};
+pub use unit::Unit;
 pub use words::counted;

@@ -11,6 +11,20 @@ pub fn counted(count: impl std::fmt::Display, one: &str) -> String {
     }
 }
 
+/// Names as people list them: `a, b and c`; of many the first ones.
+pub fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const MOST: usize = 6;
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    if names.len() > MOST {
+        let more = names.split_off(MOST - 1).len();
+        names.push(format!("{more} more"));
+    }
+    match names.pop() {
+        Some(last) if !names.is_empty() => format!("{} and {last}", names.join(", ")),
+        last => last.unwrap_or_default(),
+    }
+}
+
 /// Gives an enum the words of its variants: `ALL`, `as_str`, `parse` and `Display`.
 #[macro_export]
 macro_rules! words {

@@ -208,7 +208,7 @@ impl Pod {
     fn replica_state(&self, state: Option<&ContainerState>) -> ReplicaState {
         match self.phase() {
             "Failed" | "Succeeded" => return ReplicaState::Exited,
-            "Unknown" => return ReplicaState::Dead,
+            "Unknown" => return ReplicaState::Unknown,
             _ => {}
         }
         let Some(state) = state else {

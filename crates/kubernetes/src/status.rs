@@ -21,9 +21,12 @@ pub(crate) fn status(seen: &Snapshot, target: WorkloadRef<'_>, now: Timestamp) -
         .iter()
         .filter(|pod| !pod.is_leaving() && (!replaced || !pod.is_over()))
         .map(|pod| pod.replica(&target.names(), now));
+    let replicas: Vec<_> = replicas.collect();
     ServiceStatus {
-        replicas: replicas.collect(),
+        scaled_to_none: replicas.is_empty() && seen.desired() == 0,
+        replicas,
         facts: facts(seen),
+        warnings: Vec::new(),
     }
 }
 

@@ -148,8 +148,11 @@ impl Portions {
     ) -> Result<Option<Logs>, PlatformError> {
         let (portion, entries) = match (read, self.newest.take()) {
             (Err(PlatformError::Timeout { .. }), Some(lines)) => {
-                let truncated = true;
-                return Ok(Some(Logs { lines, truncated }));
+                return Ok(Some(Logs {
+                    lines,
+                    truncated: true,
+                    partial: None,
+                }));
             }
             (Ok(None), _) => return Ok(Some(Logs::default())),
             (Ok(Some(read)), _) => read,
@@ -158,8 +161,11 @@ impl Portions {
         let lines = Vec::from(portion.lines);
         let (all_read, enough) = (entries < self.size, portion.matches > portion.wanted.lines);
         if all_read || enough || self.size >= MAX_ENTRIES {
-            let truncated = enough || !all_read;
-            return Ok(Some(Logs { lines, truncated }));
+            return Ok(Some(Logs {
+                lines,
+                truncated: enough || !all_read,
+                partial: None,
+            }));
         }
         self.newest = Some(lines);
         self.size = (self.size * 10).min(MAX_ENTRIES);

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use treasury_domain::action::ActionKind;
 use treasury_domain::service::{
-    Attachment, Bounds, Events, Evidence, Intent, LogQuery, Logs, Patience, Progress, ReplicaMark,
-    ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
+    Attachment, Bounds, Dependant, Events, Evidence, Intent, LogQuery, Logs, Patience, Progress,
+    ReplicaMark, ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
 };
 
 /// Where a driver reports progress. Sending never waits: a full or closed channel drops the step,
@@ -70,8 +71,35 @@ pub trait Platform: Send + Sync {
     /// The newest events since a time, at most 200.
     async fn events(&self, service: &Service, since: Timestamp) -> Result<Events, PlatformError>;
 
+    /// What else a change of the service touches, in the order in which it is brought along; asked
+    /// before anybody is asked to confirm. Refused, by name, where the change would break what hangs
+    /// on the service, or where the service itself hangs on what is not there.
+    async fn touches(
+        &self,
+        service: &Service,
+        change: &ActionKind,
+    ) -> Result<Vec<Dependant>, PlatformError> {
+        let _ = (service, change);
+        Ok(Vec::new())
+    }
+
+    /// Restarts what hangs on the service and is to be ([`Intent::along`]), after what it hangs on,
+    /// each awaited until it is well. One that has started since what it hangs on did is left alone:
+    /// the same call again changes nothing. A restart does so by itself.
+    async fn bring_along(
+        &self,
+        service: &Service,
+        intent: &Intent,
+        patience: Patience,
+        progress: &ProgressSink,
+    ) -> Result<(), PlatformError> {
+        let _ = (service, intent, patience, progress);
+        Ok(())
+    }
+
     /// Restarts the replicas in `only` (all when `None`), one after another, each awaited until it
-    /// runs and is healthy. Stops at the first that does not recover. Returns the status after.
+    /// runs and is healthy, and brings along what hangs on them. Stops at the first that does not
+    /// recover. Returns the status after.
     /// Where nothing checks the health of the last one, it is only seen to run: the caller watches
     /// whether it stays up. The same intent again does not restart again where the platform keeps
     /// marks; elsewhere the caller asks [`Self::restart_outcome`] first.
@@ -85,7 +113,7 @@ pub trait Platform: Send + Sync {
     ) -> Result<ServiceStatus, PlatformError>;
 
     /// What became of these replicas since the marks were taken and the intent to restart them was
-    /// recorded. Used after a crash.
+    /// recorded; of those that the intent brings along, too. Used after a crash.
     async fn restart_outcome(
         &self,
         service: &Service,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
-use hyper::Request;
 use hyper::body::Bytes;
+use hyper::{Request, Response};
 
 use super::ProbeErrorKind as Kind;
 use super::http::{HttpClient, client};
@@ -34,12 +34,12 @@ impl Fetch {
         }
     }
 
-    /// The status and the whole body, whatever the status.
+    /// The answer with its whole body, whatever its status.
     pub(super) async fn send(
         &self,
         request: Request<String>,
         timeout: Duration,
-    ) -> Result<(u16, Bytes), NoAnswer> {
+    ) -> Result<Response<Bytes>, NoAnswer> {
         let asked = async {
             let answer = self.client.request(request).await.map_err(|error| {
                 let causes = causes(&error);
@@ -55,13 +55,13 @@ impl Fetch {
                     what: format!("can't be reached ({})", cut(&causes, 200)),
                 }
             })?;
-            let status = answer.status().as_u16();
-            let body = Limited::new(answer.into_body(), self.most).collect().await;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, self.most).collect().await;
             let body = body.map_err(|_| NoAnswer {
                 kind: Kind::Failed,
                 what: format!("the answer is over {} MiB or broke off", self.most >> 20),
             })?;
-            Ok((status, body.to_bytes()))
+            Ok(Response::from_parts(head, body.to_bytes()))
         };
         tokio::time::timeout(timeout, asked)
             .await

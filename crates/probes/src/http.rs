@@ -1,11 +1,14 @@
 //! Is an HTTP address well?
 
+use std::error::Error;
 use std::time::Duration;
 
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::AlertDescription;
+use treasury_domain::causes;
 
 /// One try may take this long.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,7 +53,12 @@ impl Http {
         match tokio::time::timeout(TIMEOUT, self.0.get(uri)).await {
             Ok(Ok(answer)) if answer.status().is_success() => Ok(()),
             Ok(Ok(answer)) => Err(format!("{url} answered {}", answer.status())),
-            Ok(Err(error)) => Err(format!("{url} can't be reached: {error}")),
+            Ok(Err(error)) => Err(match disagreement(&error) {
+                Some(why) => format!(
+                    "{url} and the bot can't agree on TLS ({why}); whether it is well is not known"
+                ),
+                None => format!("{url} can't be reached: {}", causes(&error)),
+            }),
             Err(_) => Err(format!(
                 "{url} did not answer within {} s",
                 TIMEOUT.as_secs()
@@ -69,6 +77,26 @@ impl Http {
             }
         }
     }
+}
+
+/// The server offers no TLS that the bot speaks: others may be served well.
+fn disagreement<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut causes = std::iter::successors(Some(error), |&error| {
+        // An I/O error hides what it holds: it names the cause of that.
+        let held = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(|error| error.get_ref());
+        held.map(|held| held as &(dyn Error + 'static))
+            .or_else(|| error.source())
+    });
+    let error: &rustls::Error = causes.find_map(|cause| cause.downcast_ref())?;
+    let by_alert = matches!(
+        error,
+        rustls::Error::AlertReceived(
+            AlertDescription::HandshakeFailure | AlertDescription::ProtocolVersion
+        )
+    );
+    (by_alert || matches!(error, rustls::Error::PeerIncompatible(_))).then_some(error)
 }
 
 impl Default for Http {

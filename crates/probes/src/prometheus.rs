@@ -5,14 +5,13 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::fetch::Fetch;
 use super::service::{Service, authorization, login};
 use super::{ProbeError, ProbeErrorKind as Kind};
+use treasury_domain::Unit;
 use treasury_domain::timeline::cut;
 
 /// The largest answer that is read, bytes.
@@ -20,7 +19,9 @@ const MAX_BYTES: usize = 8 << 20;
 /// Most values that are kept of an answer.
 const MAX_SAMPLES: usize = 100;
 /// Most series that are kept of an answer.
-const MAX_SERIES: usize = 50;
+const MAX_SERIES: usize = 500;
+/// Most warnings and infos that are kept of an answer.
+const MAX_NOTES: usize = 5;
 /// Most points that are kept of a series.
 const MAX_POINTS: usize = 2_000;
 
@@ -45,42 +46,59 @@ impl fmt::Debug for Prometheus {
 }
 
 /// A value at a moment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// What tells it apart.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// When.
     pub at: Timestamp,
     /// The value; never NaN or infinite.
     pub value: f64,
 }
 
+/// What tells a series apart.
+pub type Labels = BTreeMap<String, String>;
+
 /// Values at a moment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Samples {
     /// The values, at most 100.
     pub list: Vec<Sample>,
     /// Further ones were left out.
     pub truncated: bool,
+    /// Series whose value is no number: `NaN`, `+Inf` or `-Inf`.
+    pub odd: Vec<(Labels, String)>,
+    /// Warnings and infos of Prometheus, in its words.
+    pub notes: Vec<String>,
 }
 
 /// Values over time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Range {
     /// What tells it apart.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// Oldest first; NaN and infinite values are left out.
     pub points: Vec<(Timestamp, f64)>,
+    /// The values that are NaN or infinite.
+    pub odd: Vec<(Timestamp, f64)>,
 }
 
 /// Series over time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Ranges {
-    /// The series, at most 50.
+    /// The series of numbers, at most 500.
     pub series: Vec<Range>,
-    /// Further series or points were left out.
-    pub truncated: bool,
+    /// How many there are.
+    pub total: usize,
+    /// Further series are native histograms, as a whole or at times.
+    pub histograms: usize,
+    /// Warnings and infos of Prometheus, in its words.
+    pub notes: Vec<String>,
 }
+
+/// What to write for what is no number.
+pub const QUANTILE: &str = "write `histogram_quantile(0.9, …)` around it (or `histogram_count`, \
+                            `histogram_sum`), such as `histogram_quantile(0.9, rate(NAME[5m]))`";
 
 impl Prometheus {
     /// Nothing is connected yet.
@@ -97,24 +115,54 @@ impl Prometheus {
         })
     }
 
-    /// The values of an expression at a moment.
+    /// The values of an expression at a moment. Native histograms, a text and a range of values are
+    /// no values: an error says what to write.
     pub async fn samples(&self, query: &str, at: Timestamp) -> Result<Samples, ProbeError> {
         let form = [("query", query.to_owned()), ("time", seconds(at))];
-        let mut data = self.ask("query", &form).await?;
+        let (mut data, notes) = self.ask("query", &form).await?;
         let mut result = data["result"].take();
-        if data["resultType"] == "scalar" {
-            result = json!([{"value": result}]);
+        let no_value = |what: &str, hint: &str| Err(self.0.error(Kind::Unsupported, what, hint));
+        match data["resultType"].as_str() {
+            Some("vector") => {}
+            Some("scalar") => result = json!([{"value": result}]),
+            Some("string") => return no_value("finds a text, no number", "ask for a metric"),
+            Some("matrix") => {
+                let hint = "write a function around it, such as `rate(…[5m])` or \
+                            `avg_over_time(…[5m])`, or leave the `[…]` out";
+                return no_value("finds a range of values, not one of each series", hint);
+            }
+            _ => {
+                return no_value(
+                    "answers in a form that is not known",
+                    "is it really Prometheus?",
+                );
+            }
         }
         let all = result.as_array().map_or(&[][..], Vec::as_slice);
-        let list = all.iter().take(MAX_SAMPLES).filter_map(|one| {
-            let (at, value) = point(&one["value"])?;
-            let labels = labels(&one["metric"]);
-            Some(Sample { labels, at, value })
-        });
-        Ok(Samples {
-            list: list.collect(),
+        let histograms = all.iter().filter(|one| !one["histogram"].is_null()).count();
+        if histograms > 0 {
+            let what = format!(
+                "finds native histograms, no numbers ({histograms} of {} series)",
+                all.len()
+            );
+            return no_value(&what, QUANTILE);
+        }
+        let mut samples = Samples {
             truncated: all.len() > MAX_SAMPLES,
-        })
+            notes,
+            ..Samples::default()
+        };
+        for one in all.iter().take(MAX_SAMPLES) {
+            let labels = labels(&one["metric"]);
+            match point(&one["value"]) {
+                Some((at, value)) if value.is_finite() => {
+                    samples.list.push(Sample { labels, at, value });
+                }
+                Some((_, value)) => samples.odd.push((labels, odd(value).to_owned())),
+                None => {}
+            }
+        }
+        Ok(samples)
     }
 
     /// The values of an expression over time.
@@ -131,36 +179,58 @@ impl Prometheus {
             ("end", seconds(to)),
             ("step", step.as_secs_f64().max(0.001).to_string()),
         ];
-        let data = self.ask("query_range", &form).await?;
+        let (data, notes) = self.ask("query_range", &form).await?;
         let all = data["result"].as_array().map_or(&[][..], Vec::as_slice);
-        let mut truncated = all.len() > MAX_SERIES;
-        let series = all.iter().take(MAX_SERIES).map(|one| {
+        let is_histogram = |one: &&Value| !one["histograms"].is_null();
+        let numbers = all.iter().filter(|one| !one["values"].is_null());
+        let series = numbers.clone().take(MAX_SERIES).map(|one| {
             let values = one["values"].as_array().map_or(&[][..], Vec::as_slice);
-            truncated |= values.len() > MAX_POINTS;
             let newest = values.len().saturating_sub(MAX_POINTS);
+            let all = values[newest..].iter().filter_map(point);
+            let (points, odd) = all.partition(|(_, value)| value.is_finite());
             Range {
                 labels: labels(&one["metric"]),
-                points: values[newest..].iter().filter_map(point).collect(),
+                points,
+                odd,
             }
         });
-        let series = series.collect();
-        Ok(Ranges { series, truncated })
+        Ok(Ranges {
+            series: series.collect(),
+            total: numbers.count(),
+            histograms: all.iter().filter(is_histogram).count(),
+            notes,
+        })
+    }
+
+    /// The unit of a metric, as its target tells it; `None` where that is not known.
+    pub async fn unit(&self, metric: &str) -> Result<Option<Unit>, ProbeError> {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("metric", metric)
+            .finish();
+        let (data, _) = self.read(&format!("metadata?{query}")).await?;
+        let mut told = data[metric].as_array().into_iter().flatten();
+        Ok(told.find_map(|one| Unit::of_metadata(one["unit"].as_str()?)))
     }
 
     /// The Alertmanagers that it sends alerts to.
     pub async fn alertmanagers(&self) -> Result<Vec<String>, ProbeError> {
-        let json = "application/json";
-        let (status, body) = self
-            .0
-            .send("GET", "alertmanagers", json, String::new())
-            .await?;
-        let data = self.answer(status, &body)?;
+        let (data, _) = self.read("alertmanagers").await?;
         let active = data["activeAlertmanagers"].as_array().into_iter().flatten();
         let urls = active.filter_map(|one| Some(one["url"].as_str()?.to_owned()));
         Ok(urls.collect())
     }
 
-    async fn ask(&self, what: &str, form: &[(&str, String)]) -> Result<Value, ProbeError> {
+    async fn read(&self, what: &str) -> Result<(Value, Vec<String>), ProbeError> {
+        let json = "application/json";
+        let (status, body) = self.0.send("GET", what, json, String::new()).await?;
+        self.answer(status, &body)
+    }
+
+    async fn ask(
+        &self,
+        what: &str,
+        form: &[(&str, String)],
+    ) -> Result<(Value, Vec<String>), ProbeError> {
         let body = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
@@ -182,10 +252,15 @@ impl Prometheus {
         }
     }
 
-    fn answer(&self, status: u16, body: &[u8]) -> Result<Value, ProbeError> {
+    /// The data, with the warnings and infos beside it.
+    fn answer(&self, status: u16, body: &[u8]) -> Result<(Value, Vec<String>), ProbeError> {
         let mut answer: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         if status == 200 && answer["status"] == "success" {
-            return Ok(answer["data"].take());
+            let notes = ["warnings", "infos"].into_iter();
+            let notes = notes.flat_map(|key| answer[key].as_array().into_iter().flatten());
+            let notes = notes.filter_map(Value::as_str).take(MAX_NOTES);
+            let notes = notes.map(|note| cut(note, 300)).collect();
+            return Ok((answer["data"].take(), notes));
         }
         let words = cut(answer["error"].as_str().unwrap_or_default(), 300);
         Err(match (status, answer["errorType"].as_str()) {
@@ -217,15 +292,24 @@ fn seconds(at: Timestamp) -> String {
     format!("{:.3}", at.as_millisecond() as f64 / 1_000.0)
 }
 
-/// `[seconds, "value"]`; nothing for NaN and infinite values.
+/// A value that is no number, as Prometheus writes it.
+pub fn odd(value: f64) -> &'static str {
+    match value {
+        v if v.is_nan() => "NaN",
+        v if v > 0.0 => "+Inf",
+        _ => "-Inf",
+    }
+}
+
+/// `[seconds, "value"]`.
 fn point(pair: &Value) -> Option<(Timestamp, f64)> {
     let at = pair.get(0)?.as_f64()?;
     let value: f64 = pair.get(1)?.as_str()?.parse().ok()?;
     let at = Timestamp::from_millisecond((at * 1_000.0).round() as i64).ok()?;
-    value.is_finite().then_some((at, value))
+    Some((at, value))
 }
 
-fn labels(metric: &Value) -> BTreeMap<String, String> {
+fn labels(metric: &Value) -> Labels {
     let pairs = metric.as_object().into_iter().flatten();
     pairs
         .take(30)
@@ -234,110 +318,4 @@ fn labels(metric: &Value) -> BTreeMap<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::Router;
-    use axum::http::StatusCode;
-    use axum::routing::post;
-
-    use super::*;
-
-    /// A Prometheus that always answers this.
-    async fn answering(status: u16, body: &'static str) -> Prometheus {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let answer = move |form: String| async move {
-            assert!(form.starts_with("query=up%7Bjob%3D%22a+b%22%7D&"), "{form}");
-            (StatusCode::from_u16(status).unwrap(), body)
-        };
-        let router = Router::new()
-            .route("/api/v1/query", post(answer))
-            .route("/api/v1/query_range", post(answer));
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Prometheus::new(Config {
-            url,
-            token: Some(SecretString::from("hunter2")),
-            timeout: Duration::from_secs(2),
-        })
-    }
-
-    const QUERY: &str = "up{job=\"a b\"}";
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    #[tokio::test]
-    async fn vectors_scalars_and_ranges_are_read() {
-        let vector = r#"{"status":"success","data":{"resultType":"vector","result":[
-            {"metric":{"__name__":"up","job":"a"},"value":[1800000000.5,"1"]},
-            {"metric":{"job":"b"},"value":[1800000000,"NaN"]}]}}"#;
-        let samples = answering(200, vector)
-            .await
-            .samples(QUERY, at(1))
-            .await
-            .unwrap();
-        assert_eq!(samples.list.len(), 1, "NaN is no value");
-        assert_eq!(
-            (
-                samples.list[0].value,
-                samples.list[0].labels["job"].as_str()
-            ),
-            (1.0, "a")
-        );
-        let scalar = r#"{"status":"success","data":{"resultType":"scalar","result":[7,"42"]}}"#;
-        let samples = answering(200, scalar)
-            .await
-            .samples(QUERY, at(1))
-            .await
-            .unwrap();
-        assert_eq!((samples.list[0].value, samples.list[0].at), (42.0, at(7)));
-        let matrix = r#"{"status":"success","data":{"resultType":"matrix","result":[
-            {"metric":{},"values":[[1,"2"],[2,"+Inf"],[3,"4.5"]]}]}}"#;
-        let prometheus = answering(200, matrix).await;
-        let step = Duration::from_secs(1);
-        let ranges = prometheus
-            .query_range(QUERY, at(1), at(3), step)
-            .await
-            .unwrap();
-        assert_eq!(ranges.series[0].points, [(at(1), 2.0), (at(3), 4.5)]);
-        assert!(!ranges.truncated);
-    }
-
-    #[tokio::test]
-    async fn each_no_is_told_apart_and_the_token_never_shown() {
-        let bad =
-            r#"{"status":"error","errorType":"bad_data","error":"parse error: unexpected x"}"#;
-        for (status, body, kind) in [
-            (401, "", Kind::Authenticate),
-            (400, bad, Kind::Unsupported),
-            (
-                503,
-                r#"{"status":"error","errorType":"timeout","error":"too slow"}"#,
-                Kind::Timeout,
-            ),
-            (404, "<html>", Kind::Failed),
-            (200, "[]", Kind::Failed),
-        ] {
-            let prometheus = answering(status, body).await;
-            let error = prometheus.samples(QUERY, at(1)).await.unwrap_err();
-            assert_eq!(error.kind, kind, "{error}");
-            assert!(!format!("{error:?}{prometheus:?}").contains("hunter2"));
-        }
-        let error = answering(400, bad)
-            .await
-            .samples(QUERY, at(1))
-            .await
-            .unwrap_err();
-        assert!(error.hint.contains("unexpected x"), "{error}");
-        let gone = Prometheus::new(Config {
-            url: "http://127.0.0.1:1".into(),
-            token: None,
-            timeout: Duration::from_secs(2),
-        });
-        assert_eq!(
-            gone.samples(QUERY, at(1)).await.unwrap_err().kind,
-            Kind::Connect
-        );
-    }
-}
+mod tests;

@@ -82,6 +82,7 @@ impl Service {
             self.error(Kind::Unsupported, &what, format!("correct {setting}"))
         })?;
         let sent = self.fetch.send(request, self.timeout).await;
+        let sent = sent.map(|answer| (answer.status().as_u16(), answer.into_body()));
         sent.map_err(|NoAnswer { kind, what }| {
             let hint = match kind {
                 Kind::Resolve => format!("correct {setting}, or fix DNS"),

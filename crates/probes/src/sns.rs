@@ -98,15 +98,15 @@ impl Certificates {
     async fn fetched(&self, url: &str) -> Result<Key, String> {
         let request = Request::get(url).body(String::new());
         let request = request.map_err(|error| format!("{url} is no address: {error}"))?;
-        let (status, body) = self
+        let answer = self
             .fetch
             .send(request, TIMEOUT)
             .await
             .map_err(|error| format!("{url} {}", error.what))?;
-        if status != 200 {
-            return Err(format!("{url} answered {status}"));
+        if answer.status() != 200 {
+            return Err(format!("{url} answered {}", answer.status().as_u16()));
         }
-        read(&body).ok_or_else(|| format!("{url} answered no certificate with an RSA key"))
+        read(answer.body()).ok_or_else(|| format!("{url} answered no certificate with an RSA key"))
     }
 }
 

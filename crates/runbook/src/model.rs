@@ -55,6 +55,10 @@ pub enum ParamKind {
     Bool,
     /// The name of a service.
     Service,
+    /// The name of a database of the configuration; null where none is configured.
+    Database,
+    /// The same of a cache.
+    Cache,
     /// A duration such as `10m`; in expressions a number of milliseconds.
     Duration,
     /// A size such as `512MiB`; in expressions a number of bytes.
@@ -63,11 +67,13 @@ pub enum ParamKind {
 
 impl ParamKind {
     /// All, with their words.
-    pub const WORDS: [(&'static str, Self); 6] = [
+    pub const WORDS: [(&'static str, Self); 8] = [
         ("text", Self::Text),
         ("number", Self::Number),
         ("bool", Self::Bool),
         ("service", Self::Service),
+        ("database", Self::Database),
+        ("cache", Self::Cache),
         ("duration", Self::Duration),
         ("bytes", Self::Bytes),
     ];
@@ -75,10 +81,15 @@ impl ParamKind {
     /// Its type in expressions.
     pub fn value_type(self) -> Type {
         match self {
-            Self::Text | Self::Service => Type::Text,
+            Self::Text | Self::Service | Self::Database | Self::Cache => Type::Text,
             Self::Number | Self::Duration | Self::Bytes => Type::Number,
             Self::Bool => Type::Bool,
         }
+    }
+
+    /// What is meant where nothing is said: the configuration may hold one only, or an alert tells.
+    pub fn is_found(self) -> bool {
+        matches!(self, Self::Database | Self::Cache)
     }
 
     /// Its word in a runbook.
@@ -114,11 +125,16 @@ pub struct Param {
 impl Param {
     /// Its type in expressions.
     pub fn value_type(&self) -> Type {
-        if self.optional && self.default.is_none() {
+        if (self.optional || self.kind.is_found()) && self.default.is_none() {
             self.kind.value_type().optional()
         } else {
             self.kind.value_type()
         }
+    }
+
+    /// Who calls has to give it.
+    pub fn is_needed(&self) -> bool {
+        self.default.is_none() && !self.optional && !self.kind.is_found()
     }
 }
 
@@ -314,7 +330,7 @@ impl Step {
             Work::Note(_) => "Note on the timeline".to_owned(),
             Work::Notify(_) => "Message to the channel".to_owned(),
             Work::Parallel(_) => "In parallel".to_owned(),
-            Work::Assert { condition, .. } => format!("assert {}", condition.written),
+            Work::Assert { .. } => "Check".to_owned(),
             Work::Runbook { name, .. } => format!("runbook {}", name.value),
             Work::Wait(Wait::Computed(_)) => "wait".to_owned(),
             Work::Block(_) => "Steps".to_owned(),

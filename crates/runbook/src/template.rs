@@ -18,8 +18,8 @@ pub struct Template {
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
     Text(String),
-    /// The expression, its own text, and where in the runbook it begins.
-    Expr(Expr, String, usize),
+    /// The expression, and its own text.
+    Expr(Expr, String),
 }
 
 /// Most expressions in one text.
@@ -55,9 +55,8 @@ impl Template {
                 ));
             };
             let own = &text[inner..inner + length];
-            let begin = place(inner);
-            let parsed = expr::parse(own).map_err(|finding| moved(finding, begin))?;
-            parts.push(Part::Expr(parsed, own.to_owned(), begin));
+            let parsed = parsed(own, |offset| place(inner + offset))?;
+            parts.push(Part::Expr(parsed, own.to_owned()));
             at = inner + length + 2;
             if parts.len() > MAX_PARTS {
                 return Err(Finding::error(
@@ -81,9 +80,9 @@ impl Template {
     }
 
     /// The one expression that is all of it.
-    fn whole(&self) -> Option<(&Expr, usize)> {
+    fn whole(&self) -> Option<&Expr> {
         match self.parts.as_slice() {
-            [Part::Expr(expr, _, begin)] => Some((expr, *begin)),
+            [Part::Expr(expr, _)] => Some(expr),
             _ => None,
         }
     }
@@ -94,7 +93,7 @@ impl Template {
             .iter()
             .map(|part| match part {
                 Part::Text(text) => text.clone(),
-                Part::Expr(_, own, _) => format!("${{{{{own}}}}}"),
+                Part::Expr(_, own) => format!("${{{{{own}}}}}"),
             })
             .collect()
     }
@@ -105,7 +104,7 @@ impl Template {
             .iter()
             .map(|part| match part {
                 Part::Text(text) => text.clone(),
-                Part::Expr(_, own, _) => name_of(own),
+                Part::Expr(_, own) => name_of(own),
             })
             .collect()
     }
@@ -120,13 +119,11 @@ impl Template {
 
     /// The type it has; what is wrong is added to `findings`.
     pub fn check(&self, scope: &Scope, findings: &mut Vec<Finding>) -> Type {
-        if let Some((expr, begin)) = self.whole() {
-            return checked(expr, begin, scope, findings);
+        if let Some(expr) = self.whole() {
+            return expr::check(expr, scope, findings);
         }
-        for part in &self.parts {
-            if let Part::Expr(expr, _, begin) = part {
-                checked(expr, *begin, scope, findings);
-            }
+        for expr in self.expressions() {
+            expr::check(expr, scope, findings);
         }
         Type::Text
     }
@@ -134,7 +131,7 @@ impl Template {
     /// Its value; where the type counts.
     pub fn value(&self, values: &Values) -> Result<Value, EvalError> {
         match self.whole() {
-            Some((expr, begin)) => value(expr, begin, values),
+            Some(expr) => expr::eval(expr, values),
             None => self.text(values).map(Value::String),
         }
     }
@@ -145,8 +142,8 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(own) => text.push_str(own),
-                Part::Expr(expr, _, begin) => {
-                    text.push_str(&expr::text_of(&value(expr, *begin, values)?));
+                Part::Expr(expr, _) => {
+                    text.push_str(&expr::text_of(&expr::eval(expr, values)?));
                 }
             }
             if text.len() > MAX_TEXT {
@@ -179,29 +176,20 @@ fn closing(text: &str) -> Option<usize> {
     quote.and_then(|_| text.find("}}"))
 }
 
-fn shifted(span: Span, by: usize) -> Span {
-    Span::new(span.start + by, span.end + by)
-}
-
-fn moved(finding: Finding, by: usize) -> Finding {
-    Finding {
-        span: shifted(finding.span, by),
+/// Reads an expression, and says where its parts stand.
+fn parsed(text: &str, place: impl Fn(usize) -> usize) -> Result<Expr, Finding> {
+    let stands = |span: Span| {
+        let start = place(span.start);
+        // Between its last byte and the next one there may be an indentation.
+        let end = place(span.end.max(1) - 1) + 1;
+        Span::new(start, end.max(start))
+    };
+    let mut expr = expr::parse(text).map_err(|finding| Finding {
+        span: stands(finding.span),
         ..finding
-    }
-}
-
-fn value(expr: &Expr, begin: usize, values: &Values) -> Result<Value, EvalError> {
-    expr::eval(expr, values).map_err(|error| EvalError {
-        span: shifted(error.span, begin),
-        ..error
-    })
-}
-
-fn checked(expr: &Expr, begin: usize, scope: &Scope, findings: &mut Vec<Finding>) -> Type {
-    let mut own = Vec::new();
-    let found = expr::check(expr, scope, &mut own);
-    findings.extend(own.into_iter().map(|finding| moved(finding, begin)));
-    found
+    })?;
+    expr.stands(&stands);
+    Ok(expr)
 }
 
 /// A condition or another bare expression of a runbook.
@@ -211,8 +199,6 @@ pub struct Condition {
     pub expr: Expr,
     /// As it is written.
     pub written: String,
-    /// Where it begins in the runbook.
-    pub begin: usize,
     /// Where the whole stands.
     pub span: Span,
 }
@@ -225,24 +211,28 @@ impl Condition {
             .strip_prefix("${{")
             .and_then(|rest| rest.strip_suffix("}}"))
             .unwrap_or(trimmed);
-        let begin = place(inner.as_ptr() as usize - text.as_ptr() as usize);
-        let expr = expr::parse(inner).map_err(|finding| moved(finding, begin))?;
+        let begin = inner.as_ptr() as usize - text.as_ptr() as usize;
+        let expr = parsed(inner, |offset| place(begin + offset))?;
         Ok(Self {
             expr,
             written: inner.trim().to_owned(),
-            begin,
             span,
         })
     }
 
     /// Its type; what is wrong is added to `findings`.
     pub fn check(&self, scope: &Scope, findings: &mut Vec<Finding>) -> Type {
-        checked(&self.expr, self.begin, scope, findings)
+        expr::check(&self.expr, scope, findings)
     }
 
     /// Its value.
     pub fn value(&self, values: &Values) -> Result<Value, EvalError> {
-        value(&self.expr, self.begin, values)
+        expr::eval(&self.expr, values)
+    }
+
+    /// By its values, for people: `memory 91 % ≥ 90 %: yes`.
+    pub fn shown(&self, values: &Values) -> String {
+        expr::shown(&self.expr, values)
     }
 
     /// Whether it holds.

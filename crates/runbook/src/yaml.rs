@@ -110,11 +110,13 @@ pub fn read(text: &str) -> Result<Node, Vec<Finding>> {
         ]);
     }
     let mut reader = Reader {
+        text,
         parser: Parser::new_from_str(text),
         offsets: char_offsets(text),
         nodes: 0,
         findings: Vec::new(),
         last: Span::default(),
+        before: 0,
     };
     match reader.document() {
         Ok(node) if reader.findings.is_empty() => Ok(node),
@@ -149,11 +151,14 @@ fn stop_help<T>(span: Span, message: &str, help: &str) -> Result<T, Stop> {
 }
 
 struct Reader<'t> {
+    text: &'t str,
     parser: Parser<'t, granit_parser::StrInput<'t>>,
     offsets: Vec<usize>,
     nodes: usize,
     findings: Vec<Finding>,
     last: Span,
+    /// Where what came before the last event ends.
+    before: usize,
 }
 
 impl<'t> Reader<'t> {
@@ -181,6 +186,7 @@ impl<'t> Reader<'t> {
                     self.offset(span.start.index()),
                     self.offset(span.end.index()),
                 );
+                self.before = self.last.end;
                 self.last = span;
                 Ok((event, span))
             }
@@ -287,14 +293,47 @@ impl<'t> Reader<'t> {
     fn plain_only(&mut self, span: Span, anchor: usize, tagged: bool) {
         if anchor != 0 {
             self.findings.push(Finding::error(
-                span,
+                self.sign('&', span),
                 "anchors are not used in runbooks: write it out where it is needed",
             ));
         }
         if tagged {
-            self.findings
-                .push(Finding::error(span, "tags (`!…`) are not used in runbooks"));
+            let span = self.sign('!', span);
+            let finding = Finding::error(span, "tags (`!…`) are not used in runbooks");
+            let tag = self.text.get(span.start..span.end).unwrap_or_default();
+            let negated = tag.trim_start_matches('!');
+            self.findings.push(match tag.len() - negated.len() {
+                1 if !negated.is_empty() => finding.help(format!(
+                    "to negate, write `not {}`; a text that begins with `!` is quoted",
+                    cut(negated)
+                )),
+                _ => finding.help("leave it out"),
+            });
         }
+    }
+
+    /// Where the tag or the anchor of a value stands: the parser tells where the value does, which for
+    /// an empty one is behind the end of the line.
+    fn sign(&self, sign: char, value: Span) -> Span {
+        let from = self.before.min(value.start);
+        let mut rest = self.text.get(from..).unwrap_or_default();
+        let mut at = from;
+        while let Some(c) = rest.chars().next() {
+            let length = match c {
+                '#' => rest.find('\n').unwrap_or(rest.len()),
+                c if c == sign => {
+                    let ends = |c: char| c.is_whitespace() || ",[]{}".contains(c);
+                    let length = rest.find(ends).unwrap_or(rest.len());
+                    return Span::new(at, at + length);
+                }
+                // The other sign may stand before it, with a name of its own.
+                '&' | '!' => rest.find(char::is_whitespace).unwrap_or(rest.len()),
+                c => c.len_utf8(),
+            };
+            at += length;
+            rest = &rest[length..];
+        }
+        value
     }
 }
 
@@ -305,6 +344,10 @@ fn hinted(finding: Finding) -> Finding {
         finding.help("YAML is indented by spaces, never by tabs")
     } else if text.contains("mapping values") || text.contains("simple key") {
         finding.help("quote a text that contains `: `, and look at the indentation")
+    } else if text.contains("unknown anchor") {
+        finding.help("aliases are not used in runbooks; a text that begins with `*` is quoted")
+    } else if text.contains("unexpected character") {
+        finding.help("a text that begins with this character is quoted")
     } else {
         finding
     }
@@ -378,6 +421,41 @@ mod tests {
             let told = format!("{:?}", read(text).unwrap_err());
             assert!(told.to_lowercase().contains(words), "{text}: {told}");
         }
+    }
+
+    /// The first finding's place, as marks in the text.
+    fn marked(text: &str) -> String {
+        let span = first(text).span;
+        let (start, end) = (span.start, span.end.min(text.len()));
+        format!("{}«{}»{}", &text[..start], &text[start..end], &text[end..])
+    }
+
+    #[test]
+    fn the_mark_stands_where_the_mistake_is() {
+        for expected in [
+            "- when: «!x»\n  note: n\n",
+            "- when: «!x»",
+            "when: «!x» y\n",
+            "när: «!x»  # !not this\n",
+            "# !not this\nwhen: «!x»\n",
+            "- «!x»\n- b\n",
+            "[a, «!x», b]",
+            "{a: «!x», b: 1}",
+            "a: «!!map»\n  b: 1\n",
+            "a: «!x»\n  - b\n",
+            "a: «!!str» \"x\"\n",
+            "a: «!x» |\n  text\n",
+            "a: «&b» 1\n",
+            "a: «&b»\n  c: 1\n",
+            "a: 1\nb: «*»c\n",
+            "a: 1\n«a»: 2\n",
+        ] {
+            let text = expected.replace(['«', '»'], "");
+            assert_eq!(marked(&text), expected);
+        }
+        let help = |text| first(text).help.unwrap_or_default();
+        assert!(help("when: !steps.a.up").contains("write `not steps.a.up`"));
+        assert_eq!(help("a: !!str x"), "leave it out");
     }
 
     #[test]

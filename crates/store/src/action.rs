@@ -117,6 +117,13 @@ impl Store {
         rows.into_iter().map(row).collect()
     }
 
+    /// The id of the newest action on a service.
+    pub async fn action_newest(&self, service: &ServiceName) -> Result<Option<i64>, StoreError> {
+        let newest = "SELECT id FROM action WHERE service = $1 ORDER BY id DESC LIMIT 1";
+        let newest = sqlx::query_scalar(newest).bind(service.to_string());
+        Ok(newest.fetch_optional(self.readers()).await?)
+    }
+
     /// The unfinished action on a service, if there is one.
     pub async fn action_on(&self, service: &ServiceName) -> Result<Option<ActionRow>, StoreError> {
         let row: Option<Row> = sqlx::query_as(

@@ -158,6 +158,22 @@ impl Tx {
         Ok(count.unsigned_abs())
     }
 
+    /// Whether an alert of this service fires in a conversation.
+    pub async fn service_fires(
+        &mut self,
+        key: &str,
+        service: &ServiceName,
+    ) -> Result<bool, StoreError> {
+        let (count,): (i64,) = sqlx::query_as(
+            "SELECT COUNT(*) FROM alert WHERE conversation = $1 AND firing = 1 AND service = $2",
+        )
+        .bind(key.to_owned())
+        .bind(service.to_string())
+        .fetch_one(self.connection())
+        .await?;
+        Ok(count > 0)
+    }
+
     /// A conversation, locked.
     pub async fn conversation(&mut self, key: &str) -> Result<Option<Conversation>, StoreError> {
         let lock = self.dialect.for_update();
@@ -184,6 +200,33 @@ impl Tx {
         .execute(self.connection())
         .await?;
         Ok(())
+    }
+}
+
+impl Tx {
+    /// The keys of the conversations of open incidents of which Alertmanager left alerts out: of this
+    /// group of it, or of any.
+    pub async fn conversations_left_out(
+        &mut self,
+        group: Option<&str>,
+    ) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "SELECT c.record FROM incident i JOIN conversation c \
+             ON c.key = 'incident:' || CAST(i.id AS TEXT) \
+             WHERE i.status IN ('open', 'mitigated') AND c.record LIKE '%\"left_out\":{%'",
+        )
+        .fetch_all(self.connection())
+        .await?;
+        let mut keys = Vec::new();
+        for row in rows {
+            let Some(conversation) = conversation(Some(row))? else {
+                continue;
+            };
+            if group.is_none_or(|group| conversation.left_out.contains_key(group)) {
+                keys.push(conversation.key);
+            }
+        }
+        Ok(keys)
     }
 }
 

@@ -30,6 +30,33 @@ impl Tx {
     }
 }
 
+/// Whoever is called so, and one more.
+const NAMED: &str = "SELECT id, name FROM person WHERE lower(name) = lower($1) \
+                     OR lower(real_name) = lower($1) ORDER BY id LIMIT 2";
+
+/// The only one who is called so.
+fn only(mut rows: Vec<(String, String)>) -> Option<Person> {
+    match (rows.pop(), rows.is_empty()) {
+        (Some((id, name)), true) => Some(Person { id, name }),
+        _ => None,
+    }
+}
+
+impl Tx {
+    /// Somebody by name, as [`Store::person_named`] does.
+    pub async fn person_named(&mut self, name: &str) -> Result<Option<Person>, StoreError> {
+        let rows = sqlx::query_as(NAMED).bind(name.to_owned());
+        Ok(only(rows.fetch_all(self.connection()).await?))
+    }
+
+    /// The ids of a user group's members, as far as they are known.
+    pub async fn group_members(&mut self, group: &str) -> Result<Vec<String>, StoreError> {
+        let members = sqlx::query_scalar("SELECT person_id FROM group_member WHERE group_id = $1");
+        let members = members.bind(group.to_owned());
+        Ok(members.fetch_all(self.connection()).await?)
+    }
+}
+
 impl Store {
     /// Records people with their full names, replacing what was known of them.
     pub async fn people_put(&self, people: Vec<(Person, String)>) -> Result<(), StoreError> {
@@ -66,17 +93,8 @@ impl Store {
     /// Somebody by user name or full name, without regard to case; `None` when nobody or more than
     /// one is called so.
     pub async fn person_named(&self, name: &str) -> Result<Option<Person>, StoreError> {
-        let mut rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT id, name FROM person WHERE lower(name) = lower($1) OR lower(real_name) = lower($1) \
-             ORDER BY id LIMIT 2",
-        )
-        .bind(name.to_owned())
-        .fetch_all(self.readers())
-        .await?;
-        Ok(match (rows.pop(), rows.is_empty()) {
-            (Some((id, name)), true) => Some(Person { id, name }),
-            _ => None,
-        })
+        let rows = sqlx::query_as(NAMED).bind(name.to_owned());
+        Ok(only(rows.fetch_all(self.readers()).await?))
     }
 
     /// Replaces the members of a user group.

@@ -168,6 +168,21 @@ impl Store {
         self.write_one(later, Changed::NOTHING).await
     }
 
+    /// The payload of a timer, if it is set.
+    pub async fn timer_payload(
+        &self,
+        kind: &str,
+        subject: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let payload =
+            sqlx::query_scalar("SELECT payload FROM timer WHERE kind = $1 AND subject = $2")
+                .bind(kind.to_owned())
+                .bind(subject.to_owned())
+                .fetch_optional(self.readers())
+                .await?;
+        Ok(payload)
+    }
+
     /// When the next timer is due; `None` when none is set.
     pub async fn timer_next(&self) -> Result<Option<Timestamp>, StoreError> {
         let next: Option<i64> = sqlx::query_scalar(

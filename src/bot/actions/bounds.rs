@@ -60,7 +60,7 @@ impl Words for SetBounds {
         let former = platform.bounds(service).await?;
         let before = platform.status(service).await?;
         let kind = ActionKind::Bounds(Bounding { former, wanted });
-        let intent = Intent::on_platform(service, kind, &before);
+        let intent = Intent::on_platform(service, &*platform, kind, &before).await?;
         let nothing = || format!(" is scaled between {wanted} already: nothing to do");
         Ok(Plan {
             title: Line::new()

@@ -60,6 +60,7 @@ impl KillClient {
             }),
             before: Vec::new(),
             before_text,
+            along: Vec::new(),
         }
     }
 }

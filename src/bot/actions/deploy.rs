@@ -13,6 +13,7 @@ use crate::domain::action::{ActionKind, ActionRecord, ActionRow, Deployment};
 use crate::domain::service::{Service, ServiceStatus, Version, images, well_text};
 use crate::domain::timeline::cut;
 use crate::domain::{Button, Guarded, Line, Role};
+use crate::platform::{Platform, PlatformError};
 
 pub(in crate::bot) const DEPLOY: Rules = Rules {
     verb: "deploy",
@@ -105,7 +106,7 @@ impl Words for Deploy {
         Ok(Plan {
             nothing,
             reason: self.reason.clone(),
-            ..plan(service, deployment, &before, sentence)
+            ..plan(service, &*platform, deployment, &before, sentence).await?
         })
     }
 }
@@ -147,7 +148,7 @@ impl Words for Rollback {
         let before = platform.status(service).await?;
         Ok(Plan {
             reason: self.reason.clone(),
-            ..plan(service, deployment, &before, sentence)
+            ..plan(service, &*platform, deployment, &before, sentence).await?
         })
     }
 }
@@ -220,12 +221,13 @@ impl Left {
 }
 
 /// The same for both; the sentence names the version beyond doubt.
-fn plan(
+async fn plan(
     service: &Service,
+    platform: &dyn Platform,
     deployment: Deployment,
     before: &ServiceStatus,
     sentence: String,
-) -> Plan {
+) -> Result<Plan, PlatformError> {
     let name = &service.name;
     let version = &deployment.version;
     let sentence = format!("{sentence} --exactly {}", quote(&version.id));
@@ -250,14 +252,15 @@ fn plan(
         fields.push(("Changes besides the image".into(), changes.into()));
     }
     let rules = deployment.rules();
-    let intent = Intent::on_platform(service, ActionKind::Deploy(deployment), before);
-    Plan {
+    let intent =
+        Intent::on_platform(service, platform, ActionKind::Deploy(deployment), before).await?;
+    Ok(Plan {
         title,
         label,
         effect: format!("{replaced}; what does not get well is put back as it is now"),
         fields,
         ..Plan::new(rules, intent, sentence)
-    }
+    })
 }
 
 #[async_trait]
@@ -294,6 +297,16 @@ impl Kind for Deployment {
             .platform
             .deploy(site.service, &self.version, job.patience(), &job.sink)
             .await;
+        let answer = match answer {
+            Ok(after) => {
+                let (intent, patience) = (job.row.intent(), job.patience());
+                let along = site
+                    .platform
+                    .bring_along(site.service, &intent, patience, &job.sink);
+                along.await.map(|()| after)
+            }
+            failed => failed,
+        };
         let after = job.settled(&site, answer).await?;
         let image = cut(&self.version.image, 120);
         let done = if self.back {

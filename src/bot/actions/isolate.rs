@@ -95,7 +95,7 @@ impl Words for Isolate {
         );
         let nothing = attachments.is_empty();
         let kind = ActionKind::Isolate(Isolation { attachments });
-        let intent = Intent::on_platform(service, kind, &before);
+        let intent = Intent::on_platform(service, &*platform, kind, &before).await?;
         Ok(Plan {
             title: Line::new().text("Cut ").code(name).text(" off?"),
             label: format!("Isolate {name}"),
@@ -118,7 +118,7 @@ impl Words for Release {
         let effect = format!("It is joined as it was: {}", joined_to(&attachments));
         let nothing = attachments.is_empty();
         let kind = ActionKind::Release(Rejoining { attachments });
-        let intent = Intent::on_platform(service, kind, &before);
+        let intent = Intent::on_platform(service, &*platform, kind, &before).await?;
         Ok(Plan {
             title: Line::new().text("Join ").code(name).text(" again?"),
             label: format!("Release {name}"),

@@ -11,7 +11,9 @@ use super::state::{MEMORY, memory_text, state_text};
 use crate::bot::Context;
 use crate::domain::action::{ActionRecord, ActionRow};
 use crate::domain::duration;
-use crate::domain::service::{Patience, Service, ServiceStatus};
+use crate::domain::service::{
+    Fate, Patience, ReplicaMark, ReplicaOutcome, Service, ServiceStatus, brought,
+};
 use crate::domain::{Line, Tone};
 use crate::platform::{Platform, PlatformError, ProgressSink};
 
@@ -182,16 +184,45 @@ impl<'a> Job<'a> {
     ) -> Success {
         let (took, before) = (self.took(), &self.row.record.before_text);
         let memory = self.memory.get().map_or("", String::as_str);
+        let brought = brought(&self.record().along);
         Success {
             tone: Tone::Good,
-            title,
+            title: title.text(&brought),
             text: format!(
-                "{text} in {took}: {before} → {}{memory}",
+                "{text}{brought} in {took}: {before} → {}{memory}",
                 state_text(&after)
             ),
             after: Some(after),
             // Texts, numbers and truths can always be written.
             result: serde_json::to_value(result).unwrap_or_default(),
+        }
+    }
+
+    /// What hangs on the service and is restarted after it, as it was before.
+    pub(super) fn along(&self) -> impl Iterator<Item = ReplicaMark> + '_ {
+        let along = self.record().along.iter();
+        let restarted = along.filter(|one| one.fate == Fate::Restarted);
+        restarted.map(|one| one.mark.clone())
+    }
+
+    /// What became of each replica; waits while the platform is still at it, for as long as a
+    /// restart may take.
+    pub(super) async fn outcomes(
+        &self,
+        site: &Site<'_>,
+        marks: &[ReplicaMark],
+    ) -> Result<Vec<ReplicaOutcome>, Found> {
+        let (intent, patience) = (self.row.intent(), self.patience());
+        let deadline = Instant::now() + patience.stop + patience.healthy;
+        loop {
+            let ask = || site.platform.restart_outcome(site.service, marks, &intent);
+            let outcomes = self.insist(ask).await?;
+            if !outcomes.contains(&ReplicaOutcome::UnderWay) || Instant::now() > deadline {
+                return Ok(outcomes);
+            }
+            let total = marks.len() as u32;
+            self.sink.report(0, total, "the platform is still at it");
+            tokio::time::sleep(LOOK).await;
         }
     }
 

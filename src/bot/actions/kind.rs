@@ -6,8 +6,9 @@ use super::job::{Failure, Found, Job, Worked};
 use super::state::state_text;
 use crate::bot::{Context, Fault};
 use crate::domain::action::{ActionKind, ActionRecord, ActionRow};
-use crate::domain::service::{ReplicaMark, Service, ServiceStatus};
+use crate::domain::service::{Dependant, ReplicaMark, Service, ServiceStatus};
 use crate::domain::{Button, Guarded, Line, Role, ServiceName};
+use crate::platform::{Platform, PlatformError};
 
 /// What a kind is called, and who may have it done.
 #[derive(Debug, Clone, Copy)]
@@ -42,17 +43,26 @@ pub(in crate::bot) struct Intent {
     pub(in crate::bot) before: Vec<ReplicaMark>,
     /// The state now, for people.
     pub(in crate::bot) before_text: String,
+    /// What hangs on the service, and what becomes of it.
+    pub(in crate::bot) along: Vec<Dependant>,
 }
 
 impl Intent {
-    /// What a platform is to do to a service that is `before` now.
-    pub(super) fn on_platform(service: &Service, kind: ActionKind, before: &ServiceStatus) -> Self {
-        Self {
+    /// What a platform is to do to a service that is `before` now. It is asked what else that
+    /// touches; what would break something is refused.
+    pub(super) async fn on_platform(
+        service: &Service,
+        platform: &dyn Platform,
+        kind: ActionKind,
+        before: &ServiceStatus,
+    ) -> Result<Self, PlatformError> {
+        Ok(Self {
             service: service.name.clone(),
+            along: platform.touches(service, &kind).await?,
             kind,
             before: before.replicas.iter().map(ReplicaMark::from).collect(),
             before_text: state_text(before),
-        }
+        })
     }
 }
 
@@ -169,6 +179,11 @@ pub(in crate::bot) trait Kind: Send + Sync {
             let more = ", too old to be carried out; it may have been done in part";
             let found = "it was not known how far it had come".to_owned();
             return Err((found, site.too_old(&age, more).await));
+        }
+        // What is being brought along already is not restarted a second time.
+        let along: Vec<ReplicaMark> = job.along().collect();
+        if !along.is_empty() {
+            job.outcomes(&site, &along).await?;
         }
         let found = "it was carried on to its end".to_owned();
         Ok((found, self.work(job).await))

@@ -3,6 +3,7 @@
 use super::kind::Kind;
 use super::restart::Restarting;
 use crate::domain::action::{ActionKind, ActionRecord};
+use crate::domain::service::foretold;
 
 /// The kind of a recorded action.
 pub(in crate::bot) fn kind_of(what: &ActionKind) -> &dyn Kind {
@@ -25,5 +26,9 @@ pub(in crate::bot) fn intent_text(record: &ActionRecord) -> String {
     if let Some(first) = text.get_mut(..1) {
         first.make_ascii_lowercase();
     }
-    format!("{text} ({})", record.before_text)
+    text.push_str(&format!(" ({})", record.before_text));
+    if let Some(foretold) = foretold(&record.along) {
+        text.push_str(&format!("; {foretold}"));
+    }
+    text
 }

@@ -23,6 +23,7 @@ mod state;
 mod steps;
 
 pub(in crate::bot) use job::After;
+pub(in crate::bot) use kind::Intent;
 pub(in crate::bot) use kinds::intent_text;
 pub(in crate::bot) use propose::{incidents_of, propose};
 pub(in crate::bot) use state::joined_to;

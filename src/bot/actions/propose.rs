@@ -11,6 +11,7 @@ use crate::bot::{Context, Fault, Refusal};
 use crate::command::words::quote;
 use crate::domain::action::{ActionRecord, ActionRow};
 use crate::domain::question::QuestionRow;
+use crate::domain::service::foretold;
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Audience, Content, Destination, EntryKind, Incident, IncidentId, Line, Message, Outgoing, Part,
@@ -55,6 +56,9 @@ fn question(context: &Context, ask: &Ask, plan: Plan, on_platform: bool) -> Effe
         fields.push(("Reason".to_owned(), Line::mentioning(&reason)));
     }
     let mut message = Message::new(Tone::Question, plan.title).text(plan.effect);
+    if let Some(foretold) = foretold(&plan.intent.along) {
+        message = message.text(format!("⛓ {foretold}"));
+    }
     if !fields.is_empty() {
         message = message.part(Part::Fields(fields));
     }
@@ -107,6 +111,7 @@ async fn intend(
         messages: messages(&own, &incidents, &key),
         before: intent.before,
         before_text: intent.before_text,
+        along: intent.along,
         step: None,
     };
     let owner = context.instance().to_owned();

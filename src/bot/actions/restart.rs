@@ -7,12 +7,14 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::job::{Failure, Found, Job, LOOK, Site, Success, Worked};
+use super::job::{Failure, Found, Job, Site, Success, Worked};
 use super::kind::{Intent, Kind, LOOK_AT, Plan, Rules, Sentences, Words, buttons};
 use super::state::recent_memory;
 use crate::bot::{Context, Fault};
 use crate::domain::action::{ActionKind, ActionRecord, ActionRow};
-use crate::domain::service::{Health, LogQuery, Replica, ReplicaOutcome, ServiceStatus, well_text};
+use crate::domain::service::{
+    Health, LogQuery, Replica, ReplicaMark, ReplicaOutcome, ServiceStatus, well_text,
+};
 use crate::domain::{Guarded, Line, Role, duration};
 use crate::platform::PlatformError;
 
@@ -56,7 +58,8 @@ impl Words for Restart {
             1 => "Its one replica is restarted: expect a short interruption".to_owned(),
             count => format!("Its {count} replicas are restarted one after another"),
         };
-        let mut intent = Intent::on_platform(service, ActionKind::Restart, &before);
+        let mut intent =
+            Intent::on_platform(service, &*platform, ActionKind::Restart, &before).await?;
         let memory = recent_memory(context, &*platform, service).await;
         intent.before_text.extend(memory);
         Ok(Plan {
@@ -96,13 +99,15 @@ impl Kind for Restarting {
     async fn recover(&self, job: &Job<'_>) -> Result<Found, Found> {
         let site = job.found_site()?;
         let marks = &job.record().before;
-        let outcomes = outcomes(job, &site).await?;
+        // What hangs on them too: what is being restarted is not restarted a second time.
+        let all: Vec<ReplicaMark> = marks.iter().cloned().chain(job.along()).collect();
+        let outcomes = job.outcomes(&site, &all).await?;
         let count = |outcome| outcomes.iter().filter(|f| **f == outcome).count();
         let endless = count(ReplicaOutcome::UnderWay);
         if endless > 0 {
             let cause = format!(
                 "the platform has been restarting {endless} of {} replicas without an end",
-                marks.len()
+                all.len()
             );
             let failure = Failure::new(cause, site.now().await);
             return Err(("a restart that does not end".to_owned(), Err(failure)));
@@ -113,7 +118,8 @@ impl Kind for Restarting {
             .filter(|(_, outcome)| **outcome == ReplicaOutcome::Untouched)
             .map(|(mark, _)| mark.id.clone())
             .collect();
-        let restarted = count(ReplicaOutcome::Restarted);
+        let own = outcomes.iter().take(marks.len());
+        let restarted = own.filter(|one| **one == ReplicaOutcome::Restarted).count();
         let found = format!("{restarted} of {} replicas had been restarted", marks.len());
         if !left.is_empty()
             && let Some(age) = job.stale()
@@ -121,7 +127,7 @@ impl Kind for Restarting {
             let more = " when it was found, too old to be carried out";
             return Err((found, site.too_old(&age, more).await));
         }
-        // Nothing left: the call then only awaits that all are well.
+        // Nothing left: the call then only awaits that all are well, and brings along what it has to.
         let worked = restart(job, &site, Some(&left)).await;
         let found = match left.len() {
             0 => found,
@@ -153,6 +159,11 @@ impl Kind for Restarting {
                 }
             };
             if let Some(fallen) = fallen(after, &now) {
+                // It was not by itself that it ended.
+                let newest = context.store().action_newest(&row.record.service).await;
+                if newest.is_ok_and(|newest| newest != Some(row.id)) {
+                    return None;
+                }
                 let site = Site { service, platform };
                 let cause = cause_of_fall(&site, fallen, began).await;
                 let title = Line::new()
@@ -203,23 +214,6 @@ async fn restarted(job: &Job<'_>, site: &Site<'_>, after: ServiceStatus) -> Succ
     ));
     let result = job.after(&after);
     job.changed(title, &format!("restarted {name}"), after, &result)
-}
-
-/// What became of each replica; waits while the platform is still at it, for as long as a restart
-/// may take.
-async fn outcomes(job: &Job<'_>, site: &Site<'_>) -> Result<Vec<ReplicaOutcome>, Found> {
-    let (marks, intent, patience) = (&job.record().before, job.row.intent(), job.patience());
-    let deadline = Instant::now() + patience.stop + patience.healthy;
-    loop {
-        let ask = || site.platform.restart_outcome(site.service, marks, &intent);
-        let outcomes = job.insist(ask).await?;
-        if !outcomes.contains(&ReplicaOutcome::UnderWay) || Instant::now() > deadline {
-            return Ok(outcomes);
-        }
-        let total = marks.len() as u32;
-        job.sink.report(0, total, "the platform is still at it");
-        tokio::time::sleep(LOOK).await;
-    }
 }
 
 /// A replica that was well and no longer runs, or runs anew.

@@ -44,20 +44,25 @@ impl Words for Scale {
         platform.scalable(service, wanted).await?;
         let before = platform.status(service).await?;
         let (name, count) = (&service.name, before.replicas.len());
+        let already = count == wanted as usize && before.is_well();
+        let kind = ActionKind::Scale(Scaling { replicas: wanted });
+        let mut intent = Intent::on_platform(service, &*platform, kind, &before).await?;
+        let free = if intent.along.is_empty() {
+            ""
+        } else {
+            " on which nothing hangs"
+        };
         let effect = match (wanted as usize).checked_sub(count) {
             Some(1) => "1 replica is added".to_owned(),
             Some(more) => format!("{more} replicas are added"),
             None if count == wanted as usize + 1 => {
-                "The newest replica is stopped and removed".to_owned()
+                format!("The newest replica{free} is stopped and removed")
             }
             None => format!(
-                "The newest {} are stopped and removed",
+                "The newest {}{free} are stopped and removed",
                 count - wanted as usize
             ),
         };
-        let already = count == wanted as usize && before.is_well();
-        let kind = ActionKind::Scale(Scaling { replicas: wanted });
-        let mut intent = Intent::on_platform(service, kind, &before);
         let memory = recent_memory(context, &*platform, service).await;
         intent.before_text.extend(memory);
         Ok(Plan {

@@ -87,6 +87,7 @@ impl EndSession {
             }),
             before: Vec::new(),
             before_text,
+            along: Vec::new(),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! `alerts`.
 
-use super::words::alerts;
+use std::collections::BTreeSet;
+
+use super::words::{alerts, target};
 use crate::bot::request::{Answer, Effect};
 use crate::bot::{Context, Fault};
-use crate::domain::alert::{AlertRecord, Muted};
+use crate::domain::alert::{AlertRecord, Conversation, Muted};
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Tone, duration};
 
@@ -22,9 +24,36 @@ pub(crate) async fn alerts_list(context: &Context, all: bool) -> Result<Effect, 
     }
     let left = if all { recorded } else { firing }.saturating_sub(rows.len() as u64);
     if left > 0 {
-        message = message.footer(format!("{left} more left out"));
+        message = message.footer(format!("{left} more not listed"));
+    }
+    for (name, what) in left_out(context, &rows).await? {
+        let line = Line::new().text("❔ ").code(name);
+        message = message.text(line.text(format!("  {what}")));
     }
     Ok(Effect::Say(Answer::to_all(message)))
+}
+
+/// What Alertmanager left out of its reports, of the open incidents and of what is listed, each with its
+/// target.
+async fn left_out(
+    context: &Context,
+    listed: &[(String, AlertRecord)],
+) -> Result<Vec<(String, String)>, Fault> {
+    let incidents = context.store().incidents_open().await?;
+    let keys = incidents.iter().map(|one| Conversation::key_of(one.id));
+    let keys: BTreeSet<String> = keys
+        .chain(listed.iter().map(|(key, _)| key.clone()))
+        .collect();
+    let mut left_out = Vec::new();
+    for key in keys {
+        let conversation = context.store().conversation(&key).await?;
+        if let Some(one) = conversation.filter(|one| !one.ended)
+            && let Some(what) = one.says_left_out()
+        {
+            left_out.push((target(&one), what));
+        }
+    }
+    Ok(left_out)
 }
 
 fn line(conversation: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line {

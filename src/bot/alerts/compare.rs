@@ -76,6 +76,10 @@ async fn take(tx: &mut Tx, bot: &Context, known: &Known) -> Result<(), StoreErro
     // One that was just started knows nothing yet; one that is away may know more.
     let knows_all = known.away.is_empty() && between(known.since, now) > check * LOOKS;
     let firing = tx.alerts_firing(None, MOST).await?;
+    let held: BTreeSet<String> = firing
+        .iter()
+        .map(|(_, record)| record.tracked.alert.fingerprint.clone())
+        .collect();
     let mut news = News {
         again: fires_again(tx, bot, known, &firing).await?,
         ..News::default()
@@ -107,7 +111,15 @@ async fn take(tx: &mut Tx, bot: &Context, known: &Known) -> Result<(), StoreErro
             news.sort(key, record, transition, &before, now);
         }
     }
-    news.record(tx, bot).await
+    news.record(tx, bot).await?;
+    // Whatever fires there is held to fire here: nothing of it was left out.
+    let lists_no_other = known.alerts.keys().all(|one| held.contains(one));
+    if knows_all && lists_no_other {
+        for key in tx.conversations_left_out(None).await? {
+            over::none_left_out(tx, bot, &key).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Alerts that are held to be over, and that Alertmanager was told to fire since then: its report was
@@ -168,7 +180,7 @@ struct News {
     /// Conversations whose message says what has changed.
     shown: BTreeSet<String>,
     /// They are not kept quiet any more.
-    loud: Vec<(String, AlertRecord)>,
+    loud: BTreeMap<String, Vec<AlertRecord>>,
     /// They were held to be over.
     again: Vec<AlertRecord>,
 }
@@ -188,7 +200,7 @@ impl News {
                 self.damped.entry(key).or_default().push((record, begins));
             }
             _ if !before.is_audible(now) && record.tracked.is_audible(now) => {
-                self.loud.push((key, record));
+                self.loud.entry(key).or_default().push(record);
             }
             _ => {
                 // When it was last heard of is not shown.
@@ -215,15 +227,16 @@ impl News {
             }
         }
         let mut nowhere = self.again;
-        for (key, record) in self.loud {
-            tx.alert_put(&key, &record).await?;
+        for (key, records) in self.loud {
+            for record in &records {
+                tx.alert_put(&key, record).await?;
+            }
             match active(tx, &key).await? {
                 Some(mut conversation) => {
-                    let loud = std::slice::from_ref(&record);
-                    episode::tell_again(tx, bot, &mut conversation, loud).await?;
+                    episode::tell_again(tx, bot, &mut conversation, &records).await?;
                     write_soon(tx, &conversation).await?;
                 }
-                None => nowhere.push(record),
+                None => nowhere.extend(records),
             }
         }
         episode::take_up(tx, bot, nowhere).await

@@ -184,7 +184,7 @@ async fn say(
         );
         post_news(tx, conversation, message).await?;
     }
-    conversation.ask_about(worst);
+    conversation.ask_about(worst, tx.now());
     Ok(())
 }
 
@@ -205,7 +205,7 @@ pub(super) async fn tell_again(
     if let Some(id) = conversation.incident {
         start::worsen(tx, bot, id, worst).await?;
     }
-    conversation.ask_about(worst);
+    conversation.ask_about(worst, tx.now());
     tx.conversation_put(conversation).await?;
     escalation::resume(tx, bot, conversation).await
 }

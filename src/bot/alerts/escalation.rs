@@ -61,10 +61,12 @@ pub(super) async fn resume(
 /// Something fires that is bad enough to ask people about, or a person said that something is wrong.
 pub(super) fn is_urgent(bot: &Context, conversation: &Conversation, summary: &Summary) -> bool {
     let declare_from = bot.settings().alerts.declare_from;
-    summary
-        .worst_audible
-        .is_some_and(|worst| worst <= declare_from)
-        || conversation.declared
+    // Of those that Alertmanager left out the worst is as bad as the worst that was seen.
+    let left_out = conversation
+        .asked_about
+        .filter(|_| !conversation.left_out.is_empty());
+    let worst = summary.worst_audible.into_iter().chain(left_out).min();
+    worst.is_some_and(|worst| worst <= declare_from) || conversation.declared
 }
 
 /// Asks whoever is next to acknowledge.
@@ -100,11 +102,8 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             conversation.asked_at = Some(tx.now());
             conversation.next_ask_at = Some(next);
             ESCALATION.set(tx, key, next).await?;
-            if whom.is_empty() {
-                return tx.conversation_put(&conversation).await;
-            }
             let incident = incident.as_ref();
-            let about = words::about(&conversation, &summary);
+            let about = &words::about(&conversation, &summary).clone();
             let notified = notify(tx, bot, &conversation, incident, &whom, |others, now| {
                 words::ask(bot, &conversation, incident, about, (others, last), now)
             })
@@ -117,12 +116,44 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
                     .data(json!({"level": level, "asked": whom, "ways": notified}));
                 tx.append(&conversation.stream(), draft).await?;
             }
+            let whom = if take_back(tx, &mut conversation).await? {
+                // Slack was away: all who were asked hear it by one message.
+                let asked = conversation.escalated_to.clone();
+                known(tx, asked).await?
+            } else {
+                whom
+            };
             let message = words::escalation(&conversation, incident, about, &whom, tx.now());
             say(tx, &mut conversation, message).await?;
             tx.conversation_put(&conversation).await
         })
     })
     .await
+}
+
+/// Takes the asks back that surely nobody has seen, such as while Slack is away; whether there were any.
+async fn take_back(tx: &mut Tx, conversation: &mut Conversation) -> Result<bool, StoreError> {
+    let mut seen = Vec::new();
+    let mut were_any = false;
+    for key in std::mem::take(&mut conversation.asks) {
+        if tx.outbox_withdraw(&key).await? {
+            were_any = true;
+        } else {
+            seen.push(key);
+        }
+    }
+    conversation.asks = seen;
+    Ok(were_any)
+}
+
+/// People by their ids, with the names that they are known by.
+async fn known(tx: &mut Tx, ids: Vec<String>) -> Result<Vec<Person>, StoreError> {
+    let mut people = Vec::new();
+    for id in ids {
+        let name = id.clone();
+        people.push(tx.known_as(Person { id, name }).await?);
+    }
+    Ok(people)
 }
 
 /// Asks people in the main channel, by a message of its own.
@@ -152,15 +183,8 @@ pub(super) async fn concerned(
     if let Some((person, _)) = &conversation.acknowledged {
         return Ok(vec![person.clone()]);
     }
-    let mut people = Vec::new();
-    for id in conversation.escalated_to.iter().rev().take(3) {
-        let person = Person {
-            id: id.clone(),
-            name: id.clone(),
-        };
-        people.push(tx.known_as(person).await?);
-    }
-    Ok(people)
+    let last = conversation.escalated_to.iter().rev().take(3);
+    known(tx, last.cloned().collect()).await
 }
 
 /// Asks people by all their ways, who are asked in Slack at the same moment; `message` is told whom

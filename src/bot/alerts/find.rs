@@ -49,6 +49,19 @@ impl Meant {
     }
 }
 
+/// The conversation of an alert, or of an incident.
+pub(in crate::bot) async fn conversation_meant(
+    context: &Context,
+    ask: &Ask,
+    given: &str,
+) -> Result<Option<Conversation>, Fault> {
+    let meant = alerts_meant(context, ask, Some(given)).await?;
+    match meant.conversations.first() {
+        Some(key) => Ok(context.store().conversation(key).await?),
+        None => Ok(None),
+    }
+}
+
 /// An incident, an alert by the beginning of its fingerprint, all of a name; or what is reported
 /// here.
 pub(super) async fn alerts_meant(

@@ -63,7 +63,7 @@ pub(super) async fn follow_up(context: &Context, timer: &TimerRow) -> Result<(),
                 .min(RARELY.max(interval));
             let due = tx.now() + next;
             FOLLOW_UP.set(tx, key, due).await?;
-            if summary.audible() == 0 {
+            if summary.audible() == 0 && conversation.left_out.is_empty() {
                 return Ok(());
             }
             let message = words::follow_up(&conversation, &summary, &changes, tx.now());

@@ -33,9 +33,28 @@ type Report = (Alert, Routed, String);
 /// What a body says, with where each alert belongs.
 struct Reports {
     alerts: Vec<Report>,
-    has_reason: bool,
+    /// Why its sender reports now, if it says so.
+    reason: Option<Reason>,
     /// Its sender's group, and how many alerts of it were left out.
     left_out: Option<(String, u64)>,
+}
+
+impl Reports {
+    /// Whether the body says nothing new. Alertmanager's may be about one alert of a group, and list the
+    /// others with it: that is no repetition of those.
+    fn repeats(&self, known: &HashMap<String, (String, AlertRecord)>) -> bool {
+        let is_known = |alert: &Alert| {
+            let before = known.get(&alert.fingerprint);
+            before.is_some_and(|(_, record)| record.tracked.alert.firing == alert.firing)
+        };
+        match self.reason {
+            Some(reason) => reason == Reason::Repeat,
+            None => self
+                .alerts
+                .iter()
+                .all(|(alert, ..)| !alert.is_from_alertmanager() || is_known(alert)),
+        }
+    }
 }
 
 /// Takes alerts in: when it returns, they are durably recorded, and what follows will happen.
@@ -58,7 +77,7 @@ pub async fn take_alerts(context: &Context, source: &str, body: Body) -> Result<
     };
     let reports = Reports {
         alerts: alerts.collect(),
-        has_reason: body.reason.is_some(),
+        reason: body.reason,
         left_out: body.group.clone().map(|group| (group, left_out)),
     };
     let bot = context.clone();
@@ -85,22 +104,25 @@ pub async fn take_alerts(context: &Context, source: &str, body: Body) -> Result<
 async fn take(tx: &mut Tx, bot: &Context, reports: Reports) -> Result<Taken, StoreError> {
     let left_out = reports.left_out.clone();
     let (taken, groups) = sort(tx, bot, reports).await?;
-    let mut worst = None;
+    let mut keys = BTreeSet::new();
     for (name, mut group) in order::worst_first(bot, groups) {
         flapping::take(tx, bot, group.flapping, &mut group.news.fired).await?;
         keep_quiet(tx, &mut group.news.fired).await?;
         for (key, records) in group.former {
             over::take(tx, bot, &key, records).await?;
         }
-        let key = episode::begin(tx, bot, &name, group.conversation, &group.news).await?;
-        worst = worst.or(key);
+        keys.extend(episode::begin(tx, bot, &name, group.conversation, &group.news).await?);
         for (key, records) in group.others {
             over::take(tx, bot, &key, records).await?;
-            worst.get_or_insert(key);
+            keys.insert(key);
         }
     }
-    if let (Some((group, count)), Some(key)) = (left_out, worst) {
-        over::left_out(tx, bot, &key, &group, count).await?;
+    if let Some((group, count)) = left_out {
+        // Nobody says of which service they are, and a body may leave out all of one.
+        keys.extend(tx.conversations_left_out(Some(&group)).await?);
+        for key in keys {
+            over::left_out(tx, bot, &key, &group, count).await?;
+        }
     }
     Ok(taken)
 }
@@ -229,7 +251,8 @@ async fn sort(
     let settings = &bot.settings().alerts;
     let came = Arrival {
         at: now,
-        has_reason: reports.has_reason,
+        has_reason: reports.reason.is_some(),
+        repeats: reports.repeats(&known),
     };
     let mut taken = Taken::default();
     for (alert, routed, group) in reports.alerts {

@@ -59,7 +59,8 @@ pub(super) async fn findings(
         stats,
         image,
         events: events.map(|events| grouped(events.list.iter().map(said_by_event))),
-        errors,
+        unread: errors.as_ref().ok().and_then(|(_, unread)| unread.clone()),
+        errors: errors.map(|(errors, _)| errors),
         last_words,
         changes: changes(context, HOUR).await?,
     }))
@@ -95,12 +96,13 @@ async fn image(service: &Service, platform: &dyn Platform) -> Result<Image, Stri
     })
 }
 
-/// The errors in its log, those of a kind together, the newest first.
+/// The errors in its log, those of a kind together, the newest first; and whose log could not be
+/// read.
 async fn errors(
     service: &Service,
     platform: &dyn Platform,
     now: Timestamp,
-) -> Result<Vec<Said>, String> {
+) -> Result<(Vec<Said>, Option<String>), String> {
     let read = ERROR_WORDS.map(|word| async move {
         let query = LogQuery {
             lines: 200,
@@ -111,9 +113,11 @@ async fn errors(
         };
         in_time(platform.logs(service, &query)).await
     });
-    let mut lines = Vec::new();
+    let (mut lines, mut unread) = (Vec::new(), None);
     for logs in join_all(read).await {
-        for line in logs?.lines {
+        let logs = logs?;
+        unread = unread.or(logs.partial);
+        for line in logs.lines {
             if !lines.contains(&line) {
                 lines.push(line);
             }
@@ -122,7 +126,7 @@ async fn errors(
     lines.sort_by_key(|line| line.at);
     // The same error of several replicas is one.
     let said = |line: LogLine| (line.at, String::new(), message_of(&line.text));
-    Ok(grouped(lines.into_iter().map(said)))
+    Ok((grouped(lines.into_iter().map(said)), unread))
 }
 
 /// What a line says: of one in JSON, its message.
@@ -191,7 +195,7 @@ async fn last_words(
     let lately = |at: Option<Timestamp>| at.is_none_or(|at| at + HOUR > now);
     let ended = |one: &&Replica| match one.state {
         ReplicaState::Running => one.restarts > 0 && lately(one.started_at),
-        ReplicaState::Created | ReplicaState::Paused => false,
+        ReplicaState::Created | ReplicaState::Paused | ReplicaState::Unknown => false,
         ReplicaState::Restarting | ReplicaState::Exited | ReplicaState::Dead => true,
     };
     let dead = status.replicas.iter().filter(ended).take(DEAD);
@@ -205,14 +209,18 @@ async fn last_words(
             container: None,
         };
         let logs = in_time(platform.logs(service, &query)).await;
-        let lines = logs.map(|logs| {
+        let lines = logs.and_then(|logs| {
+            let partial = logs.partial;
             let own = logs
                 .lines
                 .into_iter()
                 .filter(|line| line.replica == one.name);
             let mut lines: Vec<String> = own.map(|line| cut(&line.text, 200)).collect();
             lines.drain(..lines.len().saturating_sub(LAST_LINES));
-            lines
+            match partial {
+                Some(partial) if lines.is_empty() => Err(format!("lines are missing {partial}")),
+                _ => Ok(lines),
+            }
         });
         let ended = one.finished_at.or(one.started_at).map(|at| {
             let ago = duration::text(duration::between(at, now));

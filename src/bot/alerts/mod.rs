@@ -37,10 +37,12 @@ use super::timers::Job;
 pub(super) use acknowledge::acknowledge;
 pub(super) use command::alerts_list;
 pub(super) use compare::begin_comparing;
+pub(super) use find::conversation_meant;
 pub use intake::{Taken, take_alerts};
 pub use senders::{receive, refused, signed_by_sns, unsubscribed};
 pub(super) use silence::{silence, unsilence};
-pub(super) use watch::begin_watching;
+pub(crate) use watch::unread_pages;
+pub(super) use watch::{begin_watching, unread_page};
 
 /// What is done when the timers of alerts go off.
 pub(super) const JOBS: &[Job] = &[

@@ -7,8 +7,10 @@ use super::conversation::ongoing;
 use super::escalation::{is_urgent, notify, say};
 use super::kinds::{ESCALATION, REASK};
 use super::words;
+use crate::bot::notify::ways;
 use crate::bot::{Context, timers};
 use crate::domain::alert::Conversation;
+use crate::domain::person::is_slack_user_id;
 use crate::domain::timeline::Draft;
 use crate::domain::{EntryKind, Incident, Person, Severity};
 use crate::store::{StoreError, TimerRow, Tx};
@@ -61,14 +63,18 @@ pub(super) async fn ask_again(context: &Context, timer: &TimerRow) -> Result<(),
                 return Ok(());
             }
             let now = tx.now();
-            if conversation.asked_again_at.is_some() {
+            let can_be_asked = is_slack_user_id(&person.id) || !ways(bot, &person).is_empty();
+            if conversation.asked_again_at.is_some() || !can_be_asked {
                 let asked_about = conversation.asked_about;
-                conversation.ask_anew();
+                conversation.ask_anew(now);
                 conversation.asked_about = asked_about;
-                conversation.escalated_to.push(person.id.clone());
-                conversation.free_since = Some(now);
+                let text = if can_be_asked {
+                    conversation.escalated_to.push(person.id.clone());
+                    format!("{person} did not answer whether they still have it")
+                } else {
+                    format!("{person} acknowledged it where nobody can be asked whether they still have it")
+                };
                 tx.conversation_put(&conversation).await?;
-                let text = format!("{person} did not answer whether they still have it");
                 note(tx, &conversation, &person, text).await?;
                 return ESCALATION.set(tx, key, now).await;
             }

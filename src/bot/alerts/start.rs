@@ -8,7 +8,7 @@ use super::conversation::active;
 use super::order::{below, depends_on};
 use crate::bot::incidents::{Change, open_incident};
 use crate::bot::{Context, oncall};
-use crate::domain::alert::{AlertRecord, Conversation};
+use crate::domain::alert::{AlertRecord, Conversation, Routed};
 use crate::domain::timeline::Draft;
 use crate::domain::{EntryKind, IncidentId, Line, Person, ServiceName, Severity, Tone};
 use crate::runbook::Trigger;
@@ -47,18 +47,26 @@ pub(super) async fn conversation(
         // One that declares an incident is not reported among lesser ones.
         && (conversation.incident.is_some() || !declares)
     {
-        let joins = match (&routed.service, &conversation.service) {
-            (Some(service), Some(own)) if service != own => {
-                below(service, &depends_on(bot)).contains(&own)
-            }
-            _ => false,
+        let others = match (&routed.service, &conversation.service) {
+            (Some(service), Some(own)) if service != own => Some((service, own)),
+            _ => None,
         };
-        return Ok(Started {
-            is_new: false,
-            joins,
-            is_storm: false,
-            conversation,
-        });
+        let joins = match others {
+            Some((service, own)) => {
+                below(service, &depends_on(bot)).contains(&own)
+                    && tx.service_fires(&conversation.key, own).await?
+            }
+            None => false,
+        };
+        // Where that service is well again, or the storm is over, this is an incident of its own.
+        if others.is_none() || joins || !declares {
+            return Ok(Started {
+                is_new: false,
+                joins,
+                is_storm: false,
+                conversation,
+            });
+        }
     }
     let mut incident = None;
     let (mut joins, mut is_storm) = (false, false);
@@ -117,7 +125,7 @@ async fn failed_below(
     let depends_on = depends_on(bot);
     for name in below(service, &depends_on) {
         if let Some(id) = tx.incident_of(name).await?
-            && tx.count_firing(&Conversation::key_of(id)).await? > 0
+            && tx.service_fires(&Conversation::key_of(id), name).await?
         {
             return Ok(Some(id));
         }
@@ -125,7 +133,22 @@ async fn failed_below(
     Ok(None)
 }
 
-/// Declares an incident for an alert; in a storm (`true`), the last one that was declared.
+/// Whether an incident's alerts are told to the same people as such alerts are, in the same channel.
+async fn is_for_the_same(
+    tx: &mut Tx,
+    bot: &Context,
+    id: IncidentId,
+    routed: &Routed,
+) -> Result<bool, StoreError> {
+    let conversation = tx.conversation(&Conversation::key_of(id)).await?;
+    let rotation = |routed: &Routed| oncall::rotation_of(bot, routed).map(|one| one.name.clone());
+    Ok(conversation.is_some_and(|one| {
+        let its = &one.first.routed;
+        its.channel == routed.channel && rotation(its) == rotation(routed)
+    }))
+}
+
+/// Declares an incident for an alert; in a storm (`true`), the last one that was declared for the same people.
 async fn declare(
     tx: &mut Tx,
     bot: &Context,
@@ -135,10 +158,12 @@ async fn declare(
     let lately = tx
         .incidents_declared(Person::BOT_ID, tx.now() - LATELY)
         .await?;
-    if lately.len() >= MOST
-        && let Some(last) = lately.first()
-    {
-        return Ok((*last, true));
+    if lately.len() >= MOST {
+        for id in lately {
+            if is_for_the_same(tx, bot, id, routed).await? {
+                return Ok((id, true));
+            }
+        }
     }
     let new = NewIncident {
         title: first.title(),

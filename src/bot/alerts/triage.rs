@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::conversation::outgoing;
 use super::figures::replica_counts;
 use super::look::{data, findings, kept};
-use super::words::{Answered, Findings};
-use crate::bot::{Context, runs, timers};
+use super::words::{Answered, Findings, target};
+use crate::bot::{Context, Refusal, runs, timers};
 use crate::domain::alert::{Auto, Conversation, ReplicaCounts};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{EntryKind, Message, Person, ServiceName, Stream, Tone};
@@ -36,7 +36,13 @@ pub(super) async fn triage(context: &Context, timer: &TimerRow) -> Result<(), St
                 record(tx, &conversation, &findings, counts).await?;
             }
             match run {
-                Some((new, begins)) => begin_run(tx, bot, &conversation, &new, &begins).await,
+                Some(Fits::Run(new, begins)) => {
+                    begin_run(tx, bot, &conversation, &new, &begins).await
+                }
+                Some(Fits::Asks(key, why)) => {
+                    ask_first(tx, &conversation, &key, &why).await?;
+                    Ok(None)
+                }
                 None => Ok(None),
             }
         })
@@ -124,8 +130,16 @@ async fn begin_run(
     Ok(Some(id))
 }
 
-/// The run that the policy wants, with what the timeline says of it.
-fn run_for_alerts(context: &Context, conversation: &Conversation) -> Option<(NewRun, String)> {
+/// What comes of the runbook that fits.
+enum Fits {
+    /// Its run, with what the timeline says of it.
+    Run(Box<NewRun>, String),
+    /// Somebody has to choose first.
+    Asks(String, Refusal),
+}
+
+/// The run that the policy wants.
+fn run_for_alerts(context: &Context, conversation: &Conversation) -> Option<Fits> {
     let name = conversation.runbook.as_deref()?;
     let rehearsal = conversation.first.routed.auto != Auto::Run;
     let key = match conversation.episode {
@@ -135,15 +149,46 @@ fn run_for_alerts(context: &Context, conversation: &Conversation) -> Option<(New
     let message = outgoing(conversation, key, Message::new(Tone::Progress, ""));
     let title = conversation.first.tracked.alert.summary();
     let incident = conversation.incident.map(|id| (id.0, title.to_owned()));
-    let service = conversation.service.as_ref();
-    match runs::run_by_itself(context, name, service, incident, rehearsal, &message) {
+    let about = runs::About::alerts(conversation);
+    let tail = format!(" --for {}", target(conversation));
+    match runs::run_by_itself(
+        context,
+        name,
+        &about,
+        incident,
+        rehearsal,
+        (&message, &tail),
+    ) {
         Ok(new) => {
             let word = if rehearsal { "rehearsal" } else { "run" };
-            Some((new, format!("{word} of {name} for an alert:")))
+            let begins = format!("{word} of {name} for an alert:");
+            Some(Fits::Run(Box::new(new), begins))
         }
         Err(why) => {
-            tracing::info!(runbook = name, %why, "the runbook is not begun by itself");
-            None
+            let line = why.title.plain();
+            tracing::info!(
+                runbook = name,
+                why = line,
+                "the runbook is not begun by itself"
+            );
+            Some(Fits::Asks(message.key, why))
         }
     }
+}
+
+/// Says that the runbook was not begun, and what to press.
+async fn ask_first(
+    tx: &mut Tx,
+    conversation: &Conversation,
+    key: &str,
+    why: &Refusal,
+) -> Result<(), StoreError> {
+    let text = format!("no run began by itself: {}", why.title.plain());
+    let draft = Draft::new(&Person::bot(), EntryKind::Run, text);
+    tx.append(&Stream::Audit, draft.clone()).await?;
+    if let Some(incident) = conversation.incident {
+        tx.append(&Stream::Incident(incident), draft).await?;
+    }
+    let message = outgoing(conversation, format!("{key}:asks"), why.message());
+    tx.outbox_put(&message).await
 }

@@ -11,8 +11,8 @@ use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::{Context, Fault, Refusal};
 use crate::command::words::quote;
 use crate::domain::timeline::cut;
-use crate::domain::{Button, Line, Message, Part, Tone, counted, duration};
-use crate::probe::web::{CacheVerdict, WebCheck, WebSet};
+use crate::domain::{Button, Line, Message, Part, Tone, duration};
+use crate::probe::web::{CacheVerdict, Certificate, WebCheck, WebSet, span};
 
 /// Ask a web address, or those of a service: answer times, certificate, headers, cache
 #[derive(Debug, Args)]
@@ -105,9 +105,9 @@ impl Probe for CheckService {
 /// One address in full.
 fn one(c: &WebCheck) -> Message {
     let tone = match (c.up, c.warnings.is_empty()) {
-        (true, true) => Tone::Good,
-        (true, false) => Tone::Warning,
-        (false, _) => Tone::Bad,
+        (Some(true), true) => Tone::Good,
+        (Some(true), false) | (None, _) => Tone::Warning,
+        (Some(false), _) => Tone::Bad,
     };
     let status = c
         .status
@@ -115,9 +115,10 @@ fn one(c: &WebCheck) -> Message {
     let title = Line::new()
         .code(cut(&c.url, 120))
         .text(match (c.up, c.total_ms) {
-            (true, Some(ms)) => format!(" is up:{status} in {ms:.0} ms"),
-            (true, None) => format!(" is up:{status}"),
-            (false, _) => format!(" fails:{status}"),
+            (Some(true), Some(ms)) => format!(" is up:{status} in {ms:.0} ms"),
+            (Some(true), None) => format!(" is up:{status}"),
+            (Some(false), _) => format!(" fails:{status}"),
+            (None, _) => " is not known to be up or down".to_owned(),
         });
     let mut message = Message::new(tone, title);
     if let Some(problem) = &c.problem {
@@ -127,8 +128,10 @@ fn one(c: &WebCheck) -> Message {
     for warning in c.warnings.iter().filter(told).take(6) {
         message = message.text(format!("⚠ {}", cut(warning, 300)));
     }
-    if c.status.is_some() {
+    if c.status.is_some() || c.certificate.is_some() {
         message = message.part(Part::Fields(fields(c)));
+    }
+    if c.status.is_some() {
         let bad: Vec<String> = c
             .security
             .iter()
@@ -171,7 +174,7 @@ fn fields(c: &WebCheck) -> Vec<(String, Line)> {
     if let Some(certificate) = &c.certificate {
         let state = match &certificate.problem {
             Some(problem) => cut(problem, 200),
-            None => format!("valid, {} left", counted(certificate.days_left, "day")),
+            None => format!("valid, {}", left(certificate)),
         };
         field(
             "Certificate",
@@ -190,16 +193,18 @@ fn fields(c: &WebCheck) -> Vec<(String, Line)> {
             .collect();
         field("Redirects", hops.join(", "));
     }
-    field("Cache", cache_text(c));
-    field(
-        "Body",
-        format!(
-            "{}{}, {}",
-            duration::bytes_text(c.body_bytes),
-            if c.body_complete { "" } else { " and more" },
-            c.compression.as_deref().unwrap_or("not compressed")
-        ),
-    );
+    if c.status.is_some() {
+        field("Cache", cache_text(c));
+        field(
+            "Body",
+            format!(
+                "{}{}, {}",
+                duration::bytes_text(c.body_bytes),
+                if c.body_complete { "" } else { " and more" },
+                c.compression.as_deref().unwrap_or("not compressed")
+            ),
+        );
+    }
     if let Some(enforced) = c.https_enforced {
         let told = if enforced {
             "http:// is closed or leads to https://"
@@ -212,6 +217,16 @@ fn fields(c: &WebCheck) -> Vec<(String, Line)> {
         field("Address", address.clone());
     }
     fields
+}
+
+/// `199 days left`, `4 days left (the intermediate certificate CN=Issuing A)`.
+fn left(certificate: &Certificate) -> String {
+    let which = certificate.ends_first.as_deref();
+    let which = which.map_or(String::new(), |which| format!(" ({})", cut(which, 120)));
+    match certificate.left_s {
+        ..0 => format!("over since {}{which}", span(-certificate.left_s)),
+        left => format!("{} left{which}", span(left)),
+    }
 }
 
 fn cache_text(c: &WebCheck) -> String {
@@ -232,25 +247,34 @@ fn cache_text(c: &WebCheck) -> String {
 /// A line each.
 fn several(set: &WebSet) -> Message {
     let all = set.results.len();
-    let tone = if set.up as usize == all {
-        Tone::Good
-    } else {
-        Tone::Bad
+    let tone = match set.up + set.unknown {
+        _ if set.up as usize == all => Tone::Good,
+        fine if fine as usize == all => Tone::Warning,
+        _ => Tone::Bad,
+    };
+    let unknown = match set.unknown {
+        0 => String::new(),
+        unknown => format!(", {unknown} not known"),
     };
     let hits = set.hit_percent.map_or(String::new(), |percent| {
         format!(", cache hits {percent:.0} %")
     });
-    let mut message = Message::new(tone, format!("{} of {all} addresses are up{hits}", set.up));
+    let mut message = Message::new(
+        tone,
+        format!("{} of {all} addresses are up{unknown}{hits}", set.up),
+    );
     for result in &set.results {
         let line = match (&result.check, &result.refused) {
             (Some(c), _) => {
                 let light = match (c.up, c.warnings.is_empty()) {
-                    (true, true) => "🟢",
-                    (true, false) => "🟡",
-                    (false, _) => "🔴",
+                    (Some(true), true) => "🟢",
+                    (Some(true), false) => "🟡",
+                    (Some(false), _) => "🔴",
+                    (None, _) => "⚪",
                 };
-                let days = c.certificate.as_ref().map_or(String::new(), |one| {
-                    format!(", certificate {}", counted(one.days_left, "day"))
+                let first = c.certificates().min_by_key(|(_, one)| one.left_s);
+                let days = first.map_or(String::new(), |(_, one)| {
+                    format!(", certificate {}", left(one))
                 });
                 let told = match (&c.problem, c.total_ms) {
                     (Some(problem), _) => cut(problem, 160),
@@ -287,7 +311,7 @@ fn several(set: &WebSet) -> Message {
     let again = set
         .results
         .iter()
-        .filter(|one| one.check.as_ref().is_some_and(|c| !c.up));
+        .filter(|one| one.check.as_ref().is_some_and(|c| c.up != Some(true)));
     message.buttons(
         again
             .take(3)
@@ -297,4 +321,100 @@ fn several(set: &WebSet) -> Message {
             })
             .collect(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::probe::web::WebResult;
+
+    fn certificate(left_s: i64, ends_first: Option<&str>) -> Certificate {
+        Certificate {
+            subject: "CN=till".to_owned(),
+            issuer: "CN=Corvid Issuing A".to_owned(),
+            names: Vec::new(),
+            not_before: Timestamp::UNIX_EPOCH,
+            not_after: Timestamp::MAX,
+            good_until: Timestamp::MAX,
+            ends_first: ends_first.map(str::to_owned),
+            days_left: left_s / 86_400,
+            left_s,
+            valid: true,
+            judged: true,
+            problem: None,
+            chain: Vec::new(),
+            tls_version: "TLSv1.2".to_owned(),
+            cipher: "TLS_RSA_WITH_AES_256_GCM_SHA384".to_owned(),
+        }
+    }
+
+    fn check(up: Option<bool>, certificate: Certificate) -> WebCheck {
+        WebCheck {
+            url: "https://till.example/".to_owned(),
+            up,
+            problem: up.is_none().then(|| "the bot can't speak this".to_owned()),
+            certificate: Some(certificate),
+            ..WebCheck::default()
+        }
+    }
+
+    fn field(check: &WebCheck, name: &str) -> String {
+        let fields = fields(check);
+        let found = fields.iter().find(|(one, _)| one == name);
+        found.unwrap().1.plain()
+    }
+
+    #[test]
+    fn what_ends_first_is_told_in_hours_where_days_are_few() {
+        for (left_s, ends_first, told) in [
+            (200 * 86_400, None, "valid, 200 days left; CN=till by"),
+            (5 * 3_600 + 30, None, "valid, 5 hours left; "),
+            (
+                4 * 86_400,
+                Some("the intermediate certificate CN=Corvid Issuing A"),
+                "valid, 4 days left (the intermediate certificate CN=Corvid Issuing A); CN=till by",
+            ),
+        ] {
+            let said = field(
+                &check(Some(true), certificate(left_s, ends_first)),
+                "Certificate",
+            );
+            assert!(said.starts_with(told), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_the_bot_cant_speak_is_neither_up_nor_down() {
+        let check = check(None, certificate(9 * 86_400, None));
+        let message = one(&check);
+        assert_eq!(message.tone, Tone::Warning);
+        assert_eq!(
+            message.title.plain(),
+            "https://till.example/ is not known to be up or down"
+        );
+        assert!(field(&check, "Certificate").starts_with("valid, 9 days left"));
+
+        let set = WebSet {
+            results: vec![WebResult {
+                url: check.url.clone(),
+                check: Some(check),
+                refused: None,
+                refused_kind: None,
+            }],
+            left_out: 0,
+            up: 0,
+            down: 0,
+            unknown: 1,
+            refused: 0,
+            hit_percent: None,
+        };
+        let message = several(&set);
+        assert_eq!(message.tone, Tone::Warning);
+        assert_eq!(
+            message.title.plain(),
+            "0 of 1 addresses are up, 1 not known"
+        );
+    }
 }

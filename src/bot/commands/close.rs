@@ -13,6 +13,9 @@ use crate::domain::{Role, Status};
 pub struct Close {
     /// The incident, when it isn't the one of this channel
     #[arg(value_name = "ID")]
+    id: Option<String>,
+    /// The same, as `resolve` takes it
+    #[arg(long, value_name = "ID", conflicts_with = "id", hide = true)]
     incident: Option<String>,
 }
 
@@ -21,7 +24,7 @@ impl Command for Close {
     const ROLE: Role = Role::Responder;
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
-        let incident = self.incident.as_deref();
-        end_incident(context, ask, incident, Status::Closed, &[]).await
+        let incident = self.id.or(self.incident);
+        end_incident(context, ask, incident.as_deref(), Status::Closed, &[]).await
     }
 }

@@ -41,6 +41,8 @@ pub struct Happened {
     events: Vec<Event>,
     /// The platform remembers no further back than this, though more was asked for.
     reaches: Option<Timestamp>,
+    /// What else the platform can't know, such as what happened on other machines.
+    note: Option<String>,
 }
 
 impl Question for Events {
@@ -65,6 +67,7 @@ impl Probe for Events {
             count: events.list.len(),
             events: events.list,
             reaches: events.reaches,
+            note: events.note,
         };
         Ok((result, message))
     }
@@ -92,7 +95,9 @@ fn message(service: &Service, since: Duration, happened: &Seen) -> Message {
         .collect();
     let title = Line::new()
         .text(match events.len() {
-            0 if happened.reaches.is_some() => "No event is remembered of ".to_owned(),
+            0 if happened.reaches.is_some() || happened.note.is_some() => {
+                "No event is remembered of ".to_owned()
+            }
             0 => "Nothing happened to ".to_owned(),
             1 => "1 event of ".to_owned(),
             n => format!("{n} events of "),
@@ -105,6 +110,9 @@ fn message(service: &Service, since: Duration, happened: &Seen) -> Message {
             .text("The platform remembers back to ")
             .time(reaches);
         message = message.text(line.text(" only: what was before it is not known"));
+    }
+    if let Some(note) = &happened.note {
+        message = message.text(note.as_str());
     }
     if events.is_empty() {
         message

@@ -1,26 +1,23 @@
 //! `graph`.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Args;
 use jiff::Timestamp;
 
+use crate::bot::alerts::unread_page;
+use crate::bot::charts;
 use crate::bot::entry::Command;
-use crate::bot::headings::{heading_words, headings};
+use crate::bot::headings::{GONE, heading_words, headings};
 use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::{Context, Failure, Fault, Refusal};
 use crate::command::nearest;
 use crate::domain::duration::{self, Human};
 use crate::domain::series::Metric;
 use crate::domain::timeline::cut;
-use crate::domain::{Audience, Content, Line, Message, Service, Tone};
-use crate::report::chart::{Chart, Series, Unit};
+use crate::domain::{Audience, Content, Line, Message, Service, Tone, Unit};
+use crate::report::chart::{Chart, Series};
 
-/// Points of a question to Prometheus.
-const POINTS: u32 = 240;
 /// Most marks on a picture.
 const MARKS: usize = 6;
 
@@ -47,13 +44,14 @@ impl Command for Graph {
             .find(&self.service, |near| format!("graph {near} {metric}"))?;
         let to = context.store().now();
         let from = to - self.since.0;
-        let (chart, words) = match (Metric::parse(metric), service.metrics.get(metric)) {
+        let (mut chart, words) = match (Metric::parse(metric), service.metrics.get(metric)) {
             (Some(own), _) => own_chart(context, service, own, from, to).await?,
-            (None, Some(query)) => {
-                prometheus_chart(context, service, metric, query, from, to).await?
+            (None, Some(asked)) => {
+                charts::chart(context, service, metric, asked, (from, to)).await?
             }
             (None, None) => return Err(unknown_metric(service, metric).into()),
         };
+        chart.marks = marks(context, service, from).await;
         let alt = chart.alt_text();
         // Drawing takes some ten milliseconds of computing.
         let drawn = tokio::task::spawn_blocking(move || chart.png()).await;
@@ -63,16 +61,18 @@ impl Command for Graph {
         let mut title = Line::new()
             .code(&service.name)
             .text(format!(" {metric}, last {}", duration::text(self.since.0)));
-        if let Some(words) = words {
+        let mut words = words.into_iter();
+        if let Some(words) = words.next() {
             title = title.text(format!(": {words}"));
         }
+        let comment = words.fold(Message::new(Tone::Plain, title), Message::text);
         Ok(Effect::Say(Answer {
             content: Content::Picture {
                 name: format!("{}-{metric}-{}.png", service.name, to.strftime("%H%M%S")),
                 title: format!("{} {metric}", service.name),
                 png: BASE64.encode(png),
                 alt,
-                comment: Message::new(Tone::Plain, title),
+                comment,
             },
             audience: Audience::Everyone,
         }))
@@ -85,30 +85,34 @@ async fn own_chart(
     metric: Metric,
     from: Timestamp,
     to: Timestamp,
-) -> Result<(Chart, Option<String>), Fault> {
+) -> Result<(Chart, Vec<String>), Fault> {
     let headings = headings(context, service, metric, from).await?;
     if headings.is_empty() {
+        let page = match metric {
+            Metric::ErrorRate => unread_page(context, service.name.as_str()).await?,
+            _ => None,
+        };
+        let page = page.map(|page| page.detail());
         return Err(Refusal::new(
             Line::new()
                 .text(format!("No {} of ", metric.as_str()))
                 .code(&service.name)
                 .text(" is known yet"),
         )
-        .detail(match metric {
+        .detail(page.as_deref().unwrap_or(match metric {
             Metric::Connections => {
                 "Fix: name it as the `service` of a [[database]] in treasury-bot.toml"
             }
             Metric::ErrorRate => {
                 "The bot counts while it watches ([watch]): from the service's `metrics_page`, \
-                     else from its access log"
+                     else from its access log; fewer than 20 answers in a minute say nothing"
             }
             Metric::Memory | Metric::Cpu => {
                 "The bot measures each 5 s while it serves: try again in a moment"
             }
-        })
+        }))
         .into());
     }
-    let marks = marks(context, service, from).await;
     let words = headings
         .first()
         .and_then(|first| heading_words(first, metric));
@@ -130,21 +134,24 @@ async fn own_chart(
         unit: match metric {
             Metric::Memory => Unit::Bytes,
             Metric::Cpu | Metric::ErrorRate => Unit::Percent,
-            Metric::Connections => Unit::Count,
+            Metric::Connections => Unit::Number,
         },
+        total: headings.len(),
         series: headings
             .into_iter()
             .map(|heading| Series {
                 name: heading.replica,
+                ended: heading.points.last().is_none_or(|(at, _)| *at + GONE < to),
                 points: heading.points,
             })
             .collect(),
         limit: limit.map(|limit| ("limit".to_owned(), limit)),
-        marks,
+        marks: Vec::new(),
         from,
         to,
         trend,
     };
+    let words = words.into_iter().chain(chart.left_out()).collect();
     Ok((chart, words))
 }
 
@@ -175,73 +182,6 @@ async fn marks(context: &Context, service: &Service, from: Timestamp) -> Vec<(Ti
     let over = marks.len().saturating_sub(MARKS);
     marks.drain(..over);
     marks
-}
-
-async fn prometheus_chart(
-    context: &Context,
-    service: &Service,
-    metric: &str,
-    query: &str,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<(Chart, Option<String>), Fault> {
-    let prometheus = context.catalogue().prometheus()?;
-    let step = (duration::between(from, to) / POINTS).max(Duration::from_secs(1));
-    let answer = prometheus.query_range(query, from, to, step).await?;
-    let series: Vec<Series> = answer
-        .series
-        .into_iter()
-        .map(|range| Series {
-            name: if range.labels.is_empty() {
-                metric.to_owned()
-            } else {
-                label_text(&range.labels)
-            },
-            points: range.points,
-        })
-        .collect();
-    let newest = series
-        .first()
-        .and_then(|one| one.points.last())
-        .map(|(_, value)| format!("now {value:.1}"));
-    let chart = Chart {
-        title: format!("{} {metric}", service.name),
-        subtitle: newest.clone().unwrap_or_default(),
-        unit: unit_of(metric),
-        series,
-        limit: None,
-        marks: marks(context, service, from).await,
-        from,
-        to,
-        trend: None,
-    };
-    Ok((chart, newest))
-}
-
-/// The labels that tell series apart, without the metric's own name.
-fn label_text(labels: &BTreeMap<String, String>) -> String {
-    let parts: Vec<&str> = labels
-        .iter()
-        .filter(|(name, _)| *name != "__name__")
-        .map(|(_, value)| value.as_str())
-        .collect();
-    cut(&parts.join(" "), 40)
-}
-
-/// By its name: the configuration says no unit.
-fn unit_of(metric: &str) -> Unit {
-    let has = |words: &[&str]| words.iter().any(|word| metric.contains(word));
-    if has(&["percent", "ratio", "error"]) {
-        Unit::Percent
-    } else if has(&["latency", "_ms", "p95", "p99", "duration"]) {
-        Unit::Milliseconds
-    } else if has(&["byte", "memory", "size"]) {
-        Unit::Bytes
-    } else if has(&["rate", "request", "per_second", "traffic"]) {
-        Unit::PerSecond
-    } else {
-        Unit::Count
-    }
 }
 
 fn unknown_metric(service: &Service, metric: &str) -> Refusal {

@@ -72,6 +72,8 @@ pub struct Lines {
     stderr: usize,
     /// Older matching lines were left out.
     truncated: bool,
+    /// Whose lines could not be read, and why.
+    partial: Option<String>,
     /// The lines, oldest first.
     lines: Vec<LogLine>,
 }
@@ -116,6 +118,7 @@ impl From<Found> for Lines {
             count: logs.lines.len(),
             stderr: logs.lines.iter().filter(|line| line.stderr).count(),
             truncated: logs.truncated,
+            partial: logs.partial,
             lines: logs.lines,
         }
     }
@@ -207,7 +210,12 @@ fn message(service: &Service, about: &str, logs: &Found, mut notes: Vec<String>)
         })
         .code(&service.name)
         .text(about);
-    let message = Message::new(Tone::Plain, title).code(text);
+    let mut message = Message::new(Tone::Plain, title);
+    if let Some(partial) = &logs.partial {
+        message = Message::new(Tone::Warning, message.title);
+        message = message.text(format!("Lines are missing {partial}"));
+    }
+    let message = message.code(text);
     if logs.truncated {
         notes.insert(0, "older lines were left out".to_owned());
     }

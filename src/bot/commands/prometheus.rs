@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::bot::entry::Probe;
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::timeline::cut;
-use crate::domain::{Line, Message, Tone};
+use crate::domain::{Line, Message, Tone, counted};
 
 /// Longest query, characters.
 const LONGEST: usize = 4_000;
@@ -31,10 +31,23 @@ pub struct Values {
     count: usize,
     /// Further values were left out.
     truncated: bool,
-    /// The value where there is exactly one.
+    /// The value where there is exactly one, a number.
     value: Option<f64>,
-    /// The values, at most 100; NaN and infinite ones are left out.
+    /// The values, at most 100; NaN and infinite ones stand in `not_numbers`.
     result: Vec<Valued>,
+    /// Series whose value is no number.
+    not_numbers: Vec<Odd>,
+    /// What Prometheus warns of, in its words.
+    warnings: Vec<String>,
+}
+
+/// A series whose value is no number.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Odd {
+    /// What tells it apart.
+    labels: BTreeMap<String, String>,
+    /// `NaN`, `+Inf` or `-Inf`.
+    value: String,
 }
 
 /// One value.
@@ -69,29 +82,44 @@ impl Probe for Query {
                 value: sample.value,
             })
             .collect();
+        let odd = samples.odd.into_iter();
+        let odd: Vec<Odd> = odd.map(|(labels, value)| Odd { labels, value }).collect();
+        let mut found = counted(result.len(), "value");
+        if !odd.is_empty() {
+            found.push_str(&format!(
+                " and {} that {} no number",
+                odd.len(),
+                if odd.len() == 1 { "is" } else { "are" }
+            ));
+        }
         let title = Line::new()
-            .text(match result.len() {
-                1 => "1 value of ".to_owned(),
-                n => format!("{n} values of "),
-            })
+            .text(format!("{found} of "))
             .code(cut(&self.query, 200));
-        let lines: Vec<String> = result
+        let numbers = result
             .iter()
+            .map(|one| (one.value.to_string(), &one.labels));
+        let all = numbers.chain(odd.iter().map(|one| (one.value.clone(), &one.labels)));
+        let lines = all
             .take(SHOWN)
-            .map(|one| format!("{}  {}", one.value, labels_text(&one.labels)))
-            .collect();
+            .map(|(value, labels)| format!("{value}  {}", labels_text(labels)));
+        let lines: Vec<String> = lines.collect();
         let mut message = Message::new(Tone::Plain, title).code(lines.join("\n"));
-        if result.len() > SHOWN || samples.truncated {
+        if result.len() + odd.len() > SHOWN || samples.truncated {
             message = message.footer("Further values were left out");
+        }
+        for note in &samples.notes {
+            message = message.footer(format!("⚠️ Prometheus: {note}"));
         }
         let values = Values {
             count: result.len(),
             truncated: samples.truncated,
             value: match &result[..] {
-                [only] => Some(only.value),
+                [only] if odd.is_empty() => Some(only.value),
                 _ => None,
             },
             result,
+            not_numbers: odd,
+            warnings: samples.notes,
         };
         Ok((values, message))
     }
@@ -117,14 +145,18 @@ mod tests {
 
     /// A Prometheus that answers so many values `0, 1, 2 …`.
     async fn answering(count: usize) -> Prometheus {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let result: Vec<Value> = (0..count)
             .map(|n| json!({"metric": {"pod": format!("api-{n}")}, "value": [1, n.to_string()]}))
             .collect();
         let data = json!({"resultType": "vector", "result": result});
-        let answer = json!({"status": "success", "data": data}).to_string();
+        saying(json!({"status": "success", "data": data})).await
+    }
+
+    async fn saying(answer: Value) -> Prometheus {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answer = answer.to_string();
         let router = Router::new().route("/api/v1/query", post(async move || answer));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Prometheus::new(Config {
@@ -149,6 +181,38 @@ mod tests {
         let many = asked(150).await;
         assert_eq!((many.count, many.value, many.truncated), (100, None, true));
         assert_eq!(many.result.len(), 100);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_number_and_what_prometheus_warns_of_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let prometheus = saying(json!({
+            "status": "success",
+            "infos": ["PromQL info: metric might not be a counter"],
+            "data": {"resultType": "vector", "result": [
+                {"metric": {"pod": "a"}, "value": [1, "2"]},
+                {"metric": {"pod": "b"}, "value": [1, "+Inf"]},
+            ]},
+        }));
+        let bot = bot(&folder, Some(prometheus.await)).await;
+        let asked = json!({"query": "up"});
+        let told = COMMANDS
+            .call(&bot, "prometheus.query", asked)
+            .await
+            .unwrap();
+        assert_eq!(told.value["value"], Value::Null, "there is another series");
+        assert_eq!(
+            told.value["warnings"][0],
+            "PromQL info: metric might not be a counter"
+        );
+        let message = told.message;
+        assert_eq!(
+            message.title.plain(),
+            "1 value and 1 that is no number of up"
+        );
+        let rest = format!("{message:?}");
+        assert!(rest.contains("+Inf  pod=b"), "{rest}");
+        assert!(rest.contains(" Prometheus: PromQL info"), "{rest}");
     }
 
     #[tokio::test]

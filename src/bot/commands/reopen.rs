@@ -13,6 +13,9 @@ use crate::domain::{Role, Status};
 pub struct Reopen {
     /// The incident, when it isn't the one of this channel
     #[arg(value_name = "ID")]
+    id: Option<String>,
+    /// The same, as `resolve` takes it
+    #[arg(long, value_name = "ID", conflicts_with = "id", hide = true)]
     incident: Option<String>,
 }
 
@@ -21,7 +24,7 @@ impl Command for Reopen {
     const ROLE: Role = Role::Responder;
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
-        let incident = self.incident.as_deref();
-        set_status(context, ask, incident, Status::Open, &[]).await
+        let incident = self.id.or(self.incident);
+        set_status(context, ask, incident.as_deref(), Status::Open, &[]).await
     }
 }

@@ -103,6 +103,8 @@ pub struct Use {
     memory_bytes: u64,
     /// CPU of the busiest replica, percent of one core.
     cpu_percent: f64,
+    /// Which replicas have no figures, and why.
+    note: Option<String>,
     /// The replicas.
     replicas: Vec<ReplicaStats>,
 }
@@ -149,6 +151,7 @@ impl Probe for StatsOf {
                 .iter()
                 .map(|r| r.cpu_percent)
                 .fold(0.0, f64::max),
+            note: stats.note,
             replicas: stats.replicas,
         };
         // What a step of a run says in its one line.

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bot::actions::joined_to;
+use crate::bot::alerts::{unread_page, unread_pages};
 use crate::bot::entry::{Command, Probe};
 use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::services::soon;
@@ -77,6 +78,8 @@ pub struct State {
     steady_ms: u64,
     /// The images they run; more than one: a deployment under way or stuck.
     images: Vec<String>,
+    /// What is wrong besides the replicas, such as a machine that is lost.
+    warnings: Vec<String>,
     /// The replicas.
     replicas: Vec<Replica>,
 }
@@ -97,7 +100,10 @@ impl Probe for StatusOf {
             [] => unusable(context, &service.name).await,
             _ => None,
         };
-        let message = one(service, &status, &cut, down.as_deref(), now);
+        let mut message = one(service, &status, &cut, down.as_deref(), now);
+        if let Some(page) = unread_page(context, service.name.as_str()).await? {
+            message = message.text(page.line(service.name.as_str()));
+        }
         let started_at = youngest(&status);
         let well = status.is_well() && down.is_none();
         let state = State {
@@ -113,6 +119,7 @@ impl Probe for StatusOf {
             out_of_memory: status.replicas.iter().any(|r| r.oom_killed),
             started_at,
             images: images(&status).into_keys().map(str::to_owned).collect(),
+            warnings: status.warnings,
             replicas: status.replicas,
         };
         Ok((state, message))
@@ -125,6 +132,10 @@ enum Verdict {
     Well,
     /// Well now, but a replica was ended for lack of memory.
     Shaken,
+    /// Well as far as is known, but something else is wrong, such as a machine that is lost.
+    Warned,
+    /// It is to have no replicas.
+    Idle,
     /// Cut off by the bot, whatever its replicas do.
     CutOff,
     /// Its replicas are well, but the database or cache that it is can't be used.
@@ -143,9 +154,11 @@ impl Verdict {
             Err(PlatformError::NotFound { .. }) => Self::Unwell,
             Err(_) => Self::Unknown,
             Ok(_) if is_cut => Self::CutOff,
+            Ok(status) if status.scaled_to_none => Self::Idle,
             Ok(status) => match (status.is_well(), status.well()) {
                 (true, _) if is_unusable => Self::Unusable,
                 (true, _) if status.replicas.iter().any(|r| r.oom_killed) => Self::Shaken,
+                (true, _) if !status.warnings.is_empty() => Self::Warned,
                 (true, _) => Self::Well,
                 (_, 0) => Self::Unwell,
                 _ => Self::Partly,
@@ -156,7 +169,7 @@ impl Verdict {
     fn light(self) -> &'static str {
         match self {
             Self::Well => "🟢",
-            Self::Shaken | Self::Partly => "🟡",
+            Self::Shaken | Self::Warned | Self::Partly | Self::Idle => "🟡",
             Self::CutOff => "🚧",
             Self::Unwell | Self::Unusable => "🔴",
             Self::Unknown => "⚪",
@@ -170,11 +183,13 @@ impl Verdict {
         if unknown == total && total > 0 {
             return format!("Unknown: none of the {total} services can be looked at");
         }
-        let well = count(Self::Well) + count(Self::Shaken);
+        let well = count(Self::Well) + count(Self::Shaken) + count(Self::Warned);
         let are = if well == 1 { "is" } else { "are" };
         let mut title = format!("{well} of {} {are} well", counted(total, "service"));
         for (count, what) in [
             (count(Self::Shaken), "after running out of memory"),
+            (count(Self::Warned), "with a warning"),
+            (count(Self::Idle), "scaled to 0"),
             (count(Self::CutOff), "cut off"),
             (count(Self::Unusable), "can't be used"),
             (unknown, "unknown"),
@@ -213,7 +228,12 @@ async fn all(context: &Context) -> Result<Message, Fault> {
     let mut message = Message::new(tone, Verdict::title(&verdicts));
     for ((service, result), verdict) in services.iter().zip(&results).zip(&verdicts) {
         let text = match result {
-            Ok(status) => format!("{}{}", well_text(status), up_text(status, now)),
+            Ok(status) => format!(
+                "{}{}{}",
+                well_text(status),
+                up_text(status, now),
+                warnings_text(status)
+            ),
             Err(error) => error.to_string(),
         };
         let cut = match verdict {
@@ -223,6 +243,9 @@ async fn all(context: &Context) -> Result<Message, Fault> {
         };
         let line = Line::new().text(format!("{} ", verdict.light()));
         message = message.text(line.bold(&service.name).text(format!("  {cut}{text}")));
+    }
+    for (service, page) in unread_pages(context).await? {
+        message = message.text(page.line(&service));
     }
     let unwell = services.iter().zip(&verdicts);
     let unwell: Vec<Button> = unwell
@@ -265,7 +288,8 @@ fn one(
     now: Timestamp,
 ) -> Message {
     let tone = match (status.is_well() && down.is_none(), cut_off) {
-        (true, []) => Tone::Good,
+        (_, []) if status.scaled_to_none => Tone::Plain,
+        (true, []) if status.warnings.is_empty() => Tone::Good,
         (true, _) => Tone::Warning,
         (false, _) => Tone::Bad,
     };
@@ -286,6 +310,9 @@ fn one(
             .text(" joins it again");
         message = message.text(line);
     }
+    for warning in status.warnings.iter().take(FACTS) {
+        message = message.text(format!("⚠️ {warning}"));
+    }
     for replica in &status.replicas {
         message = message.text(
             Line::new()
@@ -298,15 +325,15 @@ fn one(
         message = message.text(fact.as_str());
     }
     let images: Vec<_> = images(status).into_keys().collect();
-    message = message.part(Part::Fields(vec![(
-        if images.len() == 1 {
-            "Image"
-        } else {
-            "Images (they differ!)"
-        }
-        .to_owned(),
-        Line::new().code(cut(&images.join(", "), 300)),
-    )]));
+    let what = match images.len() {
+        0 => None,
+        1 => Some("Image"),
+        _ => Some("Images (they differ!)"),
+    };
+    if let Some(what) = what {
+        let images = Line::new().code(cut(&images.join(", "), 300));
+        message = message.part(Part::Fields(vec![(what.to_owned(), images)]));
+    }
     let name = &service.name;
     message.buttons(vec![
         Button::new("Logs", format!("logs {name}")),
@@ -330,6 +357,7 @@ fn replica_text(replica: &Replica, now: Timestamp) -> String {
         ReplicaState::Paused => "paused".into(),
         ReplicaState::Exited => format!("exited {} ago", ago(replica.finished_at)),
         ReplicaState::Dead => "dead".into(),
+        ReplicaState::Unknown => "state not known".into(),
     };
     match replica.health {
         Health::Healthy => text.push_str(", healthy"),
@@ -366,8 +394,15 @@ fn replica_light(replica: &Replica) -> &'static str {
     match (replica.is_well(), replica.state, replica.health) {
         (true, ..) => "🟢",
         (_, ReplicaState::Running, Health::Starting) | (_, ReplicaState::Restarting, _) => "🟡",
+        (_, ReplicaState::Unknown, _) => "⚪",
         _ => "🔴",
     }
+}
+
+/// `; node-b is Down …`.
+fn warnings_text(status: &ServiceStatus) -> String {
+    let warnings = status.warnings.iter().take(FACTS);
+    warnings.map(|one| format!("; {one}")).collect()
 }
 
 fn youngest(status: &ServiceStatus) -> Option<Timestamp> {
@@ -394,7 +429,7 @@ fn up_text(status: &ServiceStatus, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Verdict::{CutOff, Shaken, Unknown, Unusable, Unwell, Well};
+    use super::Verdict::{CutOff, Idle, Shaken, Unknown, Unusable, Unwell, Warned, Well};
     use super::*;
 
     #[test]
@@ -410,6 +445,11 @@ mod tests {
                 vec![Shaken, Unwell],
                 "1 of 2 services is well, 1 after running out of memory",
             ),
+            (
+                vec![Well, Warned],
+                "2 of 2 services are well, 1 with a warning",
+            ),
+            (vec![Well, Idle], "1 of 2 services is well, 1 scaled to 0"),
             (vec![Well, Unknown], "1 of 2 services is well, 1 unknown"),
             (
                 vec![Unknown; 4],

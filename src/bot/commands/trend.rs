@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bot::entry::Probe;
-use crate::bot::headings::{Heading, headings, trend_words};
+use crate::bot::headings::{Heading, figure, headings, trend_words};
 use crate::bot::{Context, Fault};
 use crate::domain::duration::{self, Human};
 use crate::domain::series::Metric;
-use crate::domain::{Line, Message, Tone};
+use crate::domain::{Message, Tone};
 
 /// Most replicas of an answer.
 const REPLICAS: usize = 100;
@@ -117,32 +117,30 @@ impl Probe for Trend {
                 .map(ReplicaTrend::from)
                 .collect(),
         };
-        let title = Line::new()
-            .text(format!("Trend of the {} of ", self.metric.as_str()))
-            .code(&service.name)
-            .text(format!(" in the last {}", duration::text(self.window.0)));
         let tone = if first.is_some() {
             Tone::Warning
         } else {
             Tone::Plain
         };
-        let mut told: Vec<String> = headings
-            .iter()
-            .filter_map(|one| trend_words(one, self.metric))
-            .take(SHOWN)
-            .collect();
-        if told.is_empty() {
-            told.push(
-                if headings.is_empty() {
-                    "Nothing was measured in this time"
-                } else {
-                    "Nothing is heading for its limit"
-                }
-                .to_owned(),
-            );
-        }
+        let told = headings.iter();
+        let told = told.filter_map(|one| trend_words(one, self.metric));
+        let mut told = told.take(SHOWN);
+        // A step of a run says it in its one line.
+        let title = told.next().unwrap_or_else(|| {
+            let highest = headings.iter().max_by(|a, b| a.value.total_cmp(&b.value));
+            let (metric, name) = (self.metric.as_str(), &service.name);
+            let window = duration::text(self.window.0);
+            match highest {
+                None => format!("Nothing was measured of {name} in the last {window}"),
+                Some(one) => format!(
+                    "{metric} of {} {}, none heads for a limit",
+                    one.replica,
+                    figure(self.metric, one.value)
+                ),
+            }
+        });
         let message = Message::new(tone, title);
-        Ok((trends, told.into_iter().fold(message, Message::text)))
+        Ok((trends, told.fold(message, Message::text)))
     }
 }
 

@@ -220,6 +220,7 @@ pub(crate) async fn assign(
 async fn alerts_follow(
     tx: &mut Tx,
     context: &Context,
+    person: &Person,
     before: Status,
     severity: Severity,
     incident: &Incident,
@@ -234,7 +235,7 @@ async fn alerts_follow(
         return RELAPSE.set(tx, &key, now).await;
     }
     if is_open && incident.severity < severity && incident.severity <= settings.ask_from {
-        return DECLARED.set(tx, &key, now).await;
+        return DECLARED.set_with(tx, &key, now, &person.id).await;
     }
     Ok(())
 }
@@ -280,7 +281,7 @@ where
             };
             change.record(tx, context.settings(), &incident).await?;
             invite(tx, &incident, called.as_slice()).await?;
-            alerts_follow(tx, &context, before, severity, &incident).await?;
+            alerts_follow(tx, &context, &person, before, severity, &incident).await?;
             tx.outbox_put(&new_topic(tx, &incident)).await?;
             let mut said = Message::new(tone, change.title);
             if let Some(more) = more {

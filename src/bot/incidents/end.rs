@@ -11,7 +11,7 @@ use crate::domain::{Button, Door, Incident, Line, Message, Severity, Status, Ton
 /// Alerts of this severity, or worse, are asked about before their incident is ended.
 const ASKS_FROM: Severity = Severity::Sev2;
 
-/// The alerts of an incident that fire.
+/// The alerts of an incident that fire, or may.
 pub(super) struct StillFiring {
     /// `4 alerts still fire: HighCPU ×3, LinkDown`.
     pub(super) text: String,
@@ -24,13 +24,16 @@ impl StillFiring {
     pub(super) async fn of(context: &Context, incident: &Incident) -> Result<Option<Self>, Fault> {
         let key = Conversation::key_of(incident.id);
         let summary = context.store().alert_summary(&key).await?;
-        if summary.firing == 0 {
-            return Ok(None);
-        }
-        Ok(Some(Self {
-            text: words(&summary),
-            worst: summary.worst.unwrap_or(incident.severity),
-        }))
+        let conversation = context.store().conversation(&key).await?;
+        let left_out = conversation.and_then(|one| one.says_left_out());
+        let text = match (summary.firing, left_out) {
+            (0, None) => return Ok(None),
+            (0, Some(left_out)) => left_out,
+            (_, None) => words(&summary),
+            (_, Some(left_out)) => format!("{}, and {left_out}", words(&summary)),
+        };
+        let worst = summary.worst.unwrap_or(incident.severity);
+        Ok(Some(Self { text, worst }))
     }
 }
 

@@ -1,11 +1,16 @@
 //! Who is on call, and who is to be asked next.
 
-use crate::bot::Context;
+use std::collections::BTreeSet;
+
+use crate::bot::{Access, Context};
 use crate::domain::alert::{Conversation, Routed};
-use crate::domain::oncall::Rotation;
+use crate::domain::oncall::{OnCall, Rotation};
 use crate::domain::person::is_slack_user_id;
 use crate::domain::{Incident, Person};
 use crate::store::{StoreError, Tx};
+
+/// People that one message mentions, at most.
+const MENTIONED: usize = 50;
 
 /// The rotation that serves what an alert is about.
 pub(crate) fn rotation_of<'a>(context: &'a Context, routed: &Routed) -> Option<&'a Rotation> {
@@ -48,7 +53,11 @@ pub(crate) async fn next_to_ask(
     }
     let last = next.is_none();
     let mut whom = Vec::new();
-    for person in next.map_or_else(|| everyone(context), |person| vec![person]) {
+    let people = match next {
+        Some(person) => vec![person],
+        None => everyone(&context.settings().access, context.on_call(), tx).await?,
+    };
+    for person in people {
         whom.push(tx.known_as(person).await?);
     }
     Ok((whom, last))
@@ -74,18 +83,63 @@ pub(super) async fn served(
     Ok(open)
 }
 
-/// Everybody who may act and can be mentioned.
-fn everyone(context: &Context) -> Vec<Person> {
-    let access = &context.settings().access;
-    let mut ids: Vec<&String> = access.responders.iter().chain(&access.commanders).collect();
+/// Everybody who may act, or is ever on call, and can be mentioned.
+async fn everyone(
+    access: &Access,
+    on_call: &OnCall,
+    tx: &mut Tx,
+) -> Result<Vec<Person>, StoreError> {
+    let mut ids = BTreeSet::new();
+    for listed in access.responders.iter().chain(&access.commanders) {
+        if let Some(name) = listed.strip_prefix('@') {
+            ids.extend(tx.person_named(name).await?.map(|person| person.id));
+        } else if is_slack_user_id(listed) {
+            ids.insert(listed.clone());
+        } else {
+            ids.extend(tx.group_members(listed).await?);
+        }
+    }
+    ids.extend(on_call.members().map(|person| person.id.clone()));
     ids.retain(|id| is_slack_user_id(id));
-    ids.sort();
-    ids.dedup();
-    ids.into_iter()
-        .take(20)
-        .map(|id| Person {
-            id: id.clone(),
-            name: id.clone(),
-        })
-        .collect()
+    let person = |id: String| Person {
+        name: id.clone(),
+        id,
+    };
+    Ok(ids.into_iter().take(MENTIONED).map(person).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Store, Use};
+
+    #[tokio::test]
+    async fn everybody_is_who_may_act_by_id_group_or_name_and_who_is_ever_on_call() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("bot.db").display());
+        let store = Store::open(&url, Use::Visit).await.unwrap();
+        let members = ["U0CHLOE", "U0DAVE"].map(str::to_owned).to_vec();
+        store.group_put("S0TREASURY", members).await.unwrap();
+        let ben = Person {
+            id: "U0BEN".into(),
+            name: "ben".into(),
+        };
+        store.people_put(vec![(ben, "Ben".into())]).await.unwrap();
+        let access = Access {
+            responders: vec!["S0TREASURY".into(), "@nobody".into()],
+            commanders: vec!["@ben".into()],
+            ..Access::default()
+        };
+        let ana = Person {
+            id: "U0ANA".into(),
+            name: "ana".into(),
+        };
+        let on_call = OnCall::new(Vec::new(), &[ana]);
+        let all = store
+            .write(move |tx| Box::pin(async move { everyone(&access, &on_call, tx).await }))
+            .await
+            .unwrap();
+        let ids: Vec<&str> = all.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["U0ANA", "U0BEN", "U0CHLOE", "U0DAVE"]);
+    }
 }

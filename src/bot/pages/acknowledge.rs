@@ -27,7 +27,7 @@ pub async fn ack_link(context: &Context, token: &str) -> Result<String, NoEntry>
 /// answered yet.
 pub async fn acknowledge(context: &Context, token: &str) -> Result<Option<Message>, NoEntry> {
     let link = standing_link(context, token, None, true).await?;
-    let request = Request {
+    let mut request = Request {
         key: request_key(token),
         door: Door::Page,
         person: link.person,
@@ -41,6 +41,7 @@ pub async fn acknowledge(context: &Context, token: &str) -> Result<Option<Messag
             Box::pin(async move {
                 let used = tx.page_link_use(&link.digest, None).await?;
                 if used {
+                    request.person = tx.known_as(request.person).await?;
                     tx.inbox_put(&request, None).await?;
                 }
                 Ok::<_, StoreError>(used)

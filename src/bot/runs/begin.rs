@@ -8,11 +8,12 @@ use super::begun::Begun;
 use super::caller::step_of;
 use super::messages::{RunMessages, approval_question};
 use super::record::record_step;
-use crate::bot::actions::{action_step, engine, incidents_of};
+use crate::bot::actions::{Intent, action_step, engine, incidents_of};
 use crate::bot::{Context, Fault};
 use crate::domain::action::{ActionRecord, ActionRow};
+use crate::domain::service::foretold;
 use crate::domain::{IncidentId, Person, Role};
-use crate::runbook::engine::{APPROVAL_TIMEOUT, Approval, Drive, PendingCall, RunState};
+use crate::runbook::engine::{APPROVAL_TIMEOUT, Approval, Drive, Outcome, PendingCall, RunState};
 use crate::store::{RunLock, RunWrite, StoreError};
 use tracing::Instrument;
 
@@ -95,19 +96,44 @@ fn approval_needed(context: &Context, step: &str) -> Approval {
     }
 }
 
-/// What a changing step would do: checked as a command would be.
-async fn plan_step(
-    context: &Context,
-    state: &RunState,
-    call: &PendingCall,
-) -> Result<ActionRecord, String> {
-    let (name, start) = (&call.call.name, &state.start);
+/// What a changing step comes to now: checked as a command would be; nothing is touched.
+async fn intent_of(context: &Context, call: &PendingCall) -> Result<Intent, String> {
+    let name = &call.call.name;
     let action = action_step(name);
     let action = action.ok_or_else(|| format!("`{name}` can't be done by a runbook"))?;
     let params = Value::Object(call.call.with.clone());
     let words = (action.read)(params).map_err(|error| format!("{name}: {error}"))?;
     let intent = words.plan_step(context).await;
-    let intent = intent.map_err(|fault| fault.line())?;
+    intent.map_err(|fault| fault.line())
+}
+
+/// What a changing step would touch besides its service, for a rehearsal, or why it would be
+/// refused as it stands now.
+pub(super) async fn rehearse(context: &Context, call: &PendingCall) -> Outcome {
+    // What only records something touches nothing.
+    if action_step(&call.call.name).is_none() {
+        return Outcome::Good {
+            result: Value::Null,
+            line: String::new(),
+        };
+    }
+    match intent_of(context, call).await {
+        Ok(intent) => Outcome::Good {
+            result: Value::Null,
+            line: foretold(&intent.along).unwrap_or_default(),
+        },
+        Err(line) => Outcome::Bad { line, retry: false },
+    }
+}
+
+/// What a changing step would do.
+async fn plan_step(
+    context: &Context,
+    state: &RunState,
+    call: &PendingCall,
+) -> Result<ActionRecord, String> {
+    let start = &state.start;
+    let intent = intent_of(context, call).await?;
     let here = start.incident.as_ref().map(|(id, _)| IncidentId(*id));
     let incidents = incidents_of(context, &intent.service, here).await;
     let incidents = incidents.map_err(|error| error.to_string())?;
@@ -123,6 +149,7 @@ async fn plan_step(
         messages: Vec::new(),
         before: intent.before,
         before_text: intent.before_text,
+        along: intent.along,
         step: Some(step_of(state.id, call)),
     })
 }

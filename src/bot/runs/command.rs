@@ -1,5 +1,6 @@
 //! `runbook …` in chat: looking, starting, answering, stopping.
 
+use super::about::About;
 use super::commit::streams;
 use super::load::{Loaded, Unreadable, load};
 use super::overview::run_message;
@@ -8,7 +9,7 @@ use super::start::{new_run, start};
 use crate::bot::policy::{authorise, who_may};
 use crate::bot::request::{Answer, Ask, Done, Effect, Next};
 use crate::bot::{Context, Failure, Fault, Refusal, incidents};
-use crate::command::nearest;
+use crate::command::{nearest, words::quote};
 use crate::domain::timeline::{Draft, cut};
 use crate::domain::{
     Audience, Button, Content, EntryKind, Line, Message, Outgoing, Role, Tone, duration,
@@ -143,7 +144,8 @@ pub(in crate::bot) async fn runbook_run(
     ask: &Ask,
     name: &str,
     given: &[String],
-    incident: Option<&str>,
+    (incident, alert): (Option<&str>, Option<&str>),
+    about: Option<About>,
     rehearsal: bool,
 ) -> Result<Effect, Fault> {
     let verb = if rehearsal {
@@ -152,11 +154,20 @@ pub(in crate::bot) async fn runbook_run(
         "runbook run"
     };
     let runbook = find_runbook(context, name, verb)?;
-    let params = typed(context, runbook, given)?;
+    let tail = [("incident", incident), ("for", alert)];
+    let tail = tail.map(|(name, given)| {
+        given.map_or(String::new(), |given| format!(" --{name} {}", quote(given)))
+    });
     let incident = match incident {
         Some(given) => Some(incidents::meant(context, ask, Some(given)).await?),
         None => ask.here.clone(),
     };
+    let about = match (about, &incident) {
+        (Some(about), _) => about,
+        (None, Some(incident)) => About::incident(context, incident).await?,
+        (None, None) => About::default(),
+    };
+    let params = typed(context, runbook, given, &about, (verb, &tail.concat()))?;
     let incident = incident.map(|incident| (incident.id.0, incident.title));
     let person = ask.request.person.clone();
     let start = start(context, &person, ask.role, params, incident, rehearsal);

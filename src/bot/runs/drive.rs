@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-use super::begin::{Lost, begin_step};
+use super::begin::{Lost, begin_step, rehearse};
 use super::caller::step_of;
 use super::commit::{commit, mode};
 use super::load::{Loaded, Unreadable, load};
@@ -219,7 +219,7 @@ impl Owner<'_> {
                 if let Err(why) = self.call_runbook(&call, name).await {
                     self.tell_failure(&call, why).await;
                 }
-            } else if !call.call.changes {
+            } else if !call.call.changes || self.drive.state().start.rehearsal {
                 self.look(call);
             }
         }
@@ -289,8 +289,11 @@ impl Owner<'_> {
     }
 }
 
-/// Calls a probe for a step.
+/// Calls a probe for a step; of a change, in a rehearsal, what it would touch.
 async fn look(context: &Context, call: &PendingCall) -> Outcome {
+    if call.call.changes {
+        return rehearse(context, call).await;
+    }
     let with = Value::Object(call.call.with.clone());
     match context
         .commands()

@@ -8,6 +8,7 @@
 //! reaches the run as an event, written in the transaction that records the outcome. What people
 //! answer reaches it the same way.
 
+mod about;
 mod begin;
 mod begun;
 mod caller;
@@ -21,6 +22,7 @@ mod params;
 mod record;
 mod start;
 
+pub(in crate::bot) use about::About;
 pub use drive::runs_over;
 pub(in crate::bot) use drive::{follow, keep_telling, recover_runs};
 pub(in crate::bot) use start::run_by_itself;

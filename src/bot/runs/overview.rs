@@ -129,13 +129,7 @@ fn step_lines(
         );
         let said = known
             .filter(|known| !known.line.is_empty() && known.line != title)
-            .map(|known| match known.phase {
-                // The condition is for who reads the run afterwards.
-                Phase::Skipped if known.line.starts_with("not needed") => {
-                    " — not needed".to_owned()
-                }
-                _ => format!(" — {}", first_line(&without_condition(&known.line))),
-            })
+            .map(|known| format!(" — {}", first_line(&known.line)))
             .unwrap_or_default();
         let cut = known.and_then(|known| known.cut.as_ref());
         let cut = cut.map_or(String::new(), |cut| format!(" ✂️ kept {cut}"));
@@ -168,18 +162,6 @@ fn step_lines(
             );
             step_lines(step.inner(), state, titles, &turn, depth + 1, lines);
         }
-    }
-}
-
-/// What a check came to, without its condition: that is for who reads the run afterwards.
-fn without_condition(line: &str) -> String {
-    match (
-        line.strip_prefix("would check "),
-        line.split_once("; now: "),
-    ) {
-        (Some(_), Some((_, now))) => format!("would check; now: {now}"),
-        _ if line.starts_with("holds: ") => "holds".to_owned(),
-        _ => line.to_owned(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::about::{About, Which, found};
 use crate::bot::{Context, Refusal};
 use crate::command::{nearest, words::quote};
 use crate::domain::duration;
@@ -9,38 +10,85 @@ use crate::domain::timeline::cut;
 use crate::runbook::model::{Param, ParamKind, Runbook};
 use crate::runbook::read::{allowed, parse_param};
 
-/// The parameters of a run: each as it is given, or its default.
+/// Why a run can't begin.
+pub(super) enum Unfilled {
+    /// A parameter lacks or is wrong: the sentence says it.
+    Wrong(String),
+    /// There are several, of which one has to be chosen for this parameter.
+    Which(String, Which),
+}
+
+impl Unfilled {
+    /// In one line.
+    pub(super) fn line(self) -> String {
+        match self {
+            Self::Wrong(line) => line,
+            Self::Which(key, which) => format!("{key}: {} {}", which.line, which.names.join(", ")),
+        }
+    }
+
+    /// As a question: one press for each choice, by the sentence that it makes.
+    pub(super) fn question(self, runbook: &Runbook, sentence: impl Fn(&str) -> String) -> Refusal {
+        match self {
+            Self::Which(key, which) if !which.names.is_empty() => {
+                let title = format!("{}: {}", runbook.title, which.line);
+                let refusal = Refusal::new(title).detail(which.names.join(", "));
+                let names = which.names.iter().take(CHOICES);
+                names.fold(refusal, |refusal, name| {
+                    refusal.suggest(name, sentence(&format!("{key}={}", quote(name))))
+                })
+            }
+            other => {
+                let name = &runbook.name.value;
+                Refusal::new(other.line())
+                    .detail(usage(runbook))
+                    .suggest("Show it", format!("runbook show {name}"))
+            }
+        }
+    }
+}
+
+/// Most buttons of a question which one is meant.
+const CHOICES: usize = 10;
+
+/// The parameters of a run: each as it is given, or what the run is about, or its default.
 pub(super) fn fill(
+    context: &Context,
     runbook: &Runbook,
+    about: &About,
     given: impl Fn(&Param) -> Result<Option<Value>, String>,
-) -> Result<Map<String, Value>, String> {
+) -> Result<Map<String, Value>, Unfilled> {
     let mut params = Map::new();
     for param in &runbook.params {
         let key = &param.name.value;
-        let value = match (given(param)?, &param.default) {
-            (Some(value), _) => value,
-            (None, Some(default)) => default.clone(),
-            (None, None) if param.optional => Value::Null,
-            (None, None) => return Err(format!("{key} is missing")),
-        };
-        allowed(param, &value).map_err(|why| format!("{key}: {why}"))?;
+        let given = given(param).map_err(Unfilled::Wrong)?;
+        let told = given.or_else(|| about.service(runbook, param).map(Value::String));
+        let mut value = told.or_else(|| param.default.clone()).unwrap_or_default();
+        if param.kind.is_found() {
+            let found = found(context, param, value.as_str(), about);
+            value = found
+                .map_err(|which| Unfilled::Which(key.clone(), which))?
+                .into();
+        } else if value.is_null() && param.is_needed() {
+            return Err(Unfilled::Wrong(format!("{key} is missing")));
+        }
+        let wrong = |why| Unfilled::Wrong(format!("{key}: {why}"));
+        allowed(param, &value).map_err(wrong)?;
         params.insert(key.clone(), value);
     }
     Ok(params)
 }
 
-/// The parameters as they are typed: `service=api limit=90`.
+/// The parameters as they are typed: `service=api limit=90`. `tail` is what was typed behind them.
 pub(super) fn typed(
     context: &Context,
     runbook: &Runbook,
     given: &[String],
+    about: &About,
+    (verb, tail): (&str, &str),
 ) -> Result<Map<String, Value>, Refusal> {
     let name = &runbook.name.value;
-    let refuse = |text: String| {
-        Refusal::new(text)
-            .detail(usage(runbook))
-            .suggest("Show it", format!("runbook show {name}"))
-    };
+    let refuse = |text: String| Unfilled::Wrong(text).question(runbook, str::to_owned);
     let mut params = Map::new();
     for word in given {
         let Some((key, value)) = word.split_once('=') else {
@@ -69,7 +117,19 @@ pub(super) fn typed(
         }
         params.insert(key.to_owned(), value);
     }
-    fill(runbook, |param| Ok(params.get(&param.name.value).cloned())).map_err(refuse)
+    fill(context, runbook, about, |param| {
+        Ok(params.get(&param.name.value).cloned())
+    })
+    .map_err(|unfilled| {
+        unfilled.question(runbook, |choice| {
+            let key = choice.split('=').next().unwrap_or_default();
+            let others = given
+                .iter()
+                .filter(|word| word.split('=').next() != Some(key));
+            let others: String = others.map(|word| format!(" {}", quote(word))).collect();
+            format!("{verb} {name}{others} {choice}{tail}")
+        })
+    })
 }
 
 /// `memory-leak service=SERVICE [limit=90]`.
@@ -87,7 +147,7 @@ pub(super) fn usage(runbook: &Runbook) -> String {
                 };
                 format!(" [{name}={value}]")
             }
-            None if param.optional => format!(" [{name}=…]"),
+            None if !param.is_needed() => format!(" [{name}=…]"),
             None => format!(" {name}={}", param.kind.word().to_uppercase()),
         });
     }

@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value};
 
+use super::about::About;
 use super::caller::{called_key, step_of};
-use super::params::fill;
-use crate::bot::{Context, Failure, Fault};
-use crate::domain::{Content, Message, Outgoing, Person, Reply, Role, ServiceName, Tone};
+use super::params::{Unfilled, fill};
+use crate::bot::{Context, Failure, Fault, Refusal};
+use crate::domain::{Content, Message, Outgoing, Person, Reply, Role, Tone};
 use crate::runbook::engine::{PendingCall, RunState, Start};
-use crate::runbook::model::{ParamKind, Runbook};
+use crate::runbook::model::{Param, Runbook};
 use crate::runbook::read::parse_param;
 use crate::store::NewRun;
 
@@ -62,11 +63,23 @@ pub(super) fn called_run(
 ) -> Result<NewRun, String> {
     let runbook = named_runbook(context, name)?;
     let with = &call.call.with;
-    let params = fill(runbook, |param| match with.get(&param.name.value) {
-        Some(Value::String(text)) => parse_param(param.kind, text).map(Some),
-        value => Ok(value.filter(|value| !value.is_null()).cloned()),
-    })?;
     let above = &caller.start;
+    // The database of the caller is that of what it calls.
+    let same = |param: &Param| {
+        let mut params = callers_runbook.params.iter();
+        let same = params.find(|one| param.kind.is_found() && one.kind == param.kind)?;
+        above.params.get(&same.name.value).cloned()
+    };
+    let about = About::default();
+    let params = fill(context, runbook, &about, |param| {
+        let value = match with.get(&param.name.value) {
+            Some(Value::String(text)) => Some(parse_param(param.kind, text)?),
+            value => value.cloned(),
+        };
+        let value = value.filter(|value| !value.is_null());
+        Ok(value.or_else(|| same(param).filter(|value| !value.is_null())))
+    })
+    .map_err(Unfilled::line)?;
     let start = Start {
         params,
         callers: above.callers.iter().copied().chain([caller.id]).collect(),
@@ -89,23 +102,26 @@ fn named_runbook<'a>(context: &'a Context, name: &str) -> Result<&'a Runbook, St
     found.ok_or_else(|| format!("there is no runbook {name}"))
 }
 
-/// A run that the bot begins by itself. What the runbook has to be told is the service, or has a
-/// default.
+/// A run that the bot begins by itself, about what its alerts are about. `Err`: why not; as a question
+/// where somebody only has to choose, by a sentence that ends with `tail`.
 pub(in crate::bot) fn run_by_itself(
     context: &Context,
     name: &str,
-    service: Option<&ServiceName>,
+    about: &About,
     incident: Option<(i64, String)>,
     rehearsal: bool,
-    message: &Outgoing,
-) -> Result<NewRun, String> {
-    let runbook = named_runbook(context, name)?;
-    let params = fill(runbook, |param| {
-        let service = service.filter(|_| param.kind == ParamKind::Service);
-        Ok(service.map(|service| Value::String(service.to_string())))
+    (message, tail): (&Outgoing, &str),
+) -> Result<NewRun, Refusal> {
+    let runbook = named_runbook(context, name).map_err(Refusal::new)?;
+    let params = fill(context, runbook, about, |_| Ok(None)).map_err(|unfilled| {
+        let verb = if rehearsal { "rehearse" } else { "run" };
+        unfilled.question(runbook, |choice| {
+            format!("runbook {verb} {name} {choice}{tail}")
+        })
     })?;
     // What needs a commander is not done by itself.
     let role = Role::Responder;
     let start = start(context, &Person::bot(), role, params, incident, rehearsal);
-    new_run(message.key.clone(), runbook, &start, message).map_err(|fault| fault.line())
+    let new = new_run(message.key.clone(), runbook, &start, message);
+    new.map_err(|fault| Refusal::new(fault.line()))
 }

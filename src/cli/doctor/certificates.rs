@@ -7,8 +7,7 @@ use jiff::Timestamp;
 
 use super::finding::{Check, Finding, Group, Limit};
 use super::reached::knock;
-use crate::domain::counted;
-use crate::probe::web::good_until;
+use crate::probe::web::{good_until, span};
 
 const EXPIRY: Check = Check {
     id: "certificates.expiry",
@@ -39,7 +38,11 @@ pub(super) async fn look(
         let roots = roots.clone();
         async move {
             match limit.ask(knock(&origin, roots, limit)).await {
-                Ok(Some(shown)) => until(EXPIRY, &origin, shown.not_after),
+                Ok(Some(shown)) => {
+                    let end = shown.good_until;
+                    let of = shown.ends_first.map(|which| format!("{origin}: {which}"));
+                    until(EXPIRY, &of.unwrap_or(origin), end)
+                }
                 Ok(None) => EXPIRY.unknown(&origin, "it showed none"),
                 Err(fault) => EXPIRY.unknown(&origin, format!("not seen: {}", fault.what)),
             }
@@ -63,10 +66,7 @@ pub(super) fn until(check: Check, subject: &str, end: Timestamp) -> Finding {
     if left.is_negative() {
         check.failed(subject, format!("it expired on {day}"))
     } else if days < SOON {
-        let what = format!(
-            "it is good for {} more (until {day})",
-            counted(days as usize, "day")
-        );
+        let what = format!("it is good for {} more (until {day})", span(left.as_secs()));
         check.warning(subject, what)
     } else {
         check.ok(subject, format!("it is good until {day}"))

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::docker::service;
 use super::finding::{Check, Finding, Group, Limit};
 use crate::domain::Service;
+use crate::platform::Platform;
 use crate::platform::kubernetes::{Config, Kubernetes, Lack, rbac};
 
 const SERVER: Check = Check {
@@ -36,7 +37,13 @@ const CLOCK: Check = Check {
     asks: "Do the server's clock and ours agree?",
     mend: "set the clock that is wrong: `timedatectl set-ntp true`, or chrony",
 };
-pub(super) const CHECKS: &[Check] = &[SERVER, RIGHTS, SERVICE, CLOCK];
+const METRICS: Check = Check {
+    id: "kubernetes.metrics",
+    group: Group::Kubernetes,
+    asks: "Does the cluster tell the use of memory and CPU (metrics.k8s.io)?",
+    mend: "install the metrics-server; until then `stats` and what watches memory know nothing",
+};
+pub(super) const CHECKS: &[Check] = &[SERVER, RIGHTS, SERVICE, CLOCK, METRICS];
 
 /// Looks at one cluster and the services in it; `None`: the only one.
 pub(super) async fn look(
@@ -94,7 +101,23 @@ pub(super) async fn look(
         .iter()
         .map(|one| service(SERVICE, &cluster, one, limit));
     found.extend(join_all(asked).await);
+    found.extend(metrics(&subject, &cluster, services.first(), limit).await);
     found
+}
+
+/// Whether the metrics API answers: asked of one service, since its right is granted by namespace.
+async fn metrics(
+    subject: &str,
+    cluster: &Kubernetes,
+    service: Option<&Service>,
+    limit: Limit,
+) -> Option<Finding> {
+    match limit.ask(cluster.stats(service?)).await {
+        Ok(_) => Some(METRICS.ok(subject, "its metrics API answers")),
+        Err(fault) if fault.what.contains("metrics") => Some(METRICS.warning(subject, fault.what)),
+        // What is wrong with the service is told of it.
+        Err(_) => None,
+    }
 }
 
 /// `get, list pods; patch deployments/scale (apps) of api, web`

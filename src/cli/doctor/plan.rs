@@ -72,7 +72,7 @@ pub(super) fn examinations(config: Config, limit: Limit) -> Vec<Examination> {
         public_url,
         wire.clone(),
     );
-    let pages = web::services(config.services.clone(), config.check, wire, limit);
+    let pages = web::services(config.services.clone(), config.check, limit);
     let has_alertmanager = config.alertmanager.is_some();
     let unlocked = config.sources.iter();
     let unlocked = unlocked.filter(|one| one.token.is_none() && one.topics.is_empty());

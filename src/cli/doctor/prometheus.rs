@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::finding::{Check, Finding, Group, Limit};
 use crate::domain::Service;
 use crate::domain::counted;
-use crate::probe::prometheus::{Config, Prometheus};
+use crate::domain::service::Charted;
+use crate::probe::prometheus::{Config, Prometheus, Samples};
 
 const SERVER: Check = Check {
     id: "prometheus.server",
@@ -43,10 +44,13 @@ pub(super) async fn look(
     let mut found = vec![SERVER.ok(&subject, "it answers")];
     let (mut asked, mut good) = (0, true);
     for service in &services {
-        for (metric, query) in &service.metrics {
+        for (metric, Charted { query, .. }) in &service.metrics {
             asked += 1;
             let subject = format!("{} of {}", metric, service.name);
             let finding = match limit.ask(prometheus.samples(query, now)).await {
+                Ok(Samples { list, odd, .. }) if list.is_empty() && !odd.is_empty() => {
+                    METRIC.warning(&subject, format!("its value now is {}: {query}", odd[0].1))
+                }
                 Ok(samples) if samples.list.is_empty() => {
                     METRIC.warning(&subject, format!("there is no value now: {query}"))
                 }

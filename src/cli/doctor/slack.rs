@@ -31,6 +31,13 @@ const APP_TOKEN: Check = Check {
     mend: "make an app-level token (xapp-…) with the scope connections:write, put it into \
            TREASURY_BOT_SLACK_APP_TOKEN, and switch Socket Mode on in the app's settings",
 };
+const ONE_APP: Check = Check {
+    id: "slack.one-app",
+    group: Group::Slack,
+    asks: "Are both tokens of the same app? With two apps, what is said arrives at one and is answered by \
+           the other.",
+    mend: "copy both tokens from the pages of one app at api.slack.com/apps",
+};
 const SECRET: Check = Check {
     id: "slack.signing-secret",
     group: Group::Slack,
@@ -68,7 +75,7 @@ const CLOCK: Check = Check {
     mend: "set this machine's clock: `timedatectl set-ntp true`, or chrony",
 };
 pub(super) const CHECKS: &[Check] = &[
-    BOT_TOKEN, APP_TOKEN, SECRET, SCOPES, CHANNEL, PEOPLE, GROUPS, CLOCK,
+    BOT_TOKEN, APP_TOKEN, ONE_APP, SECRET, SCOPES, CHANNEL, PEOPLE, GROUPS, CLOCK,
 ];
 
 /// Pages of channels that are read at most.
@@ -211,6 +218,7 @@ pub(super) async fn look(wanted: Wanted, wire: Wire) -> Vec<Finding> {
         }
     }];
     found.push(socket);
+    found.extend(one_app(&api, slack, text("bot_id")).await);
     let granted = headers.get(granted::SCOPES);
     let granted = granted.and_then(|all| all.to_str().ok());
     let granted = granted.map(granted::scopes);
@@ -239,6 +247,24 @@ async fn app_token(api: &Api, slack: &SlackConfig) -> Finding {
             Err(refusal) => refusal.of_token(APP_TOKEN, subject),
         },
     }
+}
+
+/// Whether the app token's app, which it names (`xapp-1-A…-…`), is the bot's; `None`: one of them does
+/// not tell.
+async fn one_app(api: &Api, slack: &SlackConfig, bot: &str) -> Option<Finding> {
+    let token = slack
+        .app_token
+        .as_ref()
+        .filter(|_| slack.mode == Mode::Socket)?;
+    let opens = token.expose_secret().trim().split('-').nth(2)?;
+    let answer = api.query("bots.info", &[("bot", bot)]).await.ok()?;
+    let says = answer["bot"]["app_id"].as_str()?;
+    Some(if opens == says {
+        ONE_APP.ok("one app", format!("both tokens are of {says}"))
+    } else {
+        let what = format!("the app token is of {opens}, the bot token of {says}");
+        ONE_APP.failed("one app", what)
+    })
 }
 
 fn scopes(uses: Uses, granted: Option<&[String]>) -> Vec<Finding> {

@@ -8,6 +8,7 @@ use super::finding::{Check, Fault, Finding, Group, Limit};
 use super::wire::Wire;
 use crate::domain::Service;
 use crate::probe::Http;
+use crate::probe::page::Pages;
 use crate::probe::web::{Config, Web};
 
 const HEALTH: Check = Check {
@@ -26,7 +27,7 @@ const ADDRESS: Check = Check {
 const METRICS: Check = Check {
     id: "web.metrics",
     group: Group::Web,
-    asks: "Does the `metrics_page` of each service answer?",
+    asks: "Does the `metrics_page` of each service hold a counter of requests by status?",
     mend: "correct `metrics_page` of the `[[service]]`",
 };
 const LISTEN: Check = Check {
@@ -47,16 +48,12 @@ pub(super) const CHECKS: &[Check] = &[HEALTH, ADDRESS, METRICS, LISTEN, PUBLIC];
 const ALIVE: &[u8] = b"alive\n";
 
 /// Looks at the addresses of services.
-pub(super) async fn services(
-    services: Vec<Service>,
-    config: Config,
-    wire: Wire,
-    limit: Limit,
-) -> Vec<Finding> {
+pub(super) async fn services(services: Vec<Service>, config: Config, limit: Limit) -> Vec<Finding> {
     let web = Web::new(config);
     let http = Http::new();
+    let pages = Pages::default();
     let of_one = |one: Service| {
-        let (web, http, wire) = (&web, &http, &wire);
+        let (web, http, pages) = (&web, &http, &pages);
         async move {
             let name = one.name.as_str();
             let mut found = Vec::new();
@@ -76,23 +73,29 @@ pub(super) async fn services(
                     Err(error) => return ADDRESS.failed(name, error.to_string()),
                 };
                 match checked {
-                    Ok(answer) if answer.up => ADDRESS.ok(name, format!("{url} is up")),
                     Ok(answer) => {
                         let why = answer.problem.unwrap_or_default();
-                        ADDRESS.failed(name, format!("{url} is not up: {why}"))
+                        match answer.up {
+                            Some(true) => ADDRESS.ok(name, format!("{url} is up")),
+                            Some(false) => ADDRESS.failed(name, format!("{url} is not up: {why}")),
+                            None => ADDRESS.unknown(name, format!("{url}: {why}")),
+                        }
                     }
                     Err(fault) => ADDRESS.broken(name, fault),
                 }
             });
             found.extend(join_all(checks).await);
             if let Some(page) = &one.metrics_page {
-                let url = &page.url;
-                found.push(match wire.get(url).await {
-                    Ok(answer) if answer.status == 200 => {
-                        METRICS.ok(name, format!("{url} answers"))
+                let counted = limit.ask(pages.counted(page)).await;
+                found.push(match counted {
+                    Ok(counted) => {
+                        let n = counted.counters.len();
+                        METRICS.ok(
+                            name,
+                            format!("{} counts in {} ({n} series)", page.url, counted.name),
+                        )
                     }
-                    Ok(answer) => METRICS.failed(name, format!("{url} answers {}", answer.status)),
-                    Err(fault) => METRICS.failed(name, format!("{url}: {}", fault.what)),
+                    Err(fault) => METRICS.broken(name, fault),
                 });
             }
             found

@@ -166,12 +166,12 @@ fn a_route_may_name_a_channel_and_a_service_its_metrics_page() {
         ("http://127.0.0.1:1/metrics", &None)
     );
     let config = good(&format!(
-        "{SERVICE}metrics_page = {{ url = 'http://127.0.0.1:1/m', counter = 'n', only = {{ app = 'x' }} }}\n"
+        "{SERVICE}metrics_page = {{ url = 'http://127.0.0.1:1/m', counter = 'http.answers', only = {{ app = 'x' }} }}\n"
     ));
     let page = config.services[0].metrics_page.as_ref().unwrap();
     assert_eq!(
         (page.counter.as_deref(), page.only["app"].as_str()),
-        (Some("n"), "x")
+        (Some("http.answers"), "x")
     );
     tells(&[(
         "[[route]]\nchannel = 'payments'\n",
@@ -183,8 +183,8 @@ fn a_route_may_name_a_channel_and_a_service_its_metrics_page() {
             "4:16 `service.metrics_page` must be a string or a table, not a whole number",
         ),
         (
-            "metrics_page = { counter = 'a b', url = 'http://127.0.0.1/m' }",
-            "4:28 `metrics_page.counter` can't be `a b` (write it as the page does: letters, digits, `_` and `:`)",
+            "metrics_page = { counter = 'a{b}', url = 'http://127.0.0.1/m' }",
+            "4:28 `metrics_page.counter` can't be `a{b}` (write the name alone, such as `http_requests_total` or `http.requests_total`)",
         ),
         (
             "metrics_page = { counter = 'a' }",

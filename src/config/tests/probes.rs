@@ -4,6 +4,7 @@
 use std::fs;
 
 use super::*;
+use crate::domain::Unit;
 
 const URL: &str = "url = 'postgres://bot@db/treasury'\n";
 
@@ -224,7 +225,11 @@ fn times_hosts_metrics_and_words_out_of_bounds_are_told() {
         ),
         (
             "[[service]]\nname = 'x'\ncontainer = 'x'\nmetrics = { errors = 7 }\n".into(),
-            "4:13 `metrics.errors` must be a PromQL text",
+            "4:13 `metrics.errors` must be a PromQL text (or `{ query = \"…\", unit = \"seconds\" }`)",
+        ),
+        (
+            "[[service]]\nname = 'x'\ncontainer = 'x'\nmetrics = { age = { query = 'up', unit = 'second' } }\n".into(),
+            "4:42 `metrics.unit` can't be `second` (did you mean `seconds`?)",
         ),
         (
             "[[service]]\nname = 'x'\ncontainer = 'x'\nmetrics = { memory = 'up' }\n".into(),
@@ -375,6 +380,19 @@ fn what_goes_beyond_this_machine_or_has_nobody_to_ask_is_a_warning() {
         ),
         "{told}"
     );
+}
+
+#[test]
+fn a_metric_is_a_query_or_one_with_its_unit() {
+    let text = "[[service]]\nname = 'x'\ncontainer = 'x'\n[service.metrics]\nup = 'up'\n\
+                age = { query = 'vector(2.5)', unit = 'seconds' }\n";
+    let config = good(text);
+    let told = |name: &str| {
+        let asked = &config.services[0].metrics[name];
+        (asked.query.as_str(), asked.unit)
+    };
+    assert_eq!(told("up"), ("up", None));
+    assert_eq!(told("age"), ("vector(2.5)", Some(Unit::Seconds)));
 }
 
 #[test]

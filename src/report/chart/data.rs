@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::scale::Unit;
+use crate::domain::Unit;
 use crate::domain::timeline::cut;
 
-/// Most series of a picture; the subtitle tells of further ones.
+/// Most series of a picture; what is left out is counted.
 pub const MAX_SERIES: usize = 8;
 /// Most points of a series; longer ones are thinned.
 pub const MAX_POINTS: usize = 1_000;
@@ -21,6 +21,8 @@ pub struct Chart {
     pub unit: Unit,
     /// The lines.
     pub series: Vec<Series>,
+    /// How many series there are in all.
+    pub total: usize,
     /// A line that is not to be crossed: its name and height.
     pub limit: Option<(String, f64)>,
     /// Moments and what happened then.
@@ -40,6 +42,8 @@ pub struct Series {
     pub name: String,
     /// Oldest first; NaN and infinite values are left out.
     pub points: Vec<(Timestamp, f64)>,
+    /// There is no value of now: its last one is older.
+    pub ended: bool,
 }
 
 /// Why there is no picture.
@@ -48,11 +52,22 @@ pub struct Series {
 pub struct ChartError(pub(super) String);
 
 impl Chart {
+    /// `8 of 56 series; 48 are left out`, where some are.
+    pub fn left_out(&self) -> Option<String> {
+        let shown = self.series.len().min(MAX_SERIES);
+        let left = self.total.saturating_sub(shown);
+        let are = if left == 1 { "is" } else { "are" };
+        (left > 0).then(|| format!("{shown} of {} series; {left} {are} left out", self.total))
+    }
+
     /// What the picture shows, in a few sentences, at most 900 bytes.
     pub fn alt_text(&self) -> String {
         let mut text = format!("Line chart: {}.", clean(&self.title, 80));
         if !self.subtitle.is_empty() {
             text.push_str(&format!(" {}.", clean(&self.subtitle, 160)));
+        }
+        if let Some(left_out) = self.left_out() {
+            text.push_str(&format!(" {left_out}."));
         }
         let mut shown = 0;
         for series in self.series.iter().take(MAX_SERIES) {
@@ -68,8 +83,12 @@ impl Chart {
             let least = values.iter().copied().fold(f64::INFINITY, f64::min);
             let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let of = |value: f64| self.unit.text(value);
+            let gone = series.points.last().filter(|_| series.ended);
+            let gone = gone.map_or_else(String::new, |(at, _)| {
+                format!(", nothing after {} UTC", at.strftime("%H:%M"))
+            });
             text.push_str(&format!(
-                " {}: from {} to {}, between {} and {}.",
+                " {}: from {} to {}, between {} and {}{gone}.",
                 clean(&series.name, 40),
                 of(*first),
                 of(*last),

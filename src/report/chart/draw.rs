@@ -12,7 +12,8 @@ use plotters::style::{
     Color, FontStyle, FontTransform, IntoFont, RGBColor, ShapeStyle, TextStyle, register_font,
 };
 
-use super::data::{Chart, ChartError, MAX_POINTS, MAX_SERIES, clean};
+use super::data::{Chart, ChartError, MAX_POINTS, MAX_SERIES, Series, clean};
+use super::scale::step;
 
 const WIDTH: i32 = 1_200;
 const HEIGHT: i32 = 675;
@@ -89,6 +90,8 @@ fn fonts() -> Result<(), ChartError> {
 struct Frame {
     from: f64,
     to: f64,
+    /// Nothing, or the lowest value below that.
+    bottom: f64,
     top: f64,
     step: f64,
 }
@@ -96,17 +99,19 @@ struct Frame {
 impl Frame {
     fn of(chart: &Chart) -> Self {
         let values = chart.series.iter().take(MAX_SERIES).flat_map(|s| &s.points);
-        let highest = values
+        let values = values
             .map(|(_, value)| *value)
             .chain(chart.limit.iter().map(|(_, limit)| *limit))
-            .filter(|value| value.is_finite() && *value < 1e18)
-            .fold(0.0, f64::max);
-        let highest = if highest > 0.0 { highest } else { 1.0 };
-        let step = chart.unit.step(highest);
+            .filter(|value| value.is_finite() && value.abs() < 1e18);
+        let highest = values.clone().fold(0.0, f64::max);
+        let lowest = values.fold(0.0, f64::min);
+        let highest = if highest > lowest { highest } else { 1.0 };
+        let step = step(chart.unit, highest - lowest);
         let (from, to) = (seconds(chart.from), seconds(chart.to));
         Self {
             from,
             to: to.max(from + 1.0),
+            bottom: (lowest / step).floor() * step,
             // Some air above the highest.
             top: (highest * 1.04 / step).ceil() * step,
             step,
@@ -119,7 +124,7 @@ impl Frame {
     }
 
     fn y(&self, value: f64) -> i32 {
-        let share = (value / self.top).clamp(0.0, 1.0);
+        let share = ((value - self.bottom) / (self.top - self.bottom)).clamp(0.0, 1.0);
         BOTTOM - (share * f64::from(BOTTOM - TOP)) as i32
     }
 
@@ -191,8 +196,8 @@ fn draw(paper: &Paper<'_>, chart: &Chart) -> Result<(), ChartError> {
     let title = style(44, INK, true, HPos::Left, VPos::Center);
     write(paper, &clean(&chart.title, 44), &title, (40, 46))?;
     let mut subtitle = clean(&chart.subtitle, 74);
-    if chart.series.len() > MAX_SERIES {
-        subtitle = format!("{} of {} lines. {subtitle}", MAX_SERIES, chart.series.len());
+    if let Some(left_out) = chart.left_out() {
+        subtitle = format!("{left_out}. {subtitle}");
     }
     let small = style(28, SOFT, false, HPos::Left, VPos::Center);
     write(paper, &clean(&subtitle, 74), &small, (40, 98))?;
@@ -226,16 +231,16 @@ fn draw(paper: &Paper<'_>, chart: &Chart) -> Result<(), ChartError> {
 
 fn axes(paper: &Paper<'_>, chart: &Chart, frame: &Frame) -> Result<(), ChartError> {
     let left = style(26, SOFT, false, HPos::Right, VPos::Center);
-    let count = (frame.top / frame.step).round().clamp(1.0, 8.0) as i32;
+    let count = ((frame.top - frame.bottom) / frame.step)
+        .round()
+        .clamp(1.0, 8.0) as i32;
     for n in 0..=count {
-        let value = frame.step * f64::from(n);
+        let value = frame.bottom + frame.step * f64::from(n);
+        let is_zero = value.abs() < frame.step / 2.0;
+        let value = if is_zero { 0.0 } else { value };
         let y = frame.y(value);
-        line(
-            paper,
-            vec![(LEFT, y), (RIGHT, y)],
-            FAINT,
-            if n == 0 { 3 } else { 1 },
-        )?;
+        let width = if is_zero { 3 } else { 1 };
+        line(paper, vec![(LEFT, y), (RIGHT, y)], FAINT, width)?;
         write(paper, &chart.unit.text(value), &left, (LEFT - 12, y))?;
     }
     let below = style(26, SOFT, false, HPos::Center, VPos::Top);
@@ -283,7 +288,8 @@ fn lines(
     frame: &Frame,
 ) -> Result<Vec<(i32, String, RGBColor)>, ChartError> {
     let mut ends = Vec::new();
-    for (series, colour) in chart.series.iter().zip(COLOURS) {
+    let names = names(&chart.series);
+    for ((series, name), colour) in chart.series.iter().zip(names).zip(COLOURS) {
         let points: Vec<(Timestamp, f64)> = series
             .points
             .iter()
@@ -293,7 +299,7 @@ fn lines(
         let Some((_, last)) = points.last() else {
             continue;
         };
-        ends.push((frame.y(*last), clean(&short(&series.name), 16), colour));
+        ends.push((frame.y(*last), name, colour));
         let every = points.len().div_ceil(MAX_POINTS).max(1);
         let gap = gap(&points) * every as f64;
         let mut piece: Vec<(i32, i32)> = Vec::new();
@@ -335,15 +341,46 @@ fn gap(points: &[(Timestamp, f64)]) -> f64 {
         .map_or(f64::MAX, |step| (step * 3.0).max(30.0))
 }
 
-/// `frontend-1` of `treasury-frontend-1`.
-fn short(name: &str) -> String {
-    match name.matches('-').count() {
-        n if n >= 2 => name
-            .split_once('-')
-            .map_or(name, |(_, rest)| rest)
-            .to_owned(),
-        _ => name.to_owned(),
+/// The names as they fit beside the lines: `frontend-1` of `treasury-frontend-1`; of long ones that
+/// begin alike, the ends.
+fn names(series: &[Series]) -> Vec<String> {
+    const MOST: usize = 16;
+    let all = series.iter().take(MAX_SERIES);
+    let mut parts: Vec<&str> = all.map(|one| one.name.as_str()).collect();
+    let is_replica = |name: &&str| name.matches('-').count() >= 2;
+    let first = parts.first().and_then(|name| name.split_once('-'));
+    if let Some((project, _)) = first
+        && parts.iter().all(|name| {
+            is_replica(name) && name.split_once('-').is_some_and(|(one, _)| one == project)
+        })
+    {
+        parts = parts
+            .iter()
+            .map(|name| &name[project.len() + 1..])
+            .collect();
     }
+    let parts: Vec<String> = parts.iter().map(|name| clean(name, 200)).collect();
+    let long = |name: &str| name.chars().count();
+    let head = |name: &String| {
+        if long(name) <= MOST {
+            return name.clone();
+        }
+        format!("{}…", name.chars().take(MOST - 1).collect::<String>())
+    };
+    let tail = |name: &str| {
+        let end = name.chars().skip(long(name).saturating_sub(MOST - 1));
+        format!("…{}", end.collect::<String>())
+    };
+    let heads: Vec<String> = parts.iter().map(head).collect();
+    let is_alike = |head: &String| heads.iter().filter(|other| *other == head).count() > 1;
+    let all = parts.iter().zip(&heads).map(|(name, head)| {
+        if is_alike(head) && long(name) > MOST {
+            tail(name)
+        } else {
+            head.clone()
+        }
+    });
+    all.collect()
 }
 
 /// Names at the ends of their lines, pushed apart where they would overlap.

@@ -385,3 +385,67 @@ async fn one_container_by_its_name_keeps_what_it_was_given() {
     assert_eq!((&known[0].image, &known[1].id), (&two.image, &one.id));
     assert!(known[0].since.unwrap() > known[1].since.unwrap());
 }
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_fixed_mac_address_and_all_that_was_asked_for_survive_a_deployment_and_the_way_back() {
+    const MAC: &str = "02:42:ac:1e:aa:01";
+    let stack = Stack::new("mac").await;
+    let two = stack.import("two", "LABEL version=2").await;
+    for network in [stack.network("back"), "bridge".to_owned()] {
+        let name = stack.container("app", 1);
+        let mut body = stack.body("app", 1, OBEYS);
+        let host = body.host_config.as_mut().unwrap();
+        host.network_mode = Some(network.clone());
+        host.shm_size = Some(33_554_432);
+        host.sysctls = Some(HashMap::from([("net.core.somaxconn".into(), "99".into())]));
+        host.extra_hosts = Some(vec!["db:10.0.0.9".into()]);
+        if network == "bridge" {
+            body.networking_config = None;
+        }
+        // The model has no such field.
+        let mut body = serde_json::to_value(body).unwrap();
+        body["MacAddress"] = MAC.into();
+        let made = std::process::Command::new("curl")
+            .args([
+                "-sS",
+                "--unix-socket",
+                "/var/run/docker.sock",
+                "-d",
+                &body.to_string(),
+            ])
+            .args(["-H", "Content-Type: application/json"])
+            .arg(format!("http://d/v1.41/containers/create?name={name}"))
+            .output()
+            .expect("curl");
+        let id = serde_json::from_slice::<serde_json::Value>(&made.stdout).unwrap();
+        let id = id["Id"].as_str().unwrap().to_owned();
+        stack.client.start_container(&id, None).await.unwrap();
+        let app = entry(Target::Container {
+            engine: None,
+            name: name.clone(),
+        });
+        let look = async || {
+            let (_, link) = stack.exec(&name, "busybox ip link show eth0").await;
+            assert!(link.contains(MAC), "{network}: {link}");
+            serde_json::to_value(stack.inspect(&name).await.host_config).unwrap()
+        };
+        let before = look().await;
+        let quiet = ProgressSink::none();
+        for image in [two.clone(), stack.image()] {
+            let version = stack.driver.deployable(&app, &image).await.unwrap();
+            let deployed = stack.driver.deploy(&app, &version, patience(5, 20), &quiet);
+            assert_eq!(deployed.await.unwrap().replicas[0].image, image);
+            assert_eq!(look().await, before, "{network}");
+        }
+        let web = stack.service("app");
+        let why = stack
+            .driver
+            .scalable(&web, 2)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(why.contains(&format!("fixed MAC address {MAC}")), "{why}");
+        stack.remove(&name).await;
+    }
+}

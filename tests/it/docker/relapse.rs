@@ -19,7 +19,7 @@ use crate::support::engine::{OBEYS, Stack};
 use crate::support::stage::{HOME, PATIENCE, Scenery, plan, words_of};
 
 /// Waits until the bot has said these words, and gives the message.
-async fn said(sandbox: &Sandbox, words: &str) -> Message {
+pub async fn said(sandbox: &Sandbox, words: &str) -> Message {
     sandbox
         .wait_for(PATIENCE, |workspace| {
             let messages = &workspace.channel(HOME)?.messages;
@@ -33,7 +33,7 @@ async fn said(sandbox: &Sandbox, words: &str) -> Message {
 }
 
 /// A bot that knows this stack's service `web`.
-async fn bot(stack: &Stack, scenery: &Scenery) -> (Sandbox, App, tempfile::TempDir) {
+pub async fn bot(stack: &Stack, scenery: &Scenery) -> (Sandbox, App, tempfile::TempDir) {
     let mut service = stack.service("web");
     service.name = ServiceName::parse("web").unwrap();
     let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();
@@ -164,6 +164,47 @@ async fn a_container_that_ends_a_second_after_its_restart_is_told_in_the_same_me
         "{}",
         timeline[3].text
     );
+    app.stop().await;
+    sandbox.stop();
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn a_second_restart_within_seconds_is_no_relapse_of_the_first() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let stack = Stack::new("twice").await;
+    stack.run("web", 1, OBEYS).await;
+    let (sandbox, app, _folder) = bot(&stack, &Scenery::default()).await;
+    let ana = sandbox.person("ana");
+    let mut told = Vec::new();
+    for reason in ["first", "second"] {
+        let line = format!("/treasury restart web --reason {reason}");
+        ana.types(HOME, &line).await.unwrap();
+        let question = sandbox.wait_for(PATIENCE, |workspace| {
+            let messages = &workspace.channel(HOME)?.messages;
+            let is_new =
+                |one: &&Message| words_of(one).contains("Restart web?") && !told.contains(&one.ts);
+            messages.iter().find(is_new).cloned()
+        });
+        let question = question.await.unwrap();
+        ana.clicks(HOME, &question.ts, "Restart web").await.unwrap();
+        sandbox
+            .wait_for(PATIENCE, |workspace| {
+                let message = workspace.channel(HOME)?.message(&question.ts)?;
+                words_of(message).contains("restarted in").then_some(())
+            })
+            .await
+            .unwrap();
+        told.push(question.ts);
+    }
+    // Longer than a restart is watched.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    for ts in told {
+        let messages = sandbox.messages(HOME);
+        let message = messages.iter().find(|one| one.ts == ts).unwrap();
+        let words = words_of(message);
+        assert!(words.contains("restarted in"), "{words}");
+    }
     app.stop().await;
     sandbox.stop();
 }

@@ -156,3 +156,41 @@ async fn what_can_not_be_copied_is_refused_with_a_mend() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn each_replica_takes_the_next_free_port_of_a_range() {
+    let stack = Stack::new("range").await;
+    let binding = |ports: &str| {
+        Some(vec![PortBinding {
+            host_ip: Some("127.0.0.1".into()),
+            host_port: Some(ports.into()),
+        }])
+    };
+    let mut body = stack.body("web", 1, OBEYS);
+    body.host_config.as_mut().unwrap().port_bindings = Some(HashMap::from([
+        ("8000/tcp".into(), binding("28601-28603")),
+        ("9000/tcp".into(), binding("28611-28616")),
+    ]));
+    body.exposed_ports = Some(vec!["8000/tcp".into(), "9000/tcp".into()]);
+    stack.start(&stack.container("web", 1), body).await;
+    let three = scale(&stack, 3).await.unwrap();
+    assert!(three.is_well());
+    let mut taken = Vec::new();
+    for number in 1..=3 {
+        let facts = inspect(&stack, &stack.container("web", number)).await;
+        let ports = facts.network_settings.unwrap().ports.unwrap();
+        for port in ["8000/tcp", "9000/tcp"] {
+            let bound = ports[port].as_ref().unwrap();
+            taken.push(bound[0].host_port.clone().unwrap());
+        }
+    }
+    taken.sort();
+    assert_eq!(
+        taken,
+        ["28601", "28602", "28603", "28611", "28612", "28613"]
+    );
+    let why = scale(&stack, 4).await.unwrap_err().to_string();
+    assert!(why.contains("28601-28603, which are enough for 3"), "{why}");
+    assert_eq!(scale(&stack, 3).await.unwrap(), three);
+}

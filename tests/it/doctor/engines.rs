@@ -85,6 +85,18 @@ pub const FAULTS: &[Fault] = &[
         mend: "kubectl apply",
     },
     Fault {
+        name: "the cluster has no metrics-server",
+        only: "kubernetes",
+        plant: |world, _| {
+            world.cluster.with(|state| state.metrics = false);
+            world.after(|world| world.cluster.with(|state| state.metrics = true));
+        },
+        id: "kubernetes.metrics",
+        state: "warning",
+        found: "the cluster has no metrics API",
+        mend: "install the metrics-server",
+    },
+    Fault {
         name: "the cluster does not know the token",
         only: "kubernetes",
         plant: |world, case| {

@@ -120,6 +120,7 @@ async fn a_sound_installation_raises_no_alarm_and_each_planted_fault_is_found_wi
     let written = calls[before..].iter().find(|call| {
         let reads = [
             "auth.test",
+            "bots.info",
             "apps.connections.open",
             "users.info",
             "conversations.list",

@@ -36,6 +36,10 @@ impl Page {
             .route(
                 "/metrics",
                 get(|| async { "http_requests_total{code=\"200\"} 1\n" }),
+            )
+            .route(
+                "/shop",
+                get(|| async { "shop_answers_total{outcome=\"200\"} 1\n" }),
             );
         let router = router.route("/loki/api/v1/query_range", get(loki));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -292,8 +296,17 @@ pub const FAULTS: &[Fault] = &[
         plant: |_, case| case.edit("/metrics\"", "/metricsz\""),
         id: "web.metrics",
         state: "failed",
-        found: "answers 404",
+        found: "answered 404",
         mend: "correct `metrics_page`",
+    },
+    Fault {
+        name: "the page of metrics counts under another name",
+        only: "web",
+        plant: |_, case| case.edit("/metrics\"", "/shop\""),
+        id: "web.metrics",
+        state: "failed",
+        found: "holds no counter of requests by status that is known, but one metric: shop_answers_total",
+        mend: "counter = \"shop_answers_total\", label = \"outcome\"",
     },
     Fault {
         name: "something else has the bot's port",

@@ -46,7 +46,7 @@ const FLOORS: &[&[&str]] = &[
     &["worker"],
     &["commands"],
     &[
-        "alerts", "chat", "oncall", "runs", "pages", "headings", "history", "probes",
+        "alerts", "charts", "chat", "oncall", "runs", "pages", "headings", "history", "probes",
     ],
     &["actions"],
     &["incidents", "notify", "timers", "watch", "confirm"],

@@ -1,5 +1,30 @@
 //! The PostgreSQL probe against real servers.
 
+/// Each story on the oldest version that is kept up, on Debian's, and on the newest.
+macro_rules! on_each_version {
+    ($($story:ident),* $(,)?) => {
+        $(mod $story {
+            #[tokio::test]
+            #[ignore = "needs PostgreSQL"]
+            async fn on_13() {
+                super::$story(Some(13)).await;
+            }
+
+            #[tokio::test]
+            #[ignore = "needs PostgreSQL"]
+            async fn on_15() {
+                super::$story(Some(15)).await;
+            }
+
+            #[tokio::test]
+            #[ignore = "needs PostgreSQL"]
+            async fn on_18() {
+                super::$story(Some(18)).await;
+            }
+        })*
+    };
+}
+
 mod failures;
 mod locks;
 mod overview;
@@ -24,7 +49,13 @@ async fn server() -> Server {
 }
 
 async fn server_with(settings: &[&str]) -> Server {
-    let server = Server::start_with(&[settings, &["autovacuum=off"]].concat()).await;
+    server_of(None, settings).await
+}
+
+/// The same of a version that `./tests/run` installs.
+async fn server_of(version: Option<u32>, settings: &[&str]) -> Server {
+    let settings = [settings, &["autovacuum=off"]].concat();
+    let server = Server::start_version(version, &settings).await;
     run(
         &mut root(&server).await,
         "CREATE ROLE watcher LOGIN; GRANT pg_monitor, pg_signal_backend TO watcher; \

@@ -2,7 +2,9 @@
 //! ones, and against nginx.
 
 mod certificate;
+mod chain;
 mod nginx;
+mod openssl;
 mod server;
 
 use std::time::{Duration, Instant};
@@ -45,7 +47,7 @@ async fn a_plain_answer_is_told_with_its_times() {
         .replace("127.0.0.1", "localhost");
     let check = web().check(&url).await.unwrap();
 
-    assert!(check.up, "{check:#?}");
+    assert_eq!(check.up, Some(true), "{check:#?}");
     assert_eq!(check.status, Some(200));
     assert_eq!(check.problem, None);
     assert!(check.addresses.contains(&"127.0.0.1".to_owned()));
@@ -84,7 +86,7 @@ async fn an_error_page_is_not_up() {
     )))
     .await;
     let check = check(&server, "/").await;
-    assert!(!check.up);
+    assert_eq!(check.up, Some(false));
     assert_eq!(check.status, Some(503));
     assert_eq!(
         check.problem.as_deref(),
@@ -101,7 +103,7 @@ async fn nobody_listens() {
         .check(&format!("http://127.0.0.1:{port}/"))
         .await
         .unwrap();
-    assert!(!check.up);
+    assert_eq!(check.up, Some(false));
     assert_eq!(check.problem_kind, Some(ProbeErrorKind::Connect));
     assert!(check.problem.unwrap().contains("nobody listens"));
 }
@@ -114,7 +116,7 @@ async fn a_name_without_an_address() {
     })
     .unwrap();
     let check = web.check("http://nobody.invalid/").await.unwrap();
-    assert!(!check.up);
+    assert_eq!(check.up, Some(false));
     // Where there is no DNS at all, it is silent instead.
     assert!(
         matches!(
@@ -162,7 +164,7 @@ async fn redirects_are_followed_and_told() {
     ]))
     .await;
     let check = check(&server, "/a").await;
-    assert!(check.up);
+    assert_eq!(check.up, Some(true));
     let told: Vec<_> = check
         .redirects
         .iter()
@@ -181,7 +183,7 @@ async fn a_circle_of_redirects_ends() {
     ]))
     .await;
     let check = check(&server, "/a").await;
-    assert!(!check.up);
+    assert_eq!(check.up, Some(false));
     assert!(check.problem.unwrap().contains("in a circle"));
     assert!(check.warnings[0].contains("in a circle"));
     assert_eq!(server.asked().len(), 2);
@@ -196,7 +198,7 @@ async fn too_many_redirects_end() {
         .collect();
     let server = Server::plain(Script::Redirects(steps)).await;
     let check = check(&server, "/0").await;
-    assert!(!check.up);
+    assert_eq!(check.up, Some(false));
     assert_eq!(check.problem.as_deref(), Some("more than 5 redirects"));
     assert_eq!(check.redirects.len(), 5);
     assert_eq!(server.asked().len(), 6);
@@ -218,7 +220,7 @@ async fn a_redirect_inwards_is_told_but_not_followed() {
         let steps = vec![("/", "302 Found", place.clone())];
         let server = Server::plain(Script::Redirects(steps)).await;
         let check = check(&server, "/").await;
-        assert!(!check.up, "{place}");
+        assert_eq!(check.up, Some(false), "{place}");
         let problem = check.problem.unwrap();
         assert!(problem.contains("must not be asked"), "{place}: {problem}");
         assert!(problem.contains(word), "{place}: {problem}");
@@ -240,7 +242,7 @@ async fn a_server_that_never_answers_costs_no_more_than_the_time_out() {
         "{:?}",
         started.elapsed()
     );
-    assert!(!check.up);
+    assert_eq!(check.up, Some(false));
     assert_eq!(check.problem_kind, Some(ProbeErrorKind::Timeout));
     let problem = check.problem.unwrap();
     assert!(
@@ -275,7 +277,7 @@ async fn headers_byte_by_byte_do_not_stretch_the_time() {
         "{:?}",
         started.elapsed()
     );
-    assert!(!check.up);
+    assert_eq!(check.up, Some(false));
     let problem = check.problem.unwrap();
     assert!(problem.contains("while reading the headers"), "{problem}");
     assert!(check.first_byte_ms.is_some(), "the first byte did come");
@@ -285,7 +287,7 @@ async fn headers_byte_by_byte_do_not_stretch_the_time() {
 async fn of_a_big_body_only_two_mebibytes_are_read() {
     let server = Server::plain(Script::Big(10 * 1024 * 1024)).await;
     let check = check(&server, "/").await;
-    assert!(check.up);
+    assert_eq!(check.up, Some(true));
     assert_eq!(check.body_bytes, 2 * 1024 * 1024);
     assert!(!check.body_complete);
 }
@@ -296,7 +298,7 @@ async fn headers_without_end_are_refused() {
     let lines = vec![line.as_str(); 90];
     let server = Server::plain(Script::Once(answer("200 OK", &lines, ""))).await;
     let check = check(&server, "/").await;
-    assert!(!check.up);
+    assert_eq!(check.up, Some(false));
     assert_eq!(
         check.problem.as_deref(),
         Some("its headers are too big (more than 64 KiB, or more than 100)")
@@ -315,7 +317,7 @@ async fn what_is_no_http_is_told() {
     ] {
         let server = Server::plain(Script::Once(bytes.to_owned())).await;
         let check = check(&server, "/").await;
-        assert!(!check.up);
+        assert_eq!(check.up, Some(false));
         let problem = check.problem.unwrap();
         assert!(problem.contains(word), "{bytes:?}: {problem}");
     }
@@ -339,7 +341,7 @@ async fn weak_headers_are_told() {
     )))
     .await;
     let check = check(&server, "/").await;
-    assert!(check.up, "weak is not down");
+    assert_eq!(check.up, Some(true), "weak is not down");
     assert_eq!(check.security.len(), 5, "HSTS is not asked of http");
     assert_eq!(check.security_missing, 3);
     assert_eq!(

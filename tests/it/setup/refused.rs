@@ -1,7 +1,7 @@
 //! Each refusal is told with what to press, and nothing is written.
 
 use super::{bot, run, setup, workspace};
-use crate::support::slack::Channel;
+use crate::support::slack::{APP, BOT, Channel};
 
 #[tokio::test]
 async fn without_tokens_it_tells_how_to_make_the_app() {
@@ -161,4 +161,29 @@ async fn a_slack_that_is_away_is_told_so() {
         out.contains("no connection") && out.contains("reachable from here by HTTPS"),
         "{out}"
     );
+}
+
+#[tokio::test]
+async fn tokens_of_two_apps_are_found_by_the_doctor() {
+    let (folder, slack) = (tempfile::tempdir().unwrap(), workspace().await);
+    let (code, out, err) = run(setup(folder.path(), &slack)).await;
+    assert_eq!(code, 0, "{out}{err}");
+    let asks = || {
+        let mut doctor = bot(folder.path());
+        doctor.args(["doctor", "--only", "slack"]);
+        doctor.env("TREASURY_BOT_SLACK_BOT_TOKEN", BOT);
+        doctor.env("TREASURY_BOT_SLACK_APP_TOKEN", APP);
+        doctor
+    };
+    let (_, out, _) = run(asks()).await;
+    assert!(out.contains("✅ one app: both tokens are of A1"), "{out}");
+    slack.world().bot_of = "A2";
+    let (code, out, _) = run(asks()).await;
+    assert_eq!(code, 1, "{out}");
+    for line in [
+        "❌ one app: the app token is of A1, the bot token of A2",
+        "→ copy both tokens from the pages of one app",
+    ] {
+        assert!(out.contains(line), "no “{line}” in:\n{out}");
+    }
 }

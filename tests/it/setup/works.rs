@@ -250,6 +250,15 @@ async fn from_an_empty_folder_to_the_first_status_on_a_real_engine() {
     ];
     assert_eq!(file(folder.path()), wanted.concat());
 
+    let mut doctor = bot(folder.path());
+    doctor.arg("doctor").envs(tokens);
+    let (code, out, err) = run(doctor).await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(
+        out.contains("1 warning, 0 broken") && out.contains("✅ frontend: 1 replica, 1 well"),
+        "{out}{err}"
+    );
+
     let mut serve = bot(folder.path());
     let mut serve = serve.arg("serve").envs(tokens).spawn().unwrap();
     let id = format!("C{:08}", 1);

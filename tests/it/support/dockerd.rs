@@ -1,7 +1,9 @@
 //! An engine of the test's own: the shared one is never stopped, put behind TLS or made a Swarm.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use bollard::models::{
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptions,
     InspectServiceOptions, LeaveSwarmOptionsBuilder, StartContainerOptions,
+    UpdateServiceOptionsBuilder,
 };
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, MutexGuard};
@@ -25,6 +28,7 @@ static SWARM: Mutex<()> = Mutex::const_new(());
 /// `dockerd` with its data in a folder of its own; ended and cleaned up when dropped.
 pub struct Dockerd {
     child: Child,
+    command: Vec<String>,
     folder: tempfile::TempDir,
     /// Asks it by its socket.
     pub client: bollard::Docker,
@@ -35,25 +39,27 @@ impl Dockerd {
     /// Starts one with these further options; waits until it answers. It shares the bridge of the
     /// machine's own engine: one that has none removes that.
     pub async fn start(options: &[String]) -> Self {
+        let bridge = ["--bridge=docker0".to_owned()];
+        Self::run_by(&["dockerd"], &[&bridge, options].concat()).await
+    }
+
+    /// Starts one by these first words of a command that becomes it. It must have a bridge.
+    pub async fn run_by(words: &[&str], options: &[String]) -> Self {
         let folder = tempfile::Builder::new().prefix("tbd").tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         std::fs::write(at("daemon.json"), "{}").unwrap();
-        let log = File::create(at("log")).unwrap();
-        let child = Command::new("dockerd")
-            .args([
-                format!("--config-file={}", at("daemon.json")),
-                format!("--data-root={}", at("data")),
-                format!("--exec-root={}", at("exec")),
-                format!("--pidfile={}", at("pid")),
-                format!("--host=unix://{}", at("docker.sock")),
-            ])
-            .args(["--bridge=docker0", "--iptables=false", "--ip-masq=false"])
-            .args(options)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("dockerd in PATH, as root");
+        let mut command: Vec<String> = words.iter().map(ToString::to_string).collect();
+        command.extend([
+            format!("--config-file={}", at("daemon.json")),
+            format!("--data-root={}", at("data")),
+            format!("--exec-root={}", at("exec")),
+            format!("--pidfile={}", at("pid")),
+            format!("--host=unix://{}", at("docker.sock")),
+            "--iptables=false".to_owned(),
+            "--ip-masq=false".to_owned(),
+        ]);
+        command.extend_from_slice(options);
+        let child = launch(&command, &folder.path().join("log"));
         let socket = at("docker.sock");
         let client = eventually("an engine of the test's own answers", || async {
             let version = bollard::API_DEFAULT_VERSION;
@@ -63,6 +69,7 @@ impl Dockerd {
         .await;
         Self {
             child,
+            command,
             folder,
             client,
             swarm: None,
@@ -95,6 +102,12 @@ impl Dockerd {
     /// Sends it a signal, such as `STOP`.
     pub fn signal(&self, name: &str) {
         signal(self.child.id(), name);
+    }
+
+    /// `kill -9`: its containers run on without it.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Makes an image that runs this shell script.
@@ -139,6 +152,17 @@ impl Dockerd {
 
     /// Makes a Swarm service of an image; global where no number is given.
     pub async fn serve(&self, name: &str, image: &str, replicas: Option<i64>) {
+        self.serve_as(name, image, replicas, |_| ()).await;
+    }
+
+    /// The same, with further settings.
+    pub async fn serve_as(
+        &self,
+        name: &str,
+        image: &str,
+        replicas: Option<i64>,
+        edit: impl FnOnce(&mut ServiceSpec),
+    ) {
         #[expect(clippy::zero_sized_map_values, reason = "so the model has it")]
         let mode = match replicas {
             Some(replicas) => ServiceSpecMode {
@@ -152,7 +176,7 @@ impl Dockerd {
                 ..ServiceSpecMode::default()
             },
         };
-        let spec = ServiceSpec {
+        let mut spec = ServiceSpec {
             name: Some(name.to_owned()),
             labels: Some([("owner".to_owned(), "ana".to_owned())].into()),
             mode: Some(mode),
@@ -175,7 +199,21 @@ impl Dockerd {
             }),
             ..ServiceSpec::default()
         };
+        edit(&mut spec);
         self.client.create_service(spec, None).await.unwrap();
+    }
+
+    /// Changes a Swarm service as somebody else would.
+    pub async fn change(&self, name: &str, edit: impl FnOnce(&mut ServiceSpec)) {
+        let service = self.described(name).await;
+        let mut spec = service.spec.unwrap();
+        edit(&mut spec);
+        let version = service.version.unwrap().index.unwrap();
+        let options = UpdateServiceOptionsBuilder::default().version(version as i32);
+        let call = self
+            .client
+            .update_service(name, spec, options.build(), None);
+        call.await.unwrap();
     }
 
     /// A Swarm service as the engine describes it.
@@ -205,6 +243,11 @@ impl Dockerd {
 
 impl Drop for Dockerd {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            // It was killed: started once more, it ends what it had left.
+            self.child = launch(&self.command, &self.path("log"));
+            wait_for(|| answers(&self.path("docker.sock")).is_ok_and(|yes| yes));
+        }
         self.signal("CONT");
         if self.swarm.is_some() {
             // On a connection of its own: that of the test belongs to its runtime.
@@ -219,16 +262,53 @@ impl Drop for Dockerd {
         }
         // It ends its containers, and containerd after them.
         self.signal("TERM");
-        #[expect(clippy::disallowed_methods, reason = "a destructor can't await")]
-        for _ in 0..150 {
-            if let Ok(Some(_)) = self.child.try_wait() {
-                return;
-            }
+        if !wait_for(|| matches!(self.child.try_wait(), Ok(Some(_)))) {
+            self.child.kill().ok();
+            self.child.wait().ok();
+        }
+        // An engine leaves the namespace of containers in its own network mounted.
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let own = self.folder.path().display().to_string();
+        let mounts = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        for mount in mounts.filter(|path| path.starts_with(&own)) {
+            let gone = Command::new("umount").args(["--lazy", mount]).status();
+            drop(gone);
+        }
+    }
+}
+
+/// Starts an engine by this command.
+fn launch(command: &[String], log: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(log).unwrap();
+    Command::new(&command[0])
+        .args(&command[1..])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .expect("dockerd in PATH, as root")
+}
+
+/// The engine has started and answers.
+fn answers(socket: &Path) -> std::io::Result<bool> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    stream.write_all(b"GET /_ping HTTP/1.0\r\n\r\n")?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    Ok(answer.ends_with(b"200"))
+}
+
+/// Looks until it is so, for at most 30 s, where nothing can be awaited.
+#[expect(clippy::disallowed_methods, reason = "a destructor can't await")]
+fn wait_for(mut is_so: impl FnMut() -> bool) -> bool {
+    (0..300).any(|_| {
+        let so = is_so();
+        if !so {
             std::thread::sleep(Duration::from_millis(100));
         }
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+        so
+    })
 }
 
 fn signal(pid: u32, name: &str) {

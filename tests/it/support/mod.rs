@@ -13,6 +13,7 @@ pub mod redis;
 pub mod slack;
 pub mod smtp;
 pub mod stage;
+pub mod two_nodes;
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {

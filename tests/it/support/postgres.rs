@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+
 use super::free_port;
 
 /// Who owns a cluster's files when the tests run as root; the server refuses to.
@@ -16,6 +19,8 @@ pub struct Postgres {
     server: Child,
     port: u16,
     owner: Owner,
+    version: Option<u32>,
+    data: PathBuf,
     _folder: tempfile::TempDir,
 }
 
@@ -42,8 +47,13 @@ impl Postgres {
     /// The same with settings such as `max_connections=20`. The user `guarded` needs a password,
     /// all others come in without.
     pub async fn start_with(settings: &[&str]) -> Self {
+        Self::start_version(None, settings).await
+    }
+
+    /// The same of this version, one of `tests/npm/package.json`; `None`: the machine's own.
+    pub async fn start_version(version: Option<u32>, settings: &[&str]) -> Self {
         let (folder, data, owner) = folder();
-        let made = command("initdb", owner)
+        let made = run_as(&find("initdb", version), owner)
             .args(["--auth=trust", "--username=treasury", "--no-sync", "-D"])
             .arg(&data)
             .stdout(Stdio::null())
@@ -54,26 +64,57 @@ impl Postgres {
         let trust = std::fs::read_to_string(&rules).unwrap();
         let guarded = format!("host all guarded all scram-sha-256\n{trust}");
         std::fs::write(&rules, guarded).unwrap();
-        Self::serve(folder, &data, owner, settings).await
+        Self::serve(version, folder, data, owner, settings).await
     }
 
-    /// A standby that streams from this server.
+    /// A standby that streams from this server: a copy of its files between two calls, as there is no
+    /// `pg_basebackup` of each version
+    /// (<https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-LOWLEVEL-BASE-BACKUP>).
     pub async fn standby(&self) -> Self {
         let (folder, data, owner) = folder();
-        let made = command("pg_basebackup", owner)
-            .args(["-h", "127.0.0.1", "-U", "treasury", "--no-sync", "-R"])
-            .args(["-p", &self.port.to_string(), "-c", "fast", "-D"])
-            .arg(&data)
+        let mut session = PgConnection::connect(&self.url()).await.unwrap();
+        let (start, stop) = match self.version {
+            Some(..=14) => (
+                "SELECT pg_start_backup('standby', true, false)",
+                "SELECT labelfile FROM pg_stop_backup(false, false)",
+            ),
+            _ => (
+                "SELECT pg_backup_start('standby', true)",
+                "SELECT labelfile FROM pg_backup_stop(false)",
+            ),
+        };
+        sqlx::raw_sql(start).execute(&mut session).await.unwrap();
+        let copied = run_as(Path::new("cp"), owner)
+            .args(["-a".into(), self.data.join("."), data.clone()])
             .status()
             .unwrap();
-        assert!(made.success(), "pg_basebackup failed");
-        Self::serve(folder, &data, owner, &[]).await
+        assert!(copied.success(), "the files can't be copied");
+        let label: String = sqlx::query_scalar(stop)
+            .fetch_one(&mut session)
+            .await
+            .unwrap();
+        std::fs::remove_file(data.join("postmaster.pid")).unwrap();
+        for slot in std::fs::read_dir(data.join("pg_replslot")).unwrap() {
+            std::fs::remove_dir_all(slot.unwrap().path()).unwrap();
+        }
+        for (name, text) in [("backup_label", label.as_str()), ("standby.signal", "")] {
+            std::fs::write(data.join(name), text).unwrap();
+            // The server writes to them.
+            let (uid, gid) = owner.unzip();
+            chown(data.join(name), uid, gid).unwrap();
+        }
+        let settings = data.join("postgresql.auto.conf");
+        let mut text = std::fs::read_to_string(&settings).unwrap();
+        let port = self.port;
+        text += &format!("primary_conninfo = 'host=127.0.0.1 port={port} user=treasury'\n");
+        std::fs::write(&settings, text).unwrap();
+        Self::serve(self.version, folder, data, owner, &[]).await
     }
 
     /// A program that keeps this server's log and applies nothing of it.
     pub fn receive_log(&self) -> LogReceiver {
         let (folder, data, owner) = folder();
-        let program = command("pg_receivewal", owner)
+        let program = run_as(&find("pg_receivewal", None), owner)
             .args([
                 "-h",
                 "127.0.0.1",
@@ -94,15 +135,16 @@ impl Postgres {
     }
 
     async fn serve(
+        version: Option<u32>,
         folder: tempfile::TempDir,
-        data: &Path,
+        data: PathBuf,
         owner: Owner,
         settings: &[&str],
     ) -> Self {
         let port = free_port();
-        let server = command("postgres", owner)
+        let server = run_as(&find("postgres", version), owner)
             .arg("-D")
-            .arg(data)
+            .arg(&data)
             .args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k"])
             .arg(folder.path())
             .args(settings.iter().flat_map(|setting| ["-c", setting]))
@@ -114,6 +156,8 @@ impl Postgres {
             server,
             port,
             owner,
+            version,
+            data,
             _folder: folder,
         };
         postgres.answers().await;
@@ -175,7 +219,7 @@ impl Postgres {
     /// As its owner, who can hit nobody else's process.
     fn signal(&self, signal: &str, pids: &[u32]) {
         // One of them may have ended by itself.
-        let _ = command("kill", self.owner)
+        let _ = run_as(Path::new("kill"), self.owner)
             .arg(signal)
             .args(pids.iter().map(u32::to_string))
             .stderr(Stdio::null())
@@ -224,8 +268,8 @@ fn folder() -> (tempfile::TempDir, PathBuf, Owner) {
     (folder, data, owner)
 }
 
-fn command(program: &str, user: Owner) -> Command {
-    let mut command = Command::new(find(program));
+fn run_as(program: &Path, user: Owner) -> Command {
+    let mut command = Command::new(program);
     // The caller's folder may not be readable for the other user.
     command.current_dir("/");
     if let Some((uid, gid)) = user {
@@ -234,8 +278,13 @@ fn command(program: &str, user: Owner) -> Command {
     command
 }
 
-/// Debian keeps the server's programs out of the PATH.
-fn find(program: &str) -> PathBuf {
+/// A program of a version that `./tests/run` has installed, or of the machine's own: Debian keeps
+/// those out of the PATH.
+fn find(program: &str, version: Option<u32>) -> PathBuf {
+    if let Some(version) = version {
+        let path = format!("target/tools/npm/node_modules/postgres{version}/native/bin/{program}");
+        return Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    }
     let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()

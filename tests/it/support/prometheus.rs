@@ -22,6 +22,11 @@ impl Prometheus {
 
     /// The same as another job.
     pub async fn scraping_as(job: &str, page: SocketAddr) -> Self {
+        Self::started(job, page, &[]).await
+    }
+
+    /// The same with further arguments.
+    pub async fn started(job: &str, page: SocketAddr, further: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = folder.path().join("prometheus.yml");
@@ -35,6 +40,7 @@ impl Prometheus {
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .args(["--storage.tsdb.path=data", "--log.level=error"])
+            .args(further)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()

@@ -35,6 +35,8 @@ pub struct World {
     /// What `apps.connections.open` answers in place of an address.
     pub socket_error: Option<&'static str>,
     pub channels: Vec<Channel>,
+    /// The app of the bot token.
+    pub bot_of: &'static str,
     /// Methods in the order of their calls.
     pub calls: Vec<String>,
     /// What the bot has said: where, and the whole body.
@@ -56,6 +58,7 @@ impl Slack {
     /// A workspace with `#general`, and an app with all that the manifest asks for.
     pub async fn start(scopes: &[&str]) -> Self {
         let world = World {
+            bot_of: "A1",
             scopes: scopes.iter().map(|one| (*one).to_owned()).collect(),
             channels: vec![Channel {
                 name: "general".to_owned(),
@@ -232,7 +235,7 @@ fn needs(method: &str, given: &Value) -> &'static str {
         "conversations.join" => "channels:join",
         "conversations.create" | "conversations.invite" => "channels:manage",
         "chat.postMessage" | "chat.postEphemeral" | "chat.update" => "chat:write",
-        "users.list" | "users.info" => "users:read",
+        "users.list" | "users.info" | "bots.info" => "users:read",
         _ => "",
     }
 }
@@ -269,6 +272,7 @@ fn answer(
             "url": "https://acme.slack.com/", "team": "Acme Treasury", "user": "treasury-bot",
             "team_id": "T1", "user_id": "UBOT00001", "bot_id": "B1", "is_enterprise_install": false,
         })),
+        "bots.info" => Ok(json!({"bot": {"id": "B1", "app_id": world.bot_of}})),
         "conversations.list" => {
             let private = given["types"]
                 .as_str()

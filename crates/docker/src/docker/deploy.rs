@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::dependants::Neighbours;
+use super::inspected::Inspected;
 use super::spec::ContainerSpec;
 use super::steps::{self, Change};
 use super::{find, successor, versions, wait};
@@ -127,12 +129,14 @@ impl Rollout<'_> {
     /// What the successor of a container is made of. Nothing is touched yet.
     async fn successor_of(&self, old: &ContainerRef) -> Result<ContainerSpec> {
         let (engine, name, version) = (self.change.engine, self.name, self.version);
-        let Some(facts) = inspect(engine, &old.id).await? else {
+        let Some(inspected) = Inspected::of(engine, &old.id).await? else {
             return Err(unwell(format!(
                 "{name} was removed while it was to be replaced: ask for the status"
             )));
         };
-        versions::replaceable(engine, std::slice::from_ref(&facts)).await?;
+        let facts = &inspected.facts;
+        let neighbours = Neighbours::of(engine).await?;
+        versions::replaceable(engine, &neighbours, std::slice::from_ref(facts)).await?;
         let image = facts.image.clone().unwrap_or_default();
         let brought = image::inspect(engine, &image).await?;
         let Some(brought) = brought.and_then(|image| image.config) else {
@@ -142,9 +146,9 @@ impl Rollout<'_> {
             )));
         };
         let reference = image::exact(engine, &version.image, &version.id).await?;
-        let previous = versions::previous(&facts, &version.id);
+        let previous = versions::previous(facts, &version.id);
         successor::successor(
-            facts,
+            inspected,
             name.to_owned(),
             &brought,
             version,

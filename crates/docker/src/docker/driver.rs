@@ -8,12 +8,13 @@ use jiff::Timestamp;
 
 use super::steps::Change;
 use super::{attachments, deploy, discover, evidence, find, isolate, logs};
-use super::{outcome, restart, scale, versions};
+use super::{outcome, restart, scale, touches, versions};
 use crate::engine::container::inspect_all;
 use crate::engine::{About, Engine, EngineConfig, PLATFORM, Result, Samplers, events};
+use treasury_domain::action::ActionKind;
 use treasury_domain::service::{
-    Attachment, Event, Events, Evidence, Found, Intent, LogQuery, Logs, Patience, ReplicaMark,
-    ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
+    Attachment, Dependant, Event, Events, Evidence, Found, Intent, LogQuery, Logs, Patience,
+    ReplicaMark, ReplicaOutcome, Service, ServiceStats, ServiceStatus, Version,
 };
 use treasury_ports::platform::{Platform, ProgressSink};
 
@@ -102,18 +103,34 @@ impl Platform for Docker {
         Ok(Events {
             list: events::newest(list),
             reaches: history.reaches,
+            note: None,
         })
+    }
+
+    async fn touches(&self, service: &Service, change: &ActionKind) -> Result<Vec<Dependant>> {
+        touches::touches(&self.engine, service, change).await
+    }
+
+    async fn bring_along(
+        &self,
+        service: &Service,
+        intent: &Intent,
+        patience: Patience,
+        progress: &ProgressSink,
+    ) -> Result<()> {
+        restart::bring_along(&self.change(service, patience, progress), &intent.along).await
     }
 
     async fn restart(
         &self,
         service: &Service,
         only: Option<&[String]>,
-        _intent: &Intent,
+        intent: &Intent,
         patience: Patience,
         progress: &ProgressSink,
     ) -> Result<ServiceStatus> {
-        restart::restart(&self.change(service, patience, progress), only).await?;
+        let change = self.change(service, patience, progress);
+        restart::restart(&change, only, &intent.along).await?;
         self.status(service).await
     }
 
@@ -123,7 +140,7 @@ impl Platform for Docker {
         marks: &[ReplicaMark],
         intent: &Intent,
     ) -> Result<Vec<ReplicaOutcome>> {
-        outcome::restart_outcome(&self.engine, marks, intent.since).await
+        outcome::restart_outcome(&self.engine, marks, intent).await
     }
 
     async fn scalable(&self, service: &Service, replicas: u32) -> Result<()> {

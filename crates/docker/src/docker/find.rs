@@ -1,8 +1,10 @@
 //! From a service to its containers.
 
 use bollard::models::ContainerInspectResponse;
+use futures_util::future::try_join_all;
 
-use crate::engine::container::{inspect_all, list, listed_label, some_names, to_replica};
+use super::lost;
+use crate::engine::container::{inspect_all, list, listed_label, some_names};
 use crate::engine::{ContainerRef, Engine, Result, not_found, unsupported};
 use treasury_domain::service::{Service, ServiceStatus, Target};
 use treasury_ports::platform::PlatformError;
@@ -98,9 +100,11 @@ pub async fn status(engine: &Engine, service: &Service) -> Result<ServiceStatus>
     if facts.is_empty() {
         return Err(missing(engine, service).await?);
     }
+    let looked_at = facts.iter().map(|facts| lost::seen(engine, facts));
+    let replicas = try_join_all(looked_at).await?;
     Ok(ServiceStatus {
-        replicas: facts.iter().map(to_replica).collect(),
-        facts: Vec::new(),
+        replicas,
+        ..ServiceStatus::default()
     })
 }
 

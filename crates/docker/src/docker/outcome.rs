@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::container::replica;
 use crate::engine::events::{History, history};
 use crate::engine::{ContainerRef, Engine, Result};
-use treasury_domain::service::{Replica, ReplicaMark, ReplicaOutcome, ReplicaState};
+use treasury_domain::service::{Intent, Replica, ReplicaMark, ReplicaOutcome, ReplicaState};
 
 /// Events this much older than the intent count too: clocks are read at different moments.
 const TOLERANCE: Duration = Duration::from_secs(2);
@@ -29,8 +29,9 @@ const STARTING: Duration = Duration::from_secs(10);
 pub async fn restart_outcome(
     engine: &Engine,
     marks: &[ReplicaMark],
-    since: Timestamp,
+    intent: &Intent,
 ) -> Result<Vec<ReplicaOutcome>> {
+    let since = intent.since;
     let marked = marks
         .iter()
         .map(|mark| ContainerRef::new(&mark.id, &mark.name));
@@ -44,7 +45,14 @@ pub async fn restart_outcome(
         age: Timestamp::now().duration_since(since).unsigned_abs(),
     };
     let outcome = |(mark, now): (&ReplicaMark, Option<Replica>)| {
-        now.map_or(ReplicaOutcome::Gone, |now| signs.outcome(mark, &now))
+        let hangs = intent.along.iter().any(|one| one.mark.id == mark.id);
+        now.map_or(ReplicaOutcome::Gone, |now| {
+            if hangs {
+                signs.outcome_of_dependant(mark, &now)
+            } else {
+                signs.outcome(mark, &now)
+            }
+        })
     };
     Ok(marks.iter().zip(now).map(outcome).collect())
 }
@@ -66,20 +74,54 @@ impl Signs {
         let changing = match now.state {
             ReplicaState::Running | ReplicaState::Paused => false,
             ReplicaState::Restarting => true,
-            ReplicaState::Exited | ReplicaState::Dead | ReplicaState::Created => {
+            ReplicaState::Exited
+            | ReplicaState::Dead
+            | ReplicaState::Unknown
+            | ReplicaState::Created => {
                 // It ended after the intent, or had ended before and may be starting.
                 now.finished_at.is_some_and(|end| end >= self.since) || self.age < STARTING
             }
         };
-        let has_event = self.history.events.iter().any(|(id, event)| {
-            *id == mark.id && matches!(event.what.as_str(), "kill" | "stop" | "die" | "restart")
-        });
-        let unknown = self.history.reaches.is_some() && self.age < STOPPING;
-        if changing || has_event || unknown {
+        let has_event = self.saw(mark, &["kill", "stop", "die", "restart"]);
+        if changing || has_event || self.is_forgotten() {
             ReplicaOutcome::UnderWay
         } else {
             ReplicaOutcome::Untouched
         }
+    }
+
+    /// What hangs on a replica ends with it where it shares its processes; that is no restart. It
+    /// is one where it was sent a signal itself, or is being started.
+    fn outcome_of_dependant(&self, mark: &ReplicaMark, now: &Replica) -> ReplicaOutcome {
+        let is_under_way = match now.state {
+            _ if now.started_at != mark.started_at => return ReplicaOutcome::Restarted,
+            ReplicaState::Running | ReplicaState::Paused => {
+                self.saw(mark, &["kill"]) || self.is_forgotten()
+            }
+            ReplicaState::Restarting => true,
+            _ => self.age < STARTING || now.finished_at.is_some_and(|end| self.is_recent(end)),
+        };
+        if is_under_way {
+            ReplicaOutcome::UnderWay
+        } else {
+            ReplicaOutcome::Untouched
+        }
+    }
+
+    fn saw(&self, mark: &ReplicaMark, what: &[&str]) -> bool {
+        let mut events = self.history.events.iter();
+        events.any(|(id, event)| *id == mark.id && what.contains(&event.what.as_str()))
+    }
+
+    fn is_forgotten(&self) -> bool {
+        self.history.reaches.is_some() && self.age < STOPPING
+    }
+
+    /// Less than [`STARTING`] ago.
+    fn is_recent(&self, at: Timestamp) -> bool {
+        let begun = self.since + TOLERANCE;
+        at.duration_since(begun) + SignedDuration::try_from(STARTING).unwrap_or_default()
+            > SignedDuration::try_from(self.age).unwrap_or_default()
     }
 }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum as State};
 use futures_util::{StreamExt, stream};
 
+use super::dependants::{self, Neighbours};
+use super::inspected::Inspected;
 use super::spec::{self, ContainerSpec};
 use super::steps::{self, Change};
 use super::{find, wait};
 use crate::engine::container::{self, label};
 use crate::engine::{ContainerRef, Engine, Result, all_well, image, unsupported};
-use treasury_domain::service::{Service, Target};
+use treasury_domain::service::{Dependant, Service, Target};
 
 /// So many replicas are brought up at the same time.
 const AT_ONCE: usize = 3;
@@ -24,6 +26,8 @@ pub struct Plan {
     unfinished: Vec<ContainerRef>,
     /// To be brought up.
     starts: Vec<Start>,
+    /// What keeps newer replicas from being removed.
+    spared: Vec<Dependant>,
 }
 
 /// A replica to be brought up.
@@ -89,17 +93,34 @@ pub async fn plan(engine: &Engine, service: &Service, replicas: u32) -> Result<P
     }
     let mut old = existing(engine, service, project, name).await?;
     let mut plan = Plan::default();
-    while old.len() > replicas as usize
-        && let Some((_, facts)) = old.pop()
-    {
-        plan.surplus.push(ContainerRef::described(&facts));
+    let own: Vec<ContainerRef> = old
+        .iter()
+        .map(|(_, facts)| ContainerRef::described(facts))
+        .collect();
+    let surplus = old.len().saturating_sub(replicas as usize);
+    if old.len() != replicas as usize {
+        let neighbours = Neighbours::of(engine).await?;
+        if surplus == 0 {
+            neighbours.startable(&own)?;
+        } else {
+            plan.remove(&neighbours, &own, surplus)?;
+            old.retain(|(_, facts)| {
+                plan.surplus
+                    .iter()
+                    .all(|one| facts.id.as_ref() != Some(&one.id))
+            });
+        }
     }
     // All containers look the same to Compose, so the newest that has ever run is the model.
     let has_run = old
         .iter()
         .rposition(|(_, facts)| state(facts) != Some(State::CREATED));
     let model = old.get(has_run.unwrap_or(old.len().saturating_sub(1)));
-    let refusal = model.and_then(|(_, facts)| spec::no_copy(project, name, facts));
+    let inspected = match model.and_then(|(_, facts)| facts.id.as_deref()) {
+        Some(id) => Inspected::of(engine, id).await?.unwrap_or_default(),
+        None => Inspected::default(),
+    };
+    let refusal = model.and_then(|_| spec::no_copy(project, name, &inspected, replicas));
     let mut numbers = Vec::new();
     for (number, facts) in &old {
         let one = ContainerRef::described(facts);
@@ -127,10 +148,44 @@ pub async fn plan(engine: &Engine, service: &Service, replicas: u32) -> Result<P
     let image = image::of_container(engine, facts).await?;
     for number in numbers {
         let name = format!("{stem}{number}");
-        let copy = spec::replica(facts.clone(), name, number, image.clone())?;
+        let copy = spec::replica(inspected.clone(), name, number, image.clone())?;
         plan.starts.push(Start::New(Box::new(copy)));
     }
     Ok(plan)
+}
+
+/// What keeps the newest replicas from being removed: others are removed in their place.
+pub async fn spared(engine: &Engine, service: &Service, replicas: u32) -> Result<Vec<Dependant>> {
+    Ok(plan(engine, service, replicas).await?.spared)
+}
+
+impl Plan {
+    /// Chooses what is removed: the newest ones, the first of all at last, and none on which somebody
+    /// else's container hangs.
+    fn remove(&mut self, all: &Neighbours, own: &[ContainerRef], surplus: usize) -> Result<()> {
+        let mut held = Vec::new();
+        for one in own.iter().rev() {
+            if self.surplus.len() == surplus {
+                break;
+            }
+            match all.held_by(one, own) {
+                by if by.is_empty() => self.surplus.push(one.clone()),
+                by => held.extend(by),
+            }
+        }
+        match held.first().filter(|_| self.surplus.len() < surplus) {
+            None => {
+                self.spared = held;
+                Ok(())
+            }
+            Some(held) => {
+                let name = &held.mark.name;
+                let mend =
+                    format!("remove {name} first, or make it anew with a replica that stays");
+                Err(dependants::refusal(held, &mend))
+            }
+        }
+    }
 }
 
 /// The replicas that are there, by their numbers.

@@ -1,13 +1,15 @@
 //! What a new container is made of: the configuration and the networks of another one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, EndpointIpamConfig, EndpointSettings,
-    HostConfig, NetworkingConfig,
+    ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, NetworkingConfig,
 };
 
+use serde_json::{Map, Value};
+
 use super::find::NUMBER;
+use super::inspected::Inspected;
 use crate::engine::{Result, container, unusable};
 
 /// Compose's label for the container that another one replaces.
@@ -21,6 +23,10 @@ pub const DEFAULT_NETWORKS: [&str; 2] = ["default", "bridge"];
 pub struct ContainerSpec {
     pub name: String,
     pub body: ContainerCreateBody,
+    /// Further settings, as they are; see [`Inspected`].
+    pub config: Map<String, Value>,
+    /// Further settings of the host's side.
+    pub host: Map<String, Value>,
     /// Networks to be connected after it is made and before it is started: older engines take
     /// one only at once, see the crate's head.
     pub networks: Vec<(String, EndpointSettings)>,
@@ -35,43 +41,81 @@ pub fn numbered<'a>(project: &str, service: &str, name: &'a str) -> Option<(&'a 
     })
 }
 
-/// Why there can be no second container like this one, if there can't.
-pub fn no_copy(project: &str, service: &str, facts: &ContainerInspectResponse) -> Option<String> {
-    let name = container::name(facts);
+/// Why there can't be `replicas` containers like this one, if there can't.
+pub fn no_copy(
+    project: &str,
+    service: &str,
+    inspected: &Inspected,
+    replicas: u32,
+) -> Option<String> {
+    let name = container::name(&inspected.facts);
     if numbered(project, service, name).is_none() {
         return Some(format!(
             "{service} can't be scaled: its container has the fixed name {name}. Take \
              `container_name` out of the Compose file and run `docker compose up -d {service}`"
         ));
     }
-    let bindings = facts.host_config.as_ref()?.port_bindings.as_ref()?;
-    let mut fixed: Vec<&str> = bindings
-        .values()
-        .flatten()
-        .flatten()
-        .filter_map(|binding| binding.host_port.as_deref())
-        .filter(|port| !matches!(*port, "" | "0"))
-        .collect();
-    fixed.sort_unstable();
-    fixed.dedup();
-    (!fixed.is_empty()).then(|| {
-        format!(
-            "{service} can't be scaled: it publishes the fixed host port {}, which one container \
-             alone can have. Publish only the container's port (`ports: [\"80\"]`) or put a proxy \
-             before it, and run `docker compose up -d {service}`",
-            fixed.join(", ")
-        )
-    })
+    if let Some(mac) = &inspected.mac {
+        return Some(format!(
+            "{service} can't be scaled: {name} has the fixed MAC address {mac}, which one container \
+             alone can have. Take `mac_address` out of the Compose file and run `docker compose up \
+             -d {service}`"
+        ));
+    }
+    let bindings = inspected
+        .facts
+        .host_config
+        .as_ref()?
+        .port_bindings
+        .as_ref()?;
+    let bindings = bindings.values().flatten().flatten();
+    let mut wanted: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+    for binding in bindings {
+        let address = binding.host_ip.as_deref().unwrap_or_default();
+        let ports = binding.host_port.as_deref().unwrap_or_default();
+        if !matches!(ports, "" | "0") {
+            *wanted.entry((ports, address)).or_default() += 1;
+        }
+    }
+    // Each takes the next free port of a range, and as many as it publishes by it.
+    let short = wanted
+        .iter()
+        .find(|((ports, _), each)| many(ports) / **each < replicas);
+    let ((ports, _), each) = short?;
+    let publishes = match many(ports) / each {
+        1 => format!("the fixed host port {ports}, which one container alone can have"),
+        enough => format!("the host ports {ports}, which are enough for {enough} of them"),
+    };
+    Some(format!(
+        "{service} can't have {replicas} replicas: it publishes {publishes}. Publish only the \
+         container's port (`ports: [\"80\"]`), or a range that is wide enough, or put a proxy before \
+         it, and run `docker compose up -d {service}`"
+    ))
+}
+
+/// How many ports `28601-28606` or `28601` are; one where it is none of both.
+fn many(ports: &str) -> u32 {
+    let range = ports.split_once('-').and_then(|(first, last)| {
+        let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
+        Some(u32::from(last.checked_sub(first)?) + 1)
+    });
+    range.unwrap_or(1)
 }
 
 /// A container called `name`, made of `image`, that is otherwise like another one: without what
 /// belongs to the other's id. `adapt` changes its place in each network further.
 pub fn like(
-    facts: ContainerInspectResponse,
+    inspected: Inspected,
     name: String,
     image: String,
     adapt: impl Fn(&mut EndpointSettings),
 ) -> Result<ContainerSpec> {
+    let Inspected {
+        facts,
+        mut config,
+        host: more_host,
+        mac,
+    } = inspected;
     let id = facts.id.unwrap_or_default();
     let body = serde_json::to_value(facts.config).and_then(serde_json::from_value);
     let what = format!("a configuration of {name} that can't be copied");
@@ -90,12 +134,28 @@ pub fn like(
         adapt(&mut endpoint);
         (network, network_id, endpoint)
     });
-    let (first, networks) = split(networks.collect(), host.network_mode.as_deref());
+    let (mut first, networks) = split(networks.collect(), host.network_mode.as_deref());
+    if let Some(mac) = mac {
+        // Up to API 1.43 it belongs to the container, from 1.44 on to its place in its network.
+        if DEFAULT_NETWORKS.contains(&host.network_mode.as_deref().unwrap_or_default()) {
+            let place = HashMap::from([("bridge".to_owned(), EndpointSettings::default())]);
+            first.get_or_insert_default().endpoints_config = Some(place);
+        }
+        let places = first
+            .iter_mut()
+            .flat_map(|first| &mut first.endpoints_config);
+        for place in places.flat_map(HashMap::values_mut) {
+            place.mac_address = Some(mac.clone());
+        }
+        config.insert("MacAddress".to_owned(), mac.into());
+    }
     body.networking_config = first;
     body.host_config = Some(host);
     Ok(ContainerSpec {
         name,
         body,
+        config,
+        host: more_host,
         networks,
     })
 }
@@ -105,16 +165,16 @@ pub fn like(
 /// `image` is what the existing one runs: its reference, or its id where the reference has moved
 /// on to another image.
 pub fn replica(
-    mut facts: ContainerInspectResponse,
+    mut inspected: Inspected,
     name: String,
     number: u32,
     image: String,
 ) -> Result<ContainerSpec> {
-    let old_name = container::name(&facts).to_owned();
-    if let Some(host) = &mut facts.host_config {
+    let old_name = container::name(&inspected.facts).to_owned();
+    if let Some(host) = &mut inspected.facts.host_config {
         drop_anonymous_volumes(host);
     }
-    let mut spec = like(facts, name, image, |endpoint| {
+    let mut spec = like(inspected, name, image, |endpoint| {
         // Fixed addresses and the name are the other's own.
         endpoint.ipam_config = None;
         if let Some(aliases) = &mut endpoint.aliases {
@@ -192,6 +252,13 @@ fn is_short_id(text: &str, id: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn inspected(facts: &serde_json::Value) -> Inspected {
+        Inspected {
+            facts: serde_json::from_value(facts.clone()).unwrap(),
+            ..Inspected::default()
+        }
+    }
+
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     fn facts() -> serde_json::Value {
@@ -210,8 +277,7 @@ mod tests {
 
     #[test]
     fn a_copy_keeps_the_configuration_and_drops_the_identity() {
-        let facts = serde_json::from_value(facts()).unwrap();
-        let made = replica(facts, "shop-web-3".into(), 3, "web:1".into()).unwrap();
+        let made = replica(inspected(&facts()), "shop-web-3".into(), 3, "web:1".into()).unwrap();
         assert_eq!(made.body.hostname, None);
         assert_eq!(made.body.env, Some(vec!["A=b".to_owned()]));
         let labels = made.body.labels.unwrap();
@@ -235,19 +301,54 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_name_and_fixed_ports_are_refused() {
+    fn what_one_alone_can_have_is_refused_and_a_range_of_ports_is_shared() {
         let mut facts = facts();
-        let refused = |facts: &serde_json::Value| {
-            let facts = serde_json::from_value(facts.clone()).unwrap();
-            no_copy("shop", "web", &facts)
+        let refused = |facts: &serde_json::Value, replicas| {
+            no_copy("shop", "web", &inspected(facts), replicas).unwrap_or_default()
         };
-        assert_eq!(refused(&facts), None);
-        facts["HostConfig"]["PortBindings"] = serde_json::json!({"80/tcp": [{"HostPort": ""}]});
-        assert_eq!(refused(&facts), None);
-        facts["HostConfig"]["PortBindings"]["80/tcp"][0]["HostPort"] = "8080".into();
-        assert!(refused(&facts).unwrap().contains("host port 8080"));
+        let publish = |ports: &[(&str, &str)]| {
+            let mut all = serde_json::json!({});
+            for (at, (address, ports)) in ports.iter().enumerate() {
+                let binding = serde_json::json!([{"HostIp": address, "HostPort": ports}]);
+                all[format!("{}/tcp", 80 + at)] = binding;
+            }
+            all
+        };
+        assert_eq!(refused(&facts, 9), "");
+        for (ports, enough) in [
+            (&[("", "")][..], 9),
+            (&[("127.0.0.1", "0")], 9),
+            (&[("127.0.0.1", "28601-28606")], 6),
+            (&[("", "28601-28603"), ("", "28611-28616")], 3),
+            // Two by the same range, and the same on two addresses.
+            (&[("", "28601-28606"), ("", "28601-28606")], 3),
+            (
+                &[("127.0.0.1", "28601-28606"), ("127.0.0.2", "28601-28606")],
+                6,
+            ),
+            (&[("", "8080")], 1),
+            (&[("", "28630"), ("", "28631")], 1),
+        ] {
+            facts["HostConfig"]["PortBindings"] = publish(ports);
+            assert_eq!(refused(&facts, enough), "", "{ports:?}");
+            let why = refused(&facts, enough + 1);
+            assert_eq!(why.is_empty(), enough == 9, "{ports:?}: {why}");
+        }
+        facts["HostConfig"]["PortBindings"] = publish(&[("", "8080")]);
+        assert!(refused(&facts, 2).contains("fixed host port 8080"));
+        facts["HostConfig"]["PortBindings"] = publish(&[("", "28601-28606")]);
+        let why = refused(&facts, 7);
+        assert!(
+            why.contains("host ports 28601-28606, which are enough for 6"),
+            "{why}"
+        );
+
+        let mut fixed = inspected(&facts);
+        fixed.mac = Some("02:42:ac:1e:aa:01".to_owned());
+        let why = no_copy("shop", "web", &fixed, 2).unwrap();
+        assert!(why.contains("fixed MAC address 02:42:ac:1e:aa:01"), "{why}");
         facts["Name"] = "/web".into();
-        assert!(refused(&facts).unwrap().contains("container_name"));
+        assert!(refused(&facts, 2).contains("container_name"));
     }
 
     #[test]

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use bollard::models::{EndpointSettings, NetworkConnectRequest};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
-    RestartContainerOptionsBuilder, StartContainerOptions, StopContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, RestartContainerOptionsBuilder,
+    StartContainerOptions, StopContainerOptionsBuilder,
 };
 
+use serde_json::Value;
+
 use super::spec::ContainerSpec;
-use crate::engine::{CHANGE_LIMIT, ContainerRef, Engine, Result, optional, unwell};
+use crate::engine::{
+    CHANGE_LIMIT, ContainerRef, Engine, Result, json_api, optional, unusable, unwell,
+};
 use treasury_domain::service::{Patience, Service};
 use treasury_ports::platform::{PlatformError, ProgressSink};
 
@@ -24,10 +28,18 @@ pub struct Change<'a> {
 /// Makes a container in all its networks; one that can't be joined to them is removed again.
 pub async fn make(engine: &Engine, spec: ContainerSpec) -> Result<ContainerRef> {
     let name = spec.name;
-    let options = CreateContainerOptionsBuilder::default().name(&name).build();
-    let call = engine.client()?.create_container(Some(options), spec.body);
-    let made = engine.change(&format!("making {name}"), call).await?;
-    let made = ContainerRef::new(made.id, name);
+    let what = format!("making {name}");
+    let mut body = serde_json::to_value(spec.body).map_err(unusable(&what))?;
+    if let Some(body) = body.as_object_mut() {
+        body.extend(spec.config);
+    }
+    if let Some(host) = body.get_mut("HostConfig").and_then(Value::as_object_mut) {
+        host.extend(spec.host);
+    }
+    let path = format!("/containers/create?name={name}");
+    let answer = json_api::post(engine, &what, &path, &body).await?;
+    let id = answer["Id"].as_str().unwrap_or_default();
+    let made = ContainerRef::new(id, name);
     for (network, endpoint) in spec.networks {
         if let Err(error) = connect(engine, &made.id, &network, endpoint).await {
             return Err(give_up(engine, &made, error).await);

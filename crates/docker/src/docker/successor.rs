@@ -4,10 +4,11 @@
 //! image's own value counts as brought by it, so that the new image's values take effect.
 
 use bollard::models::{
-    ContainerConfig, ContainerCreateBody, ContainerInspectResponse, HealthConfig, HostConfig,
-    ImageConfig, MountPoint, MountType,
+    ContainerConfig, ContainerCreateBody, HealthConfig, HostConfig, ImageConfig, MountPoint,
+    MountType,
 };
 
+use super::inspected::Inspected;
 use super::spec::{self, ContainerSpec};
 use crate::engine::Result;
 use crate::engine::version_label::{IMAGE, PREVIOUS};
@@ -21,18 +22,22 @@ const COMPOSE_IMAGE: &str = "com.docker.compose.image";
 /// `reference` is what it is made of: the version's image, or its id where the reference has moved
 /// on. `previous` goes into its label.
 pub fn successor(
-    mut facts: ContainerInspectResponse,
+    mut inspected: Inspected,
     name: String,
     old_image: &ImageConfig,
     version: &Version,
     reference: String,
     previous: String,
 ) -> Result<ContainerSpec> {
-    facts.config = facts.config.map(|config| without_image(config, old_image));
+    let facts = &mut inspected.facts;
+    facts.config = facts
+        .config
+        .take()
+        .map(|config| without_image(config, old_image));
     let host = facts.host_config.get_or_insert_default();
     keep_anonymous_volumes(host, facts.mounts.take().unwrap_or_default());
     let mode = host.network_mode.clone().unwrap_or_default();
-    let mut spec = spec::like(facts, name, reference, |_| {})?;
+    let mut spec = spec::like(inspected, name, reference, |_| {})?;
     drop_refused(&mut spec.body, &mode);
     let labels = spec.body.labels.get_or_insert_default();
     labels.insert(PREVIOUS.to_owned(), previous);
@@ -240,7 +245,10 @@ mod tests {
             changes: Vec::new(),
         };
         let made = successor(
-            serde_json::from_value(facts).unwrap(),
+            Inspected {
+                facts: serde_json::from_value(facts).unwrap(),
+                ..Inspected::default()
+            },
             "shop-web-1".into(),
             &ImageConfig::default(),
             &version,

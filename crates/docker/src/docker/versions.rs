@@ -5,11 +5,13 @@
 
 use bollard::models::ContainerInspectResponse;
 
+use super::dependants::Neighbours;
 use super::find;
+use super::inspected::Inspected;
 use super::spec::DEFAULT_NETWORKS;
 use crate::engine::container::{self, inspect_all, label, network_mode, place_in, time};
 use crate::engine::version_label::{self, IMAGE, PREVIOUS, version};
-use crate::engine::{Engine, Result, image, unsupported};
+use crate::engine::{ContainerRef, Engine, Result, image, unsupported};
 use treasury_domain::service::{Service, Version};
 
 /// What the newest replica runs, then what ran before and could still run.
@@ -48,7 +50,8 @@ pub fn previous(facts: &ContainerInspectResponse, next: &str) -> String {
 /// The version that an image is, if this service can be brought to it.
 pub async fn deployable(engine: &Engine, service: &Service, image: &str) -> Result<Version> {
     let found = find::with_replaced(engine, service).await?;
-    replaceable(engine, &inspect_all(engine, &found).await?).await?;
+    let neighbours = Neighbours::of(engine).await?;
+    replaceable(engine, &neighbours, &inspect_all(engine, &found).await?).await?;
     let Some(there) = image::inspect(engine, image).await? else {
         return Err(image::absent(image));
     };
@@ -61,30 +64,19 @@ pub async fn deployable(engine: &Engine, service: &Service, image: &str) -> Resu
 }
 
 /// Why one of these containers can't be replaced, if one can't.
-pub async fn replaceable(engine: &Engine, containers: &[ContainerInspectResponse]) -> Result<()> {
+pub async fn replaceable(
+    engine: &Engine,
+    neighbours: &Neighbours,
+    containers: &[ContainerInspectResponse],
+) -> Result<()> {
     if let Some(why) = containers.iter().find_map(refusal) {
         return Err(unsupported(why));
     }
-    // A network that others share ends with its container.
-    for other in container::list(engine, &[]).await? {
-        let mode = other.host_config.and_then(|host| host.network_mode);
-        let mode = mode.unwrap_or_default();
-        let Some(owner) = mode.strip_prefix("container:") else {
-            continue;
-        };
-        let shares = |facts: &&ContainerInspectResponse| {
-            facts.id.as_deref() == Some(owner) || container::name(facts) == owner
-        };
-        if let Some(facts) = containers.iter().find(shares) {
-            let names = other.names.unwrap_or_default();
-            let sharer = names.first().map(|name| name.trim_start_matches('/'));
-            return Err(unsupported(format!(
-                "{} uses the network of {} and would lose it: deploy both with `docker compose up \
-                 -d`",
-                sharer.unwrap_or("another container"),
-                container::name(facts)
-            )));
-        }
+    let own: Vec<ContainerRef> = containers.iter().map(ContainerRef::described).collect();
+    neighbours.replaceable(&own)?;
+    neighbours.startable(&own)?;
+    for one in &own {
+        Inspected::of(engine, &one.id).await?;
     }
     Ok(())
 }

@@ -56,7 +56,10 @@ pub async fn until_well(
                     return Ok(());
                 }
             }
-            ReplicaState::Exited | ReplicaState::Dead | ReplicaState::Created => {
+            ReplicaState::Exited
+            | ReplicaState::Dead
+            | ReplicaState::Unknown
+            | ReplicaState::Created => {
                 let since = *ended_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= ended_for {
                     return Err(ended(engine, &now, "does not run: it").await);

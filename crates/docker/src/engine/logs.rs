@@ -4,6 +4,7 @@
 //! So the newest entries are read in growing portions until enough lines match.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::errors::Error;
@@ -20,6 +21,10 @@ use treasury_ports::text::clean;
 
 /// How many of its last lines the error for a replica that ended shows.
 const LAST_LINES: usize = 3;
+
+/// So long nothing may come of the log of a Swarm's task: the manager of an older engine (20.10.24)
+/// goes on waiting for a node that is lost, and never ends the log.
+const SILENCE: Duration = Duration::from_secs(4);
 
 /// Whose log it is, by its id.
 #[derive(Debug, Clone, Copy)]
@@ -104,8 +109,17 @@ async fn each_line(
         LogSource::Task(id) => client.task_logs(id, Some(options)).boxed(),
     };
     let (mut entries, mut count) = (Entries::default(), 0);
-    while let Some(output) = stream.next().await {
-        let output = output?;
+    loop {
+        let next = match source {
+            LogSource::Container(_) => stream.next().await,
+            LogSource::Task(_) => {
+                let next = tokio::time::timeout(SILENCE, stream.next()).await;
+                next.map_err(|_| Error::RequestTimeoutError)?
+            }
+        };
+        let Some(output) = next.transpose()? else {
+            break;
+        };
         let stderr = matches!(output, LogOutput::StdErr { .. });
         count += 1;
         entries

@@ -1,7 +1,7 @@
 //! What both platforms share.
 //!
 //! - `address`, `tls`, `connection`, `about`: where the engine is, who it is, time limits; `error`
-//! - `container`, `image`, `version_label`: what it has; `events`, `logs`, `samplers`: what it tells
+//! - `json_api`: what bollard's models would drop; `container`, `image`, `version_label`: what it has; `events`, `logs`, `samplers`: what it tells
 
 mod about;
 mod address;
@@ -10,6 +10,7 @@ pub mod container;
 mod error;
 pub mod events;
 pub mod image;
+pub mod json_api;
 mod log_entries;
 pub mod logs;
 mod sample;

@@ -3,7 +3,7 @@
 //! Swarm keeps a service as it is described: a change is a new description, and the rollout is
 //! Swarm's own, by the service's update settings. What is here writes descriptions and follows.
 //!
-//! - `json_api`, `snapshot`: descriptions as they are; `tasks`: what runs where
+//! - `snapshot`: descriptions as they are; `nodes`, `tasks`: what runs where
 //! - `change`: writing a description; `rollout`: following one to its end; `restart`, `scale`,
 //!   `deploy`: the changes
 //! - `versions`: what ran and what can run; `logs`, `events`, `stats`
@@ -12,8 +12,8 @@ mod change;
 mod deploy;
 mod driver;
 mod events;
-mod json_api;
 mod logs;
+mod nodes;
 mod restart;
 mod rollout;
 mod scale;
@@ -21,6 +21,9 @@ mod snapshot;
 mod spec;
 mod stats;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod versions;
 
+use crate::engine::json_api;
 pub use driver::Swarm;

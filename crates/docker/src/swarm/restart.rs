@@ -6,8 +6,9 @@ use super::change::Change;
 use super::rollout::{Rollout, follow};
 use super::snapshot::{Snapshot, SwarmService};
 use super::spec::{INTENT, label, set_label};
-use crate::engine::{Result, unsupported};
+use crate::engine::{Result, unsupported, unwell};
 use treasury_domain::service::{Intent, ReplicaMark, ReplicaOutcome, ServiceStatus};
+use treasury_ports::platform::PlatformError;
 
 /// Restarts all tasks, unless this very intent has been carried out; `only` none of them: awaits
 /// that all are well. Swarm can't restart some of them only.
@@ -39,7 +40,21 @@ pub async fn restart(
         };
         change.update(restart).await?;
     }
-    Ok(follow(change).await?.status())
+    match follow(change).await {
+        Ok(snapshot) => Ok(snapshot.status()),
+        Err(PlatformError::Unwell { what }) => {
+            let left = Snapshot::now(change.service).await;
+            let left = left.ok().filter(|now| {
+                matches!(now.rollout(), Rollout::Going { .. } | Rollout::Held { .. })
+            });
+            let left = left.map_or(
+                "",
+                |_| "\nSwarm keeps at it as soon as it can; another restart begins anew",
+            );
+            Err(unwell(format!("{what}{left}")))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What became of the tasks of an intent: the description tells whether Swarm has taken it.
@@ -52,7 +67,10 @@ pub async fn outcome(
     let has_intent = |spec| label(spec, INTENT) == Some(&intent.id);
     // A change after it may have replaced the labels.
     let taken = has_intent(&snapshot.spec) || has_intent(&snapshot.previous);
-    let going = matches!(snapshot.rollout(), Rollout::Going { .. });
+    let going = matches!(
+        snapshot.rollout(),
+        Rollout::Going { .. } | Rollout::Held { .. }
+    );
     let slots = snapshot.live_slots();
     let outcome = |mark: &ReplicaMark| {
         let is_it = |key: &String| mark.id == format!("{}.{key}", snapshot.id);

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::change::Change;
 use super::logs::last_words;
+use super::rollout::HELD;
 use super::snapshot::Snapshot;
-use super::tasks::{Slot, describe, has_failed, is_running};
+use super::tasks::{Slot, describe, has_failed, hindered};
 use crate::engine::{Result, unsupported, unwell};
 use treasury_domain::service::ServiceStatus;
 use treasury_ports::platform::PlatformError;
@@ -51,15 +52,15 @@ pub async fn scale(change: Change<'_>, replicas: u32) -> Result<ServiceStatus> {
     let is_new = |task: &Task| !before.tasks.iter().any(|known| known.id == task.id);
     let begun = Instant::now();
     let longest = change.patience.stop + change.patience.healthy;
-    let mut steady = None;
+    let (mut steady, mut held_since) = (None, None);
     loop {
         let snapshot = Snapshot::now(change.service).await?;
         let slots = snapshot.live_slots();
         let current: Vec<&Task> = slots.iter().filter_map(Slot::current).collect();
-        let running = current.iter().filter(|task| is_running(task)).count();
+        let running = current.iter().filter(|task| snapshot.runs(task)).count();
         // Those that are too many have to be gone, not only unwanted.
         let leaving = snapshot.slots().iter().any(|slot| {
-            slot.current().is_none() && slot.tasks.first().is_some_and(|task| is_running(task))
+            slot.current().is_none() && slot.tasks.first().is_some_and(|task| snapshot.runs(task))
         });
         if running == replicas as usize && slots.len() == running && !leaving {
             let since = *steady.get_or_insert_with(Instant::now);
@@ -82,19 +83,35 @@ pub async fn scale(change: Change<'_>, replicas: u32) -> Result<ServiceStatus> {
             let lines = last_words(change.service.engine, task).await;
             return Err(stuck(
                 replicas,
-                format!("{} {}{lines}", slot.name, describe(task)),
+                format!(
+                    "{} {}{}{lines}",
+                    slot.name,
+                    describe(task),
+                    snapshot.on_node(task)
+                ),
             ));
         }
-        if begun.elapsed() > longest {
-            let waits = slots.iter().find_map(|slot| {
-                let task = slot.current().filter(|task| !is_running(task))?;
-                Some(format!("\n{} {}", slot.name, describe(task)))
-            });
-            let (seconds, waits) = (longest.as_secs(), waits.unwrap_or_default());
-            return Err(stuck(
-                replicas,
-                format!("{counted} after {seconds} s{waits}"),
-            ));
+        let waits = slots.iter().filter_map(|slot| {
+            let task = slot.current().filter(|task| !snapshot.runs(task))?;
+            let line = format!(
+                "\n{} {}{}",
+                slot.name,
+                describe(task),
+                snapshot.on_node(task)
+            );
+            Some((task, line))
+        });
+        // One that gets on may make room for the others.
+        let waits: Vec<_> = waits.collect();
+        let held = !waits.is_empty() && !leaving && waits.iter().all(|(task, _)| hindered(task));
+        if !held {
+            held_since = None;
+        }
+        let is_held = held && held_since.get_or_insert_with(Instant::now).elapsed() >= HELD;
+        if is_held || begun.elapsed() > longest {
+            let line = waits.first().map_or("", |(_, line)| line);
+            let took = begun.elapsed().as_secs();
+            return Err(stuck(replicas, format!("{counted} after {took} s{line}")));
         }
         progress.report(running as u32, replicas, counted);
         tokio::time::sleep(POLL_INTERVAL).await;

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use bollard::models::{Node, Service as Model, Task};
+use bollard::models::{Service as Model, Task};
 use bollard::query_parameters::ListTasksOptionsBuilder;
 use serde_json::Value;
 
 use super::json_api;
+use super::nodes::{Node, nodes};
 use crate::engine::container::{list, some_names};
 use crate::engine::{ContainerRef, Engine, Result, not_found, unsupported, unusable};
 use treasury_domain::service::{Found, Service, ServiceName, Target};
@@ -38,8 +39,8 @@ pub struct Snapshot<'a> {
     /// The same and more, for reading.
     pub model: Model,
     pub tasks: Vec<Task>,
-    /// Names of the Swarm's machines, by id.
-    pub nodes: HashMap<String, String>,
+    /// The Swarm's machines, by id.
+    pub nodes: HashMap<String, Node>,
 }
 
 impl<'a> SwarmService<'a> {
@@ -148,21 +149,8 @@ impl<'a> Snapshot<'a> {
     }
 }
 
-/// Swarm's own view of the machines.
-async fn nodes(engine: &Engine) -> Result<HashMap<String, String>> {
-    let call = engine.client()?.list_nodes(None);
-    let nodes = engine.query("the list of nodes", call).await;
-    let nodes = nodes.map_err(|error| no_manager(engine, error))?;
-    let name = |node: Node| {
-        let id = node.id?;
-        let name = node.description.and_then(|about| about.hostname);
-        Some((id.clone(), name.unwrap_or(id)))
-    };
-    Ok(nodes.into_iter().filter_map(name).collect())
-}
-
 /// An engine that is no manager is not a failure but a mistake in the configuration.
-fn no_manager(engine: &Engine, error: PlatformError) -> PlatformError {
+pub fn no_manager(engine: &Engine, error: PlatformError) -> PlatformError {
     match error {
         PlatformError::Failed { message, .. } if message.contains("not a swarm manager") => {
             unsupported(format!(

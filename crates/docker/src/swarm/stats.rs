@@ -1,11 +1,9 @@
 //! Figures of a service's tasks: engines measure only their own.
 
-use std::collections::BTreeSet;
-
-use bollard::models::{SwarmInfo, Task};
+use bollard::models::SwarmInfo;
 
 use super::snapshot::Snapshot;
-use super::tasks::is_running;
+use super::tasks::is_wanted;
 use treasury_domain::service::ServiceStats;
 
 /// The figures of the tasks on this node, with the names of nodes, and how many run elsewhere.
@@ -18,27 +16,25 @@ pub fn named(
         // A global service's containers are called after the node's id.
         let node = replica.replica.rsplit_once('.').map(|(_, key)| key);
         if let Some(node) = node.and_then(|key| snapshot.nodes.get(key)) {
-            replica.replica = format!("{}.{node}", snapshot.service.name);
+            replica.replica = format!("{}.{}", snapshot.service.name, node.name);
         }
     }
     let own = this_node.and_then(|node| node.node_id);
-    let running = || snapshot.tasks.iter().filter(|task| is_running(task));
-    let elsewhere: Vec<&Task> = running().filter(|task| task.node_id != own).collect();
-    let nodes = elsewhere
-        .iter()
-        .filter_map(|task| snapshot.nodes.get(task.node_id.as_ref()?));
-    let names: Vec<&str> = nodes
-        .map(String::as_str)
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
-    stats.note = (!elsewhere.is_empty()).then(|| {
-        format!(
+    let running = || {
+        let tasks = snapshot.tasks.iter();
+        tasks.filter(|task| is_wanted(task) && snapshot.runs(task))
+    };
+    let elsewhere = running().filter(|task| task.node_id != own);
+    let names: Vec<&str> = snapshot.by_node(elsewhere.clone()).into_keys().collect();
+    let mut notes = snapshot.lost_nodes();
+    if !names.is_empty() {
+        notes.push(format!(
             "{} of {} tasks run on {}, which only their own engines can measure",
-            elsewhere.len(),
+            elsewhere.count(),
             running().count(),
             names.join(", ")
-        )
-    });
+        ));
+    }
+    stats.note = (!notes.is_empty()).then(|| notes.join("; "));
     stats
 }

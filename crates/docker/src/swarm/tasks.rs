@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use bollard::models::{ServiceUpdateStatusStateEnum as Update, Task, TaskState};
+use bollard::models::{Task, TaskState};
 
 use super::snapshot::Snapshot;
 use super::spec::{image_of, shown};
@@ -26,16 +26,12 @@ impl<'t> Slot<'t> {
         self.tasks.iter().copied().find(|task| is_wanted(task))
     }
 
-    /// The task that counts, or the newest that has ended.
-    pub fn newest(&self) -> Option<&'t Task> {
-        self.current().or(self.tasks.first().copied())
-    }
-
-    /// Former tasks that failed, the newest first.
-    pub fn failed(&self) -> impl Iterator<Item = &'t Task> {
-        let current = self.current().and_then(|task| task.id.as_deref());
-        let former = self.tasks.iter().copied();
-        former.filter(move |task| task.id.as_deref() != current && has_failed(task))
+    /// The tasks before one of them, and those after it; each the newest first.
+    pub fn around(&self, task: &Task) -> (&[&'t Task], &[&'t Task]) {
+        let mut tasks = self.tasks.iter();
+        let at = tasks.position(|one| one.id == task.id).unwrap_or(0);
+        let former = self.tasks.get(at + 1..).unwrap_or_default();
+        (former, &self.tasks[..at])
     }
 }
 
@@ -47,7 +43,10 @@ impl Snapshot<'_> {
             let node = task.node_id.clone().unwrap_or_default();
             let (key, named) = match task.slot.filter(|slot| *slot > 0) {
                 Some(slot) => (slot.to_string(), slot.to_string()),
-                None => (node.clone(), self.nodes.get(&node).cloned().unwrap_or(node)),
+                None => {
+                    let named = self.nodes.get(&node).map(|node| node.name.clone());
+                    (node.clone(), named.unwrap_or(node))
+                }
             };
             match slots.iter_mut().find(|slot| slot.key == key) {
                 Some(slot) => slot.tasks.push(task),
@@ -64,6 +63,19 @@ impl Snapshot<'_> {
         }
         slots.sort_by(|a, b| by_name(&a.name, &b.name));
         slots
+    }
+
+    /// The task that serves: while a new one is not running yet, that is the one before it, if
+    /// Swarm lets it run on. Where none runs, the newest that is to run, or that has ended.
+    pub fn serving<'t>(&self, slot: &Slot<'t>) -> Option<&'t Task> {
+        let mut tasks = slot.tasks.iter().copied();
+        let runs = tasks.find(|task| is_wanted(task) && self.runs(task));
+        runs.or(slot.current()).or(slot.tasks.first().copied())
+    }
+
+    /// It runs, on a machine that answers.
+    pub fn runs(&self, task: &Task) -> bool {
+        is_running(task) && !self.is_lost(task)
     }
 
     /// The slots that count: those with a task that is to run, and, where these are too few, the
@@ -85,7 +97,16 @@ impl Snapshot<'_> {
 
     /// The service in the words of every platform.
     pub fn status(&self) -> ServiceStatus {
-        let slots = self.live_slots();
+        let mut slots = self.live_slots();
+        if self.desired().is_none() {
+            // Of each machine that is lost, Swarm no longer wants a task.
+            let lost = self.slots().into_iter().filter(|slot| {
+                let newest = slot.tasks.first();
+                slot.current().is_none() && newest.is_some_and(|task| self.is_left(task))
+            });
+            slots.extend(lost);
+            slots.sort_by(|a, b| by_name(&a.name, &b.name));
+        }
         let replicas: Vec<Replica> = slots.iter().filter_map(|slot| self.replica(slot)).collect();
         let runs = |replica: &&Replica| replica.state == ReplicaState::Running;
         let running = replicas.iter().filter(runs).count();
@@ -93,49 +114,73 @@ impl Snapshot<'_> {
             Some(wanted) => format!("desired {wanted}, running {running}"),
             None => format!("one on each node, running {running} of {}", slots.len()),
         }];
-        let update = self.model.update_status.as_ref();
-        let state = update.and_then(|update| update.state);
-        if let (Some(state), Some(update)) = (state, update)
-            && !matches!(state, Update::COMPLETED | Update::EMPTY)
-        {
-            let message = update.message.as_deref().unwrap_or_default();
-            facts.push(format!("rollout {state}: {message}"));
+        facts.extend(self.rollout_fact());
+        facts.extend(self.closed_nodes());
+        ServiceStatus {
+            scaled_to_none: replicas.is_empty() && self.desired() == Some(0),
+            replicas,
+            facts,
+            warnings: self.lost_nodes(),
         }
-        ServiceStatus { replicas, facts }
+    }
+
+    /// The description that the task was made by has a health check; bollard's models know it by
+    /// another name than the engine (20.10.24: `Healthcheck`).
+    fn is_checked(&self, task: &Task) -> bool {
+        let spec = if self.is_fresh(task) {
+            &self.spec
+        } else {
+            &self.previous
+        };
+        let check = &spec["TaskTemplate"]["ContainerSpec"]["Healthcheck"];
+        check["Test"]
+            .as_array()
+            .is_some_and(|test| test.first().is_some_and(|first| first != "NONE"))
     }
 
     fn replica(&self, slot: &Slot<'_>) -> Option<Replica> {
-        let task = slot.newest()?;
+        let task = self.serving(slot)?;
         let status = task.status.clone().unwrap_or_default();
         let at = time(status.timestamp.as_deref());
-        let state = state(task);
+        let state = if self.is_left(task) {
+            ReplicaState::Unknown
+        } else {
+            state(task)
+        };
         let ended = matches!(state, ReplicaState::Exited | ReplicaState::Dead);
-        let spec = task.spec.as_ref();
-        let spec = spec.and_then(|spec| spec.container_spec.as_ref());
         let health = match (state, status.state) {
             (ReplicaState::Running, Some(TaskState::STARTING)) => Health::Starting,
             // A task whose check fails is ended by Swarm.
-            (ReplicaState::Running, _) if spec.is_some_and(|spec| spec.health_check.is_some()) => {
-                Health::Healthy
-            }
+            (ReplicaState::Running, _) if self.is_checked(task) => Health::Healthy,
             _ => Health::Unchecked,
         };
-        let restarts = slot.failed().count() as u64;
-        let before = slot.failed().next();
+        let (former, newer) = slot.around(task);
+        // A newer one of another description was called off.
+        let is_new = |task: &&Task| is_wanted(task) || (has_failed(task) && self.is_fresh(task));
+        let new = newer.iter().copied().find(is_new);
+        let others = newer.iter().chain(former).copied();
+        let failed = || others.clone().filter(|task| has_failed(task));
+        let restarts = failed().count() as u64;
+        let before = failed().find(|task| new.is_none_or(|new| new.id != task.id));
         let last = if ended { Some(task) } else { before };
         let exit_code = last.and_then(exit_code);
-        let note = match (state, before) {
-            (ReplicaState::Running, before) => {
-                before.map(|before| format!("before: {}", describe(before)))
+        let mut notes = Vec::new();
+        if let Some(new) = new {
+            notes.push(format!("new task {}{}", describe(new), self.on_node(new)));
+        }
+        match (state, self.node(task)) {
+            (ReplicaState::Running, _) => {}
+            (ReplicaState::Unknown, Some(node)) => {
+                let lost = node.lost().unwrap_or_default();
+                notes.push(format!("{} is {lost}", node.name));
             }
-            (_, Some(before)) if !ended => {
-                Some(format!("{}; before: {}", describe(task), describe(before)))
-            }
-            _ => Some(describe(task)),
-        };
-        let node = task.node_id.as_ref();
-        let node = node.map(|id| self.nodes.get(id).unwrap_or(id).clone());
-        let image = spec.and_then(|spec| spec.image.as_deref());
+            _ => notes.push(describe(task)),
+        }
+        if let Some(before) = before.filter(|_| !ended) {
+            notes.push(format!("before: {}", describe(before)));
+        }
+        let node = self.node(task).map(|node| node.name.clone());
+        let node = node.or(task.node_id.clone());
         Some(Replica {
             id: format!("{}.{}", self.id, slot.key),
             name: slot.name.clone(),
@@ -148,9 +193,9 @@ impl Snapshot<'_> {
             // Swarm does not tell.
             oom_killed: false,
             memory_limit_bytes: task_memory_limit(task),
-            image: shown(image.unwrap_or(image_of(&self.spec)), &self.spec),
+            image: shown(task_image(task).unwrap_or(image_of(&self.spec)), &self.spec),
             node,
-            note,
+            note: (!notes.is_empty()).then(|| notes.join("; ")),
         })
     }
 }
@@ -158,6 +203,12 @@ impl Snapshot<'_> {
 fn task_memory_limit(task: &Task) -> Option<u64> {
     let resources = task.spec.as_ref()?.resources.as_ref()?;
     resources.limits.as_ref()?.memory_bytes?.try_into().ok()
+}
+
+/// The image that a task is made of.
+pub fn task_image(task: &Task) -> Option<&str> {
+    let spec = task.spec.as_ref()?.container_spec.as_ref()?;
+    spec.image.as_deref()
 }
 
 /// Swarm wants it to run.
@@ -195,7 +246,32 @@ fn state(task: &Task) -> ReplicaState {
     }
 }
 
+/// It has come to its end, and its machine has said so.
+pub fn is_over(task: &Task) -> bool {
+    use TaskState as S;
+    matches!(
+        task_state(task),
+        Some(S::COMPLETE | S::SHUTDOWN | S::FAILED | S::REJECTED | S::REMOVE | S::ORPHANED)
+    )
+}
+
+/// Why it does not come to run, where Swarm names a reason: no machine fits, no image.
+pub fn hindered(task: &Task) -> bool {
+    use TaskState as S;
+    let starts = matches!(
+        task_state(task),
+        Some(S::NEW | S::ALLOCATED | S::PENDING | S::ASSIGNED | S::ACCEPTED | S::PREPARING)
+    );
+    let err = task
+        .status
+        .as_ref()
+        .and_then(|status| status.err.as_deref());
+    starts && err.is_some_and(|err| !err.is_empty())
+}
+
+/// Its exit code; none of a task that never had a container.
 pub fn exit_code(task: &Task) -> Option<i64> {
+    container(task)?;
     let status = task.status.as_ref()?.container_status.as_ref()?;
     status.exit_code
 }

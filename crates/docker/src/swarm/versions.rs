@@ -10,7 +10,7 @@ use super::spec::{image_of, label, shown};
 use super::tasks::{container, is_running};
 use crate::engine::container::{inspect, time};
 use crate::engine::version_label::{self, PREVIOUS, version};
-use crate::engine::{Result, image, unsupported};
+use crate::engine::{Engine, Result, image, unsupported};
 use treasury_domain::service::Version;
 
 impl Snapshot<'_> {
@@ -102,14 +102,15 @@ pub async fn deployable(swarm: SwarmService<'_>, wanted: &str) -> Result<Version
         ));
     }
     let name = wanted.split_once('@').map_or(wanted, |(name, _)| name);
-    let digest = if is_exact(wanted) {
-        None
-    } else if let Some(digest) = pulled(local.as_ref(), wanted) {
-        Some(digest)
-    } else {
-        let call = swarm.engine.client()?.inspect_registry_image(wanted, None);
-        match swarm.engine.change("the registry's answer", call).await {
-            Ok(found) => found.descriptor.digest.filter(|digest| !digest.is_empty()),
+    let digest = match pulled(local.as_ref(), wanted) {
+        _ if is_exact(wanted) => None,
+        Some(Digest::Registry(digest)) => Some(digest),
+        Some(Digest::Unproven(digest)) => {
+            let exact = format!("{wanted}@{digest}");
+            registry_digest(swarm.engine, &exact).await.ok().flatten()
+        }
+        None => match registry_digest(swarm.engine, wanted).await {
+            Ok(digest) => digest,
             // The machines may have it, or rights of their own to fetch it.
             Err(_) if own_id.is_some() => None,
             Err(error) => {
@@ -119,23 +120,45 @@ pub async fn deployable(swarm: SwarmService<'_>, wanted: &str) -> Result<Version
                      again"
                 )));
             }
-        }
+        },
     };
     let id = digest.map_or_else(|| wanted.to_owned(), |digest| format!("{wanted}@{digest}"));
     Ok(version(id, name, None))
 }
 
-/// The digest under which the engine got this image from its registry.
-fn pulled(local: Option<&ImageInspect>, wanted: &str) -> Option<String> {
+/// The digest by which the image's registry knows it.
+async fn registry_digest(engine: &Engine, wanted: &str) -> Result<Option<String>> {
+    let call = engine.client()?.inspect_registry_image(wanted, None);
+    let found = engine.change("the registry's answer", call).await?;
+    Ok(found.descriptor.digest.filter(|digest| !digest.is_empty()))
+}
+
+/// The digest that the engine tells of an image.
+#[derive(Debug, PartialEq, Eq)]
+enum Digest {
+    /// Its registry gave it.
+    Registry(String),
+    /// It may be the engine's own: see the crate's head.
+    Unproven(String),
+}
+
+/// The digest that the engine tells of this image.
+fn pulled(local: Option<&ImageInspect>, wanted: &str) -> Option<Digest> {
     let slash = wanted.rfind('/').unwrap_or(0);
     let repository = match wanted[slash..].find(':') {
         Some(colon) => &wanted[..slash + colon],
         None => wanted,
     };
-    let digests = local?.repo_digests.as_ref()?;
-    digests.iter().find_map(|one| {
+    let local = local?;
+    let own = local.id.as_deref();
+    local.repo_digests.as_ref()?.iter().find_map(|one| {
         let (name, digest) = one.split_once('@')?;
-        (name == repository).then(|| digest.to_owned())
+        let found = if own == Some(digest) {
+            Digest::Unproven
+        } else {
+            Digest::Registry
+        };
+        (name == repository).then(|| found(digest.to_owned()))
     })
 }
 
@@ -145,12 +168,16 @@ mod tests {
 
     #[test]
     fn the_digest_is_that_of_the_same_repository() {
-        let local = serde_json::json!({"RepoDigests": ["hub:5000/t/api@sha256:1", "api@sha256:2"]});
+        let local = serde_json::json!({"Id": "sha256:0",
+            "RepoDigests": ["hub:5000/t/api@sha256:1", "api@sha256:2", "mine@sha256:0"]});
         let local = serde_json::from_value(local).unwrap();
         let of = |wanted| pulled(Some(&local), wanted);
-        assert_eq!(of("hub:5000/t/api:1.2").as_deref(), Some("sha256:1"));
-        assert_eq!(of("hub:5000/t/api").as_deref(), Some("sha256:1"));
-        assert_eq!(of("api:1").as_deref(), Some("sha256:2"));
+        let registry = |digest: &str| Some(Digest::Registry(digest.to_owned()));
+        assert_eq!(of("hub:5000/t/api:1.2"), registry("sha256:1"));
+        assert_eq!(of("hub:5000/t/api"), registry("sha256:1"));
+        assert_eq!(of("api:1"), registry("sha256:2"));
+        let unproven = Some(Digest::Unproven("sha256:0".to_owned()));
+        assert_eq!(of("mine:1"), unproven, "its id: the engine's own digest");
         assert_eq!(of("other/api:1"), None);
         assert_eq!(pulled(None, "api:1"), None);
     }

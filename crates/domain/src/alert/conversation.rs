@@ -45,10 +45,10 @@ impl AlertRecord {
 /// A number with or without its unit, a time of day, a duration; not a name with a number in it
 /// (`db-7`), an address, or a status of HTTP.
 fn has_moving_figures(text: &str) -> bool {
-    const UNITS: [&str; 33] = [
+    const UNITS: [&str; 43] = [
         "", "%", "b", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib", "ms", "us", "µs", "ns",
         "s", "sec", "secs", "m", "min", "mins", "h", "d", "k", "x", "×", "/s", "rps", "qps",
-        "ms/s", "mb/s", "utc", "°c",
+        "ms/s", "mb/s", "utc", "°c", "pct", "g", "t", "p", "ki", "mi", "gi", "ti", "pi", "ei",
     ];
     text.split(|c: char| c.is_whitespace() || "()[]{}\"'“”„,;=<>≥≤~≈".contains(c))
         .map(|word| word.trim_end_matches(['.', ':', '!', '?']))
@@ -57,6 +57,18 @@ fn has_moving_figures(text: &str) -> bool {
             let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | ':' | '/');
             let end = number.find(|c| !is_part(c)).unwrap_or(number.len());
             let (digits, unit) = number.split_at(end);
+            // As Prometheus writes what is large: `1.048576e+06`.
+            let power = unit
+                .strip_prefix(['e', 'E'])
+                .map(|rest| rest.trim_start_matches(['+', '-']));
+            let unit = power.map_or(unit, |power| {
+                let rest = power.trim_start_matches(|c: char| c.is_ascii_digit());
+                if rest.len() == power.len() {
+                    unit
+                } else {
+                    rest
+                }
+            });
             let is_status = |text: &str| {
                 unit.is_empty() && text.parse::<u16>().is_ok_and(|n| (400..600).contains(&n))
             };
@@ -194,7 +206,7 @@ impl Conversation {
         self.kinds.clear();
         let is_asked = self.asked_at.is_some_and(|at| now < at + ack_within);
         if self.acknowledged.is_some() || !is_asked {
-            self.ask_anew();
+            self.ask_anew(now);
         }
     }
 
@@ -204,17 +216,19 @@ impl Conversation {
     }
 
     /// People are asked about something so bad from now on; anew, where it is worse than before.
-    pub fn ask_about(&mut self, worst: Severity) {
+    pub fn ask_about(&mut self, worst: Severity, now: jiff::Timestamp) {
         let before = self.asked_about;
         if self.is_worse(worst) {
-            self.ask_anew();
+            self.ask_anew(now);
         }
         self.asked_about = Some(before.map_or(worst, |before| before.min(worst)));
     }
 
     /// Whom it was asked of and who took it up counts no more: it became worse, or nobody answers.
-    pub fn ask_anew(&mut self) {
-        self.acknowledged = None;
+    pub fn ask_anew(&mut self, now: jiff::Timestamp) {
+        if self.acknowledged.take().is_some() {
+            self.free_since = Some(now);
+        }
         self.asked_at = None;
         self.next_ask_at = None;
         self.reask_at = None;
@@ -222,6 +236,16 @@ impl Conversation {
         self.escalated = 0;
         self.escalated_to.clear();
         self.asked_about = None;
+    }
+
+    /// What Alertmanager left out of its reports, in words: `3 further …`.
+    pub fn says_left_out(&self) -> Option<String> {
+        let count: u64 = self.left_out.values().sum();
+        (count > 0).then(|| {
+            format!(
+                "{count} further that Alertmanager left out (max_alerts): whether they fire is not known"
+            )
+        })
     }
 
     /// A key for a further message of this kind.

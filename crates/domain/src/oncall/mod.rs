@@ -55,6 +55,11 @@ pub struct OnCall {
 }
 
 impl OnCall {
+    /// Everybody who is on call at some time.
+    pub fn members(&self) -> impl Iterator<Item = &Person> {
+        self.rotations.iter().flat_map(|one| &one.members)
+    }
+
     /// The name of the rotation that a fixed order of people makes.
     pub const FIXED: &str = "on-call";
 

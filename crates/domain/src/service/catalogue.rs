@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::unit::Unit;
 use crate::words::checked_text;
 
 /// The name of a service in the configuration and in chat, such as `frontend`.
@@ -58,7 +59,7 @@ pub struct Service {
     /// The services that it stands on: when they fail, it fails too.
     pub depends_on: Vec<ServiceName>,
     /// Names for `graph`, each with what Prometheus is asked (PromQL).
-    pub metrics: BTreeMap<String, String>,
+    pub metrics: BTreeMap<String, Charted>,
     /// Where it counts its own answers.
     pub metrics_page: Option<MetricsPage>,
 }
@@ -82,6 +83,15 @@ impl Service {
             metrics_page: None,
         }
     }
+}
+
+/// What Prometheus is asked for a name of `graph`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charted {
+    /// The expression (PromQL).
+    pub query: String,
+    /// What its values are measured in; `None`: as the metric in it says by its name, or its metadata.
+    pub unit: Option<Unit>,
 }
 
 /// A service that a platform has, whether or not a catalogue lists it.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::status::Replica;
+use super::dependant::Dependant;
 
 /// Between which numbers of replicas a platform scales a service by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,8 @@ pub struct Intent {
     pub since: Timestamp,
     /// The run and step that it belongs to, if any: `7/restart-api`.
     pub step: Option<String>,
+    /// What hangs on the service, in the order in which it is brought along.
+    pub along: Vec<Dependant>,
 }
 
 impl Intent {
@@ -54,27 +56,7 @@ impl Intent {
             id: id.into(),
             since,
             step: None,
-        }
-    }
-}
-
-/// What a replica's identity and start time were before an action; the proof of what happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplicaMark {
-    /// The platform's identifier.
-    pub id: String,
-    /// Name of the replica.
-    pub name: String,
-    /// When its process had started.
-    pub started_at: Option<Timestamp>,
-}
-
-impl From<&Replica> for ReplicaMark {
-    fn from(replica: &Replica) -> Self {
-        Self {
-            id: replica.id.clone(),
-            name: replica.name.clone(),
-            started_at: replica.started_at,
+            along: Vec::new(),
         }
     }
 }

@@ -2,15 +2,17 @@
 
 mod catalogue;
 mod change;
+mod dependant;
 mod observed;
 mod status;
 
 pub use catalogue::{
-    Found, InvalidServiceName, MetricsPage, PlatformKey, Service, ServiceName, Target, WorkloadKind,
+    Charted, Found, InvalidServiceName, MetricsPage, PlatformKey, Service, ServiceName, Target,
+    WorkloadKind,
 };
 pub use change::{
-    Attachment, Bounds, End, Evidence, Intent, Patience, Progress, ReplicaMark, ReplicaOutcome,
-    Version,
+    Attachment, Bounds, End, Evidence, Intent, Patience, Progress, ReplicaOutcome, Version,
 };
+pub use dependant::{Dependant, Fate, Tie, brought, foretold};
 pub use observed::{Event, Events, LogLine, LogQuery, Logs, ReplicaStats, ServiceStats};
-pub use status::{Health, Replica, ReplicaState, ServiceStatus, images, well_text};
+pub use status::{Health, Replica, ReplicaMark, ReplicaState, ServiceStatus, images, well_text};

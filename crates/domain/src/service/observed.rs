@@ -44,6 +44,9 @@ pub struct Logs {
     pub lines: Vec<LogLine>,
     /// Older matching lines exist that the limits left out.
     pub truncated: bool,
+    /// Whose lines could not be read, and why; `None`: nobody's are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<String>,
 }
 
 /// Resource use of one replica.
@@ -99,13 +102,16 @@ pub struct Events {
     /// The platform remembers no further back than this, which is later than was asked for: before
     /// it there may have been others. `None`: nothing is missing, as far as is known.
     pub reaches: Option<Timestamp>,
+    /// What else the platform can't know, such as what happened on other machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl From<Vec<Event>> for Events {
     fn from(list: Vec<Event>) -> Self {
         Self {
             list,
-            reaches: None,
+            ..Self::default()
         }
     }
 }

@@ -22,6 +22,8 @@ pub enum ReplicaState {
     Exited,
     /// The platform can't bring it to an end or to life.
     Dead,
+    /// Its machine does not answer: whether it runs is not known.
+    Unknown,
 }
 
 /// What the health check says of a replica.
@@ -80,6 +82,27 @@ impl Replica {
     }
 }
 
+/// What a replica's identity and start time were before an action; the proof of what happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaMark {
+    /// The platform's identifier.
+    pub id: String,
+    /// Name of the replica.
+    pub name: String,
+    /// When its process had started.
+    pub started_at: Option<Timestamp>,
+}
+
+impl From<&Replica> for ReplicaMark {
+    fn from(replica: &Replica) -> Self {
+        Self {
+            id: replica.id.clone(),
+            name: replica.name.clone(),
+            started_at: replica.started_at,
+        }
+    }
+}
+
 /// A service as its platform sees it now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStatus {
@@ -89,6 +112,12 @@ pub struct ServiceStatus {
     /// `desired 3, ready 2, updated 3, available 2`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<String>,
+    /// What is wrong besides its replicas, a line each, such as a machine that is lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// It is to have no replicas, and has none.
+    #[serde(default)]
+    pub scaled_to_none: bool,
 }
 
 impl ServiceStatus {
@@ -105,6 +134,9 @@ impl ServiceStatus {
 
 /// Replicas by service, as text for people: `healthy 2/3`.
 pub fn well_text(status: &ServiceStatus) -> String {
+    if status.scaled_to_none {
+        return "scaled to 0, nothing is to run".to_owned();
+    }
     let word = if status
         .replicas
         .iter()

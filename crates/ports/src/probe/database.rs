@@ -19,6 +19,11 @@ pub const MAX_ROWS: usize = 20;
 /// A database server that can be asked how it is. Every call ends within a bounded time.
 #[async_trait]
 pub trait Database: Send + Sync {
+    /// What alerts may call it besides: its address, its host, the database's own name.
+    fn also_called(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The state at a glance.
     async fn summary(&self) -> Result<DatabaseSummary, ProbeError>;
 
@@ -225,6 +230,8 @@ pub struct Locks {
     pub roots: Vec<i32>,
     /// The prepared transactions at the roots: no session, so only SQL ends them.
     pub prepared: Vec<Prepared>,
+    /// Vacuums that run now, while somebody waits.
+    pub vacuums: Vec<Vacuum>,
     /// The tree, at most [`MAX_ROWS`] sessions.
     pub tree: Vec<Blocked>,
     /// Sessions that were left out.
@@ -344,6 +351,8 @@ pub struct Sizes {
     pub tables: Vec<TableSize>,
     /// Write-ahead log on the disk, if the bot may see it.
     pub wal_bytes: Option<u64>,
+    /// Temporary files of queries that run, if the bot may see them.
+    pub temporary_bytes: Option<u64>,
 }
 
 /// A name and its size.
@@ -371,4 +380,6 @@ pub struct TableSize {
     pub dead_percent: Option<f64>,
     /// Its newest vacuum.
     pub last_vacuum_at: Option<Timestamp>,
+    /// Of a table with partitions, how many; all the rest is then their sum.
+    pub partitions: u64,
 }

@@ -182,6 +182,7 @@ fn newest(mut lines: Vec<LogLine>, wanted: usize) -> Logs {
     Logs {
         lines,
         truncated: more > 0,
+        partial: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sessions: who is connected, and what takes time.
 
 use sqlx_core::error::Error;
+use sqlx_core::query_as::query_as;
 use sqlx_core::query_scalar::query_scalar;
 use sqlx_postgres::PgConnection;
 
@@ -109,11 +110,17 @@ pub(super) async fn slow(server: &mut PgConnection, user: String) -> Result<Slow
     let missing = match schema {
         None => "CREATE EXTENSION pg_stat_statements for totals".to_owned(),
         Some(schema) => match statistics(server, &schema).await {
-            Ok(queries) => {
+            Ok((queries, twice)) => {
                 let hidden = |one: &SlowQuery| one.query.contains("insufficient privilege");
+                let grant = queries.iter().any(hidden).then(grant);
+                let hints: Vec<String> = twice
+                    .then(|| TWICE.to_owned())
+                    .into_iter()
+                    .chain(grant)
+                    .collect();
                 return Ok(SlowQueries {
                     from_statistics: true,
-                    hint: queries.iter().any(hidden).then(grant),
+                    hint: (!hints.is_empty()).then(|| hints.join(". ")),
                     queries,
                 });
             }
@@ -149,10 +156,21 @@ pub(super) async fn slow(server: &mut PgConnection, user: String) -> Result<Slow
     })
 }
 
-async fn statistics(server: &mut PgConnection, schema: &str) -> Result<Vec<SlowQuery>, Error> {
-    let version: i32 = query_scalar("SELECT current_setting('server_version_num')::int")
-        .fetch_one(&mut *server)
-        .await?;
+/// Before version 14 the server does not tell what ran within a function.
+const TWICE: &str = "What runs within a function counts for itself and for the function, since this \
+                     server tracks both and does not tell them apart (before PostgreSQL 14)";
+
+/// The queries, and whether some of their time is counted twice.
+async fn statistics(
+    server: &mut PgConnection,
+    schema: &str,
+) -> Result<(Vec<SlowQuery>, bool), Error> {
+    let (version, all): (i32, bool) = query_as(
+        "SELECT current_setting('server_version_num')::int, \
+         current_setting('pg_stat_statements.track', true) IS NOT DISTINCT FROM 'all'",
+    )
+    .fetch_one(&mut *server)
+    .await?;
     // Renamed in version 13.
     let exec = if version >= 130_000 { "_exec" } else { "" };
     // With `track = all`, what runs within a function is part of the function's time, too.
@@ -170,5 +188,5 @@ async fn statistics(server: &mut PgConnection, schema: &str) -> Result<Vec<SlowQ
          FROM {schema}.pg_stat_statements s LEFT JOIN pg_roles r ON r.oid = s.userid
          LEFT JOIN pg_database d ON d.oid = s.dbid {once} ORDER BY s.total{exec}_time DESC LIMIT {MAX_ROWS}"
     );
-    rows(server, &query).await
+    Ok((rows(server, &query).await?, all && once.is_empty()))
 }

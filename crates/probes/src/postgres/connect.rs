@@ -88,6 +88,18 @@ impl Postgres {
         })
     }
 
+    /// Its address, its host, and the name of the database.
+    pub(super) fn names(&self) -> Vec<String> {
+        let (host, port) = (self.options.get_host(), self.options.get_port());
+        let database = self.options.get_database();
+        let database = database.unwrap_or(self.options.get_username());
+        vec![
+            format!("{host}:{port}"),
+            host.to_owned(),
+            database.to_owned(),
+        ]
+    }
+
     /// Who the bot is to the server.
     pub(super) fn user(&self) -> &str {
         &self.context.user

@@ -8,7 +8,7 @@ use sqlx_core::error::Error;
 use sqlx_postgres::PgConnection;
 
 use super::activity::sessions;
-use super::overview::prepared;
+use super::overview::{VACUUMS, prepared};
 use super::rows::{ms_since, rows};
 use crate::database::{Blocked, Locks, MAX_ROWS, Prepared, Session};
 
@@ -52,6 +52,11 @@ pub(super) async fn locks(server: &mut PgConnection) -> Result<Locks, Error> {
         waits_ms = ms_since("since"),
     );
     let mut waiting: Vec<Waiting> = rows(&mut *server, &query).await?;
+    let vacuums = if waiting.is_empty() {
+        Vec::new()
+    } else {
+        rows(&mut *server, VACUUMS).await?
+    };
     let prepared = if waiting.iter().any(|one| one.by.contains(&0)) {
         rows(&mut *server, &prepared()).await?
     } else {
@@ -73,7 +78,10 @@ pub(super) async fn locks(server: &mut PgConnection) -> Result<Locks, Error> {
     let known: Vec<i32> = known.into_iter().collect();
     let sessions = sessions(server, &known).await?;
     let sessions = sessions.into_iter().map(|one| (one.pid, one)).collect();
-    Ok(tree(&waiting, &sessions, &prepared))
+    Ok(Locks {
+        vacuums,
+        ..tree(&waiting, &sessions, &prepared)
+    })
 }
 
 impl Waiting {
@@ -144,6 +152,7 @@ fn tree(
     Locks {
         blocked: waiting.len() as u64,
         prepared: ends.collect(),
+        vacuums: Vec::new(),
         roots: roots.into_iter().filter(|root| *root > 0).collect(),
         tree: flat.into_iter().map(entry).collect(),
         left_out,

@@ -2,6 +2,9 @@
 
 use crate::database::MAX_QUERY;
 
+/// What `pg_stat_statements` writes for the rest of a list of values.
+const SHORTENED: &str = "/*, ... */";
+
 /// The text with every literal replaced by `?`, comments dropped, white space collapsed, and cut at
 /// [`MAX_QUERY`] characters. A literal that the server cut off is masked to the end.
 pub fn mask(query: &str) -> String {
@@ -26,6 +29,12 @@ pub fn mask(query: &str) -> String {
             '-' if rest.starts_with("--") => {
                 space(&mut out);
                 rest.find(['\n', '\r']).unwrap_or(rest.len())
+            }
+            // PostgreSQL 18's own mark of a list that it has shortened.
+            '/' if rest.starts_with(SHORTENED) => {
+                out.truncate(out.trim_end().len());
+                out.push_str(", …");
+                SHORTENED.len()
             }
             '/' if rest.starts_with("/*") => {
                 space(&mut out);
@@ -247,6 +256,10 @@ mod tests {
             (
                 "select E'a' -- on\n 'b\\'hunter' from \"t\n\x1b[31m\"",
                 "select ? from \"t[31m\"",
+            ),
+            (
+                "select 1 where id in ($1 /*, ... */)",
+                "select ? where id in ($1, …)",
             ),
             ("select 'a'\r-- x\rfrom t", "select ? from t"),
             ("select 0xdead, 1_000", "select ?, ?"),

@@ -24,6 +24,10 @@ pub use rights::Rights;
 
 #[async_trait]
 impl Database for Postgres {
+    fn also_called(&self) -> Vec<String> {
+        self.names()
+    }
+
     async fn summary(&self) -> Result<DatabaseSummary, ProbeError> {
         self.ask(|server| Box::pin(overview::summary(server))).await
     }

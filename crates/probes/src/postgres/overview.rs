@@ -3,14 +3,16 @@
 use serde_json::{Map, Value, json};
 use sqlx_core::error::Error;
 use sqlx_core::query_scalar::query_scalar;
+use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_postgres::PgConnection;
 
 use super::activity::{CLIENT, by_application, by_state, used_and_max};
 use super::rows::{list, ms_since, row};
 use crate::database::{DatabaseSummary, MAX_ROWS, Replication, Sizes};
 
-/// A system table is worth a line from this size on, bytes: such as one of large objects.
-const LARGE: u64 = 64 << 20;
+/// A system table is worth a line from this size on, bytes: such as that of large objects. Those of an
+/// empty database have 1 MiB each.
+const LARGE: u64 = 8 << 20;
 
 /// Transactions until the server refuses writes: half of the 32-bit numbers, see
 /// <https://www.postgresql.org/docs/current/routine-vacuuming.html#VACUUM-FOR-WRAPAROUND>.
@@ -136,7 +138,7 @@ pub(super) fn prepared() -> String {
 }
 
 /// Those of this database by name.
-const VACUUMS: &str = "SELECT pid, CASE WHEN datname = current_database() THEN relid::regclass::text \
+pub(super) const VACUUMS: &str = "SELECT pid, CASE WHEN datname = current_database() THEN relid::regclass::text \
                        ELSE relid::text END AS table, coalesce(phase, 'hidden') AS phase, \
                        heap_blks_scanned * 100.0 / nullif(heap_blks_total, 0) AS scanned_percent \
                        FROM pg_stat_progress_vacuum WHERE relid IS NOT NULL ORDER BY pid LIMIT 20";
@@ -162,48 +164,64 @@ fn behind(newest: &str, position: &str) -> String {
 }
 
 pub(super) async fn sizes(server: &mut PgConnection) -> Result<Sizes, Error> {
-    let wal = query_scalar("SELECT sum(size)::bigint FROM pg_ls_waldir()");
-    let wal: Option<i64> = match wal.fetch_one(&mut *server).await {
-        Ok(bytes) => bytes,
-        // Only for pg_monitor: the rest is told all the same.
-        Err(Error::Database(_)) => None,
-        Err(error) => return Err(error),
-    };
-    // The size of a database that one may not connect to is refused, and measuring a table that is
-    // locked exclusively would wait for the lock: its bytes are those that the last vacuum or
-    // analyze found.
+    let wal = files(server, "pg_ls_waldir()").await?;
+    let temporary = files(server, "pg_ls_tmpdir()").await?;
     let query = format!(
-        "SELECT {databases} AS databases, {tables} AS tables, {wal} AS wal_bytes",
+        "SELECT {databases} AS databases, {tables} AS tables, {wal} AS wal_bytes,
+         {temporary} AS temporary_bytes",
+        // The size of a database that one may not connect to is refused.
         databases = list(&format!(
             "SELECT datname::text AS name, pg_database_size(oid) AS bytes FROM pg_database
              WHERE datallowconn AND (has_database_privilege(oid, 'CONNECT')
              OR pg_has_role('pg_read_all_stats', 'MEMBER')) ORDER BY 2 DESC LIMIT {MAX_ROWS}"
         )),
-        tables = list(&format!(
-            "WITH locked AS MATERIALIZED (SELECT coalesce(i.indrelid, l.relation) AS relid
-             FROM pg_locks l LEFT JOIN pg_index i ON i.indexrelid = l.relation
-             WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
-             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
-             SELECT schemaname || '.' || relname AS name,
-             CASE WHEN free THEN coalesce(pg_total_relation_size(relid), 0)
-             ELSE coalesce({known}, 0) + coalesce({indexes}, 0) END AS bytes,
-             CASE WHEN free THEN coalesce(pg_indexes_size(relid), 0)
-             ELSE coalesce({indexes}, 0) END AS index_bytes,
-             CASE WHEN pg_is_in_recovery() THEN (SELECT reltuples::bigint FROM pg_class
-             WHERE oid = relid AND reltuples >= 0) ELSE n_live_tup END AS rows,
-             CASE WHEN NOT pg_is_in_recovery() THEN
-             coalesce(n_dead_tup * 100.0 / nullif(n_live_tup + n_dead_tup, 0), 0) END AS dead_percent,
-             greatest(last_vacuum, last_autovacuum) AS last_vacuum_at
-             FROM (SELECT *, relid NOT IN (SELECT relid FROM locked) AS free
-             FROM pg_stat_all_tables WHERE relid >= 16384 AND schemaname !~ '^pg_toast'
-             OR pg_relation_size(relid) >= {LARGE}) AS t ORDER BY 2 DESC LIMIT {MAX_ROWS}",
-            known =
-                pages("oid IN (t.relid, (SELECT reltoastrelid FROM pg_class WHERE oid = t.relid))"),
-            indexes = pages("oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = t.relid)"),
-        )),
-        wal = wal.map_or("NULL::bigint".to_owned(), |bytes| bytes.to_string()),
+        tables = list(&tables()),
     );
     row(server, &query).await
+}
+
+/// Bytes of the files that a function lists, as SQL; null where only pg_monitor may call it: the rest
+/// is told all the same.
+async fn files(server: &mut PgConnection, list: &str) -> Result<String, Error> {
+    let sum = AssertSqlSafe(format!("SELECT coalesce(sum(size), 0)::bigint FROM {list}"));
+    match query_scalar(sum).fetch_one(&mut *server).await {
+        Ok(bytes) => Ok(i64::to_string(&bytes)),
+        Err(Error::Database(_)) => Ok("NULL::bigint".to_owned()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The largest tables; one with partitions as the sum of them. Measuring a table that is locked
+/// exclusively would wait for the lock: its bytes are those that the last vacuum or analyze found.
+fn tables() -> String {
+    format!(
+        "WITH locked AS MATERIALIZED (SELECT coalesce(i.indrelid, l.relation) AS relid
+         FROM pg_locks l LEFT JOIN pg_index i ON i.indexrelid = l.relation
+         WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())),
+         parts AS (SELECT coalesce(pg_partition_root(relid), relid) AS root, relid,
+         CASE WHEN free THEN coalesce(pg_total_relation_size(relid), 0)
+         ELSE coalesce({known}, 0) + coalesce({indexes}, 0) END AS bytes,
+         CASE WHEN free THEN coalesce(pg_indexes_size(relid), 0)
+         ELSE coalesce({indexes}, 0) END AS index_bytes,
+         CASE WHEN pg_is_in_recovery() THEN (SELECT reltuples::bigint FROM pg_class
+         WHERE oid = relid AND reltuples >= 0) ELSE n_live_tup END AS rows,
+         n_live_tup, n_dead_tup, greatest(last_vacuum, last_autovacuum) AS last_vacuum_at
+         FROM (SELECT *, relid NOT IN (SELECT relid FROM locked) AS free
+         FROM pg_stat_all_tables WHERE relid >= 16384 AND schemaname !~ '^pg_toast'
+         OR relid < 16384 AND pg_relation_size(relid) >= {LARGE}) AS t)
+         SELECT n.nspname || '.' || c.relname AS name, sum(bytes)::bigint AS bytes,
+         sum(index_bytes)::bigint AS index_bytes, sum(rows)::bigint AS rows,
+         CASE WHEN NOT pg_is_in_recovery() THEN
+         coalesce(sum(n_dead_tup) * 100.0 / nullif(sum(n_live_tup + n_dead_tup), 0), 0) END
+         AS dead_percent, max(last_vacuum_at) AS last_vacuum_at,
+         count(*) FILTER (WHERE p.relkind <> 'p' AND p.oid <> root) AS partitions
+         FROM parts JOIN pg_class c ON c.oid = root JOIN pg_namespace n ON n.oid = c.relnamespace
+         JOIN pg_class p ON p.oid = parts.relid
+         GROUP BY n.nspname, c.relname ORDER BY 2 DESC LIMIT {MAX_ROWS}",
+        known = pages("oid IN (t.relid, (SELECT reltoastrelid FROM pg_class WHERE oid = t.relid))"),
+        indexes = pages("oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = t.relid)"),
+    )
 }
 
 /// Bytes of these relations by their recorded pages.

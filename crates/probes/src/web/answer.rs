@@ -12,8 +12,9 @@ pub struct WebCheck {
     /// The address asked for, in its normal form and without fragment.
     pub url: String,
     /// It answered 2xx (or a 3xx that leads nowhere else), and every certificate on the way is
-    /// valid.
-    pub up: bool,
+    /// valid. `None`: the bot can't speak what the server offers, or can't verify its certificate,
+    /// which visitors' programs may.
+    pub up: Option<bool>,
     /// Status of the final answer; `None` when there was none.
     pub status: Option<u16>,
     /// Why it is not up, in plain words.
@@ -74,6 +75,18 @@ pub struct Hop {
     pub location: String,
     /// Time of this hop.
     pub total_ms: f64,
+    /// Its certificate; `None` over http.
+    pub certificate: Option<Certificate>,
+}
+
+impl WebCheck {
+    /// The certificates on the way, those before a redirect each with its address; the final one last.
+    pub fn certificates(&self) -> impl Iterator<Item = (Option<&str>, &Certificate)> {
+        let hops = self.redirects.iter();
+        let before = hops.filter_map(|hop| Some((Some(&*hop.url), hop.certificate.as_ref()?)));
+        let last = self.certificate.iter().map(|one| (None, one));
+        before.chain(last)
+    }
 }
 
 /// The certificate of a server, and how the connection is encrypted.
@@ -89,17 +102,29 @@ pub struct Certificate {
     pub not_before: Timestamp,
     /// Good until.
     pub not_after: Timestamp,
-    /// Whole days left; negative once it has expired.
+    /// The earliest end on its way to an authority: its own, an intermediate's or the root's. Of
+    /// several ways the one that is good for the longest time.
+    pub good_until: Timestamp,
+    /// Which one ends first, if that is not the server's own, such as `the intermediate certificate
+    /// CN=Issuing A`.
+    pub ends_first: Option<String>,
+    /// Whole days until `good_until`; negative once it is over.
     pub days_left: i64,
+    /// Seconds until `good_until`; negative once it is over.
+    pub left_s: i64,
     /// It is good for this host, now, and signed by an authority that the bot knows.
     pub valid: bool,
-    /// Why it is not.
+    /// `false`: it is signed in a way that the bot can't verify, so that whether it is good is not
+    /// known.
+    pub judged: bool,
+    /// Why it is not valid, or not known to be.
     pub problem: Option<String>,
     /// Subjects of the chain as sent, leaf first, at most 10.
     pub chain: Vec<String>,
     /// Such as `TLSv1.3`; empty when the handshake did not come to its end.
     pub tls_version: String,
-    /// Such as `TLS13_AES_256_GCM_SHA384`; empty when the handshake did not come to its end.
+    /// Such as `TLS13_AES_256_GCM_SHA384`; `RSA key exchange` and the like where the bot can't speak it;
+    /// empty when the handshake did not come to its end.
     pub cipher: String,
 }
 
@@ -161,6 +186,8 @@ pub struct WebSet {
     pub up: u64,
     /// How many were asked and are not up.
     pub down: u64,
+    /// How many were asked without its being known whether they are up.
+    pub unknown: u64,
     /// How many must not be asked.
     pub refused: u64,
     /// Cache hits in percent of those that told hit or miss; `None` when none told.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use super::answer::WebCheck;
 use super::delivery;
 use super::guard::Guard;
-use super::tls::Roots;
+use super::trust::Roots;
 use crate::{ProbeError, ProbeErrorKind};
 
 /// Whom a request may ask, whom it trusts, and how long it may take.
@@ -28,6 +28,8 @@ pub(super) struct Bounds<'a> {
 pub(super) struct Problem {
     pub(super) kind: ProbeErrorKind,
     pub(super) text: String,
+    /// It is the bot that can't; others may.
+    pub(super) ours: bool,
 }
 
 impl Problem {
@@ -35,6 +37,15 @@ impl Problem {
         Self {
             kind,
             text: text.into(),
+            ours: false,
+        }
+    }
+
+    /// What the bot can't do, so that nothing is known of the server.
+    pub(super) fn ours(text: impl Into<String>) -> Self {
+        Self {
+            ours: true,
+            ..Self::new(ProbeErrorKind::Unsupported, text)
         }
     }
 }

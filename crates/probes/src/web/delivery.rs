@@ -36,10 +36,13 @@ pub(super) fn cache(headers: &HeaderMap) -> CacheInfo {
     let cache_control = value(headers, "cache-control").map(|value| printable(&value, VALUE_CHARS));
     let by_word = WORDS.iter().find_map(|name| {
         let value = value(headers, name)?;
-        let verdict = if *name == "Cache-Status" {
-            cache_status(&value)
-        } else {
-            cache_word(&value)
+        let verdict = match *name {
+            "Cache-Status" => cache_status(&value),
+            // Here it is a word of its own: Cloudflare answered without its cache.
+            "CF-Cache-Status" if value.eq_ignore_ascii_case("UNKNOWN") => {
+                Some(CacheVerdict::Bypass)
+            }
+            _ => cache_word(&value),
         };
         Some((verdict?, *name))
     });
@@ -78,7 +81,17 @@ fn cache_word(value: &str) -> Option<CacheVerdict> {
     let word = nearest.split_whitespace().next()?.to_ascii_uppercase();
     if word.contains("MISS") || word == "EXPIRED" {
         Some(CacheVerdict::Miss)
-    } else if word.contains("PASS") || matches!(word.as_str(), "DYNAMIC" | "UNCACHEABLE") {
+    } else if word.contains("PASS")
+        || matches!(
+            word.as_str(),
+            "DYNAMIC"
+                | "UNCACHEABLE"
+                | "CONFIG_NOCACHE"
+                | "PRIVATE_NOSTORE"
+                | "NONE"
+                | "NONE/UNKNOWN"
+        )
+    {
         Some(CacheVerdict::Bypass)
     } else if word.contains("HIT")
         || matches!(
@@ -94,16 +107,32 @@ fn cache_word(value: &str) -> Option<CacheVerdict> {
 
 /// `Cache-Status` of RFC 9211: `origin; fwd=miss, edge; hit`; the last one stands nearest.
 fn cache_status(value: &str) -> Option<CacheVerdict> {
-    let nearest = value.rsplit(',').next()?;
-    nearest
-        .split(';')
+    let members = unquoted(value, ',');
+    unquoted(members.last()?, ';')
+        .into_iter()
         .skip(1)
-        .find_map(|part| match part.trim().to_ascii_lowercase().as_str() {
-            "hit" => Some(CacheVerdict::Hit),
-            "fwd=bypass" | "fwd=request" | "fwd=method" => Some(CacheVerdict::Bypass),
-            part if part.starts_with("fwd=") => Some(CacheVerdict::Miss),
-            _ => None,
+        .find_map(|part| {
+            let (key, value) = part.split_once('=').unwrap_or((part, "?1"));
+            match (key.trim(), value.trim().trim_matches('"')) {
+                ("hit", "?1") => Some(CacheVerdict::Hit),
+                ("fwd", "bypass" | "request" | "method") => Some(CacheVerdict::Bypass),
+                ("fwd", _) => Some(CacheVerdict::Miss),
+                _ => None,
+            }
         })
+}
+
+/// A structured field (RFC 9651) split where the separator stands outside of quoted strings.
+fn unquoted(value: &str, separator: char) -> Vec<&str> {
+    let (mut quoted, mut escaped) = (false, false);
+    value
+        .split(|c: char| {
+            let splits = c == separator && !quoted;
+            quoted ^= c == '"' && !escaped;
+            escaped = quoted && c == '\\' && !escaped;
+            splits
+        })
+        .collect()
 }
 
 /// The compression of the body; `None` for none.
@@ -185,6 +214,35 @@ mod tests {
                 Miss,
                 "Cache-Status",
             ),
+            (
+                &["Cache-Status: c; fwd=uri-miss; detail=\"a, b; hit\""],
+                Miss,
+                "Cache-Status",
+            ),
+            (
+                &["Cache-Status: c; detail=\"say \\\"x, y; hit\\\" \"; fwd=bypass"],
+                Bypass,
+                "Cache-Status",
+            ),
+            (&["Cache-Status: edge; hit=?1"], Hit, "Cache-Status"),
+            (
+                &["Cache-Status: edge; hit=?0; fwd=miss"],
+                Miss,
+                "Cache-Status",
+            ),
+            (&["Cache-Status: edge; hit=?0"], Unknown, ""),
+            (&["X-Cache: CONFIG_NOCACHE"], Bypass, "X-Cache"),
+            (&["X-Cache: PRIVATE_NOSTORE"], Bypass, "X-Cache"),
+            (&["X-Cache: REVALIDATED_HIT"], Hit, "X-Cache"),
+            (&["X-Cache: TCP_REFRESH_MISS from a1"], Miss, "X-Cache"),
+            (&["X-Cache: UNKNOWN"], Unknown, ""),
+            (
+                &["CF-Cache-Status: NONE/UNKNOWN"],
+                Bypass,
+                "CF-Cache-Status",
+            ),
+            (&["CF-Cache-Status: NONE"], Bypass, "CF-Cache-Status"),
+            (&["CF-Cache-Status: UNKNOWN"], Bypass, "CF-Cache-Status"),
             (&["Age: 17"], Hit, "Age"),
             (&["Age: 0"], Unknown, ""),
             (

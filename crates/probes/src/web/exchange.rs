@@ -25,7 +25,7 @@ const USER_AGENT: &str = concat!("treasury-bot/", env!("CARGO_PKG_VERSION"));
 
 pub(super) async fn talk<S>(
     stream: S,
-    url: &Url,
+    request: Request<Empty<Bytes>>,
     bounds: Bounds<'_>,
     attempt: &mut Attempt,
 ) -> Result<(), Problem>
@@ -50,7 +50,6 @@ where
     // Drives the connection; its error is told to the request as well. Ends with this function.
     let mut driver = JoinSet::new();
     driver.spawn(connection);
-    let request = request(url)?;
     let sent = Instant::now();
     let answer = within(Step::Head, bounds, sender.send_request(request)).await;
     let first = first.get().copied();
@@ -71,13 +70,21 @@ where
     read(body, bounds, attempt).await
 }
 
-fn request(url: &Url) -> Result<Request<Empty<Bytes>>, Problem> {
+/// The request for an address, with the cookies that belong to it.
+pub(super) fn request(
+    url: &Url,
+    cookies: Option<String>,
+) -> Result<Request<Empty<Bytes>>, Problem> {
     let host = url.host_str().unwrap_or_default();
     let host = match url.port() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
     };
-    Request::get(&url[url::Position::BeforePath..url::Position::AfterQuery])
+    let mut request = Request::get(&url[url::Position::BeforePath..url::Position::AfterQuery]);
+    if let Some(cookies) = cookies {
+        request = request.header("Cookie", cookies);
+    }
+    request
         .header("Host", host)
         .header("User-Agent", USER_AGENT)
         .header("Accept", "*/*")

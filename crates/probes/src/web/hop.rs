@@ -4,15 +4,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use url::{Host, Url};
 
 use super::attempt::{Attempt, Bounds, Problem, Step, late, ms_since, within};
-use super::exchange::talk;
+use super::exchange::{request, talk};
 use super::headers::printable;
+use super::offer;
+use super::tls::connection;
 use crate::ProbeErrorKind;
 
 /// Addresses of a name that are told.
@@ -23,10 +24,10 @@ const MAX_TRIED: usize = 4;
 const DNS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks once. The name is resolved once, and what it resolved to is what is judged and connected to.
-pub(super) async fn ask(url: &Url, bounds: Bounds<'_>) -> Attempt {
+pub(super) async fn ask(url: &Url, cookies: Option<String>, bounds: Bounds<'_>) -> Attempt {
     let started = Instant::now();
     let mut attempt = Attempt::default();
-    if let Err(problem) = steps(url, bounds, &mut attempt).await {
+    if let Err(problem) = steps(url, cookies, bounds, &mut attempt).await {
         attempt.problem = Some(problem);
     }
     attempt.check.total_ms = Some(ms_since(started));
@@ -48,10 +49,17 @@ enum Reached {
     Encrypted(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
-async fn steps(url: &Url, bounds: Bounds<'_>, attempt: &mut Attempt) -> Result<(), Problem> {
-    match reach(url, bounds, attempt).await? {
-        Reached::Plain(stream) => talk(stream, url, bounds, attempt).await,
-        Reached::Encrypted(stream) => talk(*stream, url, bounds, attempt).await,
+async fn steps(
+    url: &Url,
+    cookies: Option<String>,
+    bounds: Bounds<'_>,
+    attempt: &mut Attempt,
+) -> Result<(), Problem> {
+    let reached = reach(url, bounds, attempt).await?;
+    let request = request(url, cookies)?;
+    match reached {
+        Reached::Plain(stream) => talk(stream, request, bounds, attempt).await,
+        Reached::Encrypted(stream) => talk(*stream, request, bounds, attempt).await,
     }
 }
 
@@ -184,23 +192,31 @@ async fn encrypt(
         Host::Ipv4(ip) => ServerName::from(IpAddr::V4(*ip)),
         Host::Ipv6(ip) => ServerName::from(IpAddr::V6(*ip)),
     };
-    let (config, recorder) = bounds
-        .roots
-        .connection()
-        .map_err(|error| failed(error.to_string()))?;
+    let (config, recorder) = connection(bounds.roots).map_err(|error| failed(error.to_string()))?;
+    let peer = stream.peer_addr();
     let started = Instant::now();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let shaken = within(Step::Tls, bounds, connector.connect(name, stream)).await;
-    attempt.check.certificate = recorder.certificate(Timestamp::now());
-    let stream = shaken?.map_err(|error| failed(printable(&error.to_string(), 200)))?;
+    let shaken = within(Step::Tls, bounds, connector.connect(name.clone(), stream)).await;
+    attempt.check.certificate = recorder.certificate();
+    let stream = match (shaken?, peer) {
+        (Ok(stream), _) => stream,
+        (Err(error), Ok(peer)) if attempt.check.certificate.is_none() => {
+            let offer = within(Step::Tls, bounds, offer::of(peer, &name, bounds.roots)).await;
+            let Some(offer) = offer.ok().flatten().filter(|one| one.explains(&error)) else {
+                return Err(failed(printable(&error.to_string(), 200)));
+            };
+            let problem = offer.problem();
+            attempt.check.certificate = offer.certificate;
+            return Err(problem);
+        }
+        (Err(error), _) => return Err(failed(printable(&error.to_string(), 200))),
+    };
     attempt.check.tls_ms = Some(ms_since(started));
     let (_, session) = stream.get_ref();
     if let Some(certificate) = &mut attempt.check.certificate {
-        certificate.tls_version = match session.protocol_version() {
-            Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
-            Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3".to_owned(),
-            other => format!("{other:?}"),
-        };
+        certificate.tls_version = session
+            .protocol_version()
+            .map_or(String::new(), offer::version);
         certificate.cipher = session
             .negotiated_cipher_suite()
             .map(|suite| format!("{:?}", suite.suite()))

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::answer::{Certificate, HeaderCheck, WebCheck};
 use super::attempt::Problem;
+use super::certificate::span;
 use super::visit::Visit;
 use super::{delivery, headers};
 use crate::ProbeErrorKind;
@@ -51,10 +52,17 @@ pub(super) fn judge(url: &Url, visit: Visit, https_enforced: Option<bool>) -> We
     let https = visit.url.scheme() == "https";
     let attempt = visit.attempt;
     let head = attempt.head.as_ref();
-    let problem = attempt.problem.or_else(|| bad_status(head?));
+    let mut problem = attempt.problem;
+    // What the server says of itself is known.
+    if problem.as_ref().is_none_or(|problem| problem.ours) {
+        problem = head.and_then(bad_status).or(problem);
+    }
     let mut check = WebCheck {
         url: url.to_string(),
-        up: problem.is_none() && head.is_some(),
+        up: match &problem {
+            None => Some(head.is_some()),
+            Some(problem) => (!problem.ours).then_some(false),
+        },
         problem_kind: problem.as_ref().map(|problem| problem.kind),
         problem: problem.map(|problem| problem.text),
         redirects: visit.redirects,
@@ -94,8 +102,10 @@ fn warn(warnings: &mut Warnings, check: &WebCheck, head: Option<&Response<()>>, 
     if let Some(problem) = &check.problem {
         warnings.add(Weight::Broken, problem.clone());
     }
-    if let Some(certificate) = check.certificate.as_ref().filter(|c| c.valid) {
-        expiry(certificate, warnings);
+    for (url, certificate) in check.certificates().filter(|(_, one)| one.valid) {
+        let before = url.and_then(|url| Url::parse(url).ok());
+        let host = before.as_ref().and_then(Url::host_str);
+        expiry(host, certificate, warnings);
     }
     if check.https_enforced == Some(false) {
         warnings.add(
@@ -144,7 +154,7 @@ fn warn(warnings: &mut Warnings, check: &WebCheck, head: Option<&Response<()>>, 
     }
 }
 
-fn expiry(certificate: &Certificate, warnings: &mut Warnings) {
+fn expiry(before: Option<&str>, certificate: &Certificate, warnings: &mut Warnings) {
     let days = certificate.days_left;
     let weight = if days < URGENT_DAYS {
         Weight::Urgent
@@ -153,6 +163,13 @@ fn expiry(certificate: &Certificate, warnings: &mut Warnings) {
     } else {
         return;
     };
-    let unit = if days == 1 { "day" } else { "days" };
-    warnings.add(weight, format!("the certificate expires in {days} {unit}"));
+    let which = certificate.ends_first.as_deref();
+    let which = which.unwrap_or("the certificate");
+    let of = before.map_or(String::new(), |host| format!(" of {host} (a redirect)"));
+    let left = span(certificate.left_s);
+    let text = format!("{which}{of} expires in {left}");
+    // Several hops of one host show the same.
+    if !warnings.0.iter().any(|(_, told)| *told == text) {
+        warnings.add(weight, text);
+    }
 }

@@ -5,13 +5,17 @@
 mod address;
 mod answer;
 mod attempt;
+mod certificate;
+mod cookies;
 mod delivery;
 mod exchange;
 mod guard;
 mod headers;
 mod hop;
 mod judge;
+mod offer;
 mod tls;
+mod trust;
 mod visit;
 
 use std::time::Duration;
@@ -25,12 +29,12 @@ pub use answer::{
     CacheInfo, CacheVerdict, Certificate, HeaderCheck, Hop, WebCheck, WebResult, WebSet,
 };
 
-pub use tls::good_until;
+pub use certificate::{good_until, span};
 
 use super::ProbeError;
 use attempt::Bounds;
 use guard::Guard;
-use tls::Roots;
+use trust::Roots;
 use visit::{leads_to_https, shown, visit};
 
 /// Addresses that are asked at the same time.
@@ -48,7 +52,8 @@ const PLAIN_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct Config {
     /// The whole check of one address, redirects and all, ends within this; at most 60 s.
     pub timeout: Duration,
-    /// Certificate authorities to trust besides those of the system, as PEM.
+    /// Certificate authorities to trust besides those of the system, and servers' own certificates that
+    /// nobody known has signed, as PEM.
     pub extra_roots_pem: Option<Vec<u8>>,
     /// Hosts that may be asked even when their addresses are private: `host`, `*.suffix`, an
     /// address, each with or without `:port`. Without a port, any port of it may be asked. A
@@ -66,7 +71,8 @@ impl Default for Config {
     }
 }
 
-/// Asks web addresses. Sends no cookies, no credentials and no body.
+/// Asks web addresses. Sends no credentials, no body, and no cookies but those that the same check was
+/// given on its way.
 #[derive(Debug, Clone)]
 pub struct Web {
     timeout: Duration,
@@ -143,13 +149,14 @@ impl Web {
         let verdicts = |verdict| checks().filter(|c| c.cache.verdict == verdict).count();
         let hits = verdicts(CacheVerdict::Hit);
         let judged = hits + verdicts(CacheVerdict::Miss);
-        let up = checks().filter(|check| check.up).count();
-        let down = checks().count() - up;
-        let refused = results.len() - up - down;
+        let of = |up| checks().filter(|check| check.up == up).count();
+        let (up, down, unknown) = (of(Some(true)), of(Some(false)), of(None));
+        let refused = results.len() - checks().count();
         WebSet {
             left_out: (urls.len() - asked.len()) as u64,
             up: up as u64,
             down: down as u64,
+            unknown: unknown as u64,
             refused: refused as u64,
             hit_percent: (judged > 0).then(|| hits as f64 * 100.0 / judged as f64),
             results,

@@ -4,6 +4,7 @@ use url::Url;
 
 use super::answer::Hop;
 use super::attempt::{Attempt, Bounds, Problem};
+use super::cookies::Cookies;
 use super::headers::printable;
 use super::hop;
 use crate::{ProbeError, ProbeErrorKind};
@@ -40,34 +41,44 @@ pub(super) fn shown(url: &str) -> String {
 
 /// Follows redirects. `Err`: already the first address may not be asked.
 pub(super) async fn visit(mut url: Url, bounds: Bounds<'_>) -> Result<Visit, ProbeError> {
-    let mut seen = vec![url.clone()];
+    let mut cookies = Cookies::default();
+    let mut seen = vec![(url.clone(), cookies.clone())];
     let (mut redirects, mut downgrades) = (Vec::new(), Vec::new());
     let mut first: Option<Problem> = None;
     loop {
-        let mut attempt = hop::ask(&url, bounds).await;
+        let mut attempt = hop::ask(&url, cookies.for_url(&url), bounds).await;
         if let Some(refused) = attempt.refused.take() {
             if redirects.is_empty() {
                 return Err(refused);
             }
             let why = format!("a redirect leads to what must not be asked: {refused}");
-            first.get_or_insert(Problem::new(ProbeErrorKind::Denied, why));
+            count(&mut first, Problem::new(ProbeErrorKind::Denied, why));
         }
         // A visitor's browser stops at the first bad certificate; the first problem counts.
         let certificate = attempt.check.certificate.as_ref();
-        if let Some(why) = certificate.and_then(|one| one.problem.as_deref()) {
+        if let Some((one, why)) = certificate.and_then(|one| Some((one, one.problem.as_ref()?))) {
             let host = url.host_str().unwrap_or_default();
             let why = format!("the certificate of {host} {why}");
-            first.get_or_insert(Problem::new(ProbeErrorKind::Tls, why));
+            let problem = if one.judged {
+                Problem::new(ProbeErrorKind::Tls, why)
+            } else {
+                Problem::ours(why)
+            };
+            count(&mut first, problem);
         }
         if let Some(own) = attempt.problem.take() {
-            first.get_or_insert(own);
+            count(&mut first, own);
+        }
+        if let Some(head) = &attempt.head {
+            cookies.take(&url, head.headers());
         }
         let location = attempt.location();
         let next = location.and_then(|location| {
-            match follow(&url, &location, &seen, redirects.len(), bounds) {
+            let met = |next: &Url| seen.contains(&(next.clone(), cookies.clone()));
+            match follow(&url, &location, met, redirects.len(), bounds) {
                 Ok(next) => Some((next, location)),
                 Err(own) => {
-                    first.get_or_insert(own);
+                    count(&mut first, own);
                     None
                 }
             }
@@ -86,20 +97,28 @@ pub(super) async fn visit(mut url: Url, bounds: Bounds<'_>) -> Result<Visit, Pro
             status: head.status().as_u16(),
             location: printable(&location, URL_CHARS),
             total_ms: attempt.check.total_ms.unwrap_or_default(),
+            certificate: attempt.check.certificate.take(),
         });
         if url.scheme() == "https" && next.scheme() == "http" {
             downgrades.push(url.host_str().unwrap_or_default().to_owned());
         }
-        seen.push(next.clone());
+        seen.push((next.clone(), cookies.clone()));
         url = next;
     }
 }
 
-/// The next address of a redirect, if it may be followed.
+/// The first problem counts; what is known counts more than what the bot can't do.
+fn count(first: &mut Option<Problem>, problem: Problem) {
+    if first.as_ref().is_none_or(|old| old.ours && !problem.ours) {
+        *first = Some(problem);
+    }
+}
+
+/// The next address of a redirect, if it may be followed. `met`: it was asked with the same cookies.
 fn follow(
     from: &Url,
     location: &str,
-    seen: &[Url],
+    met: impl Fn(&Url) -> bool,
     followed: usize,
     bounds: Bounds<'_>,
 ) -> Result<Url, Problem> {
@@ -114,7 +133,7 @@ fn follow(
         let why = format!("a redirect leads to what must not be asked: {error}");
         Problem::new(error.kind, why)
     })?;
-    if seen.contains(&next) {
+    if met(&next) {
         let next = printable(next.as_str(), URL_CHARS);
         return Err(failed(format!("redirects run in a circle, back to {next}")));
     }
@@ -127,7 +146,7 @@ fn follow(
 /// Does this `http://` address lead to https? `None` where it can't be told.
 pub(super) async fn leads_to_https(mut url: Url, bounds: Bounds<'_>) -> Option<bool> {
     for hop in 0..MAX_PLAIN {
-        let attempt = hop::ask(&url, bounds).await;
+        let attempt = hop::ask(&url, None, bounds).await;
         if attempt.refused.is_some() {
             return None;
         }

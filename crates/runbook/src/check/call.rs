@@ -188,8 +188,7 @@ impl Checker<'_> {
         }
         for param in &signature.params {
             let key = &param.name.value;
-            let needed = param.default.is_none() && !param.optional;
-            if needed && !with.iter().any(|(given, _)| given.value == *key) {
+            if param.is_needed() && !with.iter().any(|(given, _)| given.value == *key) {
                 self.missing(name.span, &name.value, key);
             }
         }

@@ -175,7 +175,9 @@ impl Walk<'_> {
                 Ok(true) => {}
                 Ok(false) => {
                     let line = match &step.when {
-                        Some(condition) => format!("not needed: {}", condition.written),
+                        Some(condition) => {
+                            format!("not needed: {}", condition.shown(&self.values(suffix)))
+                        }
                         None => String::new(),
                     };
                     self.begin(&path, step, suffix);

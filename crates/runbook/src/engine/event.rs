@@ -134,6 +134,23 @@ pub(super) fn finished(
         (end.is_none_or(|end| again <= end) && state.stop.is_none()).then_some(again)
     });
     let mut is_news = true;
+    // In a rehearsal a change was asked for what it would come to; its line says already what it is.
+    let is_named = state.start.rehearsal && own.call.as_ref().is_some_and(|call| call.changes);
+    let named = |more: String| match more.as_str() {
+        "" => own.line.clone(),
+        _ => format!("{}; {more}", own.line),
+    };
+    let outcome = match outcome {
+        Outcome::Good { result, line } if is_named => Outcome::Good {
+            result,
+            line: named(line),
+        },
+        Outcome::Bad { line, .. } if is_named && state.left_a_change_out(path) => Outcome::Good {
+            result: Value::Null,
+            line: named(format!("now: {line}")),
+        },
+        outcome => outcome,
+    };
     match outcome {
         Outcome::Bad { line, retry } => {
             let pause = if until.is_some() && retry {
@@ -152,16 +169,16 @@ pub(super) fn finished(
             let holds = until.map(|until| {
                 let mut values = values(runbook, state, &suffix, None);
                 values.names.insert("result".into(), result.clone());
-                (until, until.condition.holds(&values))
+                let shown = until.condition.shown(&values);
+                (until, shown, until.condition.holds(&values))
             });
             match holds {
-                None | Some((_, Ok(true))) => own.end(Phase::Succeeded, result, &line, now),
-                Some((until, Ok(false))) if state.start.rehearsal => {
-                    let condition = &until.condition.written;
-                    let line = format!("would call it until {condition}; now: {line}");
+                None | Some((.., Ok(true))) => own.end(Phase::Succeeded, result, &line, now),
+                Some((_, shown, Ok(false))) if state.start.rehearsal => {
+                    let line = format!("would wait for it; now {shown}: {line}");
                     own.end(Phase::Succeeded, result, &line, now);
                 }
-                Some((until, Ok(false))) => match again {
+                Some((_, shown, Ok(false))) => match again {
                     Some(again) => {
                         own.phase = Phase::Pausing;
                         own.until = Some(again);
@@ -171,14 +188,11 @@ pub(super) fn finished(
                     }
                     None => {
                         let time = duration::text(step.timeout.unwrap_or_default());
-                        let why = format!(
-                            "`{}` did not hold within {time}; at last: {line}",
-                            until.condition.written
-                        );
+                        let why = format!("not so within {time}; at last {shown}: {line}");
                         own.fail(&why, None, held, now);
                     }
                 },
-                Some((_, Err(error))) => {
+                Some((.., Err(error))) => {
                     own.fail(&format!("`until`: {error}"), None, held, now);
                 }
             }

@@ -324,6 +324,14 @@ impl RunState {
         asks.then(|| after(now, Duration::from_millis(self.start.hold_ms)))
     }
 
+    /// In this rehearsal a change other than this step's was only named: what would be so after it
+    /// is not so now.
+    pub(super) fn left_a_change_out(&self, path: &str) -> bool {
+        let is_change = |call: &Call| call.changes;
+        let mut others = self.steps.iter().filter(|(other, _)| *other != path);
+        self.start.rehearsal && others.any(|(_, step)| step.call.as_ref().is_some_and(is_change))
+    }
+
     /// The paths that somebody has to decide on.
     pub fn held(&self) -> Vec<&str> {
         self.steps

@@ -80,17 +80,16 @@ impl Walk<'_> {
             }
             Work::Assert { condition, message } => {
                 if condition.holds(values).map_err(told)? {
-                    let line = format!("holds: {}", condition.written);
-                    self.succeed(path, line);
+                    self.succeed(path, condition.shown(values));
                 } else {
                     let why = match message {
                         Some(message) => message.text(values).map_err(told)?,
-                        None => format!("does not hold: {}", condition.written),
+                        None => format!("does not hold: {}", condition.shown(values)),
                     };
-                    if !self.left_a_change_out() {
+                    if !self.state.left_a_change_out(path) {
                         return Err(why);
                     }
-                    let line = format!("would check {}; now: {why}", condition.written);
+                    let line = format!("would check; now: {why}");
                     self.succeed(path, line);
                 }
             }
@@ -136,41 +135,29 @@ impl Walk<'_> {
         });
     }
 
-    /// In this rehearsal a change was only named: what would be so after it is not so now.
-    fn left_a_change_out(&self) -> bool {
-        let is_change = |call: &Call| call.changes;
-        let mut steps = self.state.steps.values();
-        self.state.start.rehearsal && steps.any(|step| step.call.as_ref().is_some_and(is_change))
-    }
-
     pub(super) fn call(&mut self, step: &Step, path: &str, call: &Use, with: Map<String, Value>) {
         let callable = self.vocabulary.callables.get(&call.name.value);
         let changes = callable.is_none_or(|callable| callable.changes);
-        if changes && self.state.start.rehearsal {
-            let mut line = format!("would call {}", call_text(&call.name.value, &with));
+        // A rehearsal asks what a change would come to, as a probe is asked, and has it not done.
+        let named = changes && self.state.start.rehearsal;
+        let mut line = String::new();
+        if named {
+            line = format!("would call {}", call_text(&call.name.value, &with));
             let needs = callable.map_or(Role::Nobody, |callable| callable.needs);
             if needs > self.state.start.role {
                 line.push_str(&format!("; a {needs} would have to agree"));
             }
-            let name = call.name.value.clone();
-            self.change(path, |state| {
-                state.call = Some(Call {
-                    name,
-                    with,
-                    changes: true,
-                });
-            });
-            self.end(path, Phase::Succeeded, Value::Null, line);
-            return;
         }
+        let begun = !changes || named;
         let name = call.name.value.clone();
-        let until = (!changes).then(|| after(self.now, probe_timeout(step)));
+        let until = begun.then(|| after(self.now, probe_timeout(step)));
         self.change(path, |state| {
-            state.phase = if changes {
-                Phase::Scheduled
-            } else {
+            state.phase = if begun {
                 Phase::Running
+            } else {
+                Phase::Scheduled
             };
+            state.line = line;
             state.until = until;
             state.call = Some(Call {
                 name,

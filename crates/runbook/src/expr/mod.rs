@@ -24,6 +24,7 @@ mod functions;
 mod lex;
 mod parse;
 mod scope;
+mod shown;
 
 #[cfg(test)]
 mod tests;
@@ -34,8 +35,9 @@ pub use check::check;
 pub use eval::{EvalError, MAX_TEXT, Values, eval, text_of};
 pub use parse::{MAX_BYTES, parse};
 pub use scope::Scope;
+pub use shown::shown;
 
-/// An expression; spans are byte offsets in its own text.
+/// An expression; spans are byte offsets in its own text, or in the runbook's that it is a part of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expr {
     /// What it is.
@@ -134,6 +136,26 @@ impl Op {
 }
 
 impl Expr {
+    /// Says for each part where it stands in the whole text.
+    pub(crate) fn stands(&mut self, place: &dyn Fn(Span) -> Span) {
+        self.span = place(self.span);
+        match &mut self.kind {
+            Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) | Kind::Name(_) => {}
+            Kind::List(items) | Kind::Call(_, items) => {
+                items.iter_mut().for_each(|item| item.stands(place));
+            }
+            Kind::Field(of, _, at) => {
+                *at = place(*at);
+                of.stands(place);
+            }
+            Kind::Each(of) | Kind::Not(of) | Kind::Minus(of) => of.stands(place),
+            Kind::Index(a, b) | Kind::Where(a, b) | Kind::Binary(_, a, b) => {
+                a.stands(place);
+                b.stands(place);
+            }
+        }
+    }
+
     /// The expressions that it is made of.
     pub fn parts(&self) -> Vec<&Expr> {
         match &self.kind {

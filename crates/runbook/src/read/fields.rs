@@ -174,18 +174,10 @@ impl Reader<'_> {
     /// Where the byte of a scalar's text stands in the source.
     fn place(&self, node: &Node, scalar: &Scalar) -> impl Fn(usize) -> usize + use<> {
         let start = node.span.start;
-        let text = scalar.text.clone();
-        let written = self.source.slice(node.span).to_owned();
-        // Written as it is read: the offset is the same, behind a quote if there is one.
-        let direct = written
-            .find(&text)
-            .filter(|at| *at <= 1 && !text.contains('\n'));
+        let places = places(&scalar.text, self.source.slice(node.span));
         move |offset: usize| {
-            start
-                + match direct {
-                    Some(at) => at + offset,
-                    None => folded(&text, &written, offset),
-                }
+            let last = places.last().copied().unwrap_or_default();
+            start + places.get(offset).copied().unwrap_or(last)
         }
     }
 
@@ -249,28 +241,43 @@ pub fn is_shell(word: &str) -> bool {
     word.split(['.', '_', '-']).any(|own| words.contains(&own))
 }
 
-/// Where the byte of a folded, escaped or block text stands in what is written: behind as many
-/// `${{` as there are before it in the text, since no way of writing changes those.
-fn folded(text: &str, written: &str, offset: usize) -> usize {
-    let open = "${{";
-    let before = text
-        .match_indices(open)
-        .take_while(|(at, _)| *at <= offset)
-        .enumerate()
-        .last();
-    if let Some((nth, (at, _))) = before
-        && let Some((found, _)) = written.match_indices(open).nth(nth)
-    {
-        return found + (offset - at);
-    }
-    // An expression of its own: the first word behind `>-` or the quote.
-    let head = match written.as_bytes().first() {
+/// Where each byte of a text stands in what was written for it, and its end: lines that were folded,
+/// indentation, quotes and escapes lie between.
+fn places(text: &str, written: &str) -> Vec<usize> {
+    let quote = written.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let mut at = match written.as_bytes().first() {
         Some(b'|' | b'>') => written.find('\n').map_or(0, |at| at + 1),
-        Some(b'"' | b'\'') => 1,
-        _ => 0,
+        _ => usize::from(quote.is_some()),
     };
-    let body = &written[head..];
-    head + (body.len() - body.trim_start().len()) + offset.min(body.trim_start().len())
+    let rest = |at: usize| written.get(at..).unwrap_or_default();
+    let mut places = Vec::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        let mut next = rest(at).chars().next();
+        // A break between lines stands for one space, or for none.
+        while let Some(space) = next.filter(|next| next.is_whitespace() && !c.is_whitespace()) {
+            at += space.len_utf8();
+            next = rest(at).chars().next();
+        }
+        places.extend((0..c.len_utf8()).map(|byte| at + byte));
+        at += match next {
+            Some('\'') if quote == Some('\'') => 2,
+            Some('\\') if quote == Some('"') => escaped(rest(at)),
+            Some(next) if next.is_whitespace() || !c.is_whitespace() => next.len_utf8(),
+            _ => 0,
+        };
+    }
+    places.push(at.min(written.len()));
+    places
+}
+
+/// Bytes of an escape in double quotes: `\n`, `\x41`, `\u00e4`.
+fn escaped(text: &str) -> usize {
+    match text.as_bytes().get(1) {
+        Some(b'x') => 4,
+        Some(b'u') => 6,
+        Some(b'U') => 10,
+        _ => 1 + text.chars().nth(1).map_or(0, char::len_utf8),
+    }
 }
 
 impl<'n> Fields<'n> {

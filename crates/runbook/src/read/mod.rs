@@ -12,6 +12,7 @@ use serde_json::Value;
 use self::fields::{Fields, Reader};
 use super::model::{DEFAULT_TIMEOUT, Param, ParamKind, Runbook, Trigger};
 use super::source::{At, Finding, Source};
+use super::types::Type;
 use super::yaml::{self, Kind, Node};
 use treasury_domain::duration;
 
@@ -202,7 +203,7 @@ fn params(reader: &mut Reader<'_>, node: &Node) -> Vec<Param> {
                 .collect(),
             None => Vec::new(),
         };
-        let numeric = kind.value_type() == super::types::Type::Number;
+        let numeric = kind.value_type() == Type::Number;
         let mut bound = |reader: &mut Reader<'_>, key: &str| {
             let node = fields.take(key)?;
             if !numeric {
@@ -292,7 +293,7 @@ fn param_value(reader: &mut Reader<'_>, node: &Node, kind: ParamKind) -> Option<
         (Value::Number(_), ParamKind::Number | ParamKind::Bytes)
         | (Value::Bool(_), ParamKind::Bool) => Ok(value),
         // `default: 3` for a text: what is written is meant.
-        (_, ParamKind::Text | ParamKind::Service) => Ok(Value::String(scalar.text.clone())),
+        (_, kind) if kind.value_type() == Type::Text => Ok(Value::String(scalar.text.clone())),
         (Value::String(text), kind) => parse_param(kind, text),
         _ => Err(format!("`{}` is not a {}", scalar.text, kind.word())),
     };
@@ -306,7 +307,9 @@ fn param_value(reader: &mut Reader<'_>, node: &Node, kind: ParamKind) -> Option<
 pub fn parse_param(kind: ParamKind, text: &str) -> Result<Value, String> {
     let short: String = text.chars().take(60).collect();
     match kind {
-        ParamKind::Text | ParamKind::Service => Ok(Value::String(text.to_owned())),
+        ParamKind::Text | ParamKind::Service | ParamKind::Database | ParamKind::Cache => {
+            Ok(Value::String(text.to_owned()))
+        }
         ParamKind::Number => match text.trim_end_matches('%').parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(whole(number)),
             _ => Err(format!("`{short}` is not a number")),
@@ -336,11 +339,11 @@ fn whole(number: f64) -> Value {
 
 /// Whether a parameter may have this value; why not.
 pub fn allowed(param: &Param, value: &Value) -> Result<(), String> {
-    if value.is_null() && param.optional {
+    if value.is_null() && (param.optional || param.kind.is_found()) {
         return Ok(());
     }
     let wanted = param.kind.value_type();
-    if !wanted.takes(&super::types::Type::of(value)) {
+    if !wanted.takes(&Type::of(value)) {
         return Err(format!("{wanted} is needed"));
     }
     if !param.choices.is_empty() && !param.choices.contains(value) {

@@ -105,3 +105,29 @@ fn a_mistake_in_a_text_is_marked_where_it_stands_however_the_text_is_written() {
     let (.., mark) = marked("name: x\nsteps:\n  - note: >-\n      a\n      ${{ nosuch(1) ]\n");
     assert_eq!(mark, "${{");
 }
+
+#[test]
+fn a_mistake_in_an_expression_is_marked_in_whatever_way_it_is_written() {
+    for when in [
+        "steps.a.up and «$» 1",
+        "\"steps.a.up and «$» 1\"",
+        "'steps.ä == ''x'' and «$» 1'",
+        "\"a == \\\"\\u00e4\\\" and «$» 1\"",
+        ">-\n      steps.a.up and\n      steps.b.up and\n        «$» 1",
+        "steps.a.up and\n      steps.ü.up and «$» 1",
+        "${{ a and «$» 1 }}",
+        "\t steps.a.up and «$» 1",
+    ] {
+        let text = format!("name: x\nsteps:\n  - {{note: ok}}\n  - when: {when}\n    note: n\n");
+        let (before, rest) = text.split_once('«').unwrap();
+        let (mistake, after) = rest.split_once('»').unwrap();
+        let source = Source::new("x.yml", &format!("{before}{mistake}{after}"));
+        let first = read(&source).unwrap_err().remove(0);
+        let at = (first.span.start, source.slice(first.span));
+        assert_eq!(at, (before.len(), mistake), "{when}: {}", first.message);
+    }
+    let note =
+        "name: x\nsteps:\n  - note: >-\n      Größe ${{ steps.a }} und\n      mehr ${{ 1 + }}\n";
+    let (line, _, _) = marked(note);
+    assert_eq!(line, 5);
+}

@@ -82,6 +82,7 @@ fn default(param: &Param) -> String {
     match &param.default {
         Some(value) => human(param, value),
         None if param.optional => "none".to_owned(),
+        None if param.kind.is_found() => "the only one".to_owned(),
         None => "has to be given".to_owned(),
     }
 }

@@ -1,6 +1,6 @@
 // Block Kit as DOM nodes. `act(kind, control, value)` tells what was pressed or chosen.
 
-import { el, mrkdwn, decode } from "/mrkdwn.js";
+import { el, mrkdwn } from "/mrkdwn.js";
 
 export function blocks(list, names, act) {
   return list.map((block) => {
@@ -30,16 +30,21 @@ const BLOCKS = {
   actions: (block, names, act) =>
     el("div", { className: "actions" }, block.elements.map((item) => element(item, names, act))),
   image: (block) => el("p", {}, el("a", { href: block.image_url, rel: "noopener noreferrer", target: "_blank" }, block.alt_text)),
-  rich_text: (block) => el("p", {}, plain(block)),
+  rich_text: (block, names) => el("p", {}, plain(block, names)),
   markdown: (block, names) => el("div", {}, mrkdwn(block.text, names)),
   input: (block, names) =>
     el("label", { className: "input" }, el("span", {}, words(block.label, names)), field(block.element, block.block_id),
       block.hint ? el("small", {}, words(block.hint, names)) : null),
 };
 
-function plain(node) {
-  if (node.text) return decode(node.text);
-  return (node.elements ?? []).map(plain).join("");
+function plain(node, names) {
+  switch (node.type) {
+    case "user": return "@" + names.person(node.user_id);
+    case "channel": return "#" + (names.channel(node.channel_id) ?? node.channel_id);
+    case "usergroup": return "@" + node.usergroup_id;
+    case "broadcast": return "@" + node.range;
+    default: return node.text ?? node.url ?? (node.elements ?? []).map((part) => plain(part, names)).join("");
+  }
 }
 
 function element(item, names, act) {

@@ -1,6 +1,8 @@
 //! What a person types, in the form in which Slack sends it: names become ids, links get brackets,
 //! `&`, `<` and `>` are escaped.
 
+use serde_json::{Value, json};
+
 use super::workspace::Workspace;
 
 /// A typed line in wire form. What already is in wire form (`<@U…>`) stays.
@@ -29,14 +31,78 @@ fn escaped(c: char) -> String {
     }
 }
 
-fn token(world: &Workspace, rest: &str, labelled: bool, start: bool) -> Option<(usize, String)> {
-    if let Some(inner) = rest.strip_prefix('<') {
-        let end = inner.find('>')?;
-        let known = ["@U", "@W", "#C", "!", "http://", "https://", "mailto:"];
-        return known
+/// What stands in the brackets at the beginning, if that is a mention or a link.
+fn bracketed(rest: &str) -> Option<&str> {
+    let inner = rest.strip_prefix('<')?;
+    let inner = &inner[..inner.find('>')?];
+    let known = ["@U", "@W", "#C", "!", "http://", "https://", "mailto:"];
+    let known = known.iter().any(|start| inner.starts_with(start));
+    known.then_some(inner)
+}
+
+/// How many bytes Slack keeps of a text that an app sends: what is neither a mention nor a link nor
+/// escaped already is escaped.
+pub(super) fn stored_bytes(text: &str) -> usize {
+    let (mut bytes, mut rest) = (0, text);
+    while let Some(next) = rest.chars().next() {
+        let entity = ["&amp;", "&lt;", "&gt;"]
             .iter()
-            .any(|k| inner[..end].starts_with(k))
-            .then(|| (end + 2, rest[..end + 2].to_string()));
+            .find(|one| rest.starts_with(**one));
+        let kept = bracketed(rest).map(|inner| inner.len() + 2);
+        let kept = kept.or(entity.map(|one| one.len()));
+        bytes += kept.unwrap_or_else(|| escaped(next).len());
+        rest = &rest[kept.unwrap_or(next.len_utf8())..];
+    }
+    bytes
+}
+
+/// The elements of a `rich_text_section` for a text in wire form: mentions and links are elements of
+/// their own, and the rest is text without escapes.
+pub(super) fn elements(wire: &str) -> Vec<Value> {
+    let (mut elements, mut plain, mut rest) = (Vec::new(), String::new(), wire);
+    let text = |plain: &mut String, elements: &mut Vec<Value>| {
+        let unescaped = plain.replace("&lt;", "<").replace("&gt;", ">");
+        let unescaped = unescaped.replace("&amp;", "&");
+        if !plain.is_empty() {
+            elements.push(json!({"type": "text", "text": unescaped}));
+        }
+        plain.clear();
+    };
+    while let Some(next) = rest.chars().next() {
+        let Some(inner) = bracketed(rest) else {
+            plain.push(next);
+            rest = &rest[next.len_utf8()..];
+            continue;
+        };
+        text(&mut plain, &mut elements);
+        elements.push(element(inner));
+        rest = &rest[inner.len() + 2..];
+    }
+    text(&mut plain, &mut elements);
+    elements
+}
+
+fn element(inner: &str) -> Value {
+    let (target, label) = inner.split_once('|').unwrap_or((inner, ""));
+    if let Some(user) = target.strip_prefix('@') {
+        json!({"type": "user", "user_id": user})
+    } else if let Some(channel) = target.strip_prefix('#') {
+        json!({"type": "channel", "channel_id": channel})
+    } else if let Some(group) = target.strip_prefix("!subteam^") {
+        json!({"type": "usergroup", "usergroup_id": group})
+    } else if let Some(range) = target.strip_prefix('!') {
+        json!({"type": "broadcast", "range": range})
+    } else if label.is_empty() {
+        json!({"type": "link", "url": target})
+    } else {
+        json!({"type": "link", "url": target, "text": label})
+    }
+}
+
+fn token(world: &Workspace, rest: &str, labelled: bool, start: bool) -> Option<(usize, String)> {
+    if rest.starts_with('<') {
+        let inner = bracketed(rest)?;
+        return Some((inner.len() + 2, format!("<{inner}>")));
     }
     if !start {
         return None;
@@ -109,5 +175,41 @@ mod tests {
             assert_eq!(to_wire(&world, typed, true), sent);
         }
         assert_eq!(to_wire(&world, "@treasury hi", false), "<@UTREASURYBOT> hi");
+    }
+
+    #[test]
+    fn a_mention_is_an_element_of_its_own() {
+        assert_eq!(
+            elements(
+                "<@UTREASURYBOT> is a &lt; b in <#C1|general>? <https://a.example|see> <!here>"
+            ),
+            [
+                json!({"type": "user", "user_id": "UTREASURYBOT"}),
+                json!({"type": "text", "text": " is a < b in "}),
+                json!({"type": "channel", "channel_id": "C1"}),
+                json!({"type": "text", "text": "? "}),
+                json!({"type": "link", "url": "https://a.example", "text": "see"}),
+                json!({"type": "text", "text": " "}),
+                json!({"type": "broadcast", "range": "here"}),
+            ]
+        );
+        assert_eq!(
+            elements("hello"),
+            [json!({"type": "text", "text": "hello"})]
+        );
+    }
+
+    #[test]
+    fn bytes_are_counted_as_they_are_kept() {
+        for (text, bytes) in [
+            ("abc", 3),
+            ("ü", 2),
+            ("a & b", 9),
+            ("a &amp; b", 9),
+            ("a < b", 8),
+            ("<@U0ANA00001> hi", 16),
+        ] {
+            assert_eq!(stored_bytes(text), bytes, "{text}");
+        }
     }
 }

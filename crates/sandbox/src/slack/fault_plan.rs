@@ -32,15 +32,35 @@ fn milliseconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D
 /// What is planned to go wrong.
 #[derive(Debug, Default)]
 pub(super) struct FaultPlan {
-    pub next: Vec<(String, u32, Fault)>,
+    pub next: Vec<Next>,
     pub limits: HashMap<String, Limit>,
     /// Channels that the bot may not write to, by id, each with Slack's error.
     pub closed: HashMap<String, String>,
     /// Scopes that the app lacks.
     pub lacks: BTreeSet<&'static str>,
     pub refuse_connections: bool,
+    /// Socket Mode is switched off in the app's settings.
+    pub link_disabled: bool,
     pub no_hello: bool,
     pub redeliver: u32,
+}
+
+/// The next calls that fail.
+#[derive(Debug)]
+pub(super) struct Next {
+    /// `*` stands for any.
+    pub method: String,
+    /// In this channel only, by id.
+    pub channel: Option<String>,
+    pub times: u32,
+    pub fault: Fault,
+}
+
+impl Next {
+    fn is_for(&self, method: &str, channel: &str) -> bool {
+        let here = self.channel.as_deref().is_none_or(|one| one == channel);
+        here && (self.method == method || self.method == "*")
+    }
 }
 
 /// So many calls of a method in a time.
@@ -108,14 +128,14 @@ pub(super) fn scope_of(method: &str) -> Option<&'static str> {
 impl FaultPlan {
     /// The fault for this call in this channel, if one is due. `*` stands for any method.
     pub fn due(&mut self, method: &str, channel: &str, now: Instant) -> Option<Fault> {
-        if let Some(at) = self.next.iter().position(|(m, ..)| m == method || m == "*") {
-            let (_, left, fault) = &mut self.next[at];
-            *left -= 1;
-            let (left, fault) = (*left, fault.clone());
-            if left == 0 {
-                self.next.remove(at);
+        let due = |next: &Next| next.is_for(method, channel);
+        if let Some(at) = self.next.iter().position(due) {
+            let next = &mut self.next[at];
+            next.times -= 1;
+            if next.times == 0 {
+                return Some(self.next.remove(at).fault);
             }
-            return Some(fault);
+            return Some(next.fault.clone());
         }
         if let Some(code) = self.closed.get(channel)
             && method.starts_with("chat.")
@@ -148,12 +168,24 @@ mod tests {
     #[test]
     fn a_fault_is_due_as_often_as_asked_and_only_for_its_method() {
         let mut plan = FaultPlan::default();
-        plan.next.push(("chat.update".into(), 2, Fault::Hang));
+        let next = |method: &str, channel: Option<&str>, times, fault| Next {
+            method: method.to_owned(),
+            channel: channel.map(str::to_owned),
+            times,
+            fault,
+        };
+        plan.next.push(next("chat.update", None, 2, Fault::Hang));
+        plan.next
+            .push(next("*", Some("C2"), 1, Fault::ServerError(503)));
         let now = Instant::now();
         assert_eq!(plan.due("chat.postMessage", "", now), None);
         assert_eq!(plan.due("chat.update", "", now), Some(Fault::Hang));
         assert_eq!(plan.due("chat.update", "", now), Some(Fault::Hang));
         assert_eq!(plan.due("chat.update", "", now), None);
+        assert_eq!(plan.due("chat.delete", "C1", now), None);
+        let here = plan.due("chat.delete", "C2", now);
+        assert_eq!(here, Some(Fault::ServerError(503)));
+        assert_eq!(plan.due("chat.delete", "C2", now), None);
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::fault_plan::{Fault, FaultPlan, Limit};
+use super::fault_plan::{Fault, FaultPlan, Limit, Next};
 use super::sandbox::Sandbox;
+
+/// The scope of apps that write to public channels they are not in.
+const PUBLIC: &str = "chat:write.public";
 
 /// Makes things go wrong. From [`Sandbox::faults`].
 #[derive(Clone)]
@@ -13,9 +16,31 @@ pub struct Faults(Sandbox);
 impl Faults {
     /// The next `times` calls of `method` (`*`: of any) fail in this way.
     pub fn next(&self, method: &str, times: u32, fault: Fault) {
+        self.push(method, None, times, fault);
+    }
+
+    /// The same, for calls about this channel only.
+    pub fn next_in(&self, channel: &str, method: &str, times: u32, fault: Fault) {
+        self.push(method, Some(self.id_of(channel)), times, fault);
+    }
+
+    fn push(&self, method: &str, channel: Option<String>, times: u32, fault: Fault) {
         if times > 0 {
-            self.0.plan().next.push((method.to_string(), times, fault));
+            let method = method.to_owned();
+            self.0.plan().next.push(Next {
+                method,
+                channel,
+                times,
+                fault,
+            });
         }
+    }
+
+    fn id_of(&self, channel: &str) -> String {
+        let found = self
+            .0
+            .look(|world| world.channel(channel).map(|c| c.id.clone()));
+        found.unwrap_or_else(|| channel.to_owned())
     }
 
     /// Answers `method` with 429 beyond this many calls in a second; 0 lifts the limit.
@@ -55,14 +80,15 @@ impl Faults {
         } else {
             plan.lacks.remove(scope);
         }
+        drop(plan);
+        if scope == PUBLIC {
+            self.0.change(|world| world.writes_public = !lacks);
+        }
     }
 
     /// Refuses with this error what the bot says in a channel, or takes it again.
     pub fn closed(&self, channel: &str, code: Option<&str>) {
-        let found = self
-            .0
-            .look(|world| world.channel(channel).map(|c| c.id.clone()));
-        let id = found.unwrap_or_else(|| channel.to_owned());
+        let id = self.id_of(channel);
         let mut plan = self.0.plan();
         match code {
             Some(code) => plan.closed.insert(id, code.to_owned()),
@@ -97,8 +123,10 @@ impl Faults {
     }
 
     /// Sends every socket a `disconnect` envelope (`refresh_requested`, `warning`,
-    /// `link_disabled`). But for `warning`, Slack then closes the socket.
+    /// `link_disabled`). But for `warning`, Slack then closes the socket. With `link_disabled`,
+    /// Socket Mode is off until [`Self::clear`].
     pub fn disconnect(&self, reason: &str) {
+        self.0.plan().link_disabled |= reason == "link_disabled";
         self.0.hub().disconnect_all(reason);
     }
 
@@ -120,6 +148,7 @@ impl Faults {
     /// All is well again.
     pub fn clear(&self) {
         *self.0.plan() = FaultPlan::default();
+        self.0.change(|world| world.writes_public = true);
     }
 }
 

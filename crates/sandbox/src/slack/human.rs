@@ -9,7 +9,7 @@ use super::cannot_act::CannotAct;
 use super::config::Person;
 use super::controls::{self, Control};
 use super::delivery::{Kind, Receipt, deliver};
-use super::escape::to_wire;
+use super::escape::{elements, to_wire};
 use super::grants::Target;
 use super::payload;
 use super::sandbox::Sandbox;
@@ -167,8 +167,8 @@ impl Human {
                 found.ok_or_else(|| CannotAct::NoMessage(root.to_string()))?;
             }
             let block_id = format!("b{}", world.next_number());
-            let section =
-                json!({"type": "rich_text_section", "elements": [{"type": "text", "text": text}]});
+            let elements = elements(&text);
+            let section = json!({"type": "rich_text_section", "elements": elements});
             let message = world.post(Message {
                 channel: id.clone(),
                 user: self.person.id.clone(),

@@ -135,6 +135,9 @@ pub struct Message {
     /// What each person has chosen in its menus: user → block_id → action_id → state.
     #[serde(skip)]
     pub chosen: BTreeMap<String, Map<String, Value>>,
+    /// It is still being written (`chat.startStream`).
+    #[serde(skip)]
+    pub(super) streaming: bool,
     /// Which of all changes was its last.
     pub(super) changed: u64,
 }
@@ -182,7 +185,7 @@ impl Message {
 }
 
 /// The parts of blocks and attachments that hold words, in the order a reader meets them.
-const READING_ORDER: [&str; 12] = [
+const READING_ORDER: [&str; 13] = [
     "pretext",
     "title",
     "label",
@@ -190,6 +193,7 @@ const READING_ORDER: [&str; 12] = [
     "hint",
     "alt_text",
     "fields",
+    "rows",
     "elements",
     "element",
     "accessory",
@@ -199,6 +203,14 @@ const READING_ORDER: [&str; 12] = [
 
 fn collect_texts(value: &Value, words: &mut Vec<String>) {
     match value {
+        Value::Object(object)
+            if object
+                .get("type")
+                .is_some_and(|kind| kind == "rich_text_section") =>
+        {
+            let leaves = object.get("elements").and_then(Value::as_array);
+            words.push(leaves.into_iter().flatten().map(leaf).collect());
+        }
         Value::Object(object) => {
             for part in READING_ORDER.iter().filter_map(|key| object.get(*key)) {
                 match part {
@@ -209,6 +221,19 @@ fn collect_texts(value: &Value, words: &mut Vec<String>) {
         }
         Value::Array(items) => items.iter().for_each(|item| collect_texts(item, words)),
         _ => {}
+    }
+}
+
+/// A part of a sentence, mentions as they stand in a text.
+fn leaf(leaf: &Value) -> String {
+    let of = |key: &str| leaf[key].as_str().unwrap_or_default();
+    match of("type") {
+        "user" => format!("<@{}>", of("user_id")),
+        "channel" => format!("<#{}>", of("channel_id")),
+        "usergroup" => format!("<!subteam^{}>", of("usergroup_id")),
+        "broadcast" => format!("<!{}>", of("range")),
+        "link" if of("text").is_empty() => of("url").to_owned(),
+        _ => of("text").to_owned(),
     }
 }
 

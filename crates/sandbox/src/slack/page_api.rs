@@ -157,6 +157,8 @@ enum Order {
         method: String,
         times: u32,
         fault: Fault,
+        /// Left out: in any channel.
+        channel: Option<String>,
     },
     Rate {
         method: String,
@@ -185,7 +187,14 @@ async fn faults(State(sandbox): State<Sandbox>, Json(order): Json<Order>) -> Jso
             method,
             times,
             fault,
+            channel: None,
         } => faults.next(&method, times, fault),
+        Order::Next {
+            method,
+            times,
+            fault,
+            channel: Some(channel),
+        } => faults.next_in(&channel, &method, times, fault),
         Order::Rate { method, per_second } => faults.rate(&method, per_second),
         Order::DropSockets => return Json(json!({"ok": true, "dropped": faults.drop_sockets()})),
         Order::Disconnect { reason } => faults.disconnect(&reason),

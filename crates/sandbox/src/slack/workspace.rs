@@ -130,6 +130,8 @@ pub struct Workspace {
     pub(super) triggers: BTreeMap<u64, Trigger>,
     pub(super) response_urls: BTreeMap<u64, ResponseUrl>,
     pub(super) tickets: HashSet<String>,
+    /// The app has `chat:write.public`: it may write to public channels that it is not in.
+    pub(super) writes_public: bool,
     last_micros: u64,
     last_id: u64,
 }
@@ -157,6 +159,7 @@ impl Workspace {
             triggers: BTreeMap::new(),
             response_urls: BTreeMap::new(),
             tickets: HashSet::new(),
+            writes_public: true,
             last_micros: 0,
             last_id: 0,
         };

@@ -107,7 +107,7 @@ pub(super) fn ended(c: &Container) -> PlatformError {
 pub(super) fn status(world: &World, role: Role) -> ServiceStatus {
     ServiceStatus {
         replicas: world.of(role).map(Container::view).collect(),
-        facts: Vec::new(),
+        ..ServiceStatus::default()
     }
 }
 
@@ -152,5 +152,6 @@ pub(super) fn logs(world: &World, role: Role, query: &LogQuery) -> Logs {
     Logs {
         lines,
         truncated: over > 0,
+        partial: None,
     }
 }

@@ -291,6 +291,7 @@ fn locks(world: &World) -> Locks {
         blocked: waiting.len() as u64,
         roots: root.into_iter().collect(),
         prepared: Vec::new(),
+        vacuums: Vec::new(),
         left_out: tree.len().saturating_sub(MAX_ROWS) as u64,
         tree: tree.into_iter().take(MAX_ROWS).collect(),
     }
@@ -382,6 +383,7 @@ fn sizes(world: &World) -> Sizes {
                 1.1 + phase as f64 / 1_500.0 + (behind.unwrap_or(0.0) / 120.0).min(20.0),
             ),
             last_vacuum_at: until.checked_sub(SignedDuration::from_secs(phase)).ok(),
+            partitions: 0,
         }
     };
     let tables: Vec<TableSize> = TABLES.into_iter().enumerate().map(table).collect();
@@ -394,5 +396,6 @@ fn sizes(world: &World) -> Sizes {
         databases: vec![named("treasury", treasury), named("postgres", 8 * MIB)],
         tables,
         wal_bytes: Some(1_024 * MIB),
+        temporary_bytes: Some(0),
     }
 }

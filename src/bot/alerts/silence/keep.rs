@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::alertmanager::bring_about;
 use super::words::{message, news};
 use crate::bot::alerts::conversation::note;
-use crate::bot::alerts::kinds::{MESSAGE, SILENCE};
+use crate::bot::alerts::kinds::{MESSAGE, SILENCE, SILENCE_END};
 use crate::bot::{Context, timers};
 use crate::domain::alert::Silence;
 use crate::domain::{Content, Person};
@@ -105,10 +105,12 @@ async fn unsilence_here(tx: &mut Tx, silence: &Silence) -> Result<(), StoreError
     let now = tx.now();
     for key in &silence.conversations {
         for mut record in tx.alerts_silenced_until(key, silence.until).await? {
-            record.tracked.silenced_until = None;
+            // By this the end of a silence knows it.
+            record.tracked.silenced_until = Some(now);
             tx.alert_put(key, &record).await?;
         }
         if !key.is_empty() {
+            SILENCE_END.set(tx, key, now).await?;
             MESSAGE.set(tx, key, now).await?;
         }
     }

@@ -155,6 +155,7 @@ mod tests {
         Look {
             readings,
             replicas: [("api".to_owned(), names)].into(),
+            ..Look::default()
         }
     }
 

@@ -4,7 +4,9 @@
 mod ends;
 mod job;
 mod judge;
+mod pages;
 mod readings;
 
 pub(crate) use job::begin_watching;
 pub(super) use job::watch;
+pub(crate) use job::{unread_page, unread_pages};

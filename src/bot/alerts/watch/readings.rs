@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::ends::{ends, is_restless};
+use crate::bot::rates::FEW;
 use crate::bot::{Context, Named};
 use crate::domain::ServiceName;
 use crate::domain::alert::WatchSettings;
@@ -44,6 +45,8 @@ pub(super) struct Look {
     pub(super) readings: Vec<Reading>,
     /// The replicas of each service whose platform answered.
     pub(super) replicas: BTreeMap<String, BTreeSet<String>>,
+    /// The services whose metrics page was asked for, and why it can't be read.
+    pub(super) pages: BTreeMap<String, Option<ProbeError>>,
 }
 
 /// Looks at everything at the same time.
@@ -60,7 +63,7 @@ pub(super) async fn look(context: &Context, watch: WatchSettings) -> Result<Look
             let platform = platform.as_ref();
             let figures = async {
                 if !watch.figures {
-                    return (Vec::new(), None);
+                    return (Vec::new(), Ok(None));
                 }
                 futures_util::join!(
                     memory(service, platform, watch.memory_percent),
@@ -69,6 +72,13 @@ pub(super) async fn look(context: &Context, watch: WatchSettings) -> Result<Look
             };
             let ended = ended(context, service, platform, watch.calm());
             let ((memory, errors), ended) = futures_util::join!(figures, ended);
+            let (errors, unread) = match errors {
+                Ok(errors) => (errors, None),
+                Err(error) => (None, Some(error)),
+            };
+            if service.metrics_page.is_some() && watch.figures {
+                look.pages.insert(service.name.to_string(), unread);
+            }
             look.readings.extend(memory.into_iter().chain(errors));
             if let Some((names, readings)) = ended {
                 look.replicas.insert(service.name.to_string(), names);
@@ -97,6 +107,7 @@ pub(super) async fn look(context: &Context, watch: WatchSettings) -> Result<Look
     for one in services {
         all.readings.extend(one.readings);
         all.replicas.extend(one.replicas);
+        all.pages.extend(one.pages);
     }
     all.readings.extend(databases.into_iter().chain(caches));
     for reading in &mut all.readings {
@@ -108,13 +119,16 @@ pub(super) async fn look(context: &Context, watch: WatchSettings) -> Result<Look
 /// Of a service that the bot has cut off it is no news that nobody reaches it.
 async fn explain(context: &Context, reading: &mut Reading) -> Result<(), StoreError> {
     let label = |name: &str| reading.labels.get(name).map_or("", String::as_str);
-    let by_being_cut = ["HighErrorRate", "DatabaseDown", "CacheDown"];
-    if reading.ill == Some(true)
-        && by_being_cut.contains(&label("alertname"))
+    let counts_errors = label("alertname") == "HighErrorRate";
+    let is_down = ["DatabaseDown", "CacheDown"].contains(&label("alertname"));
+    if (counts_errors || is_down && reading.ill == Some(true))
         && let Ok(service) = ServiceName::parse(label("service"))
-        && !context.store().attachments_cut(&service).await?.is_empty()
     {
-        reading.ill = None;
+        let is_cut = !context.store().attachments_cut(&service).await?.is_empty();
+        let says_nothing = counts_errors && context.rates().says_nothing(&service, is_cut);
+        if is_cut || says_nothing {
+            reading.ill = None;
+        }
     }
     Ok(())
 }
@@ -141,16 +155,16 @@ async fn ended(
 }
 
 /// Answers that are errors: from the service's metrics page, else from its access log, of which
-/// only what is new is read.
+/// only what is new is read. An error is one of the page.
 async fn errors(
     context: &Context,
     service: &Service,
     platform: &dyn Platform,
     threshold: f64,
-) -> Option<Reading> {
+) -> Result<Option<Reading>, ProbeError> {
     let (rates, name, now) = (context.rates(), &service.name, context.now());
     if let Some(page) = &service.metrics_page {
-        rates.scrape(name, page, now).await.ok()?;
+        rates.scrape(name, page, now).await?;
     } else if let Some(since) = rates.log_since(name, now) {
         let query = LogQuery {
             lines: 500,
@@ -160,7 +174,10 @@ async fn errors(
             container: None,
         };
         let logs = timeout(PATIENCE, platform.logs(service, &query)).await;
-        rates.read(name, now, &logs.ok()?.ok()?.lines);
+        let Ok(Ok(logs)) = logs else {
+            return Ok(None);
+        };
+        rates.read(name, now, &logs.lines);
     }
     let percent = rates.percent(name, now);
     let series = Series {
@@ -168,20 +185,26 @@ async fn errors(
         metric: Metric::ErrorRate,
         replica: name.to_string(),
     };
-    context.measurements().record(series, now, percent, None);
-    Some(Reading {
+    if let Some(percent) = percent {
+        context.measurements().record(series, now, percent, None);
+    }
+    Ok(Some(Reading {
         labels: labels(&[
             ("alertname", "HighErrorRate"),
             ("service", name.as_str()),
             ("severity", "critical"),
         ]),
-        ill: over(percent, threshold),
+        // So few that nobody waits for them.
+        ill: percent.map_or(Some(false), |percent| over(percent, threshold)),
         last: None,
-        says: format!("{percent:.0} % of the answers of {name} are errors"),
-        value: format!("{percent:.1} %"),
+        says: percent.map_or_else(
+            || format!("{name} gave fewer than {FEW} answers in the last minute"),
+            |percent| format!("{percent:.0} % of the answers of {name} are errors"),
+        ),
+        value: percent.map_or_else(String::new, |percent| format!("{percent:.1} %")),
         threshold: format!("{threshold:.0} %"),
         runbook: "high-errors",
-    })
+    }))
 }
 
 async fn memory(service: &Service, platform: &dyn Platform, threshold: f64) -> Vec<Reading> {

@@ -15,10 +15,16 @@ pub(crate) fn follow_up(
     now: Timestamp,
 ) -> Message {
     let age = duration::text(duration::between(conversation.began_at, now));
-    let title = alerts(summary.firing, "still fires", "still fire");
+    let title = match (summary.firing, conversation.says_left_out()) {
+        (0, Some(left_out)) => format!("After {age}: {left_out}"),
+        (n, None) => format!("{} after {age}", alerts(n, "still fires", "still fire")),
+        (n, Some(left_out)) => {
+            let title = alerts(n, "still fires", "still fire");
+            format!("{title} after {age}, and {left_out}")
+        }
+    };
     let ack = Line::new().text("Acknowledged ");
-    let message = Message::new(Tone::Warning, format!("{title} after {age}"))
-        .text(ack.line(acknowledged(conversation)));
+    let message = Message::new(Tone::Warning, title).text(ack.line(acknowledged(conversation)));
     let message = match changes(changed, now) {
         None => message.text("Nothing was changed by the bot since then"),
         Some(text) => message.text("Changed since then:").code(text),

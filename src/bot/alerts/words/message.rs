@@ -20,9 +20,9 @@ pub(crate) fn alerts_message(
     let first = &conversation.first;
     let loud = summary.audible();
     let severity = summary.worst.unwrap_or(first.routed.severity);
-    let left_out: u64 = conversation.left_out.values().sum();
+    let left_out = conversation.says_left_out();
     let tone = match (summary.firing, severity) {
-        (0, _) if left_out > 0 => Tone::Warning,
+        (0, _) if left_out.is_some() => Tone::Warning,
         (0, _) => Tone::Good,
         _ if loud == 0 || conversation.acknowledged.is_some() => Tone::Warning,
         (_, Severity::Sev1 | Severity::Sev2) => Tone::Bad,
@@ -50,11 +50,8 @@ pub(crate) fn alerts_message(
             summary.more
         ));
     }
-    if left_out > 0 {
-        message = message.text(format!(
-            "… and {left_out} further that Alertmanager left out (max_alerts): whether they fire is \
-             not known"
-        ));
+    if let Some(left_out) = left_out {
+        message = message.text(format!("… and {left_out}"));
     }
     if let Some(line) = cause(bot, conversation, summary, others) {
         message = message.text(line);
@@ -158,8 +155,8 @@ fn cause(
     let own = conversation
         .service
         .as_ref()
-        .filter(|_| summary.firing > 0)?;
-    let all = others.iter().chain([own]).cloned().collect();
+        .filter(|own| summary.firing > 0 && others.contains(own))?;
+    let all = others.iter().cloned().collect();
     let depends = depends_on(bot);
     let order = likely_cause(&all, &depends);
     let rest: Vec<&ServiceName> = order.iter().filter(|one| *one != own).collect();

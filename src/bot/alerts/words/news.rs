@@ -23,7 +23,16 @@ pub(crate) fn news(
     let worst = records.iter().map(|one| one.routed.severity).min();
     let title = match (worst, is_anew) {
         (Some(severity), _) if is_worse => format!("It is worse now: {severity}"),
-        (_, true) => alerts(records.len(), "fires again", "fire again"),
+        (_, true) => {
+            // Of several, some may never have fired before.
+            let all = records.iter().all(|one| one.tracked.firings > 1);
+            if all {
+                alerts(records.len(), "fires again", "fire again")
+            } else {
+                let one = "fires after all was over";
+                alerts(records.len(), one, "fire after all was over")
+            }
+        }
         _ => alerts(records.len(), "more fires", "more fire"),
     };
     told(conversation, records, title, whom)

@@ -133,10 +133,9 @@ pub(super) fn buttons(conversation: &Conversation, fires: bool) -> Vec<Button> {
             buttons.push(Button::new("Acknowledge", format!("ack {target}")).style(Style::Primary));
         }
         if let Some(runbook) = &conversation.runbook {
-            let service = service(" service=");
             buttons.push(Button::new(
                 cut(&format!("Run {runbook}"), 70),
-                format!("runbook run {runbook}{service}"),
+                format!("runbook run {runbook} --for {target}"),
             ));
         }
         buttons.push(Button::new("Silence 1 h", format!("silence {target} 1h")));

@@ -56,6 +56,8 @@ pub(crate) struct Findings {
     pub(crate) events: Result<Vec<Said>, String>,
     /// Errors in the log, the newest first.
     pub(crate) errors: Result<Vec<Said>, String>,
+    /// Whose log could not be read, and why.
+    pub(crate) unread: Option<String>,
     pub(crate) last_words: Vec<LastWords>,
     /// What the bot changed lately, oldest first.
     pub(crate) changes: Vec<Entry>,
@@ -98,6 +100,9 @@ impl Findings {
                 .text("Newest errors in the log of the last 15 min:")
                 .code(said(errors, 5)),
         };
+        if let Some(unread) = &self.unread {
+            message = message.text(format!("Lines are missing {}", cut(unread, 200)));
+        }
         message = match &self.events {
             Err(why) => message.text(format!("What the platform saw: {}", cut(why, 200))),
             Ok(events) if events.is_empty() => message,

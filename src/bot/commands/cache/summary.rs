@@ -49,7 +49,7 @@ impl Probe for Summary {
                         ),
                     });
                 let message = summary_message(title, &summary, context.store().now(), &tail);
-                Ok((State::up(summary), message))
+                Ok((State::up(found, summary), message))
             }
             Err(error) if error.kind.is_down() => {
                 let again = format!("cache{tail}");

@@ -4,7 +4,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::words::{buttons, prepared_text, sessions, tail};
+use super::words::{buttons, prepared_text, sessions, tail, vacuum_text};
 use crate::bot::actions::session::who;
 use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::time;
@@ -81,6 +81,9 @@ impl Probe for Locks {
                 pid => format!("{pid} "),
             };
             tree.push_str(&format!("{indent}{branch}{number}{} {what}\n", who(s)));
+            if let Some(vacuum) = locks.vacuums.iter().find(|one| one.pid == s.pid) {
+                tree.push_str(&format!("{indent}    {}\n", vacuum_text(vacuum)));
+            }
             if !s.query.is_empty() {
                 tree.push_str(&format!("{indent}    {}\n", cut(&s.query, 80)));
             }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::bot::entry::{Probe, Question};
 use crate::bot::{Context, Fault};
-use crate::domain::{Line, Message, Part, Tone, duration};
+use crate::domain::{Line, Message, Part, Tone, counted, duration};
 use crate::probe::database::Sizes;
 
 /// Show what takes the room on the database's disk
@@ -48,8 +48,13 @@ impl Probe for Size {
             let dead = dead.map_or("?".to_owned(), |dead| format!("{dead:.0}%"));
             let rows = table.rows;
             let rows = rows.map_or("rows not known".to_owned(), |rows| format!("~{rows} rows"));
+            let parts = match (table.partitions, table.name.as_str()) {
+                (0, "pg_catalog.pg_largeobject") => "large objects, ".to_owned(),
+                (0, _) => String::new(),
+                (n, _) => format!("{}, ", counted(n, "partition")),
+            };
             text.push_str(&format!(
-                "{:>7} {dead:>5}  {} ({rows}{vacuum})\n",
+                "{:>7} {dead:>5}  {} ({parts}{rows}{vacuum})\n",
                 duration::bytes_text(table.bytes),
                 table.name,
             ));
@@ -63,6 +68,9 @@ impl Probe for Size {
         let mut fields = vec![("Databases".to_owned(), Line::from(databases.join(", ")))];
         if let Some(wal) = sizes.wal_bytes {
             fields.push(("Write-ahead log".into(), duration::bytes_text(wal).into()));
+        }
+        if let Some(bytes) = sizes.temporary_bytes.filter(|bytes| *bytes > 0) {
+            fields.push(("Temporary files".into(), duration::bytes_text(bytes).into()));
         }
         let title = Line::new().code(&found.name).text(format!(
             " takes {} on the disk",

@@ -45,13 +45,21 @@ impl Probe for Slow {
             (0, false) => Line::new().text("No query runs now in ").code(name),
             (_, true) => Line::new()
                 .text("Queries that took the most time in ")
-                .code(name),
+                .code(name)
+                .text(slow.queries.first().map_or(String::new(), |one| {
+                    format!(": the first {:.0} %", one.share_percent)
+                })),
             (n, false) => Line::new().text(format!("{n} running now in ")).code(name),
         };
         let mut text = String::new();
         for query in slow.queries.iter().take(10) {
             let about = match query.pid {
-                Some(pid) => format!("{pid} {} for {}", query.user, time(query.mean_ms as u64)),
+                Some(pid) => format!(
+                    "{pid} {}@{} for {}",
+                    query.user,
+                    query.database,
+                    time(query.mean_ms as u64)
+                ),
                 None => format!(
                     "{:.0} %  {} × {}  {}@{}",
                     query.share_percent,

@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::words::{LAG, MANY, buttons, is_trouble, prepared_text, sessions, slot_text, tail};
+use super::words::{
+    LAG, MANY, buttons, is_trouble, prepared_text, sessions, slot_text, tail, vacuum_text,
+};
 use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::{State, counts, percent, time};
 use crate::bot::services::Named;
@@ -51,7 +53,7 @@ impl Probe for Summary {
         match found.probe.summary().await {
             Ok(summary) => {
                 let message = summary_message(found, &summary, context.store().now(), &tail);
-                Ok((State::up(summary), message))
+                Ok((State::up(found, summary), message))
             }
             Err(error) if error.kind.is_down() => {
                 let again = format!("db{tail}");
@@ -116,12 +118,7 @@ fn summary_message(
         ),
     ];
     for vacuum in s.vacuums.iter().take(3) {
-        let percent = vacuum.scanned_percent;
-        let percent = percent.map_or(String::new(), |percent| format!(", {percent:.0} % scanned"));
-        let text = format!(
-            "{}: {}{percent} (session {})",
-            vacuum.table, vacuum.phase, vacuum.pid
-        );
+        let text = format!("{} (session {})", vacuum_text(vacuum), vacuum.pid);
         fields.push(field("Vacuum runs", text));
     }
     if let Some(held) = s

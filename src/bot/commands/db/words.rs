@@ -4,7 +4,7 @@ use crate::bot::Context;
 use crate::bot::probes::time;
 use crate::domain::timeline::cut;
 use crate::domain::{Button, duration};
-use crate::probe::database::{Prepared, Slot};
+use crate::probe::database::{Prepared, Slot, Vacuum};
 
 /// Connections in use beyond this many percent are worth a warning.
 pub(super) const MANY: f64 = 80.0;
@@ -58,6 +58,13 @@ pub(super) fn slot_text(slot: &Slot) -> String {
         format!(", keeps {}", duration::bytes_text(kept))
     });
     format!("slot {name} is {state}{kept}")
+}
+
+/// `payments: scanning heap, 34 % scanned`.
+pub(super) fn vacuum_text(vacuum: &Vacuum) -> String {
+    let percent = vacuum.scanned_percent;
+    let percent = percent.map_or(String::new(), |percent| format!(", {percent:.0} % scanned"));
+    format!("{}: {}{percent}", vacuum.table, vacuum.phase)
 }
 
 /// `prepared transaction order-77 of shop in treasury, 3h old`.

@@ -10,9 +10,14 @@ use tokio::sync::Notify;
 use treasury_bot::probe::postgres::{Config, Postgres};
 use treasury_bot::probe::{Database, ProbeError, ProbeErrorKind as Kind};
 
-use super::{connect, patient, probe, root, run, server, until, watcher};
+use super::{connect, patient, probe, root, run, server, server_of, until, watcher};
 use crate::support::free_port;
 use crate::support::postgres::Postgres as Server;
+
+on_each_version! {
+    who_is_not_let_in_is_told_why,
+    when_all_connections_are_taken_a_kept_one_still_answers,
+}
 
 /// Why the glance fails; no text of it may hold the password.
 async fn failure(url: &str) -> ProbeError {
@@ -84,10 +89,9 @@ async fn another_kind_of_server_is_no_riddle() {
     assert_eq!(silent.summary().await.unwrap_err().kind, Kind::Timeout);
 }
 
-#[tokio::test]
-#[ignore = "needs PostgreSQL"]
-async fn who_is_not_let_in_is_told_why() {
-    let server = server().await;
+async fn who_is_not_let_in_is_told_why(version: Option<u32>) {
+    // The default since 14.
+    let server = server_of(version, &["password_encryption=scram-sha-256"]).await;
     let mut root = root(&server).await;
     run(&mut root, "CREATE ROLE guarded LOGIN PASSWORD 'right'").await;
     let right = probe(&server.url_of("guarded:right", "postgres"));
@@ -139,10 +143,8 @@ async fn fill(server: &Server) -> Vec<PgConnection> {
     taken
 }
 
-#[tokio::test]
-#[ignore = "needs PostgreSQL"]
-async fn when_all_connections_are_taken_a_kept_one_still_answers() {
-    let server = server().await;
+async fn when_all_connections_are_taken_a_kept_one_still_answers(version: Option<u32>) {
+    let server = server_of(version, &[]).await;
     let kept = watcher(&server);
     kept.summary().await.unwrap();
     let taken = fill(&server).await;

@@ -5,7 +5,12 @@ use tokio::task::JoinSet;
 use treasury_bot::probe::Database;
 use treasury_bot::probe::database::{End, Locks};
 
-use super::{client, pid, probe, run, server, until, watcher};
+use super::{client, pid, probe, run, server, server_of, until, watcher};
+
+on_each_version! {
+    a_chain_of_five_blocked_sessions_names_its_one_root,
+    a_locked_table_is_named_and_a_long_queue_is_cut,
+}
 
 /// Sets the card of a row; the number is a secret.
 async fn pay(client: &mut PgConnection, id: i32) -> Result<(), sqlx::Error> {
@@ -22,10 +27,8 @@ fn shape(locks: &Locks) -> Vec<(u32, i32, Option<i32>)> {
     locks.tree.iter().map(entry).collect()
 }
 
-#[tokio::test]
-#[ignore = "needs PostgreSQL"]
-async fn a_chain_of_five_blocked_sessions_names_its_one_root() {
-    let server = server().await;
+async fn a_chain_of_five_blocked_sessions_names_its_one_root(version: Option<u32>) {
+    let server = server_of(version, &[]).await;
     let probe = watcher(&server);
     assert_eq!(probe.locks().await.unwrap().blocked, 0);
 
@@ -96,10 +99,8 @@ async fn a_chain_of_five_blocked_sessions_names_its_one_root() {
     waiting.shutdown().await;
 }
 
-#[tokio::test]
-#[ignore = "needs PostgreSQL"]
-async fn a_locked_table_is_named_and_a_long_queue_is_cut() {
-    let server = server().await;
+async fn a_locked_table_is_named_and_a_long_queue_is_cut(version: Option<u32>) {
+    let server = server_of(version, &[]).await;
     let probe = watcher(&server);
     let mut owner = client(&server, "treasury", "migration").await;
     run(&mut owner, "BEGIN; LOCK TABLE payments").await;

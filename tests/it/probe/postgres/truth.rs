@@ -7,12 +7,24 @@ use std::net::TcpStream;
 use treasury_bot::probe::database::End;
 use treasury_bot::probe::{Database, ProbeErrorKind};
 
-use super::{client, connect, probe, root, run, server, server_with, until, watcher};
+use super::{client, connect, probe, root, run, server_of, until, watcher};
 
-#[tokio::test]
-#[ignore = "needs PostgreSQL"]
-async fn a_standby_that_is_cut_off_does_not_know_how_far_behind_it_is() {
-    let primary = server().await;
+on_each_version! {
+    a_standby_that_is_cut_off_does_not_know_how_far_behind_it_is,
+    what_only_keeps_the_log_is_no_replica_and_nobody_knows_how_far_behind_it_is,
+    prepared_transactions_are_told_by_name_and_hold_up_whom_they_hold_up,
+    a_query_that_runs_on_after_it_was_cancelled_is_not_said_to_be_cancelled,
+    without_the_right_to_see_others_that_is_said,
+    a_slot_that_has_lost_its_log_is_told_as_lost_and_keeps_nothing,
+    limits_of_a_database_and_of_a_role_are_told_as_what_they_are,
+    a_vacuum_that_runs_is_shown_with_its_phase,
+    what_takes_the_room_is_told_of_large_objects_partitions_and_temporary_files,
+    what_runs_within_a_function_is_counted_once_or_said_to_be_counted_twice,
+    a_standby_that_holds_vacuum_back_is_named,
+}
+
+async fn a_standby_that_is_cut_off_does_not_know_how_far_behind_it_is(version: Option<u32>) {
+    let primary = server_of(version, &[]).await;
     run(&mut root(&primary).await, "ANALYZE payments").await;
     let standby = primary.standby().await;
     let below = watcher(&standby);
@@ -50,10 +62,12 @@ async fn a_standby_that_is_cut_off_does_not_know_how_far_behind_it_is() {
     );
 }
 
-#[tokio::test]
-#[ignore = "needs PostgreSQL"]
-async fn what_only_keeps_the_log_is_no_replica_and_nobody_knows_how_far_behind_it_is() {
-    let server = server().await;
+async fn what_only_keeps_the_log_is_no_replica_and_nobody_knows_how_far_behind_it_is(
+    version: Option<u32>,
+) {
+    // The program is the machine's own, and asks no server that is newer.
+    let version = version.filter(|version| *version < 18);
+    let server = server_of(version, &[]).await;
     let probe = watcher(&server);
     let _receiver = server.receive_log();
     let streams = |told: &treasury_bot::probe::database::Replication| {
@@ -67,10 +81,10 @@ async fn what_only_keeps_the_log_is_no_replica_and_nobody_knows_how_far_behind_i
     assert_eq!(summary.replication_lag_bytes, None);
 }
 
-#[tokio::test]
-#[ignore = "needs PostgreSQL"]
-async fn prepared_transactions_are_told_by_name_and_hold_up_whom_they_hold_up() {
-    let server = server_with(&["max_prepared_transactions=4"]).await;
+async fn prepared_transactions_are_told_by_name_and_hold_up_whom_they_hold_up(
+    version: Option<u32>,
+) {
+    let server = server_of(version, &["max_prepared_transactions=4"]).await;
     let probe = watcher(&server);
     let mut shop = client(&server, "shop", "checkout").await;
     for statement in [
@@ -140,10 +154,10 @@ fn deaf(port: u16) -> TcpStream {
     stream
 }
 
-#[tokio::test]
-#[ignore = "needs PostgreSQL"]
-async fn a_query_that_runs_on_after_it_was_cancelled_is_not_said_to_be_cancelled() {
-    let server = server().await;
+async fn a_query_that_runs_on_after_it_was_cancelled_is_not_said_to_be_cancelled(
+    version: Option<u32>,
+) {
+    let server = server_of(version, &[]).await;
     let probe = watcher(&server);
     let stream = deaf(server.port());
     let waits = "Client: ClientWrite";
@@ -171,10 +185,8 @@ async fn a_query_that_runs_on_after_it_was_cancelled_is_not_said_to_be_cancelled
     drop(stream);
 }
 
-#[tokio::test]
-#[ignore = "needs PostgreSQL"]
-async fn without_the_right_to_see_others_that_is_said() {
-    let server = server().await;
+async fn without_the_right_to_see_others_that_is_said(version: Option<u32>) {
+    let server = server_of(version, &[]).await;
     let mut shop = client(&server, "shop", "checkout").await;
     run(
         &mut shop,
@@ -199,14 +211,15 @@ async fn without_the_right_to_see_others_that_is_said() {
     );
 }
 
-#[tokio::test]
-#[ignore = "needs PostgreSQL"]
-async fn a_slot_that_has_lost_its_log_is_told_as_lost_and_keeps_nothing() {
-    let server = server_with(&[
-        "max_slot_wal_keep_size=1MB",
-        "min_wal_size=32MB",
-        "max_wal_size=32MB",
-    ])
+async fn a_slot_that_has_lost_its_log_is_told_as_lost_and_keeps_nothing(version: Option<u32>) {
+    let server = server_of(
+        version,
+        &[
+            "max_slot_wal_keep_size=1MB",
+            "min_wal_size=32MB",
+            "max_wal_size=32MB",
+        ],
+    )
     .await;
     let mut writer = root(&server).await;
     run(
@@ -230,16 +243,20 @@ async fn a_slot_that_has_lost_its_log_is_told_as_lost_and_keeps_nothing() {
         |summary| summary.slots[0].lost.is_some(),
     )
     .await;
+    // Since 17 the server says why.
+    let why = if version >= Some(17) {
+        "wal_removed"
+    } else {
+        "lost"
+    };
     assert_eq!(
         (told.slots[0].lost.as_deref(), told.slots[0].kept_bytes),
-        (Some("lost"), None)
+        (Some(why), None)
     );
 }
 
-#[tokio::test]
-#[ignore = "needs PostgreSQL"]
-async fn limits_of_a_database_and_of_a_role_are_told_as_what_they_are() {
-    let server = server().await;
+async fn limits_of_a_database_and_of_a_role_are_told_as_what_they_are(version: Option<u32>) {
+    let server = server_of(version, &[]).await;
     let mut writer = root(&server).await;
     run(&mut writer, "ALTER DATABASE postgres CONNECTION LIMIT 3").await;
     let probe_of_bot = watcher(&server);
@@ -272,10 +289,8 @@ async fn limits_of_a_database_and_of_a_role_are_told_as_what_they_are() {
     );
 }
 
-#[tokio::test]
-#[ignore = "needs PostgreSQL"]
-async fn a_vacuum_that_runs_is_shown_with_its_phase() {
-    let server = server().await;
+async fn a_vacuum_that_runs_is_shown_with_its_phase(version: Option<u32>) {
+    let server = server_of(version, &[]).await;
     let mut vacuum = connect(&server.url()).await.unwrap();
     run(&mut vacuum, "INSERT INTO payments SELECT id, repeat('x', 500) FROM generate_series(100, 9000) id; SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1").await;
     let running = tokio::spawn(async move {
@@ -302,5 +317,170 @@ async fn a_vacuum_that_runs_is_shown_with_its_phase() {
         .await
         .unwrap_err();
     assert!(error.hint.contains("only a superuser may"), "{error}");
+
+    // Who waits for it sees how far it is.
+    let mut migration = root(&server).await;
+    let waiting = tokio::spawn(async move {
+        let lock = "BEGIN; LOCK TABLE payments IN SHARE UPDATE EXCLUSIVE MODE";
+        let _ = sqlx::raw_sql(lock).execute(&mut migration).await;
+    });
+    let locks = until(async || probe.locks().await, |locks| locks.blocked == 1).await;
+    assert_eq!(
+        (&locks.roots, &locks.vacuums[0].table),
+        (&vec![one.pid], &one.table)
+    );
+    assert!(locks.vacuums[0].scanned_percent.is_some(), "{locks:?}");
+    waiting.abort();
     running.abort();
+}
+
+async fn what_takes_the_room_is_told_of_large_objects_partitions_and_temporary_files(
+    version: Option<u32>,
+) {
+    let server = server_of(version, &["work_mem=64kB"]).await;
+    let mut writer = root(&server).await;
+    // Random, as the server compresses what it can.
+    run(
+        &mut writer,
+        "SELECT lo_from_bytea(0, (SELECT string_agg(sha256((n || ':' || i)::text::bytea), '')
+         FROM generate_series(1, 32768) AS i)) FROM generate_series(1, 12) AS n",
+    )
+    .await;
+    run(
+        // What a session has counted is known when it ends.
+        &mut root(&server).await,
+        "CREATE TABLE ledger (day int, entry text) PARTITION BY RANGE (day);
+         CREATE TABLE ledger_01 PARTITION OF ledger FOR VALUES FROM (1) TO (2);
+         CREATE TABLE ledger_02 PARTITION OF ledger FOR VALUES FROM (2) TO (3)
+         PARTITION BY RANGE (day);
+         CREATE TABLE ledger_02a PARTITION OF ledger_02 FOR VALUES FROM (2) TO (3);
+         INSERT INTO ledger SELECT 1 + id % 2, repeat('x', 400) FROM generate_series(1, 4000) id",
+    )
+    .await;
+    let probe = watcher(&server);
+    let sizes = until(
+        async || probe.size().await,
+        |sizes| sizes.tables.iter().any(|one| one.rows == Some(4000)),
+    )
+    .await;
+    let names: Vec<&str> = sizes.tables.iter().map(|one| one.name.as_str()).collect();
+    let expected = [
+        "pg_catalog.pg_largeobject",
+        "public.ledger",
+        "public.payments",
+    ];
+    assert_eq!(names, expected);
+    assert!(sizes.tables[0].bytes >= 12 << 20, "{:?}", sizes.tables[0]);
+    let ledger = &sizes.tables[1];
+    let parts: i64 = sqlx::query_scalar(
+        "SELECT (pg_total_relation_size('ledger_01') + pg_total_relation_size('ledger_02a'))::bigint",
+    )
+    .fetch_one(&mut writer)
+    .await
+    .unwrap();
+    assert_eq!((ledger.bytes as i64, ledger.partitions), (parts, 2));
+
+    assert_eq!(sizes.temporary_bytes, Some(0));
+    run(
+        &mut writer,
+        "BEGIN; DECLARE sorted CURSOR FOR SELECT entry FROM ledger ORDER BY entry, day; \
+         FETCH 1 FROM sorted",
+    )
+    .await;
+    let sizes = probe.size().await.unwrap();
+    assert!(
+        sizes.temporary_bytes > Some(1 << 20),
+        "{:?}",
+        sizes.temporary_bytes
+    );
+    let stranger = super::probe(&server.url_of("stranger", "postgres"));
+    let stranger = stranger.size().await.unwrap();
+    assert_eq!((stranger.temporary_bytes, stranger.wal_bytes), (None, None));
+}
+
+async fn what_runs_within_a_function_is_counted_once_or_said_to_be_counted_twice(
+    version: Option<u32>,
+) {
+    let settings = [
+        "shared_preload_libraries=pg_stat_statements",
+        "pg_stat_statements.track=all",
+    ];
+    let server = server_of(version, &settings).await;
+    let mut shop = root(&server).await;
+    run(
+        &mut shop,
+        "CREATE EXTENSION pg_stat_statements;
+         CREATE FUNCTION settle() RETURNS void LANGUAGE plpgsql AS
+         $$ BEGIN PERFORM pg_sleep(0.3); END $$;
+         SELECT pg_stat_statements_reset()",
+    )
+    .await;
+    run(&mut shop, "SELECT settle()").await;
+    run(
+        &mut shop,
+        "SELECT * FROM payments WHERE id IN (1, 2, 3, 4, 5, 6, 7, 8)",
+    )
+    .await;
+    let told = watcher(&server).slow().await.unwrap();
+    let of = |part: &str| told.queries.iter().find(|one| one.query.contains(part));
+    let call = of("SELECT settle()").unwrap();
+    assert_eq!(
+        (call.user.as_str(), call.database.as_str()),
+        ("treasury", "postgres")
+    );
+    if version < Some(14) {
+        let hint = told.hint.clone().unwrap_or_default();
+        assert!(
+            hint.contains("counts for itself and for the function"),
+            "{hint}"
+        );
+        assert!(of("pg_sleep").is_some());
+    } else {
+        assert_eq!(
+            (told.hint.as_deref(), of("pg_sleep").is_some()),
+            (None, false)
+        );
+        assert!(call.share_percent > 90.0, "{call:?}");
+    }
+    let list = &of("FROM payments WHERE id IN").unwrap().query;
+    let shown = if version >= Some(18) {
+        "IN ($1, …)"
+    } else {
+        "IN ($1, $2, $3"
+    };
+    assert!(list.contains(shown), "{list}");
+}
+
+async fn a_standby_that_holds_vacuum_back_is_named(version: Option<u32>) {
+    let primary = server_of(version, &[]).await;
+    let standby = primary.standby().await;
+    let mut reader = root(&standby).await;
+    run(&mut reader, "ALTER SYSTEM SET hot_standby_feedback = on").await;
+    run(
+        &mut reader,
+        "ALTER SYSTEM SET wal_receiver_status_interval = 1",
+    )
+    .await;
+    run(&mut reader, "SELECT pg_reload_conf()").await;
+    let mut long = root(&standby).await;
+    run(
+        &mut long,
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM payments",
+    )
+    .await;
+    let mut writer = root(&primary).await;
+    for _ in 0..20 {
+        run(&mut writer, "UPDATE payments SET card = 'x' WHERE id = 1").await;
+    }
+    let probe = watcher(&primary);
+    let told = until(
+        async || probe.summary().await,
+        |told| {
+            told.held_back
+                .as_ref()
+                .is_some_and(|held| held.transactions >= 20)
+        },
+    )
+    .await;
+    assert_eq!(told.held_back.unwrap().by, "standby walreceiver");
 }

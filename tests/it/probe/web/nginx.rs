@@ -1,4 +1,4 @@
-//! nginx as a cache in front of a server.
+//! nginx: as a cache in front of a server, and as a site that wants its cookie back.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,6 +18,20 @@ struct Nginx {
 
 impl Nginx {
     async fn before(origin: &Server) -> Self {
+        Self::serves(&format!(
+            "location / {{
+               proxy_pass http://{};
+               proxy_set_header Accept-Encoding \"\";
+               proxy_cache web; proxy_cache_valid 200 1m;
+               add_header X-Cache-Status $upstream_cache_status always;
+             }}",
+            origin.address()
+        ))
+        .await
+    }
+
+    /// With these locations.
+    async fn serves(locations: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let root = folder.path().display();
@@ -30,17 +44,8 @@ impl Nginx {
                fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;
                proxy_cache_path {root}/cache keys_zone=web:1m;
                gzip on; gzip_proxied any; gzip_min_length 256; gzip_types text/plain;
-               server {{
-                 listen 127.0.0.1:{port};
-                 location / {{
-                   proxy_pass http://{};
-                   proxy_set_header Accept-Encoding \"\";
-                   proxy_cache web; proxy_cache_valid 200 1m;
-                   add_header X-Cache-Status $upstream_cache_status always;
-                 }}
-               }}
-             }}",
-            origin.address()
+               server {{ listen 127.0.0.1:{port}; {locations} }}
+             }}"
         );
         let file = folder.path().join("nginx.conf");
         std::fs::write(&file, config).unwrap();
@@ -98,7 +103,7 @@ async fn a_cache_misses_and_then_hits() {
 
     let first = web.check(&nginx.url("/rates")).await.unwrap();
     println!("{first:#?}");
-    assert!(first.up);
+    assert_eq!(first.up, Some(true));
     assert_eq!(first.cache.verdict, CacheVerdict::Miss);
     assert_eq!(first.cache.by, "X-Cache-Status");
 
@@ -129,4 +134,35 @@ async fn a_cache_misses_and_then_hits() {
         Some(75.0),
         "the origin itself tells nothing"
     );
+}
+
+#[tokio::test]
+#[ignore = "needs nginx"]
+async fn a_site_that_sets_a_cookie_and_leads_to_itself_is_up_and_one_that_never_ends_is_not() {
+    let nginx = Nginx::serves(
+        "location /shop {
+           if ($cookie_seen = \"\") {
+             add_header Set-Cookie \"seen=1; Path=/; HttpOnly\";
+             return 302 /shop?from=itself;
+           }
+           return 200 there;
+         }
+         location /maze {
+           add_header Set-Cookie \"lost=1; Path=/\";
+           return 302 /maze;
+         }",
+    )
+    .await;
+    let check = web().check(&nginx.url("/shop?from=itself")).await.unwrap();
+    println!("{check:#?}");
+    assert_eq!((check.up, check.status), (Some(true), Some(200)));
+    assert_eq!(check.redirects.len(), 1);
+    // The next check begins without it, as a new visitor does.
+    let again = web().check(&nginx.url("/shop")).await.unwrap();
+    assert_eq!(again.redirects.len(), 1);
+
+    let maze = web().check(&nginx.url("/maze")).await.unwrap();
+    assert_eq!(maze.up, Some(false));
+    let problem = maze.problem.unwrap();
+    assert!(problem.contains("in a circle"), "{problem}");
 }

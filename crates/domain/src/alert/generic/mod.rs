@@ -51,16 +51,18 @@ pub fn parse(
         Opened::Read(read) => return Ok(read),
     };
     let mapping = own.as_deref().unwrap_or(mapping);
-    if !root.is_object() {
-        return Err(Malformed::new("", "a JSON object is expected"));
-    }
-    let list = match &mapping.alerts {
-        None => None,
-        Some(pointer) => match root.pointer(pointer) {
-            Some(Value::Array(list)) => Some((pointer, list)),
+    let list = match (&root, &mapping.alerts) {
+        (Value::Array(list), _) if !list.is_empty() => Some(("", list)),
+        (Value::Object(_), None) => None,
+        (Value::Object(_), Some(pointer)) => match root.pointer(pointer) {
+            Some(Value::Array(list)) => Some((&pointer[..], list)),
             None => None,
             Some(_) => return Err(Malformed::new(pointer, "must be a list")),
         },
+        _ => {
+            let what = "a JSON object is expected, or a list of them";
+            return Err(Malformed::new("", what));
+        }
     };
     let Some((pointer, list)) = list else {
         let one = report(&root, &root, "", source, mapping, now)?;
@@ -76,7 +78,8 @@ pub fn parse(
     };
     for (index, one) in list.iter().take(MOST_ALERTS).enumerate() {
         let at = format!("{pointer}/{index}");
-        match report(one, &root, &at, source, mapping, now) {
+        let around = if root.is_array() { one } else { &root };
+        match report(one, around, &at, source, mapping, now) {
             Ok(Some(alert)) => said.alerts.push(alert),
             Ok(None) => said.ignored += 1,
             Err(error) => said.malformed.push(error),

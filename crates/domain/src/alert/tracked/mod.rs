@@ -133,6 +133,8 @@ pub struct Arrival {
     pub at: Timestamp,
     /// The sender says why it reports now, so that a report that comes after an end is about now.
     pub has_reason: bool,
+    /// It says nothing new: its sender repeats what it has said.
+    pub repeats: bool,
 }
 
 impl Tracked {
@@ -181,8 +183,10 @@ impl Tracked {
         let heard_at = self.heard_at.replace(came.at);
         match (self.alert.firing, report.firing) {
             (true, true) => {
-                let gap = heard_at.map_or(0, |before| came.at.duration_since(before).as_secs());
-                self.repeats_after = self.repeats_after.max(gap.unsigned_abs());
+                if came.repeats {
+                    let gap = heard_at.map_or(0, |before| came.at.duration_since(before).as_secs());
+                    self.repeats_after = self.repeats_after.max(gap.unsigned_abs());
+                }
                 // The later start tells an end of an earlier time apart.
                 report.starts_at = report.starts_at.max(self.alert.starts_at);
                 self.alert = report;

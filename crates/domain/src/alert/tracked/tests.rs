@@ -24,6 +24,7 @@ fn take(tracked: &mut Tracked, report: Alert, second: i64) -> Transition {
     let came = Arrival {
         at: at(second),
         has_reason: false,
+        repeats: true,
     };
     tracked.apply(report, came, Damping::default())
 }
@@ -103,6 +104,7 @@ fn a_reason_makes_a_report_count_at_once() {
     let came = Arrival {
         at: at(65),
         has_reason: true,
+        repeats: false,
     };
     let news = tracked.apply(report(0, true), came, Damping::default());
     assert_eq!(news, Transition::Fired);

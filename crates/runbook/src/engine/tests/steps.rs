@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::*;
 use super::{Hand, at, runbook, start, vocabulary};
@@ -123,10 +123,14 @@ fn a_rehearsal_changes_nothing_and_tells_all() {
     let mut hand = Hand::with(&runbook, &vocabulary, rehearsal);
     assert_eq!(hand.calls(), ["s service.stats"]);
     hand.good("s", json!({"percent": 1}));
+    // The bot is asked what the change would come to, and does not do it.
+    assert_eq!(hand.calls(), ["r service.restart"]);
+    hand.tells("r", Value::Null, "tool is restarted after it");
     assert_eq!(hand.calls(), ["l service.status"], "nothing else is called");
     hand.good("l", json!({"well": false}));
     let line = |path: &str| hand.drive.state().steps[path].line.clone();
-    assert_eq!(line("r"), "would call service.restart service=api");
+    let would = "would call service.restart service=api; tool is restarted after it";
+    assert_eq!(line("r"), would);
     assert_eq!(line("w"), "would wait 2m");
     assert_eq!(line("ok"), "would ask: go on?");
     assert_eq!(line("n"), "would say: hello");
@@ -136,7 +140,7 @@ fn a_rehearsal_changes_nothing_and_tells_all() {
         line("x")
     );
     assert!(
-        line("l").starts_with("would call it until result.well"),
+        line("l").starts_with("would wait for it; now well: no: "),
         "{}",
         line("l")
     );
@@ -158,7 +162,10 @@ fn a_rehearsal_fails_by_what_is_wrong_now_but_not_for_want_of_its_own_changes() 
         let (runbook, vocabulary) = (runbook(&text), vocabulary());
         let mut rehearsal = start(60_000);
         rehearsal.rehearsal = true;
-        let hand = Hand::with(&runbook, &vocabulary, rehearsal);
+        let mut hand = Hand::with(&runbook, &vocabulary, rehearsal);
+        if !hand.calls().is_empty() {
+            hand.tells("r", Value::Null, "");
+        }
         (hand.verdict(), hand.drive.state().steps["ok"].line.clone())
     };
     let (verdict, line) = check("");
@@ -169,7 +176,32 @@ fn a_rehearsal_fails_by_what_is_wrong_now_but_not_for_want_of_its_own_changes() 
     let restart = "  - id: r\n    uses: service.restart\n    with: {service: api}\n";
     let (verdict, line) = check(restart);
     assert_eq!(verdict, Some(Verdict::Succeeded));
-    assert_eq!(line, "would check 2 < 1; now: it did not fall");
+    assert_eq!(line, "would check; now: it did not fall");
+}
+
+#[test]
+fn a_change_that_would_be_refused_fails_a_rehearsal_unless_another_change_comes_before_it() {
+    let step =
+        |id: &str| format!("  - id: {id}\n    uses: service.restart\n    with: {{service: api}}\n");
+    let text = format!("name: a\nsteps:\n{}{}", step("a"), step("b"));
+    let (runbook, vocabulary) = (runbook(&text), vocabulary());
+    for (a_is_refused, verdict) in [(true, Verdict::Failed), (false, Verdict::Succeeded)] {
+        let mut rehearsal = start(60_000);
+        rehearsal.rehearsal = true;
+        let mut hand = Hand::with(&runbook, &vocabulary, rehearsal);
+        assert_eq!(hand.calls(), ["a service.restart"]);
+        if a_is_refused {
+            hand.bad("a");
+        } else {
+            hand.tells("a", Value::Null, "");
+        }
+        assert_eq!(hand.calls(), ["b service.restart"], "all that would follow");
+        hand.bad("b");
+        assert_eq!(hand.verdict(), Some(verdict));
+        let line = &hand.drive.state().steps["b"].line;
+        let now = "would call service.restart service=api; now: ";
+        assert!(line.starts_with(now), "{line}");
+    }
 }
 
 #[test]

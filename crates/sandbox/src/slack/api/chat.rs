@@ -3,10 +3,17 @@
 use serde_json::{Value, json};
 
 use super::request::{ApiError, Args, Outcome};
+use crate::slack::escape::stored_bytes;
 use crate::slack::workspace::{ChannelKind, Message, Workspace};
 use crate::slack::{blocks, shapes};
 
+/// What is longer is cut (docs.slack.dev/reference/methods/chat.postMessage).
 const TEXT: usize = 40_000;
+/// An edit with a longer text is refused, bytes as Slack keeps them.
+const EDITED_TEXT: usize = 4_000;
+/// Slack refuses somewhere between this and 13,300 characters, by what else the blocks hold
+/// (slackapi/bolt-js#2509, #2867).
+const BLOCKS_TEXT: usize = 12_000;
 const MARKDOWN_TEXT: usize = 12_000;
 const ATTACHMENTS: usize = 100;
 const METADATA: usize = 16 * 1024;
@@ -14,13 +21,16 @@ const METADATA: usize = 16 * 1024;
 /// What is said, checked, with ids given to all blocks; the rest of the message is empty.
 pub(super) fn content(world: &mut Workspace, args: &Args) -> Result<Message, ApiError> {
     let mut text = args.text("text").unwrap_or_default();
-    if text.chars().count() > TEXT {
-        return Err("msg_too_long".into());
+    if let Some((end, _)) = text.char_indices().nth(TEXT) {
+        text.truncate(end);
     }
     let mut blocks = array(args, "blocks", "invalid_blocks_format")?;
     let wrong = blocks::check_message(&blocks);
     if !wrong.is_empty() {
         return Err(ApiError::explained("invalid_blocks", wrong));
+    }
+    if blocks.iter().map(characters).sum::<usize>() > BLOCKS_TEXT {
+        return Err("msg_blocks_too_long".into());
     }
     if let Some(markdown) = args.text("markdown_text") {
         if !text.is_empty() || !blocks.is_empty() {
@@ -60,6 +70,21 @@ pub(super) fn content(world: &mut Workspace, args: &Args) -> Result<Message, Api
         metadata: metadata(args)?,
         ..Message::default()
     })
+}
+
+/// The characters of all texts of a block.
+pub(super) fn characters(part: &Value) -> usize {
+    match part {
+        Value::Object(fields) => fields.iter().fold(0, |sum, (key, value)| {
+            sum + match value {
+                Value::String(text) if key == "text" => text.chars().count(),
+                Value::String(_) => 0,
+                inner => characters(inner),
+            }
+        }),
+        Value::Array(parts) => parts.iter().map(characters).sum(),
+        _ => 0,
+    }
 }
 
 fn array(args: &Args, key: &str, error: &str) -> Result<Vec<Value>, ApiError> {
@@ -116,10 +141,10 @@ pub(super) fn writable(world: &Workspace, args: &Args) -> Result<String, ApiErro
     let channel = world.channels.get(&wanted).ok_or("channel_not_found")?;
     let inside = channel.members.contains(&world.bot.user_id);
     match (inside, channel.kind) {
-        (false, ChannelKind::Public) => Err("not_in_channel".into()),
-        (false, _) => Err("channel_not_found".into()),
-        (true, _) if channel.archived => Err("is_archived".into()),
-        (true, _) => Ok(channel.id.clone()),
+        (false, ChannelKind::Public) if !world.writes_public => Err("not_in_channel".into()),
+        (false, ChannelKind::Direct | ChannelKind::Private) => Err("channel_not_found".into()),
+        _ if channel.archived => Err("is_archived".into()),
+        _ => Ok(channel.id.clone()),
     }
 }
 
@@ -199,6 +224,10 @@ pub(super) fn update(world: &mut Workspace, args: &Args) -> Outcome {
     let old = public(world, &channel, &ts)?;
     if !old.by_bot {
         return Err("cant_update_message".into());
+    }
+    let text = args.text("text").unwrap_or_default();
+    if stored_bytes(&text) > EDITED_TEXT {
+        return Err("msg_too_long".into());
     }
     let mut content = content(world, args)?;
     // Blocks stay only when neither text nor blocks are given; attachments until they are replaced,

@@ -249,3 +249,58 @@ pub(super) fn archive(world: &mut Workspace, args: &Args) -> Outcome {
     }
     Ok(json!({}))
 }
+
+/// `conversations.rename`
+pub(super) fn rename(world: &mut Workspace, args: &Args) -> Outcome {
+    let channel = readable(world, args)?;
+    if channel.archived {
+        return Err("is_archived".into());
+    }
+    let (id, bot) = (channel.id.clone(), world.bot.user_id.clone());
+    let name = args.text("name").ok_or("invalid_name_required")?;
+    check_name(&name)?;
+    if world
+        .channels
+        .values()
+        .any(|c| c.name == name && c.id != id)
+    {
+        return Err("name_taken".into());
+    }
+    if let Some(channel) = world.channels.get_mut(&id) {
+        channel.name.clone_from(&name);
+    }
+    let text = format!("<@{bot}> has renamed the channel to \"{name}\"");
+    notice(world, &id, &bot, "channel_name", &text);
+    shown(world, &id)
+}
+
+/// `conversations.kick`
+pub(super) fn kick(world: &mut Workspace, args: &Args) -> Outcome {
+    let channel = readable(world, args)?;
+    let user = args.text("user").ok_or("user_not_found")?;
+    let error = match () {
+        () if user == world.bot.user_id => Some("cant_kick_self"),
+        () if channel.name == "general" => Some("cant_kick_from_general"),
+        () if !world.is_user(&user) => Some("user_not_found"),
+        () if !channel.members.contains(&user) => Some("not_in_channel"),
+        () => None,
+    };
+    if let Some(error) = error {
+        return Err(error.into());
+    }
+    let id = channel.id.clone();
+    if let Some(channel) = world.channels.get_mut(&id) {
+        channel.members.remove(&user);
+    }
+    let bot = world.bot.user_id.clone();
+    let text = format!("<@{bot}> removed <@{user}> from the channel");
+    notice(world, &id, &bot, "channel_leave", &text);
+    Ok(json!({"errors": {}}))
+}
+
+/// `conversations.mark`: what an app has read shows nowhere.
+pub(super) fn mark(world: &Workspace, args: &Args) -> Outcome {
+    readable(world, args)?;
+    args.text("ts").ok_or("invalid_timestamp")?;
+    Ok(json!({}))
+}

@@ -10,6 +10,7 @@ pub(super) mod modals;
 mod people;
 mod request;
 pub(super) mod respond;
+mod stream;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -26,7 +27,7 @@ use super::fault_plan::Fault;
 use super::sandbox::Sandbox;
 use super::socket;
 use super::wire::Wire;
-use super::workspace::{FILES_TOTAL, Workspace};
+use super::workspace::{FILES_TOTAL, Workspace, unix_seconds};
 
 /// The largest body of a call.
 const BODY: usize = 4 * 1024 * 1024;
@@ -98,9 +99,13 @@ async fn call(
     }
     let outcome = args.and_then(|args| {
         authorise(&sandbox, &method, &args)?;
-        if let Some(scope) = sandbox.plan().lacking(&method) {
+        let lacks = sandbox.plan().lacking(&method);
+        if let Some(scope) = lacks {
             let lacks = ApiError::from("missing_scope").with("needed", json!(scope));
-            return Err(lacks.with("provided", json!("identify")));
+            return Err(lacks.with("provided", json!(sandbox.plan().granted())));
+        }
+        if method == "apps.connections.open" && sandbox.plan().link_disabled {
+            return Err("link_disabled".into());
         }
         sandbox.change(|world| dispatch(world, &method, &args))
     });
@@ -118,7 +123,7 @@ async fn call(
         _ => {}
     }
     let mut response = json_answer(&answer);
-    if answer["ok"] == true {
+    if answer["ok"] == true || answer["error"] == "missing_scope" {
         // https://docs.slack.dev/authentication/installing-with-oauth
         let scopes = sandbox.plan().granted();
         if let Ok(scopes) = HeaderValue::from_str(&scopes) {
@@ -161,6 +166,12 @@ fn dispatch(world: &mut Workspace, method: &str, args: &Args) -> Outcome {
         "chat.update" => chat::update(world, args),
         "chat.delete" => chat::delete(world, args),
         "chat.getPermalink" => chat::permalink(world, args),
+        "chat.startStream" => stream::start(world, args),
+        "chat.appendStream" => stream::append(world, args, false),
+        "chat.stopStream" => stream::append(world, args, true),
+        "assistant.threads.setStatus"
+        | "assistant.threads.setTitle"
+        | "assistant.threads.setSuggestedPrompts" => stream::in_thread(world, args),
         "views.open" => modals::open(world, args),
         "views.push" => modals::push(world, args),
         "views.update" => modals::update(world, args),
@@ -174,6 +185,9 @@ fn dispatch(world: &mut Workspace, method: &str, args: &Args) -> Outcome {
         "conversations.members" => conversations::members(world, args),
         "conversations.open" => conversations::open(world, args),
         "conversations.archive" => conversations::archive(world, args),
+        "conversations.rename" => conversations::rename(world, args),
+        "conversations.kick" => conversations::kick(world, args),
+        "conversations.mark" => conversations::mark(world, args),
         "conversations.history" => history::history(world, args),
         "conversations.replies" => history::replies(world, args),
         "pins.add" => marks::pin(world, args),
@@ -181,7 +195,10 @@ fn dispatch(world: &mut Workspace, method: &str, args: &Args) -> Outcome {
         "pins.list" => marks::pins(world, args),
         "reactions.add" => marks::add_reaction(world, args),
         "bookmarks.add" => marks::add_bookmark(world, args),
+        "bookmarks.edit" => marks::edit_bookmark(world, args),
         "bookmarks.list" => marks::bookmarks(world, args),
+        "emoji.list" => Ok(json!({"emoji": {}, "cache_ts": unix_seconds().to_string()})),
+        "bots.info" => people::bot(world, args),
         "users.info" => people::info(world, args),
         "users.list" => people::list(world, args),
         "usergroups.users.list" => people::group_members(world, args),

@@ -33,6 +33,23 @@ pub(super) fn info(world: &Workspace, args: &Args) -> Outcome {
     Ok(json!({"user": shapes::user(world, person)}))
 }
 
+/// `bots.info`
+pub(super) fn bot(world: &Workspace, args: &Args) -> Outcome {
+    let bot = &world.bot;
+    args.text("bot")
+        .filter(|id| *id == bot.bot_id)
+        .ok_or("bot_not_found")?;
+    Ok(json!({"bot": {
+        "id": bot.bot_id,
+        "deleted": false,
+        "name": bot.name,
+        "updated": 0,
+        "app_id": bot.app_id,
+        "user_id": bot.user_id,
+        "icons": {},
+    }}))
+}
+
 /// `users.list`
 pub(super) fn list(world: &Workspace, args: &Args) -> Outcome {
     let robots = [SLACKBOT, &world.bot.user_id].map(|id| shapes::robot(world, id));

@@ -10,6 +10,7 @@ pub(super) enum Place {
     Actions,
     Accessory,
     Input,
+    ContextActions,
 }
 
 const TEXT_INPUTS: [&str; 4] = [
@@ -20,8 +21,11 @@ const TEXT_INPUTS: [&str; 4] = [
 ];
 
 fn may_stand(kind: &str, place: Place) -> bool {
+    if place == Place::ContextActions {
+        return matches!(kind, "feedback_buttons" | "icon_button");
+    }
     match kind {
-        "button" | "overflow" => place != Place::Input,
+        "button" | "overflow" | "workflow_button" => place != Place::Input,
         "image" => place == Place::Accessory,
         "plain_text_input" | "email_text_input" | "url_text_input" | "number_input"
         | "rich_text_input" | "file_input" => place == Place::Input,
@@ -76,11 +80,30 @@ pub(super) fn check(found: &mut Findings, at: &str, element: &Value, place: Plac
     if let Some(ask) = element.get("confirm").filter(|v| !v.is_null()) {
         confirm(found, &format!("{at}/confirm"), ask);
     }
-    if kind != "button" && kind != "overflow" {
+    if place != Place::ContextActions && !["button", "overflow", "workflow_button"].contains(&kind)
+    {
         found.plain_text(element, at, "placeholder", 150, false);
     }
     match kind {
         "button" => button(found, at, element),
+        "workflow_button" => {
+            button(found, at, element);
+            if !element["workflow"]["trigger"]["url"].is_string() {
+                found.say(at, "missing required field: workflow");
+            }
+        }
+        "icon_button" => {
+            found.string(element, at, "icon", 75, true);
+            found.plain_text(element, at, "text", 75, true);
+        }
+        "feedback_buttons" => {
+            for key in ["positive_button", "negative_button"] {
+                match element.get(key) {
+                    Some(one) => found.plain_text(one, &format!("{at}/{key}"), "text", 75, true),
+                    None => found.say(at, &format!("missing required field: {key}")),
+                }
+            }
+        }
         "overflow" => options(found, at, element, "options", 1, 5, 75),
         "checkboxes" | "radio_buttons" => {
             options(found, at, element, "options", 1, 10, 75);

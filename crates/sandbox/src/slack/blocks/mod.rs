@@ -108,6 +108,12 @@ fn block(found: &mut Findings, at: &str, block: &Value, in_view: bool) {
             found.plain_text(block, at, "title", 2000, false);
         }
         "rich_text" => rich_text(found, at, block),
+        "context_actions" if !in_view => {
+            let inner = found.array(block, at, "elements", 1, 5);
+            elements::check_all(found, at, inner, Place::ContextActions);
+        }
+        "table" if !in_view => table(found, at, block),
+        "video" => video(found, at, block),
         "markdown" if in_view => found.say(&format!("{at}/type"), "unsupported type: markdown"),
         "markdown" => found.string(block, at, "text", 12_000, true),
         // An app may show a remote file, and only by this source.
@@ -154,6 +160,50 @@ fn input(found: &mut Findings, at: &str, block: &Value) {
     }
 }
 
+/// https://docs.slack.dev/reference/block-kit/blocks/table-block
+fn table(found: &mut Findings, at: &str, block: &Value) {
+    for (i, row) in found.array(block, at, "rows", 1, 100).iter().enumerate() {
+        let at = format!("{at}/rows/{i}");
+        let cells = row.as_array().map_or(&[][..], Vec::as_slice);
+        if cells.is_empty() || cells.len() > 20 {
+            found.say(&at, "must have 1 to 20 items");
+        }
+        for (j, cell) in cells.iter().enumerate() {
+            let at = format!("{at}/{j}");
+            match cell["type"].as_str() {
+                Some("raw_text") => found.string(cell, &at, "text", 12_000, true),
+                Some("rich_text") => rich_text(found, &at, cell),
+                other => {
+                    let other = other.unwrap_or_default();
+                    found.say(&format!("{at}/type"), &format!("unsupported type: {other}"));
+                }
+            }
+        }
+    }
+    if !block["column_settings"].is_null() {
+        found.array(block, at, "column_settings", 0, 20);
+    }
+}
+
+/// https://docs.slack.dev/reference/block-kit/blocks/video-block
+fn video(found: &mut Findings, at: &str, block: &Value) {
+    found.plain_text(block, at, "title", 200, true);
+    found.plain_text(block, at, "description", 200, false);
+    for (key, most) in [
+        ("alt_text", 2_000),
+        ("thumbnail_url", 3_000),
+        ("video_url", 3_000),
+    ] {
+        found.string(block, at, key, most, true);
+    }
+    if !block["video_url"]
+        .as_str()
+        .is_some_and(|url| url.starts_with("https://"))
+    {
+        found.say(&format!("{at}/video_url"), "must be an https URL");
+    }
+}
+
 fn rich_text(found: &mut Findings, at: &str, block: &Value) {
     const PARTS: [&str; 4] = [
         "rich_text_section",
@@ -195,7 +245,7 @@ pub(super) fn give_ids(blocks: &mut [Value], next: &mut dyn FnMut() -> u64) {
         }
         let holds = matches!(
             block["type"].as_str(),
-            Some("actions" | "section" | "input")
+            Some("actions" | "context_actions" | "section" | "input")
         );
         if !holds {
             continue;

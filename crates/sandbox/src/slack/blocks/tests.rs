@@ -54,6 +54,18 @@ fn what_is_at_the_limit_passes() {
         json!({"type": "rich_text", "elements": [
             {"type": "rich_text_section", "elements": [{"type": "text", "text": "hi"}]},
         ]}),
+        json!({"type": "table", "rows": vec![vec![json!({"type": "raw_text", "text": "1"}); 20]; 100]}),
+        json!({
+            "type": "video", "title": plain(200), "alt_text": "a film",
+            "thumbnail_url": "https://a.example/x.png", "video_url": "https://a.example/x",
+        }),
+        json!({"type": "context_actions", "elements": [
+            {"type": "icon_button", "icon": "trash", "text": plain(75)},
+            {"type": "feedback_buttons", "positive_button": {"text": plain(1)}, "negative_button": {"text": plain(1)}},
+        ]}),
+        actions(json!({
+            "type": "workflow_button", "text": plain(75), "workflow": {"trigger": {"url": "https://slack.example/t"}},
+        })),
         actions(json!({"type": "static_select", "action_id": "s", "options": options(100)})),
         actions(json!({"type": "overflow", "action_id": "o", "options": options(5)})),
         actions(json!({"type": "users_select", "action_id": "u", "placeholder": plain(150)})),
@@ -91,6 +103,19 @@ fn what_is_beyond_a_limit_of_a_block_fails_where_it_is() {
             "/blocks/0/text/text",
         ),
         (json!({"type": "section"}), "/blocks/0"),
+        (json!({"type": "table", "rows": [[]]}), "/blocks/0/rows/0"),
+        (
+            json!({"type": "table", "rows": [[{"type": "mrkdwn", "text": "1"}]]}),
+            "/blocks/0/rows/0/0/type",
+        ),
+        (
+            json!({"type": "context_actions", "elements": [button()]}),
+            "/blocks/0/elements/0/type",
+        ),
+        (
+            actions(json!({"type": "workflow_button", "text": plain(75)})),
+            "/blocks/0/elements/0",
+        ),
         (
             json!({"type": "section", "fields": vec![text(1); 11]}),
             "/blocks/0/fields",

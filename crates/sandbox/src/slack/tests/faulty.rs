@@ -134,6 +134,49 @@ async fn sockets_are_told_to_reconnect_or_cut() {
         "disconnect",
         "no hello before it"
     );
+    let asked = call(&sandbox, "apps.connections.open", json!({})).await;
+    assert_eq!(
+        asked["error"], "link_disabled",
+        "it is off until somebody switches it on"
+    );
+    sandbox.faults().clear();
+    connect(&sandbox).await;
+}
+
+#[tokio::test]
+async fn an_app_writes_to_public_channels_that_it_is_not_in_by_a_scope() {
+    let sandbox = start().await;
+    let hello = json!({"channel": "general", "text": "hello"});
+    let answer = call(&sandbox, "chat.postMessage", hello.clone()).await;
+    assert_eq!(answer["ok"], true, "{answer}");
+    sandbox.faults().lacks("chat:write.public", true);
+    let answer = call(&sandbox, "chat.postMessage", hello.clone()).await;
+    assert_eq!(answer["error"], "not_in_channel");
+    sandbox.faults().lacks("chat:write", true);
+    let answer = call(&sandbox, "chat.postMessage", hello.clone()).await;
+    assert_eq!(
+        (&answer["error"], &answer["needed"]),
+        (&json!("missing_scope"), &json!("chat:write"))
+    );
+    let provided = answer["provided"].as_str().unwrap();
+    assert!(
+        provided.contains("commands") && !provided.contains("chat:write"),
+        "{provided}"
+    );
+    sandbox.faults().clear();
+    assert_eq!(call(&sandbox, "chat.postMessage", hello).await["ok"], true);
+}
+
+#[tokio::test]
+async fn one_channel_can_fail_alone() {
+    let sandbox = start().await;
+    let fault = Fault::ApiError("is_archived".into());
+    sandbox.faults().next_in("general", "*", 1, fault);
+    post(&sandbox, json!({"text": "here all is well"})).await;
+    let there = json!({"channel": "#general", "text": "there it is not"});
+    let answer = call(&sandbox, "chat.postMessage", there.clone()).await;
+    assert_eq!(answer["error"], "is_archived");
+    assert_eq!(call(&sandbox, "chat.postMessage", there).await["ok"], true);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod faulty;
 mod http;
+mod methods;
 mod morphism;
 mod people;
 mod subscriptions;

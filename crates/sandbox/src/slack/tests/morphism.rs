@@ -173,18 +173,32 @@ async fn fail(sandbox: &Sandbox, calls: impl IntoIterator<Item = (&str, Value, &
     }
 }
 
+/// So many sections of 3,000 characters.
+fn sections(count: usize) -> Value {
+    let text = "x".repeat(3_000);
+    json!(vec![
+        json!({"type": "section", "text": {"type": "mrkdwn", "text": text}});
+        count
+    ])
+}
+
 #[tokio::test]
 async fn errors_about_messages_are_slacks() {
     let sandbox = start().await;
     let here = room(&sandbox);
-    let general = sandbox.look(|w| w.channel("general").unwrap().id.clone());
+    let own = post(&sandbox, json!({"text": "x".repeat(40_001)})).await;
+    let kept = sandbox.messages(ROOM)[0].text.chars().count();
+    assert_eq!(kept, 40_000, "a post is cut, an edit refused");
+    let edit = json!({"channel": here, "ts": own, "text": "&".repeat(800)});
+    assert_eq!(call(&sandbox, "chat.update", edit).await["ok"], true);
+    let four = json!({"channel": here, "blocks": sections(4)});
+    assert_eq!(call(&sandbox, "chat.postMessage", four).await["ok"], true);
     let said = sandbox
         .person("ana")
         .says(ROOM, "hello", None)
         .await
         .unwrap()
         .ts;
-    let long = "x".repeat(40_001);
     let calls = [
         (
             "chat.postMessage",
@@ -193,13 +207,13 @@ async fn errors_about_messages_are_slacks() {
         ),
         (
             "chat.postMessage",
-            json!({"channel": general, "text": "hi"}),
-            "not_in_channel",
+            json!({"channel": here, "blocks": sections(5)}),
+            "msg_blocks_too_long",
         ),
         ("chat.postMessage", json!({"channel": here}), "no_text"),
         (
-            "chat.postMessage",
-            json!({"channel": here, "text": long}),
+            "chat.update",
+            json!({"channel": here, "ts": own, "text": "&".repeat(801)}),
             "msg_too_long",
         ),
         (

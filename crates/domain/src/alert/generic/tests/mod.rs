@@ -65,6 +65,24 @@ fn a_label_that_is_named_is_not_lost_among_too_many_and_long_ones_tell_alerts_ap
 }
 
 #[test]
+fn a_list_of_alerts_is_as_many_and_a_bad_one_costs_only_itself() {
+    let body = json!([
+        {"name": "Disk", "status": "firing", "service": "api"},
+        {"name": "Backup", "status": "maybe"},
+        {"name": "Queue", "status": "ok"},
+    ]);
+    let Ok(Read::Alerts(read)) = read(Preset::Plain, &body) else {
+        panic!("it is read");
+    };
+    let alerts = read.alerts.iter().map(|one| (one.name(), one.firing));
+    assert_eq!(
+        alerts.collect::<Vec<_>>(),
+        [("Disk", true), ("Queue", false)]
+    );
+    assert_eq!(read.malformed.len(), 1);
+}
+
+#[test]
 fn without_any_mapping_a_plain_shape_is_understood() {
     let alert = one(
         Preset::Plain,

@@ -1,35 +1,39 @@
 //! Requests and answers as they are.
 //!
-//! Bollard's models drop what they don't know: what a service was before (`PreviousSpec`), and any
-//! setting that is newer than they are. A description that is sent back without it would be a
-//! change that nobody asked for. So services are read and written as plain JSON, on bollard's
-//! connection and with its errors: its call for a stream of bytes is turned to another address.
+//! Bollard's models drop what they don't know: what a service was before (`PreviousSpec`), a
+//! container's `MacAddress`, and any setting that is newer than they are. A description that is sent
+//! back without it would be a change that nobody asked for. So services and new containers are read
+//! and written as plain JSON, on bollard's connection and with its errors: its call for a stream of
+//! bytes is turned to another address.
+
+use std::time::Duration;
 
 use bollard::BollardRequest;
 use bollard::errors::Error;
 use futures_util::TryStreamExt;
 use serde_json::Value;
 
-use crate::engine::{Engine, Result};
+use super::connection::{CHANGE_LIMIT, Engine, QUERY_LIMIT};
+use super::error::Result;
 
 /// The most bytes of an answer.
 const MAX_BYTES: usize = 16 << 20;
 
 /// Asks for what is at this path.
 pub async fn get(engine: &Engine, what: &str, path: &str) -> Result<Value> {
-    call(engine, what, "GET", path, String::new()).await
+    call(engine, what, QUERY_LIMIT, ("GET", path), String::new()).await
 }
 
 /// Sends this to a path.
 pub async fn post(engine: &Engine, what: &str, path: &str, body: &Value) -> Result<Value> {
-    call(engine, what, "POST", path, body.to_string()).await
+    call(engine, what, CHANGE_LIMIT, ("POST", path), body.to_string()).await
 }
 
 async fn call(
     engine: &Engine,
     what: &str,
-    method: &'static str,
-    path: &str,
+    limit: Duration,
+    (method, path): (&'static str, &str),
     body: String,
 ) -> Result<Value> {
     let path = path.to_owned();
@@ -58,5 +62,5 @@ async fn call(
         }
         Ok(serde_json::from_slice(&bytes)?)
     };
-    engine.query(what, answer).await
+    engine.call(what, limit, answer).await
 }

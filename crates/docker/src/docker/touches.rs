@@ -1,0 +1,45 @@
+//! What a change of a service touches besides it, asked before anybody is asked to confirm.
+
+use super::dependants::Neighbours;
+use super::{find, scale, versions};
+use crate::engine::container::inspect_all;
+use crate::engine::{Engine, Result};
+use treasury_domain::action::ActionKind;
+use treasury_domain::service::{Dependant, Fate, Service};
+
+/// What a change of a service touches besides it; see [`Platform::touches`].
+///
+/// [`Platform::touches`]: treasury_ports::platform::Platform::touches
+pub async fn touches(
+    engine: &Engine,
+    service: &Service,
+    change: &ActionKind,
+) -> Result<Vec<Dependant>> {
+    let own = async || find::with_replaced(engine, service).await;
+    Ok(match change {
+        ActionKind::Restart => {
+            let (neighbours, own) = (Neighbours::of(engine).await?, own().await?);
+            neighbours.startable(&own)?;
+            neighbours.restarted(&own)
+        }
+        ActionKind::Deploy(_) => {
+            let (neighbours, own) = (Neighbours::of(engine).await?, own().await?);
+            let facts = inspect_all(engine, &own).await?;
+            versions::replaceable(engine, &neighbours, &facts).await?;
+            neighbours.restarted(&own)
+        }
+        ActionKind::Scale(scaling) => scale::spared(engine, service, scaling.replicas).await?,
+        ActionKind::Isolate(_) => {
+            let neighbours = Neighbours::of(engine).await?;
+            neighbours.in_their_network(&own().await?, Fate::CutOff)
+        }
+        ActionKind::Release(_) => {
+            let neighbours = Neighbours::of(engine).await?;
+            let mut joined = neighbours.in_their_network(&own().await?, Fate::Joined);
+            // One that was there before its present run has the network of a former one.
+            joined.retain(|one| neighbours.has_present_network(one));
+            joined
+        }
+        ActionKind::Bounds(_) | ActionKind::Session(_) | ActionKind::Client(_) => Vec::new(),
+    })
+}

@@ -1,0 +1,135 @@
+//! What Alertmanager leaves out of its reports (`max_alerts`) may fire: people go on being asked, no
+//! incident of the group is over, and what is known to be over is.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use treasury_bot::bot::AlertSettings;
+use treasury_bot::domain::{IncidentId, Status};
+
+use crate::alerts::{alert, hasty, stage};
+use crate::support::alertmanager::Alertmanager;
+use crate::support::free_port;
+use crate::support::stage::{HOME, Scenery, Stage, words_of};
+
+const API: (&str, &str) = ("service", "api");
+// They don't stand on each other.
+const SHOP: (&str, &str) = ("service", "shop");
+const WIKI: (&str, &str) = ("service", "wiki");
+
+/// A body of one group of Alertmanager, which left so many out.
+async fn post(stage: &Stage, left_out: u64, reason: Option<&str>, alerts: &[Value]) {
+    let mut body = json!({
+        "version": "4", "groupKey": "{}:{}", "receiver": "bot", "truncatedAlerts": left_out,
+        "alerts": alerts,
+    });
+    if let Some(reason) = reason {
+        body["notification_reason"] = reason.into();
+    }
+    let answer = reqwest::Client::new()
+        .post(format!("http://{}/alerts/alertmanager", stage.app.address))
+        .bearer_auth("alerts-token")
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+async fn status(stage: &Stage, id: i64) -> Status {
+    let incident = stage.app.store.incident(IncidentId(id)).await;
+    incident.unwrap().unwrap().status
+}
+
+#[tokio::test]
+async fn people_are_asked_on_while_some_may_fire() {
+    let stage = stage(AlertSettings {
+        ack_within: Duration::from_secs(1),
+        follow_up: Duration::from_secs(3),
+        ..hasty()
+    })
+    .await;
+    post(&stage, 3, None, &[alert("Down", &[API], true)]).await;
+    stage.said(HOME, "please acknowledge").await;
+    let over = [alert("Down", &[API], false)];
+    post(&stage, 3, Some("some alerts resolved"), &over).await;
+    stage
+        .sandbox
+        .wait_for(Duration::from_secs(20), |workspace| {
+            let mut asks = workspace.messages().map(words_of);
+            asks.find(|words| words.contains("please acknowledge") && words.contains("U0BEN00001"))
+        })
+        .await
+        .unwrap();
+    let room = stage.room(1).await;
+    let told = stage
+        .said(&room, "further that Alertmanager left out")
+        .await;
+    assert!(!words_of(&told).contains("0 alerts"), "{}", words_of(&told));
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn no_incident_of_the_group_is_over_until_none_is_left_out() {
+    let stage = stage(AlertSettings {
+        resolves: true,
+        on_call: Vec::new(),
+        ..hasty()
+    })
+    .await;
+    let (down, slow) = (alert("Down", &[SHOP], true), alert("Slow", &[WIKI], true));
+    post(&stage, 7, None, &[down.clone(), slow]).await;
+    stage.room(2).await;
+    let over = alert("Slow", &[WIKI], false);
+    post(
+        &stage,
+        7,
+        Some("some alerts resolved"),
+        &[down.clone(), over],
+    )
+    .await;
+    // Longer than it has to be quiet.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for id in [1, 2] {
+        assert_eq!(status(&stage, id).await, Status::Open);
+    }
+    // A body that leaves nothing out is about all of them, though it names one.
+    post(&stage, 0, Some("repeat interval elapsed"), &[down]).await;
+    let wiki = stage.app.store.incidents(10).await.unwrap();
+    let wiki = wiki
+        .iter()
+        .find(|one| one.title.contains("Slow"))
+        .unwrap()
+        .id;
+    let room = stage.room(wiki.0).await;
+    stage.said(&room, &format!("{wiki} is resolved")).await;
+    assert_eq!(status(&stage, 3 - wiki.0).await, Status::Open);
+    stage.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Alertmanager"]
+async fn what_alertmanager_lists_no_more_was_not_left_out() {
+    let port = free_port();
+    let stage = Stage::set(Scenery {
+        alertmanager: Some(format!("http://127.0.0.1:{port}")),
+        alerts: AlertSettings {
+            silence_check: Duration::from_millis(300),
+            resolves: true,
+            on_call: Vec::new(),
+            ..hasty()
+        },
+        ..Scenery::default()
+    })
+    .await;
+    let _alertmanager = Alertmanager::start_on(port, stage.app.address, "alerts-token").await;
+    post(&stage, 2, None, &[alert("Down", &[API], true)]).await;
+    let room = stage.room(1).await;
+    let card = stage
+        .said(&room, "and 2 further that Alertmanager left out")
+        .await;
+    post(&stage, 2, None, &[alert("Down", &[API], false)]).await;
+    stage.becomes(&card, "1 alert is over for api").await;
+    stage.said(&room, "INC-1 is resolved").await;
+    stage.finish().await;
+}

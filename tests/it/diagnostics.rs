@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use treasury_bot::domain::EntryKind;
 use treasury_bot::platform::Platform;
-use treasury_bot::probe::Database;
+use treasury_bot::probe::{Cache, Database};
 use treasury_bot::sandbox::stack::Fault;
 
 use crate::support::stage::{HOME, Scenery, Stage, words_of};
@@ -65,6 +65,92 @@ async fn a_cache_that_is_down_is_told_as_down_and_a_restart_brings_it_back() {
         "{}",
         stage.sandbox.dump(6)
     );
+    stage.finish().await;
+}
+
+/// Looks at keys, and writes of one.
+const KEYS: &str = "name: keys
+title: Keys
+summary: Looks at keys.
+steps:
+  - id: keys
+    uses: cache.keys
+    with: {prefix: 'session:'}
+  - id: declare
+    uses: incident.declare
+    with: {title: 'of ${{ steps.keys.keys[0].key }}', severity: SEV3}
+";
+
+#[tokio::test]
+async fn names_of_keys_are_told_to_responders_alone_and_end_after_their_prefix() {
+    let stage = Stage::set(Scenery {
+        runbooks: vec![KEYS.into()],
+        ..Scenery::default()
+    })
+    .await;
+    let questions = ["cache keys session:", "cache memory", "cache slowlog"];
+    for words in questions {
+        stage.types("chloe", HOME, words).await;
+    }
+    stage.quiet().await;
+    assert_eq!(stage.count("Only a responder may do this"), 3);
+
+    let cache = stage.stack.cache();
+    let mut secret = cache.keys("session:").await.unwrap().keys;
+    secret.extend(cache.memory().await.unwrap().biggest);
+    for (words, title) in questions.iter().zip([
+        "keys begin with session: in redis",
+        "Biggest keys of redis",
+        "in redis",
+    ]) {
+        stage.ana(words).await;
+        let told = stage.said(HOME, title).await;
+        assert_eq!(told.visible_to.as_deref(), Some("U0ANA00001"), "{words}");
+        let told = words_of(&told);
+        let leak = secret.iter().find(|key| told.contains(&key.key));
+        assert!(leak.is_none(), "{leak:?} in {told}");
+    }
+    stage.ana("cache").await;
+    let summary = stage.said(HOME, "redis is up").await;
+    assert_eq!(summary.visible_to, None, "what names nobody is for all");
+    let person = stage.person("ana");
+    person.clicks(HOME, &summary.ts, "Memory").await.unwrap();
+    stage.quiet().await;
+    assert_eq!(stage.count("Biggest keys of redis"), 2);
+
+    // A run is told to everybody and kept: there they are masked as well.
+    stage.ana("runbook run keys").await;
+    let run = stage.said(HOME, "Run 1 of Keys").await;
+    stage.becomes(&run, "succeeded").await;
+    stage.quiet().await;
+    assert!(stage.count("of session:…") > 0, "{}", stage.sandbox.dump(6));
+    let kept = format!("{:?}{:?}", stage.timeline(1).await, stage.audit().await);
+    let leak = secret.iter().find(|key| kept.contains(&key.key));
+    assert!(leak.is_none(), "{leak:?} in {kept}");
+    let said = |key: &str| stage.count(key);
+    assert!(secret.iter().all(|key| said(&key.key) == 0));
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn where_the_operator_wants_it_names_of_keys_are_told_whole_but_not_kept() {
+    let stage = Stage::set(Scenery {
+        runbooks: vec![KEYS.into()],
+        show_keys: true,
+        ..Scenery::default()
+    })
+    .await;
+    let first = stage.stack.cache().keys("session:").await.unwrap().keys;
+    let first = &first[0].key;
+    stage.ana("cache keys session:").await;
+    let told = stage.said(HOME, "keys begin with session:").await;
+    assert!(words_of(&told).contains(first), "{}", words_of(&told));
+    assert_eq!(told.visible_to.as_deref(), Some("U0ANA00001"));
+    stage.ana("runbook run keys").await;
+    let run = stage.said(HOME, "Run 1 of Keys").await;
+    stage.becomes(&run, "succeeded").await;
+    stage.quiet().await;
+    assert_eq!(stage.count(first), 1, "only to whom asked");
     stage.finish().await;
 }
 

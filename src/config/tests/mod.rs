@@ -95,6 +95,10 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(config.settings.confirm, Guarded::all());
     assert_eq!(config.settings.second_person, [Guarded::Isolate].into());
     assert_eq!(config.settings.confirm_within, Duration::from_secs(300));
+    assert!(
+        !config.settings.show_keys,
+        "names of keys are people's data"
+    );
     assert_eq!(config.settings.patience.healthy, Duration::from_secs(120));
     assert_eq!(config.settings.patience.stop, Duration::from_secs(10));
     assert_eq!(
@@ -139,6 +143,7 @@ confirm = ["scale"]
 confirm_within = "1h30m"
 restart_healthy_within = "3m"
 stop_grace = "1m"
+show_keys = true
 [log]
 level = "warn,treasury_bot=debug"
 format = "json"
@@ -191,6 +196,7 @@ fn every_key_is_read() {
     assert_eq!(config.settings.confirm_within, Duration::from_secs(5_400));
     assert_eq!(config.settings.patience.healthy, Duration::from_secs(180));
     assert_eq!(config.settings.patience.stop, Duration::from_secs(60));
+    assert!(config.settings.show_keys);
     assert_eq!(config.log.level, "warn,treasury_bot=debug");
     assert!(config.log.json);
     // What is left of an example is told, and nothing else.

@@ -4,6 +4,7 @@ mod cluster;
 mod doors;
 mod played;
 mod sentinel;
+mod truth;
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
-//! Throw-away Redis servers on free ports: one, Sentinels, a cluster.
+//! Throw-away servers of Redis and Valkey on free ports: one, Sentinels, a cluster.
 
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,13 +12,38 @@ use super::free_port;
 pub struct Redis {
     server: Child,
     port: u16,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+}
+
+/// The program of Debian's Redis.
+const DEBIANS: &str = "redis-server";
+
+/// Every server that is here, by its program: Debian's Redis, and those that tests/run installs.
+pub fn programs() -> Vec<PathBuf> {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/python/bin");
+    let mut found: Vec<PathBuf> = std::fs::read_dir(tools)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().contains("-server-"))
+        .collect();
+    assert!(
+        found.len() >= 2,
+        "tests/run installs two of Valkey's: {found:?}"
+    );
+    found.push(DEBIANS.into());
+    found
 }
 
 impl Redis {
     /// Starts one without persistence, with further options, and waits until it listens.
     pub async fn start(options: &[&str]) -> Self {
-        Self::run("save \"\"\n", options).await
+        Self::start_of(Path::new(DEBIANS), options).await
+    }
+
+    /// The same of another program.
+    pub async fn start_of(program: &Path, options: &[&str]) -> Self {
+        Self::run(program, "save \"\"\n", options).await
     }
 
     /// Starts a Sentinel that watches the master `main`, with further lines of configuration, and
@@ -28,16 +54,31 @@ impl Redis {
              sentinel down-after-milliseconds main 1000\n{lines}\n",
             master.port
         );
-        Self::run(&config, &["--sentinel"]).await
+        Self::run(Path::new(DEBIANS), &config, &["--sentinel"]).await
     }
 
     /// Starts masters that share all slots evenly, and waits until each sees the whole.
     pub async fn cluster(masters: usize, node_timeout_ms: u32) -> Vec<Self> {
+        Self::cluster_of(Path::new(DEBIANS), masters, node_timeout_ms, &[]).await
+    }
+
+    /// The same of another program, with further options.
+    pub async fn cluster_of(
+        program: &Path,
+        masters: usize,
+        node_timeout_ms: u32,
+        options: &[&str],
+    ) -> Vec<Self> {
         let mut nodes = Vec::new();
         for _ in 0..masters {
             let patience = node_timeout_ms.to_string();
-            let options = ["--cluster-enabled", "yes", "--cluster-node-timeout"];
-            nodes.push(Self::start(&[&options[..], &[&patience]].concat()).await);
+            let cluster = [
+                "--cluster-enabled",
+                "yes",
+                "--cluster-node-timeout",
+                &patience,
+            ];
+            nodes.push(Self::start_of(program, &[&cluster, options].concat()).await);
         }
         let share = 16_384_usize.div_ceil(masters);
         let port = nodes[0].port.to_string();
@@ -70,12 +111,12 @@ impl Redis {
         nodes
     }
 
-    async fn run(config: &str, options: &[&str]) -> Self {
+    async fn run(program: &Path, config: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = port();
         let file = folder.path().join("redis.conf");
         std::fs::write(&file, format!("port {port}\nbind 127.0.0.1\n{config}")).unwrap();
-        let mut server = Command::new("redis-server")
+        let mut server = Command::new(program)
             .current_dir(folder.path())
             .arg(&file)
             .args(options)
@@ -92,7 +133,7 @@ impl Redis {
         Self {
             server,
             port,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -104,6 +145,21 @@ impl Redis {
     /// `127.0.0.1:<port>`
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where it keeps its files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What somebody else reads there: the figure of this name in `INFO`.
+    pub async fn info(&self, name: &str) -> String {
+        let mut client = self.client(None).await;
+        let told: String = tell(&mut client, &["INFO", "everything"]).await;
+        let line = told
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or_default().to_owned()
     }
 
     /// Its port.

@@ -229,8 +229,6 @@ pub struct BigKeys {
     pub bytes: u64,
     /// All memory that the servers use, for comparison.
     pub used_bytes: u64,
-    /// The part of it that no key takes: tables, buffers of clients and replicas; `None`: not told.
-    pub overhead_bytes: Option<u64>,
     /// The databases that were looked at.
     pub databases: Vec<u16>,
     /// The biggest, biggest first, at most 20.

@@ -117,7 +117,6 @@ async fn sample(redis: &Redis, at: Address, most: Bounds) -> Result<(BigKeys, Gr
     let mut sample = BigKeys {
         keys: databases.iter().map(|one| one.keys).sum(),
         used_bytes: info.count("used_memory"),
-        overhead_bytes: info.number("used_memory_overhead"),
         ..BigKeys::default()
     };
     sample.complete = true;
@@ -167,7 +166,6 @@ pub(super) async fn memory(redis: &Redis) -> Result<BigKeys, ProbeError> {
     let mut all = BigKeys {
         complete: round.missing.is_empty(),
         missing: round.missing,
-        overhead_bytes: Some(0),
         ..BigKeys::default()
     };
     let mut groups = Groups::new();
@@ -179,8 +177,6 @@ pub(super) async fn memory(redis: &Redis) -> Result<BigKeys, ProbeError> {
         all.estimates += part.estimates;
         all.bytes += part.bytes;
         all.used_bytes += part.used_bytes;
-        let overhead = all.overhead_bytes.zip(part.overhead_bytes);
-        all.overhead_bytes = overhead.map(|(a, b)| a + b);
         databases.extend(part.databases);
         all.biggest.extend(part.biggest);
         all.missing.extend(part.missing);

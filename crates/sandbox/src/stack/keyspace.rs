@@ -104,7 +104,6 @@ pub(super) fn memory(all: u64, used_bytes: u64, now: Timestamp) -> BigKeys {
         estimates: 0,
         bytes: by_prefix.iter().map(|one| one.bytes).sum(),
         used_bytes,
-        overhead_bytes: None,
         databases: vec![0],
         biggest,
         by_prefix,

@@ -68,13 +68,10 @@ impl Probe for Memory {
 /// The sum of the sizes beside the memory in use.
 fn sum(keys: &BigKeys) -> String {
     let about = if keys.estimates > 0 { "about " } else { "" };
-    let overhead = keys.overhead_bytes.map(duration::bytes_text);
-    let overhead = overhead.map(|bytes| format!(", {bytes} of it without any key"));
     format!(
-        "Together {about}{}; in use are {}{}",
+        "Together {about}{}; in use, with all that is no key, are {}",
         duration::bytes_text(keys.bytes),
-        duration::bytes_text(keys.used_bytes),
-        overhead.unwrap_or_default()
+        duration::bytes_text(keys.used_bytes)
     )
 }
 

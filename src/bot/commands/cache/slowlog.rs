@@ -131,3 +131,56 @@ fn large_text(large: &LargeCommands) -> String {
         None => none.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_is_told_as_that_of_now() {
+        let log = |threshold_us, threshold_known, took: &[u64]| {
+            let recorded = Recorded {
+                command: "GET".into(),
+                key: None,
+                more: 0,
+                at: Timestamp::UNIX_EPOCH,
+                client: String::new(),
+            };
+            let slow = |took_us: &u64| SlowCommand {
+                recorded: recorded.clone(),
+                took_us: *took_us,
+            };
+            cache::SlowLog {
+                threshold_us,
+                threshold_known,
+                entries: took.iter().map(slow).collect(),
+                ..cache::SlowLog::default()
+            }
+        };
+        for (log, told) in [
+            (
+                log(Some(10_000), true, &[12_000]),
+                "Commands over 10 ms are kept",
+            ),
+            // It was lower once.
+            (
+                log(Some(10_000), true, &[12_000, 40]),
+                "Commands over 10 ms are kept now; quicker ones are from before",
+            ),
+            (
+                log(None, true, &[]),
+                "The server keeps no slow log: set slowlog-log-slower-than",
+            ),
+            (
+                log(None, true, &[40]),
+                "The server keeps no slow log now: set slowlog-log-slower-than",
+            ),
+            (
+                log(None, false, &[40]),
+                "From how long on the server keeps a command, it does not tell",
+            ),
+        ] {
+            assert_eq!(kept(&log), told);
+        }
+    }
+}

@@ -72,7 +72,7 @@ async fn a_password_that_the_server_does_not_want_is_told_as_that() {
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
-async fn behind_a_password_the_database_of_the_url_is_looked_at() {
+async fn behind_a_password_all_databases_are_looked_at() {
     let server = Redis::start(&["--requirepass", "right"]).await;
     for wrong in [None, Some("hunter2")] {
         let error = probe(server.url(), wrong).summary().await.unwrap_err();
@@ -82,12 +82,12 @@ async fn behind_a_password_the_database_of_the_url_is_looked_at() {
     let mut app = server.client(Some("right")).await;
     let _: () = tell(&mut app, &["SELECT", "1"]).await;
     let _: () = tell(&mut app, &["SET", "only:here", "1"]).await;
-    for (database, matched) in [(1, 1), (0, 0)] {
+    for database in [1, 0] {
         let bot = probe(
             format!("redis://{}/{database}", server.address()),
             Some("right"),
         );
-        assert_eq!(bot.keys("only:").await.unwrap().matched, matched);
+        assert_eq!(bot.keys("only:").await.unwrap().matched, 1);
     }
 }
 

@@ -7,7 +7,7 @@ use bollard::models::Task;
 use futures_util::future::join_all;
 
 use super::snapshot::{Snapshot, SwarmService};
-use super::tasks::{Slot, container};
+use super::tasks::{Slot, container, is_over};
 use crate::engine::container::time;
 use crate::engine::logs::{LogSource, last_lines, read};
 use crate::engine::{Engine, Result};
@@ -81,7 +81,9 @@ impl Snapshot<'_> {
         // One that was tried in vain beside the one that served ended before it.
         let ended = |task: &&Task| {
             let status = task.status.as_ref();
-            status.and_then(|status| time(status.timestamp.as_deref()))
+            let at = status.and_then(|status| time(status.timestamp.as_deref()));
+            // Of one that is being stopped, this is still the time of its start.
+            (!is_over(task), at)
         };
         former.max_by_key(ended).into_iter().collect()
     }

@@ -102,6 +102,7 @@ async fn blocks_that_slack_refuses_become_plain_text() {
 #[tokio::test]
 async fn a_public_channel_is_joined_to_be_posted_in() {
     let bench = Bench::start().await;
+    bench.sandbox.faults().lacks("chat:write.public", true);
     bench
         .put("m", in_channel("#general"), message(Tone::Plain, "hello"))
         .await;

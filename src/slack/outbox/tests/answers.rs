@@ -98,6 +98,7 @@ async fn a_channel_closed_to_the_bot_is_answered_through_the_request() {
     let bench = Bench::start().await;
     let request = asked(&bench, "general").await;
     let closed = Fault::ApiError("missing_scope".into());
+    bench.sandbox.faults().lacks("chat:write.public", true);
     bench.sandbox.faults().next("conversations.join", 5, closed);
     let open = answer("a", &request, Audience::Everyone, Tone::Good, "for all");
     bench.store.outbox_put(open).await.unwrap();

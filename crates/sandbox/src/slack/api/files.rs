@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::chat;
+use super::history::readable;
 use super::request::{ApiError, Args, Outcome};
 use crate::slack::sandbox::Sandbox;
 use crate::slack::shapes;
@@ -127,7 +128,10 @@ pub(super) fn complete(world: &mut Workspace, args: &Args) -> Outcome {
     {
         Some(channel) => {
             let here = json!({"channel": channel, "thread_ts": args.text("thread_ts")});
-            let id = chat::writable(world, &Args::from_json(here))?;
+            let here = Args::from_json(here);
+            // No scope lets an app share files where it is not a member.
+            readable(world, &here)?;
+            let id = chat::writable(world, &here)?;
             if let Some(root) = args.text("thread_ts") {
                 chat::public(world, &id, &root).map_err(|_| ApiError::from("invalid_thread_ts"))?;
             }

@@ -174,6 +174,7 @@ fn settings() -> Settings {
         confirm: treasury_bot::domain::Guarded::all(),
         second_person: std::collections::BTreeSet::new(),
         confirm_within: Duration::from_secs(60),
+        show_keys: false,
         patience: Patience::default(),
         hold: Duration::ZERO,
         alerts: treasury_bot::bot::AlertSettings::default(),

@@ -51,9 +51,10 @@ pub(in crate::bot) trait Probe:
     /// What it finds is people's data: it is for responders, and whoever types it is answered alone.
     const PRIVATE: bool = false;
     /// Who may ask.
-    const NEEDS: Role = match Self::PRIVATE {
-        true => Role::Responder,
-        false => Role::Viewer,
+    const NEEDS: Role = if Self::PRIVATE {
+        Role::Responder
+    } else {
+        Role::Viewer
     };
     /// What it finds, for a machine.
     type Found: Serialize + JsonSchema;
@@ -78,9 +79,10 @@ impl<Q: Question> Command for Q {
 
     async fn carry_out(self, context: &Context, _: &Ask) -> Result<Effect, Fault> {
         let (_, message) = self.look(context).await?;
-        Ok(Effect::Say(match Q::PRIVATE {
-            true => Answer::to_asker(message),
-            false => Answer::to_all(message),
+        Ok(Effect::Say(if Q::PRIVATE {
+            Answer::to_asker(message)
+        } else {
+            Answer::to_all(message)
         }))
     }
 }

@@ -112,7 +112,10 @@ fn known(catalogue: &Catalogue, kind: ParamKind) -> Vec<Known> {
         all.iter().map(one).collect()
     }
     match kind {
-        ParamKind::Database => of(catalogue.databases(), |probe| probe.also_called()),
+        ParamKind::Database => of(
+            catalogue.databases(),
+            treasury_probes::Database::also_called,
+        ),
         ParamKind::Cache => of(catalogue.caches(), |_| Vec::new()),
         _ => Vec::new(),
     }

@@ -99,7 +99,7 @@ fn thousands(value: f64) -> String {
 fn short(value: f64) -> String {
     let decimals = match value.abs() {
         0.0 => 0,
-        n if n < 1e-6 || n >= 1e15 => return format!("{value:.2e}"),
+        n if !(1e-6..1e15).contains(&n) => return format!("{value:.2e}"),
         n => (2.0 - n.log10().floor()).clamp(0.0, 9.0) as usize,
     };
     let text = format!("{value:.decimals$}");

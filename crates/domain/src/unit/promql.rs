@@ -47,11 +47,10 @@ impl Measured {
         let (mut metric, mut around) = (None, Vec::new());
         for piece in pieces(query) {
             match piece {
-                Piece::Operator => return None,
                 // A call after the metric is in another argument.
                 Piece::Call(name) if metric.is_none() => around.push(name),
                 Piece::Metric(name) if metric.is_none() => metric = Some(name),
-                Piece::Call(_) | Piece::Metric(_) => return None,
+                Piece::Operator | Piece::Call(_) | Piece::Metric(_) => return None,
             }
         }
         Some(Self {
@@ -109,16 +108,16 @@ impl Measured {
                     }
                 }
                 "increase" if unit.is_none() && is("_total") => Some(Unit::Number),
-                "histogram_quantile"
-                | "histogram_quantiles"
-                | "histogram_avg"
-                | "histogram_stddev" => base,
-                "histogram_count" if is_rate => Some(Unit::PerSecond),
-                "histogram_count" => Some(Unit::Number),
                 "histogram_sum" if is_rate => {
                     (base == Some(Unit::Bytes)).then_some(Unit::BytesPerSecond)
                 }
-                "histogram_sum" => base,
+                "histogram_quantile"
+                | "histogram_quantiles"
+                | "histogram_avg"
+                | "histogram_stddev"
+                | "histogram_sum" => base,
+                "histogram_count" if is_rate => Some(Unit::PerSecond),
+                "histogram_count" => Some(Unit::Number),
                 "histogram_fraction" => Some(Unit::Ratio),
                 "increase" => unit,
                 name if is_one_of(KEEP, name) => unit,

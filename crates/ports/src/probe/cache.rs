@@ -359,10 +359,8 @@ pub fn prefix(key: &str) -> Option<&str> {
 /// more, and `…` for the rest.
 pub fn masked(key: &str, typed: &str) -> String {
     let shown = prefix(key).unwrap_or_default();
-    let shown = match key.starts_with(typed) && typed.len() > shown.len() {
-        true => typed,
-        false => shown,
-    };
+    let is_more = key.starts_with(typed) && typed.len() > shown.len();
+    let shown = if is_more { typed } else { shown };
     let rest = if shown.len() < key.len() { "…" } else { "" };
     format!("{shown}{rest}")
 }

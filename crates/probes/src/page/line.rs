@@ -66,10 +66,6 @@ fn sample(line: &str) -> Option<Sample<'_>> {
 }
 
 /// What stands within braces: a name, labels, and where the braces end.
-#[expect(
-    clippy::type_complexity,
-    reason = "the parts of a line, taken apart at once"
-)]
 fn braces(inside: &str) -> Option<(Option<String>, BTreeMap<String, String>, usize)> {
     let (mut name, mut labels) = (None, BTreeMap::new());
     let mut rest = inside.trim_start();

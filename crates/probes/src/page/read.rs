@@ -175,7 +175,7 @@ impl<'a> Wanted<'a> {
         }
         let what = match (found.iter().flatten().next(), &page.counter) {
             _ if names.is_empty() => {
-                hint = "correct `metrics_page`: does Prometheus read it?".to_owned();
+                "correct `metrics_page`: does Prometheus read it?".clone_into(&mut hint);
                 match unread {
                     None => "holds no metric".to_owned(),
                     Some(line) => format!("is no page of metrics: “{}”", cut(line, 60)),

@@ -262,8 +262,10 @@ async fn find(
 ) -> Result<Keys, ProbeError> {
     let info = redis.info(&at).await?;
     let databases = redis.databases(&at, &info).await?;
-    let mut found = Keys::default();
-    found.complete = true;
+    let mut found = Keys {
+        complete: true,
+        ..Keys::default()
+    };
     for (one, keys) in shares(&databases, most.keys) {
         let database = one.database;
         let most = Bounds { keys, ..most };

@@ -99,7 +99,7 @@ fn read(from: &Url, text: &str) -> Option<(Cookie, bool)> {
                 cookie.below = named;
                 cookie.domain = domain;
             }
-            "path" if value.starts_with('/') => cookie.path = value.to_owned(),
+            "path" if value.starts_with('/') => value.clone_into(&mut cookie.path),
             "secure" => cookie.secure = true,
             "max-age" => ended = value.parse::<i64>().is_ok_and(|seconds| seconds <= 0),
             _ => {}

@@ -142,7 +142,9 @@ impl Expr {
         match &mut self.kind {
             Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) | Kind::Name(_) => {}
             Kind::List(items) | Kind::Call(_, items) => {
-                items.iter_mut().for_each(|item| item.stands(place));
+                for item in items {
+                    item.stands(place);
+                }
             }
             Kind::Field(of, _, at) => {
                 *at = place(*at);

@@ -17,9 +17,10 @@ pub(super) enum Names {
 impl Names {
     /// What the configuration says.
     pub(super) fn of(context: &Context) -> Self {
-        match context.settings().show_keys {
-            true => Self::Shown,
-            false => Self::Masked,
+        if context.settings().show_keys {
+            Self::Shown
+        } else {
+            Self::Masked
         }
     }
 

@@ -286,7 +286,7 @@ async fn what_is_kept_on_the_disk_is_what_is_set_and_a_start_is_no_save() {
 async fn of_200_000_keys_no_more_are_looked_at_than_is_good_for_the_server() {
     let server = Redis::start(&[]).await;
     // Long enough that the number ends it, not the time.
-    let bot = probe_of(server.url(), None, None, Duration::from_secs(20));
+    let bot = probe_of(server.url(), None, None, Duration::from_secs(120));
     let mut app = server.client(None).await;
     let fill = "for n = 1, 200000 do redis.call('SET', 'many:' .. n, 'x') end";
     let _: () = tell(&mut app, &["EVAL", fill, "0"]).await;

@@ -105,7 +105,7 @@ async fn weigh(
         seen.extend(keys);
         cursor = next;
         if cursor == 0 || cut || seen.len() as u64 >= most.keys || Instant::now() >= most.until {
-            return Ok((looked, cursor == 0 && !cut));
+            return Ok((looked.allowed()?, cursor == 0 && !cut));
         }
     }
 }
@@ -284,6 +284,7 @@ async fn find(
         part.keys.truncate(FOUND);
         let mut looked = Looked::default();
         look(redis, &at, database, &part.keys, &mut looked).await?;
+        let mut looked = looked.allowed()?;
         let until = Instant::now() + redis.timeout / 10;
         settle(redis, &at, &mut looked.known, until).await?;
         let (keys, gap) = describe(redis, &at, &looked.known).await?;

@@ -51,7 +51,17 @@ pub(super) struct Looked {
     pub(super) uncounted: Option<ProbeError>,
 }
 
-/// Adds what is first known of these keys. Fails when the bot may not look at any.
+impl Looked {
+    /// Fails when the bot may not look at any.
+    pub(super) fn allowed(self) -> Result<Self, ProbeError> {
+        match self.gap {
+            Some(gap) if gap.kind == Kind::Denied && self.known.is_empty() => Err(gap),
+            _ => Ok(self),
+        }
+    }
+}
+
+/// Adds what is first known of these keys.
 pub(super) async fn look(
     redis: &Redis,
     at: &Address,
@@ -64,12 +74,7 @@ pub(super) async fn look(
         let sizes = redis.ask_in::<Option<u64>>(at, database, asks).await?;
         let asks = keys.iter().map(|key| TYPE.with(key));
         let kinds = redis.ask_in::<String>(at, database, asks).await?;
-        if let Some(gap) = sizes.gap.or(kinds.gap) {
-            if gap.kind == Kind::Denied && looked.known.is_empty() {
-                return Err(gap);
-            }
-            looked.gap.get_or_insert(gap);
-        }
+        looked.gap = looked.gap.take().or(sizes.gap).or(kinds.gap);
         let new = looked.known.len();
         for (key, told) in keys.iter().zip(sizes.each.into_iter().zip(kinds.each)) {
             match told {

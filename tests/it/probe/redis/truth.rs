@@ -154,10 +154,11 @@ async fn a_database_that_may_not_be_chosen_is_named() {
 
     let told = bot.memory().await.unwrap();
     assert_eq!((told.keys, told.sampled, told.complete), (2, 1, false));
-    assert_eq!(told.missing[0], *why);
+    assert!(told.missing.contains(why), "{told:?}");
     // How many elements a hash has, this user may not know either.
     assert_eq!((told.estimates, told.biggest[0].elements), (1, None));
-    assert!(told.missing[1].contains("'hlen'"), "{told:?}");
+    let hlen = |one: &String| one.contains("'hlen'");
+    assert!(told.missing.iter().any(hlen), "{told:?}");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::bot::Context;
 use crate::domain::action::{ActionRecord, ActionRow};
 use crate::domain::duration;
 use crate::domain::service::{
-    Fate, Patience, ReplicaMark, ReplicaOutcome, Service, ServiceStatus, brought,
+    Consequence, Patience, ReplicaMark, ReplicaOutcome, Service, ServiceStatus, brought,
 };
 use crate::domain::{Line, Tone};
 use crate::platform::{Platform, PlatformError, ProgressSink};
@@ -201,7 +201,7 @@ impl<'a> Job<'a> {
     /// What hangs on the service and is restarted after it, as it was before.
     pub(super) fn along(&self) -> impl Iterator<Item = ReplicaMark> + '_ {
         let along = self.record().along.iter();
-        let restarted = along.filter(|one| one.fate == Fate::Restarted);
+        let restarted = along.filter(|one| one.fate == Consequence::Restarted);
         restarted.map(|one| one.mark.clone())
     }
 

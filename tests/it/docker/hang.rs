@@ -3,7 +3,8 @@
 use bollard::models::ContainerCreateBody;
 use treasury_bot::domain::action::{ActionKind, Deployment, Isolation, Rejoining, Scaling};
 use treasury_bot::domain::service::{
-    Dependant, Fate, Health, Intent, ReplicaOutcome, Service, Target, Tie, foretold,
+    Consequence, Dependant, DependencyKind, Health, Intent, ReplicaOutcome, Service, Target,
+    foretold,
 };
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
@@ -276,13 +277,16 @@ async fn whoever_shares_the_network_is_cut_off_and_joined_with_it() {
         attachments: attachments.clone(),
     });
     let cut = touches(&stack, &service, &isolate).await;
-    let told = |cut: &[Dependant]| -> Vec<(String, Tie, Fate)> {
+    let told = |cut: &[Dependant]| -> Vec<(String, DependencyKind, Consequence)> {
         let told = cut
             .iter()
             .map(|one| (one.mark.name.clone(), one.tie, one.fate));
         told.collect()
     };
-    assert_eq!(told(&cut), [(tool.clone(), Tie::Network, Fate::CutOff)]);
+    assert_eq!(
+        told(&cut),
+        [(tool.clone(), DependencyKind::Network, Consequence::CutOff)]
+    );
     let quiet = ProgressSink::none();
     stack
         .driver
@@ -294,7 +298,10 @@ async fn whoever_shares_the_network_is_cut_off_and_joined_with_it() {
         attachments: attachments.clone(),
     });
     let joined = touches(&stack, &service, &release).await;
-    assert_eq!(told(&joined), [(tool.clone(), Tie::Network, Fate::Joined)]);
+    assert_eq!(
+        told(&joined),
+        [(tool.clone(), DependencyKind::Network, Consequence::Joined)]
+    );
     stack
         .driver
         .release(&service, &attachments, &quiet)
@@ -373,7 +380,10 @@ async fn a_deployment_is_followed_by_whoever_compose_would_restart_and_once() {
     });
     let along = touches(&stack, &db, &deployment).await;
     let fates: Vec<_> = along.iter().map(|one| (&one.mark.name, one.fate)).collect();
-    assert_eq!(fates, [(&web, Fate::Restarted), (&api, Fate::Left)]);
+    assert_eq!(
+        fates,
+        [(&web, Consequence::Restarted), (&api, Consequence::Left)]
+    );
     let before = started(&stack, &api).await;
     let (intent, quiet) = (with(along), ProgressSink::none());
     let driver = &stack.driver;

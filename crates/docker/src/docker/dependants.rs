@@ -16,7 +16,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::find::{DEPENDS_ON, ONE_OFF, PROJECT, SERVICE};
 use crate::engine::container::{self, inspect, label, list, some_names, to_replica};
 use crate::engine::{ContainerRef, Engine, Result, unsupported};
-use treasury_domain::service::{Dependant, Fate, ReplicaMark, ReplicaState, Tie};
+use treasury_domain::service::{Consequence, Dependant, DependencyKind, ReplicaMark, ReplicaState};
 use treasury_ports::platform::PlatformError;
 
 /// So many containers are described at the same time.
@@ -35,7 +35,7 @@ struct Thread {
     to: Option<usize>,
     /// What it is called where it is named.
     named: String,
-    tie: Tie,
+    tie: DependencyKind,
     /// Compose restarts the one after the other.
     follows: bool,
 }
@@ -89,7 +89,7 @@ impl Neighbours {
     fn hanging(
         &self,
         own: &[ContainerRef],
-        fate: Fate,
+        fate: Consequence,
         by: impl Fn(&Thread) -> bool,
     ) -> Vec<Dependant> {
         let own = self.places(own);
@@ -130,13 +130,18 @@ impl Neighbours {
             let to = threads().filter(|one| one.from == from);
             let to =
                 to.filter_map(|one| Some((one.tie, one.to.filter(|to| reached.contains(to))?)));
-            let to: BTreeSet<(Tie, usize)> = to.collect();
+            let to: BTreeSet<(DependencyKind, usize)> = to.collect();
             found.extend(self.dependant(from, &to, fate));
         }
         found
     }
 
-    fn dependant(&self, from: usize, to: &BTreeSet<(Tie, usize)>, fate: Fate) -> Option<Dependant> {
+    fn dependant(
+        &self,
+        from: usize,
+        to: &BTreeSet<(DependencyKind, usize)>,
+        fate: Consequence,
+    ) -> Option<Dependant> {
         let (tie, _) = *to.first()?;
         let names = |closest: bool| {
             let to = to.iter().filter(|(one, _)| !closest || *one == tie);
@@ -154,16 +159,20 @@ impl Neighbours {
 
     /// Who is restarted after these containers, and who else depends on them.
     pub fn restarted(&self, own: &[ContainerRef]) -> Vec<Dependant> {
-        let mut found = self.hanging(own, Fate::Restarted, |one| {
-            one.follows || matches!(one.tie, Tie::Network | Tie::Pid | Tie::Ipc)
+        let mut found = self.hanging(own, Consequence::Restarted, |one| {
+            one.follows
+                || matches!(
+                    one.tie,
+                    DependencyKind::Network | DependencyKind::Pid | DependencyKind::Ipc
+                )
         });
         found.extend(self.left(own, &found));
         found
     }
 
     /// Who is in the network of one of these containers.
-    pub fn in_their_network(&self, own: &[ContainerRef], fate: Fate) -> Vec<Dependant> {
-        self.hanging(own, fate, |one| one.tie == Tie::Network)
+    pub fn in_their_network(&self, own: &[ContainerRef], fate: Consequence) -> Vec<Dependant> {
+        self.hanging(own, fate, |one| one.tie == DependencyKind::Network)
     }
 
     /// It started after what it hangs on did.
@@ -178,9 +187,10 @@ impl Neighbours {
     /// Who depends on these containers and is left alone.
     fn left(&self, own: &[ContainerRef], others: &[Dependant]) -> Vec<Dependant> {
         let places = self.places(own);
-        let direct =
-            |one: &Thread| one.tie == Tie::Depends && one.to.is_some_and(|to| places.contains(&to));
-        let mut left = self.hanging(own, Fate::Left, direct);
+        let direct = |one: &Thread| {
+            one.tie == DependencyKind::Depends && one.to.is_some_and(|to| places.contains(&to))
+        };
+        let mut left = self.hanging(own, Consequence::Left, direct);
         left.retain(|one| others.iter().all(|other| other.mark.id != one.mark.id));
         left
     }
@@ -190,14 +200,14 @@ impl Neighbours {
     pub fn held_by(&self, one: &ContainerRef, own: &[ContainerRef]) -> Vec<Dependant> {
         let (place, own) = (self.places(std::slice::from_ref(one)), self.places(own));
         let threads = self.threads.iter().filter(|thread| {
-            thread.tie != Tie::Depends
+            thread.tie != DependencyKind::Depends
                 && !own.contains(&thread.from)
                 && thread.to.is_some_and(|to| place.contains(&to))
         });
         threads
             .filter_map(|thread| {
                 let to = BTreeSet::from([(thread.tie, thread.to?)]);
-                self.dependant(thread.from, &to, Fate::Spared)
+                self.dependant(thread.from, &to, Consequence::Spared)
             })
             .collect()
     }
@@ -223,7 +233,10 @@ impl Neighbours {
         let own = self.places(own);
         let lacking = self.threads.iter().find(|one| {
             own.contains(&one.from)
-                && matches!(one.tie, Tie::Network | Tie::Pid | Tie::Ipc)
+                && matches!(
+                    one.tie,
+                    DependencyKind::Network | DependencyKind::Pid | DependencyKind::Ipc
+                )
                 && one.to.is_none_or(|to| !own.contains(&to) && !self.runs(to))
         });
         let Some(thread) = lacking else {
@@ -279,18 +292,28 @@ fn threads(
     let links: Vec<String> = all_of(host.and_then(|host| host.links.as_ref()));
     let shared = [
         (
-            Tie::Network,
+            DependencyKind::Network,
             mode(host.and_then(|host| host.network_mode.as_ref())),
         ),
-        (Tie::Pid, mode(host.and_then(|host| host.pid_mode.as_ref()))),
-        (Tie::Ipc, mode(host.and_then(|host| host.ipc_mode.as_ref()))),
+        (
+            DependencyKind::Pid,
+            mode(host.and_then(|host| host.pid_mode.as_ref())),
+        ),
+        (
+            DependencyKind::Ipc,
+            mode(host.and_then(|host| host.ipc_mode.as_ref())),
+        ),
     ];
     let shared = shared
         .into_iter()
         .filter_map(|(tie, named)| Some((tie, named?)));
     let named = shared
-        .chain(volumes.into_iter().map(|named| (Tie::Volumes, named)))
-        .chain(links.into_iter().map(|named| (Tie::Link, named)));
+        .chain(
+            volumes
+                .into_iter()
+                .map(|named| (DependencyKind::Volumes, named)),
+        )
+        .chain(links.into_iter().map(|named| (DependencyKind::Link, named)));
     let by_name = named.map(|(tie, named)| Thread {
         from,
         to: all.iter().position(|other| is_named(other, &named)),
@@ -317,7 +340,7 @@ fn threads(
             from,
             to: Some(to),
             named: service.to_owned(),
-            tie: Tie::Depends,
+            tie: DependencyKind::Depends,
             follows,
         }));
     }
@@ -414,7 +437,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            told(&all.in_their_network(&vpn, Fate::CutOff)),
+            told(&all.in_their_network(&vpn, Consequence::CutOff)),
             ["net uses the network of vpn: CutOff"]
         );
         let held = told(&all.held_by(&vpn[0], &vpn)).len();

@@ -10,7 +10,7 @@ use super::steps::{self, Change};
 use super::{find, wait};
 use crate::engine::container::replica;
 use crate::engine::{ContainerRef, Result, all_well, not_found, unwell};
-use treasury_domain::service::{Dependant, Fate, ReplicaState};
+use treasury_domain::service::{Consequence, Dependant, ReplicaState};
 
 /// After a crash of the bot the engine may still be between the stop and the start of a replica.
 const RESTART_GAP: Duration = Duration::from_secs(5);
@@ -90,7 +90,9 @@ struct Along<'a> {
 
 impl<'a> Along<'a> {
     fn new(along: &'a [Dependant], own: impl Iterator<Item = &'a str>) -> Self {
-        let left = along.iter().filter(|one| one.fate == Fate::Restarted);
+        let left = along
+            .iter()
+            .filter(|one| one.fate == Consequence::Restarted);
         let left: Vec<&Dependant> = left.collect();
         let names = left.iter().map(|one| one.mark.name.as_str());
         Self {

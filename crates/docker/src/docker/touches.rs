@@ -5,7 +5,7 @@ use super::{find, scale, versions};
 use crate::engine::container::inspect_all;
 use crate::engine::{Engine, Result};
 use treasury_domain::action::ActionKind;
-use treasury_domain::service::{Dependant, Fate, Service};
+use treasury_domain::service::{Consequence, Dependant, Service};
 
 /// What a change of a service touches besides it; see [`Platform::touches`].
 ///
@@ -31,11 +31,11 @@ pub async fn touches(
         ActionKind::Scale(scaling) => scale::spared(engine, service, scaling.replicas).await?,
         ActionKind::Isolate(_) => {
             let neighbours = Neighbours::of(engine).await?;
-            neighbours.in_their_network(&own().await?, Fate::CutOff)
+            neighbours.in_their_network(&own().await?, Consequence::CutOff)
         }
         ActionKind::Release(_) => {
             let neighbours = Neighbours::of(engine).await?;
-            let mut joined = neighbours.in_their_network(&own().await?, Fate::Joined);
+            let mut joined = neighbours.in_their_network(&own().await?, Consequence::Joined);
             // One that was there before its present run has the network of a former one.
             joined.retain(|one| neighbours.has_present_network(one));
             joined

@@ -12,19 +12,19 @@ pub struct Dependant {
     #[serde(flatten)]
     pub mark: ReplicaMark,
     /// How it hangs on them.
-    pub tie: Tie,
+    pub tie: DependencyKind,
     /// The names of the replicas that it hangs on in this way.
     pub on: Vec<String>,
     /// The names of all that have to be done before it is brought along.
     pub after: Vec<String>,
     /// What becomes of it.
-    pub fate: Fate,
+    pub fate: Consequence,
 }
 
 /// How a replica hangs on another, the closest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Tie {
+pub enum DependencyKind {
     /// It has no network but the other's.
     Network,
     /// Its processes are the other's, too: they end with it.
@@ -42,7 +42,7 @@ pub enum Tie {
 /// What a change means for a dependant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Fate {
+pub enum Consequence {
     /// It is restarted after what it hangs on.
     Restarted,
     /// It loses its network too.
@@ -55,7 +55,7 @@ pub enum Fate {
     Left,
 }
 
-impl Tie {
+impl DependencyKind {
     /// `uses the network of`.
     pub fn verb(self, many: bool) -> &'static str {
         match (self, many) {
@@ -86,12 +86,12 @@ pub fn foretold(dependants: &[Dependant]) -> Option<String> {
         let are = if many { "are" } else { "is" };
         let it = if of_many { "them" } else { "it" };
         let fate = match first.fate {
-            Fate::Restarted => format!(" and {are} restarted after {it}"),
-            Fate::CutOff => format!(" and {are} cut off with {it}"),
-            Fate::Joined => format!(" and {are} joined with {it}"),
-            Fate::Spared if of_many => ", which stay".to_owned(),
-            Fate::Spared => ", which stays".to_owned(),
-            Fate::Left => format!(
+            Consequence::Restarted => format!(" and {are} restarted after {it}"),
+            Consequence::CutOff => format!(" and {are} cut off with {it}"),
+            Consequence::Joined => format!(" and {are} joined with {it}"),
+            Consequence::Spared if of_many => ", which stay".to_owned(),
+            Consequence::Spared => ", which stays".to_owned(),
+            Consequence::Left => format!(
                 " and {are} left as {}",
                 if many { "they are" } else { "it is" }
             ),
@@ -108,9 +108,9 @@ pub fn foretold(dependants: &[Dependant]) -> Option<String> {
 pub fn brought(dependants: &[Dependant]) -> String {
     let mut text = String::new();
     for (fate, how) in [
-        (Fate::Restarted, "restarted after it"),
-        (Fate::CutOff, "cut off with it"),
-        (Fate::Joined, "joined with it"),
+        (Consequence::Restarted, "restarted after it"),
+        (Consequence::CutOff, "cut off with it"),
+        (Consequence::Joined, "joined with it"),
     ] {
         let group = dependants.iter().filter(|one| one.fate == fate);
         let group: Vec<Dependant> = group.cloned().collect();
@@ -130,7 +130,7 @@ fn names(group: &[Dependant]) -> String {
 mod tests {
     use super::*;
 
-    fn one(name: &str, tie: Tie, on: &[&str], fate: Fate) -> Dependant {
+    fn one(name: &str, tie: DependencyKind, on: &[&str], fate: Consequence) -> Dependant {
         let on: Vec<String> = on.iter().map(|name| (*name).to_owned()).collect();
         Dependant {
             mark: ReplicaMark {
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn what_hangs_on_a_service_is_told_before_and_after() {
-        use {Fate as F, Tie as T};
+        use {Consequence as F, DependencyKind as T};
         let restart = [
             one("tool", T::Network, &["vpn"], F::Restarted),
             one("web-1", T::Depends, &["vpn", "vpn-2"], F::Restarted),

@@ -13,6 +13,6 @@ pub use catalogue::{
 pub use change::{
     Attachment, Bounds, End, Evidence, Intent, Patience, Progress, ReplicaOutcome, Version,
 };
-pub use dependant::{Dependant, Fate, Tie, brought, foretold};
+pub use dependant::{Consequence, Dependant, DependencyKind, brought, foretold};
 pub use observed::{Event, Events, LogLine, LogQuery, Logs, ReplicaStats, ServiceStats};
 pub use status::{Health, Replica, ReplicaMark, ReplicaState, ServiceStatus, images, well_text};

@@ -1,7 +1,6 @@
 //! A service's own metrics page, in Prometheus' text format or OpenMetrics:
-//! <https://prometheus.io/docs/instrumenting/exposition_formats/>. Crates that read these formats
-//! take a page as a whole or not at all, and none tells what of it can be counted: ours reads line by
-//! line.
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/>. It is read line by
+//! line, so that what can't be read costs only its line, and it is told what can be counted.
 
 mod line;
 mod read;

@@ -160,7 +160,7 @@ fn input(found: &mut Findings, at: &str, block: &Value) {
     }
 }
 
-/// https://docs.slack.dev/reference/block-kit/blocks/table-block
+/// <https://docs.slack.dev/reference/block-kit/blocks/table-block>
 fn table(found: &mut Findings, at: &str, block: &Value) {
     for (i, row) in found.array(block, at, "rows", 1, 100).iter().enumerate() {
         let at = format!("{at}/rows/{i}");
@@ -185,7 +185,7 @@ fn table(found: &mut Findings, at: &str, block: &Value) {
     }
 }
 
-/// https://docs.slack.dev/reference/block-kit/blocks/video-block
+/// <https://docs.slack.dev/reference/block-kit/blocks/video-block>
 fn video(found: &mut Findings, at: &str, block: &Value) {
     found.plain_text(block, at, "title", 200, true);
     found.plain_text(block, at, "description", 200, false);

@@ -115,7 +115,8 @@ async fn said(sandbox: &Sandbox, words: &str) -> String {
         .unwrap_or_else(|error| panic!("“{words}”: {error}"))
 }
 
-#[tokio::test]
+// What is printed is waited for, while the pages are served.
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Docker and tests/requirements.txt"]
 async fn errors_are_counted_on_every_page_that_prometheus_reads_and_one_that_is_not_read_is_told() {
     let exporter = Exporter::start();

@@ -96,7 +96,7 @@ pub const FAULTS: &[Fault] = &[
         },
         id: "reach.address",
         state: "failed",
-        found: "unknown authority",
+        found: "no known authority",
         mend: "renew the certificate",
     },
     Fault {

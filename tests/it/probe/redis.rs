@@ -300,12 +300,10 @@ async fn of_200_000_keys_no_more_are_looked_at_than_is_good_for_the_server() {
         (20, 50_000)
     );
     let search = bot.keys("many:").await.unwrap();
-    assert_eq!(
-        (search.scanned, search.complete, search.keys.len()),
-        (100_000, false, 50)
-    );
-    // COUNT is a hint: about as many come back.
+    assert_eq!((search.complete, search.keys.len()), (false, 50));
+    // COUNT is a hint: about as many come back, and what came back was looked at.
     assert!((90_000..110_000).contains(&search.matched), "{search:?}");
+    assert_eq!(search.scanned, search.matched.max(100_000));
 }
 
 #[tokio::test]

@@ -157,10 +157,20 @@ async fn what_can_not_be_copied_is_refused_with_a_mend() {
         .unwrap();
 }
 
+/// The first of so many ports in a row that nobody has; below those that the kernel gives out.
+fn free_ports(count: u16) -> u16 {
+    let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let begin = 20_000 + (std::process::id() % 900) as u16 * 10;
+    let mut firsts = (begin..30_000).step_by(usize::from(count));
+    let found = firsts.find(|first| (*first..first + count).all(is_free));
+    found.unwrap()
+}
+
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn each_replica_takes_the_next_free_port_of_a_range() {
     let stack = Stack::new("range").await;
+    let first = free_ports(9);
     let binding = |ports: &str| {
         Some(vec![PortBinding {
             host_ip: Some("127.0.0.1".into()),
@@ -169,8 +179,14 @@ async fn each_replica_takes_the_next_free_port_of_a_range() {
     };
     let mut body = stack.body("web", 1, OBEYS);
     body.host_config.as_mut().unwrap().port_bindings = Some(HashMap::from([
-        ("8000/tcp".into(), binding("28601-28603")),
-        ("9000/tcp".into(), binding("28611-28616")),
+        (
+            "8000/tcp".into(),
+            binding(&format!("{first}-{}", first + 2)),
+        ),
+        (
+            "9000/tcp".into(),
+            binding(&format!("{}-{}", first + 3, first + 8)),
+        ),
     ]));
     body.exposed_ports = Some(vec!["8000/tcp".into(), "9000/tcp".into()]);
     stack.start(&stack.container("web", 1), body).await;
@@ -186,11 +202,10 @@ async fn each_replica_takes_the_next_free_port_of_a_range() {
         }
     }
     taken.sort();
-    assert_eq!(
-        taken,
-        ["28601", "28602", "28603", "28611", "28612", "28613"]
-    );
+    let next: Vec<String> = (first..first + 6).map(|port| port.to_string()).collect();
+    assert_eq!(taken, next);
     let why = scale(&stack, 4).await.unwrap_err().to_string();
-    assert!(why.contains("28601-28603, which are enough for 3"), "{why}");
+    let enough = format!("{first}-{}, which are enough for 3", first + 2);
+    assert!(why.contains(&enough), "{why}");
     assert_eq!(scale(&stack, 3).await.unwrap(), three);
 }

@@ -203,34 +203,33 @@ impl Tx {
     }
 }
 
+/// The conversations of open incidents of which Alertmanager left alerts out.
+const LEFT_OUT: &str = "SELECT c.record FROM incident i JOIN conversation c \
+                        ON c.key = 'incident:' || CAST(i.id AS TEXT) \
+                        WHERE i.status IN ('open', 'mitigated') \
+                        AND c.record LIKE '%\"left_out\":{%'";
+
+fn conversations(rows: Vec<(String,)>) -> Result<Vec<Conversation>, StoreError> {
+    let rows = rows.into_iter();
+    rows.filter_map(|row| conversation(Some(row)).transpose())
+        .collect()
+}
+
 impl Tx {
-    /// The keys of the conversations of open incidents of which Alertmanager left alerts out: of this
-    /// group of it, or of any.
-    pub async fn conversations_left_out(
-        &mut self,
-        group: Option<&str>,
-    ) -> Result<Vec<String>, StoreError> {
-        let rows: Vec<(String,)> = sqlx::query_as(
-            "SELECT c.record FROM incident i JOIN conversation c \
-             ON c.key = 'incident:' || CAST(i.id AS TEXT) \
-             WHERE i.status IN ('open', 'mitigated') AND c.record LIKE '%\"left_out\":{%'",
-        )
-        .fetch_all(self.connection())
-        .await?;
-        let mut keys = Vec::new();
-        for row in rows {
-            let Some(conversation) = conversation(Some(row))? else {
-                continue;
-            };
-            if group.is_none_or(|group| conversation.left_out.contains_key(group)) {
-                keys.push(conversation.key);
-            }
-        }
-        Ok(keys)
+    /// The conversations of open incidents of which Alertmanager left alerts out; not locked.
+    pub async fn conversations_left_out(&mut self) -> Result<Vec<Conversation>, StoreError> {
+        let rows = sqlx::query_as(LEFT_OUT).fetch_all(self.connection());
+        conversations(rows.await?)
     }
 }
 
 impl Store {
+    /// The conversations of open incidents of which Alertmanager left alerts out.
+    pub async fn conversations_left_out(&self) -> Result<Vec<Conversation>, StoreError> {
+        let rows = sqlx::query_as(LEFT_OUT).fetch_all(self.readers());
+        conversations(rows.await?)
+    }
+
     /// A conversation.
     pub async fn conversation(&self, key: &str) -> Result<Option<Conversation>, StoreError> {
         let row: Option<(String,)> =

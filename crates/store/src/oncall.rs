@@ -77,6 +77,16 @@ impl Tx {
             None => person,
         })
     }
+
+    /// People by their ids, with the names that they are known by.
+    pub async fn people_known(&mut self, ids: Vec<String>) -> Result<Vec<Person>, StoreError> {
+        let mut people = Vec::new();
+        for id in ids {
+            let name = id.clone();
+            people.push(self.known_as(Person { id, name }).await?);
+        }
+        Ok(people)
+    }
 }
 
 impl Store {

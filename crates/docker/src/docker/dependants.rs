@@ -69,6 +69,18 @@ impl Neighbours {
         container::name(&self.all[at])
     }
 
+    /// All that the engine said of these containers, in their order.
+    pub fn described<'a>(
+        &'a self,
+        own: &'a [ContainerRef],
+    ) -> impl Iterator<Item = &'a ContainerInspectResponse> {
+        own.iter().filter_map(|one| {
+            self.all
+                .iter()
+                .find(|facts| facts.id.as_ref() == Some(&one.id))
+        })
+    }
+
     fn places(&self, own: &[ContainerRef]) -> BTreeSet<usize> {
         let is_own = |at: &usize| {
             own.iter()
@@ -160,11 +172,7 @@ impl Neighbours {
     /// Who is restarted after these containers, and who else depends on them.
     pub fn restarted(&self, own: &[ContainerRef]) -> Vec<Dependant> {
         let mut found = self.hanging(own, Consequence::Restarted, |one| {
-            one.follows
-                || matches!(
-                    one.tie,
-                    DependencyKind::Network | DependencyKind::Pid | DependencyKind::Ipc
-                )
+            one.follows || one.tie.shares_namespace()
         });
         found.extend(self.left(own, &found));
         found
@@ -196,7 +204,7 @@ impl Neighbours {
     }
 
     /// What would be broken without this container, which another one of the same name does not
-    /// mend: `tool uses the network of vpn`, and whether Compose made all of it.
+    /// mend: `tool uses the network of vpn`.
     pub fn held_by(&self, one: &ContainerRef, own: &[ContainerRef]) -> Vec<Dependant> {
         let (place, own) = (self.places(std::slice::from_ref(one)), self.places(own));
         let threads = self.threads.iter().filter(|thread| {
@@ -233,10 +241,7 @@ impl Neighbours {
         let own = self.places(own);
         let lacking = self.threads.iter().find(|one| {
             own.contains(&one.from)
-                && matches!(
-                    one.tie,
-                    DependencyKind::Network | DependencyKind::Pid | DependencyKind::Ipc
-                )
+                && one.tie.shares_namespace()
                 && one.to.is_none_or(|to| !own.contains(&to) && !self.runs(to))
         });
         let Some(thread) = lacking else {
@@ -284,36 +289,23 @@ fn threads(
     from: usize,
     one: &ContainerInspectResponse,
 ) -> Vec<Thread> {
-    let host = one.host_config.as_ref();
-    let mode = |mode: Option<&String>| Some(mode?.strip_prefix("container:")?.to_owned());
-    let named = |named: &String| named.split(':').next().unwrap_or_default().to_owned();
-    let all_of = |words: Option<&Vec<String>>| words.into_iter().flatten().map(named).collect();
-    let volumes: Vec<String> = all_of(host.and_then(|host| host.volumes_from.as_ref()));
-    let links: Vec<String> = all_of(host.and_then(|host| host.links.as_ref()));
+    let host = one.host_config.clone().unwrap_or_default();
     let shared = [
-        (
-            DependencyKind::Network,
-            mode(host.and_then(|host| host.network_mode.as_ref())),
-        ),
-        (
-            DependencyKind::Pid,
-            mode(host.and_then(|host| host.pid_mode.as_ref())),
-        ),
-        (
-            DependencyKind::Ipc,
-            mode(host.and_then(|host| host.ipc_mode.as_ref())),
-        ),
+        (DependencyKind::Network, host.network_mode),
+        (DependencyKind::Pid, host.pid_mode),
+        (DependencyKind::Ipc, host.ipc_mode),
     ];
     let shared = shared
         .into_iter()
-        .filter_map(|(tie, named)| Some((tie, named?)));
+        .filter_map(|(tie, mode)| Some((tie, mode?.strip_prefix("container:")?.to_owned())));
+    let of = |tie, words: Option<Vec<String>>| {
+        let name = |word: String| word.split(':').next().unwrap_or_default().to_owned();
+        let words = words.unwrap_or_default().into_iter();
+        words.map(move |word| (tie, name(word)))
+    };
     let named = shared
-        .chain(
-            volumes
-                .into_iter()
-                .map(|named| (DependencyKind::Volumes, named)),
-        )
-        .chain(links.into_iter().map(|named| (DependencyKind::Link, named)));
+        .chain(of(DependencyKind::Volumes, host.volumes_from))
+        .chain(of(DependencyKind::Link, host.links));
     let by_name = named.map(|(tie, named)| Thread {
         from,
         to: all.iter().position(|other| is_named(other, &named)),
@@ -322,18 +314,15 @@ fn threads(
         follows: false,
     });
     let mut threads: Vec<Thread> = by_name.collect();
-    let depends = label(one, DEPENDS_ON).map_or("", String::as_str);
-    let depends = depends
-        .split(',')
-        .filter(|_| label(one, ONE_OFF).is_none_or(|it| it != "True"));
-    for depends in depends {
+    let depends = label(one, DEPENDS_ON).filter(|_| !is_one_off(one));
+    for depends in depends.map_or("", String::as_str).split(',') {
         let mut parts = depends.split(':');
         let service = parts.next().unwrap_or_default();
         let follows = parts.nth(1) == Some("true");
         let is_it = |other: &ContainerInspectResponse| {
             label(other, SERVICE).is_some_and(|it| it == service)
                 && label(other, PROJECT) == label(one, PROJECT)
-                && label(other, ONE_OFF).is_none_or(|it| it != "True")
+                && !is_one_off(other)
         };
         let to = all.iter().enumerate().filter(|(_, other)| is_it(other));
         threads.extend(to.map(|(to, _)| Thread {
@@ -346,6 +335,11 @@ fn threads(
     }
     threads.retain(|thread| thread.to != Some(from));
     threads
+}
+
+/// It was made by `docker compose run`.
+fn is_one_off(facts: &ContainerInspectResponse) -> bool {
+    label(facts, ONE_OFF).is_some_and(|it| it == "True")
 }
 
 /// A container is named by its name, its id or the beginning of that.

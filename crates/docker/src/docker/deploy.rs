@@ -136,7 +136,7 @@ impl Rollout<'_> {
         };
         let facts = &inspected.facts;
         let neighbours = Neighbours::of(engine).await?;
-        versions::replaceable(engine, &neighbours, std::slice::from_ref(facts)).await?;
+        versions::replaceable(&neighbours, std::slice::from_ref(old))?;
         let image = facts.image.clone().unwrap_or_default();
         let brought = image::inspect(engine, &image).await?;
         let Some(brought) = brought.and_then(|image| image.config) else {

@@ -14,6 +14,8 @@ use treasury_ports::platform::PlatformError;
 /// in the container's own network; from 1.52 on only addresses in use are shown.
 const OLD: &str = "/v1.40";
 
+const WHAT: &str = "the description of a container";
+
 /// A container with what the models drop.
 #[derive(Debug, Clone, Default)]
 pub struct Inspected {
@@ -29,16 +31,14 @@ pub struct Inspected {
 impl Inspected {
     /// A container by its id; `None` if it is gone. What a copy could not have is refused by name.
     pub async fn of(engine: &Engine, id: &str) -> Result<Option<Self>> {
-        let what = "the description of a container";
         let path = format!("/containers/{id}/json");
-        let raw = match json_api::get(engine, what, &path).await {
-            Err(PlatformError::NotFound { .. }) => return Ok(None),
-            answer => answer?,
+        let Some(raw) = raw(engine, &path).await? else {
+            return Ok(None);
         };
         let mut inspected = Self::read(&raw)?;
         let mac = |raw: &Value| filled(&raw["Config"]["MacAddress"]);
         inspected.mac = match mac(&raw) {
-            None => match json_api::get(engine, what, &format!("{OLD}{path}")).await {
+            None => match json_api::get(engine, WHAT, &format!("{OLD}{path}")).await {
                 // An engine that is older still has said all there is.
                 Err(PlatformError::Failed { message, .. }) if message.contains("too new") => None,
                 answer => mac(&answer?),
@@ -46,6 +46,14 @@ impl Inspected {
             mac => mac,
         };
         Ok(Some(inspected))
+    }
+
+    /// Refuses by name what a copy of this container could not have.
+    pub async fn copyable(engine: &Engine, id: &str) -> Result<()> {
+        match raw(engine, &format!("/containers/{id}/json")).await? {
+            Some(raw) => Self::read(&raw).map(drop),
+            None => Ok(()),
+        }
     }
 
     fn read(raw: &Value) -> Result<Self> {
@@ -81,6 +89,14 @@ impl Inspected {
             host,
             mac: None,
         })
+    }
+}
+
+/// A container as the engine writes it; `None` if it is gone.
+async fn raw(engine: &Engine, path: &str) -> Result<Option<Value>> {
+    match json_api::get(engine, WHAT, path).await {
+        Err(PlatformError::NotFound { .. }) => Ok(None),
+        answer => Ok(Some(answer?)),
     }
 }
 

@@ -2,24 +2,23 @@
 
 use bollard::models::ContainerInspectResponse;
 
-use crate::engine::container::{inspect, network_mode, to_replica};
+use crate::engine::container::{network_mode, replica, to_replica};
 use crate::engine::{Engine, Result};
 use treasury_domain::service::{Health, Replica, ReplicaState};
 
 /// A container as a replica. One whose network belonged to a run of another container that is over
 /// runs and can't be reached: it is not well, whatever the engine says.
 pub async fn seen(engine: &Engine, facts: &ContainerInspectResponse) -> Result<Replica> {
-    let mut replica = to_replica(facts);
+    let mut own = to_replica(facts);
     let named = network_mode(facts).strip_prefix("container:");
-    let (Some(named), ReplicaState::Running) = (named, replica.state) else {
-        return Ok(replica);
+    let (Some(named), ReplicaState::Running) = (named, own.state) else {
+        return Ok(own);
     };
-    let other = inspect(engine, named).await?;
-    if let Some(why) = lost(&replica, other.as_ref().map(to_replica).as_ref()) {
-        replica.health = Health::Unhealthy;
-        replica.note = Some(format!("it has no network: {why}"));
+    if let Some(why) = lost(&own, replica(engine, named).await?.as_ref()) {
+        own.health = Health::Unhealthy;
+        own.note = Some(format!("it has no network: {why}"));
     }
-    Ok(replica)
+    Ok(own)
 }
 
 /// Why a container that uses the network of another one has none any more.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::engine::container::replica;
 use crate::engine::events::{History, history};
@@ -119,9 +119,7 @@ impl Signs {
 
     /// Less than [`STARTING`] ago.
     fn is_recent(&self, at: Timestamp) -> bool {
-        let begun = self.since + TOLERANCE;
-        at.duration_since(begun) + SignedDuration::try_from(STARTING).unwrap_or_default()
-            > SignedDuration::try_from(self.age).unwrap_or_default()
+        at + STARTING > self.since + TOLERANCE + self.age
     }
 }
 

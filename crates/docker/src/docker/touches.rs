@@ -2,7 +2,6 @@
 
 use super::dependants::Neighbours;
 use super::{find, scale, versions};
-use crate::engine::container::inspect_all;
 use crate::engine::{Engine, Result};
 use treasury_domain::action::ActionKind;
 use treasury_domain::service::{Consequence, Dependant, Service};
@@ -15,27 +14,29 @@ pub async fn touches(
     service: &Service,
     change: &ActionKind,
 ) -> Result<Vec<Dependant>> {
-    let own = async || find::with_replaced(engine, service).await;
+    let seen = async || -> Result<_> {
+        let neighbours = Neighbours::of(engine).await?;
+        Ok((neighbours, find::with_replaced(engine, service).await?))
+    };
     Ok(match change {
         ActionKind::Restart => {
-            let (neighbours, own) = (Neighbours::of(engine).await?, own().await?);
+            let (neighbours, own) = seen().await?;
             neighbours.startable(&own)?;
             neighbours.restarted(&own)
         }
         ActionKind::Deploy(_) => {
-            let (neighbours, own) = (Neighbours::of(engine).await?, own().await?);
-            let facts = inspect_all(engine, &own).await?;
-            versions::replaceable(engine, &neighbours, &facts).await?;
+            let (neighbours, own) = seen().await?;
+            versions::can_be_replaced(engine, &neighbours, &own).await?;
             neighbours.restarted(&own)
         }
         ActionKind::Scale(scaling) => scale::spared(engine, service, scaling.replicas).await?,
         ActionKind::Isolate(_) => {
-            let neighbours = Neighbours::of(engine).await?;
-            neighbours.in_their_network(&own().await?, Consequence::CutOff)
+            let (neighbours, own) = seen().await?;
+            neighbours.in_their_network(&own, Consequence::CutOff)
         }
         ActionKind::Release(_) => {
-            let neighbours = Neighbours::of(engine).await?;
-            let mut joined = neighbours.in_their_network(&own().await?, Consequence::Joined);
+            let (neighbours, own) = seen().await?;
+            let mut joined = neighbours.in_their_network(&own, Consequence::Joined);
             // One that was there before its present run has the network of a former one.
             joined.retain(|one| neighbours.has_present_network(one));
             joined

@@ -9,7 +9,7 @@ use super::dependants::Neighbours;
 use super::find;
 use super::inspected::Inspected;
 use super::spec::DEFAULT_NETWORKS;
-use crate::engine::container::{self, inspect_all, label, network_mode, place_in, time};
+use crate::engine::container::{self, label, network_mode, place_in, time};
 use crate::engine::version_label::{self, IMAGE, PREVIOUS, version};
 use crate::engine::{ContainerRef, Engine, Result, image, unsupported};
 use treasury_domain::service::{Service, Version};
@@ -51,7 +51,7 @@ pub fn previous(facts: &ContainerInspectResponse, next: &str) -> String {
 pub async fn deployable(engine: &Engine, service: &Service, image: &str) -> Result<Version> {
     let found = find::with_replaced(engine, service).await?;
     let neighbours = Neighbours::of(engine).await?;
-    replaceable(engine, &neighbours, &inspect_all(engine, &found).await?).await?;
+    can_be_replaced(engine, &neighbours, &found).await?;
     let Some(there) = image::inspect(engine, image).await? else {
         return Err(image::absent(image));
     };
@@ -63,20 +63,24 @@ pub async fn deployable(engine: &Engine, service: &Service, image: &str) -> Resu
     Ok(version(id, name, None))
 }
 
-/// Why one of these containers can't be replaced, if one can't.
-pub async fn replaceable(
-    engine: &Engine,
-    neighbours: &Neighbours,
-    containers: &[ContainerInspectResponse],
-) -> Result<()> {
-    if let Some(why) = containers.iter().find_map(refusal) {
+/// Refuses to replace these containers where one can't be.
+pub fn replaceable(neighbours: &Neighbours, own: &[ContainerRef]) -> Result<()> {
+    if let Some(why) = neighbours.described(own).find_map(refusal) {
         return Err(unsupported(why));
     }
-    let own: Vec<ContainerRef> = containers.iter().map(ContainerRef::described).collect();
-    neighbours.replaceable(&own)?;
-    neighbours.startable(&own)?;
-    for one in &own {
-        Inspected::of(engine, &one.id).await?;
+    neighbours.replaceable(own)?;
+    neighbours.startable(own)
+}
+
+/// The same before anything is done, with what copies of them could not have.
+pub async fn can_be_replaced(
+    engine: &Engine,
+    neighbours: &Neighbours,
+    own: &[ContainerRef],
+) -> Result<()> {
+    replaceable(neighbours, own)?;
+    for one in own {
+        Inspected::copyable(engine, &one.id).await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::snapshot::{Snapshot, SwarmService};
 use super::spec::shown;
-use super::tasks::{describe, exit_code_words, has_failed, is_over, task_image, task_state};
+use super::tasks::{describe, error, exit_code_words, has_failed, is_over, task_image, task_state};
 use crate::engine::container::time;
 use crate::engine::{ContainerRef, Result, events};
 use treasury_domain::service::{Event, Events};
@@ -77,10 +77,7 @@ impl Snapshot<'_> {
     fn told(&self, task: &Task) -> Vec<(Timestamp, String, bool)> {
         let status = task.status.as_ref();
         let state = task_state(task).map(|state| state.to_string());
-        let failed = has_failed(task);
-        let ails = failed
-            || status
-                .is_some_and(|status| status.err.as_deref().is_some_and(|err| !err.is_empty()));
+        let ails = has_failed(task) || error(task).is_some();
         let made = time(task.created_at.as_deref()).map(|at| (at, MADE.to_owned(), false));
         let now = status.and_then(|status| time(status.timestamp.as_deref()));
         // What it is between is not worth a line.

@@ -8,7 +8,7 @@ use bollard::models::{
 use jiff::Timestamp;
 
 use super::snapshot::{Snapshot, no_manager};
-use super::tasks::{is_over, is_wanted, task_state};
+use super::tasks::{describe, is_over, is_wanted, task_state};
 use crate::engine::container::time;
 use crate::engine::{Engine, Result};
 use treasury_domain::counted;
@@ -88,6 +88,11 @@ impl Snapshot<'_> {
     pub fn on_node(&self, task: &Task) -> String {
         let node = self.node(task).filter(|_| self.nodes.len() > 1);
         node.map_or_else(String::new, |node| format!(" on {}", node.name))
+    }
+
+    /// What a task is, why, and where: `failed: task: non-zero exit (1) on node-b`.
+    pub fn described(&self, task: &Task) -> String {
+        format!("{}{}", describe(task), self.on_node(task))
     }
 
     /// Its machine does not answer: what Swarm tells of it is of before.

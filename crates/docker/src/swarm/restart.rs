@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::change::Change;
-use super::rollout::{Rollout, follow};
+use super::rollout::follow;
 use super::snapshot::{Snapshot, SwarmService};
 use super::spec::{INTENT, label, set_label};
 use crate::engine::{Result, unsupported, unwell};
@@ -44,13 +44,11 @@ pub async fn restart(
         Ok(snapshot) => Ok(snapshot.status()),
         Err(PlatformError::Unwell { what }) => {
             let left = Snapshot::now(change.service).await;
-            let left = left.ok().filter(|now| {
-                matches!(now.rollout(), Rollout::Going { .. } | Rollout::Held { .. })
-            });
-            let left = left.map_or(
-                "",
-                |_| "\nSwarm keeps at it as soon as it can; another restart begins anew",
-            );
+            let left = if left.is_ok_and(|now| now.rollout().is_under_way()) {
+                "\nSwarm keeps at it as soon as it can; another restart begins anew"
+            } else {
+                ""
+            };
             Err(unwell(format!("{what}{left}")))
         }
         Err(error) => Err(error),
@@ -67,10 +65,7 @@ pub async fn outcome(
     let has_intent = |spec| label(spec, INTENT) == Some(&intent.id);
     // A change after it may have replaced the labels.
     let taken = has_intent(&snapshot.spec) || has_intent(&snapshot.previous);
-    let going = matches!(
-        snapshot.rollout(),
-        Rollout::Going { .. } | Rollout::Held { .. }
-    );
+    let going = snapshot.rollout().is_under_way();
     let slots = snapshot.live_slots();
     let outcome = |mark: &ReplicaMark| {
         let is_it = |key: &String| mark.id == format!("{}.{key}", snapshot.id);

@@ -9,7 +9,7 @@ use super::change::Change;
 use super::logs::last_words;
 use super::nodes::clock;
 use super::snapshot::Snapshot;
-use super::tasks::{Slot, describe, exit_code_words, has_failed, hindered, is_running, is_wanted};
+use super::tasks::{Slot, describe, exit_code_words, has_failed, hindered, is_wanted};
 use crate::engine::container::time;
 use crate::engine::{PLATFORM, Result, unwell};
 use treasury_domain::service::Patience;
@@ -40,6 +40,13 @@ pub enum Rollout {
     Done,
     /// It stopped; why, with Swarm's own words.
     Failed(String),
+}
+
+impl Rollout {
+    /// Swarm is at it, or will be once nothing keeps it.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self, Self::Going { .. } | Self::Held { .. })
+    }
 }
 
 /// What keeps a rollout from going on.
@@ -107,8 +114,7 @@ impl Snapshot<'_> {
                 }
             }
         }
-        let undone = slots.iter().find(|slot| !self.is_done(slot));
-        let is_over = done == total && undone.is_none();
+        let all = done == total;
         let done = done as u32;
         if let Some(step) = self.step(&slots) {
             return match step {
@@ -116,9 +122,9 @@ impl Snapshot<'_> {
                 Err(by) => Rollout::Held { done, by },
             };
         }
-        let line = match undone {
+        let line = match slots.iter().find(|slot| !self.is_done(slot)) {
             Some(slot) => format!("{} is next", slot.name),
-            None if is_over => "Swarm watches whether the tasks stay up".to_owned(),
+            None if all => "Swarm watches whether the tasks stay up".to_owned(),
             None => "waiting for further tasks".to_owned(),
         };
         Rollout::Going { done, line }
@@ -132,7 +138,7 @@ impl Snapshot<'_> {
             let leaving = slot
                 .tasks
                 .iter()
-                .find(|task| !is_wanted(task) && is_running(task) && !self.is_lost(task));
+                .find(|task| !is_wanted(task) && self.runs(task));
             let line = |what: &str, task: &Task| {
                 Some(format!("{}: {what}{}", slot.name, self.on_node(task)))
             };
@@ -149,8 +155,8 @@ impl Snapshot<'_> {
                 (Some(task), None) => starting = starting.or_else(|| line(&describe(task), task)),
             }
         }
-        let held = |hindrance: Option<String>| hindrance.map(|line| Err(Hold::Task(line)));
-        let going = starting.map(Ok).or_else(|| held(hindrance));
+        let held = hindrance.map(|line| Err(Hold::Task(line)));
+        let going = starting.map(Ok).or(held);
         going.or_else(|| slots.iter().find_map(|slot| self.waits_for(slot)).map(Err))
     }
 
@@ -158,7 +164,7 @@ impl Snapshot<'_> {
     /// began, and so nobody says that it has ended.
     fn waits_for(&self, slot: &Slot<'_>) -> Option<Hold> {
         let update = self.model.update_status.as_ref()?;
-        let going = matches!(update.state?, Update::UPDATING | Update::ROLLBACK_STARTED);
+        let going = is_going(update.state?);
         let began = time(update.started_at.as_deref()).filter(|_| going)?;
         let touched = slot.tasks.iter().any(|task| self.is_of_this(task));
         let mut left = slot.tasks.iter().filter(|task| touched && !is_wanted(task));
@@ -188,7 +194,7 @@ impl Snapshot<'_> {
         let update = self.model.update_status.as_ref()?;
         let state = update.state?;
         let message = update.message.as_deref().unwrap_or_default();
-        if !matches!(state, Update::UPDATING | Update::ROLLBACK_STARTED) {
+        if !is_going(state) {
             let is_news = !matches!(state, Update::COMPLETED | Update::EMPTY);
             return is_news.then(|| format!("rollout {state}: {message}"));
         }
@@ -308,6 +314,11 @@ async fn progress(
         }
     };
     Err(failed(snapshot, how).await)
+}
+
+/// Swarm says that it is at it.
+fn is_going(state: Update) -> bool {
+    matches!(state, Update::UPDATING | Update::ROLLBACK_STARTED)
 }
 
 /// The error for a rollout that failed, with the newest task of it that failed, and its last words.

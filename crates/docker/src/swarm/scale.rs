@@ -10,7 +10,7 @@ use super::change::Change;
 use super::logs::last_words;
 use super::rollout::HELD;
 use super::snapshot::Snapshot;
-use super::tasks::{Slot, describe, has_failed, hindered};
+use super::tasks::{Slot, has_failed, hindered};
 use crate::engine::{Result, unsupported, unwell};
 use treasury_domain::service::ServiceStatus;
 use treasury_ports::platform::PlatformError;
@@ -83,33 +83,24 @@ pub async fn scale(change: Change<'_>, replicas: u32) -> Result<ServiceStatus> {
             let lines = last_words(change.service.engine, task).await;
             return Err(stuck(
                 replicas,
-                format!(
-                    "{} {}{}{lines}",
-                    slot.name,
-                    describe(task),
-                    snapshot.on_node(task)
-                ),
+                format!("{} {}{lines}", slot.name, snapshot.described(task)),
             ));
         }
         let waits = slots.iter().filter_map(|slot| {
             let task = slot.current().filter(|task| !snapshot.runs(task))?;
-            let line = format!(
-                "\n{} {}{}",
-                slot.name,
-                describe(task),
-                snapshot.on_node(task)
-            );
-            Some((task, line))
+            Some((slot, task))
         });
         // One that gets on may make room for the others.
         let waits: Vec<_> = waits.collect();
-        let held = !waits.is_empty() && !leaving && waits.iter().all(|(task, _)| hindered(task));
+        let held = !waits.is_empty() && !leaving && waits.iter().all(|(_, task)| hindered(task));
         if !held {
             held_since = None;
         }
         let is_held = held && held_since.get_or_insert_with(Instant::now).elapsed() >= HELD;
         if is_held || begun.elapsed() > longest {
-            let line = waits.first().map_or("", |(_, line)| line);
+            let line = waits.first().map_or_else(String::new, |(slot, task)| {
+                format!("\n{} {}", slot.name, snapshot.described(task))
+            });
             let took = begun.elapsed().as_secs();
             return Err(stuck(replicas, format!("{counted} after {took} s{line}")));
         }

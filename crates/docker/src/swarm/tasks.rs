@@ -166,7 +166,7 @@ impl Snapshot<'_> {
         let exit_code = last.and_then(exit_code);
         let mut notes = Vec::new();
         if let Some(new) = new {
-            notes.push(format!("new task {}{}", describe(new), self.on_node(new)));
+            notes.push(format!("new task {}", self.described(new)));
         }
         match (state, self.node(task)) {
             (ReplicaState::Running, _) => {}
@@ -213,9 +213,14 @@ pub fn task_image(task: &Task) -> Option<&str> {
 
 /// Swarm wants it to run.
 pub fn is_wanted(task: &Task) -> bool {
+    !is_end(task.desired_state)
+}
+
+/// Nothing comes after it.
+fn is_end(state: Option<TaskState>) -> bool {
     use TaskState as S;
-    !matches!(
-        task.desired_state,
+    matches!(
+        state,
         Some(S::SHUTDOWN | S::REMOVE | S::COMPLETE | S::FAILED | S::REJECTED | S::ORPHANED)
     )
 }
@@ -248,11 +253,13 @@ fn state(task: &Task) -> ReplicaState {
 
 /// It has come to its end, and its machine has said so.
 pub fn is_over(task: &Task) -> bool {
-    use TaskState as S;
-    matches!(
-        task_state(task),
-        Some(S::COMPLETE | S::SHUTDOWN | S::FAILED | S::REJECTED | S::REMOVE | S::ORPHANED)
-    )
+    is_end(task_state(task))
+}
+
+/// What Swarm complains of.
+pub fn error(task: &Task) -> Option<&str> {
+    let error = task.status.as_ref()?.err.as_deref();
+    error.filter(|error| !error.is_empty())
 }
 
 /// Why it does not come to run, where Swarm names a reason: no machine fits, no image.
@@ -262,11 +269,7 @@ pub fn hindered(task: &Task) -> bool {
         task_state(task),
         Some(S::NEW | S::ALLOCATED | S::PENDING | S::ASSIGNED | S::ACCEPTED | S::PREPARING)
     );
-    let err = task
-        .status
-        .as_ref()
-        .and_then(|status| status.err.as_deref());
-    starts && err.is_some_and(|err| !err.is_empty())
+    starts && error(task).is_some()
 }
 
 /// Its exit code; none of a task that never had a container.

@@ -56,6 +56,11 @@ pub enum Consequence {
 }
 
 impl DependencyKind {
+    /// What it shares with the other ends with the other's run.
+    pub fn shares_namespace(self) -> bool {
+        matches!(self, Self::Network | Self::Pid | Self::Ipc)
+    }
+
     /// `uses the network of`.
     pub fn verb(self, many: bool) -> &'static str {
         match (self, many) {
@@ -113,17 +118,17 @@ pub fn brought(dependants: &[Dependant]) -> String {
         (Consequence::Joined, "joined with it"),
     ] {
         let group = dependants.iter().filter(|one| one.fate == fate);
-        let group: Vec<Dependant> = group.cloned().collect();
+        let group: Vec<&Dependant> = group.collect();
         if !group.is_empty() {
             let were = if group.len() > 1 { "were" } else { "was" };
-            text.push_str(&format!("; {} {were} {how}", names(&group)));
+            text.push_str(&format!("; {} {were} {how}", names(group)));
         }
     }
     text
 }
 
-fn names(group: &[Dependant]) -> String {
-    listed(group.iter().map(|one| one.mark.name.as_str()))
+fn names<'a>(group: impl IntoIterator<Item = &'a Dependant>) -> String {
+    listed(group.into_iter().map(|one| one.mark.name.as_str()))
 }
 
 #[cfg(test)]

@@ -17,6 +17,15 @@ pub(super) struct Sample<'a> {
 /// A name as it is written where only letters, digits, `_` and `:` may stand: for one a page says
 /// `http.requests`, an older library for the same `http_requests`.
 pub(super) fn plain(name: &str) -> String {
+    plain_chars(name).collect()
+}
+
+/// Whether a name is written so.
+pub(super) fn is_plain(name: &str, plain: &str) -> bool {
+    plain_chars(name).eq(plain.chars())
+}
+
+fn plain_chars(name: &str) -> impl Iterator<Item = char> {
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || c == ':' {
             c
@@ -24,7 +33,7 @@ pub(super) fn plain(name: &str) -> String {
             '_'
         }
     };
-    name.chars().map(plain).collect()
+    name.chars().map(plain)
 }
 
 /// The samples of a page, and how many lines can't be read.

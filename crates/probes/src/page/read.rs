@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::line::{Sample, plain, samples};
+use super::line::{Sample, is_plain, plain, samples};
 use super::{Counted, Counter};
 use treasury_domain::service::MetricsPage;
 use treasury_domain::timeline::cut;
@@ -75,11 +75,19 @@ pub(super) fn read(text: &str, kind: &str, page: &MetricsPage) -> Result<Counted
     counted.ok_or_else(|| wanted.why_not(text, &found, page))
 }
 
+/// A label by its plain name.
+fn label<'s>(sample: &'s Sample<'_>, wanted: &str) -> Option<&'s String> {
+    let mut labels = sample.labels.iter();
+    let (_, value) = labels.find(|(name, _)| is_plain(name, wanted))?;
+    Some(value)
+}
+
 /// What is looked for.
 struct Wanted<'a> {
     counters: Vec<String>,
     labels: Vec<String>,
-    only: &'a BTreeMap<String, String>,
+    /// By their plain names.
+    only: Vec<(String, &'a String)>,
 }
 
 impl<'a> Wanted<'a> {
@@ -100,29 +108,26 @@ impl<'a> Wanted<'a> {
                 .label
                 .as_deref()
                 .map_or_else(|| usual(&STATUS), |label| vec![plain(label)]),
-            only: &page.only,
+            only: page
+                .only
+                .iter()
+                .map(|(name, one)| (plain(name), one))
+                .collect(),
         }
     }
 
     fn rank(&self, name: &str) -> Option<usize> {
-        let name = plain(name);
-        self.counters.iter().position(|one| *one == name)
+        self.counters.iter().position(|one| is_plain(name, one))
     }
 
     fn status<'s>(&self, sample: &'s Sample<'_>) -> Option<&'s str> {
-        let of = |wanted: &String| {
-            let mut labels = sample.labels.iter();
-            labels.find(|(name, _)| plain(name) == *wanted)
-        };
-        Some(self.labels.iter().find_map(of)?.1)
+        let mut labels = self.labels.iter();
+        Some(labels.find_map(|one| label(sample, one))?)
     }
 
     fn is_own(&self, sample: &Sample<'_>) -> bool {
-        let value = |wanted: &String| {
-            let mut labels = sample.labels.iter();
-            Some(labels.find(|(name, _)| plain(name) == plain(wanted))?.1)
-        };
-        self.only.iter().all(|(name, one)| value(name) == Some(one))
+        let mut only = self.only.iter();
+        only.all(|(name, one)| label(sample, name) == Some(one))
     }
 
     /// What these series of one counter come to; nothing where they are not by status.

@@ -6,6 +6,7 @@ use super::address::Address;
 use super::ask::{CLIENTS, KILL, NAME};
 use super::connect::Redis;
 use super::parse::{self, clean};
+use super::servers::Servers;
 use crate::cache::{Client, ClientId, Clients};
 use crate::database::Count;
 use crate::{ProbeError, ProbeErrorKind as Kind};
@@ -24,14 +25,14 @@ struct Part {
     list: Vec<Client>,
 }
 
-async fn clients_at(redis: &Redis, at: Address) -> Result<Part, ProbeError> {
+async fn clients_at(redis: &Redis, servers: &Servers, at: Address) -> Result<Part, ProbeError> {
     let max = redis.setting(&at, "maxclients").await?;
     let mut part = Part {
         max: max.and_then(|max| max.parse().ok()).unwrap_or(0),
         ..Part::default()
     };
     // Over how many channels a replica is filled, only this tells.
-    part.replicas = redis.info(&at).await?.replicas().len() as u64;
+    part.replicas = servers.info_of(redis, &at).await?.replicas().len() as u64;
     let text: Vec<u8> = redis.ask(&at, &CLIENTS.alone()).await?;
     let text = String::from_utf8_lossy(&text);
     let own = redis.own(&at).await;
@@ -99,7 +100,9 @@ fn client(fields: &BTreeMap<&str, &str>, server: &str, own: Option<u64>) -> Opti
 
 pub(super) async fn clients(redis: &Redis) -> Result<Clients, ProbeError> {
     let servers = redis.servers().await?;
-    let round = redis.round(&servers, |at| clients_at(redis, at)).await?;
+    let round = redis
+        .round(&servers, |at| clients_at(redis, &servers, at))
+        .await?;
     let mut all = Clients {
         missing: round.missing,
         ..Clients::default()

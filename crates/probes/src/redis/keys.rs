@@ -7,6 +7,7 @@ use super::address::Address;
 use super::ask::{SIZE, pattern, scan};
 use super::connect::Redis;
 use super::parse::{Info, clean};
+use super::servers::Servers;
 use super::sizes::{Looked, describe, look, settle};
 use crate::cache::{BigKeys, KeyCount, Keys, PrefixUse, prefix};
 use crate::{ProbeError, ProbeErrorKind as Kind};
@@ -111,8 +112,13 @@ async fn weigh(
 }
 
 /// A server's sample.
-async fn sample(redis: &Redis, at: Address, most: Bounds) -> Result<(BigKeys, Groups), ProbeError> {
-    let info = redis.info(&at).await?;
+async fn sample(
+    redis: &Redis,
+    servers: &Servers,
+    at: Address,
+    most: Bounds,
+) -> Result<(BigKeys, Groups), ProbeError> {
+    let info = servers.info_of(redis, &at).await?;
     let databases = redis.databases(&at, &info).await?;
     let mut sample = BigKeys {
         keys: databases.iter().map(|one| one.keys).sum(),
@@ -162,7 +168,9 @@ pub(super) async fn memory(redis: &Redis) -> Result<BigKeys, ProbeError> {
         keys: SAMPLE / servers.addresses().len().max(1) as u64,
         until: servers.enough.min(Instant::now() + redis.timeout / 3),
     };
-    let round = redis.round(&servers, |at| sample(redis, at, most)).await?;
+    let round = redis
+        .round(&servers, |at| sample(redis, &servers, at, most))
+        .await?;
     let mut all = BigKeys {
         complete: round.missing.is_empty(),
         missing: round.missing,
@@ -256,11 +264,12 @@ async fn find_in(
 /// What a search found on a server.
 async fn find(
     redis: &Redis,
+    servers: &Servers,
     at: Address,
     pattern: &[u8],
     most: Bounds,
 ) -> Result<Keys, ProbeError> {
-    let info = redis.info(&at).await?;
+    let info = servers.info_of(redis, &at).await?;
     let databases = redis.databases(&at, &info).await?;
     let mut found = Keys {
         complete: true,
@@ -307,7 +316,7 @@ pub(super) async fn keys(redis: &Redis, wanted: &str) -> Result<Keys, ProbeError
     let pattern = pattern(wanted);
     let pattern = pattern.as_slice();
     let round = redis
-        .round(&servers, |at| find(redis, at, pattern, most))
+        .round(&servers, |at| find(redis, &servers, at, pattern, most))
         .await?;
     let mut all = Keys {
         prefix: clean(wanted.as_bytes(), 100),

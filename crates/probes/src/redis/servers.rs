@@ -43,6 +43,14 @@ impl Servers {
                 .collect(),
         }
     }
+
+    /// What one of them tells of itself; the first has told it.
+    pub(super) async fn info_of(&self, redis: &Redis, at: &Address) -> Result<Info, ProbeError> {
+        if *at == self.first {
+            return Ok(self.info.clone());
+        }
+        redis.info(at).await
+    }
 }
 
 impl ClusterNode {

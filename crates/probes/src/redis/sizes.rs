@@ -135,8 +135,13 @@ pub(super) async fn settle(
         .filter(|key| key.estimated_from.is_some() && key.elements.is_some())
         .collect();
     open.sort_by_key(|key| (key.database, Reverse(key.elements)));
-    let cost = |key: &Sized| match key.elements.unwrap_or(0) {
-        n if n > AT_ONCE => MANY,
+    // 0: from all of its elements.
+    let samples = |key: &Sized| match key.elements {
+        Some(n) if n > AT_ONCE => MANY,
+        _ => 0,
+    };
+    let cost = |key: &Sized| match samples(key) {
+        0 => key.elements.unwrap_or(0),
         n => n,
     };
     let mut left = IN_ALL;
@@ -154,10 +159,6 @@ pub(super) async fn settle(
         }
         let (now, later) = rest.split_at_mut(fits);
         rest = later;
-        let samples = |key: &Sized| match key.elements {
-            Some(n) if n > AT_ONCE => MANY,
-            _ => 0,
-        };
         let asks = now.iter().map(|key| memory_usage(&key.key, samples(key)));
         let sizes = redis.ask_in::<Option<u64>>(at, database, asks).await?;
         for (key, bytes) in now.iter_mut().zip(sizes.each) {

@@ -7,6 +7,7 @@ use super::address::Address;
 use super::ask::{Ask, COMMANDLOG, SLOWLOG};
 use super::connect::Redis;
 use super::parse::{Info, clean};
+use super::servers::Servers;
 use crate::cache::{LargeCommand, LargeCommands, Recorded, SlowCommand, SlowLog};
 use crate::{ProbeError, ProbeErrorKind as Kind};
 
@@ -22,7 +23,9 @@ const NO_KEY: &str = "ACL AUTH CLIENT CONFIG DEBUG ECHO EVAL EVALSHA EVALSHA_RO 
 
 pub(super) async fn slowlog(redis: &Redis) -> Result<SlowLog, ProbeError> {
     let servers = redis.servers().await?;
-    let round = redis.round(&servers, |at| slowlog_at(redis, at)).await?;
+    let round = redis
+        .round(&servers, |at| slowlog_at(redis, &servers, at))
+        .await?;
     let mut log = SlowLog {
         missing: round.missing,
         ..SlowLog::default()
@@ -86,14 +89,14 @@ pub(super) fn has_commandlog(info: &Info) -> bool {
     product == "Valkey" && version >= (8, 1)
 }
 
-async fn slowlog_at(redis: &Redis, at: Address) -> Result<Part, ProbeError> {
+async fn slowlog_at(redis: &Redis, servers: &Servers, at: Address) -> Result<Part, ProbeError> {
     let mut part = Part {
         slow: log(redis, &at, "slowlog-log-slower-than", SLOWLOG.with(ASKED)).await?,
         large_requests: None,
         large_replies: None,
         missing: None,
     };
-    if !has_commandlog(&redis.info(&at).await?) {
+    if !has_commandlog(&servers.info_of(redis, &at).await?) {
         return Ok(part);
     }
     for (large, setting, word) in [

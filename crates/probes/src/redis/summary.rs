@@ -70,8 +70,8 @@ pub(super) async fn summary(redis: &Redis) -> Result<CacheSummary, ProbeError> {
         return Ok(summary);
     };
     let asked = redis
-        .every(nodes.iter(), &servers, |at| async move {
-            let info = redis.info(&at).await?;
+        .every(nodes.iter(), &servers, |at| async {
+            let info = servers.info_of(redis, &at).await?;
             state_of(redis, at, info).await
         })
         .await;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rustls::client::verify_server_name;
@@ -216,16 +217,13 @@ impl Roots {
         above: &[CertificateDer<'_>],
         at: i64,
     ) -> Result<(i64, String), Error> {
-        let seconds = u64::try_from(at).unwrap_or(0);
-        let time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let time = moment(at);
         let best: RefCell<Option<(i64, String)>> = RefCell::new(None);
         let look = |path: &VerifiedPath<'_>| {
             let anchor = path.anchor();
             let (root, whose) = self.trusted.end(anchor);
             if root < at {
-                let not_after = UnixTime::since_unix_epoch(std::time::Duration::from_secs(
-                    u64::try_from(root).unwrap_or(0),
-                ));
+                let not_after = moment(root);
                 return Err(Error::CertExpired { time, not_after });
             }
             let mut first = (root, format!("the authority's certificate {whose}"));
@@ -338,6 +336,11 @@ fn issued_at(x509: &X509Certificate<'_>) -> Option<String> {
         })
     });
     found.next()
+}
+
+/// A second since 1970 as rustls counts it.
+fn moment(second: i64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(second).unwrap_or(0)))
 }
 
 #[cfg(test)]

@@ -170,15 +170,15 @@ pub(super) fn finished(
                 let mut values = values(runbook, state, &suffix, None);
                 values.names.insert("result".into(), result.clone());
                 let shown = until.condition.shown(&values);
-                (until, shown, until.condition.holds(&values))
+                (shown, until.condition.holds(&values))
             });
             match holds {
-                None | Some((.., Ok(true))) => own.end(Phase::Succeeded, result, &line, now),
-                Some((_, shown, Ok(false))) if state.start.rehearsal => {
+                None | Some((_, Ok(true))) => own.end(Phase::Succeeded, result, &line, now),
+                Some((shown, Ok(false))) if state.start.rehearsal => {
                     let line = format!("would wait for it; now {shown}: {line}");
                     own.end(Phase::Succeeded, result, &line, now);
                 }
-                Some((_, shown, Ok(false))) => match again {
+                Some((shown, Ok(false))) => match again {
                     Some(again) => {
                         own.phase = Phase::Pausing;
                         own.until = Some(again);
@@ -192,7 +192,7 @@ pub(super) fn finished(
                         own.fail(&why, None, held, now);
                     }
                 },
-                Some((.., Err(error))) => {
+                Some((_, Err(error))) => {
                     own.fail(&format!("`until`: {error}"), None, held, now);
                 }
             }

@@ -13,6 +13,7 @@ const MOST: usize = 60;
 /// those that the names say: `_percent`, `_bytes`, `_ms`, `_seconds`.
 pub fn shown(expr: &Expr, values: &Values) -> String {
     let truth = eval(expr, values).ok().and_then(|value| value.as_bool());
+    let yes = truth.map_or("not known", |truth| if truth { "yes" } else { "no" });
     match &expr.kind {
         Kind::Binary(op @ (Op::And | Op::Or), left, right) => {
             let first = shown(left, values);
@@ -31,7 +32,6 @@ pub fn shown(expr: &Expr, values: &Values) -> String {
             format!("{}: {state}", id.replace('_', " "))
         }
         Kind::Binary(op, left, right) => {
-            let yes = truth.map_or("not known", |truth| if truth { "yes" } else { "no" });
             let unit = unit(left).or_else(|| unit(right));
             let (mut one, mut other) = (operand(left, values, unit), operand(right, values, unit));
             let apart = eval(left, values).ok() != eval(right, values).ok();
@@ -41,18 +41,16 @@ pub fn shown(expr: &Expr, values: &Values) -> String {
                 other = exact(right, values);
             }
             let name = name(left).map_or(String::new(), |name| name + " ");
-            let nothing = matches!(right.kind, Kind::Null) || is_unknown(left, values);
-            if nothing && is_unknown(left, values) {
+            if is_unknown(left, values) {
                 return format!("{name}not known");
             }
-            if nothing {
+            if matches!(right.kind, Kind::Null) {
                 return format!("{name}{one}");
             }
             format!("{name}{one} {} {other}: {yes}", sign(*op))
         }
         Kind::Bool(_) => text_of(&Value::Bool(truth.unwrap_or_default())),
         _ => {
-            let yes = truth.map_or("not known", |truth| if truth { "yes" } else { "no" });
             format!("{}: {yes}", name(expr).unwrap_or_else(|| "it holds".into()))
         }
     }

@@ -34,7 +34,7 @@ pub(super) fn dice(seed: u64) -> u64 {
 }
 
 /// The key of this number.
-pub(super) fn key(number: u64, now: Timestamp) -> BigKey {
+fn key(number: u64, now: Timestamp) -> BigKey {
     let dice = dice(number);
     let currency =
         |n: u64| ["EUR", "USD", "GBP", "CHF", "JPY", "SEK", "PLN", "CZK"][n as usize % 8];

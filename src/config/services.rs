@@ -144,8 +144,7 @@ fn metrics(section: &Section<'_>) -> BTreeMap<String, Charted> {
         let charted = Section::read(section.source, METRIC, Some(key.span()), table, |table| {
             let query = written.or_else(|| table.text("query").map(|text| text.value));
             let query = query.map(str::trim).filter(|query| !query.is_empty())?;
-            let unit = table.text("unit");
-            let unit = unit.and_then(|text| text.one_of(&Unit::ALL.map(|one| (one.as_str(), one))));
+            let unit = table.word("unit", &Unit::ALL.map(|one| (one.as_str(), one)));
             Some(Charted {
                 query: query.to_owned(),
                 unit,

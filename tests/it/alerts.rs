@@ -9,7 +9,7 @@ use treasury_bot::domain::{EntryKind, Person, Status};
 use treasury_bot::sandbox::stack::Fault;
 
 use crate::support::postgres::Postgres;
-use crate::support::stage::{HOME, Scenery, Stage, another_bot, words_of};
+use crate::support::stage::{HOME, PATIENCE, Scenery, Stage, another_bot, words_of};
 
 /// Everything happens within seconds.
 pub fn hasty() -> AlertSettings {
@@ -35,6 +35,16 @@ pub async fn stage(alerts: AlertSettings) -> Stage {
         ..Scenery::default()
     })
     .await
+}
+
+/// Waits until somebody is asked to acknowledge.
+pub async fn is_asked(stage: &Stage, who: &str) {
+    let asked = stage.sandbox.wait_for(PATIENCE, |workspace| {
+        let mut all = workspace.messages().map(words_of);
+        all.find(|words| words.contains("please acknowledge") && words.contains(who))
+    });
+    let asked = asked.await;
+    asked.unwrap_or_else(|error| panic!("{who} is never asked to acknowledge: {error}"));
 }
 
 /// An alert as Alertmanager sends it.
@@ -165,19 +175,8 @@ async fn an_alert_becomes_an_incident_that_is_acknowledged_and_ends_when_it_is_q
 async fn nobody_answers_so_the_next_and_then_everybody_is_asked_once_each() {
     let stage = stage(hasty()).await;
     post(&stage, &[alert("Down", &[("service", "redis")], true)]).await;
-    for (who, level) in [("U0ANA00001", 0), ("U0BEN00001", 1)] {
-        let asked = stage
-            .sandbox
-            .wait_for(Duration::from_secs(20), |workspace| {
-                let mut all = workspace.messages();
-                all.find(|m| {
-                    let words = words_of(m);
-                    words.contains("please acknowledge") && words.contains(who)
-                })
-                .cloned()
-            })
-            .await;
-        assert!(asked.is_ok(), "level {level}");
+    for who in ["U0ANA00001", "U0BEN00001"] {
+        is_asked(&stage, who).await;
     }
     let both = "<@U0ANA00001> <@U0BEN00001>";
     stage.said(HOME, both).await;

@@ -11,7 +11,9 @@ use treasury_bot::domain::{Door, Person, Place, Request, Status};
 use treasury_bot::sandbox::slack::Fault;
 
 use crate::alerts::{alert, hasty, post, stage};
+use crate::support::engine::eventually;
 use crate::support::stage::{HOME, Stage, words_of};
+use crate::truth::post_body;
 
 const API: (&str, &str) = ("service", "api");
 
@@ -84,9 +86,11 @@ async fn who_acknowledged_in_a_terminal_can_not_be_asked_so_the_next_is() {
     stage.said(HOME, "please acknowledge").await;
     in_a_terminal(&stage, "ack INC-1").await;
     let told = "ana acknowledged it where nobody can be asked whether they still have it";
-    while !stage.timeline(1).await.iter().any(|one| one.text == told) {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually(told, || async {
+        let entries = stage.timeline(1).await;
+        entries.iter().any(|one| one.text == told).then_some(())
+    })
+    .await;
     stage.quiet().await;
     assert_eq!(asks(&stage).len(), 1, "the former is closed");
     assert_eq!(stage.count("do you still have it?"), 0);
@@ -110,9 +114,10 @@ async fn after_slack_was_away_all_who_were_asked_hear_it_at_once() {
         let asked = entries.iter().filter(|one| one.text.starts_with("asked "));
         asked.count()
     };
-    while asked().await < 16 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("16 were asked", || async {
+        (asked().await >= 16).then_some(())
+    })
+    .await;
     faults.clear();
     stage.said(HOME, "please acknowledge").await;
     stage.quiet().await;
@@ -147,17 +152,8 @@ async fn what_alertmanager_left_out_is_said_by_alerts_and_before_its_incident_is
         ..hasty()
     })
     .await;
-    let body = json!({
-        "version": "4", "groupKey": "{}:{}", "receiver": "bot", "truncatedAlerts": 3,
-        "alerts": [alert("Down", &[API], true)],
-    });
-    reqwest::Client::new()
-        .post(format!("http://{}/alerts/alertmanager", stage.app.address))
-        .bearer_auth("alerts-token")
-        .json(&body)
-        .send()
-        .await
-        .unwrap();
+    let more = json!({"truncatedAlerts": 3});
+    post_body(&stage, more, &[alert("Down", &[API], true)]).await;
     stage.room(1).await;
     let left_out =
         "3 further that Alertmanager left out (max_alerts): whether they fire is not known";

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use treasury_bot::bot::AlertSettings;
-use treasury_bot::domain::{IncidentId, Status};
+use treasury_bot::domain::Status;
 
-use crate::alerts::{alert, hasty, stage};
+use crate::alerts::{alert, hasty, is_asked, stage};
 use crate::support::alertmanager::Alertmanager;
 use crate::support::free_port;
 use crate::support::stage::{HOME, Scenery, Stage, words_of};
+use crate::truth::{post_body, status};
 
 const API: (&str, &str) = ("service", "api");
 // They don't stand on each other.
@@ -19,26 +20,11 @@ const WIKI: (&str, &str) = ("service", "wiki");
 
 /// A body of one group of Alertmanager, which left so many out.
 async fn post(stage: &Stage, left_out: u64, reason: Option<&str>, alerts: &[Value]) {
-    let mut body = json!({
-        "version": "4", "groupKey": "{}:{}", "receiver": "bot", "truncatedAlerts": left_out,
-        "alerts": alerts,
-    });
+    let mut more = json!({"truncatedAlerts": left_out});
     if let Some(reason) = reason {
-        body["notification_reason"] = reason.into();
+        more["notification_reason"] = reason.into();
     }
-    let answer = reqwest::Client::new()
-        .post(format!("http://{}/alerts/alertmanager", stage.app.address))
-        .bearer_auth("alerts-token")
-        .json(&body)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 200);
-}
-
-async fn status(stage: &Stage, id: i64) -> Status {
-    let incident = stage.app.store.incident(IncidentId(id)).await;
-    incident.unwrap().unwrap().status
+    assert_eq!(post_body(stage, more, alerts).await.0, 200);
 }
 
 #[tokio::test]
@@ -53,14 +39,7 @@ async fn people_are_asked_on_while_some_may_fire() {
     stage.said(HOME, "please acknowledge").await;
     let over = [alert("Down", &[API], false)];
     post(&stage, 3, Some("some alerts resolved"), &over).await;
-    stage
-        .sandbox
-        .wait_for(Duration::from_secs(20), |workspace| {
-            let mut asks = workspace.messages().map(words_of);
-            asks.find(|words| words.contains("please acknowledge") && words.contains("U0BEN00001"))
-        })
-        .await
-        .unwrap();
+    is_asked(&stage, "U0BEN00001").await;
     let room = stage.room(1).await;
     let told = stage
         .said(&room, "further that Alertmanager left out")

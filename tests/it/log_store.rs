@@ -10,6 +10,7 @@ use serde_json::json;
 use treasury_bot::sandbox::slack::{Sandbox, SandboxConfig};
 
 use crate::support::process::Setup;
+use crate::support::served;
 use crate::support::stage::{HOME, PATIENCE, words_of};
 
 type Asked = Arc<Mutex<Vec<Vec<(String, String)>>>>;
@@ -29,10 +30,7 @@ async fn loki() -> (String, Asked) {
         )
     };
     let router = Router::new().route("/loki/api/v1/query_range", get(answer));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    (url, asked)
+    (format!("http://{}", served(router).await), asked)
 }
 
 const SERVICE: &str = "[docker]\nhost = \"tcp://127.0.0.1:1\"\n\n[[service]]\nname = \"api\"\ncontainer = \"api\"\n\n";

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use treasury_bot::bot::AlertSettings;
 use treasury_bot::domain::{Severity, Status};
 
-use crate::alerts::{alert, hasty, hasty_without_escalation, post, stage};
+use crate::alerts::{alert, hasty, hasty_without_escalation, is_asked, post, stage};
 use crate::mail::resolves;
 use crate::support::stage::{HOME, Stage, words_of};
 
@@ -21,7 +21,7 @@ fn of(name: &str, severity: &str, labels: &[(&str, &str)], firing: bool) -> Valu
 }
 
 /// Alertmanager's body with more than its alerts.
-async fn post_body(stage: &Stage, more: Value, alerts: &[Value]) -> (u16, String) {
+pub async fn post_body(stage: &Stage, more: Value, alerts: &[Value]) -> (u16, String) {
     let mut body =
         json!({"version": "4", "groupKey": "{}:{x=\"y\"}", "receiver": "bot", "alerts": alerts});
     for (key, value) in more.as_object().unwrap() {
@@ -37,7 +37,7 @@ async fn post_body(stage: &Stage, more: Value, alerts: &[Value]) -> (u16, String
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-async fn status(stage: &Stage, id: i64) -> Status {
+pub async fn status(stage: &Stage, id: i64) -> Status {
     let id = treasury_bot::domain::IncidentId(id);
     stage.app.store.incident(id).await.unwrap().unwrap().status
 }
@@ -385,17 +385,7 @@ async fn an_acknowledgement_is_asked_about_and_without_an_answer_the_next_is_ask
         .await
         .unwrap();
     // The next time nobody answers.
-    stage
-        .sandbox
-        .wait_for(Duration::from_secs(20), |workspace| {
-            let mut asks = workspace
-                .messages()
-                .filter(|m| words_of(m).contains("please acknowledge"));
-            asks.find(|m| words_of(m).contains("<@U0BEN00001>"))
-                .map(|_| ())
-        })
-        .await
-        .unwrap();
+    is_asked(&stage, "<@U0BEN00001>").await;
     let entries = stage.timeline(1).await;
     let has = |words: &str| entries.iter().any(|entry| entry.text.contains(words));
     assert!(

@@ -1,6 +1,6 @@
 //! `alerts`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::words::{alerts, target};
 use crate::bot::request::{Answer, Effect};
@@ -39,21 +39,19 @@ async fn left_out(
     context: &Context,
     listed: &[(String, AlertRecord)],
 ) -> Result<Vec<(String, String)>, Fault> {
-    let incidents = context.store().incidents_open().await?;
-    let keys = incidents.iter().map(|one| Conversation::key_of(one.id));
-    let keys: BTreeSet<String> = keys
-        .chain(listed.iter().map(|(key, _)| key.clone()))
-        .collect();
-    let mut left_out = Vec::new();
-    for key in keys {
-        let conversation = context.store().conversation(&key).await?;
-        if let Some(one) = conversation.filter(|one| !one.ended)
-            && let Some(what) = one.says_left_out()
+    let store = context.store();
+    let found = store.conversations_left_out().await?.into_iter();
+    let mut all: BTreeMap<String, Conversation> = found.map(|one| (one.key.clone(), one)).collect();
+    for (key, _) in listed {
+        if !all.contains_key(key)
+            && let Some(one) = store.conversation(key).await?
         {
-            left_out.push((target(&one), what));
+            all.insert(key.clone(), one);
         }
     }
-    Ok(left_out)
+    let open = all.values().filter(|one| !one.ended);
+    let said = open.filter_map(|one| Some((target(one), one.says_left_out()?)));
+    Ok(said.collect())
 }
 
 fn line(conversation: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line {

@@ -76,10 +76,12 @@ async fn take(tx: &mut Tx, bot: &Context, known: &Known) -> Result<(), StoreErro
     // One that was just started knows nothing yet; one that is away may know more.
     let knows_all = known.away.is_empty() && between(known.since, now) > check * LOOKS;
     let firing = tx.alerts_firing(None, MOST).await?;
-    let held: BTreeSet<String> = firing
+    let held: BTreeSet<&String> = firing
         .iter()
-        .map(|(_, record)| record.tracked.alert.fingerprint.clone())
+        .map(|(_, record)| &record.tracked.alert.fingerprint)
         .collect();
+    // Whatever fires there is held to fire here: nothing of it was left out.
+    let lists_no_other = known.alerts.keys().all(|one| held.contains(one));
     let mut news = News {
         again: fires_again(tx, bot, known, &firing).await?,
         ..News::default()
@@ -112,11 +114,9 @@ async fn take(tx: &mut Tx, bot: &Context, known: &Known) -> Result<(), StoreErro
         }
     }
     news.record(tx, bot).await?;
-    // Whatever fires there is held to fire here: nothing of it was left out.
-    let lists_no_other = known.alerts.keys().all(|one| held.contains(one));
     if knows_all && lists_no_other {
-        for key in tx.conversations_left_out(None).await? {
-            over::none_left_out(tx, bot, &key).await?;
+        for conversation in tx.conversations_left_out().await? {
+            over::none_left_out(tx, bot, &conversation.key).await?;
         }
     }
     Ok(())

@@ -103,12 +103,13 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             conversation.next_ask_at = Some(next);
             ESCALATION.set(tx, key, next).await?;
             let incident = incident.as_ref();
-            let about = &words::about(&conversation, &summary).clone();
+            let was_away = take_back(tx, &mut conversation).await?;
+            let about = words::about(&conversation, &summary);
             let notified = notify(tx, bot, &conversation, incident, &whom, |others, now| {
                 words::ask(bot, &conversation, incident, about, (others, last), now)
             })
             .await?;
-            if let Some(incident) = incident {
+            if let Some(incident) = incident.filter(|_| !whom.is_empty()) {
                 invite(tx, incident, &whom).await?;
                 let names: Vec<&str> = whom.iter().map(|one| one.name.as_str()).collect();
                 let text = format!("asked {} to acknowledge", names.join(", "));
@@ -116,10 +117,9 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
                     .data(json!({"level": level, "asked": whom, "ways": notified}));
                 tx.append(&conversation.stream(), draft).await?;
             }
-            let whom = if take_back(tx, &mut conversation).await? {
+            let whom = if was_away {
                 // Slack was away: all who were asked hear it by one message.
-                let asked = conversation.escalated_to.clone();
-                known(tx, asked).await?
+                tx.people_known(conversation.escalated_to.clone()).await?
             } else {
                 whom
             };
@@ -144,16 +144,6 @@ async fn take_back(tx: &mut Tx, conversation: &mut Conversation) -> Result<bool,
     }
     conversation.asks = seen;
     Ok(were_any)
-}
-
-/// People by their ids, with the names that they are known by.
-async fn known(tx: &mut Tx, ids: Vec<String>) -> Result<Vec<Person>, StoreError> {
-    let mut people = Vec::new();
-    for id in ids {
-        let name = id.clone();
-        people.push(tx.known_as(Person { id, name }).await?);
-    }
-    Ok(people)
 }
 
 /// Asks people in the main channel, by a message of its own.
@@ -184,7 +174,7 @@ pub(super) async fn concerned(
         return Ok(vec![person.clone()]);
     }
     let last = conversation.escalated_to.iter().rev().take(3);
-    known(tx, last.cloned().collect()).await
+    tx.people_known(last.cloned().collect()).await
 }
 
 /// Asks people by all their ways, who are asked in Slack at the same moment; `message` is told whom

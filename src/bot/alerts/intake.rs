@@ -119,7 +119,9 @@ async fn take(tx: &mut Tx, bot: &Context, reports: Reports) -> Result<Taken, Sto
     }
     if let Some((group, count)) = left_out {
         // Nobody says of which service they are, and a body may leave out all of one.
-        keys.extend(tx.conversations_left_out(Some(&group)).await?);
+        let before = tx.conversations_left_out().await?.into_iter();
+        let before = before.filter(|one| one.left_out.contains_key(&group));
+        keys.extend(before.map(|one| one.key));
         for key in keys {
             over::left_out(tx, bot, &key, &group, count).await?;
         }

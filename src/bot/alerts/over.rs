@@ -1,7 +1,5 @@
 //! Alerts that are over, and the moment from which everything is quiet.
 
-use std::collections::BTreeMap;
-
 use super::conversation::{note_alerts, note_on_incident, write_soon};
 use super::kinds::{ESCALATION, FOLLOW_UP, QUIET, REASK, UNHEARD};
 use super::words::alerts;
@@ -129,12 +127,13 @@ pub(super) async fn left_out(
     write_soon(tx, &conversation).await
 }
 
-/// Alertmanager lists nothing that is not told in this conversation: it left nothing out.
+/// Alertmanager lists nothing that is not told here: it left nothing out.
 pub(super) async fn none_left_out(tx: &mut Tx, bot: &Context, key: &str) -> Result<(), StoreError> {
-    let conversation = tx.conversation(key).await?;
-    let groups = conversation.map_or_else(BTreeMap::new, |one| one.left_out);
-    for group in groups.keys() {
-        left_out(tx, bot, key, group, 0).await?;
-    }
-    Ok(())
+    let Some(mut conversation) = tx.conversation(key).await?.filter(|one| !one.ended) else {
+        return Ok(());
+    };
+    conversation.left_out.clear();
+    tx.conversation_put(&conversation).await?;
+    begin_quiet(tx, bot, &mut conversation).await?;
+    write_soon(tx, &conversation).await
 }

@@ -37,8 +37,8 @@ pub(in crate::bot) async fn chart(
     }
     let alone = answer.series.len() == 1;
     let mut words = vec![now::words(&lines, unit, alone)];
-    let odd = answer.series.iter().filter(|one| one.points.is_empty());
-    let odd = odd.count();
+    // No line stands for a series without a number.
+    let odd = answer.series.len() - lines.len();
     if odd > 0 {
         words.push(format!(
             "{odd} series without a number: only NaN or infinite values"

@@ -52,14 +52,10 @@ pub(crate) async fn next_to_ask(
             .find(|person| !conversation.escalated_to.contains(&person.id));
     }
     let last = next.is_none();
-    let mut whom = Vec::new();
-    let people = match next {
-        Some(person) => vec![person],
+    let whom = match next {
+        Some(person) => vec![tx.known_as(person).await?],
         None => everyone(&context.settings().access, context.on_call(), tx).await?,
     };
-    for person in people {
-        whom.push(tx.known_as(person).await?);
-    }
     Ok((whom, last))
 }
 
@@ -101,11 +97,8 @@ async fn everyone(
     }
     ids.extend(on_call.members().map(|person| person.id.clone()));
     ids.retain(|id| is_slack_user_id(id));
-    let person = |id: String| Person {
-        name: id.clone(),
-        id,
-    };
-    Ok(ids.into_iter().take(MENTIONED).map(person).collect())
+    tx.people_known(ids.into_iter().take(MENTIONED).collect())
+        .await
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::docker::service;
 use super::finding::{Check, Finding, Group, Limit};
 use crate::domain::Service;
-use crate::platform::Platform;
 use crate::platform::kubernetes::{Config, Kubernetes, Lack, rbac};
+use crate::platform::{Platform, PlatformError};
 
 const SERVER: Check = Check {
     id: "kubernetes.server",
@@ -112,12 +112,18 @@ async fn metrics(
     service: Option<&Service>,
     limit: Limit,
 ) -> Option<Finding> {
-    match limit.ask(cluster.stats(service?)).await {
-        Ok(_) => Some(METRICS.ok(subject, "its metrics API answers")),
-        Err(fault) if fault.what.contains("metrics") => Some(METRICS.warning(subject, fault.what)),
-        // What is wrong with the service is told of it.
-        Err(_) => None,
-    }
+    let service = service?;
+    let asked = async {
+        match cluster.stats(service).await {
+            Err(PlatformError::Unsupported(why)) => Ok(Err(why)),
+            other => other.map(Ok),
+        }
+    };
+    // What else is wrong with the service is told of it.
+    Some(match limit.ask(asked).await.ok()? {
+        Ok(_) => METRICS.ok(subject, "its metrics API answers"),
+        Err(why) => METRICS.warning(subject, why),
+    })
 }
 
 /// `get, list pods; patch deployments/scale (apps) of api, web`

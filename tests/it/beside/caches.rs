@@ -2,57 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use super::keys::{clients, keys, memory, trouble};
 use super::pressure::{Fault, Held, state};
 use super::{Beside, Bot, Tally, output, random, read, seeds, until};
-use crate::support::free_port;
-use crate::support::process::root;
+use crate::support::redis::{Redis, newest_valkey};
 
-/// A server of its own folder; ends when dropped.
-pub struct Server {
-    pub child: Child,
-    pub port: u16,
-    pub folder: tempfile::TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+/// A server, and redis-cli beside it.
+pub struct Server(pub Redis);
 
 impl Server {
-    pub fn start(program: &Path, options: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let child = Command::new(program)
-            .current_dir(folder.path())
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--enable-protected-configs", "yes"])
-            .args(options)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        until("the server listens", || {
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
-        Self {
-            child,
-            port,
-            folder,
-        }
+    async fn start(program: &Path, more: &[&str]) -> Self {
+        let options = [&["--enable-protected-configs", "yes"], more].concat();
+        Self(Redis::start_of(program, &options).await)
     }
 
     pub fn cli(&self, words: &[&str]) -> Command {
         let mut command = Command::new("redis-cli");
-        command.args(["-p", &self.port.to_string()]).args(words);
+        command.args(["-p", &self.0.port().to_string()]).args(words);
         command
     }
 
@@ -97,11 +68,11 @@ pub struct World {
 }
 
 impl World {
-    pub fn start(product: &'static str, program: &Path) -> Self {
-        let main = Server::start(program, &[]);
-        let port = main.port.to_string();
-        let copy = Server::start(program, &["--replicaof", "127.0.0.1", &port]);
-        let caches = [("main", main.port), ("copy", copy.port)].map(|(name, port)| {
+    pub async fn start(product: &'static str, program: &Path) -> Self {
+        let main = Server::start(program, &[]).await;
+        let port = main.0.port().to_string();
+        let copy = Server::start(program, &["--replicaof", "127.0.0.1", &port]).await;
+        let caches = [("main", main.0.port()), ("copy", copy.0.port())].map(|(name, port)| {
             format!("[[cache]]\nname = \"{name}\"\nurl = \"redis://127.0.0.1:{port}/0\"\n")
         });
         let world = Self {
@@ -172,17 +143,12 @@ impl World {
     }
 }
 
-/// Valkey's server, as `./tests/run` installs it.
-pub fn valkey() -> PathBuf {
-    root().join("target/tools/python/bin/valkey-server")
-}
-
-#[test]
+#[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs redis-server, redis-cli, the wheel of Valkey"]
-fn each_figure_of_cache_is_what_redis_cli_says() {
+async fn each_figure_of_cache_is_what_redis_cli_says() {
     let worlds = [
-        World::start("Redis", Path::new("redis-server")),
-        World::start("Valkey", &valkey()),
+        World::start("Redis", Path::new("redis-server")).await,
+        World::start("Valkey", &newest_valkey()).await,
     ];
     let mut tally = Tally::new("redis-cli");
     for seed in seeds(21, 20) {

@@ -150,7 +150,7 @@ impl World {
         let mut connect = |count: u32| {
             for _ in 0..count {
                 held.clients
-                    .push(TcpStream::connect(("127.0.0.1", main.port)).unwrap());
+                    .push(TcpStream::connect(("127.0.0.1", main.0.port())).unwrap());
             }
         };
         match fault {
@@ -215,7 +215,7 @@ impl World {
             let _ = one.wait();
         }
         let main = &self.main;
-        let folder = main.folder.path().to_str().unwrap();
+        let folder = main.0.folder().to_str().unwrap();
         until("there is room", || {
             main.cli(&["PING"]).output().unwrap().stdout == b"PONG\n"
         });
@@ -243,7 +243,7 @@ impl World {
             main.tell(&["COMMANDLOG", "RESET", "large-reply"]);
         }
         self.copy
-            .tell(&["REPLICAOF", "127.0.0.1", &main.port.to_string()]);
+            .tell(&["REPLICAOF", "127.0.0.1", &main.0.port().to_string()]);
         self.follows();
     }
 }

@@ -16,7 +16,8 @@ use treasury_bot::sandbox::slack::{Sandbox, SandboxConfig};
 
 use crate::support::engine::{OBEYS, Stack};
 use crate::support::process::{Setup, root};
-use crate::support::stage::{HOME, PATIENCE, words_of};
+use crate::support::served;
+use crate::support::stage::{HOME, PATIENCE, said, words_of};
 
 /// Pages of `exporter.py`.
 struct Exporter {
@@ -89,10 +90,7 @@ async fn pages(mended: Arc<AtomicBool>) -> SocketAddr {
                 format!("shop_open 1\n{name}{{code=\"200\"}} 1\n")
             }),
         );
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    address
+    served(router).await
 }
 
 /// What a subcommand prints, whatever it comes to.
@@ -101,18 +99,6 @@ fn printed(setup: &Setup, sandbox: &Sandbox, words: &[&str]) -> String {
     let output = command.args(&words[1..]).output().unwrap();
     let all = [output.stdout, output.stderr].concat();
     String::from_utf8(all).unwrap()
-}
-
-/// The words of a message of the bot in the main channel.
-async fn said(sandbox: &Sandbox, words: &str) -> String {
-    let found = sandbox.wait_for(PATIENCE, |workspace| {
-        let messages = workspace.channel(HOME)?.messages.iter();
-        let mut told = messages.filter(|one| one.by_bot).map(words_of);
-        told.find(|told| told.contains(words))
-    });
-    found
-        .await
-        .unwrap_or_else(|error| panic!("“{words}”: {error}"))
 }
 
 // What is printed is waited for, while the pages are served.
@@ -148,7 +134,7 @@ async fn errors_are_counted_on_every_page_that_prometheus_reads_and_one_that_is_
     let serve = setup.serve(&sandbox).await;
 
     // Told once, with what it holds and what to write …
-    let told = said(&sandbox, "Errors of blind are not counted").await;
+    let told = words_of(&said(&sandbox, HOME, "Errors of blind are not counted").await);
     for part in [
         "its metrics page can't be read",
         "/blind holds no counter of requests by status that is known, but 2 metrics, such as shop_open, treasure",
@@ -177,7 +163,7 @@ async fn errors_are_counted_on_every_page_that_prometheus_reads_and_one_that_is_
     );
 
     // The others are known in a terminal as soon as the bot knows them.
-    said(&sandbox, "HighErrorRate").await;
+    said(&sandbox, HOME, "HighErrorRate").await;
     let deadline = Instant::now() + PATIENCE;
     for name in libraries.iter().chain(&["quoted", "named"]) {
         loop {
@@ -194,7 +180,7 @@ async fn errors_are_counted_on_every_page_that_prometheus_reads_and_one_that_is_
         }
     }
     mended.store(true, Ordering::Relaxed);
-    said(&sandbox, "Errors of blind are counted again").await;
+    said(&sandbox, HOME, "Errors of blind are counted again").await;
     assert!(!printed(&setup, &sandbox, &["exec", "status"]).contains(why));
     serve.kill();
 }

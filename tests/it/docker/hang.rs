@@ -9,9 +9,9 @@ use treasury_bot::domain::service::{
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
 use super::change::patience;
-use super::relapse::{bot, said};
+use super::relapse::bot;
 use crate::support::engine::{IGNORES, OBEYS, Stack, check, entry, eventually};
-use crate::support::stage::{HOME, Scenery, words_of};
+use crate::support::stage::{HOME, Scenery, said, words_of};
 
 /// A container in the network of another one.
 fn within(stack: &Stack, service: &str, other: &str) -> ContainerCreateBody {
@@ -418,8 +418,8 @@ async fn people_are_told_before_and_after_and_in_a_rehearsal_who_hangs_on_a_serv
     )
     .await
     .unwrap();
-    said(&sandbox, "Rehearsal 1").await;
-    let told = said(&sandbox, "would call service.restart").await;
+    said(&sandbox, HOME, "Rehearsal 1").await;
+    let told = said(&sandbox, HOME, "would call service.restart").await;
     let told = words_of(&told);
     assert!(
         told.contains(&format!("; {hangs} and is restarted after it")),
@@ -431,21 +431,21 @@ async fn people_are_told_before_and_after_and_in_a_rehearsal_who_hangs_on_a_serv
         .types(HOME, "/treasury isolate web")
         .await
         .unwrap();
-    let told = words_of(&said(&sandbox, "Cut web off?").await);
+    let told = words_of(&said(&sandbox, HOME, "Cut web off?").await);
     assert!(
         told.contains(&format!("{hangs} and is cut off with it")),
         "{told}"
     );
 
     ana.types(HOME, "/treasury restart web").await.unwrap();
-    let question = said(&sandbox, "Restart web?").await;
+    let question = said(&sandbox, HOME, "Restart web?").await;
     let told = words_of(&question);
     assert!(
         told.contains(&format!("{hangs} and is restarted after it")),
         "{told}"
     );
     ana.clicks(HOME, &question.ts, "Restart web").await.unwrap();
-    let told = words_of(&said(&sandbox, "web restarted in").await);
+    let told = words_of(&said(&sandbox, HOME, "web restarted in").await);
     assert!(
         told.contains(&format!("; {tool} was restarted after it")),
         "{told}"
@@ -456,7 +456,7 @@ async fn people_are_told_before_and_after_and_in_a_rehearsal_who_hangs_on_a_serv
     ana.types(HOME, &format!("/treasury deploy web {image}"))
         .await
         .unwrap();
-    let told = words_of(&said(&sandbox, "and would lose it").await);
+    let told = words_of(&said(&sandbox, HOME, "and would lose it").await);
     assert!(
         told.contains(&hangs) && told.contains("docker compose up -d"),
         "{told}"

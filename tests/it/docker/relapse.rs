@@ -16,21 +16,7 @@ use treasury_bot::platform::docker::Docker;
 use treasury_bot::sandbox::slack::{Message, Sandbox, SandboxConfig};
 
 use crate::support::engine::{OBEYS, Stack};
-use crate::support::stage::{HOME, PATIENCE, Scenery, plan, words_of};
-
-/// Waits until the bot has said these words, and gives the message.
-pub async fn said(sandbox: &Sandbox, words: &str) -> Message {
-    sandbox
-        .wait_for(PATIENCE, |workspace| {
-            let messages = &workspace.channel(HOME)?.messages;
-            let mut found = messages.iter().rev();
-            found
-                .find(|one| one.by_bot && words_of(one).contains(words))
-                .cloned()
-        })
-        .await
-        .unwrap_or_else(|error| panic!("never “{words}”: {error}\n{}", sandbox.dump(10)))
-}
+use crate::support::stage::{HOME, PATIENCE, Scenery, plan, said, words_of};
 
 /// A bot that knows this stack's service `web`.
 pub async fn bot(stack: &Stack, scenery: &Scenery) -> (Sandbox, App, tempfile::TempDir) {
@@ -130,13 +116,13 @@ async fn a_container_that_ends_a_second_after_its_restart_is_told_in_the_same_me
     let type_in = async |line: &str| ana.types(HOME, line).await.unwrap();
 
     type_in("/treasury incident declare Web is slow --service web").await;
-    said(&sandbox, "INC-1 SEV3: Web is slow").await;
+    said(&sandbox, HOME, "INC-1 SEV3: Web is slow").await;
     type_in("/treasury restart web").await;
-    let question = said(&sandbox, "Restart web?").await;
+    let question = said(&sandbox, HOME, "Restart web?").await;
     ana.clicks(HOME, &question.ts, "Restart web").await.unwrap();
 
     // First that it runs again, then, in the same message, that it does not.
-    let told = said(&sandbox, "web was restarted but did not stay up").await;
+    let told = said(&sandbox, HOME, "web was restarted but did not stay up").await;
     assert_eq!(told.ts, question.ts, "the same message");
     let words = words_of(&told);
     assert!(

@@ -14,6 +14,7 @@ use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 use treasury_bot::sandbox::slack::{Sandbox, SandboxConfig};
 use treasury_bot::store::{Store, Use};
 
+use super::swarm_nodes::well;
 use crate::support::dockerd::Dockerd;
 use crate::support::engine::{IGNORES, OBEYS, entry, eventually};
 use crate::support::process::Setup;
@@ -24,7 +25,7 @@ const SOON: Patience = Patience {
     healthy: Duration::from_secs(20),
 };
 
-fn service(name: &str) -> Service {
+pub(super) fn service(name: &str) -> Service {
     entry(Target::Swarm {
         engine: None,
         service: name.to_owned(),
@@ -37,17 +38,8 @@ async fn swarm(image: &str, script: &str, replicas: i64) -> (Dockerd, Swarm) {
     let driver = Swarm::with(EngineConfig::at(Some(&engine.host()))).unwrap();
     engine.import(image, script).await;
     engine.serve("web", image, Some(replicas)).await;
-    well(&driver, replicas as usize).await;
+    well(&driver, "web", replicas as usize).await;
     (engine, driver)
-}
-
-async fn well(driver: &Swarm, replicas: usize) -> ServiceStatus {
-    let web = service("web");
-    eventually("so many tasks run", || async {
-        let status = driver.status(&web).await.ok()?;
-        (status.is_well() && status.replicas.len() == replicas).then_some(status)
-    })
-    .await
 }
 
 fn says(text: &str) -> String {
@@ -317,7 +309,7 @@ async fn another_image_is_rolled_out_and_back_and_a_bad_one_is_put_back() {
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    let status = well(&driver, 2).await;
+    let status = well(&driver, "web", 2).await;
     assert_eq!(images(&status), ["web:2", "web:2"]);
     let versions = driver.versions(&web).await.unwrap();
     let listed: Vec<_> = versions.iter().map(|one| one.image.as_str()).collect();

@@ -7,7 +7,8 @@ use treasury_bot::domain::service::{Intent, Logs, ReplicaState, ServiceStatus, w
 use treasury_bot::platform::docker::Swarm;
 use treasury_bot::platform::{Platform, PlatformError, ProgressSink};
 
-use super::swarm_nodes::{PATIENCE, holds, logs, note, rig, service, status, until, well};
+use super::swarm::service;
+use super::swarm_nodes::{PATIENCE, holds, logs, note, rig, status, until, well};
 use crate::support::engine::{IGNORES, OBEYS};
 use crate::support::two_nodes::{B, TwoNodes};
 

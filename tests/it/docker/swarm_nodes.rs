@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use treasury_bot::domain::service::{
-    LogQuery, Logs, Patience, ReplicaState, Service, ServiceStatus, Target, well_text,
+    LogQuery, Logs, Patience, ReplicaState, ServiceStatus, well_text,
 };
 use treasury_bot::platform::Platform;
 use treasury_bot::platform::docker::{EngineConfig, Swarm};
 use treasury_bot::sandbox::slack::{Sandbox, SandboxConfig};
 
-use crate::support::engine::{OBEYS, entry, eventually};
+use super::swarm::service;
+use crate::support::engine::{OBEYS, eventually};
 use crate::support::process::Setup;
 use crate::support::two_nodes::{B, TwoNodes};
 
@@ -22,13 +23,6 @@ pub(super) const PATIENCE: Patience = Patience {
 
 /// Longer than an answer may take, whatever a machine does.
 const SOON: Duration = Duration::from_secs(7);
-
-pub(super) fn service(name: &str) -> Service {
-    entry(Target::Swarm {
-        engine: None,
-        service: name.to_owned(),
-    })
-}
 
 pub(super) async fn rig(image: &str) -> (TwoNodes, Swarm) {
     let rig = TwoNodes::start().await;

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use axum::http::{StatusCode, Uri};
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use treasury_bot::domain::service::{Service, Target};
 use treasury_bot::platform::Platform;
 use treasury_bot::platform::docker::{EngineConfig, Swarm};
 
-use crate::support::engine::entry;
+use super::swarm::service;
+use crate::support::served;
 
 /// A manager that has the image `kit:6`, and what the image's registry answers.
 async fn manager(image: Value, registry: Option<&'static str>) -> (Swarm, Arc<Mutex<Vec<String>>>) {
@@ -46,22 +46,9 @@ async fn manager(image: Value, registry: Option<&'static str>) -> (Swarm, Arc<Mu
             _ => not("page not found"),
         }
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let host = format!("tcp://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        axum::serve(listener, Router::new().fallback(answer))
-            .await
-            .unwrap();
-    });
+    let host = format!("tcp://{}", served(Router::new().fallback(answer)).await);
     let driver = Swarm::with(EngineConfig::at(Some(&host))).unwrap();
     (driver, asked)
-}
-
-fn back() -> Service {
-    entry(Target::Swarm {
-        engine: None,
-        service: "back".to_owned(),
-    })
 }
 
 #[tokio::test]
@@ -81,7 +68,7 @@ async fn a_digest_is_pinned_only_where_a_registry_gave_it() {
         (&pulled, None, exact(OTHER), 0),
     ] {
         let (driver, asked) = manager(image.clone(), registry).await;
-        let version = driver.deployable(&back(), "kit:6").await.unwrap();
+        let version = driver.deployable(&service("back"), "kit:6").await.unwrap();
         assert_eq!(version.id, id, "{image}");
         assert_eq!(asked.lock().unwrap().len(), questions, "{image}");
     }

@@ -10,13 +10,13 @@ use rcgen::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use treasury_bot::platform::docker::{Docker, EngineConfig, Identity, Tls};
 use treasury_bot::platform::{Platform, PlatformError};
-use treasury_bot::sandbox::slack::{Message, Sandbox, SandboxConfig};
+use treasury_bot::sandbox::slack::{Sandbox, SandboxConfig};
 
 use crate::support::dockerd::Dockerd;
 use crate::support::engine::OBEYS;
 use crate::support::free_port;
 use crate::support::process::Setup;
-use crate::support::stage::{HOME, PATIENCE, words_of};
+use crate::support::stage::{HOME, said, words_of};
 
 /// An authority of the test's own.
 struct Authority {
@@ -106,20 +106,6 @@ async fn asked(host: String, ca: Option<&Authority>, client: Option<&Proof>) -> 
     }
 }
 
-/// Waits until the bot has said these words, and gives the message.
-async fn said(sandbox: &Sandbox, words: &str) -> Message {
-    sandbox
-        .wait_for(PATIENCE, |workspace| {
-            let messages = &workspace.channel(HOME)?.messages;
-            let mut found = messages.iter().rev();
-            found
-                .find(|one| one.by_bot && words_of(one).contains(words))
-                .cloned()
-        })
-        .await
-        .unwrap_or_else(|error| panic!("never “{words}”: {error}\n{}", sandbox.dump(10)))
-}
-
 #[tokio::test]
 #[ignore = "needs Docker"]
 async fn an_engine_over_tls_is_asked_and_acts_for_a_bot_with_a_certificate() {
@@ -147,14 +133,14 @@ async fn an_engine_over_tls_is_asked_and_acts_for_a_bot_with_a_certificate() {
     let serve = setup.serve(&sandbox).await;
     let ana = sandbox.person("ana");
     ana.types(HOME, "/treasury status till").await.unwrap();
-    said(&sandbox, "running 1/1").await;
+    said(&sandbox, HOME, "running 1/1").await;
     let before = engine.started_at("till").await;
     ana.types(HOME, "/treasury restart till").await.unwrap();
-    let question = said(&sandbox, "Restart till?").await;
+    let question = said(&sandbox, HOME, "Restart till?").await;
     ana.clicks(HOME, &question.ts, "Restart till")
         .await
         .unwrap();
-    said(&sandbox, "till restarted in").await;
+    said(&sandbox, HOME, "till restarted in").await;
     assert_ne!(engine.started_at("till").await, before);
     assert!(serve.end().await.success());
     sandbox.stop();
@@ -247,27 +233,27 @@ async fn an_engine_that_hangs_does_not_keep_back_what_is_known_of_the_other() {
     let serve = setup.serve(&sandbox).await;
     let ana = sandbox.person("ana");
     ana.types(HOME, "/treasury status").await.unwrap();
-    said(&sandbox, "2 of 2 services are well").await;
+    said(&sandbox, HOME, "2 of 2 services are well").await;
 
     // The containers have the same name; only that of the engine that is meant is touched.
     let before = (near.started_at("till").await, far.started_at("till").await);
     ana.types(HOME, "/treasury restart till-far").await.unwrap();
-    let question = said(&sandbox, "Restart till-far?").await;
+    let question = said(&sandbox, HOME, "Restart till-far?").await;
     ana.clicks(HOME, &question.ts, "Restart till-far")
         .await
         .unwrap();
-    said(&sandbox, "till-far restarted in").await;
+    said(&sandbox, HOME, "till-far restarted in").await;
     assert_eq!(near.started_at("till").await, before.0);
     assert_ne!(far.started_at("till").await, before.1);
 
     far.signal("STOP");
     let begun = Instant::now();
     ana.types(HOME, "/treasury status till").await.unwrap();
-    said(&sandbox, "till running 1/1").await;
+    said(&sandbox, HOME, "till running 1/1").await;
     let one = begun.elapsed();
     let begun = Instant::now();
     ana.types(HOME, "/treasury status").await.unwrap();
-    let told = words_of(&said(&sandbox, "1 of 2 services is well").await);
+    let told = words_of(&said(&sandbox, HOME, "1 of 2 services is well").await);
     let all = begun.elapsed();
     assert!(one < Duration::from_secs(2), "{one:?}");
     assert!(all < Duration::from_secs(4), "{all:?}");
@@ -284,7 +270,7 @@ async fn an_engine_that_hangs_does_not_keep_back_what_is_known_of_the_other() {
 
     far.signal("CONT");
     ana.types(HOME, "/treasury status till-far").await.unwrap();
-    said(&sandbox, "till-far running 1/1").await;
+    said(&sandbox, HOME, "till-far running 1/1").await;
     assert!(serve.end().await.success());
     sandbox.stop();
 }

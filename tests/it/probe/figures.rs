@@ -17,6 +17,7 @@ use treasury_bot::domain::{Content, Part, Unit};
 
 use super::prometheus::Terminal;
 use crate::support::prometheus::Prometheus as Server;
+use crate::support::served;
 use crate::support::stage::PATIENCE;
 
 /// A page that may change, and where it is.
@@ -25,13 +26,6 @@ async fn page(text: &str) -> (Arc<Mutex<String>>, SocketAddr) {
     let now = text.clone();
     let router = Router::new().route("/metrics", get(async move || now.lock().unwrap().clone()));
     (text, served(router).await)
-}
-
-async fn served(router: Router) -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    address
 }
 
 /// Waits until a query has so many series.

@@ -23,6 +23,7 @@ use treasury_bot::sandbox::stack::{Stack, StackConfig};
 use treasury_bot::store::{Store, Use};
 
 use crate::support::prometheus::Prometheus as Server;
+use crate::support::served;
 use crate::support::stage::{PATIENCE, Scenery, plan};
 
 /// More series than an answer may hold.
@@ -40,11 +41,7 @@ async fn shop() -> SocketAddr {
     for n in 0..MANY {
         page.push_str(&format!("many{{n=\"{n}\"}} {n}\n"));
     }
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let router = Router::new().route("/metrics", get(async move || page));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    address
+    served(Router::new().route("/metrics", get(async move || page))).await
 }
 
 pub fn probe(server: &Server) -> Prometheus {

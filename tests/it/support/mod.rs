@@ -23,3 +23,11 @@ pub fn free_port() -> u16 {
         .unwrap()
         .port()
 }
+
+/// Serves these pages on a free port, for as long as the test's runtime lives.
+pub async fn served(router: axum::Router) -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}

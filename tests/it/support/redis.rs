@@ -35,6 +35,13 @@ pub fn programs() -> Vec<PathBuf> {
     found
 }
 
+/// The newest Valkey that tests/run installs.
+pub fn newest_valkey() -> PathBuf {
+    let mut programs = programs().into_iter();
+    let newest = programs.find(|one| one.ends_with("valkey-server-9.1"));
+    newest.expect("tests/run installs Valkey 9")
+}
+
 impl Redis {
     /// Starts one without persistence, with further options, and waits until it listens.
     pub async fn start(options: &[&str]) -> Self {

@@ -206,17 +206,7 @@ impl Stage {
 
     /// Waits until the bot has said these words in a channel.
     pub async fn said(&self, channel: &str, words: &str) -> Message {
-        self.sandbox
-            .wait_for(PATIENCE, |workspace| {
-                let messages = &workspace.channel(channel)?.messages;
-                messages
-                    .iter()
-                    .rev()
-                    .find(|m| m.by_bot && words_of(m).contains(words))
-                    .cloned()
-            })
-            .await
-            .unwrap_or_else(|error| panic!("nobody said “{words}” in {channel}: {error}"))
+        said(&self.sandbox, channel, words).await
     }
 
     /// Waits until a message has come to say these words.
@@ -345,6 +335,17 @@ pub fn plan(
         catalogue,
         library: library(scenery),
     }
+}
+
+/// Waits until the bot has said these words in a channel.
+pub async fn said(sandbox: &Sandbox, channel: &str, words: &str) -> Message {
+    let found = sandbox.wait_for(PATIENCE, |workspace| {
+        let mut messages = workspace.channel(channel)?.messages.iter().rev();
+        let found = messages.find(|m| m.by_bot && words_of(m).contains(words));
+        found.cloned()
+    });
+    let found = found.await;
+    found.unwrap_or_else(|error| panic!("nobody said “{words}” in {channel}: {error}"))
 }
 
 /// What a bot of this scenery goes by.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use tokio::time::timeout;
 
@@ -110,9 +110,8 @@ pub(super) async fn look(context: &Context, watch: WatchSettings) -> Result<Look
         all.pages.extend(one.pages);
     }
     all.readings.extend(databases.into_iter().chain(caches));
-    for reading in &mut all.readings {
-        explain(context, reading).await?;
-    }
+    let explained = all.readings.iter_mut().map(|one| explain(context, one));
+    try_join_all(explained).await?;
     Ok(all)
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::rows::with_missing;
+use super::rows::with_warnings;
 use crate::bot::actions::client::client_row;
 use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::counts;
@@ -57,7 +57,7 @@ impl Probe for Clients {
                 counts(&clients.by_host, 6).into(),
             )]))
             .code(text);
-        let message = with_missing(message, &clients.missing).footer(
+        let message = with_warnings(message, &clients.missing).footer(
             Line::new()
                 .text("Close one: ")
                 .code(context.typed("cache kill NUMBER")),

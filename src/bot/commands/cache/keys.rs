@@ -4,7 +4,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::rows::{Names, databases_text, key_rows, with_missing};
+use super::rows::{Names, databases_text, key_rows, with_warnings};
 use crate::bot::entry::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::timeline::cut;
@@ -60,7 +60,7 @@ impl Probe for Keys {
         let rows = key_rows(&names.keys(&keys.keys, &keys.prefix), &keys.databases);
         let message = Message::new(Tone::Plain, title).code(rows);
         let message =
-            with_missing(message, &keys.missing).footer(format!("{scanned}{}", names.note()));
+            with_warnings(message, &keys.missing).footer(format!("{scanned}{}", names.note()));
         // A run is told to everybody, and kept.
         keys.keys = Names::Masked.keys(&keys.keys, &keys.prefix);
         Ok((keys, message))

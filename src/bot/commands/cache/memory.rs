@@ -4,7 +4,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::rows::{Names, databases_text, key_rows, with_missing};
+use super::rows::{Names, databases_text, key_rows, with_warnings};
 use crate::bot::entry::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::{Line, Message, Tone, counted, duration};
@@ -57,7 +57,7 @@ impl Probe for Memory {
             .text("By the part of the key before its first `:`")
             .code(groups)
             .text(sum(&keys));
-        let message = with_missing(message, &keys.missing);
+        let message = with_warnings(message, &keys.missing);
         let message = message.footer(format!("{}{}", looked_at(&keys), names.note()));
         // A run is told to everybody, and kept.
         keys.biggest = Names::Masked.keys(&keys.biggest, "");

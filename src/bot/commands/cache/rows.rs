@@ -3,7 +3,7 @@
 use crate::bot::Context;
 use crate::bot::probes::time;
 use crate::domain::{Message, counted, duration};
-use crate::probe::cache::{BigKey, Recorded, masked};
+use crate::probe::cache::{BigKey, masked};
 
 /// What becomes of the names of keys in an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Names {
     }
 
     /// A key's name. `typed`: what it was found by.
-    fn told(self, key: &str, typed: &str) -> String {
+    pub(super) fn told(self, key: &str, typed: &str) -> String {
         match self {
             Self::Masked => masked(key, typed),
             Self::Shown => key.to_owned(),
@@ -39,14 +39,6 @@ impl Names {
             ..one.clone()
         };
         keys.iter().map(told).collect()
-    }
-
-    /// The same command with such a name of its key.
-    pub(super) fn recorded(self, one: Recorded) -> Recorded {
-        Recorded {
-            key: one.key.map(|key| self.told(&key, "")),
-            ..one
-        }
     }
 
     /// What is said of them.
@@ -102,8 +94,8 @@ pub(super) fn databases_text(numbers: &[u16]) -> String {
     }
 }
 
-/// With what could not be looked at.
-pub(super) fn with_missing(message: Message, missing: &[String]) -> Message {
-    let shown = missing.iter().take(6);
+/// With what is wrong, or could not be looked at.
+pub(super) fn with_warnings(message: Message, warnings: &[String]) -> Message {
+    let shown = warnings.iter().take(6);
     shown.fold(message, |message, one| message.text(format!("⚠ {one}")))
 }

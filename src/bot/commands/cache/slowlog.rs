@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::rows::{Names, with_missing};
+use super::rows::{Names, with_warnings};
 use crate::bot::entry::{Probe, Question};
 use crate::bot::{Context, Fault};
 use crate::domain::{Line, Message, Tone, duration};
@@ -71,7 +71,7 @@ impl Probe for SlowLog {
             }
         }
         let kept = kept(&log);
-        let message = with_missing(message, &log.missing).footer(format!(
+        let message = with_warnings(message, &log.missing).footer(format!(
             "{kept}. Arguments are left out but for the key. Times are UTC{}",
             names.note()
         ));
@@ -87,7 +87,9 @@ fn named(log: &cache::SlowLog, names: Names) -> cache::SlowLog {
     let large = large.into_iter().flatten().flat_map(|one| &mut one.entries);
     let all = log.entries.iter_mut().map(|one| &mut one.recorded);
     for one in all.chain(large.map(|one| &mut one.recorded)) {
-        *one = names.recorded(one.clone());
+        if let Some(key) = &mut one.key {
+            *key = names.told(key, "");
+        }
     }
     log
 }

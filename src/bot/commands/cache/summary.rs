@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::rows::with_warnings;
 use crate::bot::entry::{Probe, Question};
 use crate::bot::probes::{State, percent};
 use crate::bot::{Context, Fault};
@@ -66,10 +67,7 @@ fn summary_message(title: Line, s: &CacheSummary, now: Timestamp, tail: &str) ->
     } else {
         Tone::Warning
     };
-    let mut message = Message::new(tone, title);
-    for warning in s.warnings.iter().take(6) {
-        message = message.text(format!("⚠ {warning}"));
-    }
+    let mut message = with_warnings(Message::new(tone, title), &s.warnings);
     let ago = |at: Timestamp| format!("{} ago", duration::text(duration::between(at, now)));
     let field = |name: &str, value: String| (name.to_owned(), Line::from(value));
     let memory = match s.memory_max_bytes {

@@ -10,7 +10,7 @@ use treasury_bot::probe::cache::{Cache, CacheSummary, SlowLog};
 use treasury_bot::probe::redis::Redis as Probe;
 
 use super::{probe, probe_of, set};
-use crate::support::redis::{Redis, programs, tell, try_tell};
+use crate::support::redis::{Redis, newest_valkey, programs, tell, try_tell};
 
 /// Asks until the answer is right.
 async fn until<T: std::fmt::Debug>(ask: impl AsyncFn() -> T, right: impl Fn(&T) -> bool) -> T {
@@ -164,11 +164,8 @@ async fn a_database_that_may_not_be_chosen_is_named() {
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_cluster_with_numbered_databases_is_looked_at_whole() {
-    let nines = programs().into_iter();
-    let mut nines = nines.filter(|one| one.ends_with("valkey-server-9.1"));
-    let program = nines.next().expect("tests/run installs Valkey 9");
     let options = ["--cluster-databases", "16"];
-    let nodes = Redis::cluster_of(&program, 1, 5_000, &options).await;
+    let nodes = Redis::cluster_of(&newest_valkey(), 1, 5_000, &options).await;
     let mut app = nodes[0].client(None).await;
     set(&mut app, b"a:1", 10).await;
     let _: () = tell(&mut app, &["SELECT", "3"]).await;

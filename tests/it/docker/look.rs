@@ -276,11 +276,18 @@ async fn samples_are_taken_in_the_background() {
 async fn events_are_those_of_the_service_without_noise() {
     let stack = Stack::new("events").await;
     let before = Timestamp::now();
-    let mut body = stack.body("web", 1, "busybox sleep 1; exit 5");
+    let wait = "until [ -e /end ]; do busybox sleep 0.1; done; exit 5";
+    let mut body = stack.body("web", 1, wait);
     body.healthcheck = Some(check("true", 3));
-    stack.start(&stack.container("web", 1), body).await;
+    let one = stack.start(&stack.container("web", 1), body).await;
     stack.run("other", 1, "exit 6").await;
     let web = stack.service("web");
+    eventually("web-1 healthy", async || {
+        let status = stack.driver.status(&web).await.unwrap();
+        (status.replicas[0].health == Health::Healthy).then_some(())
+    })
+    .await;
+    stack.exec(&one, ": >/end").await;
     let events = eventually("the end of web-1", async || {
         let events = stack.driver.events(&web, before).await.unwrap().list;
         events

@@ -19,20 +19,7 @@ macro_rules! step {
     };
 }
 
-const STEPS: &[(&str, &str, &str)] = &[
-    step!("0001_first_light.sql"),
-    step!("0002_samples.sql"),
-    step!("0003_runs.sql"),
-    step!("0004_evidence.sql"),
-    step!("0005_alerts.sql"),
-    step!("0006_notifications.sql"),
-    step!("0007_oncall.sql"),
-    step!("0008_silences.sql"),
-    step!("0009_pages.sql"),
-    step!("0010_alert_truth.sql"),
-    step!("0011_reach.sql"),
-    step!("0012_urgency.sql"),
-];
+const STEPS: &[(&str, &str, &str)] = &[step!("0001_schema.sql")];
 
 /// Brings a database of this kind up to date.
 pub(crate) fn migrator(dialect: Dialect) -> Migrator {

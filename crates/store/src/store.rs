@@ -89,7 +89,8 @@ impl Store {
                     Box::pin(async move {
                         connection
                             .execute(
-                                "PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; \
+                                "PRAGMA busy_timeout=5000; PRAGMA auto_vacuum=INCREMENTAL; \
+                                 PRAGMA journal_mode=WAL; \
                                  PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
                                  PRAGMA cache_size=-4000;",
                             )

@@ -1,0 +1,306 @@
+-- Only BIGINT/INTEGER, TEXT and BLOB columns: the one text of every query has to work on SQLite and
+-- PostgreSQL through sqlx's Any driver. Times are microseconds since 1970, UTC. JSON is TEXT.
+
+-- Running processes; work owned by one without a heartbeat is taken over.
+CREATE TABLE instance (
+    id           TEXT PRIMARY KEY,
+    kind         TEXT NOT NULL,
+    heartbeat_at BIGINT NOT NULL
+);
+
+-- Requests, once each by key.
+CREATE TABLE inbox (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    key         TEXT NOT NULL UNIQUE,
+    received_at BIGINT NOT NULL,
+    request     TEXT NOT NULL,
+    state       TEXT NOT NULL,
+    owner       TEXT,
+    attempts    BIGINT NOT NULL DEFAULT 0,
+    done_at     BIGINT
+);
+CREATE INDEX inbox_waiting ON inbox (id) WHERE state <> 'done';
+
+-- The end of each chain.
+CREATE TABLE stream (
+    name TEXT PRIMARY KEY,
+    seq  BIGINT NOT NULL,
+    hash TEXT NOT NULL,
+    at   BIGINT NOT NULL
+);
+
+CREATE TABLE entry (
+    stream     TEXT NOT NULL,
+    seq        BIGINT NOT NULL,
+    at         BIGINT NOT NULL,
+    actor_id   TEXT NOT NULL,
+    actor_name TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    text       TEXT NOT NULL,
+    data       TEXT NOT NULL,
+    prev       TEXT NOT NULL,
+    hash       TEXT NOT NULL,
+    PRIMARY KEY (stream, seq)
+);
+CREATE TRIGGER entry_is_not_changed BEFORE UPDATE ON entry
+BEGIN SELECT RAISE(ABORT, 'timeline entries are append-only'); END;
+CREATE TRIGGER entry_is_not_removed BEFORE DELETE ON entry
+BEGIN SELECT RAISE(ABORT, 'timeline entries are append-only'); END;
+
+CREATE TABLE incident (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    title         TEXT NOT NULL,
+    severity      TEXT NOT NULL,
+    status        TEXT NOT NULL,
+    services      TEXT NOT NULL,
+    channel       TEXT,
+    thread        TEXT,
+    declared_by   TEXT NOT NULL,
+    assignments   TEXT NOT NULL,
+    links         TEXT NOT NULL,
+    declared_at   BIGINT NOT NULL,
+    mitigated_at  BIGINT,
+    resolved_at   BIGINT,
+    -- The channel that an incident had until it could no longer be written to.
+    room          TEXT
+);
+CREATE INDEX incident_place ON incident (channel, thread);
+
+-- What is done to services: the intent is committed before the platform is touched.
+CREATE TABLE action (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    request_key TEXT NOT NULL UNIQUE,
+    service     TEXT NOT NULL,
+    record      TEXT NOT NULL,
+    state       TEXT NOT NULL,
+    owner       TEXT NOT NULL,
+    intended_at BIGINT NOT NULL,
+    finished_at BIGINT,
+    -- Whether it went well.
+    good        BIGINT
+);
+-- The lock of a service: one unfinished action at a time.
+CREATE UNIQUE INDEX action_service ON action (service) WHERE state = 'intended';
+
+CREATE TABLE question (
+    token       TEXT PRIMARY KEY,
+    record      TEXT NOT NULL,
+    same        TEXT NOT NULL,
+    state       TEXT NOT NULL,
+    expires_at  BIGINT NOT NULL
+);
+-- The same question is asked once at a time.
+CREATE UNIQUE INDEX question_same ON question (same) WHERE state = 'open';
+
+CREATE TABLE outbox (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    key          TEXT NOT NULL UNIQUE,
+    lane         TEXT NOT NULL,
+    outgoing     TEXT NOT NULL,
+    version      BIGINT NOT NULL,
+    sent_version BIGINT NOT NULL,
+    state        TEXT NOT NULL,
+    channel      TEXT,
+    ts           TEXT,
+    via_url      BIGINT NOT NULL DEFAULT 0,
+    attempted    BIGINT NOT NULL DEFAULT 0,
+    attempts     BIGINT NOT NULL DEFAULT 0,
+    due_at       BIGINT NOT NULL,
+    owner        TEXT,
+    lease_until  BIGINT NOT NULL DEFAULT 0,
+    error        TEXT,
+    created_at   BIGINT NOT NULL,
+    -- The worst is told first: 1 (SEV1) to 5; 3 is ordinary.
+    urgency      BIGINT NOT NULL DEFAULT 3,
+    -- 1: makes the place that the rest of its lane goes to, and comes before it.
+    opens        BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX outbox_turn ON outbox (lane, opens, urgency, id) WHERE state = 'waiting';
+
+CREATE TABLE person (
+    id        TEXT PRIMARY KEY,
+    name      TEXT NOT NULL,
+    real_name TEXT NOT NULL
+);
+CREATE TABLE group_member (
+    group_id  TEXT NOT NULL,
+    person_id TEXT NOT NULL,
+    PRIMARY KEY (group_id, person_id)
+);
+
+-- Means of what the bot measured itself, for trends that survive a restart.
+-- value: thousandths of the series' unit; at: microseconds, a whole minute.
+CREATE TABLE sample (
+    series TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    value BIGINT NOT NULL,
+    PRIMARY KEY (series, at)
+) WITHOUT ROWID;
+
+-- Runs of runbooks. The runbook's text is kept with the run: a file that is edited later changes no
+-- run under way. What the columns of JSON hold is the engine's (src/runbook/engine/state.rs).
+CREATE TABLE run (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    key        TEXT NOT NULL UNIQUE,
+    name       TEXT NOT NULL,
+    source     TEXT NOT NULL,
+    start      TEXT NOT NULL,
+    told       TEXT NOT NULL,
+    stop       TEXT,
+    verdict    TEXT,
+    state      TEXT NOT NULL,
+    owner      TEXT NOT NULL,
+    started_at BIGINT NOT NULL,
+    ended_at   BIGINT
+);
+CREATE INDEX run_unfinished ON run (id) WHERE state = 'running';
+
+CREATE TABLE run_step (
+    run    BIGINT NOT NULL,
+    path   TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (run, path)
+);
+
+-- Which run may change a service.
+CREATE TABLE run_lock (
+    service TEXT PRIMARY KEY,
+    run     BIGINT NOT NULL
+);
+
+-- What a run has to take up: results of its changes, answers, decisions.
+CREATE TABLE run_event (
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    key   TEXT NOT NULL UNIQUE,
+    run   BIGINT NOT NULL,
+    event TEXT NOT NULL
+);
+CREATE INDEX run_event_run ON run_event (run, id);
+
+-- What was kept of a service before it was cut off.
+CREATE TABLE evidence (
+    action BIGINT NOT NULL,
+    name   TEXT NOT NULL,
+    at     BIGINT NOT NULL,
+    text   TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    PRIMARY KEY (action, name)
+);
+CREATE TRIGGER evidence_is_not_changed BEFORE UPDATE ON evidence
+BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
+CREATE TRIGGER evidence_is_not_removed BEFORE DELETE ON evidence
+BEGIN SELECT RAISE(ABORT, 'evidence is append-only'); END;
+
+-- Alerts as they stand; `conversation` is the key of the conversation that reports them.
+CREATE TABLE alert (
+    fingerprint    TEXT PRIMARY KEY,
+    conversation   TEXT NOT NULL,
+    name           TEXT NOT NULL,
+    service        TEXT,
+    firing         BIGINT NOT NULL,
+    silenced_until BIGINT,
+    starts_at      BIGINT NOT NULL,
+    changed_at     BIGINT NOT NULL,
+    record         TEXT NOT NULL,
+    -- Alerts that flap count as firing; a timer looks for those that have calmed down.
+    flaps          BIGINT NOT NULL DEFAULT 0,
+    -- How bad it is (1 to 4), and why nobody is told of it though it fires: `silenced`,
+    -- `inhibited` (by others, in Alertmanager), `unheard`.
+    severity       BIGINT NOT NULL DEFAULT 3,
+    muted          TEXT
+);
+CREATE INDEX alert_conversation ON alert (conversation, firing, name);
+CREATE INDEX alert_changed ON alert (changed_at);
+CREATE INDEX alert_flaps ON alert (conversation) WHERE flaps = 1;
+
+-- The conversation of each group of alerts; locked while the group's alerts are taken in.
+CREATE TABLE alert_group (
+    name         TEXT PRIMARY KEY,
+    conversation TEXT
+);
+
+-- Conversations about alerts: an incident's, or that of a group without one.
+CREATE TABLE conversation (
+    key    TEXT PRIMARY KEY,
+    record TEXT NOT NULL
+);
+
+-- What is to be done later, once. A row is removed in the transaction that does it.
+CREATE TABLE timer (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind        TEXT NOT NULL,
+    subject     TEXT NOT NULL,
+    due_at      BIGINT NOT NULL,
+    payload     TEXT NOT NULL,
+    lease_until BIGINT NOT NULL DEFAULT 0,
+    UNIQUE (kind, subject)
+);
+CREATE INDEX timer_due ON timer (due_at);
+
+-- Notifications to be sent, once each by key, and those that were. The channel is the way they go.
+CREATE TABLE notification (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    key         TEXT NOT NULL UNIQUE,
+    channel     TEXT NOT NULL,
+    incident    BIGINT,
+    purpose     TEXT NOT NULL,
+    record      TEXT NOT NULL,
+    state       TEXT NOT NULL,
+    attempts    BIGINT NOT NULL DEFAULT 0,
+    due_at      BIGINT NOT NULL,
+    owner       TEXT,
+    lease_until BIGINT NOT NULL DEFAULT 0,
+    error       TEXT,
+    created_at  BIGINT NOT NULL,
+    ended_at    BIGINT,
+    -- Of what asks for an acknowledgement, so that it is forgotten once somebody has.
+    conversation TEXT
+);
+CREATE INDEX notification_unsent ON notification (channel, due_at) WHERE state <> 'sent';
+CREATE INDEX notification_incident ON notification (incident, purpose);
+CREATE INDEX notification_conversation ON notification (conversation)
+    WHERE conversation IS NOT NULL;
+
+-- Who is on call in place of the one whose turn it is. Of several at the same time the newest counts.
+CREATE TABLE oncall_override (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    rotation   TEXT NOT NULL,
+    person     TEXT NOT NULL,
+    from_at    BIGINT NOT NULL,
+    until_at   BIGINT,
+    said_by    TEXT NOT NULL,
+    removed_at BIGINT
+);
+CREATE INDEX oncall_override_in_force ON oncall_override (until_at) WHERE removed_at IS NULL;
+
+-- What somebody wanted to be quiet, and how far that has come in Alertmanager.
+CREATE TABLE silence (
+    id     TEXT PRIMARY KEY,
+    ended  BIGINT NOT NULL,
+    record TEXT NOT NULL
+);
+CREATE INDEX silence_ended ON silence (ended);
+
+-- One-time links to the incident pages, and the sessions that they begin. Only the digests of the
+-- tokens are kept: who reads these tables gets in nowhere.
+CREATE TABLE page_link (
+    digest     TEXT PRIMARY KEY,
+    person     TEXT NOT NULL,
+    incident   BIGINT,
+    -- The message that says the link, until it is forgotten there.
+    message    TEXT,
+    expires_at BIGINT NOT NULL,
+    used_at    BIGINT,
+    -- Digest of what tells the browser that used it, if it said.
+    used_by    TEXT,
+    -- A link may say a sentence for its person, once, instead of beginning a session.
+    sentence   TEXT
+);
+CREATE INDEX page_link_said ON page_link (expires_at) WHERE message IS NOT NULL;
+
+CREATE TABLE page_session (
+    digest     TEXT PRIMARY KEY,
+    person     TEXT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+

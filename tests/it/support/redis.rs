@@ -28,8 +28,8 @@ pub fn programs() -> Vec<PathBuf> {
         .filter(|path| path.to_string_lossy().contains("-server-"))
         .collect();
     assert!(
-        found.len() >= 2,
-        "tests/run installs two of Valkey's: {found:?}"
+        found.len() >= 3,
+        "tests/run installs one of Redis and two of Valkey: {found:?}"
     );
     found.push(DEBIANS.into());
     found

@@ -53,7 +53,10 @@ pub struct Alert {
 
 impl Alert {
     /// Sources of the bot's own; no generic one may be called so.
-    pub const OWN_SOURCES: [&str; 2] = ["alertmanager", "watch"];
+    pub const OWN_SOURCES: [&str; 3] = ["alertmanager", "watch", Self::HEARTBEAT];
+
+    /// The source of alerts about heartbeats.
+    pub const HEARTBEAT: &str = "heartbeat";
 
     /// The field of `other` that marks an event.
     pub(crate) const NO_END: &str = "no_end";
@@ -61,8 +64,7 @@ impl Alert {
     /// A further report of a generic source of the same state is about the same time of firing:
     /// such sources tell when they report, or nothing, rather than since when it fires.
     pub fn after(mut self, known: &Self) -> Self {
-        if !self.is_from_alertmanager()
-            && self.source != "watch"
+        if !Self::OWN_SOURCES.contains(&self.source.as_str())
             && self.firing == known.firing
             && self.starts_at >= known.starts_at
         {

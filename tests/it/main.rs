@@ -33,6 +33,7 @@ mod doctor;
 mod first_look;
 mod flapping;
 mod handbook;
+mod heartbeats;
 mod hostile;
 mod image;
 mod incidents;

@@ -169,6 +169,15 @@ impl Heard {
         was
     }
 
+    /// What a look came to, noted in what is known by now: somebody may have heard of it meanwhile.
+    pub fn noted(mut self, looked_at: &Self) -> Self {
+        self.fires.clone_from(&looked_at.fires);
+        if self.awaited == looked_at.awaited {
+            self.clock_set_s = looked_at.clock_set_s;
+        }
+        self
+    }
+
     /// It is not expected now.
     pub fn is_paused(&self, now: Timestamp) -> bool {
         let until = self.paused.as_ref().map(|pause| pause.until);

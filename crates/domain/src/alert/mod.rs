@@ -64,7 +64,8 @@ impl Alert {
     /// A further report of a generic source of the same state is about the same time of firing:
     /// such sources tell when they report, or nothing, rather than since when it fires.
     pub fn after(mut self, known: &Self) -> Self {
-        if !Self::OWN_SOURCES.contains(&self.source.as_str())
+        if !self.is_from_alertmanager()
+            && self.source != "watch"
             && self.firing == known.firing
             && self.starts_at >= known.starts_at
         {

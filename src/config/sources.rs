@@ -111,7 +111,7 @@ pub(super) fn sender_name(
     path: &str,
 ) -> Option<String> {
     let hint = format!("add `name`: it sends to {path}");
-    let text = section.required("name", &format!("a {what} without a name"), &hint)?;
+    let text = section.required("name", format!("a {what} without a name"), hint)?;
     let name = text.value;
     let of_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if !(1..=40).contains(&name.len()) || !name.bytes().all(of_name) {

@@ -121,7 +121,7 @@ async fn heard(
     let failed = in_query.failed.or(in_body.failed);
     let failed = failed.map(|why| match why.trim() {
         "" => "it says no reason".to_owned(),
-        why => cut(why, MAX_REASON).to_owned(),
+        why => cut(why, MAX_REASON),
     });
     let beat = |at| Beat {
         at,

@@ -58,7 +58,7 @@ pub use refusal::{Failure, Fault, Refusal};
 pub use request::answer_key;
 pub use runs::runs_over;
 pub use services::{Catalogue, Named};
-pub use settings::{AlertSettings, NotifySettings, ReachSettings, Settings};
+pub use settings::{AlertSettings, Deadman, NotifySettings, ReachSettings, Settings};
 pub use table::{Commands, Spec, ask_probe};
 pub use worker::Acceptance;
 pub use worker::{accept, end_visit, run, run_due, start_visit, visit};

@@ -129,7 +129,7 @@ impl Outbox {
     /// Committed before a post goes out, so that a crash can't make it be said twice.
     pub(super) async fn attempting(&self, parcel: &Parcel) -> Result<(), Failure> {
         if !parcel.attempted {
-            self.store.outbox_attempting(parcel.id).await?;
+            self.store.outbox_attempting(parcel).await?;
         }
         lock(&self.unsent).remove(&parcel.id);
         Ok(())

@@ -20,7 +20,7 @@ use super::writer::Changed;
 
 const CHANNEL: &str = "treasury_bot";
 /// What is put within so long after a word is said in the next one.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
 /// A word of one's own is to be heard at least so often, and so soon.
 const ECHO_EVERY: Duration = Duration::from_secs(30);
 const ECHO_WITHIN: Duration = Duration::from_secs(5);
@@ -72,7 +72,10 @@ impl Changes {
             | (u8::from(changed.notifications) * NOTIFICATIONS);
         if bits != 0 {
             self.wake(bits);
-            self.say(bits);
+            // Requests are taken up by whoever accepted them, in their order; others help out by looking.
+            if bits != INBOX {
+                self.say(bits & !INBOX);
+            }
         }
     }
 
@@ -191,5 +194,40 @@ async fn hear(
         if !heard {
             return Err(Deaf::NoEcho);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_word_wakes_whom_it_is_for_but_for_ones_own() {
+        let (here, there) = (Changes::new(), Changes::new());
+        let woken = async |waiting: &Notify| {
+            let waited = tokio::time::timeout(Duration::from_millis(20), waiting.notified());
+            waited.await.is_ok()
+        };
+        let word = format!("{} {}", here.name, OUTBOX | TIMERS);
+        assert!(here.hear(&word));
+        assert!(!woken(&here.outbox).await && !woken(&here.timers).await);
+        assert!(!there.hear(&word));
+        assert!(woken(&there.outbox).await && woken(&there.timers).await);
+        assert!(!woken(&there.notifications).await);
+        // What a later version says may be for anybody; what is no word of ours, for nobody.
+        assert!(!there.hear("later all") && !there.hear("other"));
+        assert!(woken(&there.inbox).await && woken(&there.notifications).await);
+
+        // Requests stay with who accepted them.
+        let put = |inbox, outbox| Changed {
+            inbox,
+            outbox,
+            ..Changed::NOTHING
+        };
+        here.committed(put(true, false));
+        assert_eq!(here.unsaid.load(Ordering::SeqCst), 0);
+        here.committed(put(true, true));
+        assert_eq!(here.unsaid.load(Ordering::SeqCst), OUTBOX);
+        assert!(woken(&here.inbox).await);
     }
 }

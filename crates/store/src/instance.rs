@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, FromRow};
 
@@ -13,6 +14,20 @@ const SPARE: Duration = Duration::from_secs(2);
 
 /// Long dead: nothing of theirs can be unfinished any more.
 const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
+
+/// The last heartbeat of this process that the database has taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heartbeat {
+    began: Instant,
+    /// No two have been so far apart since.
+    unbroken_since: Timestamp,
+}
+
+impl Heartbeat {
+    fn is_good(&self, at: Instant) -> bool {
+        at.saturating_duration_since(self.began) + SPARE < DEAD_AFTER
+    }
+}
 
 /// Selects the processes that are alive.
 pub(super) fn alive(dialect: Dialect) -> String {
@@ -75,16 +90,27 @@ impl Store {
                 beat.execute(self.readers()).await?;
             }
         }
-        self.beaten(began);
+        let now = self.now();
+        let mut heartbeat = self.heartbeat();
+        let unbroken_since = match *heartbeat {
+            None => Timestamp::MIN,
+            Some(before) if before.is_good(began) => before.unbroken_since,
+            Some(_) => now,
+        };
+        *heartbeat = Some(Heartbeat {
+            began,
+            unbroken_since,
+        });
         Ok(())
     }
 
-    /// No other process can have taken this one for dead, nor will for a moment. To be asked right before
-    /// what can't be taken back: a process that was halted, or cut off from the database, has perhaps
-    /// lost what it claimed. So it is, too, where nobody was told that this one lives.
-    pub fn is_surely_alive(&self) -> bool {
-        self.last_heartbeat()
-            .is_none_or(|at| at.elapsed() + SPARE < DEAD_AFTER)
+    /// Whether what this process claimed at this moment is surely still its own, and will be for a while:
+    /// no other can have taken it for dead since. To be asked right before what can't be taken back,
+    /// because a process may be halted, or cut off from the database, at any time. A process that never
+    /// said that it lives has nobody to fear.
+    pub fn is_still_held(&self, claimed_at: Timestamp) -> bool {
+        self.heartbeat()
+            .is_none_or(|one| one.is_good(Instant::now()) && one.unbroken_since <= claimed_at)
     }
 
     /// This process ends; its unfinished work may be taken over at once.

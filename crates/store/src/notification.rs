@@ -18,6 +18,8 @@ pub struct NotificationRow {
     pub id: i64,
     /// The notification.
     pub notification: Notification,
+    /// When it was claimed, by the clock of the process that did.
+    pub claimed_at: Timestamp,
     /// Attempts that failed.
     pub attempts: u32,
     /// When it was put.
@@ -227,6 +229,7 @@ impl Store {
                     .map(|(id, record, attempts, created_at)| {
                         Ok(NotificationRow {
                             id,
+                            claimed_at: tx.now,
                             notification: serde_json::from_str(&record)?,
                             attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
                             created_at: moment(created_at),

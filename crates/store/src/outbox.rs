@@ -22,6 +22,8 @@ pub struct Parcel {
     pub id: i64,
     /// The process that has claimed it.
     pub owner: String,
+    /// When it did, by its own clock.
+    pub claimed_at: Timestamp,
     /// What is wanted, in its newest state.
     pub outgoing: Outgoing,
     /// The number of that state.
@@ -64,11 +66,12 @@ type Row = (
     i64,
 );
 
-fn parcel(row: Row) -> Result<Parcel, StoreError> {
+fn parcel(row: Row, claimed_at: Timestamp) -> Result<Parcel, StoreError> {
     let (id, owner, outgoing, version, channel, ts, via_url, attempted, attempts, created_at) = row;
     Ok(Parcel {
         id,
         owner,
+        claimed_at,
         outgoing: serde_json::from_str(&outgoing)?,
         version,
         channel,
@@ -180,8 +183,10 @@ impl Store {
                 .bind(limit)
                 .fetch_all(tx.connection())
                 .await?;
-                let mut parcels: Vec<Parcel> =
-                    rows.into_iter().map(parcel).collect::<Result<_, _>>()?;
+                let mut parcels: Vec<Parcel> = rows
+                    .into_iter()
+                    .map(|row| parcel(row, tx.now))
+                    .collect::<Result<_, _>>()?;
                 // RETURNING has no order.
                 parcels.sort_by_key(|parcel| (parcel.outgoing.urgency(), parcel.id));
                 Ok(parcels)

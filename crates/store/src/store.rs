@@ -16,6 +16,7 @@ use super::changes::{Changes, listen, tell};
 use super::clock::Clock;
 use super::dialect::Dialect;
 use super::error::StoreError;
+use super::instance::Heartbeat;
 use super::migrations::migrator;
 use super::writer::{Changed, Queue, Tx};
 
@@ -36,8 +37,7 @@ struct Inner {
     changes: Arc<Changes>,
     /// Who says to other processes what is put here, and who hears what they put.
     talking: Mutex<Option<(JoinHandle<()>, Option<JoinHandle<()>>)>>,
-    /// When the last heartbeat was begun that the database has taken.
-    beaten: Mutex<Option<Instant>>,
+    heartbeat: Mutex<Option<Heartbeat>>,
     /// Held by a `serve` on SQLite until it closes the store.
     lock: Mutex<Option<File>>,
 }
@@ -157,7 +157,7 @@ impl Store {
                 clock,
                 changes: Arc::new(Changes::new()),
                 talking: Mutex::default(),
-                beaten: Mutex::default(),
+                heartbeat: Mutex::default(),
                 lock: Mutex::new(lock),
             }),
         }
@@ -272,13 +272,8 @@ impl Store {
         locked(&self.inner.lock).take();
     }
 
-    /// A heartbeat that was begun at this moment has been recorded.
-    pub(super) fn beaten(&self, began: Instant) {
-        *locked(&self.inner.beaten) = Some(began);
-    }
-
-    pub(super) fn last_heartbeat(&self) -> Option<Instant> {
-        *locked(&self.inner.beaten)
+    pub(super) fn heartbeat(&self) -> MutexGuard<'_, Option<Heartbeat>> {
+        locked(&self.inner.heartbeat)
     }
 
     pub(super) fn readers(&self) -> &AnyPool {

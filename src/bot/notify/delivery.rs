@@ -162,7 +162,7 @@ async fn send(context: &Context, sender: &dyn Sender, row: NotificationRow) {
         tracing::error!(key, %error, "a notification goes out without its link");
         None
     });
-    let handed_over = if context.store().is_surely_alive() {
+    let handed_over = if context.store().is_still_held(row.claimed_at) {
         sender.send(&row.notification, link.as_deref()).await
     } else {
         // Halted or cut off for so long that another process may have handed it over.

@@ -109,6 +109,7 @@ impl Outbox {
             "event_type": EVENT_TYPE,
             "event_payload": {"key": parcel.outgoing.key},
         });
+        self.still_ours(parcel)?;
         match self.call(method, &body).await {
             Err(ApiError::Refused(code)) if is_about_blocks(&code) => {
                 tracing::error!(

@@ -117,8 +117,8 @@ impl Outbox {
     }
 
     /// A process that was halted, or cut off from the store, has perhaps lost what it delivers.
-    pub(super) fn still_ours(&self) -> Result<(), ApiError> {
-        if self.store.is_surely_alive() {
+    pub(super) fn still_ours(&self, parcel: &Parcel) -> Result<(), ApiError> {
+        if self.store.is_still_held(parcel.claimed_at) {
             return Ok(());
         }
         let why = "this process was cut off from the store";
@@ -134,7 +134,6 @@ impl Outbox {
         if let Err(after) = self.pace.turn(method.as_str(), channel, Instant::now()) {
             return Err(ApiError::RateLimited { after });
         }
-        self.still_ours()?;
         let result = self.client.post(method, body).await;
         if let Err(ApiError::RateLimited { after }) = result {
             self.pace

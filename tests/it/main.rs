@@ -58,6 +58,7 @@ mod rollout;
 mod routed;
 mod runbooks;
 mod said;
+mod sdk;
 mod senders;
 mod sessions;
 mod setup;

@@ -11,7 +11,6 @@ use tracing::{Instrument, Span};
 
 use super::commands::help::help_text;
 use super::commands::stats;
-use super::heartbeat::{appear, disappear};
 use super::policy::authorise;
 use super::request::{Ask, Done, Effect, Next, request_id};
 use super::table::Meant;
@@ -70,6 +69,18 @@ pub async fn accept(context: &Context, request: Request) -> Result<Acceptance, S
         Accepted::New => Acceptance::New,
         Accepted::Duplicate => Acceptance::Duplicate,
     })
+}
+
+/// Makes this process known in the store: only then what it claims is its own.
+pub async fn appear(context: &Context, serves: bool) -> Result<(), StoreError> {
+    let (store, id) = (context.store().clone(), context.instance().to_owned());
+    context.heartbeat().begin(store, id, serves).await
+}
+
+/// Nothing of this process is under way any more: what it left may be taken over at once.
+pub async fn disappear(context: &Context) -> Result<(), StoreError> {
+    context.heartbeat().end();
+    context.store().instance_stop(context.instance()).await
 }
 
 /// Takes requests up until the shutdown, then waits for those under way. The process has to be known

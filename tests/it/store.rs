@@ -15,6 +15,7 @@ use self::mails::a_mail_is_one_process_s_at_a_time_and_sent_once;
 use crate::support::postgres::Postgres;
 
 mod figures;
+mod halted;
 mod mails;
 
 #[tokio::test]
@@ -55,7 +56,7 @@ async fn suite(url: &str) {
     the_outbox_keeps_the_order_and_only_the_newest_state(&store).await;
     the_outbox_hands_out_the_worst_first(&store).await;
     incidents_are_found_by_their_place(&store).await;
-    what_a_halted_process_lost_is_no_longer_its_own(&store).await;
+    halted::what_a_halted_process_lost_is_no_longer_its_own(&store).await;
     a_mail_is_one_process_s_at_a_time_and_sent_once(&store).await;
     figures::tell_what_waits_and_what_is_open(&store).await;
     figures::what_follows_a_commit_follows_no_failed_write(&store).await;
@@ -385,86 +386,6 @@ async fn the_outbox_hands_out_the_worst_first(store: &Store) {
     assert!(withdraw("w-ask2").await.unwrap());
     assert!(!withdraw("w-ask").await.unwrap(), "it was said");
     assert_eq!(store.outbox_depth().await.unwrap(), 0);
-}
-
-/// `slow` is halted with a timer, a message and a request in its hands; `quick` takes them over.
-async fn what_a_halted_process_lost_is_no_longer_its_own(store: &Store) {
-    for owner in ["slow", "quick"] {
-        store.instance_heartbeat(owner, true).await.unwrap();
-    }
-    store.accept(request("held"), None).await.unwrap();
-    store
-        .outbox_put(outgoing("held", "C9", "one"))
-        .await
-        .unwrap();
-    store
-        .write::<_, StoreError, _>(|tx| {
-            Box::pin(async move {
-                let (now, none) = (tx.now(), "null".to_owned());
-                tx.timer_set("held", "timer", now, none).await
-            })
-        })
-        .await
-        .unwrap();
-    let held = async |owner: &'static str| {
-        let timers = store.timers_due(owner, 9).await.unwrap();
-        let parcels = store.outbox_claim(owner, 9).await.unwrap();
-        let requests = store.claim(owner, 9).await.unwrap();
-        (timers, parcels, requests)
-    };
-    let slow = held("slow").await;
-    assert_eq!((slow.0.len(), slow.1.len(), slow.2.len()), (1, 1, 1));
-    let nothing = held("quick").await;
-    assert_eq!(
-        (nothing.0.len(), nothing.1.len(), nothing.2.len()),
-        (0, 0, 0)
-    );
-
-    store.instance_stop("slow").await.unwrap();
-    let quick = held("quick").await;
-    assert_eq!(quick.0, slow.0);
-    assert_eq!(quick.1[0].id, slow.1[0].id);
-    assert_eq!((quick.2[0].id, quick.2[0].attempts), (slow.2[0].id, 2));
-
-    // It goes on where it was halted: nothing of it is kept.
-    store.instance_heartbeat("slow", true).await.unwrap();
-    let nothing = held("slow").await;
-    assert_eq!(
-        (nothing.0.len(), nothing.1.len(), nothing.2.len()),
-        (0, 0, 0)
-    );
-    let lost = |done: Result<(), StoreError>| assert!(matches!(done, Err(StoreError::Lost)));
-    let (old, new, id) = (&slow.1[0], &quick.1[0], slow.2[0].id);
-    lost(store.outbox_attempting(old).await);
-    lost(store.outbox_retry(old, store.now(), "slow").await);
-    let done = |owner: &'static str| store.write(move |tx| Box::pin(tx.inbox_done(id, owner)));
-    lost(done("slow").await);
-    done("quick").await.unwrap();
-    lost(done("quick").await);
-
-    // What it may have shown after the newer state is set right.
-    store
-        .outbox_put(outgoing("held", "C9", "two"))
-        .await
-        .unwrap();
-    let sent = |ts: &str| Sent {
-        channel: Some("C9".into()),
-        ts: Some(ts.into()),
-        via_response_url: false,
-    };
-    store.outbox_sent(new, sent("1.0")).await.unwrap();
-    let newest = store.outbox_claim("quick", 9).await.unwrap().remove(0);
-    store.outbox_sent(&newest, sent("1.0")).await.unwrap();
-    assert!(!store.outbox_waits("held").await.unwrap());
-    lost(store.outbox_sent(old, sent("1.0")).await);
-    let again = store.outbox_claim("quick", 9).await.unwrap().remove(0);
-    assert_eq!(again.outgoing, outgoing("held", "C9", "two"));
-    store.outbox_sent(&again, sent("1.0")).await.unwrap();
-
-    let timer = quick.0[0].clone();
-    let taken = store
-        .write::<_, StoreError, _>(move |tx| Box::pin(async move { tx.timer_take(&timer).await }));
-    assert!(taken.await.unwrap().is_some());
 }
 
 async fn incidents_are_found_by_their_place(store: &Store) {

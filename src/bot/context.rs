@@ -106,7 +106,7 @@ impl Context {
         self.settings().notify.is_some()
     }
 
-    /// This process's name in the store; the outbox leases by it.
+    /// This process's name in the store: what it claims is under it.
     pub fn instance(&self) -> &str {
         &self.parts.instance
     }
@@ -159,7 +159,7 @@ impl Context {
         &self.parts.wakers
     }
 
-    /// When this process last said in the store that it is alive.
+    /// Who says in the store that this process is alive.
     pub(super) fn heartbeat(&self) -> &Heartbeat {
         &self.parts.heartbeat
     }

@@ -61,5 +61,5 @@ pub use services::{Catalogue, Named};
 pub use settings::{AlertSettings, Deadman, NotifySettings, ReachSettings, Settings};
 pub use table::{Commands, Spec, ask_probe};
 pub use worker::Acceptance;
-pub use worker::{accept, end_visit, run, run_due, start_visit, visit};
+pub use worker::{accept, appear, disappear, end_visit, run, run_due, start_visit, visit};
 pub use zones::Zones;

@@ -70,6 +70,7 @@ mod stories;
 mod support;
 mod terminal;
 mod truth;
+mod two_bots;
 mod unheard_of;
 mod watched;
 mod watchers;

@@ -28,6 +28,9 @@ pub enum StoreError {
         /// Why not.
         source: std::io::Error,
     },
+    /// This process was taken for dead, and what it worked on is another's now.
+    #[error("another process has taken this over")]
+    Lost,
     /// The store is being closed, or a write panicked.
     #[error("the store is closed")]
     Closed,

@@ -262,7 +262,7 @@ impl Play<'_> {
         {
             // It dies with these in its hands.
             self.hand.set(due);
-            drop(self.store.timers_due(16).await.unwrap());
+            drop(self.store.timers_due("dead", 16).await.unwrap());
         }
         self.now = back;
         self.hand.set(moment(back));

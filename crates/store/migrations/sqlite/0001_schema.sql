@@ -1,7 +1,8 @@
 -- Only BIGINT/INTEGER, TEXT and BLOB columns: the one text of every query has to work on SQLite and
 -- PostgreSQL through sqlx's Any driver. Times are microseconds since 1970, UTC. JSON is TEXT.
 
--- Running processes; work owned by one without a heartbeat is taken over.
+-- Running processes; work owned by one without a heartbeat is taken over. The heartbeat is the one
+-- time that the database itself tells: clocks of processes differ.
 CREATE TABLE instance (
     id           TEXT PRIMARY KEY,
     kind         TEXT NOT NULL,
@@ -232,6 +233,7 @@ CREATE TABLE timer (
     subject     TEXT NOT NULL,
     due_at      BIGINT NOT NULL,
     payload     TEXT NOT NULL,
+    owner       TEXT,
     lease_until BIGINT NOT NULL DEFAULT 0,
     UNIQUE (kind, subject)
 );

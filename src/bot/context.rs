@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::arrivals::Arrivals;
 use super::heartbeat::Heartbeat;
 use super::library::Library;
 use super::measurements::Measurements;
@@ -37,6 +38,7 @@ struct Parts {
     measurements: Measurements,
     rates: Rates,
     wakers: Wakers,
+    arrivals: Arrivals,
     heartbeat: Heartbeat,
     /// This process's name in the store.
     instance: String,
@@ -70,6 +72,7 @@ impl Context {
                 measurements: Measurements::default(),
                 rates: Rates::default(),
                 wakers: Wakers::default(),
+                arrivals: Arrivals::default(),
                 heartbeat: Heartbeat::default(),
                 instance: format!("{:016x}", rand::random::<u64>()),
                 shutdown,
@@ -149,6 +152,11 @@ impl Context {
     /// What this process has counted of services' answers.
     pub(super) fn rates(&self) -> &Rates {
         &self.parts.rates
+    }
+
+    /// Bodies of alerts that wait to be taken in.
+    pub(super) fn arrivals(&self) -> &Arrivals {
+        &self.parts.arrivals
     }
 
     /// What wakes the runs that this process drives.

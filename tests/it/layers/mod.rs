@@ -63,6 +63,7 @@ const FLOORS: &[&[&str]] = &[
         "settings",
         "tokens",
         "wakers",
+        "arrivals",
         "zones",
     ],
 ];

@@ -185,11 +185,15 @@ mod tests {
     #[test]
     fn who_has_gone_is_not_taken_in_and_a_failure_parts_the_next() {
         let arrivals = Arrivals::default();
-        let mut told: Vec<_> = (0..3).map(|_| arrivals.push(body(0, &[("a", true)]))).collect();
+        let mut told: Vec<_> = (0..3)
+            .map(|_| arrivals.push(body(0, &[("a", true)])))
+            .collect();
         told.remove(1);
         assert_eq!(turns(&arrivals), [2]);
         arrivals.part();
-        let told: Vec<_> = (0..70).map(|_| arrivals.push(body(0, &[("a", true)]))).collect();
+        let told: Vec<_> = (0..70)
+            .map(|_| arrivals.push(body(0, &[("a", true)])))
+            .collect();
         let turns = turns(&arrivals);
         assert_eq!(turns.iter().filter(|count| **count == 1).count(), APART);
         assert_eq!(turns.last(), Some(&(70 - APART)));

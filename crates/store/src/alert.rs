@@ -50,7 +50,10 @@ fn pieces<T>(mut list: &[T]) -> impl Iterator<Item = &[T]> {
 fn sets(list: &[String]) -> impl Iterator<Item = Vec<String>> {
     list.chunks(SIZES[0]).map(|chunk| {
         let mut set = chunk.to_vec();
-        set.resize(chunk.len().next_power_of_two(), chunk[chunk.len() - 1].clone());
+        set.resize(
+            chunk.len().next_power_of_two(),
+            chunk[chunk.len() - 1].clone(),
+        );
         set
     })
 }

@@ -84,16 +84,15 @@ impl Store {
         let mut top = Vec::new();
         let mut shown: Option<AlertRecord> = None;
         for (name, firing, all) in rows.into_iter().take(Summary::TOP) {
-            let records: Vec<(String, String, i64)> =
-                sqlx::query_as(sqlx::AssertSqlSafe(format!(
-                    "SELECT {RECORD} FROM alert WHERE conversation = $1 AND name = $2 \
+            let records: Vec<(String, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+                "SELECT {RECORD} FROM alert WHERE conversation = $1 AND name = $2 \
                      ORDER BY firing DESC, severity, changed_at DESC LIMIT $3"
-                )))
-                .bind(key.to_owned())
-                .bind(name.clone())
-                .bind(Name::LOOKED_AT)
-                .fetch_all(self.readers())
-                .await?;
+            )))
+            .bind(key.to_owned())
+            .bind(name.clone())
+            .bind(Name::LOOKED_AT)
+            .fetch_all(self.readers())
+            .await?;
             let records: Result<Vec<_>, StoreError> =
                 records.into_iter().map(|row| Ok(alert(row)?.1)).collect();
             let records = records?;

@@ -28,6 +28,9 @@ pub enum StoreError {
         /// Why not.
         source: std::io::Error,
     },
+    /// It was to be written together with something that could not be.
+    #[error("what it was written together with could not be written")]
+    Together,
     /// The store is being closed, or a write panicked.
     #[error("the store is closed")]
     Closed,

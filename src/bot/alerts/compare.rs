@@ -219,7 +219,8 @@ impl News {
             over::end(tx, bot, &key, why, &records).await?;
         }
         for (key, records) in &self.changed {
-            tx.alerts_put(key, &records.iter().collect::<Vec<_>>()).await?;
+            tx.alerts_put(key, &records.iter().collect::<Vec<_>>())
+                .await?;
         }
         for key in self.shown {
             if let Some(conversation) = tx.conversation(&key).await? {
@@ -228,7 +229,8 @@ impl News {
         }
         let mut nowhere = self.again;
         for (key, records) in self.loud {
-            tx.alerts_put(&key, &records.iter().collect::<Vec<_>>()).await?;
+            tx.alerts_put(&key, &records.iter().collect::<Vec<_>>())
+                .await?;
             match active(tx, &key).await? {
                 Some(mut conversation) => {
                     episode::tell_again(tx, bot, &mut conversation, &records).await?;

@@ -64,7 +64,7 @@ pub async fn take_alerts(context: &Context, source: &str, body: Body) -> Result<
     let taken = loop {
         let turn = tokio::select! {
             biased;
-            taken = &mut mine => break taken.map_err(|_| StoreError::Closed)?,
+            taken = &mut mine => break taken.map_err(|_| StoreError::Together)?,
             turn = arrivals.turn() => turn,
         };
         let bot = context.clone();
@@ -108,11 +108,7 @@ async fn take_waiting(tx: &mut Tx, bot: &Context) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn take(
-    tx: &mut Tx,
-    bot: &Context,
-    bodies: Vec<Reports>,
-) -> Result<Vec<Taken>, StoreError> {
+async fn take(tx: &mut Tx, bot: &Context, bodies: Vec<Reports>) -> Result<Vec<Taken>, StoreError> {
     let left_out: BTreeMap<String, u64> = bodies
         .iter()
         .filter_map(|body| body.left_out.clone())

@@ -120,9 +120,9 @@ pub(super) async fn left_out(
     if conversation.left_out == before {
         return Ok(());
     }
-    let more = counts.iter().filter(|(group, count)| {
-        **count > 0 && before.get(*group) != Some(*count)
-    });
+    let more = counts
+        .iter()
+        .filter(|(group, count)| **count > 0 && before.get(*group) != Some(*count));
     let count: u64 = more.map(|(_, count)| count).sum();
     if count > 0 {
         conversation.quiet_since = None;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::arrivals::Arrivals;
 use super::heartbeat::Heartbeat;
 use super::library::Library;
 use super::listener::Listener;
@@ -38,6 +39,7 @@ struct Parts {
     measurements: Measurements,
     rates: Rates,
     wakers: Wakers,
+    arrivals: Arrivals,
     heartbeat: Heartbeat,
     listener: Listener,
     /// This process's name in the store.
@@ -72,6 +74,7 @@ impl Context {
                 measurements: Measurements::default(),
                 rates: Rates::default(),
                 wakers: Wakers::default(),
+                arrivals: Arrivals::default(),
                 heartbeat: Heartbeat::default(),
                 listener: Listener::default(),
                 instance: format!("{:016x}", rand::random::<u64>()),
@@ -152,6 +155,11 @@ impl Context {
     /// What this process has counted of services' answers.
     pub(super) fn rates(&self) -> &Rates {
         &self.parts.rates
+    }
+
+    /// Bodies of alerts that wait to be taken in.
+    pub(super) fn arrivals(&self) -> &Arrivals {
+        &self.parts.arrivals
     }
 
     /// What wakes the runs that this process drives.

@@ -7,6 +7,7 @@
 mod access;
 mod actions;
 mod alerts;
+mod arrivals;
 mod charts;
 mod chat;
 mod commands;
@@ -42,7 +43,8 @@ mod zones;
 
 pub use access::Access;
 pub(crate) use alerts::unread_pages;
-pub use alerts::{Taken, receive, refused, signed_by_sns, take_alerts, unsubscribed};
+pub use alerts::{receive, refused, signed_by_sns, take_alerts, unsubscribed};
+pub use arrivals::Taken;
 pub use chat::{ChatRefusal, chat_refuses};
 pub use commands::COMMANDS;
 pub use context::Context;

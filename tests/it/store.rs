@@ -14,6 +14,7 @@ use treasury_bot::store::{Accepted, NewIncident, Sent, Store, StoreError, Use};
 use self::mails::a_mail_is_one_process_s_at_a_time_and_sent_once;
 use crate::support::postgres::Postgres;
 
+mod alert_counts;
 mod figures;
 mod halted;
 mod mails;
@@ -60,6 +61,7 @@ async fn suite(url: &str) {
     a_mail_is_one_process_s_at_a_time_and_sent_once(&store).await;
     figures::tell_what_waits_and_what_is_open(&store).await;
     figures::what_follows_a_commit_follows_no_failed_write(&store).await;
+    alert_counts::are_what_the_rows_say(url).await;
     store.close().await;
     assert!(matches!(
         store.accept(request("late"), None).await,

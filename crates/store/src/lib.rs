@@ -6,6 +6,7 @@
 
 mod action;
 mod alert;
+mod alert_count;
 mod changes;
 mod clock;
 mod dialect;

@@ -94,7 +94,8 @@ impl Store {
                                 "PRAGMA busy_timeout=5000; PRAGMA auto_vacuum=INCREMENTAL; \
                                  PRAGMA journal_mode=WAL; \
                                  PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
-                                 PRAGMA cache_size=-4000;",
+                                 PRAGMA cache_size=-4000; PRAGMA temp_store=MEMORY; \
+                                 PRAGMA wal_autocheckpoint=4000;",
                             )
                             .await?;
                         Ok(())

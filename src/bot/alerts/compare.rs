@@ -176,7 +176,7 @@ fn muted(there: &KnownAlert, own: &[String]) -> Option<Muted> {
 struct News {
     over: BTreeMap<String, Vec<AlertRecord>>,
     damped: BTreeMap<String, Vec<(AlertRecord, bool)>>,
-    changed: Vec<(String, AlertRecord)>,
+    changed: BTreeMap<String, Vec<AlertRecord>>,
     /// Conversations whose message says what has changed.
     shown: BTreeSet<String>,
     /// They are not kept quiet any more.
@@ -207,7 +207,7 @@ impl News {
                 if record.tracked.muted != before.muted {
                     self.shown.insert(key.clone());
                 }
-                self.changed.push((key, record));
+                self.changed.entry(key).or_default().push(record);
             }
         }
     }
@@ -218,8 +218,9 @@ impl News {
             let why = " (nobody said so: Alertmanager does not know it any more)";
             over::end(tx, bot, &key, why, &records).await?;
         }
-        for (key, record) in &self.changed {
-            tx.alert_put(key, record).await?;
+        for (key, records) in &self.changed {
+            tx.alerts_put(key, &records.iter().collect::<Vec<_>>())
+                .await?;
         }
         for key in self.shown {
             if let Some(conversation) = tx.conversation(&key).await? {
@@ -228,9 +229,8 @@ impl News {
         }
         let mut nowhere = self.again;
         for (key, records) in self.loud {
-            for record in &records {
-                tx.alert_put(&key, record).await?;
-            }
+            tx.alerts_put(&key, &records.iter().collect::<Vec<_>>())
+                .await?;
             match active(tx, &key).await? {
                 Some(mut conversation) => {
                     episode::tell_again(tx, bot, &mut conversation, &records).await?;

@@ -38,7 +38,7 @@ pub(super) use acknowledge::acknowledge;
 pub(super) use command::alerts_list;
 pub(super) use compare::begin_comparing;
 pub(super) use find::conversation_meant;
-pub use intake::{Taken, take_alerts};
+pub use intake::take_alerts;
 pub use senders::{receive, refused, signed_by_sns, unsubscribed};
 pub(super) use silence::{silence, unsilence};
 pub(crate) use watch::unread_pages;

@@ -174,6 +174,29 @@ impl Tx {
         Ok(count > 0)
     }
 
+    /// The services of which alerts fire in a conversation that people have to be told of, with the
+    /// worst of each; `None`: those of no known service.
+    pub async fn services_audible(
+        &mut self,
+        key: &str,
+    ) -> Result<Vec<(Option<ServiceName>, Severity)>, StoreError> {
+        let now = self.now().as_microsecond();
+        let rows: Vec<(Option<String>, i64)> = sqlx::query_as(
+            "SELECT service, MIN(severity) FROM alert WHERE conversation = $1 AND firing = 1 \
+             AND COALESCE(silenced_until, 0) <= $2 GROUP BY service",
+        )
+        .bind(key.to_owned())
+        .bind(now)
+        .fetch_all(self.connection())
+        .await?;
+        let row = |(name, worst): (Option<String>, i64)| {
+            let name = name.map(|name| ServiceName::parse(&name)).transpose();
+            let name = name.map_err(|e| StoreError::Unreadable(e.to_string()))?;
+            Ok((name, Severity::of_number(worst)))
+        };
+        rows.into_iter().map(row).collect()
+    }
+
     /// A conversation, locked.
     pub async fn conversation(&mut self, key: &str) -> Result<Option<Conversation>, StoreError> {
         let lock = self.dialect.for_update();

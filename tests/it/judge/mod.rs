@@ -3,8 +3,10 @@
 //! seed (0).
 
 mod history;
+mod listing;
 mod model;
 mod play;
+mod seen;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -53,7 +53,9 @@ pub struct Alert {
 
 impl Alert {
     /// Sources of the bot's own; no generic one may be called so.
-    pub const OWN_SOURCES: [&str; 2] = ["alertmanager", "watch"];
+    pub const OWN_SOURCES: [&str; 2] = ["alertmanager", Self::WATCH];
+    /// The bot's own alerts: what it sees for itself.
+    pub const WATCH: &str = "watch";
 
     /// The field of `other` that marks an event.
     pub(crate) const NO_END: &str = "no_end";
@@ -62,7 +64,7 @@ impl Alert {
     /// such sources tell when they report, or nothing, rather than since when it fires.
     pub fn after(mut self, known: &Self) -> Self {
         if !self.is_from_alertmanager()
-            && self.source != "watch"
+            && self.source != Self::WATCH
             && self.firing == known.firing
             && self.starts_at >= known.starts_at
         {

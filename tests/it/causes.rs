@@ -36,6 +36,7 @@ async fn is_asked(stage: &Stage, incident: &str) {
 fn patient() -> AlertSettings {
     AlertSettings {
         ack_within: Duration::from_secs(1),
+        ask_again: Duration::from_secs(1),
         follow_up: Duration::from_secs(600),
         quiet: Duration::from_secs(600),
         ..hasty()

@@ -470,7 +470,8 @@ async fn whoever_acknowledged_is_asked_whether_they_still_have_it_by_their_other
     let first = receiver.wait("/", 1).await.remove(0).body;
     assert!(first.contains("Please acknowledge"), "{first}");
     stage.ana("ack INC-1").await;
-    let mut asked = receiver.wait("/", 2).await;
+    // It hears of the acknowledgement, and is asked.
+    let mut asked = receiver.wait("/", 3).await;
     asked.retain(|one| one.body.contains("do you still have it?"));
     assert_eq!(asked.len(), 1, "{asked:?}");
     // By the link of that one they say so.

@@ -80,6 +80,9 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     context
         .tasks()
         .spawn(crate::bot::watch::keep_watching(context.clone()));
+    context
+        .tasks()
+        .spawn(crate::bot::heartbeats::keep_listening(context.clone()));
     crate::bot::alerts::begin_watching(context).await?;
     crate::bot::alerts::begin_comparing(context).await?;
     crate::bot::oncall::begin_handovers(context).await?;

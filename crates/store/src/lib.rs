@@ -11,6 +11,7 @@ mod dialect;
 mod error;
 mod evidence;
 mod figures;
+mod heartbeat;
 mod inbox;
 mod incident;
 mod inspect;

@@ -53,9 +53,11 @@ pub struct Alert {
 
 impl Alert {
     /// Sources of the bot's own; no generic one may be called so.
-    pub const OWN_SOURCES: [&str; 2] = ["alertmanager", Self::WATCH];
+    pub const OWN_SOURCES: [&str; 3] = ["alertmanager", Self::WATCH, Self::HEARTBEAT];
     /// The bot's own alerts: what it sees for itself.
     pub const WATCH: &str = "watch";
+    /// The source of alerts about heartbeats.
+    pub const HEARTBEAT: &str = "heartbeat";
 
     /// The field of `other` that marks an event.
     pub(crate) const NO_END: &str = "no_end";
@@ -77,6 +79,11 @@ impl Alert {
     /// Alertmanager sent it (or Grafana, which has its ways).
     pub fn is_from_alertmanager(&self) -> bool {
         self.source == "alertmanager"
+    }
+
+    /// The bot sees for itself whether it fires: nobody repeats it.
+    pub fn is_the_bots_own(&self) -> bool {
+        [Self::WATCH, Self::HEARTBEAT].contains(&self.source.as_str())
     }
 
     /// Its name: the label `alertname`.

@@ -334,7 +334,7 @@ impl Tracked {
         // Alertmanager repeats after four hours where nothing else is said (`repeat_interval`), and
         // Grafana as well. Others may never repeat: then nobody knows whether it still fires.
         const USUAL: u64 = 4 * 3_600;
-        if self.alert.source == Alert::WATCH {
+        if self.alert.is_the_bots_own() {
             return None;
         }
         let repeats_after = match self.repeats_after {

@@ -196,9 +196,11 @@ fn what_is_not_repeated_for_three_times_as_long_as_usual_is_not_heard_of() {
     // usual four hours are taken for it.
     assert_eq!(tracked.unheard_at(None), Some(at(1 + 12 * 3_600)));
     let mut own = fired();
-    own.alert.source = Alert::WATCH.into();
-    let given = Some(Duration::from_secs(60));
-    assert_eq!((own.unheard_at(None), own.unheard_at(given)), (None, None));
+    for source in [Alert::WATCH, Alert::HEARTBEAT] {
+        own.alert.source = source.into();
+        let given = Some(Duration::from_secs(60));
+        assert_eq!((own.unheard_at(None), own.unheard_at(given)), (None, None));
+    }
     let mut known = fired();
     assert_eq!(known.unheard_at(None), Some(at(1 + 12 * 3_600)));
     take(&mut known, report(0, true), 601);

@@ -42,6 +42,30 @@ impl Tx {
         .await?;
         Ok(found.is_some())
     }
+
+    /// The services of which alerts fire in a conversation that people have to be told of, with the
+    /// worst of each; `None`: those of no known service.
+    pub async fn services_audible(
+        &mut self,
+        key: &str,
+    ) -> Result<Vec<(Option<ServiceName>, Severity)>, StoreError> {
+        let now = self.now().as_microsecond();
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT service, MIN(severity) FROM alert_count WHERE conversation = $1 AND firing = 1 \
+             AND alerts > 0 AND silenced_until <= $2 GROUP BY service",
+        )
+        .bind(key.to_owned())
+        .bind(now)
+        .fetch_all(self.connection())
+        .await?;
+        let row = |(name, worst): (String, i64)| {
+            let name = Some(name).filter(|name| !name.is_empty());
+            let name = name.map(|name| ServiceName::parse(&name)).transpose();
+            let name = name.map_err(|e| StoreError::Unreadable(e.to_string()))?;
+            Ok((name, Severity::of_number(worst)))
+        };
+        rows.into_iter().map(row).collect()
+    }
 }
 
 impl Store {

@@ -191,19 +191,20 @@ async fn say(
     Ok(())
 }
 
-/// People are to be told again of these, which still fire: by one message. What became worse meanwhile
+/// People are to be told again of these, which still fire, and why: by one message. What became worse meanwhile
 /// makes the incident worse, and is asked about. The conversation is put.
 pub(super) async fn tell_again(
     tx: &mut Tx,
     bot: &Context,
     conversation: &mut Conversation,
     loud: &[AlertRecord],
+    why: &str,
 ) -> Result<(), StoreError> {
     let Some(worst) = loud.iter().map(|record| record.routed.severity).min() else {
         return Ok(());
     };
     let whom = escalation::concerned(tx, conversation).await?;
-    let message = words::silence_over(conversation, loud, &whom);
+    let message = words::loud_again(conversation, loud, why, &whom);
     post_news(tx, conversation, message).await?;
     if let Some(id) = conversation.incident {
         start::worsen(tx, bot, id, worst).await?;

@@ -5,6 +5,7 @@
 //! by timers, at most one each few seconds and conversation, so that a storm is a few edits.
 
 mod acknowledge;
+mod cause;
 mod changes;
 mod command;
 mod compare;

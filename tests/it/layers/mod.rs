@@ -62,6 +62,7 @@ const FLOORS: &[&[&str]] = &[
     &["context", "entry", "table", "policy"],
     &[
         "access",
+        "arrivals",
         "heartbeat",
         "library",
         "listener",
@@ -73,7 +74,6 @@ const FLOORS: &[&[&str]] = &[
         "settings",
         "tokens",
         "wakers",
-        "arrivals",
         "zones",
     ],
 ];

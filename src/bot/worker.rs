@@ -70,19 +70,17 @@ pub async fn accept(context: &Context, request: Request) -> Result<Acceptance, S
 
 /// Takes requests up until the shutdown, then waits for those under way.
 pub async fn run(context: &Context) -> Result<(), StoreError> {
-    context
-        .store()
-        .instance_start(context.instance(), true)
-        .await?;
+    let store = context.store();
+    until_done(context, || store.instance_start(context.instance(), true)).await;
     context.heartbeat().beat();
     context.tasks().spawn(keep_alive(context.clone()));
     context.tasks().spawn(keep_recovering(context.clone()));
     context
         .tasks()
         .spawn(crate::bot::watch::keep_watching(context.clone()));
-    crate::bot::alerts::begin_watching(context).await?;
-    crate::bot::alerts::begin_comparing(context).await?;
-    crate::bot::oncall::begin_handovers(context).await?;
+    until_done(context, || crate::bot::alerts::begin_watching(context)).await;
+    until_done(context, || crate::bot::alerts::begin_comparing(context)).await;
+    until_done(context, || crate::bot::oncall::begin_handovers(context)).await;
     context
         .tasks()
         .spawn(crate::bot::timers::run(context.clone(), jobs()));
@@ -127,6 +125,20 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     context.tasks().close();
     context.tasks().wait().await;
     context.store().instance_stop(context.instance()).await
+}
+
+/// Tries until the store takes it, or the shutdown: a disk that is full at the start gets room later.
+async fn until_done<F>(context: &Context, work: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), StoreError>>,
+{
+    while let Err(error) = work().await {
+        tracing::error!(%error, "work can't begin yet");
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = context.shutdown().cancelled() => return,
+        }
+    }
 }
 
 /// What is done when timers go off.
@@ -185,9 +197,8 @@ async fn keep_alive(context: Context) {
             () = context.shutdown().cancelled() => return,
             () = tokio::time::sleep(heartbeat::EVERY) => {}
         }
-        match context.store().instance_heartbeat(context.instance()).await {
-            Ok(()) => context.heartbeat().beat(),
-            Err(error) => tracing::error!(%error, "the heartbeat could not be recorded"),
+        if let Err(error) = heartbeat::beat(&context).await {
+            tracing::error!(%error, "the heartbeat could not be recorded");
         }
     }
 }

@@ -32,6 +32,7 @@ mod docs;
 mod doctor;
 mod first_look;
 mod flapping;
+mod full;
 mod handbook;
 mod hostile;
 mod image;

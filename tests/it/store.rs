@@ -9,13 +9,14 @@ use treasury_bot::domain::{
     Audience, Content, Destination, Door, EntryKind, IncidentId, Message, Outgoing, Person, Place,
     Reply, Request, Severity, Stream, Tone,
 };
-use treasury_bot::store::{Accepted, NewIncident, Sent, Store, StoreError, Use};
+use treasury_bot::store::{Accepted, NewIncident, Sent, Store, StoreError, Trouble, Use};
 
 use self::mails::a_mail_is_one_process_s_at_a_time_and_sent_once;
 use crate::support::postgres::Postgres;
 
 mod figures;
 mod mails;
+mod opened;
 
 #[tokio::test]
 async fn the_suite_on_sqlite() {
@@ -39,7 +40,8 @@ async fn a_database_that_goes_away_is_an_error_soon_and_no_hang() {
     store.ping().await.unwrap();
     postgres.kill();
     let answer = tokio::time::timeout(Duration::from_secs(15), store.accept(request("k"), None));
-    assert!(matches!(answer.await, Ok(Err(StoreError::Database(_)))));
+    let error = answer.await.unwrap().unwrap_err();
+    assert_eq!(error.trouble(), Some(Trouble::Away), "{error}");
 }
 
 async fn suite(url: &str) {

@@ -1,6 +1,6 @@
 //! Opening the database, reading from it, and handing writes over.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,15 +8,19 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::any::{Any, AnyArguments, AnyPoolOptions};
-use sqlx::{AnyPool, Executor};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 use tokio::sync::Notify;
 use treasury_telemetry::metrics::STORE_WRITE;
 
 use super::clock::Clock;
 use super::dialect::Dialect;
 use super::error::StoreError;
-use super::migrations::migrator;
+use super::file;
+use super::migrations::{Schema, Steps};
 use super::writer::{Changed, Queue, Tx};
+
+/// A new store is made by another process within this time.
+const MADE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A statement with its values.
 type Statement = sqlx::query::Query<'static, Any, AnyArguments>;
@@ -51,23 +55,30 @@ pub enum Use {
 
 impl Store {
     /// Opens the database, makes it where it doesn't exist (SQLite), and brings its schema up to
-    /// date.
+    /// date, after a backup. What is there and is no store of ours is left as it is.
     pub async fn open(url: &str, how: Use) -> Result<Self, StoreError> {
         Self::open_with(url, how, Clock::default()).await
     }
 
     /// The same by another clock.
     pub async fn open_with(url: &str, how: Use, clock: Clock) -> Result<Self, StoreError> {
+        Self::open_as(url, how, clock, &Steps::default()).await
+    }
+
+    /// The same with the steps of another version.
+    pub async fn open_as(
+        url: &str,
+        how: Use,
+        clock: Clock,
+        steps: &Steps,
+    ) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         if let Some(path) = url.strip_prefix("sqlite://") {
             let path = Path::new(path.split('?').next().unwrap_or(path));
-            let lock = match how {
-                Use::Serve => Some(lock(path)?),
-                Use::Visit => None,
-            };
-            Self::open_sqlite(path, lock, clock).await
+            let opened = Self::open_sqlite(path, how, clock, steps).await;
+            opened.map_err(|error| error.at(path))
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Self::open_postgres(url, clock).await
+            Self::open_postgres(url, clock, steps).await
         } else {
             // The URL may hold a password: only its scheme is shown.
             Err(StoreError::Url(
@@ -78,39 +89,66 @@ impl Store {
 
     async fn open_sqlite(
         path: &Path,
-        lock: Option<File>,
+        how: Use,
         clock: Clock,
+        steps: &Steps,
     ) -> Result<Self, StoreError> {
-        let url = format!("sqlite://{}?mode=rwc", path.display());
+        let mut held = match how {
+            Use::Serve => Some(file::lock(path)?),
+            Use::Visit => None,
+        };
+        let mut first = file::open(path).await?;
+        let began = Instant::now();
+        loop {
+            let schema = Schema::read(&mut first, Dialect::Sqlite, steps).await?;
+            if schema.to_go(Some(path))? == 0 {
+                break;
+            }
+            if held.is_some() {
+                schema.go(&mut first, Some(path)).await?;
+                break;
+            }
+            // One process at a time, and none while another serves. It is read once more then.
+            held = match file::lock(path) {
+                Err(StoreError::Locked(path)) if began.elapsed() > MADE_WITHIN => {
+                    return Err(StoreError::OlderServes(path));
+                }
+                Err(StoreError::Locked(_)) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    None
+                }
+                lock => Some(lock?),
+            };
+        }
+        if let Some(lock) = &held {
+            file::note(lock);
+        }
+        let url = file::url(path);
         let options = || {
             AnyPoolOptions::new()
                 .acquire_timeout(Duration::from_secs(5))
-                .after_connect(|connection, _| {
-                    Box::pin(async move {
-                        connection
-                            .execute(
-                                "PRAGMA busy_timeout=5000; PRAGMA auto_vacuum=INCREMENTAL; \
-                                 PRAGMA journal_mode=WAL; \
-                                 PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
-                                 PRAGMA cache_size=-4000;",
-                            )
-                            .await?;
-                        Ok(())
-                    })
-                })
+                .after_connect(|connection, _| Box::pin(file::settle(connection)))
         };
-        let writers = options().max_connections(1).connect(&url).await?;
-        migrator(Dialect::Sqlite).run(&writers).await?;
+        // The writer keeps its connection: a new one takes room, which may lack by then.
+        let writers = options()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect(&url)
+            .await?;
+        // The last one to close would take the log of writes away.
+        first.close().await?;
         let readers = options()
             .max_connections(4)
             .min_connections(0)
             .connect_lazy(&url)?;
         let pools = (readers, writers);
+        let lock = held.filter(|_| how == Use::Serve);
         Ok(Self::assemble(Dialect::Sqlite, pools, clock, lock))
     }
 
-    async fn open_postgres(url: &str, clock: Clock) -> Result<Self, StoreError> {
-        let pool = AnyPoolOptions::new()
+    async fn open_postgres(url: &str, clock: Clock, steps: &Steps) -> Result<Self, StoreError> {
+        let connected = AnyPoolOptions::new()
             .acquire_timeout(Duration::from_secs(5))
             .max_connections(12)
             .after_connect(|connection, _| {
@@ -122,8 +160,21 @@ impl Store {
                 })
             })
             .connect(url)
-            .await?;
-        migrator(Dialect::Postgres).run(&pool).await?;
+            .await;
+        let pool = match connected {
+            // It has tried for so long, and does not tell why.
+            Err(sqlx::Error::PoolTimedOut) => {
+                AnyConnection::connect(url).await?.close().await?;
+                return Err(sqlx::Error::PoolTimedOut.into());
+            }
+            connected => connected?,
+        };
+        let mut first = pool.acquire().await?;
+        let schema = Schema::read(&mut first, Dialect::Postgres, steps).await?;
+        if schema.to_go(None)? > 0 {
+            schema.go(&mut first, None).await?;
+        }
+        drop(first);
         let pools = (pool.clone(), pool);
         Ok(Self::assemble(Dialect::Postgres, pools, clock, None))
     }
@@ -164,6 +215,11 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(self.readers()).await?;
         Ok(())
+    }
+
+    /// Why a write could not be done, if that was so within this time: the store was full, away, held.
+    pub fn failed_within(&self, time: Duration) -> Option<String> {
+        self.inner.queue.failed_within(time)
     }
 
     /// Waits until the inbox may have new work. A change between two waits is not missed.
@@ -264,25 +320,6 @@ impl Store {
 
     pub(super) fn readers(&self) -> &AnyPool {
         &self.inner.readers
-    }
-}
-
-/// One `serve` a file: the second would answer everything twice.
-fn lock(database: &Path) -> Result<File, StoreError> {
-    let path = database.with_extension("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|source| StoreError::File {
-            path: path.clone(),
-            source,
-        })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(database.to_owned())),
-        Err(TryLockError::Error(source)) => Err(StoreError::File { path, source }),
     }
 }
 

@@ -226,8 +226,9 @@ impl Intake {
             // The sender tries again: nothing is lost.
             Err(error) => {
                 tracing::error!(%error, "alerts could not be recorded");
-                let told = "the alerts could not be recorded: send them again";
-                return Outcome::Later(told.to_owned());
+                return Outcome::Later(format!(
+                    "the alerts could not be recorded, send them again: {error}"
+                ));
             }
         };
         let (taken, ignored) = taken;

@@ -71,18 +71,22 @@ impl Room {
         }
     }
 
+    /// Sends fifty alerts.
     async fn alert(&self) -> (u16, String) {
         let url = format!("http://127.0.0.1:{}/alerts/alertmanager", self.setup.port);
-        let alert = json!({
-            "status": "firing",
-            "labels": {"alertname": "Slow", "severity": "critical", "filler": "x".repeat(20_000)},
-            "annotations": {},
-            "startsAt": "2026-11-24T03:00:00Z",
-            "endsAt": "0001-01-01T00:00:00Z",
-        });
+        let alert = |number: u32| {
+            json!({
+                "status": "firing",
+                "labels": {"alertname": "Slow", "instance": number.to_string()},
+                "annotations": {"summary": "z".repeat(1_900)},
+                "startsAt": "2026-11-24T03:00:00Z",
+                "endsAt": "0001-01-01T00:00:00Z",
+            })
+        };
+        let alerts: Vec<Value> = (0..50).map(alert).collect();
         let body = json!({"version": "4", "groupKey": "{}", "status": "firing", "receiver": "bot",
             "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {},
-            "externalURL": "http://alertmanager.example", "truncatedAlerts": 0, "alerts": [alert]});
+            "externalURL": "http://alertmanager.example", "truncatedAlerts": 0, "alerts": alerts});
         let sent = reqwest::Client::new().post(url).bearer_auth("alerts-token");
         let answer = sent.json(&body).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
@@ -119,7 +123,7 @@ async fn fills_up(room: Room, disk: &Disk, said: &str) {
     // Typed words are in the refusal's text, by which each is known again.
     let mut recorded = Vec::new();
     let told = loop {
-        let word = format!("word{}", recorded.len());
+        let word = format!("word-{}-end", recorded.len());
         let line = format!("/treasury {word} {}", "x".repeat(2_000));
         let receipt = ana.types(HOME, &line).await.unwrap();
         assert!(receipt.acked, "{receipt:?}");
@@ -148,7 +152,8 @@ async fn fills_up(room: Room, disk: &Disk, said: &str) {
         "{text}"
     );
     // A mention is sent again by Slack, and is not acknowledged; who wrote it hears of it once.
-    let filler = "y".repeat(2_000);
+    // It is long: what is left of the room might do for a short one.
+    let filler = "y".repeat(12_000);
     let mention = format!("<@UTREASURYBOT> mentioned {filler}");
     let said = ana.says(HOME, &mention, None).await.unwrap();
     assert!(!said.receipts[0].acked, "{:?}", said.receipts);
@@ -163,7 +168,7 @@ async fn fills_up(room: Room, disk: &Disk, said: &str) {
     assert!(receipt.body.is_none(), "{receipt:?}");
     room.sees("againe").await;
     for word in &recorded {
-        room.sees(&format!("{word} ")).await;
+        room.sees(word).await;
     }
     assert_eq!(room.alert().await.0, 200);
     assert!(serve.end().await.success());
@@ -202,8 +207,7 @@ async fn a_start_on_a_full_disk_says_so_and_begins_when_there_is_room() {
     assert!(serve.end().await.success());
 
     disk.fill();
-    let told = room.setup.command(&room.sandbox, "serve");
-    let mut told = told;
+    let mut told = room.setup.command(&room.sandbox, "serve");
     let told = told.env("TREASURY_BOT_STORE_URL", &room.store_url).output();
     let told = told.unwrap();
     assert_eq!(told.status.code(), Some(1));
@@ -253,7 +257,7 @@ async fn a_full_disk_of_postgresql_is_said_in_the_same_words() {
     let ana = room.sandbox.person("ana");
     let mut recorded = Vec::new();
     let told = loop {
-        let word = format!("word{}", recorded.len());
+        let word = format!("word-{}-end", recorded.len());
         let line = format!("/treasury {word} {}", "x".repeat(2_000));
         let receipt = ana.types(HOME, &line).await.unwrap();
         if let Some(body) = receipt.body {
@@ -271,7 +275,7 @@ async fn a_full_disk_of_postgresql_is_said_in_the_same_words() {
     disk.empty();
     room.becomes_ready().await;
     for word in &recorded {
-        room.sees(&format!("{word} ")).await;
+        room.sees(word).await;
     }
     assert!(serve.end().await.success());
     room.sandbox.stop();

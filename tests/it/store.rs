@@ -37,7 +37,7 @@ async fn the_suite_on_postgresql() {
 async fn a_database_that_goes_away_is_an_error_soon_and_no_hang() {
     let mut postgres = Postgres::start().await;
     let store = Store::open(&postgres.url(), Use::Serve).await.unwrap();
-    store.ping().await.unwrap();
+    store.inbox_depth().await.unwrap();
     postgres.kill();
     let answer = tokio::time::timeout(Duration::from_secs(15), store.accept(request("k"), None));
     let error = answer.await.unwrap().unwrap_err();

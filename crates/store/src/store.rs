@@ -211,12 +211,6 @@ impl Store {
         self.inner.clock.now()
     }
 
-    /// Does the database answer?
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(self.readers()).await?;
-        Ok(())
-    }
-
     /// Why a write could not be done, if that was so within this time: the store was full, away, held.
     pub fn failed_within(&self, time: Duration) -> Option<String> {
         self.inner.queue.failed_within(time)
@@ -339,7 +333,7 @@ mod tests {
         Store::open(&url, Use::Visit)
             .await
             .unwrap()
-            .ping()
+            .inbox_depth()
             .await
             .unwrap();
         first.close().await;

@@ -345,9 +345,14 @@ async fn run(dialect: Dialect, queue: &Writers, clock: &Clock, jobs: &mut Vec<Qu
         Some(error) => Err(error),
     };
     let result = result.map_err(|error| {
+        let error = StoreError::from(error);
+        if error.trouble().is_some() {
+            return error;
+        }
         // The statement that failed knows more than the one that found no transaction after it.
-        let first = ran.iter().find_map(|done| done.why.as_ref());
-        first.map_or_else(|| error.into(), StoreError::again)
+        let mut known = ran.iter().filter_map(|done| done.why.as_ref());
+        let first = known.find(|why| why.trouble().is_some());
+        first.map_or(error, StoreError::again)
     });
     if let Err(error) = &result {
         queue.failed(error.again());

@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::heartbeat::Heartbeat;
 use super::library::Library;
+use super::listener::Listener;
 use super::measurements::Measurements;
 use super::rates::Rates;
 use super::services::Catalogue;
@@ -38,6 +39,7 @@ struct Parts {
     rates: Rates,
     wakers: Wakers,
     heartbeat: Heartbeat,
+    listener: Listener,
     /// This process's name in the store.
     instance: String,
     shutdown: CancellationToken,
@@ -71,6 +73,7 @@ impl Context {
                 rates: Rates::default(),
                 wakers: Wakers::default(),
                 heartbeat: Heartbeat::default(),
+                listener: Listener::default(),
                 instance: format!("{:016x}", rand::random::<u64>()),
                 shutdown,
                 tasks: TaskTracker::new(),
@@ -159,6 +162,11 @@ impl Context {
     /// When this process last said in the store that it is alive.
     pub(super) fn heartbeat(&self) -> &Heartbeat {
         &self.parts.heartbeat
+    }
+
+    /// Who listens for heartbeats.
+    pub(super) fn listener(&self) -> &Listener {
+        &self.parts.listener
     }
 
     /// Cancelled when the process is to end.

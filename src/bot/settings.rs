@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::access::Access;
 use crate::domain::alert::{Auto, Damping, Routes, WatchSettings};
+use crate::domain::heartbeat::Heartbeat;
 use crate::domain::notification::{Recipient, Way};
 use crate::domain::oncall::Rotation;
 use crate::domain::service::Patience;
@@ -68,6 +69,8 @@ pub struct AlertSettings {
     pub quiet: Duration,
     /// The bot resolves incidents that were quiet; otherwise it proposes to.
     pub resolves: bool,
+    /// Jobs elsewhere that say that they ran.
+    pub heartbeats: Vec<Heartbeat>,
     /// What the bot watches for by itself; `None`: nothing.
     pub watch: Option<WatchSettings>,
     /// How often Alertmanager is asked for the state of its silences.
@@ -96,6 +99,7 @@ impl Default for AlertSettings {
             follow_up: Duration::from_secs(600),
             quiet: Duration::from_secs(300),
             resolves: false,
+            heartbeats: Vec::new(),
             watch: None,
             silence_check: Duration::from_secs(60),
             damping: Damping::default(),

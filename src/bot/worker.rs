@@ -78,6 +78,9 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     context
         .tasks()
         .spawn(crate::bot::watch::keep_watching(context.clone()));
+    context
+        .tasks()
+        .spawn(crate::bot::heartbeats::keep_listening(context.clone()));
     until_done(context, || crate::bot::alerts::begin_watching(context)).await;
     until_done(context, || crate::bot::alerts::begin_comparing(context)).await;
     until_done(context, || crate::bot::oncall::begin_handovers(context)).await;

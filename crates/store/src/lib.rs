@@ -12,6 +12,7 @@ mod error;
 mod evidence;
 mod figures;
 mod file;
+mod heartbeat;
 mod inbox;
 mod incident;
 mod inspect;

@@ -330,6 +330,7 @@ pub fn plan(
         ways: scenery.ways.clone(),
         alerts_token: Some(SecretString::from("alerts-token")),
         sources: scenery.sources.clone(),
+        heartbeat_senders: Vec::new(),
         health_listen: None,
         settings: settings(scenery),
         catalogue,

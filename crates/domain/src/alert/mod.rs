@@ -53,7 +53,10 @@ pub struct Alert {
 
 impl Alert {
     /// Sources of the bot's own; no generic one may be called so.
-    pub const OWN_SOURCES: [&str; 2] = ["alertmanager", "watch"];
+    pub const OWN_SOURCES: [&str; 3] = ["alertmanager", "watch", Self::HEARTBEAT];
+
+    /// The source of alerts about heartbeats.
+    pub const HEARTBEAT: &str = "heartbeat";
 
     /// The field of `other` that marks an event.
     pub(crate) const NO_END: &str = "no_end";

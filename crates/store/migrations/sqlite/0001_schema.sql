@@ -304,3 +304,8 @@ CREATE TABLE page_session (
     expires_at BIGINT NOT NULL
 );
 
+-- What is known of each heartbeat of the configuration.
+CREATE TABLE heartbeat (
+    name   TEXT PRIMARY KEY,
+    record TEXT NOT NULL
+);

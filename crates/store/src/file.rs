@@ -51,7 +51,10 @@ pub(crate) async fn open(path: &Path) -> Result<AnyConnection, StoreError> {
 /// Makes the file where there is none.
 fn prepare(path: &Path) -> Result<(), StoreError> {
     if is_there(path)? {
-        return Ok(());
+        // SQLite would open it for reading alone, and say something else later. It is asked and not
+        // opened: closing it would let go of this process's locks on it.
+        let may = rustix::fs::access(path, rustix::fs::Access::WRITE_OK);
+        return may.map_err(|error| StoreError::file(&error.into()));
     }
     match ours().create_new(true).open(path) {
         Ok(_) => {

@@ -352,6 +352,7 @@ async fn slow_records_hold_nothing_up_and_their_acknowledgements_go_out_before_t
         "an event that was not recorded is not acknowledged: it comes again"
     );
     let told = frames.iter().find(|f| f.contains("\"e8\"")).unwrap();
-    let words = "This was not recorded, and nothing was done: the disk is full. Then type it again.";
+    let words =
+        "This was not recorded, and nothing was done: the disk is full. Then type it again.";
     assert!(told.contains(words) && told.contains("ephemeral"), "{told}");
 }

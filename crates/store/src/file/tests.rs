@@ -327,3 +327,85 @@ async fn what_holds_the_store_locked_is_said() {
     other.execute("ROLLBACK").await.unwrap();
     Bench::still_holds(&bench.path(), &Steps::default()).await;
 }
+
+/// A disk of 8 MiB in memory; gone when dropped.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=8m", "none"]);
+        assert!(mount.arg(folder.path()).status().unwrap().success());
+        Self(folder)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let mut gone = std::process::Command::new("umount");
+        let _ = gone.arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs root"]
+async fn on_a_full_disk_each_write_is_either_done_or_told_not_to_be() {
+    let disk = Disk::new();
+    let path = disk.0.path().join("bot.db");
+    let url = format!("sqlite://{}", path.display());
+    let store = Store::open(&url, Use::Serve).await.unwrap();
+    let ballast = disk.0.path().join("ballast");
+    let mut file = File::create(&ballast).unwrap();
+    while file.write_all(&[1; 4_096]).is_ok() {}
+
+    let long = |key: String| Request {
+        text: "x".repeat(3_000),
+        ..request(&key)
+    };
+    let (mut done, mut told) = (Vec::new(), Vec::new());
+    for round in 0..20 {
+        // Many at once share a transaction; one that does more has a savepoint of its own.
+        let urgent = (0..30).map(|n| {
+            let key = format!("{round}-{n}");
+            let put = store.accept(long(key.clone()), None);
+            async move { (key, put.await.map(drop)) }
+        });
+        let large = async {
+            let key = format!("{round}-large");
+            let requests: Vec<_> = (0..1_500).map(|n| long(format!("{key}-{n}"))).collect();
+            let put = store.write(move |tx| {
+                Box::pin(async move {
+                    for one in &requests {
+                        tx.inbox_put(one, None).await?;
+                    }
+                    Ok::<_, StoreError>(())
+                })
+            });
+            (format!("{key}-7"), put.await)
+        };
+        let (urgent, large) = tokio::join!(futures_util::future::join_all(urgent), large);
+        for (key, result) in urgent.into_iter().chain([large]) {
+            match result {
+                Ok(()) => done.push(key),
+                Err(error) => {
+                    assert_eq!(error.trouble(), Some(Trouble::Full), "{key}: {error}");
+                    told.push(key);
+                }
+            }
+        }
+    }
+    assert!(!told.is_empty());
+    let minute = std::time::Duration::from_mins(1);
+    let why = store.failed_within(minute).unwrap();
+    assert!(why.starts_with("the store's disk is full"), "{why}");
+
+    std::fs::remove_file(&ballast).unwrap();
+    for (keys, recorded) in [(done, Accepted::Duplicate), (told, Accepted::New)] {
+        for key in keys {
+            let found = store.accept(long(key.clone()), None).await.unwrap();
+            assert_eq!(found, recorded, "{key}");
+        }
+    }
+    store.close().await;
+}

@@ -181,7 +181,8 @@ impl Schema {
                  backup of PostgreSQL from before (pg_dump --format=custom); the bot makes none"
             ),
         }
-        self.known.run(database).await?;
+        // `run` takes what a connection is got from, and makes of this a future that can't be sent.
+        self.known.run_direct(None, database, false).await?;
         if schema > 0 {
             tracing::info!(schema = newest, "the schema is brought up to date");
         }

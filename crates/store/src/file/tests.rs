@@ -306,9 +306,12 @@ async fn a_visitor_brings_no_store_further_that_another_serves_from() {
 async fn two_visitors_make_one_store() {
     let bench = Bench::new();
     let url = format!("sqlite://{}", bench.path().display());
-    let both = futures_util::future::join_all((0..4).map(|_| Store::open(&url, Use::Visit)));
-    for store in both.await {
-        store.unwrap().close().await;
+    let open = |_| {
+        let url = url.clone();
+        tokio::spawn(async move { Store::open(&url, Use::Visit).await })
+    };
+    for store in futures_util::future::join_all((0..4).map(open)).await {
+        store.unwrap().unwrap().close().await;
     }
 }
 

@@ -279,6 +279,8 @@ impl App {
             Http::new(),
             shutdown.clone(),
         );
+        // Before anything takes anything up.
+        bot::appear(&bot, true).await.context("the store")?;
         let (accepting, telling) = (bot.clone(), bot.clone());
         let slack = Arc::new(Slack::start(
             plan.slack,
@@ -295,6 +297,7 @@ impl App {
                 async move { bot::chat_refuses(&bot, refusal).await }.boxed()
             }),
             store.clone(),
+            bot.instance(),
             shutdown.clone(),
         )?);
         let door = slack.clone();
@@ -356,6 +359,9 @@ impl App {
             if let Err(error) = server.await {
                 tracing::error!(%error, "a web server ended badly");
             }
+        }
+        if let Err(error) = bot::disappear(&self.bot).await {
+            tracing::error!(%error, "what this process left is taken over only when it counts as dead");
         }
         self.store.close().await;
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::arrivals::Arrivals;
 use super::heartbeat::Heartbeat;
 use super::library::Library;
 use super::listener::Listener;
@@ -38,6 +39,7 @@ struct Parts {
     measurements: Measurements,
     rates: Rates,
     wakers: Wakers,
+    arrivals: Arrivals,
     heartbeat: Heartbeat,
     listener: Listener,
     /// This process's name in the store.
@@ -72,6 +74,7 @@ impl Context {
                 measurements: Measurements::default(),
                 rates: Rates::default(),
                 wakers: Wakers::default(),
+                arrivals: Arrivals::default(),
                 heartbeat: Heartbeat::default(),
                 listener: Listener::default(),
                 instance: format!("{:016x}", rand::random::<u64>()),
@@ -106,7 +109,7 @@ impl Context {
         self.settings().notify.is_some()
     }
 
-    /// This process's name in the store; the outbox leases by it.
+    /// This process's name in the store: what it claims is under it.
     pub fn instance(&self) -> &str {
         &self.parts.instance
     }
@@ -154,12 +157,17 @@ impl Context {
         &self.parts.rates
     }
 
+    /// Bodies of alerts that wait to be taken in.
+    pub(super) fn arrivals(&self) -> &Arrivals {
+        &self.parts.arrivals
+    }
+
     /// What wakes the runs that this process drives.
     pub(super) fn wakers(&self) -> &Wakers {
         &self.parts.wakers
     }
 
-    /// When this process last said in the store that it is alive.
+    /// Who says in the store that this process is alive.
     pub(super) fn heartbeat(&self) -> &Heartbeat {
         &self.parts.heartbeat
     }

@@ -1,14 +1,13 @@
-//! Whether another process can have taken this one for dead.
+//! Saying that this process is alive: from before it takes anything up until nothing of it is under way.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Context;
-use crate::store::{DEAD_AFTER, StoreError};
-
-/// How often a process says that it is alive.
-pub(super) const EVERY: Duration = Duration::from_secs(3);
+use crate::store::{DEAD_AFTER, HEARTBEAT_EVERY, Store, StoreError};
 
 /// Readiness asks the store for a write at most this often.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -16,64 +15,64 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// A write that failed so lately means that the store takes none; then it is tried once more.
 const FAILED_LATELY: Duration = Duration::from_secs(5);
 
-/// When this process last said in the store that it is alive; before it begins to work, when it was
-/// made.
+/// Who says that this process is alive, while it does.
+#[derive(Default)]
 pub(super) struct Heartbeat {
-    last: Mutex<Instant>,
-    has_begun: AtomicBool,
+    beating: Mutex<Option<AbortOnDropHandle<()>>>,
     /// Held while readiness asks for a write.
     probing: tokio::sync::Mutex<()>,
 }
 
-impl Default for Heartbeat {
-    fn default() -> Self {
-        Self {
-            last: Mutex::new(Instant::now()),
-            has_begun: AtomicBool::new(false),
-            probing: tokio::sync::Mutex::default(),
-        }
-    }
-}
-
 impl Heartbeat {
-    /// It has just been recorded.
-    pub(super) fn beat(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        self.has_begun.store(true, Ordering::Relaxed);
+    /// Makes a process of this name known in the store, and says from now on that it lives.
+    pub(super) async fn begin(
+        &self,
+        store: Store,
+        id: String,
+        serves: bool,
+    ) -> Result<(), StoreError> {
+        store.instance_start(&id, serves).await?;
+        let beating = async move {
+            loop {
+                sleep(HEARTBEAT_EVERY).await;
+                // One that hangs must not keep the next from being tried.
+                match timeout(DEAD_AFTER / 2, store.instance_heartbeat(&id, serves)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::error!(%error, "the heartbeat could not be recorded")
+                    }
+                    Err(_) => tracing::error!("the heartbeat was not recorded in time"),
+                }
+            }
+        };
+        self.replace(Some(AbortOnDropHandle::new(tokio::spawn(beating))));
+        Ok(())
     }
 
-    /// No other process can have taken this one for dead.
-    pub(super) fn is_surely_alive(&self) -> bool {
-        self.age() + EVERY < DEAD_AFTER
+    /// Says no more that it lives.
+    pub(super) fn end(&self) {
+        self.replace(None);
     }
 
-    fn age(&self) -> Duration {
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.elapsed()
+    fn replace(&self, beating: Option<AbortOnDropHandle<()>>) {
+        *self.beating.lock().unwrap_or_else(PoisonError::into_inner) = beating;
     }
 }
 
-/// Says in the store that this process is alive.
-pub(super) async fn beat(context: &Context) -> Result<(), StoreError> {
-    let store = context.store();
-    store.instance_heartbeat(context.instance()).await?;
-    context.heartbeat().beat();
-    Ok(())
-}
-
-/// Whether the store takes writes, by the last that failed and by one of our own: a full disk answers
-/// questions still.
+/// Whether the store takes writes of a process that serves, by the last that failed and by a heartbeat:
+/// a full disk answers questions still.
 pub async fn store_takes_writes(context: &Context) -> Result<(), String> {
-    let heartbeat = context.heartbeat();
-    let _one = heartbeat.probing.lock().await;
-    if let Some(why) = context.store().failed_within(FAILED_LATELY) {
+    let store = context.store();
+    let _one = context.heartbeat().probing.lock().await;
+    if context.shutdown().is_cancelled() {
+        return Err("the bot is ending".to_owned());
+    }
+    if let Some(why) = store.failed_within(FAILED_LATELY) {
         return Err(why);
     }
-    if !heartbeat.has_begun.load(Ordering::Relaxed) {
-        return Err("it answers, and the bot does not work on it yet".to_owned());
-    }
-    if heartbeat.age() < PROBE_EVERY {
+    if store.has_beaten_within(PROBE_EVERY) {
         return Ok(());
     }
-    beat(context).await.map_err(|error| error.to_string())
+    let beat = store.instance_heartbeat(context.instance(), true).await;
+    beat.map_err(|error| error.to_string())
 }

@@ -7,6 +7,7 @@
 mod access;
 mod actions;
 mod alerts;
+mod arrivals;
 mod charts;
 mod chat;
 mod commands;
@@ -42,7 +43,8 @@ mod zones;
 
 pub use access::Access;
 pub(crate) use alerts::unread_pages;
-pub use alerts::{Taken, receive, refused, signed_by_sns, take_alerts, unsubscribed};
+pub use alerts::{receive, refused, signed_by_sns, take_alerts, unsubscribed};
+pub use arrivals::Taken;
 pub use chat::{ChatRefusal, chat_refuses};
 pub use commands::COMMANDS;
 pub use context::Context;
@@ -59,8 +61,8 @@ pub use refusal::{Failure, Fault, Refusal};
 pub use request::answer_key;
 pub use runs::runs_over;
 pub use services::{Catalogue, Named};
-pub use settings::{AlertSettings, NotifySettings, ReachSettings, Settings};
+pub use settings::{AlertSettings, Deadman, NotifySettings, ReachSettings, Settings};
 pub use table::{Commands, Spec, ask_probe};
 pub use worker::Acceptance;
-pub use worker::{accept, end_visit, run, run_due, start_visit, visit};
+pub use worker::{accept, appear, disappear, end_visit, run, run_due, start_visit, visit};
 pub use zones::Zones;

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::access::Access;
 use crate::domain::alert::{Auto, Damping, Routes, WatchSettings};
 use crate::domain::heartbeat::Heartbeat;
@@ -71,6 +73,8 @@ pub struct AlertSettings {
     pub resolves: bool,
     /// Jobs elsewhere that say that they ran.
     pub heartbeats: Vec<Heartbeat>,
+    /// Where the bot says that it is alive; `None`: nowhere.
+    pub deadman: Option<Deadman>,
     /// What the bot watches for by itself; `None`: nothing.
     pub watch: Option<WatchSettings>,
     /// How often Alertmanager is asked for the state of its silences.
@@ -100,6 +104,7 @@ impl Default for AlertSettings {
             quiet: Duration::from_secs(300),
             resolves: false,
             heartbeats: Vec::new(),
+            deadman: None,
             watch: None,
             silence_check: Duration::from_secs(60),
             damping: Damping::default(),
@@ -107,6 +112,15 @@ impl Default for AlertSettings {
             on_call: Vec::new(),
         }
     }
+}
+
+/// Where the bot says that it is alive.
+#[derive(Debug, Clone)]
+pub struct Deadman {
+    /// The address that is asked; who knows it can ask in the bot's place.
+    pub url: SecretString,
+    /// How often.
+    pub every: Duration,
 }
 
 /// Who is notified outside the chat, and where.

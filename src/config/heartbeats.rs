@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::kind::Kind;
 use super::names::{Names, known_service};
 use super::root::Root;
 use super::section::Section;
 use super::sources::{SOURCE, sender_name, sender_token};
+use crate::bot::{AlertSettings, Deadman};
 use crate::domain::heartbeat::Heartbeat;
 use crate::domain::{Service, Severity};
 use crate::web::HeartbeatSender;
@@ -16,6 +19,21 @@ pub(super) const HEARTBEAT: Kind = Kind::list(
     "name every grace service severity watchdog token_file",
 );
 
+pub(super) const DEADMAN: Kind = Kind::single("deadman", "url every");
+
+/// `[deadman]`: where the bot says that it is alive. The address is a secret: TREASURY_BOT_DEADMAN_URL, else
+/// `url`.
+fn deadman(section: &Section<'_>) -> Option<Deadman> {
+    let every = section.duration_or("every", Duration::from_secs(60));
+    let written = section.text("url").and_then(|text| text.http());
+    let url = section.source.environment(&section.variable("url"));
+    let url = url.or_else(|| Some(SecretString::from(String::from(written?))))?;
+    Some(Deadman {
+        url,
+        every: every.max(LEAST),
+    })
+}
+
 /// The least time between two, and the least grace.
 const LEAST: Duration = Duration::from_secs(10);
 
@@ -24,18 +42,22 @@ pub(super) fn others_send(root: &Root<'_>) -> bool {
     root.count(SOURCE) + root.count(HEARTBEAT) > 0
 }
 
-/// What is expected, and from whom, in the file's order, each name once. `has_token`: that of `[alerts]`
-/// is there.
+/// What is expected, and what the bot itself sends; who may send, in the file's order, each name once.
+/// `has_token`: that of `[alerts]` is there.
 pub(super) fn heartbeats(
     root: &Root<'_>,
     services: &[Service],
     has_token: bool,
-) -> (Vec<Heartbeat>, Vec<HeartbeatSender>) {
+    alerts: &mut AlertSettings,
+) -> Vec<HeartbeatSender> {
+    alerts.deadman = root.single(DEADMAN, deadman);
     let mut names = Names::default();
     let all = root.list(HEARTBEAT, |one| {
         heartbeat(one, &mut names, services, has_token)
     });
-    all.into_iter().unzip()
+    let (heartbeats, senders) = all.into_iter().unzip();
+    alerts.heartbeats = heartbeats;
+    senders
 }
 
 fn heartbeat(

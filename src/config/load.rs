@@ -26,7 +26,7 @@ use crate::slack::SlackConfig;
 use crate::web::{AlertSource, HeartbeatSender};
 
 /// The sections that exist, with their keys: the first that has a key is told where it is misplaced.
-pub(super) const SECTIONS: [Kind; 26] = [
+pub(super) const SECTIONS: [Kind; 27] = [
     slack::SLACK,
     store::STORE,
     web::WEB,
@@ -47,6 +47,7 @@ pub(super) const SECTIONS: [Kind; 26] = [
     alerts::ROUTE,
     sources::SOURCE,
     heartbeats::HEARTBEAT,
+    heartbeats::DEADMAN,
     probes::ALERTMANAGER,
     rotations::ROTATION,
     alerts::WATCH,
@@ -207,8 +208,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
     });
     let has_token = alerts_token.is_some();
     let sources = sources::sources(root, has_token);
-    let heartbeat_senders;
-    (alerts.heartbeats, heartbeat_senders) = heartbeats::heartbeats(root, &services, has_token);
+    let heartbeat_senders = heartbeats::heartbeats(root, &services, has_token, &mut alerts);
     let alertmanager = root.single(probes::ALERTMANAGER, probes::alertmanager);
     alerts.rotations = rotations::rotations(root, &services, !alerts.on_call.is_empty());
     let ways = root.named(reach::REACH, reach::way);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use treasury_bot::bot::AlertSettings;
+use treasury_bot::bot::{AlertSettings, Deadman};
 use treasury_bot::domain::alert::Auto;
 use treasury_bot::domain::heartbeat::Heartbeat;
 use treasury_bot::domain::{ServiceName, Severity};
@@ -135,5 +135,33 @@ async fn the_watchdog_of_alertmanager_is_a_beat_and_no_alert() {
     stage.types("ana", HOME, "heartbeat").await;
     stage.said(HOME, "1 heartbeat, nothing is wrong").await;
     assert_eq!(stage.app.store.alerts_count().await.unwrap(), (0, 0));
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn the_bot_itself_says_elsewhere_that_it_is_alive() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let scenery = Scenery {
+        alerts: AlertSettings {
+            deadman: Some(Deadman {
+                url: format!("http://{address}/ping/1234").into(),
+                every: Duration::from_millis(100),
+            }),
+            ..AlertSettings::default()
+        },
+        ..Scenery::default()
+    };
+    let stage = Stage::set(scenery).await;
+    // One that has no words is asked again.
+    drop(listener.accept().await.unwrap());
+    let (mut asked, _) = listener.accept().await.unwrap();
+    let mut head = [0; 20];
+    tokio::io::AsyncReadExt::read_exact(&mut asked, &mut head)
+        .await
+        .unwrap();
+    assert_eq!(&head, b"GET /ping/1234 HTTP/");
+    drop(asked);
+    drop(listener);
     stage.finish().await;
 }

@@ -173,7 +173,7 @@ pub enum StoreError {
     OlderServes(PathBuf),
     /// The file is gone or empty, and what lies beside it says that it held something.
     #[error("{}; {}", self.what(), self.mend().unwrap_or_default())]
-    Lost {
+    Gone {
         /// The file.
         path: PathBuf,
         /// It is there, and empty.
@@ -189,6 +189,12 @@ pub enum StoreError {
         /// What of it.
         error: Box<StoreError>,
     },
+    /// This process was taken for dead, and what it worked on is another's now.
+    #[error("another process has taken this over")]
+    Lost,
+    /// It was to be written together with something that could not be.
+    #[error("what it was written together with could not be written")]
+    Together,
     /// The store is being closed, or a write panicked.
     #[error("the store is closed")]
     Closed,
@@ -216,7 +222,7 @@ impl StoreError {
             Self::Unfinished(step) => {
                 format!("step {step} of its schema was begun and not finished").into()
             }
-            Self::Lost {
+            Self::Gone {
                 path,
                 empty,
                 witness,
@@ -253,7 +259,7 @@ impl StoreError {
                 format!("run {by} of that build, or bring the store back from a backup").into()
             }
             Self::Unfinished(_) => "bring it back from a backup".into(),
-            Self::Lost { witness, .. } => format!(
+            Self::Gone { witness, .. } => format!(
                 "bring it back from a backup, or remove {} to begin an empty store",
                 witness.display()
             )

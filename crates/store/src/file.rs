@@ -23,7 +23,8 @@ const PART: &str = ".part";
 /// What each connection is told. `auto_vacuum` counts before the first table.
 const SETTINGS: &str = "PRAGMA busy_timeout=5000; PRAGMA auto_vacuum=INCREMENTAL; \
                         PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
-                        PRAGMA cache_size=-4000;";
+                        PRAGMA cache_size=-4000; PRAGMA temp_store=MEMORY; \
+                        PRAGMA wal_autocheckpoint=4000;";
 
 /// The address of a file for sqlx: it is there.
 pub(crate) fn url(path: &Path) -> String {
@@ -87,7 +88,7 @@ pub(crate) fn is_there(path: &Path) -> Result<bool, StoreError> {
     let lock = path.with_extension("lock");
     for (witness, tells) in [(log, true), (lock, empty)] {
         if tells && holds(&witness) {
-            return Err(StoreError::Lost {
+            return Err(StoreError::Gone {
                 path: path.to_owned(),
                 empty,
                 witness,

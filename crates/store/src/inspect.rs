@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 use super::dialect::Dialect;
 use super::error::StoreError;
 use super::file;
-use super::inbox::{ALIVE, oldest_good_heartbeat};
+use super::instance::alive;
 use super::migrations::{Schema, Steps};
 
 /// What a database is, seen from outside.
@@ -86,8 +86,8 @@ async fn see(url: &str, file: Option<PathBuf>) -> Result<Inspection, StoreError>
 
 async fn look(database: &mut AnyConnection, found: &mut Inspection) -> Result<(), StoreError> {
     if found.dialect == Dialect::Postgres {
-        let clock = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-        let micros: i64 = sqlx::query(clock)
+        let clock = format!("SELECT {}", found.dialect.clock());
+        let micros: i64 = sqlx::query(AssertSqlSafe(clock))
             .fetch_one(&mut *database)
             .await?
             .try_get(0)?;
@@ -97,10 +97,9 @@ async fn look(database: &mut AnyConnection, found: &mut Inspection) -> Result<()
     (found.schema, found.newest) = (schema.version(), schema.newest());
     found.to_go = schema.to_go(found.file.as_deref());
     if found.schema > 0 {
-        let oldest = oldest_good_heartbeat(Timestamp::now());
-        let alive = AssertSqlSafe(format!("{ALIVE} AND kind = 'serve'"));
-        let alive = sqlx::query(alive).bind(oldest).fetch_all(database);
-        found.serving = alive.await?.len();
+        let serving = format!("{} AND kind = 'serve'", alive(found.dialect));
+        let serving = sqlx::query(AssertSqlSafe(serving)).fetch_all(database);
+        found.serving = serving.await?.len();
     }
     Ok(())
 }

@@ -2,8 +2,10 @@
 //! is an alert like any other.
 
 mod command;
+mod deadman;
 mod listen;
 
 pub(super) use command::{heartbeat_list, heartbeat_pause, heartbeat_resume};
+pub(super) use deadman::keep_pinging;
 pub(super) use listen::keep_listening;
 pub use listen::{hear, hear_watchdogs};

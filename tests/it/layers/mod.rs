@@ -73,6 +73,7 @@ const FLOORS: &[&[&str]] = &[
         "settings",
         "tokens",
         "wakers",
+        "arrivals",
         "zones",
     ],
 ];

@@ -173,7 +173,10 @@ impl Postgres {
             "CREATE TABLESPACE elsewhere LOCATION '{}'",
             folder.display()
         );
-        for text in [place.as_str(), "CREATE DATABASE elsewhere TABLESPACE elsewhere"] {
+        for text in [
+            place.as_str(),
+            "CREATE DATABASE elsewhere TABLESPACE elsewhere",
+        ] {
             let text = sqlx::AssertSqlSafe(text.to_owned());
             sqlx::raw_sql(text).execute(&mut session).await.unwrap();
         }

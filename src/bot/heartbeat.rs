@@ -1,15 +1,27 @@
 //! Saying that this process is alive: from before it takes anything up until nothing of it is under way.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::Context;
 use crate::store::{DEAD_AFTER, HEARTBEAT_EVERY, Store, StoreError};
+
+/// Readiness asks the store for a write at most this often.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// A write that failed so lately means that the store takes none; then it is tried once more.
+const FAILED_LATELY: Duration = Duration::from_secs(5);
 
 /// Who says that this process is alive, while it does.
 #[derive(Default)]
-pub(super) struct Heartbeat(Mutex<Option<AbortOnDropHandle<()>>>);
+pub(super) struct Heartbeat {
+    beating: Mutex<Option<AbortOnDropHandle<()>>>,
+    /// Held while readiness asks for a write.
+    probing: tokio::sync::Mutex<()>,
+}
 
 impl Heartbeat {
     /// Makes a process of this name known in the store, and says from now on that it lives.
@@ -43,6 +55,24 @@ impl Heartbeat {
     }
 
     fn replace(&self, beating: Option<AbortOnDropHandle<()>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = beating;
+        *self.beating.lock().unwrap_or_else(PoisonError::into_inner) = beating;
     }
+}
+
+/// Whether the store takes writes of a process that serves, by the last that failed and by a heartbeat:
+/// a full disk answers questions still.
+pub async fn store_takes_writes(context: &Context) -> Result<(), String> {
+    let store = context.store();
+    let _one = context.heartbeat().probing.lock().await;
+    if context.shutdown().is_cancelled() {
+        return Err("the bot is ending".to_owned());
+    }
+    if let Some(why) = store.failed_within(FAILED_LATELY) {
+        return Err(why);
+    }
+    if store.has_beaten_within(PROBE_EVERY) {
+        return Ok(());
+    }
+    let beat = store.instance_heartbeat(context.instance(), true).await;
+    beat.map_err(|error| error.to_string())
 }

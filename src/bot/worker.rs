@@ -96,9 +96,9 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     context
         .tasks()
         .spawn(crate::bot::heartbeats::keep_pinging(context.clone()));
-    crate::bot::alerts::begin_watching(context).await?;
-    crate::bot::alerts::begin_comparing(context).await?;
-    crate::bot::oncall::begin_handovers(context).await?;
+    until_done(context, || crate::bot::alerts::begin_watching(context)).await;
+    until_done(context, || crate::bot::alerts::begin_comparing(context)).await;
+    until_done(context, || crate::bot::oncall::begin_handovers(context)).await;
     context
         .tasks()
         .spawn(crate::bot::timers::run(context.clone(), jobs()));
@@ -143,6 +143,20 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     context.tasks().close();
     context.tasks().wait().await;
     Ok(())
+}
+
+/// Tries until the store takes it, or the shutdown: a disk that is full at the start gets room later.
+async fn until_done<F>(context: &Context, work: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), StoreError>>,
+{
+    while let Err(error) = work().await {
+        tracing::error!(%error, "work can't begin yet");
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = context.shutdown().cancelled() => return,
+        }
+    }
 }
 
 /// What is done when timers go off.

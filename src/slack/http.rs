@@ -2,18 +2,19 @@
 //!
 //! In this order: headers, size, signature and age, form or JSON, durable record, acknowledgement.
 //! A malformed request is never our failure (4xx); only a store that can't record is (503), which
-//! makes Slack send the request again.
+//! makes Slack send an event again and mark a button. A command it never sends again, and shows what
+//! is answered with 200: there the requester reads why.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Json, Router};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use slack_morphism::prelude::SlackSigningSecret;
@@ -117,12 +118,17 @@ async fn take(door: &Door, kind: Kind, request: Request<Body>) -> Result<Respons
         )
             .into_response());
     }
-    door.dispatch
-        .take(kind, &payload)
-        .await
-        .map_err(|_| Rejection::NotRecorded)?;
-    metrics::SLACK_ACK.took(&["http"], started.elapsed());
-    Ok(StatusCode::OK.into_response())
+    match door.dispatch.take(kind, &payload).await {
+        Ok(()) => {
+            metrics::SLACK_ACK.took(&["http"], started.elapsed());
+            Ok(StatusCode::OK.into_response())
+        }
+        Err(why) if kind == Kind::Command => {
+            metrics::SLACK_HTTP_REJECTED.count(&["not_recorded"]);
+            Ok(Json(why.answer()).into_response())
+        }
+        Err(_) => Err(Rejection::NotRecorded),
+    }
 }
 
 /// The signature and its time, if they look like ones. Without them nothing is read.
@@ -408,7 +414,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn malformed_is_400_and_a_failing_store_503() {
+    async fn malformed_is_400_and_a_failing_store_503_or_words_for_who_typed() {
         let bench = Bench::start(true).await;
         for (path, body) in [
             ("commands", ""),
@@ -429,7 +435,16 @@ mod tests {
             assert_eq!(bench.send(path, "ssl_check=1&token=x", 0).await.0, 200);
         }
         let broken = Bench::start(false).await;
-        assert_eq!(broken.send("commands", COMMAND, 0).await.0, 503);
+        let (status, told) = broken.send("commands", COMMAND, 0).await;
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!((status, &told["response_type"]), (200, &"ephemeral".into()));
+        assert_eq!(
+            told["text"],
+            "⚠️ This was not recorded, and nothing was done: the disk is full. Then type it again."
+        );
+        let event = r#"{"type":"event_callback","event_id":"E","event":{"type":"app_mention",
+            "user":"U0ANA","channel":"C1","ts":"1.1","text":"<@UBOT> status"}}"#;
+        assert_eq!(broken.send("events", event, 0).await.0, 503);
     }
 
     proptest! {

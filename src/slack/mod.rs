@@ -141,7 +141,8 @@ impl Slack {
             }
         };
         let mut tasks = vec![tokio::spawn(telling)];
-        let dispatch = Dispatch::new(accept, people.clone(), config.api_url.clone());
+        let dispatch =
+            Dispatch::new(accept, people.clone(), config.api_url.clone()).telling(client.clone());
         let router = match config.mode {
             Mode::Http => {
                 let secret = config

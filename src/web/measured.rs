@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::{Health, in_time};
+use crate::bot;
 use crate::domain::Severity;
 use crate::domain::notification::Channel;
 use crate::store::{Figures, Queue};
@@ -22,6 +23,9 @@ pub(super) async fn page(State(health): State<Health>) -> Response {
     if let Err(error) = &figures {
         tracing::warn!(error, "the store's figures are not known");
     }
+    let writes = in_time(bot::store_takes_writes(&health.bot)).await;
+    let up = figures.is_ok() && writes.is_ok();
+    STORE_UP.set(&[], f64::from(u8::from(up)));
     let (connected, refused, _) = (health.door)();
     SLACK_CONNECTED.set(&[], f64::from(u8::from(connected)));
     SLACK_REFUSED.set(&[], refused as f64);
@@ -34,7 +38,6 @@ pub(super) async fn page(State(health): State<Health>) -> Response {
 
 /// What the store does not say is no number.
 fn set(figures: Option<&Figures>, mails: bool) {
-    STORE_UP.set(&[], f64::from(u8::from(figures.is_some())));
     STORE_SIZE.set(&[], figures.map(|figures| figures.size as f64));
     let inbox = figures.map(|figures| figures.inbox);
     queue(inbox, &[], &INBOX_WAITING, &INBOX_OLDEST);

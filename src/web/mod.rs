@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::bot::Bot;
+use crate::bot::{self, Bot};
 use crate::domain::duration;
 use crate::domain::notification::Channel;
 use crate::store::{Backlog, Store};
@@ -34,7 +34,7 @@ pub type DoorHealth = std::sync::Arc<dyn Fn() -> (bool, usize, Value) + Send + S
 /// What the routes read from.
 #[derive(Clone)]
 pub struct Health {
-    /// The store has to answer.
+    /// The store has to answer and to take writes.
     pub store: Store,
     /// The platforms are asked and reported; one that is away doesn't make the bot unready, because
     /// telling so is the bot's work.
@@ -54,7 +54,7 @@ pub fn health_router(health: Health) -> Router {
 }
 
 async fn ready(State(health): State<Health>) -> Response {
-    let store = in_time(health.store.ping()).await;
+    let store = in_time(bot::store_takes_writes(&health.bot)).await;
     let (_, _, mut door) = (health.door)();
     door["waiting"] = match in_time(health.store.outbox_depth()).await {
         Ok(depth) => json!(depth),
@@ -68,7 +68,7 @@ async fn ready(State(health): State<Health>) -> Response {
     });
     let platforms: serde_json::Map<String, Value> = join_all(asked).await.into_iter().collect();
     let mail = mail(&health).await;
-    let pages = match in_time(crate::bot::unread_pages(&health.bot)).await {
+    let pages = match in_time(bot::unread_pages(&health.bot)).await {
         Ok(pages) => pages
             .into_iter()
             .map(|(name, page)| (name, json!(page.why)))
@@ -78,7 +78,7 @@ async fn ready(State(health): State<Health>) -> Response {
     let good = store.is_ok();
     let body = json!({
         "ready": good,
-        "store": store.err().unwrap_or_else(|| "answers".into()),
+        "store": store.err().unwrap_or_else(|| "answers and takes writes".into()),
         "slack": door,
         "mail": mail,
         "platforms": platforms,

@@ -34,6 +34,7 @@ mod docs;
 mod doctor;
 mod first_look;
 mod flapping;
+mod full;
 mod handbook;
 mod heartbeats;
 mod hostile;

@@ -9,7 +9,7 @@ use treasury_bot::domain::{
     Audience, Content, Destination, Door, EntryKind, IncidentId, Message, Outgoing, Person, Place,
     Reply, Request, Severity, Stream, Tone,
 };
-use treasury_bot::store::{Accepted, NewIncident, Sent, Store, StoreError, Use};
+use treasury_bot::store::{Accepted, NewIncident, Sent, Store, StoreError, Trouble, Use};
 
 use self::mails::a_mail_is_one_process_s_at_a_time_and_sent_once;
 use crate::support::postgres::Postgres;
@@ -18,6 +18,7 @@ mod alert_counts;
 mod figures;
 mod halted;
 mod mails;
+mod opened;
 
 #[tokio::test]
 async fn the_suite_on_sqlite() {
@@ -38,10 +39,11 @@ async fn the_suite_on_postgresql() {
 async fn a_database_that_goes_away_is_an_error_soon_and_no_hang() {
     let mut postgres = Postgres::start().await;
     let store = Store::open(&postgres.url(), Use::Serve).await.unwrap();
-    store.ping().await.unwrap();
+    store.inbox_depth().await.unwrap();
     postgres.kill();
     let answer = tokio::time::timeout(Duration::from_secs(15), store.accept(request("k"), None));
-    assert!(matches!(answer.await, Ok(Err(StoreError::Database(_)))));
+    let error = answer.await.unwrap().unwrap_err();
+    assert_eq!(error.trouble(), Some(Trouble::Away), "{error}");
 }
 
 async fn suite(url: &str) {

@@ -7,11 +7,12 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
 use super::dialect::Dialect;
 use super::error::StoreError;
+use super::file;
 use super::instance::alive;
-use super::migrations::migrator;
+use super::migrations::{Schema, Steps};
 
 /// What a database is, seen from outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Inspection {
     /// Which database it is.
     pub dialect: Dialect,
@@ -23,8 +24,8 @@ pub struct Inspection {
     pub schema: i64,
     /// The newest step that this version knows.
     pub newest: i64,
-    /// A step that was begun and did not come to its end.
-    pub broken: Option<i64>,
+    /// How many steps the next start takes; or why this version can't work with it.
+    pub to_go: Result<usize, StoreError>,
     /// Processes that serve from it now.
     pub serving: usize,
     /// The server's clock at the moment of the answer.
@@ -34,23 +35,29 @@ pub struct Inspection {
 /// Looks at the database of this URL. A file of SQLite that nobody has open is read as it lies there, so
 /// that no file comes to be beside it.
 pub async fn inspect(url: &str) -> Result<Inspection, StoreError> {
-    sqlx::any::install_default_drivers();
     let file = url.strip_prefix("sqlite://").map(|path| {
         let path = path.split('?').next().unwrap_or(path);
         Path::new(path).to_owned()
     });
+    match file.clone() {
+        None => see(url, None).await,
+        Some(path) => see(url, file).await.map_err(|error| error.at(&path)),
+    }
+}
+
+async fn see(url: &str, file: Option<PathBuf>) -> Result<Inspection, StoreError> {
+    sqlx::any::install_default_drivers();
     let dialect = match &file {
         Some(_) => Dialect::Sqlite,
         None => Dialect::Postgres,
     };
-    let newest = migrator(dialect).iter().map(|step| step.version).max();
     let mut found = Inspection {
         dialect,
-        exists: file.as_ref().is_none_or(|file| file.exists()),
+        exists: file.as_deref().map_or(Ok(true), file::is_there)?,
         file,
         schema: 0,
-        newest: newest.unwrap_or(0),
-        broken: None,
+        newest: 0,
+        to_go: Ok(0),
         serving: 0,
         clock: None,
     };
@@ -78,36 +85,17 @@ pub async fn inspect(url: &str) -> Result<Inspection, StoreError> {
 }
 
 async fn look(database: &mut AnyConnection, found: &mut Inspection) -> Result<(), StoreError> {
-    let tables = match found.dialect {
-        Dialect::Sqlite => "SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations'",
-        Dialect::Postgres => {
-            let clock = format!("SELECT {}", found.dialect.clock());
-            let micros: i64 = sqlx::query(AssertSqlSafe(clock))
-                .fetch_one(&mut *database)
-                .await?
-                .try_get(0)?;
-            found.clock = Timestamp::from_microsecond(micros).ok();
-            "SELECT 1 FROM pg_tables WHERE tablename = '_sqlx_migrations' \
-             AND schemaname = ANY (current_schemas(false))"
-        }
-    };
-    if sqlx::query(tables)
-        .fetch_optional(&mut *database)
-        .await?
-        .is_none()
-    {
-        return Ok(());
+    if found.dialect == Dialect::Postgres {
+        let clock = format!("SELECT {}", found.dialect.clock());
+        let micros: i64 = sqlx::query(AssertSqlSafe(clock))
+            .fetch_one(&mut *database)
+            .await?
+            .try_get(0)?;
+        found.clock = Timestamp::from_microsecond(micros).ok();
     }
-    let steps = "SELECT version, CASE WHEN success THEN 1 ELSE 0 END FROM _sqlx_migrations \
-                 ORDER BY version";
-    for row in sqlx::query(steps).fetch_all(&mut *database).await? {
-        let (version, success): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-        if success == 1 {
-            found.schema = version;
-        } else {
-            found.broken = Some(version);
-        }
-    }
+    let schema = Schema::read(database, found.dialect, &Steps::default()).await?;
+    (found.schema, found.newest) = (schema.version(), schema.newest());
+    found.to_go = schema.to_go(found.file.as_deref());
     if found.schema > 0 {
         let serving = format!("{} AND kind = 'serve'", alive(found.dialect));
         let serving = sqlx::query(AssertSqlSafe(serving)).fetch_all(database);
@@ -138,10 +126,8 @@ mod tests {
         // The lock's file stays.
         assert_eq!(files(), 2);
         let seen = inspect(&url).await.unwrap();
-        assert_eq!(
-            (seen.exists, seen.schema, seen.broken),
-            (true, seen.newest, None)
-        );
+        assert!(seen.exists && matches!(seen.to_go, Ok(0)));
+        assert_eq!(seen.schema, seen.newest);
         assert_eq!(files(), 2);
     }
 }

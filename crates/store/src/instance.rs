@@ -104,6 +104,12 @@ impl Store {
         Ok(())
     }
 
+    /// Whether the database took a heartbeat of this process so lately.
+    pub fn has_beaten_within(&self, time: Duration) -> bool {
+        let last = *self.heartbeat();
+        last.is_some_and(|last| last.began.elapsed() < time)
+    }
+
     /// Whether what this process claimed at this moment is surely still its own, and will be for a while:
     /// no other can have taken it for dead since. To be asked right before what can't be taken back,
     /// because a process may be halted, or cut off from the database, at any time. A process that never

@@ -1,6 +1,6 @@
 //! Opening the database, reading from it, and handing writes over.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::any::{Any, AnyArguments, AnyPoolOptions};
-use sqlx::{AnyPool, Executor};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor};
 use tokio::task::JoinHandle;
 use treasury_telemetry::metrics::STORE_WRITE;
 
@@ -16,9 +16,13 @@ use super::changes::{Changes, listen, tell};
 use super::clock::Clock;
 use super::dialect::Dialect;
 use super::error::StoreError;
+use super::file;
 use super::instance::Heartbeat;
-use super::migrations::migrator;
+use super::migrations::{Schema, Steps};
 use super::writer::{Changed, Queue, Tx};
+
+/// A new store is made by another process within this time.
+const MADE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A statement with its values.
 pub(super) type Statement = sqlx::query::Query<'static, Any, AnyArguments>;
@@ -53,23 +57,30 @@ pub enum Use {
 
 impl Store {
     /// Opens the database, makes it where it doesn't exist (SQLite), and brings its schema up to
-    /// date.
+    /// date, after a backup. What is there and is no store of ours is left as it is.
     pub async fn open(url: &str, how: Use) -> Result<Self, StoreError> {
         Self::open_with(url, how, Clock::default()).await
     }
 
     /// The same by another clock.
     pub async fn open_with(url: &str, how: Use, clock: Clock) -> Result<Self, StoreError> {
+        Self::open_as(url, how, clock, &Steps::default()).await
+    }
+
+    /// The same with the steps of another version.
+    pub async fn open_as(
+        url: &str,
+        how: Use,
+        clock: Clock,
+        steps: &Steps,
+    ) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         if let Some(path) = url.strip_prefix("sqlite://") {
             let path = Path::new(path.split('?').next().unwrap_or(path));
-            let lock = match how {
-                Use::Serve => Some(lock(path)?),
-                Use::Visit => None,
-            };
-            Self::open_sqlite(path, lock, clock).await
+            let opened = Self::open_sqlite(path, how, clock, steps).await;
+            opened.map_err(|error| error.at(path))
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Self::open_postgres(url, how, clock).await
+            Self::open_postgres(url, how, clock, steps).await
         } else {
             // The URL may hold a password: only its scheme is shown.
             Err(StoreError::Url(
@@ -80,40 +91,71 @@ impl Store {
 
     async fn open_sqlite(
         path: &Path,
-        lock: Option<File>,
+        how: Use,
         clock: Clock,
+        steps: &Steps,
     ) -> Result<Self, StoreError> {
-        let url = format!("sqlite://{}?mode=rwc", path.display());
+        let mut held = match how {
+            Use::Serve => Some(file::lock(path)?),
+            Use::Visit => None,
+        };
+        let mut first = file::open(path).await?;
+        let began = Instant::now();
+        loop {
+            let schema = Schema::read(&mut first, Dialect::Sqlite, steps).await?;
+            if schema.to_go(Some(path))? == 0 {
+                break;
+            }
+            if held.is_some() {
+                schema.go(&mut first, Some(path)).await?;
+                break;
+            }
+            // One process at a time, and none while another serves. It is read once more then.
+            held = match file::lock(path) {
+                Err(StoreError::Locked(path)) if began.elapsed() > MADE_WITHIN => {
+                    return Err(StoreError::OlderServes(path));
+                }
+                Err(StoreError::Locked(_)) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    None
+                }
+                lock => Some(lock?),
+            };
+        }
+        if let Some(lock) = &held {
+            file::note(lock);
+        }
+        let url = file::url(path);
         let options = || {
             AnyPoolOptions::new()
                 .acquire_timeout(Duration::from_secs(5))
-                .after_connect(|connection, _| {
-                    Box::pin(async move {
-                        connection
-                            .execute(
-                                "PRAGMA busy_timeout=5000; PRAGMA auto_vacuum=INCREMENTAL; \
-                                 PRAGMA journal_mode=WAL; \
-                                 PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
-                                 PRAGMA cache_size=-4000; PRAGMA temp_store=MEMORY; \
-                                 PRAGMA wal_autocheckpoint=4000;",
-                            )
-                            .await?;
-                        Ok(())
-                    })
-                })
+                .after_connect(|connection, _| Box::pin(file::settle(connection)))
         };
-        let writers = options().max_connections(1).connect(&url).await?;
-        migrator(Dialect::Sqlite).run(&writers).await?;
+        // The writer keeps its connection: a new one takes room, which may lack by then.
+        let writers = options()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect(&url)
+            .await?;
+        // The last one to close would take the log of writes away.
+        first.close().await?;
         let readers = options()
             .max_connections(4)
             .min_connections(0)
             .connect_lazy(&url)?;
         let pools = (readers, writers);
+        let lock = held.filter(|_| how == Use::Serve);
         Ok(Self::assemble(Dialect::Sqlite, pools, clock, lock))
     }
 
-    async fn open_postgres(url: &str, how: Use, clock: Clock) -> Result<Self, StoreError> {
-        let pool = AnyPoolOptions::new()
+    async fn open_postgres(
+        url: &str,
+        how: Use,
+        clock: Clock,
+        steps: &Steps,
+    ) -> Result<Self, StoreError> {
+        let connected = AnyPoolOptions::new()
             .acquire_timeout(Duration::from_secs(5))
             .max_connections(12)
             .after_connect(|connection, _| {
@@ -130,8 +172,21 @@ impl Store {
                 })
             })
             .connect(url)
-            .await?;
-        migrator(Dialect::Postgres).run(&pool).await?;
+            .await;
+        let pool = match connected {
+            // It has tried for so long, and does not tell why.
+            Err(sqlx::Error::PoolTimedOut) => {
+                AnyConnection::connect(url).await?.close().await?;
+                return Err(sqlx::Error::PoolTimedOut.into());
+            }
+            connected => connected?,
+        };
+        let mut first = pool.acquire().await?;
+        let schema = Schema::read(&mut first, Dialect::Postgres, steps).await?;
+        if schema.to_go(None)? > 0 {
+            schema.go(&mut first, None).await?;
+        }
+        drop(first);
         let store = Self::assemble(Dialect::Postgres, (pool.clone(), pool.clone()), clock, None);
         let changes = &store.inner.changes;
         let listening = (how == Use::Serve).then(|| listen(changes.clone(), url.to_owned()));
@@ -174,10 +229,9 @@ impl Store {
         self.inner.clock.now()
     }
 
-    /// Does the database answer?
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(self.readers()).await?;
-        Ok(())
+    /// Why a write could not be done, if that was so within this time: the store was full, away, held.
+    pub fn failed_within(&self, time: Duration) -> Option<String> {
+        self.inner.queue.failed_within(time)
     }
 
     /// Waits until the inbox may have new work. A change between two waits is not missed.
@@ -286,25 +340,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One `serve` a file: the second would answer everything twice.
-fn lock(database: &Path) -> Result<File, StoreError> {
-    let path = database.with_extension("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|source| StoreError::File {
-            path: path.clone(),
-            source,
-        })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(database.to_owned())),
-        Err(TryLockError::Error(source)) => Err(StoreError::File { path, source }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,7 +356,7 @@ mod tests {
         Store::open(&url, Use::Visit)
             .await
             .unwrap()
-            .ping()
+            .inbox_depth()
             .await
             .unwrap();
         first.close().await;

@@ -1,13 +1,13 @@
 //! The write queue: group commit.
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use sqlx::any::Any;
 use sqlx::pool::PoolConnection;
 use sqlx::{AnyConnection, AnyPool, Executor};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -33,7 +33,7 @@ const POSTGRES_WRITERS: usize = 8;
 
 /// A write in progress: the open transaction and its moment.
 pub struct Tx {
-    connection: PoolConnection<Any>,
+    connection: PoolConnection<sqlx::Any>,
     pub(super) dialect: Dialect,
     pub(super) now: Timestamp,
     /// What may have new work after the commit.
@@ -85,6 +85,8 @@ impl Tx {
 /// What ran: whether it is to be kept, and how to tell its caller once that is durable.
 struct Ran {
     keep: bool,
+    /// What of the store was why not, where that is known.
+    why: Option<StoreError>,
     tell: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
 }
 
@@ -147,7 +149,34 @@ impl Receivers {
 pub(super) struct Queue {
     senders: Mutex<Option<Senders>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
-    writers: AnyPool,
+    writers: Arc<Writers>,
+}
+
+/// The connections that write, and what last kept them from it.
+struct Writers {
+    pool: AnyPool,
+    failed: std::sync::Mutex<Option<Failed>>,
+}
+
+/// When a write could not be done, and why.
+#[derive(Debug, Clone)]
+struct Failed {
+    at: Instant,
+    why: String,
+}
+
+impl Writers {
+    /// Remembers what kept the store from working, and gives it back.
+    fn failed(&self, error: StoreError) -> StoreError {
+        if error.trouble().is_some() {
+            let failed = Failed {
+                at: Instant::now(),
+                why: error.to_string(),
+            };
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
+        }
+        error
+    }
 }
 
 impl Queue {
@@ -165,6 +194,10 @@ impl Queue {
             // One write a transaction: a batch would hold the locks of all its members.
             Dialect::Postgres => (POSTGRES_WRITERS, 1),
         };
+        let writers = Arc::new(Writers {
+            pool: writers,
+            failed: std::sync::Mutex::default(),
+        });
         let tasks = (0..count).map(|_| {
             let (receivers, writers, clock) = (receivers.clone(), writers.clone(), clock.clone());
             tokio::spawn(async move {
@@ -209,8 +242,11 @@ impl Queue {
                     }
                     Err(error) => Err(E::from(error)),
                 };
+                let error = result.as_ref().err().map(|error| error as &dyn Any);
+                let error = error.and_then(|error| error.downcast_ref::<StoreError>());
                 Ran {
                     keep: result.is_ok(),
+                    why: error.map(StoreError::again),
                     tell: Box::new(move |commit| {
                         let told = match (result, commit) {
                             (Ok(_), Err(error)) => Err(E::from(error)),
@@ -252,6 +288,14 @@ impl Queue {
             .map_err(|_| StoreError::Closed)
     }
 
+    /// Why a write could not be done, if that was so less than this ago.
+    pub(super) fn failed_within(&self, time: Duration) -> Option<String> {
+        let failed = self.writers.failed.lock();
+        let failed = failed.unwrap_or_else(PoisonError::into_inner);
+        let lately = failed.as_ref().filter(|failed| failed.at.elapsed() < time);
+        lately.map(|failed| failed.why.clone())
+    }
+
     /// Takes no more, finishes what waits, closes the connections.
     pub(super) async fn close(&self) {
         self.senders.lock().await.take();
@@ -260,13 +304,13 @@ impl Queue {
                 tracing::error!(%error, "a writer ended badly");
             }
         }
-        self.writers.close().await;
+        self.writers.pool.close().await;
     }
 }
 
 /// Runs jobs in one transaction and tells each caller after the commit.
-async fn run(dialect: Dialect, writers: &AnyPool, clock: &Clock, jobs: &mut Vec<Queued>) {
-    let mut tx = match writers.acquire().await {
+async fn run(dialect: Dialect, queue: &Writers, clock: &Clock, jobs: &mut Vec<Queued>) {
+    let mut tx = match queue.pool.acquire().await {
         Ok(connection) => Tx {
             connection,
             dialect,
@@ -274,66 +318,105 @@ async fn run(dialect: Dialect, writers: &AnyPool, clock: &Clock, jobs: &mut Vec<
             changed: Changed::NOTHING,
             after: Vec::new(),
         },
-        Err(error) => return refuse(jobs, &error).await,
+        Err(error) => return refuse(jobs, &queue.failed(error.into())).await,
     };
     if let Err(error) = tx.connection().execute(dialect.begin()).await {
-        return refuse(jobs, &error).await;
+        return refuse(jobs, &queue.failed(error.into())).await;
     }
     let mut ran = Vec::with_capacity(jobs.len());
     let mut broken = None;
-    for job in jobs.drain(..) {
+    let mut left = jobs.drain(..);
+    for job in left.by_ref() {
         tx.now = clock.now();
         match one(&mut tx, job).await {
             Ok(Some(done)) => ran.push(done),
             // It panicked: its caller sees the closed channel, the others go on.
             Ok(None) => {}
-            Err(error) => {
+            Err((done, error)) => {
                 broken = Some(error);
+                ran.extend(done);
                 break;
             }
         }
     }
-    jobs.clear();
+    let mut left: Vec<Queued> = left.collect();
     let result = match broken {
         None => tx.connection().execute("COMMIT").await.map(|_| ()),
         Some(error) => Err(error),
     };
-    if result.is_err()
-        && let Err(error) = tx.connection().execute("ROLLBACK").await
-    {
-        tracing::warn!(%error, "a rollback failed; the connection is given up");
-        drop(tx.connection.detach());
+    let result = result.map_err(|error| {
+        let error = StoreError::from(error);
+        if error.trouble().is_some() {
+            return error;
+        }
+        // The statement that failed knows more than the one that found no transaction after it.
+        let mut known = ran.iter().filter_map(|done| done.why.as_ref());
+        let first = known.find(|why| why.trouble().is_some());
+        first.map_or(error, StoreError::again)
+    });
+    if let Err(error) = &result {
+        queue.failed(error.again());
+        match tx.connection().execute("ROLLBACK").await {
+            // SQLite has rolled back by itself.
+            Err(error) if !error.to_string().contains("no transaction is active") => {
+                tracing::warn!(%error, "a rollback failed; the connection is given up");
+                drop(tx.connection.detach());
+            }
+            _ => {}
+        }
+        refuse(&mut left, error).await;
     }
     for done in ran {
+        if let Some(why) = &done.why {
+            queue.failed(why.again());
+        }
         (done.tell)(match &result {
             Ok(()) => Ok(()),
-            Err(error) => Err(again(error)),
+            Err(error) => Err(error.again()),
         });
     }
 }
 
-/// Runs one job in a savepoint of its own, so that it can fail alone.
-async fn one(tx: &mut Tx, queued: Queued) -> Result<Option<Ran>, sqlx::Error> {
+/// Runs one job in a savepoint of its own, so that it can fail alone. An error: there is no
+/// transaction any more, and nothing may be done as if there were.
+async fn one(tx: &mut Tx, queued: Queued) -> Result<Option<Ran>, (Option<Ran>, sqlx::Error)> {
     let Queued { job, single } = queued;
-    if single {
-        return Ok(AssertUnwindSafe(job(Ok(tx))).catch_unwind().await.ok());
+    let (of, begin) = (|error| (None, error), tx.dialect.begin());
+    if !single {
+        tx.connection().execute("SAVEPOINT job").await.map_err(of)?;
     }
-    tx.connection().execute("SAVEPOINT job").await?;
     let ran = AssertUnwindSafe(job(Ok(tx))).catch_unwind().await.ok();
-    if !ran.as_ref().is_some_and(|ran| ran.keep) {
-        tx.connection().execute("ROLLBACK TO SAVEPOINT job").await?;
+    let is_kept = ran.as_ref().is_some_and(|ran| ran.keep);
+    let ended = match (single, is_kept) {
+        (true, true) => return Ok(ran),
+        // A full disk ends SQLite's transaction: what follows would be on its own.
+        (true, false) => match tx.connection().execute(begin).await {
+            Err(_) => return Ok(ran),
+            Ok(_) => Err(sqlx::Error::Protocol(
+                "the transaction was rolled back".into(),
+            )),
+        },
+        (false, true) => Ok(()),
+        (false, false) => {
+            let back = tx.connection().execute("ROLLBACK TO SAVEPOINT job").await;
+            back.map(|_| ())
+        }
+    };
+    let ended = match ended {
+        Ok(()) => {
+            let released = tx.connection().execute("RELEASE SAVEPOINT job").await;
+            released.map(|_| ())
+        }
+        ended => ended,
+    };
+    match ended {
+        Ok(()) => Ok(ran),
+        Err(error) => Err((ran, error)),
     }
-    tx.connection().execute("RELEASE SAVEPOINT job").await?;
-    Ok(ran)
 }
 
-async fn refuse(jobs: &mut Vec<Queued>, error: &sqlx::Error) {
+async fn refuse(jobs: &mut Vec<Queued>, error: &StoreError) {
     for job in jobs.drain(..) {
-        ((job.job)(Err(again(error))).await.tell)(Ok(()));
+        ((job.job)(Err(error.again())).await.tell)(Ok(()));
     }
-}
-
-/// An error for each of several callers: sqlx's own can't be cloned.
-fn again(error: &sqlx::Error) -> StoreError {
-    StoreError::Database(sqlx::Error::Protocol(error.to_string()))
 }

@@ -68,7 +68,7 @@ declare! {
     Gauge INBOX_OLDEST "treasury_bot_inbox_oldest_seconds" "For how long the oldest of them waits, in seconds; 0 when none does." [];
     Counter SLACK_REQUESTS "treasury_bot_slack_requests_total" "What Slack sent, by what became of it; `ignored` is not for the bot." ["kind": KIND_OF_PAYLOAD, "outcome": Of(&["new", "duplicate", "ignored", "failed"])];
     Histogram SLACK_ACK "treasury_bot_slack_ack_seconds" "From receiving a request to its acknowledgement, in seconds; Slack waits for 3." ["door": Of(&["socket", "http"])] QUICK;
-    Counter SLACK_ACKS "treasury_bot_slack_acks_total" "Acknowledgements by socket: sent, withheld since nothing could be recorded, lost with their connection, or withheld since there was too much at once." ["outcome": Of(&["sent", "withheld", "lost", "overloaded"])];
+    Counter SLACK_ACKS "treasury_bot_slack_acks_total" "Acknowledgements by socket: sent; told, with words for who typed a command that could not be recorded; withheld for the same reason; lost with their connection; or turned away since there was too much at once." ["outcome": Of(&["sent", "told", "withheld", "lost", "overloaded"])];
     Counter SLACK_ENVELOPES "treasury_bot_slack_envelopes_total" "Envelopes that came by socket." ["type": Of(&["command", "interaction", "event", "disconnect", "other", "unreadable"])];
     Counter SLACK_HTTP_REJECTED "treasury_bot_slack_http_rejected_total" "Requests to the HTTP door that were turned away." ["reason": Of(&["unsigned", "too_large", "too_slow", "wrong_signature", "unreadable", "not_recorded"])];
     Gauge SLACK_CONNECTED "treasury_bot_slack_connected" "1 while Slack lets the bot in, else 0." [];
@@ -116,7 +116,7 @@ declare! {
     Gauge NOTIFICATIONS_OLDEST "treasury_bot_notifications_oldest_seconds" "For how long the oldest of them is due, in seconds; 0 when none is." ["way": WAYS];
     Gauge NOTIFICATIONS_DEAD "treasury_bot_notifications_dead" "Notifications that never arrived, and are kept." ["way": WAYS];
     // The process.
-    Gauge STORE_UP "treasury_bot_store_up" "1 while the store answers, else 0." [];
+    Gauge STORE_UP "treasury_bot_store_up" "1 while the store answers and takes writes, else 0." [];
     Histogram STORE_WRITE "treasury_bot_store_write_seconds" "From a write's being asked for to its being durable, in seconds." [] DISK;
     Gauge STORE_SIZE "treasury_bot_store_size_bytes" "The database, in bytes; of SQLite without its log of writes." [];
     Counter PAGES_REFUSED "treasury_bot_pages_refused_total" "Visits of the incident pages that were refused." ["why": Of(&["not_found", "store", "signed_out", "no_link", "used", "expired", "not_allowed", "forged"])];

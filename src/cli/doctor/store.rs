@@ -1,5 +1,6 @@
 //! The bot's own database, and the room that it has.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -51,8 +52,8 @@ const NO_ROOM: u64 = 64 << 20;
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         Self {
-            what: error.to_string(),
-            hint: None,
+            what: error.what().into_owned(),
+            hint: error.mend().map(Cow::into_owned),
         }
     }
 }
@@ -65,7 +66,7 @@ pub(super) async fn look(url: String, limit: Limit) -> Vec<Finding> {
         PathBuf::from(path)
     });
     let mut found = match limit.ask(inspect(&url)).await {
-        Ok(seen) => told(subject, &seen, began),
+        Ok(seen) => told(subject, seen, began),
         Err(fault) => vec![OPENS.broken(subject, fault)],
     };
     if let Some(file) = file {
@@ -74,7 +75,7 @@ pub(super) async fn look(url: String, limit: Limit) -> Vec<Finding> {
     found
 }
 
-fn told(subject: &str, seen: &Inspection, began: Timestamp) -> Vec<Finding> {
+fn told(subject: &str, seen: Inspection, began: Timestamp) -> Vec<Finding> {
     let kind = match seen.dialect {
         Dialect::Sqlite => "SQLite",
         Dialect::Postgres => "PostgreSQL",
@@ -90,27 +91,23 @@ fn told(subject: &str, seen: &Inspection, began: Timestamp) -> Vec<Finding> {
     };
     let mut found = vec![OPENS.ok(subject, format!("{kind}: it can be read, {serving}"))];
     let (schema, newest) = (seen.schema, seen.newest);
-    found.push(match (seen.broken, schema) {
-        (Some(step), _) => {
-            let what = format!("step {step} of its schema was begun and not finished");
-            SCHEMA
-                .failed(subject, what)
-                .by("bring it back from a backup")
-        }
-        (None, 0) => SCHEMA.ok(
+    found.push(match (seen.to_go, schema) {
+        (Err(error), _) => SCHEMA.broken(subject, error),
+        (Ok(_), 0) => SCHEMA.ok(
             subject,
             "it is empty, its tables are made at the first start",
         ),
-        (None, schema) if schema > newest => {
-            let what = format!("its schema is {schema}, newer than this version knows ({newest})");
-            SCHEMA.failed(subject, what)
-        }
-        (None, schema) if schema < newest => {
-            let left = counted((newest - schema) as usize, "step");
-            let what = format!("its schema is {schema}; {left} to {newest} at the next start");
+        (Ok(0), schema) => SCHEMA.ok(subject, format!("its schema is {schema}, the newest")),
+        (Ok(left), schema) => {
+            let left = counted(left, "step");
+            let backup = match seen.dialect {
+                Dialect::Sqlite => "after a backup",
+                Dialect::Postgres => "back it up before, the bot does not",
+            };
+            let what =
+                format!("its schema is {schema}; {left} to {newest} at the next start, {backup}");
             SCHEMA.ok(subject, what)
         }
-        (None, schema) => SCHEMA.ok(subject, format!("its schema is {schema}, the newest")),
     });
     if let Some(theirs) = seen.clock {
         found.push(CLOCK.clock(subject, "PostgreSQL's", theirs, began));

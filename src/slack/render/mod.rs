@@ -8,7 +8,8 @@ mod mrkdwn;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use self::mrkdwn::{Atoms, code_chunks, cut_plain, escape, size};
+pub(super) use self::mrkdwn::escape;
+use self::mrkdwn::{Atoms, code_chunks, cut_plain, size};
 use super::inbound::{PICK, SAY};
 use crate::domain::timeline::hex;
 use crate::domain::{Button, Line, Message, Part, Style, Tone, counted};

@@ -16,7 +16,7 @@ pub(super) fn size(text: &str) -> usize {
 
 /// Makes a text harmless: no mention, no link, no entity can come of it. Control characters,
 /// which Slack refuses or shows as boxes, are dropped.
-pub(super) fn escape(text: &str) -> String {
+pub(in crate::slack) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     text.chars().for_each(|c| push_escaped(c, &mut out));
     out

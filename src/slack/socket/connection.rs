@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::shared::Shared;
+use crate::slack::dispatch::NotRecorded;
 use crate::slack::error::{ApiError, why_no_connection};
 use crate::slack::inbound::Kind;
 use crate::telemetry::metrics;
@@ -236,20 +237,29 @@ impl Reader<'_> {
             return None;
         };
         let Ok(permit) = self.shared.in_hand.clone().try_acquire_owned() else {
-            // Not acknowledged: Slack sends it again, when we may have caught up.
             metrics::SLACK_ACKS.count(&["overloaded"]);
-            tracing::warn!("too many requests at once: one is left for Slack to send again");
+            tracing::warn!(%kind, "too many requests at once: one is turned away");
+            if kind == Kind::Command {
+                // Slack sends none again.
+                let told = NotRecorded::overloaded();
+                frames.try_send(ack_with(&id, Some(told.answer()))).ok();
+            }
             return None;
         };
         let dispatch = self.shared.dispatch.clone();
         let payload = envelope["payload"].take();
         let started = Instant::now();
         self.in_hand.spawn(async move {
-            let outcome = match dispatch.take(kind, &payload).await {
-                Err(_) => "withheld",
-                Ok(()) if frames.send(ack(&id)).await.is_ok() => "sent",
+            let (outcome, answer) = match dispatch.take(kind, &payload).await {
+                Ok(()) => ("sent", None),
+                Err(why) if kind == Kind::Command => ("told", Some(why.answer())),
+                Err(_) => ("withheld", None),
+            };
+            let outcome = match outcome {
+                "withheld" => outcome,
+                _ if frames.send(ack_with(&id, answer)).await.is_ok() => outcome,
                 // The connection is gone; the envelope comes again and is a duplicate.
-                Ok(()) => "lost",
+                _ => "lost",
             };
             metrics::SLACK_ACKS.count(&[outcome]);
             metrics::SLACK_ACK.took(&["socket"], started.elapsed());
@@ -271,7 +281,16 @@ async fn write(mut sink: SplitSink<Ws, Frame>, mut queue: mpsc::Receiver<Frame>)
 }
 
 fn ack(envelope_id: &str) -> Frame {
-    Frame::text(json!({ "envelope_id": envelope_id }).to_string())
+    ack_with(envelope_id, None)
+}
+
+/// An acknowledgement with what the requester sees of it.
+fn ack_with(envelope_id: &str, answer: Option<Value>) -> Frame {
+    let mut ack = json!({ "envelope_id": envelope_id });
+    if let Some(answer) = answer {
+        ack["payload"] = answer;
+    }
+    Frame::text(ack.to_string())
 }
 
 fn envelope(frame: &Frame) -> Option<Value> {

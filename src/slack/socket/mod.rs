@@ -2,7 +2,8 @@
 //!
 //! Several connections at once, so that one may be renewed while another serves. Every step has a
 //! time-out; a peer that says nothing is dropped; failures are retried with growing, jittered waits;
-//! an envelope is acknowledged only after its request is recorded, so what is lost comes again.
+//! an envelope is acknowledged only after its request is recorded, so what is lost comes again; of a
+//! command the acknowledgement says why it was not recorded, since Slack sends none again.
 
 mod connection;
 mod shared;
@@ -23,7 +24,7 @@ use crate::telemetry::metrics;
 
 pub use self::shared::{SocketHealth, SocketTimes};
 
-/// Requests being recorded at once; what comes beyond is left for Slack to send again.
+/// Requests being recorded at once; what comes beyond is turned away.
 const IN_HAND: usize = 256;
 /// A connection that lived shorter than this counts as a failure.
 const SHORT_LIFE: Duration = Duration::from_secs(10);

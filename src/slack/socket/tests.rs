@@ -175,9 +175,14 @@ impl Puppet {
                         }
                         if manner == Manner::Floods {
                             for n in 0..20 {
-                                let envelope = json!({"type": "slash_commands", "envelope_id": format!("e{n}"), "payload": {
+                                let mut envelope = json!({"type": "slash_commands", "envelope_id": format!("e{n}"), "payload": {
                                     "command": "/treasury", "text": format!("{n}"), "user_id": "U0ANA", "channel_id": "C1",
                                     "trigger_id": format!("t{n}")}});
+                                if n == 7 {
+                                    envelope["type"] = json!("events_api");
+                                    envelope["payload"] = json!({"event": {"type": "message", "channel_type": "im",
+                                        "user": "U0ANA", "channel": "D1", "ts": "1.7", "text": "7"}});
+                                }
                                 socket.send(WsFrame::Text(envelope.to_string().into())).await.ok();
                             }
                         }
@@ -299,6 +304,9 @@ async fn slow_records_hold_nothing_up_and_their_acknowledgements_go_out_before_t
                 return Err("the disk is full".to_owned());
             }
             open.acquire().await.unwrap().forget();
+            if request.text == "8" {
+                return Err("the disk is full".to_owned());
+            }
             Ok(Acceptance::New)
         })
     }));
@@ -341,6 +349,10 @@ async fn slow_records_hold_nothing_up_and_their_acknowledgements_go_out_before_t
     assert_eq!(acks(&frames), 19);
     assert!(
         !frames.iter().any(|f| f.contains("\"e7\"")),
-        "what was not recorded is not acknowledged"
+        "an event that was not recorded is not acknowledged: it comes again"
     );
+    let told = frames.iter().find(|f| f.contains("\"e8\"")).unwrap();
+    let words =
+        "This was not recorded, and nothing was done: the disk is full. Then type it again.";
+    assert!(told.contains(words) && told.contains("ephemeral"), "{told}");
 }

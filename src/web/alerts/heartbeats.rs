@@ -149,7 +149,7 @@ async fn heard(
         }
         Err(error) => {
             tracing::error!(%error, name, "a heartbeat could not be recorded");
-            let text = "the heartbeat could not be recorded: send it again";
+            let text = format!("the heartbeat could not be recorded, send it again: {error}");
             answer(StatusCode::SERVICE_UNAVAILABLE, text)
         }
     }

@@ -258,7 +258,9 @@ impl Intake {
 
 fn later(error: &StoreError) -> Outcome {
     tracing::error!(%error, "alerts could not be recorded");
-    Outcome::Later("the alerts could not be recorded: send them again".to_owned())
+    Outcome::Later(format!(
+        "the alerts could not be recorded, send them again: {error}"
+    ))
 }
 
 fn unread(error: &BytesRejection) -> Outcome {

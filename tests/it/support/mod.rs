@@ -2,6 +2,7 @@
 
 pub mod alertmanager;
 pub mod browser;
+pub mod disk;
 pub mod dockerd;
 pub mod engine;
 pub mod images;

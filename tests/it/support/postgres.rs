@@ -164,6 +164,25 @@ impl Postgres {
         postgres
     }
 
+    /// Makes a database whose files lie in this folder, and tells its URL.
+    pub async fn database_in(&self, folder: &Path) -> String {
+        let (uid, gid) = self.owner.unzip();
+        chown(folder, uid, gid).unwrap();
+        let mut session = PgConnection::connect(&self.url()).await.unwrap();
+        let place = format!(
+            "CREATE TABLESPACE elsewhere LOCATION '{}'",
+            folder.display()
+        );
+        for text in [
+            place.as_str(),
+            "CREATE DATABASE elsewhere TABLESPACE elsewhere",
+        ] {
+            let text = sqlx::AssertSqlSafe(text.to_owned());
+            sqlx::raw_sql(text).execute(&mut session).await.unwrap();
+        }
+        self.url_of("treasury", "elsewhere")
+    }
+
     /// The URL of its default database.
     pub fn url(&self) -> String {
         self.url_of("treasury", "postgres")

@@ -54,6 +54,13 @@ impl Setup {
 
     /// The same, with further variables.
     pub async fn serve_with(&self, sandbox: &Sandbox, env: &[(&str, &str)]) -> Serve {
+        let mut serve = self.start(sandbox, env);
+        serve.ready().await;
+        serve
+    }
+
+    /// The same, without waiting for anything.
+    pub fn start(&self, sandbox: &Sandbox, env: &[(&str, &str)]) -> Serve {
         let mut command = self.command(sandbox, "serve");
         if self.log.contains('\n') {
             let mut file = std::fs::OpenOptions::new();
@@ -61,12 +68,10 @@ impl Setup {
             command.stderr(file.unwrap());
         }
         let child = command.envs(env.iter().copied()).spawn().unwrap();
-        let mut serve = Serve {
+        Serve {
             child,
             port: self.port,
-        };
-        serve.ready().await;
-        serve
+        }
     }
 
     /// The binary with a subcommand, the configuration and the secrets.
@@ -106,7 +111,7 @@ impl Setup {
 
 impl Serve {
     /// Waits until it is ready and Slack has let it in.
-    async fn ready(&mut self) {
+    pub async fn ready(&mut self) {
         let url = format!("http://127.0.0.1:{}/health/ready", self.port);
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
         loop {

@@ -83,6 +83,7 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     crate::bot::alerts::begin_watching(context).await?;
     crate::bot::alerts::begin_comparing(context).await?;
     crate::bot::oncall::begin_handovers(context).await?;
+    crate::bot::retention::begin_pruning(context).await?;
     context
         .tasks()
         .spawn(crate::bot::timers::run(context.clone(), jobs()));
@@ -131,7 +132,12 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
 
 /// What is done when timers go off.
 fn jobs() -> Vec<Job> {
-    [crate::bot::alerts::JOBS, crate::bot::oncall::JOBS].concat()
+    [
+        crate::bot::alerts::JOBS,
+        crate::bot::oncall::JOBS,
+        crate::bot::retention::JOBS,
+    ]
+    .concat()
 }
 
 /// Does what is due now by the store's clock, without waiting for anything that is not. [`run`] does

@@ -290,7 +290,7 @@ async fn the_outbox_keeps_the_order_and_only_the_newest_state(store: &Store) {
         ts: Some("1.0".into()),
         via_response_url: false,
     };
-    store.outbox_sent(heads[0].id, 2, sent).await.unwrap();
+    store.outbox_sent(&heads[0], sent).await.unwrap();
     let next = store.outbox_claim("one", 10).await.unwrap();
     let keys: Vec<_> = next.iter().map(|p| p.outgoing.key.as_str()).collect();
     assert_eq!(
@@ -299,10 +299,7 @@ async fn the_outbox_keeps_the_order_and_only_the_newest_state(store: &Store) {
         "the edit, and what is new, beside each other"
     );
     assert_eq!((next[0].version, next[0].ts.as_deref()), (3, Some("1.0")));
-    store
-        .outbox_sent(next[0].id, 3, Sent::default())
-        .await
-        .unwrap();
+    store.outbox_sent(&next[0], Sent::default()).await.unwrap();
 
     let second = &next[1..];
     let later = store.now() + Duration::from_secs(3_600);
@@ -354,11 +351,7 @@ async fn the_outbox_hands_out_the_worst_first(store: &Store) {
             break;
         };
         order.push(next.outgoing.key.clone());
-        let sent = Sent::default();
-        store
-            .outbox_sent(next.id, next.version, sent)
-            .await
-            .unwrap();
+        store.outbox_sent(&next, Sent::default()).await.unwrap();
     }
     // A room comes before what is said in it, and is as urgent as that.
     let wanted = ["w-room", "w-ask", "w-outage", "w-answer", "w-nuisance"];
@@ -377,10 +370,7 @@ async fn the_outbox_hands_out_the_worst_first(store: &Store) {
     let both = store.outbox_claim("one", 9).await.unwrap();
     assert_eq!(both.len(), 2);
     for one in both {
-        store
-            .outbox_sent(one.id, one.version, Sent::default())
-            .await
-            .unwrap();
+        store.outbox_sent(&one, Sent::default()).await.unwrap();
     }
 
     // What was surely not said yet can be taken back.

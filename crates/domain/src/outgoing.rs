@@ -57,6 +57,28 @@ impl Outgoing {
         }
     }
 
+    /// What of it is kept once it is in the chat: where it is and its first line, by which it can be
+    /// edited. An edit brings all else with it.
+    pub fn delivered(&self) -> Self {
+        let first = |message: &Message| Message::new(message.tone, message.title.clone());
+        let mut left = self.clone();
+        match &mut left.content {
+            Content::Message(message) | Content::Invite { message, .. } => {
+                *message = first(message);
+            }
+            Content::File { text, comment, .. } => {
+                text.clear();
+                *comment = first(comment);
+            }
+            Content::Picture { png, comment, .. } => {
+                png.clear();
+                *comment = first(comment);
+            }
+            Content::Room { .. } | Content::Topic { .. } => {}
+        }
+        left
+    }
+
     /// A message of the bot's own accord, to be seen by everybody.
     pub fn announcement(key: String, to: Destination, message: Message) -> Self {
         Self {

@@ -240,10 +240,10 @@ impl Store {
 }
 
 impl Tx {
-    /// The request is answered.
+    /// The request is answered; only its key is kept, by which it is known when it comes again.
     pub async fn inbox_done(&mut self, id: i64) -> Result<(), StoreError> {
         let now = self.now.as_microsecond();
-        sqlx::query("UPDATE inbox SET state = 'done', done_at = $1 WHERE id = $2")
+        sqlx::query("UPDATE inbox SET state = 'done', done_at = $1, request = '' WHERE id = $2")
             .bind(now)
             .bind(id)
             .execute(self.connection())

@@ -187,21 +187,32 @@ impl Store {
         self.write_one(attempted, Changed::NOTHING).await
     }
 
-    /// Records that a state was delivered. A newer one, put meanwhile, stays waiting; the lane's
-    /// next can go.
-    pub async fn outbox_sent(&self, id: i64, version: i64, sent: Sent) -> Result<(), StoreError> {
+    /// Records that a state was delivered; of its words no more is kept than an edit needs. A newer
+    /// one, put meanwhile, stays waiting; the lane's next can go.
+    pub async fn outbox_sent(&self, parcel: &Parcel, sent: Sent) -> Result<(), StoreError> {
+        let left = serde_json::to_string(&parcel.outgoing.delivered())?;
         let sent = sqlx::query(
             "UPDATE outbox SET sent_version = $1, channel = COALESCE($2, channel), \
              ts = COALESCE($3, ts), via_url = $4, attempts = 0, attempted = 0, \
              error = NULL, lease_until = 0, \
+             outgoing = CASE WHEN version > $1 THEN outgoing ELSE $6 END, \
              state = CASE WHEN version > $1 THEN 'waiting' ELSE 'done' END WHERE id = $5",
         )
-        .bind(version)
+        .bind(parcel.version)
         .bind(sent.channel)
         .bind(sent.ts)
         .bind(i64::from(sent.via_response_url))
-        .bind(id);
+        .bind(parcel.id)
+        .bind(left);
         self.write_one(sent, Changed::OUTBOX).await
+    }
+
+    /// The terminal has shown it: its words are not kept.
+    pub async fn outbox_shown(&self, outgoing: &Outgoing) -> Result<(), StoreError> {
+        let shown = sqlx::query("UPDATE outbox SET outgoing = $1 WHERE key = $2")
+            .bind(serde_json::to_string(&outgoing.delivered())?)
+            .bind(outgoing.key.clone());
+        self.write_one(shown, Changed::NOTHING).await
     }
 
     /// Records a failed attempt that is to be repeated at `at`. The lane waits for it, but for worse.

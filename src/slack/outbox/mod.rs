@@ -119,7 +119,7 @@ impl Outbox {
         let recorded = match delivered {
             Ok(Outcome::Sent(sent)) => {
                 self.sent(&parcel, now);
-                self.store.outbox_sent(id, parcel.version, sent).await
+                self.store.outbox_sent(&parcel, sent).await
             }
             Ok(Outcome::Later(after)) => self.store.outbox_later(id, later(now, after)).await,
             Err(Failure::Api(ApiError::RateLimited { after })) => {

@@ -16,6 +16,7 @@ use crate::support::postgres::Postgres;
 
 mod figures;
 mod mails;
+mod prune;
 
 #[tokio::test]
 async fn the_suite_on_sqlite() {
@@ -58,6 +59,7 @@ async fn suite(url: &str) {
     a_mail_is_one_process_s_at_a_time_and_sent_once(&store).await;
     figures::tell_what_waits_and_what_is_open(&store).await;
     figures::what_follows_a_commit_follows_no_failed_write(&store).await;
+    prune::removes_what_is_over_and_nothing_else(&store).await;
     store.close().await;
     assert!(matches!(
         store.accept(request("late"), None).await,
@@ -67,7 +69,7 @@ async fn suite(url: &str) {
     // The schema is there already: opening again changes nothing.
     let again = Store::open(url, Use::Serve).await.unwrap();
     assert_eq!(
-        again.accept(request("a"), None).await.unwrap(),
+        again.accept(request("p-asked"), None).await.unwrap(),
         Accepted::Duplicate
     );
     again.close().await;

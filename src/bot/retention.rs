@@ -8,6 +8,7 @@
 //! an open incident, a run under way or a silence in force still needs.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +18,7 @@ use super::Context;
 use super::timers::{self, Job, Kind};
 use crate::domain::alert::Conversation;
 use crate::domain::duration::bytes_text;
-use crate::domain::{IncidentId, Line, announcement_key, moved_key};
+use crate::domain::{IncidentId, Line, Stream, announcement_key, moved_key};
 use crate::store::{Candidate, Place, Prunable, Store, StoreError, TimerRow};
 use crate::telemetry::metrics;
 
@@ -57,6 +58,8 @@ struct Round {
     /// Rows that were removed by now, by table.
     #[serde(default)]
     removed: BTreeMap<String, u64>,
+    /// The store holds nothing older.
+    since: Option<Timestamp>,
     /// Of what was over before this moment nothing is sure to be there any more.
     forgotten: Option<Timestamp>,
     /// When the last round came to its end.
@@ -96,8 +99,13 @@ pub(super) async fn forgotten(context: &Context) -> Result<Option<Line>, StoreEr
 
 /// Has the store tidied from now on.
 pub async fn begin_pruning(context: &Context) -> Result<(), StoreError> {
-    let due = context.now() + FIRST;
-    let payload = serde_json::to_string(&Round::default())?;
+    let now = context.now();
+    let due = now + FIRST;
+    let first = context.store().entries_before(&Stream::Audit, 2, 1).await?;
+    let payload = serde_json::to_string(&Round {
+        since: Some(first.first().map_or(now, |entry| entry.at)),
+        ..Round::default()
+    })?;
     let begin = context.store().write(move |tx| {
         Box::pin(async move { tx.timer_begin(PRUNE.0, SUBJECT, due, payload).await })
     });
@@ -115,13 +123,15 @@ async fn prune(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
             round = Round {
                 before: Some(before),
                 began: Some(now),
+                since: round.since,
                 forgotten: round.forgotten,
                 ended: round.ended,
                 ..Round::default()
             };
             // Told before the first row goes: nobody is to miss it and hear that there was nothing.
-            let forgotten = round.forgotten.map_or(before, |known| known.max(before));
-            round.forgotten = Some(forgotten);
+            if round.since.is_none_or(|since| before > since) {
+                round.forgotten = round.forgotten.max(Some(before));
+            }
             return again(context, timer, round, now).await;
         }
     };
@@ -255,10 +265,13 @@ async fn told(context: &Context, round: &Round, room: Room) {
     let before = round.before.unwrap_or_default();
     tracing::info!(%before, rows, tables = tables.join(", "), size, "what was over for longer than `[store] keep` is removed");
     if room == Room::Kept {
-        tracing::warn!(
-            "the store's file does not become smaller: it was made without auto_vacuum. With the bot \
-             stopped, once: sqlite3 FILE 'PRAGMA auto_vacuum=INCREMENTAL; VACUUM'"
-        );
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            tracing::warn!(
+                "the store's file does not become smaller: it was made without auto_vacuum. With the \
+                 bot stopped, once: sqlite3 FILE 'PRAGMA auto_vacuum=INCREMENTAL; VACUUM'"
+            );
+        });
     }
 }
 
@@ -331,7 +344,10 @@ impl Needs {
         if self.is_of_incident(store, key).await? || is_told(store, key).await? {
             return Ok(true);
         }
-        if let Some(run) = key.strip_prefix("run:").and_then(|rest| rest.split(':').next()) {
+        if let Some(run) = key
+            .strip_prefix("run:")
+            .and_then(|rest| rest.split(':').next())
+        {
             let run = match run.parse() {
                 Ok(run) => store.run(run).await?,
                 Err(_) => None,

@@ -62,7 +62,8 @@ pub(super) fn keep(section: &Section<'_>) -> Duration {
     section.word("keep_incidents", &[("forever", ())]);
     let keep = section.duration_or("keep", Settings::KEEP);
     if !(LEAST..=MOST).contains(&keep) {
-        let hint = "Slack sends again what it doubts for a day; what is removed could be done twice";
+        let hint =
+            "Slack sends again what it doubts for a day; what is removed could be done twice";
         section.error_at("keep", "`store.keep` must be from 7d to 3660d", hint);
     }
     keep

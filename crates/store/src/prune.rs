@@ -61,18 +61,6 @@ pub struct Page {
     pub is_last: bool,
 }
 
-/// How a table is walked: `$1` is the moment before which a row has to be over, `$2` how many rows are
-/// read, `$3` (and `$4`) the place after which.
-struct Walk {
-    table: &'static str,
-    key: &'static str,
-    /// Number, name, when it began (0: not in order of that), whether it is over, about what it is.
-    columns: &'static str,
-    after: &'static str,
-    /// What has to be so when it is removed; `$1` as above.
-    still: &'static str,
-}
-
 impl Prunable {
     /// All, in the order in which they are removed: what needs others before these.
     pub const ALL: [Self; 9] = [
@@ -89,87 +77,21 @@ impl Prunable {
 
     /// The table.
     pub fn table(self) -> &'static str {
-        self.walk().table
-    }
-
-    fn walk(self) -> Walk {
-        let by_id = |table, columns, still| Walk {
-            table,
-            key: "id",
-            columns,
-            after: "id > $3",
-            still,
-        };
         match self {
-            Self::Alerts => Walk {
-                table: "alert",
-                key: "fingerprint",
-                columns: "changed_at, fingerprint, changed_at, CASE WHEN firing = 0 AND \
-                          changed_at < $1 AND COALESCE(silenced_until, 0) < $1 THEN 1 ELSE 0 END, \
-                          conversation",
-                after: "(changed_at, fingerprint) > ($3, $4)",
-                still: "firing = 0 AND changed_at < $1",
-            },
-            Self::Conversations => Walk {
-                table: "conversation",
-                key: "key",
-                columns: "0, key, 0, 1, record",
-                after: "key > $4 AND $3 = 0",
-                still: "$1 > 0 AND NOT EXISTS \
-                        (SELECT 1 FROM alert WHERE alert.conversation = conversation.key)",
-            },
-            Self::Groups => Walk {
-                table: "alert_group",
-                key: "name",
-                columns: "0, name, 0, 1, COALESCE(conversation, '')",
-                after: "name > $4 AND $3 = 0",
-                still: "$1 > 0 AND NOT EXISTS (SELECT 1 FROM conversation c \
-                        WHERE c.key = alert_group.conversation)",
-            },
-            Self::Questions => Walk {
-                table: "question",
-                key: "token",
-                columns: "0, token, 0, CASE WHEN state <> 'open' AND expires_at < $1 THEN 1 ELSE 0 \
-                          END, ''",
-                after: "token > $4 AND $3 = 0",
-                still: "state <> 'open' AND expires_at < $1",
-            },
-            Self::Silences => Walk {
-                table: "silence",
-                key: "id",
-                columns: "0, id, 0, CAST(ended AS INTEGER), record",
-                after: "id > $4 AND $3 = 0",
-                still: "ended = 1 AND $1 > 0",
-            },
-            Self::Runs => by_id(
-                "run",
-                "id, '', started_at, CASE WHEN state <> 'running' AND ended_at < $1 THEN 1 ELSE 0 \
-                 END, start",
-                "state <> 'running' AND ended_at < $1",
-            ),
-            Self::Notifications => by_id(
-                "notification",
-                "id, '', created_at, CASE WHEN state <> 'waiting' AND ended_at < $1 THEN 1 ELSE 0 \
-                 END, COALESCE('incident:' || CAST(incident AS TEXT), conversation, '')",
-                "state <> 'waiting' AND ended_at < $1",
-            ),
-            Self::Messages => by_id(
-                "outbox",
-                "id, '', created_at, CASE WHEN state <> 'waiting' AND due_at < $1 THEN 1 ELSE 0 \
-                 END, key",
-                "state <> 'waiting' AND due_at < $1",
-            ),
-            Self::Requests => by_id(
-                "inbox",
-                "id, '', received_at, CASE WHEN state = 'done' AND done_at < $1 THEN 1 ELSE 0 END, \
-                 key",
-                "state = 'done' AND done_at < $1",
-            ),
+            Self::Alerts => "alert",
+            Self::Conversations => "conversation",
+            Self::Groups => "alert_group",
+            Self::Questions => "question",
+            Self::Silences => "silence",
+            Self::Runs => "run",
+            Self::Notifications => "notification",
+            Self::Messages => "outbox",
+            Self::Requests => "inbox",
         }
     }
 
-    /// In which order it is walked: by number, or by name.
-    fn by_name(self) -> bool {
+    /// Its rows have names; others have numbers.
+    fn has_names(self) -> bool {
         !matches!(
             self,
             Self::Runs | Self::Notifications | Self::Messages | Self::Requests
@@ -186,20 +108,54 @@ impl Store {
         after: &Place,
         most: i64,
     ) -> Result<Page, StoreError> {
-        let walk = what.walk();
-        let order = match what {
-            Prunable::Alerts => "changed_at, fingerprint",
-            _ => walk.key,
+        // Number, name, when it began (0: they are in no order of that), whether it was over before
+        // `$1`, about what it is; of `$2` rows after the place `$3`, `$4`.
+        let text = match what {
+            Prunable::Alerts => {
+                "SELECT changed_at, fingerprint, changed_at, CASE WHEN firing = 0 AND \
+                 changed_at < $1 AND COALESCE(silenced_until, 0) < $1 THEN 1 ELSE 0 END, \
+                 conversation FROM alert WHERE (changed_at, fingerprint) > ($3, $4) \
+                 ORDER BY changed_at, fingerprint LIMIT $2"
+            }
+            Prunable::Conversations => {
+                "SELECT 0, key, 0, CASE WHEN $1 > $3 THEN 1 ELSE 0 END, record FROM conversation \
+                 WHERE key > $4 ORDER BY key LIMIT $2"
+            }
+            Prunable::Groups => {
+                "SELECT 0, name, 0, CASE WHEN $1 > $3 THEN 1 ELSE 0 END, \
+                 COALESCE(conversation, '') FROM alert_group WHERE name > $4 ORDER BY name LIMIT $2"
+            }
+            Prunable::Questions => {
+                "SELECT 0, token, 0, CASE WHEN state <> 'open' AND expires_at < $1 AND $3 = 0 \
+                 THEN 1 ELSE 0 END, '' FROM question WHERE token > $4 ORDER BY token LIMIT $2"
+            }
+            Prunable::Silences => {
+                "SELECT 0, id, 0, CASE WHEN ended = 1 AND $1 > $3 THEN 1 ELSE 0 END, record \
+                 FROM silence WHERE id > $4 ORDER BY id LIMIT $2"
+            }
+            Prunable::Runs => {
+                "SELECT id, '', started_at, CASE WHEN state <> 'running' AND ended_at < $1 THEN 1 \
+                 ELSE 0 END, start FROM run WHERE id > $3 ORDER BY id LIMIT $2"
+            }
+            Prunable::Notifications => {
+                "SELECT id, '', created_at, CASE WHEN state <> 'waiting' AND ended_at < $1 THEN 1 \
+                 ELSE 0 END, COALESCE('incident:' || CAST(incident AS TEXT), conversation, '') \
+                 FROM notification WHERE id > $3 ORDER BY id LIMIT $2"
+            }
+            Prunable::Messages => {
+                "SELECT id, '', created_at, CASE WHEN state <> 'waiting' AND due_at < $1 THEN 1 \
+                 ELSE 0 END, key FROM outbox WHERE id > $3 ORDER BY id LIMIT $2"
+            }
+            Prunable::Requests => {
+                "SELECT id, '', received_at, CASE WHEN state = 'done' AND done_at < $1 THEN 1 \
+                 ELSE 0 END, key FROM inbox WHERE id > $3 ORDER BY id LIMIT $2"
+            }
         };
-        let text = format!(
-            "SELECT {} FROM {} WHERE {} ORDER BY {order} LIMIT $2",
-            walk.columns, walk.table, walk.after
-        );
-        let mut query = sqlx::query(AssertSqlSafe(text))
+        let mut query = sqlx::query(text)
             .bind(before.as_microsecond())
             .bind(most)
             .bind(after.number);
-        if what.by_name() {
+        if what.has_names() {
             query = query.bind(after.name.clone());
         }
         let found = query.fetch_all(self.readers()).await?;
@@ -294,34 +250,55 @@ impl Tx {
         before: Timestamp,
         rows: &[Candidate],
     ) -> Result<u64, StoreError> {
-        let walk = what.walk();
+        // What is over has to be so still, since `$1`; a conversation that was written meanwhile is
+        // needed.
+        let text = match what {
+            Prunable::Alerts => {
+                "DELETE FROM alert WHERE fingerprint = $2 AND firing = 0 AND changed_at < $1"
+            }
+            Prunable::Conversations => {
+                "DELETE FROM conversation WHERE key = $2 AND record = $3 AND $1 > 0 \
+                 AND NOT EXISTS (SELECT 1 FROM alert WHERE alert.conversation = conversation.key)"
+            }
+            Prunable::Groups => {
+                "DELETE FROM alert_group WHERE name = $2 AND $1 > 0 AND NOT EXISTS \
+                 (SELECT 1 FROM conversation c WHERE c.key = alert_group.conversation)"
+            }
+            Prunable::Questions => {
+                "DELETE FROM question WHERE token = $2 AND state <> 'open' AND expires_at < $1"
+            }
+            Prunable::Silences => "DELETE FROM silence WHERE id = $2 AND ended = 1 AND $1 > 0",
+            Prunable::Runs => {
+                "DELETE FROM run WHERE id = $2 AND state <> 'running' AND ended_at < $1"
+            }
+            Prunable::Notifications => {
+                "DELETE FROM notification WHERE id = $2 AND state <> 'waiting' AND ended_at < $1"
+            }
+            Prunable::Messages => {
+                "DELETE FROM outbox WHERE id = $2 AND state <> 'waiting' AND due_at < $1"
+            }
+            Prunable::Requests => {
+                "DELETE FROM inbox WHERE id = $2 AND state = 'done' AND done_at < $1"
+            }
+        };
         let mut removed = 0;
         for row in rows {
-            // A conversation that is written while this is decided is needed.
-            let same = match what {
-                Prunable::Conversations => " AND record = $3",
-                _ => "",
-            };
-            let text = format!(
-                "DELETE FROM {} WHERE {} = $2 AND {}{same}",
-                walk.table, walk.key, walk.still
-            );
-            let mut query = sqlx::query(AssertSqlSafe(text)).bind(before.as_microsecond());
-            query = match what.by_name() {
+            let mut query = sqlx::query(text).bind(before.as_microsecond());
+            query = match what.has_names() {
                 true => query.bind(row.place.name.clone()),
                 false => query.bind(row.place.number),
             };
-            if !same.is_empty() {
+            if what == Prunable::Conversations {
                 query = query.bind(row.about.clone());
             }
             let gone = query.execute(self.connection()).await?.rows_affected();
             if gone > 0 && what == Prunable::Runs {
-                for table in ["run_step", "run_event"] {
-                    let of_run = format!("DELETE FROM {table} WHERE run = $1");
-                    sqlx::query(AssertSqlSafe(of_run))
-                        .bind(row.place.number)
-                        .execute(self.connection())
-                        .await?;
+                for text in [
+                    "DELETE FROM run_step WHERE run = $1",
+                    "DELETE FROM run_event WHERE run = $1",
+                ] {
+                    let of_run = sqlx::query(text).bind(row.place.number);
+                    of_run.execute(self.connection()).await?;
                 }
             }
             removed += gone;

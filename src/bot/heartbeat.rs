@@ -1,31 +1,48 @@
-//! Whether another process can have taken this one for dead.
+//! Saying that this process is alive: from before it takes anything up until nothing of it is under way.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use crate::store::DEAD_AFTER;
+use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
-/// How often a process says that it is alive.
-pub(super) const EVERY: Duration = Duration::from_secs(3);
+use crate::store::{DEAD_AFTER, HEARTBEAT_EVERY, Store, StoreError};
 
-/// When this process last said in the store that it is alive.
-pub(super) struct Heartbeat(Mutex<Instant>);
-
-impl Default for Heartbeat {
-    fn default() -> Self {
-        Self(Mutex::new(Instant::now()))
-    }
-}
+/// Who says that this process is alive, while it does.
+#[derive(Default)]
+pub(super) struct Heartbeat(Mutex<Option<AbortOnDropHandle<()>>>);
 
 impl Heartbeat {
-    /// It has just been recorded.
-    pub(super) fn beat(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    /// Makes a process of this name known in the store, and says from now on that it lives.
+    pub(super) async fn begin(
+        &self,
+        store: Store,
+        id: String,
+        serves: bool,
+    ) -> Result<(), StoreError> {
+        store.instance_start(&id, serves).await?;
+        let beating = async move {
+            loop {
+                sleep(HEARTBEAT_EVERY).await;
+                // One that hangs must not keep the next from being tried.
+                match timeout(DEAD_AFTER / 2, store.instance_heartbeat(&id, serves)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::error!(%error, "the heartbeat could not be recorded")
+                    }
+                    Err(_) => tracing::error!("the heartbeat was not recorded in time"),
+                }
+            }
+        };
+        self.replace(Some(AbortOnDropHandle::new(tokio::spawn(beating))));
+        Ok(())
     }
 
-    /// No other process can have taken this one for dead.
-    pub(super) fn is_surely_alive(&self) -> bool {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.elapsed() + EVERY < DEAD_AFTER
+    /// Says no more that it lives.
+    pub(super) fn end(&self) {
+        self.replace(None);
+    }
+
+    fn replace(&self, beating: Option<AbortOnDropHandle<()>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = beating;
     }
 }

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::access::Access;
 use crate::domain::alert::{Auto, Damping, Routes, WatchSettings};
+use crate::domain::heartbeat::Heartbeat;
 use crate::domain::notification::{Recipient, Way};
 use crate::domain::oncall::Rotation;
 use crate::domain::service::Patience;
@@ -75,6 +78,10 @@ pub struct AlertSettings {
     pub quiet: Duration,
     /// The bot resolves incidents that were quiet; otherwise it proposes to.
     pub resolves: bool,
+    /// Jobs elsewhere that say that they ran.
+    pub heartbeats: Vec<Heartbeat>,
+    /// Where the bot says that it is alive; `None`: nowhere.
+    pub deadman: Option<Deadman>,
     /// What the bot watches for by itself; `None`: nothing.
     pub watch: Option<WatchSettings>,
     /// How often Alertmanager is asked for the state of its silences.
@@ -103,6 +110,8 @@ impl Default for AlertSettings {
             follow_up: Duration::from_secs(600),
             quiet: Duration::from_secs(300),
             resolves: false,
+            heartbeats: Vec::new(),
+            deadman: None,
             watch: None,
             silence_check: Duration::from_secs(60),
             damping: Damping::default(),
@@ -110,6 +119,15 @@ impl Default for AlertSettings {
             on_call: Vec::new(),
         }
     }
+}
+
+/// Where the bot says that it is alive.
+#[derive(Debug, Clone)]
+pub struct Deadman {
+    /// The address that is asked; who knows it can ask in the bot's place.
+    pub url: SecretString,
+    /// How often.
+    pub every: Duration,
 }
 
 /// Who is notified outside the chat, and where.

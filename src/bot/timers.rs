@@ -23,7 +23,8 @@ use crate::telemetry::metrics;
 const RETRY: SignedDuration = SignedDuration::from_secs(5);
 /// Timers that are done at the same time.
 const AT_ONCE: usize = 16;
-/// Another process may set a timer without this one hearing of it: the queue is read this often.
+/// A process may die without its timers, and one set by another may go unheard of: the queue is read
+/// this often.
 const POLL: Duration = Duration::from_secs(2);
 
 /// What a timer is for.
@@ -136,7 +137,11 @@ pub(super) async fn run(context: Context, jobs: Vec<Job>) {
             drop(turns.acquire().await);
             continue;
         }
-        match context.store().timers_due(free as i64).await {
+        match context
+            .store()
+            .timers_due(context.instance(), free as i64)
+            .await
+        {
             Ok(due) => {
                 for timer in due {
                     let Ok(turn) = turns.clone().acquire_owned().await else {
@@ -161,7 +166,8 @@ pub(super) async fn run(context: Context, jobs: Vec<Job>) {
 /// due. Time does not pass for it: who goes through hours by a clock of their own needs no more.
 pub(super) async fn run_due(context: &Context, jobs: &[Job]) -> Result<(), StoreError> {
     loop {
-        let due = context.store().timers_due(AT_ONCE as i64).await?;
+        let (owner, most) = (context.instance(), AT_ONCE as i64);
+        let due = context.store().timers_due(owner, most).await?;
         if due.is_empty() {
             return Ok(());
         }
@@ -194,7 +200,8 @@ async fn do_job(context: &Context, jobs: &[Job], timer: &TimerRow) {
     metrics::TIMERS.count(&[&timer.kind, outcome]);
     if let Err(error) = done {
         tracing::error!(%error, "a timer could not be done");
-        if let Err(error) = context.store().timer_later(timer, RETRY).await {
+        let owner = context.instance();
+        if let Err(error) = context.store().timer_later(timer, owner, RETRY).await {
             tracing::error!(%error, "nor given back: it is taken later");
         }
     }

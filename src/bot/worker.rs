@@ -15,7 +15,7 @@ use super::policy::authorise;
 use super::request::{Ask, Done, Effect, Next, request_id};
 use super::table::Meant;
 use super::timers::Job;
-use super::{Context, Failure, Fault, Refusal, confirm, heartbeat, pages};
+use super::{Context, Failure, Fault, Refusal, confirm, pages};
 use crate::command::{Mistake, Parsed};
 use crate::domain::duration::between;
 use crate::domain::timeline::Draft;
@@ -31,6 +31,9 @@ const HANDLING: Duration = Duration::from_secs(60);
 
 /// A request that brought the process down this often is given up.
 const MAX_ATTEMPTS: i64 = 3;
+
+/// How often it is looked for what dead processes left behind.
+const RECOVER_EVERY: Duration = Duration::from_secs(3);
 
 /// Requests handled at the same time.
 const CONCURRENCY: usize = 64;
@@ -68,18 +71,31 @@ pub async fn accept(context: &Context, request: Request) -> Result<Acceptance, S
     })
 }
 
-/// Takes requests up until the shutdown, then waits for those under way.
+/// Makes this process known in the store: only then what it claims is its own.
+pub async fn appear(context: &Context, serves: bool) -> Result<(), StoreError> {
+    let (store, id) = (context.store().clone(), context.instance().to_owned());
+    context.heartbeat().begin(store, id, serves).await
+}
+
+/// Nothing of this process is under way any more: what it left may be taken over at once.
+pub async fn disappear(context: &Context) -> Result<(), StoreError> {
+    context.heartbeat().end();
+    context.store().instance_stop(context.instance()).await
+}
+
+/// Takes requests up until the shutdown, then waits for those under way. The process has to be known
+/// ([`appear`]).
 pub async fn run(context: &Context) -> Result<(), StoreError> {
-    context
-        .store()
-        .instance_start(context.instance(), true)
-        .await?;
-    context.heartbeat().beat();
-    context.tasks().spawn(keep_alive(context.clone()));
     context.tasks().spawn(keep_recovering(context.clone()));
     context
         .tasks()
         .spawn(crate::bot::watch::keep_watching(context.clone()));
+    context
+        .tasks()
+        .spawn(crate::bot::heartbeats::keep_listening(context.clone()));
+    context
+        .tasks()
+        .spawn(crate::bot::heartbeats::keep_pinging(context.clone()));
     crate::bot::alerts::begin_watching(context).await?;
     crate::bot::alerts::begin_comparing(context).await?;
     crate::bot::oncall::begin_handovers(context).await?;
@@ -127,7 +143,7 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     }
     context.tasks().close();
     context.tasks().wait().await;
-    context.store().instance_stop(context.instance()).await
+    Ok(())
 }
 
 /// What is done when timers go off.
@@ -165,12 +181,7 @@ pub async fn visit(context: &Context, request: Request) -> Result<(), StoreError
 
 /// Starts a process that visits: it is known in the store and says that it is alive.
 pub async fn start_visit(context: &Context) -> Result<(), StoreError> {
-    context
-        .store()
-        .instance_start(context.instance(), false)
-        .await?;
-    context.heartbeat().beat();
-    context.tasks().spawn(keep_alive(context.clone()));
+    appear(context, false).await?;
     context
         .tasks()
         .spawn(crate::bot::runs::keep_telling(context.clone()));
@@ -182,20 +193,7 @@ pub async fn end_visit(context: &Context) -> Result<(), StoreError> {
     context.shutdown().cancel();
     context.tasks().close();
     context.tasks().wait().await;
-    context.store().instance_stop(context.instance()).await
-}
-
-async fn keep_alive(context: Context) {
-    loop {
-        tokio::select! {
-            () = context.shutdown().cancelled() => return,
-            () = tokio::time::sleep(heartbeat::EVERY) => {}
-        }
-        match context.store().instance_heartbeat(context.instance()).await {
-            Ok(()) => context.heartbeat().beat(),
-            Err(error) => tracing::error!(%error, "the heartbeat could not be recorded"),
-        }
-    }
+    disappear(context).await
 }
 
 /// Spawns the handling of a request; changing ones wait for the one before in their place.
@@ -252,6 +250,8 @@ async fn answer(context: &Context, claim: Claimed, asked: Meant, id: &str) {
     loop {
         match handle_once(context, &claim, asked, id).await {
             Ok(()) => return,
+            // This process was taken for dead, and nothing of this answer is kept.
+            Err(error @ StoreError::Lost) => return tracing::warn!(%error, "a request"),
             Err(error) => {
                 tracing::error!(%error, "an answer could not be recorded");
                 tokio::select! {
@@ -373,6 +373,7 @@ fn not_understood(mistake: Mistake) -> Refusal {
 /// One transaction: the audit, the work, the answer, the end of the request.
 async fn commit(context: &Context, inbox: i64, ask: &Ask, effect: Effect) -> Result<Done, Fault> {
     let asked = audit(ask, EntryKind::Asked, None);
+    let owner = context.instance().to_owned();
     let answer_as = ask.outgoing(
         Content::Message(Message::new(Tone::Plain, "")),
         Audience::Requester,
@@ -394,7 +395,7 @@ async fn commit(context: &Context, inbox: i64, ask: &Ask, effect: Effect) -> Res
                     };
                     tx.outbox_put(&outgoing).await?;
                 }
-                tx.inbox_done(inbox).await?;
+                tx.inbox_done(inbox, &owner).await?;
                 Ok::<_, Fault>(done)
             })
         })
@@ -441,13 +442,14 @@ async fn commit_no(
     message: Message,
 ) -> Result<(), StoreError> {
     let outgoing = ask.outgoing(Content::Message(message), Audience::Requester);
+    let owner = context.instance().to_owned();
     context
         .store()
         .write(move |tx| {
             Box::pin(async move {
                 tx.append(&Stream::Audit, entry).await?;
                 tx.outbox_put(&outgoing).await?;
-                tx.inbox_done(inbox).await
+                tx.inbox_done(inbox, &owner).await
             })
         })
         .await
@@ -470,7 +472,7 @@ async fn keep_recovering(context: Context) {
         }
         tokio::select! {
             () = context.shutdown().cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            () = tokio::time::sleep(RECOVER_EVERY) => {}
         }
     }
 }

@@ -7,7 +7,6 @@ use secrecy::SecretString;
 use toml::de::DeTable;
 
 use super::kind::Kind;
-use super::names::Names;
 use super::platforms::Platforms;
 use super::probes::Probed;
 use super::problem::{ConfigErrors, Level, Problem};
@@ -15,8 +14,8 @@ use super::root::Root;
 use super::source::{Env, Secrets, Source, read_limited};
 use super::web::Log;
 use super::{
-    alerts, docker, email, fiction, kubernetes, people, policy, probes, reach, rotations, runbooks,
-    services, slack, sources, store, web,
+    alerts, docker, email, fiction, heartbeats, kubernetes, people, policy, probes, reach,
+    rotations, runbooks, services, slack, sources, store, web,
 };
 use crate::bot::{Library, ReachSettings, Settings};
 use crate::domain::Service;
@@ -24,10 +23,10 @@ use crate::notify::SmtpConfig;
 use crate::notify::http::WayConfig;
 use crate::probe::{alertmanager, log_store, postgres, prometheus, redis};
 use crate::slack::SlackConfig;
-use crate::web::AlertSource;
+use crate::web::{AlertSource, HeartbeatSender};
 
 /// The sections that exist, with their keys: the first that has a key is told where it is misplaced.
-pub(super) const SECTIONS: [Kind; 25] = [
+pub(super) const SECTIONS: [Kind; 27] = [
     slack::SLACK,
     store::STORE,
     web::WEB,
@@ -47,6 +46,8 @@ pub(super) const SECTIONS: [Kind; 25] = [
     alerts::ALERTS,
     alerts::ROUTE,
     sources::SOURCE,
+    heartbeats::HEARTBEAT,
+    heartbeats::DEADMAN,
     probes::ALERTMANAGER,
     rotations::ROTATION,
     alerts::WATCH,
@@ -94,6 +95,8 @@ pub struct Config {
     pub alerts_token: Option<SecretString>,
     /// `[[source]]`: senders of alerts beside Alertmanager, in the file's order, each name once.
     pub sources: Vec<AlertSource>,
+    /// `[[heartbeat]]`: who may send which, in the file's order, each name once.
+    pub heartbeat_senders: Vec<HeartbeatSender>,
     /// `[alertmanager]`, if it is there: where silences are made.
     pub alertmanager: Option<alertmanager::Config>,
     /// `[email]`, if it is there: without it, no mail is sent.
@@ -195,19 +198,17 @@ fn read(root: &Root<'_>) -> Option<Config> {
     let watch = root.single(alerts::WATCH, |one| {
         alerts::watch(one, prometheus.is_some())
     });
-    let has_routes = root.count(alerts::ROUTE) > 0;
-    let has_others = watch.is_some() || root.count(sources::SOURCE) > 0;
+    let has_others = watch.is_some() || heartbeats::others_send(root);
     let (alerts_token, mut alerts) = root.single(alerts::ALERTS, |one| {
-        alerts::alerts(one, has_routes, has_others)
+        alerts::alerts(one, root.count(alerts::ROUTE) > 0, has_others)
     });
     alerts.watch = watch;
     alerts.routes.routes = root.list(alerts::ROUTE, |one| {
         Some(alerts::route(one, &services, &library))
     });
-    let (mut names, has_token) = (Names::default(), alerts_token.is_some());
-    let sources = root.list(sources::SOURCE, |one| {
-        sources::source(one, &mut names, has_token)
-    });
+    let has_token = alerts_token.is_some();
+    let sources = sources::sources(root, has_token);
+    let heartbeat_senders = heartbeats::heartbeats(root, &services, has_token, &mut alerts);
     let alertmanager = root.single(probes::ALERTMANAGER, probes::alertmanager);
     alerts.rotations = rotations::rotations(root, &services, !alerts.on_call.is_empty());
     let ways = root.named(reach::REACH, reach::way);
@@ -267,6 +268,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
         library,
         alerts_token,
         sources,
+        heartbeat_senders,
         alertmanager,
         smtp,
         ways,

@@ -14,6 +14,7 @@ mod docker;
 mod email;
 mod fiction;
 mod files;
+mod heartbeats;
 mod kind;
 mod kubernetes;
 mod load;

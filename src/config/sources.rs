@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use super::at::At;
 use super::kind::Kind;
 use super::names::Names;
+use super::root::Root;
 use super::section::{Section, kind_of};
 use crate::domain::alert::Alert;
 use crate::domain::alert::generic::{Mapping, Place, Places, Preset, Shape};
@@ -18,15 +19,16 @@ pub(super) const SOURCE: Kind = Kind::list(
      status firing resolved ignored starts_at severity severities labels annotations link",
 );
 
-/// A sender: what its preset says, with what the section says otherwise. `has_token`: that of
-/// `[alerts]` is there.
-pub(super) fn source(
-    section: &Section<'_>,
-    names: &mut Names,
-    has_token: bool,
-) -> Option<AlertSource> {
-    let name = name(section, names);
-    let token = token(section, name.as_deref());
+/// All senders, in the file's order, each name once. `has_token`: that of `[alerts]` is there.
+pub(super) fn sources(root: &Root<'_>, has_token: bool) -> Vec<AlertSource> {
+    let mut names = Names::default();
+    root.list(SOURCE, |one| source(one, &mut names, has_token))
+}
+
+/// A sender: what its preset says, with what the section says otherwise.
+fn source(section: &Section<'_>, names: &mut Names, has_token: bool) -> Option<AlertSource> {
+    let name = sender_name(section, names, "source", "/alerts/generic/NAME");
+    let (variable, token) = sender_token(section, "TREASURY_BOT_ALERTS", name.as_deref());
     let preset = section.word("preset", &Preset::ALL).unwrap_or_default();
     let usual = preset.mapping();
     let signature = |text: At<'_>| {
@@ -87,7 +89,7 @@ pub(super) fn source(
         && section.lacks(token.as_ref(), "token")
     {
         let message = format!("all that `{name}` sends is refused: there is no token for it");
-        let hint = format!("set {}, or `token_file`", variable(name));
+        let hint = format!("set {variable}, or `token_file`");
         let at = section.span.clone();
         section.source.fiction(at, message, hint);
     }
@@ -101,19 +103,25 @@ pub(super) fn source(
     })
 }
 
-fn name(section: &Section<'_>, names: &mut Names) -> Option<String> {
-    let hint = "add `name`: it sends to /alerts/generic/NAME";
-    let text = section.required("name", "a source without a name", hint)?;
+/// How a sender is called; `what` it is, and where it sends to.
+pub(super) fn sender_name(
+    section: &Section<'_>,
+    names: &mut Names,
+    what: &str,
+    path: &str,
+) -> Option<String> {
+    let hint = format!("add `name`: it sends to {path}");
+    let text = section.required("name", format!("a {what} without a name"), hint)?;
     let name = text.value;
     let of_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if !(1..=40).contains(&name.len()) || !name.bytes().all(of_name) {
-        let message = format!("a source can't be called `{name}`");
+        let message = format!("a {what} can't be called `{name}`");
         text.error(
             message,
             "use lower-case letters, digits and `-`, at most 40",
         );
     } else if Alert::OWN_SOURCES.contains(&name) {
-        let message = format!("a source can't be called `{name}`: that is one of the bot's own");
+        let message = format!("a {what} can't be called `{name}`: that is one of the bot's own");
         text.error(message, "");
     } else if names.first(section, name, text.span, "") {
         return Some(name.to_owned());
@@ -121,16 +129,20 @@ fn name(section: &Section<'_>, names: &mut Names) -> Option<String> {
     None
 }
 
-/// From the source's own variable, else from its file; without either, that of `[alerts]` counts.
-fn token(section: &Section<'_>, name: Option<&str>) -> Option<SecretString> {
+/// The variable of a sender, and its token: from there, else from its file; without either, that of
+/// `[alerts]` counts.
+pub(super) fn sender_token(
+    section: &Section<'_>,
+    prefix: &str,
+    name: Option<&str>,
+) -> (String, Option<SecretString>) {
     let named = section.text("token_file");
-    let own = name.and_then(|name| section.source.environment(&variable(name)));
-    own.or_else(|| named?.secret())
-}
-
-fn variable(name: &str) -> String {
-    let name = name.to_ascii_uppercase().replace('-', "_");
-    format!("TREASURY_BOT_ALERTS_{name}_TOKEN")
+    let name = name.map(|name| name.to_ascii_uppercase().replace('-', "_"));
+    let variable = name.map(|name| format!("{prefix}_{name}_TOKEN"));
+    let own = variable.as_deref();
+    let own = own.and_then(|variable| section.source.environment(variable));
+    let token = own.or_else(|| named?.secret());
+    (variable.unwrap_or_default(), token)
 }
 
 fn places(texts: Vec<At<'_>>) -> Places {

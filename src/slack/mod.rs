@@ -115,12 +115,14 @@ pub struct Slack {
 }
 
 impl Slack {
-    /// Opens the door: everything runs in the background, whether or not Slack can be reached.
+    /// Opens the door: everything runs in the background, whether or not Slack can be reached. `owner`:
+    /// this process's name in the store.
     pub fn start(
         config: SlackConfig,
         accept: Accept,
         tell: Tell,
         store: Store,
+        owner: &str,
         shutdown: CancellationToken,
     ) -> Result<Self, StartError> {
         let (state, mut news) = State::new();
@@ -173,7 +175,13 @@ impl Slack {
             api_url: config.api_url,
             bot_user: None,
         };
-        let outbox = Outbox::new(store, client, people.clone(), &config.channel, reader);
+        let outbox = Outbox::new(
+            (store, owner),
+            client,
+            people.clone(),
+            &config.channel,
+            reader,
+        );
         tasks.push(tokio::spawn(outbox.run(shutdown)));
         Ok(Self {
             mode: config.mode,

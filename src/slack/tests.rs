@@ -66,6 +66,7 @@ impl Bench {
             accept,
             tell,
             store.clone(),
+            "test",
             shutdown.clone(),
         )
         .unwrap();
@@ -114,7 +115,8 @@ impl Bench {
             api_url: config.api_url,
             bot_user: None,
         };
-        Outbox::new(self.store.clone(), client, people, &config.channel, reader)
+        let store = (self.store.clone(), "test");
+        Outbox::new(store, client, people, &config.channel, reader)
     }
 
     pub async fn put(&self, key: &str, to: Destination, content: Content) {

@@ -22,7 +22,7 @@ use crate::domain::duration;
 use crate::domain::notification::Channel;
 use crate::store::{Backlog, Store};
 
-pub use alerts::{AlertSource, alerts_router};
+pub use alerts::{AlertSource, HeartbeatSender, alerts_router, heartbeats_router};
 pub use pages::pages_router;
 
 /// The readiness check may take this long.

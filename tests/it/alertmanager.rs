@@ -170,8 +170,8 @@ async fn a_prometheus_that_pauses_ends_no_outage() {
     // It stands still for a while, Alertmanager reports the end; then it goes on where it was.
     prometheus.freeze();
     cache(&stage, false).await;
-    // Within two seconds it would be a second sender's late report.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Within the second it would be a second sender's late report.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     prometheus.thaw();
     let again = cache(&stage, true).await;
     assert_eq!(again, (conversation.clone(), began), "the same start");
@@ -309,5 +309,98 @@ async fn two_alertmanagers_are_one_sender_and_either_makes_silences() {
     let all = silences().await;
     assert_eq!(all.as_array().unwrap().len(), 1, "{all}");
     assert_eq!(all[0]["status"]["state"], "expired");
+    stage.finish().await;
+}
+
+/// A stage that looks often what its Alertmanager lists, and that Alertmanager.
+async fn compared(more: &str) -> (Stage, Alertmanager) {
+    let port = free_port();
+    let mut settings = alerts();
+    settings.routes.auto = Auto::Off;
+    settings.silence_check = Duration::from_millis(300);
+    settings.ack_within = Duration::from_secs(2);
+    let stage = Stage::set(Scenery {
+        alerts: settings,
+        alertmanager: Some(format!("http://127.0.0.1:{port}")),
+        ..Scenery::default()
+    })
+    .await;
+    let setup = Setup {
+        more,
+        ..Setup::new(port, stage.app.address, "alerts-token")
+    };
+    (stage, Alertmanager::set(setup).await)
+}
+
+#[tokio::test]
+#[ignore = "needs Alertmanager"]
+async fn what_another_alert_inhibits_is_shown_so_and_asks_nobody_until_it_is_inhibited_no_more() {
+    let (stage, alertmanager) = compared(
+        "inhibit_rules:\n- source_matchers: [alertname=ClusterDown]\n  \
+         target_matchers: [alertname=Down]\n",
+    )
+    .await;
+    alertmanager.post(&json!([down("a")])).await;
+    let room = stage.room(1).await;
+    let card = stage.said(&room, "1 alert fires for api").await;
+    stage.said(HOME, "please acknowledge").await;
+    // It is of no service, and needs nobody by itself.
+    let cluster = |ends: Option<jiff::Timestamp>| {
+        json!([{
+            "labels": {"alertname": "ClusterDown", "severity": "info"},
+            "annotations": {"summary": "The cluster is down"},
+            "endsAt": ends,
+        }])
+    };
+    alertmanager.post(&cluster(None)).await;
+    let quiet = stage
+        .becomes(&card, "Silenced or inhibited in Alertmanager")
+        .await;
+    assert!(
+        !words_of(&quiet).contains("Not heard of"),
+        "{}",
+        words_of(&quiet)
+    );
+    stage.quiet().await;
+    let asked = stage.count("please acknowledge");
+    // Twice as long as it takes until the next is asked.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(stage.count("please acknowledge"), asked);
+
+    let now = jiff::Timestamp::now();
+    alertmanager.post(&cluster(Some(now))).await;
+    stage
+        .said(
+            &room,
+            "1 alert still fires: no other alert inhibits it any more",
+        )
+        .await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+#[ignore = "needs Alertmanager"]
+async fn what_alertmanager_never_listed_is_asked_about_and_said_not_to_be_listed() {
+    let (stage, _alertmanager) = compared("").await;
+    let stray = crate::alerts::alert("Stray", &[("service", "api")], true);
+    assert_eq!(crate::alerts::post(&stage, &[stray]).await.0, 200);
+    let room = stage.room(1).await;
+    let card = stage.said(&room, "1 alert fires for api").await;
+    stage
+        .becomes(&card, "does not list it: whether it fires is not known")
+        .await;
+    // Asking is the safe side: it may be another Alertmanager's.
+    let asks = stage
+        .sandbox
+        .wait_for(Duration::from_secs(20), |workspace| {
+            let asks = workspace.messages().map(words_of);
+            (asks
+                .filter(|words| words.contains("please acknowledge"))
+                .count()
+                > 1)
+            .then_some(())
+        });
+    asks.await.unwrap();
+    assert_eq!(stage.app.store.alerts_count().await.unwrap(), (1, 1));
     stage.finish().await;
 }

@@ -454,3 +454,35 @@ async fn a_mail_carries_the_link_as_well() {
     );
     stage.finish().await;
 }
+
+#[tokio::test]
+async fn whoever_acknowledged_is_asked_whether_they_still_have_it_by_their_other_ways() {
+    let receiver = Receiver::start().await;
+    let ways = format!(
+        "[reach.hook]\nurl = \"{}\"\n{}",
+        receiver.url(),
+        ana("\"hook\"")
+    );
+    let mut scenery = scenery(&ways);
+    scenery.alerts.reask = Duration::from_secs(1);
+    let stage = Stage::set(scenery).await;
+    fires(&stage).await;
+    let first = receiver.wait("/", 1).await.remove(0).body;
+    assert!(first.contains("Please acknowledge"), "{first}");
+    stage.ana("ack INC-1").await;
+    // It hears of the acknowledgement, and is asked.
+    let mut asked = receiver.wait("/", 3).await;
+    asked.retain(|one| one.body.contains("do you still have it?"));
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    // By the link of that one they say so.
+    let link = asked[0].json()["link"].clone();
+    let said = Client::new().post(link.as_str().unwrap()).send().await;
+    assert!(said.unwrap().status().is_success());
+    let entries = stage.timeline(1).await;
+    let is_it = |text: &str| text.contains("alerts acknowledged again");
+    assert!(
+        entries.iter().any(|entry| is_it(&entry.text)),
+        "{entries:?}"
+    );
+    stage.finish().await;
+}

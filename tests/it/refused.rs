@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use treasury_bot::bot::NotifySettings;
+use treasury_bot::bot::{AlertSettings, NotifySettings};
 use treasury_bot::domain::Severity;
 use treasury_bot::domain::mail::Mailbox;
 use treasury_bot::domain::notification::{Channel, Recipient};
-use treasury_bot::sandbox::slack::Message;
+use treasury_bot::sandbox::slack::{Message, Workspace};
 
 use crate::alerts::{alert, hasty, post, stage};
 use crate::support::stage::{HOME, Scenery, Stage, words_of};
@@ -232,4 +232,38 @@ async fn who_gets_a_role_is_invited_and_told_where_once() {
         }
         stage.finish().await;
     }
+}
+
+#[tokio::test]
+async fn whoever_is_asked_is_invited_and_told_where_once() {
+    let stage = stage(AlertSettings {
+        ack_within: Duration::from_millis(500),
+        ask_again: Duration::from_secs(1),
+        ..hasty()
+    })
+    .await;
+    post(&stage, &[alert("Down", &[("service", "api")], true)]).await;
+    let room = stage.room(1).await;
+    // After ana ben, and then both again.
+    let asked = stage
+        .sandbox
+        .wait_for(Duration::from_secs(20), |workspace| {
+            let all = workspace.messages().map(words_of);
+            let of_ben = |words: &String| {
+                words.contains("please acknowledge") && words.contains("<@U0BEN00001>")
+            };
+            (all.filter(of_ben).count() > 1).then_some(())
+        });
+    asked.await.unwrap();
+    stage.quiet().await;
+    for person in ["U0ANA00001", "U0BEN00001"] {
+        let told = direct(&stage, person);
+        let where_it_is = told.iter().filter(|one| one.contains("You are on INC-1"));
+        let where_it_is: Vec<&String> = where_it_is.collect();
+        assert_eq!(where_it_is.len(), 1, "{told:?}");
+        assert!(where_it_is[0].contains(&room), "{told:?}");
+        let is_in = |world: &Workspace| world.channels[&room].members.contains(person);
+        assert!(stage.sandbox.look(is_in), "{person}");
+    }
+    stage.finish().await;
 }

@@ -351,17 +351,17 @@ async fn acknowledged(
 }
 
 #[test]
-fn of_a_delivered_message_no_more_is_kept_than_an_edit_needs() {
-    let message = Message::new(Tone::Plain, "3 rows");
-    let whole = |text: &str, comment: Message| {
-        let of_all = Outgoing::announcement("answer:1".into(), Destination::Home, message.clone());
-        of_all.with(Content::File {
+fn the_content_of_a_delivered_file_is_not_kept() {
+    let message = Message::new(Tone::Plain, "3 rows").text("as of now");
+    let said = Outgoing::announcement("answer:1".into(), Destination::Home, message.clone());
+    assert_eq!(said.delivered(), None, "it may be shown once more");
+    let file = |text: &str| {
+        said.with(Content::File {
             name: "rows.csv".into(),
             title: "Rows".into(),
             text: text.into(),
-            comment,
+            comment: message.clone(),
         })
     };
-    let said = whole("1,2,3", message.clone().text("as of now"));
-    assert_eq!(said.delivered(), whole("", message.clone()));
+    assert_eq!(file("1,2,3").delivered(), Some(file("")));
 }

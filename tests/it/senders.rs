@@ -106,6 +106,10 @@ async fn the_words_of_other_tools_for_how_bad_it_is() {
     assert!(words.contains("other says how bad an alert is by the word wobbly, which is not known: it counts as SEV3"), "{words}");
     stage.quiet().await;
     assert_eq!(stage.count("by the word"), 1);
+    let metrics = reqwest::get(format!("http://{}/metrics", stage.app.address));
+    let page = metrics.await.unwrap().text().await.unwrap();
+    let counted = "treasury_bot_alerts_unknown_severity_total{source=\"other\"} 2";
+    assert!(page.lines().any(|line| line == counted), "each is counted");
     assert_eq!(stage.app.store.incidents_open().await.unwrap().len(), 2);
     stage.finish().await;
 }

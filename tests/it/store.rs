@@ -14,7 +14,9 @@ use treasury_bot::store::{Accepted, NewIncident, Sent, Store, StoreError, Use};
 use self::mails::a_mail_is_one_process_s_at_a_time_and_sent_once;
 use crate::support::postgres::Postgres;
 
+mod alert_counts;
 mod figures;
+mod halted;
 mod mails;
 mod prune;
 
@@ -56,9 +58,11 @@ async fn suite(url: &str) {
     the_outbox_keeps_the_order_and_only_the_newest_state(&store).await;
     the_outbox_hands_out_the_worst_first(&store).await;
     incidents_are_found_by_their_place(&store).await;
+    halted::what_a_halted_process_lost_is_no_longer_its_own(&store).await;
     a_mail_is_one_process_s_at_a_time_and_sent_once(&store).await;
     figures::tell_what_waits_and_what_is_open(&store).await;
     figures::what_follows_a_commit_follows_no_failed_write(&store).await;
+    alert_counts::are_what_the_rows_say(url).await;
     prune::removes_what_is_over_and_nothing_else(&store).await;
     store.close().await;
     assert!(matches!(
@@ -90,7 +94,7 @@ async fn a_request_is_recorded_once(store: &Store) {
     );
     for claim in claims {
         store
-            .write(move |tx| Box::pin(tx.inbox_done(claim.id)))
+            .write(move |tx| Box::pin(tx.inbox_done(claim.id, "one")))
             .await
             .unwrap();
     }
@@ -98,6 +102,7 @@ async fn a_request_is_recorded_once(store: &Store) {
 }
 
 async fn a_request_of_a_dead_process_is_taken_over(store: &Store) {
+    store.instance_heartbeat("one", true).await.unwrap();
     // `ghost` never said that it is alive.
     store
         .accept(request("orphan"), Some("ghost".into()))
@@ -111,7 +116,7 @@ async fn a_request_of_a_dead_process_is_taken_over(store: &Store) {
     );
     let id = claims[0].id;
     store
-        .write(move |tx| Box::pin(tx.inbox_done(id)))
+        .write(move |tx| Box::pin(tx.inbox_done(id, "one")))
         .await
         .unwrap();
 }
@@ -261,6 +266,7 @@ async fn a_question_is_answered_once(store: &Store) {
 }
 
 async fn the_outbox_keeps_the_order_and_only_the_newest_state(store: &Store) {
+    store.instance_heartbeat("one", true).await.unwrap();
     for (key, channel, text) in [
         ("m1", "C1", "one"),
         ("m2", "C1", "two"),
@@ -305,17 +311,14 @@ async fn the_outbox_keeps_the_order_and_only_the_newest_state(store: &Store) {
 
     let second = &next[1..];
     let later = store.now() + Duration::from_secs(3_600);
-    store
-        .outbox_retry(second[0].id, later, "slow")
-        .await
-        .unwrap();
+    store.outbox_retry(&second[0], later, "slow").await.unwrap();
     assert!(
         store.outbox_claim("one", 10).await.unwrap().is_empty(),
         "not due"
     );
     assert!(store.outbox_next_due().await.unwrap().is_some());
-    store.outbox_dead(second[0].id, "gone").await.unwrap();
-    store.outbox_dead(heads[1].id, "gone").await.unwrap();
+    store.outbox_dead(&second[0], "gone").await.unwrap();
+    store.outbox_dead(&heads[1], "gone").await.unwrap();
     assert_eq!(store.outbox_depth().await.unwrap(), 0);
     assert_eq!(
         store.outbox_posted("m1").await.unwrap(),
@@ -353,7 +356,8 @@ async fn the_outbox_hands_out_the_worst_first(store: &Store) {
             break;
         };
         order.push(next.outgoing.key.clone());
-        store.outbox_sent(&next, Sent::default()).await.unwrap();
+        let sent = Sent::default();
+        store.outbox_sent(&next, sent).await.unwrap();
     }
     // A room comes before what is said in it, and is as urgent as that.
     let wanted = ["w-room", "w-ask", "w-outage", "w-answer", "w-nuisance"];
@@ -368,7 +372,7 @@ async fn the_outbox_hands_out_the_worst_first(store: &Store) {
     }
     let odd = store.outbox_claim("one", 9).await.unwrap().remove(0);
     let (now, error) = (store.now(), "brand_new_policy");
-    store.outbox_aside(odd.id, now, error).await.unwrap();
+    store.outbox_aside(&odd, now, error).await.unwrap();
     let both = store.outbox_claim("one", 9).await.unwrap();
     assert_eq!(both.len(), 2);
     for one in both {

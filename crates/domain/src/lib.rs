@@ -7,6 +7,7 @@ pub mod alert;
 mod causes;
 pub mod duration;
 mod guard;
+pub mod heartbeat;
 pub mod history;
 pub mod incident;
 pub mod mail;

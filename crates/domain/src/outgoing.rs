@@ -57,26 +57,16 @@ impl Outgoing {
         }
     }
 
-    /// What of it is kept once it is in the chat: where it is and its first line, by which it can be
-    /// edited. An edit brings all else with it.
-    pub fn delivered(&self) -> Self {
-        let first = |message: &Message| Message::new(message.tone, message.title.clone());
+    /// What is kept of a file or a picture once it is in the chat: all but its content, since nobody
+    /// edits it. `None`: all; a message may have to be shown once more.
+    pub fn delivered(&self) -> Option<Self> {
         let mut left = self.clone();
         match &mut left.content {
-            Content::Message(message) | Content::Invite { message, .. } => {
-                *message = first(message);
-            }
-            Content::File { text, comment, .. } => {
-                text.clear();
-                *comment = first(comment);
-            }
-            Content::Picture { png, comment, .. } => {
-                png.clear();
-                *comment = first(comment);
-            }
-            Content::Room { .. } | Content::Topic { .. } => {}
+            Content::File { text, .. } => text.clear(),
+            Content::Picture { png, .. } => png.clear(),
+            _ => return None,
         }
-        left
+        Some(left)
     }
 
     /// A message of the bot's own accord, to be seen by everybody.

@@ -109,6 +109,12 @@ impl Template {
             .collect()
     }
 
+    /// It tells of results of steps.
+    pub fn tells_results(&self) -> bool {
+        let own = |part: &Part| matches!(part, Part::Expr(_, own) if own.contains("steps."));
+        self.parts.iter().any(own)
+    }
+
     /// The expressions in it.
     pub fn expressions(&self) -> impl Iterator<Item = &Expr> {
         self.parts.iter().filter_map(|part| match part {

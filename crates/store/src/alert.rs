@@ -1,25 +1,61 @@
 //! Alerts, and the conversations that report them.
 
-use super::{Store, StoreError, Tx, moment};
-use treasury_domain::ServiceName;
-use treasury_domain::Severity;
-use treasury_domain::alert::{AlertRecord, Conversation, Muted, Name, Summary};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// All, those that fire, silenced, muted, unheard; since, worst severity, worst audible one.
-type SummaryRow = (
-    i64,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-    Option<i64>,
-);
+use super::{Dialect, Store, StoreError, Tx, moment};
+use treasury_domain::alert::{AlertRecord, Conversation, Muted};
+
+/// The columns that [`alert`] reads.
+pub(super) const RECORD: &str = "conversation, record, heard_at";
 
 /// An alert's conversation, and what is known of it.
-fn alert((key, record): (String, String)) -> Result<(String, AlertRecord), StoreError> {
-    Ok((key, serde_json::from_str(&record)?))
+pub(super) fn alert(
+    (key, record, heard_at): (String, String, i64),
+) -> Result<(String, AlertRecord), StoreError> {
+    let mut record: AlertRecord = serde_json::from_str(&record)?;
+    let heard_at = Some(moment(heard_at)).filter(|_| heard_at > 0);
+    record.tracked.heard_at = record.tracked.heard_at.max(heard_at);
+    Ok((key, record))
+}
+
+/// How many rows or values one statement has: few texts, so that each is prepared once.
+const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
+
+/// Places for this many rows of so many values: `($1, $2), ($3, $4)`.
+fn places(rows: usize, values: usize) -> String {
+    let mut text = String::new();
+    for at in 0..rows * values {
+        text.push_str(match (at % values, at) {
+            (0, 0) => "(",
+            (0, _) => "), (",
+            _ => ", ",
+        });
+        text.push('$');
+        text.push_str(&(at + 1).to_string());
+    }
+    text + ")"
+}
+
+/// A list, in pieces that one statement takes.
+fn pieces<T>(mut list: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = SIZES.into_iter().find(|size| *size <= list.len())?;
+        let (piece, rest) = list.split_at(size);
+        list = rest;
+        Some(piece)
+    })
+}
+
+/// Texts, in pieces for one `IN` each: the last one is said again until the size fits.
+fn sets(list: &[String]) -> impl Iterator<Item = Vec<String>> {
+    list.chunks(SIZES[0]).map(|chunk| {
+        let mut set = chunk.to_vec();
+        set.resize(
+            chunk.len().next_power_of_two(),
+            chunk[chunk.len() - 1].clone(),
+        );
+        set
+    })
 }
 
 fn conversation(row: Option<(String,)>) -> Result<Option<Conversation>, StoreError> {
@@ -29,19 +65,44 @@ fn conversation(row: Option<(String,)>) -> Result<Option<Conversation>, StoreErr
 }
 
 impl Tx {
-    /// Locks a group until the end of the transaction; the conversation that reports it.
-    pub async fn alert_group(&mut self, name: &str) -> Result<Option<String>, StoreError> {
-        sqlx::query("INSERT INTO alert_group (name) VALUES ($1) ON CONFLICT DO NOTHING")
-            .bind(name.to_owned())
-            .execute(self.connection())
-            .await?;
+    /// Locks groups until the end of the transaction; the conversation that reports each.
+    pub async fn alert_groups(
+        &mut self,
+        names: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Option<String>>, StoreError> {
+        let mut found = self.groups_found(names).await?;
+        if found.len() < names.len() {
+            // In the order of their names, so that two writes can't wait for each other.
+            for name in names.iter().filter(|name| !found.contains_key(*name)) {
+                sqlx::query("INSERT INTO alert_group (name) VALUES ($1) ON CONFLICT DO NOTHING")
+                    .bind(name.clone())
+                    .execute(self.connection())
+                    .await?;
+            }
+            found = self.groups_found(names).await?;
+        }
+        Ok(found)
+    }
+
+    async fn groups_found(
+        &mut self,
+        names: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Option<String>>, StoreError> {
+        let names: Vec<String> = names.iter().cloned().collect();
         let lock = self.dialect.for_update();
-        Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
-            "SELECT conversation FROM alert_group WHERE name = $1{lock}"
-        )))
-        .bind(name.to_owned())
-        .fetch_one(self.connection())
-        .await?)
+        let mut found = BTreeMap::new();
+        for set in sets(&names) {
+            let mut query = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+                "SELECT name, conversation FROM alert_group WHERE name IN {} ORDER BY name{lock}",
+                places(1, set.len())
+            )));
+            for name in set {
+                query = query.bind(name);
+            }
+            let rows: Vec<(String, Option<String>)> = query.fetch_all(self.connection()).await?;
+            found.extend(rows);
+        }
+        Ok(found)
     }
 
     /// This conversation reports the group from now on.
@@ -60,15 +121,13 @@ impl Tx {
         fingerprints: &[String],
     ) -> Result<Vec<(String, AlertRecord)>, StoreError> {
         let mut found = Vec::new();
-        for chunk in fingerprints.chunks(200) {
-            let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
-            let text = format!(
-                "SELECT conversation, record FROM alert WHERE fingerprint IN ({})",
-                places.join(", ")
-            );
-            let mut query = sqlx::query_as::<_, (String, String)>(sqlx::AssertSqlSafe(text));
-            for fingerprint in chunk {
-                query = query.bind(fingerprint.clone());
+        for set in sets(fingerprints) {
+            let mut query = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+                "SELECT {RECORD} FROM alert WHERE fingerprint IN {}",
+                places(1, set.len())
+            )));
+            for fingerprint in set {
+                query = query.bind(fingerprint);
             }
             for row in query.fetch_all(self.connection()).await? {
                 found.push(alert(row)?);
@@ -79,34 +138,76 @@ impl Tx {
 
     /// Records an alert.
     pub async fn alert_put(&mut self, key: &str, record: &AlertRecord) -> Result<(), StoreError> {
-        let AlertRecord {
-            tracked, routed, ..
-        } = record;
-        let alert = &tracked.alert;
-        sqlx::query(
-            "INSERT INTO alert (fingerprint, conversation, name, service, firing, silenced_until, \
-             starts_at, changed_at, flaps, record, severity, muted) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
-             ON CONFLICT (fingerprint) DO UPDATE SET conversation = excluded.conversation, name = excluded.name, \
-             service = excluded.service, firing = excluded.firing, \
-             silenced_until = excluded.silenced_until, starts_at = excluded.starts_at, \
-             changed_at = excluded.changed_at, flaps = excluded.flaps, \
-             record = excluded.record, severity = excluded.severity, muted = excluded.muted",
-        )
-        .bind(alert.fingerprint.clone())
-        .bind(key.to_owned())
-        .bind(alert.name().to_owned())
-        .bind(routed.service.as_ref().map(ToString::to_string))
-        .bind(i64::from(tracked.is_active()))
-        .bind(tracked.quiet_until().map(jiff::Timestamp::as_microsecond))
-        .bind(tracked.since().as_microsecond())
-        .bind(tracked.changed_at.as_microsecond())
-        .bind(i64::from(tracked.flapping.is_some()))
-        .bind(serde_json::to_string(record)?)
-        .bind(i64::from(routed.severity.number()))
-        .bind(tracked.muted.as_ref().map(Muted::word))
-        .execute(self.connection())
-        .await?;
+        self.alerts_put(key, &[record]).await
+    }
+
+    /// Records alerts of a conversation; of one that is there twice the last.
+    pub async fn alerts_put(
+        &mut self,
+        key: &str,
+        records: &[&AlertRecord],
+    ) -> Result<(), StoreError> {
+        if self.dialect == Dialect::Postgres && !records.is_empty() {
+            // Before its counts, as everybody does: two writes can't wait for each other.
+            sqlx::query("SELECT key FROM conversation WHERE key = $1 FOR UPDATE")
+                .bind(key.to_owned())
+                .fetch_optional(self.connection())
+                .await?;
+        }
+        let mut seen = HashSet::new();
+        let last = records.iter().rev();
+        let last = last.filter(|one| seen.insert(&one.tracked.alert.fingerprint));
+        let records: Vec<&AlertRecord> = last.copied().collect();
+        for piece in pieces(&records) {
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(format!(
+                "INSERT INTO alert (fingerprint, conversation, name, service, firing, \
+                 silenced_until, starts_at, changed_at, flaps, record, severity, muted, heard_at) \
+                 VALUES {} ON CONFLICT (fingerprint) DO UPDATE SET \
+                 conversation = excluded.conversation, name = excluded.name, \
+                 service = excluded.service, firing = excluded.firing, \
+                 silenced_until = excluded.silenced_until, starts_at = excluded.starts_at, \
+                 changed_at = excluded.changed_at, flaps = excluded.flaps, \
+                 record = excluded.record, severity = excluded.severity, \
+                 muted = excluded.muted, heard_at = excluded.heard_at",
+                places(piece.len(), 13)
+            )));
+            for record in piece {
+                let (tracked, routed) = (&record.tracked, &record.routed);
+                let heard_at = tracked.heard_at.map_or(0, jiff::Timestamp::as_microsecond);
+                query = query
+                    .bind(tracked.alert.fingerprint.clone())
+                    .bind(key.to_owned())
+                    .bind(tracked.alert.name().to_owned())
+                    .bind(routed.service.as_ref().map(ToString::to_string))
+                    .bind(i64::from(tracked.is_active()))
+                    .bind(tracked.quiet_until().map(jiff::Timestamp::as_microsecond))
+                    .bind(tracked.since().as_microsecond())
+                    .bind(tracked.changed_at.as_microsecond())
+                    .bind(i64::from(tracked.flapping.is_some()))
+                    .bind(serde_json::to_string(record)?)
+                    .bind(i64::from(routed.severity.number()))
+                    .bind(tracked.muted.as_ref().map(Muted::word))
+                    .bind(heard_at);
+            }
+            query.execute(self.connection()).await?;
+        }
+        Ok(())
+    }
+
+    /// These alerts were reported now, and nothing else is new of them.
+    pub async fn alerts_heard(&mut self, fingerprints: &[String]) -> Result<(), StoreError> {
+        let now = self.now.as_microsecond();
+        for set in sets(fingerprints) {
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(format!(
+                "UPDATE alert SET heard_at = ${} WHERE fingerprint IN {}",
+                set.len() + 1,
+                places(1, set.len())
+            )));
+            for fingerprint in set {
+                query = query.bind(fingerprint);
+            }
+            query.bind(now).execute(self.connection()).await?;
+        }
         Ok(())
     }
 
@@ -119,13 +220,13 @@ impl Tx {
         let only = key.map_or("", |_| "AND conversation = $1");
         let lock = self.dialect.for_update();
         let mut query = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT conversation, record FROM alert WHERE firing = 1 {only} \
+            "SELECT {RECORD} FROM alert WHERE firing = 1 {only} \
              ORDER BY fingerprint LIMIT {most}{lock}"
         )));
         if let Some(key) = key {
             query = query.bind(key.to_owned());
         }
-        let rows: Vec<(String, String)> = query.fetch_all(self.connection()).await?;
+        let rows: Vec<(String, String, i64)> = query.fetch_all(self.connection()).await?;
         rows.into_iter().map(alert).collect()
     }
 
@@ -136,8 +237,8 @@ impl Tx {
         most: i64,
     ) -> Result<Vec<AlertRecord>, StoreError> {
         let lock = self.dialect.for_update();
-        let rows: Vec<(String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT conversation, record FROM alert WHERE conversation = $1 AND flaps = 1 \
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {RECORD} FROM alert WHERE conversation = $1 AND flaps = 1 \
              ORDER BY fingerprint LIMIT {most}{lock}"
         )))
         .bind(key.to_owned())
@@ -146,32 +247,6 @@ impl Tx {
         rows.into_iter()
             .map(|row| alert(row).map(|(_, record)| record))
             .collect()
-    }
-
-    /// How many alerts of a conversation fire.
-    pub async fn count_firing(&mut self, key: &str) -> Result<u64, StoreError> {
-        let (count,): (i64,) =
-            sqlx::query_as("SELECT COUNT(*) FROM alert WHERE conversation = $1 AND firing = 1")
-                .bind(key.to_owned())
-                .fetch_one(self.connection())
-                .await?;
-        Ok(count.unsigned_abs())
-    }
-
-    /// Whether an alert of this service fires in a conversation.
-    pub async fn service_fires(
-        &mut self,
-        key: &str,
-        service: &ServiceName,
-    ) -> Result<bool, StoreError> {
-        let (count,): (i64,) = sqlx::query_as(
-            "SELECT COUNT(*) FROM alert WHERE conversation = $1 AND firing = 1 AND service = $2",
-        )
-        .bind(key.to_owned())
-        .bind(service.to_string())
-        .fetch_one(self.connection())
-        .await?;
-        Ok(count > 0)
     }
 
     /// A conversation, locked.
@@ -240,93 +315,16 @@ impl Store {
         conversation(row)
     }
 
-    /// The alerts of a conversation in bounded words.
-    pub async fn alert_summary(&self, key: &str) -> Result<Summary, StoreError> {
-        let now = self.now().as_microsecond();
-        let row: SummaryRow = sqlx::query_as(
-            "SELECT COUNT(*), CAST(SUM(firing) AS BIGINT), \
-             CAST(SUM(CASE WHEN firing = 1 AND silenced_until > $2 THEN 1 ELSE 0 END) AS BIGINT), \
-             CAST(SUM(CASE WHEN firing = 1 AND muted IN ('silenced', 'inhibited') THEN 1 ELSE 0 END) AS BIGINT), \
-             CAST(SUM(CASE WHEN firing = 1 AND muted = 'unheard' THEN 1 ELSE 0 END) AS BIGINT), \
-             MIN(CASE WHEN firing = 1 THEN starts_at END), \
-             MIN(CASE WHEN firing = 1 THEN severity END), \
-             MIN(CASE WHEN firing = 1 AND COALESCE(silenced_until, 0) <= $2 THEN severity END) \
-             FROM alert WHERE conversation = $1",
-        )
-        .bind(key.to_owned())
-        .bind(now)
-        .fetch_one(self.readers())
-        .await?;
-        let (all, firing, silenced, muted, unheard, since, worst, worst_audible) = row;
-        let firing = firing.unwrap_or(0);
-        let only = if firing > 0 {
-            "HAVING SUM(firing) > 0"
-        } else {
-            ""
-        };
-        // The worst first.
-        let rows: Vec<(String, i64, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT name, CAST(SUM(firing) AS BIGINT), COUNT(*) FROM alert \
-             WHERE conversation = $1 GROUP BY name {only} \
-             ORDER BY MIN(CASE WHEN firing = 1 THEN severity ELSE 9 END), 2 DESC, 3 DESC, 1 LIMIT 1000"
-        )))
-        .bind(key.to_owned())
-        .fetch_all(self.readers())
-        .await?;
-        let more = rows.len().saturating_sub(Summary::TOP);
-        let mut top = Vec::new();
-        let mut shown: Option<AlertRecord> = None;
-        for (name, firing, all) in rows.into_iter().take(Summary::TOP) {
-            let records: Vec<(String, String)> = sqlx::query_as(
-                "SELECT conversation, record FROM alert WHERE conversation = $1 AND name = $2 \
-                 ORDER BY firing DESC, severity, changed_at DESC LIMIT $3",
-            )
-            .bind(key.to_owned())
-            .bind(name.clone())
-            .bind(Name::LOOKED_AT)
-            .fetch_all(self.readers())
-            .await?;
-            let records: Result<Vec<_>, StoreError> =
-                records.into_iter().map(|row| Ok(alert(row)?.1)).collect();
-            let records = records?;
-            top.push(Name::of(name, (firing as usize, all as usize), &records));
-            shown = shown.or_else(|| records.into_iter().next());
-        }
-        Ok(Summary {
-            firing: firing as usize,
-            silenced: silenced.unwrap_or(0) as usize,
-            muted: muted.unwrap_or(0) as usize,
-            unheard: unheard.unwrap_or(0) as usize,
-            worst: worst.map(Severity::of_number),
-            worst_audible: worst_audible.map(Severity::of_number),
-            resolved: (all - firing).max(0) as usize,
-            top,
-            more,
-            shown,
-            since: since.map(moment),
-        })
-    }
-
-    /// How many alerts of a conversation fire.
-    pub async fn count_firing(&self, key: &str) -> Result<u64, StoreError> {
-        let (count,): (i64,) =
-            sqlx::query_as("SELECT COUNT(*) FROM alert WHERE conversation = $1 AND firing = 1")
-                .bind(key.to_owned())
-                .fetch_one(self.readers())
-                .await?;
-        Ok(count.unsigned_abs())
-    }
-
     /// The alerts of a conversation that fire, the newest first; at most `most`.
     pub async fn alerts_firing(
         &self,
         key: &str,
         most: i64,
     ) -> Result<Vec<AlertRecord>, StoreError> {
-        let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT conversation, record FROM alert WHERE conversation = $1 AND firing = 1 \
-             ORDER BY changed_at DESC LIMIT $2",
-        )
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {RECORD} FROM alert WHERE conversation = $1 AND firing = 1 \
+             ORDER BY starts_at DESC LIMIT $2"
+        )))
         .bind(key.to_owned())
         .bind(most)
         .fetch_all(self.readers())
@@ -341,8 +339,8 @@ impl Store {
         most: i64,
     ) -> Result<Vec<(String, AlertRecord)>, StoreError> {
         let only = if all { "" } else { "WHERE firing = 1" };
-        let rows: Vec<(String, String)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT conversation, record FROM alert {only} ORDER BY firing DESC, changed_at DESC LIMIT {most}"
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {RECORD} FROM alert {only} ORDER BY firing DESC, changed_at DESC LIMIT {most}"
         )))
         .fetch_all(self.readers())
         .await?;
@@ -357,10 +355,10 @@ impl Store {
         } else {
             text.to_owned()
         };
-        let rows: Vec<(String, String)> = sqlx::query_as(
-            "SELECT conversation, record FROM alert WHERE fingerprint LIKE $1 OR name = $2 \
-             ORDER BY firing DESC, changed_at DESC LIMIT 200",
-        )
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {RECORD} FROM alert WHERE fingerprint LIKE $1 OR name = $2 \
+             ORDER BY firing DESC, changed_at DESC LIMIT 200"
+        )))
         .bind(begins)
         .bind(text.to_owned())
         .fetch_all(self.readers())
@@ -376,28 +374,5 @@ impl Store {
         .bind(key.to_owned())
         .fetch_all(self.readers())
         .await?)
-    }
-
-    /// How many alerts are recorded, and how many of them fire.
-    pub async fn alerts_count(&self) -> Result<(u64, u64), StoreError> {
-        let (all, firing): (i64, Option<i64>) =
-            sqlx::query_as("SELECT COUNT(*), CAST(SUM(firing) AS BIGINT) FROM alert")
-                .fetch_one(self.readers())
-                .await?;
-        Ok((all.unsigned_abs(), firing.unwrap_or(0).unsigned_abs()))
-    }
-
-    /// Services with alerts that fire.
-    pub async fn services_firing(&self) -> Result<Vec<ServiceName>, StoreError> {
-        let rows: Vec<(String,)> = sqlx::query_as(
-            "SELECT DISTINCT service FROM alert WHERE firing = 1 AND service IS NOT NULL LIMIT 1000",
-        )
-        .fetch_all(self.readers())
-        .await?;
-        rows.into_iter()
-            .map(|(name,)| {
-                ServiceName::parse(&name).map_err(|e| StoreError::Unreadable(e.to_string()))
-            })
-            .collect()
     }
 }

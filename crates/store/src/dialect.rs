@@ -17,6 +17,14 @@ impl Dialect {
         }
     }
 
+    /// The database's own time, in microseconds: the same for all processes, whose clocks may differ.
+    pub(super) fn clock(self) -> &'static str {
+        match self {
+            Self::Sqlite => "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+            Self::Postgres => "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT",
+        }
+    }
+
     /// Appended to a SELECT within a write: its row is locked until the commit. SQLite has one
     /// writer anyway.
     pub(super) fn for_update(self) -> &'static str {

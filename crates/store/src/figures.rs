@@ -86,8 +86,8 @@ impl Store {
                 .await?,
             alerts: self
                 .by_severity(
-                    "SELECT CAST(severity AS TEXT), COUNT(*) FROM alert WHERE firing = 1 \
-                     GROUP BY severity",
+                    "SELECT CAST(severity AS TEXT), CAST(SUM(alerts) AS BIGINT) FROM alert_count \
+                     WHERE firing = 1 GROUP BY severity",
                 )
                 .await?,
             size: self.size().await?,

@@ -1,11 +1,10 @@
 //! The inbox: requests, once each, and the processes that work on them.
 
 use jiff::Timestamp;
-use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::AssertSqlSafe;
 
-use super::writer::Changed;
-use super::{DEAD_AFTER, Store, StoreError, Tx};
+use super::instance::alive;
+use super::{Store, StoreError, Tx};
 use treasury_domain::Request;
 
 /// Whether a request was new.
@@ -28,13 +27,6 @@ pub struct Claimed {
     pub received_at: Timestamp,
     /// How often it was taken up, this time included.
     pub attempts: i64,
-}
-
-/// Rows of processes that are alive at the time bound to `$1` (the oldest good heartbeat).
-pub(super) const ALIVE: &str = "SELECT id FROM instance WHERE heartbeat_at >= $1";
-
-pub(super) fn oldest_good_heartbeat(now: Timestamp) -> i64 {
-    now.as_microsecond() - DEAD_AFTER.as_micros() as i64
 }
 
 impl Tx {
@@ -80,24 +72,24 @@ impl Store {
     /// Takes up waiting requests, oldest first, and those of dead processes.
     pub async fn claim(&self, owner: &str, limit: i64) -> Result<Vec<Claimed>, StoreError> {
         // The common case, nothing to do, costs no write.
-        let cutoff = oldest_good_heartbeat(self.now());
-        let waiting = sqlx::query(AssertSqlSafe(format!(
-            "SELECT id FROM inbox WHERE state <> 'done' AND (state = 'new' OR owner NOT IN ({ALIVE})) LIMIT 1"
-        )));
-        if !self.finds(waiting.bind(cutoff)).await? {
+        let alive = alive(self.dialect());
+        let free = format!(
+            "state <> 'done' AND (state = 'new' OR (owner <> $1 AND owner NOT IN ({alive})))"
+        );
+        let waiting = format!("SELECT id FROM inbox WHERE {free} LIMIT 1");
+        let owner = owner.to_owned();
+        let waiting = sqlx::query(AssertSqlSafe(waiting)).bind(owner.clone());
+        if !self.finds(waiting).await? {
             return Ok(Vec::new());
         }
-        let owner = owner.to_owned();
         self.write(move |tx| {
             Box::pin(async move {
                 let skip = tx.dialect.skip_locked();
                 let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
-                    "UPDATE inbox SET state = 'working', owner = $2, attempts = attempts + 1 \
-                         WHERE id IN (SELECT id FROM inbox WHERE state <> 'done' \
-                         AND (state = 'new' OR owner NOT IN ({ALIVE})) ORDER BY id LIMIT $3{skip}) \
-                         RETURNING id, request, received_at, attempts"
+                    "UPDATE inbox SET state = 'working', owner = $1, attempts = attempts + 1 \
+                     WHERE id IN (SELECT id FROM inbox WHERE {free} ORDER BY id LIMIT $2{skip}) \
+                     RETURNING id, request, received_at, attempts"
                 )))
-                .bind(oldest_good_heartbeat(tx.now))
                 .bind(owner)
                 .bind(limit)
                 .fetch_all(tx.connection())
@@ -147,107 +139,25 @@ impl Store {
                 .await?,
         )
     }
-
-    /// Makes this process known. On SQLite, where only one process may serve, those that served
-    /// before are known to be dead.
-    pub async fn instance_start(&self, id: &str, serves: bool) -> Result<(), StoreError> {
-        let id = id.to_owned();
-        self.write(move |tx| {
-            Box::pin(async move {
-                if serves && tx.dialect == super::Dialect::Sqlite {
-                    sqlx::query("DELETE FROM instance WHERE kind = 'serve'")
-                        .execute(tx.connection())
-                        .await?;
-                    // What they had claimed is free at once.
-                    for table in ["outbox", "timer"] {
-                        sqlx::query(AssertSqlSafe(format!(
-                            "UPDATE {table} SET lease_until = 0 WHERE lease_until > 0"
-                        )))
-                        .execute(tx.connection())
-                        .await?;
-                    }
-                }
-                sqlx::query("INSERT INTO instance (id, kind, heartbeat_at) VALUES ($1, $2, $3)")
-                    .bind(id)
-                    .bind(if serves { "serve" } else { "visit" })
-                    .bind(tx.now.as_microsecond())
-                    .execute(tx.connection())
-                    .await?;
-                Ok(())
-            })
-        })
-        .await
-    }
-
-    /// Says that this process is alive.
-    pub async fn instance_heartbeat(&self, id: &str) -> Result<(), StoreError> {
-        let id = id.to_owned();
-        self.write(move |tx| {
-            Box::pin(async move {
-                sqlx::query("UPDATE instance SET heartbeat_at = $1 WHERE id = $2")
-                    .bind(tx.now.as_microsecond())
-                    .bind(id)
-                    .execute(tx.connection())
-                    .await?;
-                // Long dead: nothing of theirs can be unfinished any more.
-                sqlx::query("DELETE FROM instance WHERE heartbeat_at < $1")
-                    .bind(tx.now.as_microsecond() - 3_600_000_000)
-                    .execute(tx.connection())
-                    .await?;
-                Ok(())
-            })
-        })
-        .await
-    }
-
-    /// This process ends; its unfinished work may be taken over at once.
-    pub async fn instance_stop(&self, id: &str) -> Result<(), StoreError> {
-        let gone = sqlx::query("DELETE FROM instance WHERE id = $1").bind(id.to_owned());
-        self.write_one(gone, Changed::NOTHING).await
-    }
-
-    /// Takes over the unfinished rows of dead processes. `unfinished`: what marks those of a table.
-    pub(super) async fn take_over<R>(
-        &self,
-        owner: &str,
-        table: &'static str,
-        unfinished: &'static str,
-        columns: &'static str,
-    ) -> Result<Vec<R>, StoreError>
-    where
-        R: for<'r> FromRow<'r, AnyRow> + Send + Unpin + 'static,
-    {
-        let orphans = format!("{unfinished} AND owner NOT IN ({ALIVE})");
-        let orphan = format!("SELECT id FROM {table} WHERE {orphans} LIMIT 1");
-        let orphan = sqlx::query(AssertSqlSafe(orphan)).bind(oldest_good_heartbeat(self.now()));
-        if !self.finds(orphan).await? {
-            return Ok(Vec::new());
-        }
-        let owner = owner.to_owned();
-        self.write(move |tx| {
-            Box::pin(async move {
-                Ok(sqlx::query_as(AssertSqlSafe(format!(
-                    "UPDATE {table} SET owner = $2 WHERE {orphans} RETURNING {columns}"
-                )))
-                .bind(oldest_good_heartbeat(tx.now))
-                .bind(owner)
-                .fetch_all(tx.connection())
-                .await?)
-            })
-        })
-        .await
-    }
 }
 
 impl Tx {
-    /// The request is answered; only its key is kept, by which it is known when it comes again.
-    pub async fn inbox_done(&mut self, id: i64) -> Result<(), StoreError> {
+    /// The request is answered; of it only the key is kept, by which it is known when it comes again.
+    /// [`StoreError::Lost`]: by another process, or it will be; nothing of this one's answer may be kept.
+    pub async fn inbox_done(&mut self, id: i64, owner: &str) -> Result<(), StoreError> {
         let now = self.now.as_microsecond();
-        sqlx::query("UPDATE inbox SET state = 'done', done_at = $1, request = '' WHERE id = $2")
-            .bind(now)
-            .bind(id)
-            .execute(self.connection())
-            .await?;
+        let done = sqlx::query(
+            "UPDATE inbox SET state = 'done', done_at = $1, request = '' \
+             WHERE id = $2 AND owner = $3 AND state = 'working'",
+        )
+        .bind(now)
+        .bind(id)
+        .bind(owner.to_owned())
+        .execute(self.connection())
+        .await?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::Lost);
+        }
         Ok(())
     }
 }

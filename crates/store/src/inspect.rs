@@ -7,7 +7,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
 use super::dialect::Dialect;
 use super::error::StoreError;
-use super::inbox::{ALIVE, oldest_good_heartbeat};
+use super::instance::alive;
 use super::migrations::migrator;
 
 /// What a database is, seen from outside.
@@ -81,8 +81,8 @@ async fn look(database: &mut AnyConnection, found: &mut Inspection) -> Result<()
     let tables = match found.dialect {
         Dialect::Sqlite => "SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations'",
         Dialect::Postgres => {
-            let clock = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-            let micros: i64 = sqlx::query(clock)
+            let clock = format!("SELECT {}", found.dialect.clock());
+            let micros: i64 = sqlx::query(AssertSqlSafe(clock))
                 .fetch_one(&mut *database)
                 .await?
                 .try_get(0)?;
@@ -109,10 +109,9 @@ async fn look(database: &mut AnyConnection, found: &mut Inspection) -> Result<()
         }
     }
     if found.schema > 0 {
-        let oldest = oldest_good_heartbeat(Timestamp::now());
-        let alive = AssertSqlSafe(format!("{ALIVE} AND kind = 'serve'"));
-        let alive = sqlx::query(alive).bind(oldest).fetch_all(database);
-        found.serving = alive.await?.len();
+        let serving = format!("{} AND kind = 'serve'", alive(found.dialect));
+        let serving = sqlx::query(AssertSqlSafe(serving)).fetch_all(database);
+        found.serving = serving.await?.len();
     }
     Ok(())
 }

@@ -6,14 +6,18 @@
 
 mod action;
 mod alert;
+mod alert_count;
+mod changes;
 mod clock;
 mod dialect;
 mod error;
 mod evidence;
 mod figures;
+mod heartbeat;
 mod inbox;
 mod incident;
 mod inspect;
+mod instance;
 mod migrations;
 mod notification;
 mod oncall;
@@ -51,5 +55,9 @@ pub use store::{Store, Use};
 pub use timer::TimerRow;
 pub use writer::Tx;
 
-/// A process without a heartbeat for this long is dead, and its work is taken over.
-pub const DEAD_AFTER: Duration = Duration::from_secs(15);
+/// How often a process says that it is alive.
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
+
+/// A process without a heartbeat for this long is dead, and its work is taken over: looked for every two
+/// or three seconds, so that all of it is in other hands within 15 s.
+pub const DEAD_AFTER: Duration = Duration::from_secs(10);

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 
-use super::writer::Changed;
-use super::{Dialect, Store, StoreError, Tx, moment};
+use super::instance::free;
+use super::{Store, StoreError, Tx, moment};
 use treasury_domain::IncidentId;
 use treasury_domain::notification::{Channel, Notification, Purpose};
 use treasury_domain::timeline::cut;
@@ -17,6 +18,8 @@ pub struct NotificationRow {
     pub id: i64,
     /// The notification.
     pub notification: Notification,
+    /// When it was claimed, by the clock of the process that did.
+    pub claimed_at: Timestamp,
     /// Attempts that failed.
     pub attempts: u32,
     /// When it was put.
@@ -182,18 +185,8 @@ fn backlog((waiting, oldest, dead): (Option<i64>, Option<i64>, Option<i64>)) -> 
 }
 
 impl Store {
-    /// What a former process had leased is due at once, where this one is sure to be alone (SQLite);
-    /// elsewhere the lease has to run out.
-    pub async fn notifications_inherit(&self) -> Result<(), StoreError> {
-        if self.dialect() != Dialect::Sqlite {
-            return Ok(());
-        }
-        let free = sqlx::query("UPDATE notification SET lease_until = 0 WHERE state = 'waiting'");
-        self.write_one(free, Changed::NOTHING).await
-    }
-
-    /// Leases a channel's notifications that are due, urgent ones first, at most `limit`. Whoever
-    /// does not say within `lease` what became of one loses it to another process.
+    /// Claims a channel's notifications that are due, urgent ones first, at most `limit`, for as long as
+    /// their owner lives. What it says nothing of within `lease` it claims again.
     pub async fn notifications_claim(
         &self,
         channel: &Channel,
@@ -201,40 +194,42 @@ impl Store {
         limit: i64,
         lease: Duration,
     ) -> Result<Vec<NotificationRow>, StoreError> {
-        let due = sqlx::query(
-            "SELECT id FROM notification WHERE channel = $2 AND state = 'waiting' \
-             AND due_at <= $1 AND lease_until <= $1 LIMIT 1",
-        )
-        .bind(self.now().as_microsecond())
-        .bind(channel.as_str().into_owned());
-        if !self.finds(due).await? {
+        let free = free(self.dialect());
+        let due = format!(
+            "SELECT id FROM notification WHERE channel = $3 AND state = 'waiting' \
+             AND due_at <= $1 AND {free}"
+        );
+        let (owner, channel) = (owner.to_owned(), channel.as_str().into_owned());
+        let first = sqlx::query(AssertSqlSafe(format!("{due} LIMIT 1")))
+            .bind(self.now().as_microsecond())
+            .bind(owner.clone())
+            .bind(channel.clone());
+        if !self.finds(first).await? {
             return Ok(Vec::new());
         }
-        let (owner, channel) = (owner.to_owned(), channel.as_str().into_owned());
         self.write(move |tx| {
             Box::pin(async move {
                 let now = tx.now.as_microsecond();
-                // The conditions stand again outside: another replica may have leased the row
+                // The conditions stand again outside: another replica may have claimed the row
                 // between the inner SELECT and the UPDATE.
-                let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(
-                    "UPDATE notification SET owner = $2, lease_until = $3 WHERE id IN (SELECT id \
-                     FROM notification WHERE channel = $5 AND state = 'waiting' \
-                     AND due_at <= $1 AND lease_until <= $1 \
-                     ORDER BY CASE WHEN purpose = 'escalation' THEN 0 ELSE 1 END, id LIMIT $4) \
-                     AND state = 'waiting' AND lease_until <= $1 \
-                     RETURNING id, record, attempts, created_at",
-                )
+                let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+                    "UPDATE notification SET owner = $2, lease_until = $4 WHERE id IN ({due} \
+                     ORDER BY CASE WHEN purpose = 'escalation' THEN 0 ELSE 1 END, id LIMIT $5) \
+                     AND state = 'waiting' AND {free} \
+                     RETURNING id, record, attempts, created_at"
+                )))
                 .bind(now)
                 .bind(owner)
+                .bind(channel)
                 .bind(now + lease.as_micros() as i64)
                 .bind(limit)
-                .bind(channel)
                 .fetch_all(tx.connection())
                 .await?;
                 rows.into_iter()
                     .map(|(id, record, attempts, created_at)| {
                         Ok(NotificationRow {
                             id,
+                            claimed_at: tx.now,
                             notification: serde_json::from_str(&record)?,
                             attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
                             created_at: moment(created_at),

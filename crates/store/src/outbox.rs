@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 
+use super::instance::{alive, free};
+use super::store::Statement;
 use super::writer::Changed;
 use super::{Store, StoreError, Tx, moment};
 use treasury_domain::timeline::cut;
 use treasury_domain::{Content, Outgoing};
 
-/// How long a claimed parcel is left to its process.
+/// A process that claims a parcel and then forgets it, such as by a panic, claims it again after this.
 const LEASE: Duration = Duration::from_secs(60);
 
 /// Something to deliver now.
@@ -17,6 +20,10 @@ const LEASE: Duration = Duration::from_secs(60);
 pub struct Parcel {
     /// Its row.
     pub id: i64,
+    /// The process that has claimed it.
+    pub owner: String,
+    /// When it did, by its own clock.
+    pub claimed_at: Timestamp,
     /// What is wanted, in its newest state.
     pub outgoing: Outgoing,
     /// The number of that state.
@@ -49,6 +56,7 @@ pub struct Sent {
 type Row = (
     i64,
     String,
+    String,
     i64,
     Option<String>,
     Option<String>,
@@ -58,10 +66,12 @@ type Row = (
     i64,
 );
 
-fn parcel(row: Row) -> Result<Parcel, StoreError> {
-    let (id, outgoing, version, channel, ts, via_url, attempted, attempts, created_at) = row;
+fn parcel(row: Row, claimed_at: Timestamp) -> Result<Parcel, StoreError> {
+    let (id, owner, outgoing, version, channel, ts, via_url, attempted, attempts, created_at) = row;
     Ok(Parcel {
         id,
+        owner,
+        claimed_at,
         outgoing: serde_json::from_str(&outgoing)?,
         version,
         channel,
@@ -113,14 +123,15 @@ impl Tx {
 
     /// Wants this no longer delivered, if it surely was not yet; whether that is so.
     pub async fn outbox_withdraw(&mut self, key: &str) -> Result<bool, StoreError> {
-        let gone = sqlx::query(
+        let gone = format!(
             "DELETE FROM outbox WHERE key = $1 AND sent_version = 0 AND attempted = 0 \
-             AND lease_until <= $2",
-        )
-        .bind(key.to_owned())
-        .bind(self.now.as_microsecond())
-        .execute(self.connection())
-        .await?;
+             AND (lease_until = 0 OR owner NOT IN ({}))",
+            alive(self.dialect)
+        );
+        let gone = sqlx::query(AssertSqlSafe(gone))
+            .bind(key.to_owned())
+            .execute(self.connection())
+            .await?;
         Ok(gone.rows_affected() > 0)
     }
 }
@@ -140,30 +151,31 @@ impl Store {
             .await
     }
 
-    /// Leases what has its turn, is due and not leased, the worst first, at most `limit`.
+    /// Claims what has its turn, is due and free, the worst first, at most `limit`, for as long as its
+    /// owner lives.
     pub async fn outbox_claim(&self, owner: &str, limit: i64) -> Result<Vec<Parcel>, StoreError> {
+        let free = free(self.dialect());
         let due = format!(
             "SELECT outbox.id FROM outbox JOIN ({TURNS}) turns ON turns.id = outbox.id \
-             WHERE turn = 1 AND due_at <= $1 AND lease_until <= $1"
+             WHERE turn = 1 AND due_at <= $1 AND {free}"
         );
-        let waiting = sqlx::query(sqlx::AssertSqlSafe(format!("{due} LIMIT 1")));
-        if !self
-            .finds(waiting.bind(self.now().as_microsecond()))
-            .await?
-        {
+        let owner = owner.to_owned();
+        let waiting = sqlx::query(AssertSqlSafe(format!("{due} LIMIT 1")))
+            .bind(self.now().as_microsecond())
+            .bind(owner.clone());
+        if !self.finds(waiting).await? {
             return Ok(Vec::new());
         }
-        let owner = owner.to_owned();
         self.write(move |tx| {
             Box::pin(async move {
                 let now = tx.now.as_microsecond();
-                // The conditions stand again outside: another replica may have leased the row
+                // The conditions stand again outside: another replica may have claimed the row
                 // between the inner SELECT and the UPDATE.
-                let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+                let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(format!(
                     "UPDATE outbox SET owner = $2, lease_until = $3 WHERE id IN ({due} \
-                     ORDER BY worst, outbox.id LIMIT $4) AND state = 'waiting' AND lease_until <= $1 \
-                     RETURNING id, outgoing, version, channel, ts, via_url, attempted, attempts, \
-                     created_at"
+                     ORDER BY worst, outbox.id LIMIT $4) AND state = 'waiting' AND {free} \
+                     RETURNING id, owner, outgoing, version, channel, ts, via_url, attempted, \
+                     attempts, created_at"
                 )))
                 .bind(now)
                 .bind(owner)
@@ -171,8 +183,10 @@ impl Store {
                 .bind(limit)
                 .fetch_all(tx.connection())
                 .await?;
-                let mut parcels: Vec<Parcel> =
-                    rows.into_iter().map(parcel).collect::<Result<_, _>>()?;
+                let mut parcels: Vec<Parcel> = rows
+                    .into_iter()
+                    .map(|row| parcel(row, tx.now))
+                    .collect::<Result<_, _>>()?;
                 // RETURNING has no order.
                 parcels.sort_by_key(|parcel| (parcel.outgoing.urgency(), parcel.id));
                 Ok(parcels)
@@ -182,95 +196,128 @@ impl Store {
     }
 
     /// Records, before the first post of a message goes out, that its result may stay unknown.
-    pub async fn outbox_attempting(&self, id: i64) -> Result<(), StoreError> {
-        let attempted = sqlx::query("UPDATE outbox SET attempted = 1 WHERE id = $1").bind(id);
-        self.write_one(attempted, Changed::NOTHING).await
+    /// [`StoreError::Lost`] from this and from all that record what came of a parcel: it is another
+    /// process's by now.
+    pub async fn outbox_attempting(&self, parcel: &Parcel) -> Result<(), StoreError> {
+        let attempted = sqlx::query("UPDATE outbox SET attempted = 1 WHERE id = $1 AND owner = $2")
+            .bind(parcel.id)
+            .bind(parcel.owner.clone());
+        self.outbox_record(attempted, Changed::NOTHING).await
     }
 
-    /// Records that a state was delivered; of its words no more is kept than an edit needs. A newer
-    /// one, put meanwhile, stays waiting; the lane's next can go.
+    /// Records that a state was delivered; a file's content is not kept then. A newer one, put
+    /// meanwhile, stays waiting; the lane's next can go.
     pub async fn outbox_sent(&self, parcel: &Parcel, sent: Sent) -> Result<(), StoreError> {
-        let left = serde_json::to_string(&parcel.outgoing.delivered())?;
-        let sent = sqlx::query(
-            "UPDATE outbox SET sent_version = $1, channel = COALESCE($2, channel), \
-             ts = COALESCE($3, ts), via_url = $4, attempts = 0, attempted = 0, \
+        let left = parcel.outgoing.delivered();
+        let left = left.map(|left| serde_json::to_string(&left)).transpose()?;
+        let record = sqlx::query(
+            "UPDATE outbox SET sent_version = $3, channel = COALESCE($4, channel), \
+             ts = COALESCE($5, ts), via_url = $6, attempts = 0, attempted = 0, \
              error = NULL, lease_until = 0, \
-             outgoing = CASE WHEN version > $1 THEN outgoing ELSE $6 END, \
-             state = CASE WHEN version > $1 THEN 'waiting' ELSE 'done' END WHERE id = $5",
+             outgoing = CASE WHEN version > $3 THEN outgoing ELSE COALESCE($7, outgoing) END, \
+             state = CASE WHEN version > $3 THEN 'waiting' ELSE 'done' END \
+             WHERE id = $1 AND owner = $2",
         )
+        .bind(parcel.id)
+        .bind(parcel.owner.clone())
         .bind(parcel.version)
         .bind(sent.channel)
         .bind(sent.ts)
         .bind(i64::from(sent.via_response_url))
-        .bind(parcel.id)
         .bind(left);
-        self.write_one(sent, Changed::OUTBOX).await
+        let recorded = self.outbox_record(record, Changed::OUTBOX).await;
+        if matches!(recorded, Err(StoreError::Lost)) {
+            // A newer state was perhaps shown before this one: it is shown again.
+            let newer = "UPDATE outbox SET state = 'waiting' \
+                         WHERE id = $1 AND state = 'done' AND version > $2 AND ts IS NOT NULL";
+            let newer = sqlx::query(newer).bind(parcel.id).bind(parcel.version);
+            self.write_one(newer, Changed::OUTBOX).await?;
+        }
+        recorded
     }
 
-    /// The terminal has shown it: its words are not kept.
+    /// The terminal has shown it: a file's content is not kept.
     pub async fn outbox_shown(&self, outgoing: &Outgoing) -> Result<(), StoreError> {
+        let Some(left) = outgoing.delivered() else {
+            return Ok(());
+        };
         let shown = sqlx::query("UPDATE outbox SET outgoing = $1 WHERE key = $2")
-            .bind(serde_json::to_string(&outgoing.delivered())?)
+            .bind(serde_json::to_string(&left)?)
             .bind(outgoing.key.clone());
-        self.write_one(shown, Changed::NOTHING).await
+        self.write_one(shown, Changed::NOTHING).await?;
+        Ok(())
     }
 
     /// Records a failed attempt that is to be repeated at `at`. The lane waits for it, but for worse.
     pub async fn outbox_retry(
         &self,
-        id: i64,
+        parcel: &Parcel,
         at: Timestamp,
         error: &str,
     ) -> Result<(), StoreError> {
         let retry = sqlx::query(
-            "UPDATE outbox SET attempts = attempts + 1, due_at = $1, error = $2, \
-             lease_until = 0 WHERE id = $3",
+            "UPDATE outbox SET attempts = attempts + 1, due_at = $3, error = $4, \
+             lease_until = 0 WHERE id = $1 AND owner = $2",
         )
+        .bind(parcel.id)
+        .bind(parcel.owner.clone())
         .bind(at.as_microsecond())
-        .bind(cut(error, 500))
-        .bind(id);
-        self.write_one(retry, Changed::OUTBOX).await
+        .bind(cut(error, 500));
+        self.outbox_record(retry, Changed::OUTBOX).await
     }
 
     /// Puts a delivery off without counting it as a failure (a rate limit, an edit too soon).
-    pub async fn outbox_later(&self, id: i64, at: Timestamp) -> Result<(), StoreError> {
-        let later = sqlx::query("UPDATE outbox SET due_at = $1, lease_until = 0 WHERE id = $2")
-            .bind(at.as_microsecond())
-            .bind(id);
-        self.write_one(later, Changed::OUTBOX).await
+    pub async fn outbox_later(&self, parcel: &Parcel, at: Timestamp) -> Result<(), StoreError> {
+        let later = "UPDATE outbox SET due_at = $3, lease_until = 0 WHERE id = $1 AND owner = $2";
+        let later = sqlx::query(later)
+            .bind(parcel.id)
+            .bind(parcel.owner.clone())
+            .bind(at.as_microsecond());
+        self.outbox_record(later, Changed::OUTBOX).await
     }
 
     /// Records an attempt that was refused for a reason of its own: it is repeated at `at`, in a lane
     /// of its own, since the lane's others may well be taken.
     pub async fn outbox_aside(
         &self,
-        id: i64,
+        parcel: &Parcel,
         at: Timestamp,
         error: &str,
     ) -> Result<(), StoreError> {
         let aside = sqlx::query(
-            "UPDATE outbox SET attempts = attempts + 1, due_at = $1, error = $2, \
-             lease_until = 0, lane = 'aside:' || id WHERE id = $3",
+            "UPDATE outbox SET attempts = attempts + 1, due_at = $3, error = $4, \
+             lease_until = 0, lane = 'aside:' || id WHERE id = $1 AND owner = $2",
         )
+        .bind(parcel.id)
+        .bind(parcel.owner.clone())
         .bind(at.as_microsecond())
-        .bind(cut(error, 500))
-        .bind(id);
-        self.write_one(aside, Changed::OUTBOX).await
+        .bind(cut(error, 500));
+        self.outbox_record(aside, Changed::OUTBOX).await
     }
 
     /// Records that this can't ever be delivered. The lane goes on.
-    pub async fn outbox_dead(&self, id: i64, error: &str) -> Result<(), StoreError> {
+    pub async fn outbox_dead(&self, parcel: &Parcel, error: &str) -> Result<(), StoreError> {
         let dead = sqlx::query(
-            "UPDATE outbox SET state = 'dead', error = $1, lease_until = 0 WHERE id = $2",
+            "UPDATE outbox SET state = 'dead', error = $3, lease_until = 0 \
+             WHERE id = $1 AND owner = $2",
         )
-        .bind(cut(error, 500))
-        .bind(id);
-        self.write_one(dead, Changed::OUTBOX).await
+        .bind(parcel.id)
+        .bind(parcel.owner.clone())
+        .bind(cut(error, 500));
+        self.outbox_record(dead, Changed::OUTBOX).await
+    }
+
+    /// Changes the row of a parcel, if it is still its owner's.
+    async fn outbox_record(&self, change: Statement, put: Changed) -> Result<(), StoreError> {
+        match self.write_one(change, put).await? {
+            0 => Err(StoreError::Lost),
+            _ => Ok(()),
+        }
     }
 
     /// When the next waiting delivery is due, if one waits.
     pub async fn outbox_next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let due: Option<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+        let due: Option<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
             "SELECT MIN(CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END) \
              FROM outbox WHERE id IN (SELECT id FROM ({TURNS}) turns WHERE turn = 1)",
         )))

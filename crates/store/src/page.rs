@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::inbox::{ALIVE, oldest_good_heartbeat};
+use super::instance::alive;
 use super::{Store, StoreError, Tx, moment};
 use treasury_domain::{IncidentId, Outgoing, Person};
 
@@ -218,12 +218,8 @@ impl Store {
 
     /// A process serves from this store now.
     pub async fn is_served(&self) -> Result<bool, StoreError> {
-        let row: Option<(String,)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "{ALIVE} AND kind = 'serve' LIMIT 1"
-        )))
-        .bind(oldest_good_heartbeat(self.now()))
-        .fetch_optional(self.readers())
-        .await?;
-        Ok(row.is_some())
+        let alive = alive(self.dialect());
+        let serving = format!("{alive} AND kind = 'serve' LIMIT 1");
+        self.finds(sqlx::query(sqlx::AssertSqlSafe(serving))).await
     }
 }

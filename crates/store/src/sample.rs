@@ -75,6 +75,7 @@ impl Store {
             sqlx::query("DELETE FROM sample WHERE at < $1 OR (at < $2 AND at % 600000000 <> 0)")
                 .bind(coarse)
                 .bind(fine);
-        self.write_one(old, Changed::NOTHING).await
+        self.write_one(old, Changed::NOTHING).await?;
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Silences that are kept in Alertmanager too.
 
+use super::alert::{RECORD, alert};
 use super::{Store, StoreError, Tx};
 use treasury_domain::alert::{AlertRecord, Silence};
 
@@ -51,16 +52,14 @@ impl Tx {
         key: &str,
         until: jiff::Timestamp,
     ) -> Result<Vec<AlertRecord>, StoreError> {
-        let rows: Vec<(String,)> = sqlx::query_as(
-            "SELECT record FROM alert WHERE conversation = $1 AND silenced_until = $2",
-        )
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {RECORD} FROM alert WHERE conversation = $1 AND silenced_until = $2"
+        )))
         .bind(key.to_owned())
         .bind(until.as_microsecond())
         .fetch_all(self.connection())
         .await?;
-        rows.into_iter()
-            .map(|(record,)| Ok(serde_json::from_str(&record)?))
-            .collect()
+        rows.into_iter().map(|row| Ok(alert(row)?.1)).collect()
     }
 }
 

@@ -2,24 +2,26 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::any::{Any, AnyArguments, AnyPoolOptions};
 use sqlx::{AnyPool, Executor};
-use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use treasury_telemetry::metrics::STORE_WRITE;
 
+use super::changes::{Changes, listen, tell};
 use super::clock::Clock;
 use super::dialect::Dialect;
 use super::error::StoreError;
+use super::instance::Heartbeat;
 use super::migrations::migrator;
 use super::writer::{Changed, Queue, Tx};
 
 /// A statement with its values.
-type Statement = sqlx::query::Query<'static, Any, AnyArguments>;
+pub(super) type Statement = sqlx::query::Query<'static, Any, AnyArguments>;
 
 /// The store. Clones share everything.
 #[derive(Clone)]
@@ -32,10 +34,10 @@ struct Inner {
     readers: AnyPool,
     queue: Queue,
     clock: Clock,
-    inbox_changed: Notify,
-    outbox_changed: Notify,
-    timers_changed: Notify,
-    notifications_changed: Notify,
+    changes: Arc<Changes>,
+    /// Who says to other processes what is put here, and who hears what they put.
+    talking: Mutex<Option<(JoinHandle<()>, Option<JoinHandle<()>>)>>,
+    heartbeat: Mutex<Option<Heartbeat>>,
     /// Held by a `serve` on SQLite until it closes the store.
     lock: Mutex<Option<File>>,
 }
@@ -67,7 +69,7 @@ impl Store {
             };
             Self::open_sqlite(path, lock, clock).await
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Self::open_postgres(url, clock).await
+            Self::open_postgres(url, how, clock).await
         } else {
             // The URL may hold a password: only its scheme is shown.
             Err(StoreError::Url(
@@ -92,7 +94,8 @@ impl Store {
                                 "PRAGMA busy_timeout=5000; PRAGMA auto_vacuum=INCREMENTAL; \
                                  PRAGMA journal_mode=WAL; \
                                  PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; \
-                                 PRAGMA cache_size=-4000;",
+                                 PRAGMA cache_size=-4000; PRAGMA temp_store=MEMORY; \
+                                 PRAGMA wal_autocheckpoint=4000;",
                             )
                             .await?;
                         Ok(())
@@ -109,14 +112,19 @@ impl Store {
         Ok(Self::assemble(Dialect::Sqlite, pools, clock, lock))
     }
 
-    async fn open_postgres(url: &str, clock: Clock) -> Result<Self, StoreError> {
+    async fn open_postgres(url: &str, how: Use, clock: Clock) -> Result<Self, StoreError> {
         let pool = AnyPoolOptions::new()
             .acquire_timeout(Duration::from_secs(5))
             .max_connections(12)
             .after_connect(|connection, _| {
                 Box::pin(async move {
+                    // A process that is halted, or whose machine is gone, holds nobody up: what it
+                    // had locked is free before it counts as dead.
                     connection
-                        .execute("SET statement_timeout = '10s'; SET lock_timeout = '5s'")
+                        .execute(
+                            "SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
+                             SET idle_in_transaction_session_timeout = '5s'",
+                        )
                         .await?;
                     Ok(())
                 })
@@ -124,8 +132,15 @@ impl Store {
             .connect(url)
             .await?;
         migrator(Dialect::Postgres).run(&pool).await?;
-        let pools = (pool.clone(), pool);
-        Ok(Self::assemble(Dialect::Postgres, pools, clock, None))
+        let store = Self::assemble(Dialect::Postgres, (pool.clone(), pool.clone()), clock, None);
+        let changes = &store.inner.changes;
+        let listening = (how == Use::Serve).then(|| listen(changes.clone(), url.to_owned()));
+        let talking = (
+            tokio::spawn(tell(changes.clone(), pool)),
+            listening.map(tokio::spawn),
+        );
+        *locked(&store.inner.talking) = Some(talking);
+        Ok(store)
     }
 
     fn assemble(
@@ -141,10 +156,9 @@ impl Store {
                 readers,
                 queue,
                 clock,
-                inbox_changed: Notify::new(),
-                outbox_changed: Notify::new(),
-                timers_changed: Notify::new(),
-                notifications_changed: Notify::new(),
+                changes: Arc::new(Changes::new()),
+                talking: Mutex::default(),
+                heartbeat: Mutex::default(),
                 lock: Mutex::new(lock),
             }),
         }
@@ -168,22 +182,22 @@ impl Store {
 
     /// Waits until the inbox may have new work. A change between two waits is not missed.
     pub async fn inbox_changed(&self) {
-        self.inner.inbox_changed.notified().await;
+        self.inner.changes.inbox.notified().await;
     }
 
     /// Waits until the outbox may have new work. A change between two waits is not missed.
     pub async fn outbox_changed(&self) {
-        self.inner.outbox_changed.notified().await;
+        self.inner.changes.outbox.notified().await;
     }
 
     /// Waits until a timer was set. A change between two waits is not missed.
     pub async fn timers_changed(&self) {
-        self.inner.timers_changed.notified().await;
+        self.inner.changes.timers.notified().await;
     }
 
     /// Waits until a notification may be due. A change between two waits is not missed.
     pub async fn notifications_changed(&self) {
-        self.inner.notifications_changed.notified().await;
+        self.inner.changes.notifications.notified().await;
     }
 
     /// Runs `work` in a transaction and answers after its commit; an error rolls it back.
@@ -199,17 +213,18 @@ impl Store {
         self.enqueue(false, work).await
     }
 
-    /// Runs one statement in a write of its own; `changed`: where it puts new work.
+    /// Runs one statement in a write of its own; `changed`: where it puts new work. Gives the number of
+    /// rows that it touched.
     pub(super) async fn write_one(
         &self,
         statement: Statement,
         changed: Changed,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         self.write(move |tx| {
             Box::pin(async move {
-                statement.execute(tx.connection()).await?;
+                let done = statement.execute(tx.connection()).await?;
                 tx.changed = changed;
-                Ok(())
+                Ok(done.rows_affected())
             })
         })
         .await
@@ -238,33 +253,37 @@ impl Store {
         let started = Instant::now();
         let (value, changed) = self.inner.queue.submit(urgent, work).await?;
         STORE_WRITE.took(&[], started.elapsed());
-        for (changed, notify) in [
-            (changed.inbox, &self.inner.inbox_changed),
-            (changed.outbox, &self.inner.outbox_changed),
-            (changed.timers, &self.inner.timers_changed),
-            (changed.notifications, &self.inner.notifications_changed),
-        ] {
-            if changed {
-                notify.notify_one();
-            }
-        }
+        self.inner.changes.committed(changed);
         Ok(value)
     }
 
     /// Finishes waiting writes and closes the connections.
     pub async fn close(&self) {
+        let talking = locked(&self.inner.talking).take();
+        if let Some((telling, listening)) = talking {
+            if let Some(listening) = listening {
+                listening.abort();
+            }
+            self.inner.changes.end();
+            // What it can't say is found by looking.
+            let _ = telling.await;
+        }
         self.inner.queue.close().await;
         self.inner.readers.close().await;
-        self.inner
-            .lock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        locked(&self.inner.lock).take();
+    }
+
+    pub(super) fn heartbeat(&self) -> MutexGuard<'_, Option<Heartbeat>> {
+        locked(&self.inner.heartbeat)
     }
 
     pub(super) fn readers(&self) -> &AnyPool {
         &self.inner.readers
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One `serve` a file: the second would answer everything twice.

@@ -1,7 +1,9 @@
 //! What is to be done later, once, by whichever process is there.
 
 use jiff::Timestamp;
+use sqlx::AssertSqlSafe;
 
+use super::instance::free;
 use super::writer::Changed;
 use super::{Store, StoreError, Tx, moment};
 
@@ -20,7 +22,7 @@ pub struct TimerRow {
     pub payload: String,
 }
 
-/// A process that has claimed a timer has so long to do it, until another may.
+/// A process that claims a timer and then forgets it, such as by a panic, claims it again after this.
 const LEASE: jiff::SignedDuration = jiff::SignedDuration::from_secs(90);
 
 impl Tx {
@@ -57,7 +59,7 @@ impl Tx {
         payload: String,
         known: &'static str,
     ) -> Result<(), StoreError> {
-        sqlx::query(sqlx::AssertSqlSafe(format!(
+        sqlx::query(AssertSqlSafe(format!(
             "INSERT INTO timer (kind, subject, due_at, payload) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (kind, subject) DO {known}"
         )))
@@ -90,7 +92,7 @@ impl Tx {
     pub async fn timer_lock(&mut self, kind: &str, subject: &str) -> Result<(), StoreError> {
         let lock = self.dialect.for_update();
         let text = format!("SELECT id FROM timer WHERE kind = $1 AND subject = $2{lock}");
-        sqlx::query(sqlx::AssertSqlSafe(text))
+        sqlx::query(AssertSqlSafe(text))
             .bind(kind.to_owned())
             .bind(subject.to_owned())
             .fetch_optional(self.connection())
@@ -122,26 +124,32 @@ impl Tx {
 }
 
 impl Store {
-    /// Claims timers that are due, for a while; at most `most`.
-    pub async fn timers_due(&self, most: i64) -> Result<Vec<TimerRow>, StoreError> {
-        let due =
-            sqlx::query("SELECT id FROM timer WHERE due_at <= $1 AND lease_until <= $1 LIMIT 1");
-        if !self.finds(due.bind(self.now().as_microsecond())).await? {
+    /// Claims timers that are due, for as long as their owner lives; at most `most`.
+    pub async fn timers_due(&self, owner: &str, most: i64) -> Result<Vec<TimerRow>, StoreError> {
+        let free = free(self.dialect());
+        let due = format!("SELECT id FROM timer WHERE due_at <= $1 AND {free}");
+        let owner = owner.to_owned();
+        let first = sqlx::query(AssertSqlSafe(format!("{due} LIMIT 1")))
+            .bind(self.now().as_microsecond())
+            .bind(owner.clone());
+        if !self.finds(first).await? {
             return Ok(Vec::new());
         }
         self.write(move |tx| {
             Box::pin(async move {
                 let lease = tx.now.checked_add(LEASE).unwrap_or(tx.now);
-                let rows: Vec<(i64, String, String, i64, String)> = sqlx::query_as(
-                    "UPDATE timer SET lease_until = $2 WHERE id IN (SELECT id FROM timer \
-                     WHERE due_at <= $1 AND lease_until <= $1 ORDER BY due_at LIMIT $3) \
-                     AND lease_until <= $1 RETURNING id, kind, subject, due_at, payload",
-                )
-                .bind(tx.now.as_microsecond())
-                .bind(lease.as_microsecond())
-                .bind(most)
-                .fetch_all(tx.connection())
-                .await?;
+                let rows: Vec<(i64, String, String, i64, String)> =
+                    sqlx::query_as(AssertSqlSafe(format!(
+                        "UPDATE timer SET owner = $2, lease_until = $3 \
+                         WHERE id IN ({due} ORDER BY due_at LIMIT $4) AND {free} \
+                         RETURNING id, kind, subject, due_at, payload"
+                    )))
+                    .bind(tx.now.as_microsecond())
+                    .bind(owner)
+                    .bind(lease.as_microsecond())
+                    .bind(most)
+                    .fetch_all(tx.connection())
+                    .await?;
                 let row = |(id, kind, subject, due_at, payload)| TimerRow {
                     id,
                     kind,
@@ -155,17 +163,21 @@ impl Store {
         .await
     }
 
-    /// Gives a claimed timer back: it is claimed again after `pause`.
+    /// Gives a claimed timer back: whoever is first claims it again after `pause`.
     pub async fn timer_later(
         &self,
         timer: &TimerRow,
+        owner: &str,
         pause: jiff::SignedDuration,
     ) -> Result<(), StoreError> {
         let until = self.now().checked_add(pause).unwrap_or(self.now());
-        let later = sqlx::query("UPDATE timer SET lease_until = $1 WHERE id = $2")
+        let later = "UPDATE timer SET owner = NULL, lease_until = $1 WHERE id = $2 AND owner = $3";
+        let later = sqlx::query(later)
             .bind(until.as_microsecond())
-            .bind(timer.id);
-        self.write_one(later, Changed::NOTHING).await
+            .bind(timer.id)
+            .bind(owner.to_owned());
+        self.write_one(later, Changed::NOTHING).await?;
+        Ok(())
     }
 
     /// The payload of a timer, if it is set.

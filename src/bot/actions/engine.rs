@@ -44,7 +44,7 @@ fn span(row: &ActionRow) -> Span {
 async fn carry_out(context: Context, row: ActionRow) {
     let (sink, steps) = ProgressSink::channel();
     let job = Job::new(&context, &row, sink);
-    let worked = if context.heartbeat().is_surely_alive() {
+    let worked = if context.store().is_still_held(row.intended_at) {
         let work = kind_of(&row.record.what).work(&job);
         with_progress(&context, &row.record, work, steps).await
     } else {

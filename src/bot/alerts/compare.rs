@@ -107,7 +107,14 @@ async fn take(tx: &mut Tx, bot: &Context, known: &Known) -> Result<(), StoreErro
                     tracked.end_unheard(bot.settings().alerts.damping, now)
                 }
             }
-            None => Transition::Nothing,
+            None => {
+                // It may be another Alertmanager's: whether it fires is not known, so people are asked.
+                let heard_at = tracked.heard_at.unwrap_or(tracked.changed_at);
+                if knows_all && between(heard_at, now) > check {
+                    tracked.missing_since.get_or_insert(now);
+                }
+                Transition::Nothing
+            }
         };
         if *tracked != before {
             news.sort(key, record, transition, &before, now);
@@ -176,11 +183,11 @@ fn muted(there: &KnownAlert, own: &[String]) -> Option<Muted> {
 struct News {
     over: BTreeMap<String, Vec<AlertRecord>>,
     damped: BTreeMap<String, Vec<(AlertRecord, bool)>>,
-    changed: Vec<(String, AlertRecord)>,
+    changed: BTreeMap<String, Vec<AlertRecord>>,
     /// Conversations whose message says what has changed.
     shown: BTreeSet<String>,
-    /// They are not kept quiet any more.
-    loud: BTreeMap<String, Vec<AlertRecord>>,
+    /// They are not kept quiet any more, by why.
+    loud: BTreeMap<(String, &'static str), Vec<AlertRecord>>,
     /// They were held to be over.
     again: Vec<AlertRecord>,
 }
@@ -200,14 +207,21 @@ impl News {
                 self.damped.entry(key).or_default().push((record, begins));
             }
             _ if !before.is_audible(now) && record.tracked.is_audible(now) => {
-                self.loud.entry(key).or_default().push(record);
+                let why = match before.muted {
+                    Some(Muted::Inhibited(_)) => "no other alert inhibits it any more",
+                    Some(Muted::Unheard) => "Alertmanager has heard of it again",
+                    _ => "the silence is over",
+                };
+                self.loud.entry((key, why)).or_default().push(record);
             }
             _ => {
                 // When it was last heard of is not shown.
-                if record.tracked.muted != before.muted {
+                if record.tracked.muted != before.muted
+                    || record.tracked.is_unlisted() != before.is_unlisted()
+                {
                     self.shown.insert(key.clone());
                 }
-                self.changed.push((key, record));
+                self.changed.entry(key).or_default().push(record);
             }
         }
     }
@@ -218,8 +232,9 @@ impl News {
             let why = " (nobody said so: Alertmanager does not know it any more)";
             over::end(tx, bot, &key, why, &records).await?;
         }
-        for (key, record) in &self.changed {
-            tx.alert_put(key, record).await?;
+        for (key, records) in &self.changed {
+            tx.alerts_put(key, &records.iter().collect::<Vec<_>>())
+                .await?;
         }
         for key in self.shown {
             if let Some(conversation) = tx.conversation(&key).await? {
@@ -227,13 +242,12 @@ impl News {
             }
         }
         let mut nowhere = self.again;
-        for (key, records) in self.loud {
-            for record in &records {
-                tx.alert_put(&key, record).await?;
-            }
+        for ((key, why), records) in self.loud {
+            tx.alerts_put(&key, &records.iter().collect::<Vec<_>>())
+                .await?;
             match active(tx, &key).await? {
                 Some(mut conversation) => {
-                    episode::tell_again(tx, bot, &mut conversation, &records).await?;
+                    episode::tell_again(tx, bot, &mut conversation, &records, why).await?;
                     write_soon(tx, &conversation).await?;
                 }
                 None => nowhere.extend(records),

@@ -30,11 +30,12 @@ pub(super) async fn begin(
         is_storm,
     } = start::conversation(tx, bot, group, before.as_deref(), worst).await?;
     let now = tx.now();
-    for record in news.records() {
-        tx.alert_put(&conversation.key, record).await?;
-        if let Some(until) = record.tracked.silenced_until.filter(|until| *until > now) {
-            SILENCE_END.set(tx, &conversation.key, until).await?;
-        }
+    let loaded = (!is_new && !conversation.declared).then(|| conversation.clone());
+    let records: Vec<&AlertRecord> = news.records().collect();
+    tx.alerts_put(&conversation.key, &records).await?;
+    let silenced = records.iter().filter_map(|one| one.tracked.silenced_until);
+    if let Some(until) = silenced.filter(|until| *until > now).min() {
+        SILENCE_END.set(tx, &conversation.key, until).await?;
     }
     if let Some(before) = before.filter(|before| *before != conversation.key) {
         // Nothing may be left there.
@@ -76,7 +77,9 @@ pub(super) async fn begin(
         joins,
     };
     say(tx, &mut conversation, &loud, how).await?;
-    tx.conversation_put(&conversation).await?;
+    if loaded.as_ref() != Some(&conversation) {
+        tx.conversation_put(&conversation).await?;
+    }
     write_soon(tx, &conversation).await?;
     flapping::begun(tx, bot, &conversation, &news.fired).await?;
     let changed: Vec<AlertRecord> = news.changed.iter().map(|(one, _)| one.clone()).collect();
@@ -188,19 +191,20 @@ async fn say(
     Ok(())
 }
 
-/// People are to be told again of these, which still fire: by one message. What became worse meanwhile
+/// People are to be told again of these, which still fire, and why: by one message. What became worse meanwhile
 /// makes the incident worse, and is asked about. The conversation is put.
 pub(super) async fn tell_again(
     tx: &mut Tx,
     bot: &Context,
     conversation: &mut Conversation,
     loud: &[AlertRecord],
+    why: &str,
 ) -> Result<(), StoreError> {
     let Some(worst) = loud.iter().map(|record| record.routed.severity).min() else {
         return Ok(());
     };
     let whom = escalation::concerned(tx, conversation).await?;
-    let message = words::silence_over(conversation, loud, &whom);
+    let message = words::loud_again(conversation, loud, why, &whom);
     post_news(tx, conversation, message).await?;
     if let Some(id) = conversation.incident {
         start::worsen(tx, bot, id, worst).await?;
@@ -225,7 +229,8 @@ pub(super) async fn take_up(
             .push(record);
     }
     for (name, news) in groups {
-        let before = tx.alert_group(&name).await?;
+        let before = tx.alert_groups(&[name.clone()].into()).await?;
+        let before = before.into_values().next().flatten();
         begin(tx, bot, &name, before, &news).await?;
     }
     Ok(())

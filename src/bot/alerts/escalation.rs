@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::conversation::{home, ongoing, outgoing};
 use super::kinds::ESCALATION;
-use super::{reask, words};
+use super::{cause, reask, words};
 use crate::bot::incidents::invite;
 use crate::bot::notify::{Asking, reach};
 use crate::bot::{Context, oncall, timers};
@@ -86,6 +86,11 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
                 // It may fire again, or its silence end, before it counts as over.
                 return ESCALATION.set(tx, key, next).await;
             }
+            if let Some(found) = cause::of(tx, bot, &conversation).await? {
+                cause::wait_for(tx, &mut conversation, found).await?;
+                return ESCALATION.set(tx, key, next).await;
+            }
+            conversation.waits_for = None;
             let (whom, last) = oncall::next_to_ask(bot, tx, &conversation).await?;
             let level = conversation.escalated;
             conversation.escalated += 1;

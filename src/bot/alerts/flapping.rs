@@ -33,9 +33,10 @@ pub(super) async fn take(
                 fired.push(record);
                 continue;
             }
-            tx.alert_put(&key, &record).await?;
             if begins { &mut begin } else { &mut rest }.push(record);
         }
+        let all: Vec<&AlertRecord> = begin.iter().chain(&rest).collect();
+        tx.alerts_put(&key, &all).await?;
         check_later(tx, bot, &key, &rest).await?;
         match &conversation {
             Some(conversation) if !begin.is_empty() => {

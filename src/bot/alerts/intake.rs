@@ -9,56 +9,35 @@ use super::kinds::{SETTLE, SILENCE_END};
 use super::news::Group;
 use super::{episode, flapping, order, over};
 use crate::bot::Context;
+use crate::bot::arrivals::{Report, Reports, Taken};
 use crate::domain::alert::{
-    Alert, AlertRecord, Arrival, Body, Damping, Reason, Routed, Tracked, Transition,
+    Alert, AlertRecord, Arrival, Body, Damping, Reason, Tracked, Transition,
 };
 use crate::domain::{ServiceName, Severity};
 use crate::store::{StoreError, Tx};
 use crate::telemetry::metrics::ALERTS;
 
-/// What became of a body of alerts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Taken {
-    /// Alerts that began to fire.
-    pub fired: usize,
-    /// Alerts that are over.
-    pub resolved: usize,
-    /// Reports that said nothing new.
-    pub known: usize,
-}
-
-/// An alert as it is reported, where it belongs, and the name of its group.
-type Report = (Alert, Routed, String);
-
-/// What a body says, with where each alert belongs.
-struct Reports {
-    alerts: Vec<Report>,
-    /// Why its sender reports now, if it says so.
-    reason: Option<Reason>,
-    /// Its sender's group, and how many alerts of it were left out.
-    left_out: Option<(String, u64)>,
-}
-
-impl Reports {
-    /// Whether the body says nothing new. Alertmanager's may be about one alert of a group, and list the
-    /// others with it: that is no repetition of those.
-    fn repeats(&self, known: &HashMap<String, (String, AlertRecord)>) -> bool {
-        let is_known = |alert: &Alert| {
-            let before = known.get(&alert.fingerprint);
-            before.is_some_and(|(_, record)| record.tracked.alert.firing == alert.firing)
-        };
-        match self.reason {
-            Some(reason) => reason == Reason::Repeat,
-            None => self
-                .alerts
-                .iter()
-                .all(|(alert, ..)| !alert.is_from_alertmanager() || is_known(alert)),
-        }
+/// Whether a body says nothing new. Alertmanager's may be about one alert of a group, and list the
+/// others with it: that is no repetition of those.
+fn repeats(reports: &Reports, known: &Known) -> bool {
+    let is_known = |alert: &Alert| {
+        let before = known.get(&alert.fingerprint);
+        before.is_some_and(|(_, record)| record.tracked.alert.firing == alert.firing)
+    };
+    match reports.reason {
+        Some(reason) => reason == Reason::Repeat,
+        None => reports
+            .alerts
+            .iter()
+            .all(|(alert, ..)| !alert.is_from_alertmanager() || is_known(alert)),
     }
 }
 
+/// What is known of alerts, by fingerprint: their conversation and their record.
+type Known = HashMap<String, (String, AlertRecord)>;
+
 /// Takes alerts in: when it returns, they are durably recorded, and what follows will happen.
-/// The same reports again change nothing.
+/// The same reports again change nothing. Bodies that come meanwhile are taken in together.
 pub async fn take_alerts(context: &Context, source: &str, body: Body) -> Result<Taken, StoreError> {
     let known = |name: &str| {
         let name = ServiceName::parse(name).ok()?;
@@ -80,11 +59,26 @@ pub async fn take_alerts(context: &Context, source: &str, body: Body) -> Result<
         reason: body.reason,
         left_out: body.group.clone().map(|group| (group, left_out)),
     };
-    let bot = context.clone();
-    let taken = context
-        .store()
-        .write(move |tx| Box::pin(async move { take(tx, &bot, reports).await }))
-        .await?;
+    let arrivals = context.arrivals();
+    let mut mine = arrivals.push(reports);
+    let taken = loop {
+        let turn = tokio::select! {
+            biased;
+            taken = &mut mine => break taken.map_err(|_| StoreError::Together)?,
+            turn = arrivals.turn() => turn,
+        };
+        let bot = context.clone();
+        let written = context
+            .store()
+            .write(move |tx| Box::pin(async move { take_waiting(tx, &bot).await }))
+            .await;
+        if let Err(error) = written {
+            // Whatever the database did not take of one body is not to cost the others again.
+            arrivals.part();
+            return Err(error);
+        }
+        drop(turn);
+    };
     for (word, count) in [
         ("fired", taken.fired),
         ("resolved", taken.resolved),
@@ -101,10 +95,31 @@ pub async fn take_alerts(context: &Context, source: &str, body: Body) -> Result<
     Ok(taken)
 }
 
-async fn take(tx: &mut Tx, bot: &Context, reports: Reports) -> Result<Taken, StoreError> {
-    let left_out = reports.left_out.clone();
-    let (taken, groups) = sort(tx, bot, reports).await?;
-    let mut keys = BTreeSet::new();
+/// Takes in what waits, and tells who waits for it once that is durable.
+async fn take_waiting(tx: &mut Tx, bot: &Context) -> Result<(), StoreError> {
+    let (bodies, tell): (Vec<_>, Vec<_>) = bot.arrivals().next().into_iter().unzip();
+    let taken = take(tx, bot, bodies).await?;
+    tx.after_commit(move || {
+        for (tell, taken) in tell.into_iter().zip(taken) {
+            // Who has gone hears nothing; it is done all the same.
+            let _ = tell.send(taken);
+        }
+    });
+    Ok(())
+}
+
+async fn take(tx: &mut Tx, bot: &Context, bodies: Vec<Reports>) -> Result<Vec<Taken>, StoreError> {
+    let left_out: BTreeMap<String, u64> = bodies
+        .iter()
+        .filter_map(|body| body.left_out.clone())
+        .collect();
+    let Sorted {
+        taken,
+        groups,
+        heard,
+    } = sort(tx, bot, bodies).await?;
+    let (heard, mut keys): (Vec<String>, BTreeSet<String>) = heard.into_iter().unzip();
+    tx.alerts_heard(&heard).await?;
     for (name, mut group) in order::worst_first(bot, groups) {
         flapping::take(tx, bot, group.flapping, &mut group.news.fired).await?;
         keep_quiet(tx, &mut group.news.fired).await?;
@@ -117,14 +132,15 @@ async fn take(tx: &mut Tx, bot: &Context, reports: Reports) -> Result<Taken, Sto
             keys.insert(key);
         }
     }
-    if let Some((group, count)) = left_out {
-        // Nobody says of which service they are, and a body may leave out all of one.
-        let before = tx.conversations_left_out().await?.into_iter();
-        let before = before.filter(|one| one.left_out.contains_key(&group));
-        keys.extend(before.map(|one| one.key));
-        for key in keys {
-            over::left_out(tx, bot, &key, &group, count).await?;
-        }
+    if left_out.is_empty() {
+        return Ok(taken);
+    }
+    // Nobody says of which service they are, and a body may leave out all of one.
+    let before = tx.conversations_left_out().await?.into_iter();
+    let before = before.filter(|one| left_out.keys().any(|name| one.left_out.contains_key(name)));
+    keys.extend(before.map(|one| one.key));
+    for key in keys {
+        over::left_out(tx, bot, &key, &left_out).await?;
     }
     Ok(taken)
 }
@@ -156,34 +172,65 @@ async fn keep_quiet(tx: &mut Tx, fired: &mut Vec<AlertRecord>) -> Result<(), Sto
     Ok(())
 }
 
-/// What is known after a report, with the alert's conversation, what the report comes to, and how bad
-/// the alert was before.
+/// What a report comes to.
+struct Applied {
+    /// The alert's conversation.
+    key: String,
+    record: AlertRecord,
+    transition: Transition,
+    /// How bad the alert was before.
+    before: Severity,
+    /// Nothing but when it was heard of is new.
+    is_same: bool,
+}
+
+/// What is known after a report, and what it comes to.
 fn applied(
     known: Option<(String, AlertRecord)>,
     (alert, routed, group): Report,
     came: Arrival,
     damping: Damping,
-) -> (String, AlertRecord, Transition, Severity) {
+) -> Applied {
     let Some((key, mut record)) = known else {
         let (tracked, transition) = Tracked::first(alert, came.at);
-        let before = routed.severity;
-        let record = AlertRecord {
-            tracked,
-            routed,
-            group,
+        return Applied {
+            key: String::new(),
+            before: routed.severity,
+            record: AlertRecord {
+                tracked,
+                routed,
+                group,
+            },
+            transition,
+            is_same: false,
         };
-        return (String::new(), record, transition, before);
     };
     let is_end = !alert.firing;
-    let alert = alert.after(&record.tracked.alert);
-    let transition = record.tracked.apply(alert, came, damping);
+    let tracked = &mut record.tracked;
+    let alert = alert.after(&tracked.alert);
+    let says_the_same = alert == tracked.alert
+        && tracked.doubt.is_none()
+        && tracked.missing_since.is_none()
+        && routed == record.routed
+        && group == record.group;
+    let repeats_after = tracked.repeats_after;
+    let transition = tracked.apply(alert, came, damping);
+    let is_same = says_the_same
+        && transition == Transition::Nothing
+        && tracked.repeats_after == repeats_after;
     let before = record.routed.severity;
     (record.routed, record.group) = (routed, group);
     if is_end {
         // Only what fires gets worse.
         record.routed.severity = before;
     }
-    (key, record, transition, before)
+    Applied {
+        key,
+        record,
+        transition,
+        before,
+        is_same,
+    }
 }
 
 /// A firing that has ended, by what is reported now though nobody said so: as it was at its end.
@@ -226,103 +273,157 @@ async fn is_taken_up(tx: &mut Tx, key: &str, began_at: Timestamp) -> Result<bool
     Ok(acknowledged.is_some_and(|(_, at)| at >= began_at))
 }
 
+/// What bodies come to.
+struct Sorted {
+    /// Of each body.
+    taken: Vec<Taken>,
+    groups: BTreeMap<String, Group>,
+    /// Alerts of which nothing else is new, with their conversations.
+    heard: Vec<(String, String)>,
+}
+
+/// What is sorted, and what that takes.
+struct Sorting<'a> {
+    bot: &'a Context,
+    known: Known,
+    /// Alerts that are reported more than once.
+    repeated: BTreeSet<String>,
+    /// Since when conversations are over.
+    closed: HashMap<String, Option<Timestamp>>,
+    groups: BTreeMap<String, Group>,
+    heard: Vec<(String, String)>,
+}
+
 /// Applies each report to what is known of its alert.
-async fn sort(
-    tx: &mut Tx,
-    bot: &Context,
-    reports: Reports,
-) -> Result<(Taken, BTreeMap<String, Group>), StoreError> {
-    let now = tx.now();
-    // In the order of their names, so that two bodies can't wait for each other.
-    let names: BTreeSet<&String> = reports.alerts.iter().map(|(.., group)| group).collect();
-    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
-    for name in names {
-        let conversation = tx.alert_group(name).await?;
-        groups.entry(name.clone()).or_default().conversation = conversation;
+async fn sort(tx: &mut Tx, bot: &Context, bodies: Vec<Reports>) -> Result<Sorted, StoreError> {
+    let reports = || bodies.iter().flat_map(|body| &body.alerts);
+    let names: BTreeSet<String> = reports().map(|(.., group)| group.clone()).collect();
+    let groups = tx.alert_groups(&names).await?.into_iter();
+    let groups = groups.map(|(name, conversation)| {
+        let group = Group {
+            conversation,
+            ..Group::default()
+        };
+        (name, group)
+    });
+    let mut fingerprints = BTreeSet::new();
+    let mut repeated = BTreeSet::new();
+    for (alert, ..) in reports() {
+        if !fingerprints.insert(alert.fingerprint.clone()) {
+            repeated.insert(alert.fingerprint.clone());
+        }
     }
-    let fingerprints = reports.alerts.iter().map(|(alert, ..)| &alert.fingerprint);
-    let fingerprints: BTreeSet<String> = fingerprints.cloned().collect();
     let fingerprints: Vec<String> = fingerprints.into_iter().collect();
-    let mut known: HashMap<String, (String, AlertRecord)> = tx
-        .alerts(&fingerprints)
-        .await?
-        .into_iter()
-        .map(|(key, record)| (record.tracked.alert.fingerprint.clone(), (key, record)))
-        .collect();
-    let mut closed: HashMap<String, Option<Timestamp>> = HashMap::new();
-    let settings = &bot.settings().alerts;
-    let came = Arrival {
-        at: now,
-        has_reason: reports.reason.is_some(),
-        repeats: reports.repeats(&known),
+    let known = tx.alerts(&fingerprints).await?.into_iter();
+    let known = known.map(|(key, one)| (one.tracked.alert.fingerprint.clone(), (key, one)));
+    let mut sorting = Sorting {
+        bot,
+        known: known.collect(),
+        repeated,
+        closed: HashMap::new(),
+        groups: groups.collect(),
+        heard: Vec::new(),
     };
-    let mut taken = Taken::default();
-    for (alert, routed, group) in reports.alerts {
-        let fingerprint = alert.fingerprint.clone();
+    let mut all_taken = Vec::new();
+    for body in bodies {
+        let came = Arrival {
+            at: tx.now(),
+            has_reason: body.reason.is_some(),
+            repeats: repeats(&body, &sorting.known),
+        };
+        let mut taken = Taken::default();
+        for report in body.alerts {
+            match sorting.sort(tx, report, came).await? {
+                Some(Transition::Fired) => taken.fired += 1,
+                Some(Transition::Resolved) => taken.resolved += 1,
+                _ => taken.known += 1,
+            }
+        }
+        all_taken.push(taken);
+    }
+    Ok(Sorted {
+        taken: all_taken,
+        groups: sorting.groups,
+        heard: sorting.heard,
+    })
+}
+
+impl Sorting<'_> {
+    /// Sorts one report; what it comes to, if that was not sorted already.
+    async fn sort(
+        &mut self,
+        tx: &mut Tx,
+        (alert, routed, group): Report,
+        came: Arrival,
+    ) -> Result<Option<Transition>, StoreError> {
+        let settings = &self.bot.settings().alerts;
         let severity = routed.severity;
-        let mut known_before = known.remove(&fingerprint);
-        let former = former(tx, &mut known_before, &alert, settings.damping).await?;
-        let report = (alert, routed, group);
-        let (key, record, transition, before) =
-            applied(known_before, report, came, settings.damping);
-        let group = groups.entry(record.group.clone()).or_default();
-        known.insert(fingerprint, (key.clone(), record.clone()));
+        let mut known = self.known.remove(&alert.fingerprint);
+        let former = former(tx, &mut known, &alert, settings.damping).await?;
+        let Applied {
+            key,
+            record,
+            transition,
+            before,
+            is_same,
+        } = applied(known, (alert, routed, group), came, settings.damping);
+        let fingerprint = &record.tracked.alert.fingerprint;
+        let is_repeated = self.repeated.contains(fingerprint);
+        if is_repeated {
+            let known = (key.clone(), record.clone());
+            self.known.insert(fingerprint.clone(), known);
+        }
+        let group = self.groups.entry(record.group.clone()).or_default();
         if let Some(former) = former {
             let ended = group.former.entry(key.clone()).or_default();
             ended.push((former, true));
         }
-        if group.replaces(&key, &record, transition == Transition::Fired) {
-            taken.known += 1;
-            continue;
+        if is_repeated && group.replaces(&key, &record, transition == Transition::Fired) {
+            return Ok(None);
         }
-        let sort_into = |sorted: &mut BTreeMap<String, Vec<_>>, flag| {
-            sorted
-                .entry(key.clone())
-                .or_default()
-                .push((record.clone(), flag));
-        };
-        match transition {
+        let list = match transition {
             Transition::Fired => {
-                taken.fired += 1;
                 group.news.fired.push(record);
-                continue;
-            }
-            Transition::Resolved => {
-                taken.resolved += 1;
-                sort_into(&mut group.others, true);
-                continue;
+                return Ok(Some(transition));
             }
             Transition::Damped { begins: false }
                 if record.tracked.alert.firing && severity < before =>
             {
                 group.news.changed.push((record, before));
+                return Ok(Some(transition));
             }
-            Transition::Damped { begins } => sort_into(&mut group.flapping, begins),
+            Transition::Damped { .. } => &mut group.flapping,
             Transition::Doubtful(at) => {
-                SETTLE
-                    .set(tx, &record.tracked.alert.fingerprint, at)
-                    .await?;
-                sort_into(&mut group.others, false);
+                SETTLE.set(tx, fingerprint, at).await?;
+                &mut group.others
             }
-            Transition::Nothing if !record.tracked.alert.firing => {
-                sort_into(&mut group.others, false);
-            }
-            Transition::Nothing => {
-                if !closed.contains_key(&key) {
-                    closed.insert(key.clone(), closed_at(tx, &key).await?);
+            Transition::Nothing if record.tracked.alert.firing => {
+                if !self.closed.contains_key(&key) {
+                    self.closed.insert(key.clone(), closed_at(tx, &key).await?);
                 }
-                let closed = closed.get(&key).copied().flatten();
-                if closed.is_some_and(|at| at + settings.quiet <= now) {
+                let closed = self.closed.get(&key).copied().flatten();
+                if closed.is_some_and(|at| at + settings.quiet <= came.at) {
                     // People said that it is over, and it still is not.
                     group.news.fired.push(record);
-                } else if severity != before && record.tracked.is_audible(now) {
-                    group.news.changed.push((record, before));
-                } else {
-                    sort_into(&mut group.others, false);
+                    return Ok(Some(transition));
                 }
+                if severity != before && record.tracked.is_audible(came.at) {
+                    group.news.changed.push((record, before));
+                    return Ok(Some(transition));
+                }
+                &mut group.others
             }
+            Transition::Resolved | Transition::Nothing => &mut group.others,
+        };
+        if is_same && !is_repeated {
+            self.heard.push((fingerprint.clone(), key));
+            return Ok(Some(transition));
         }
-        taken.known += 1;
+        let flag = matches!(
+            transition,
+            Transition::Resolved | Transition::Damped { begins: true }
+        );
+        list.entry(key).or_default().push((record, flag));
+        Ok(Some(transition))
     }
-    Ok((taken, groups))
 }

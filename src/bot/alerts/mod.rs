@@ -5,6 +5,7 @@
 //! by timers, at most one each few seconds and conversation, so that a storm is a few edits.
 
 mod acknowledge;
+mod cause;
 mod changes;
 mod command;
 mod compare;
@@ -38,7 +39,7 @@ pub(super) use acknowledge::acknowledge;
 pub(super) use command::alerts_list;
 pub(super) use compare::begin_comparing;
 pub(super) use find::conversation_meant;
-pub use intake::{Taken, take_alerts};
+pub use intake::take_alerts;
 pub use senders::{receive, refused, signed_by_sns, unsubscribed};
 pub(super) use silence::{silence, unsilence};
 pub(crate) use watch::unread_pages;

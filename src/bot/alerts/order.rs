@@ -79,9 +79,51 @@ pub(super) fn below<'a>(
     found
 }
 
+/// The same without those that stand on it in turn: of a circle none is the cause.
+pub(super) fn strictly_below<'a>(
+    service: &'a ServiceName,
+    depends_on: &'a BTreeMap<ServiceName, Vec<ServiceName>>,
+) -> Vec<&'a ServiceName> {
+    let mut found = below(service, depends_on);
+    found.retain(|one| !below(one, depends_on).contains(&service));
+    found
+}
+
 fn service(group: &Group) -> Option<&ServiceName> {
     let mut records = group.news.records();
     records
         .next()
         .and_then(|record: &AlertRecord| record.routed.service.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_circle_none_is_the_cause_and_what_the_circle_stands_on_is() {
+        let name = |name: &str| ServiceName::parse(name).unwrap();
+        let depends_on: BTreeMap<ServiceName, Vec<ServiceName>> = [
+            ("web", "api"),
+            ("api", "jobs"),
+            ("jobs", "api"),
+            ("jobs", "db"),
+        ]
+        .into_iter()
+        .fold(BTreeMap::new(), |mut all, (above, on)| {
+            all.entry(name(above))
+                .or_insert_with(Vec::new)
+                .push(name(on));
+            all
+        });
+        let causes = |service: &str| -> Vec<String> {
+            let service = name(service);
+            let found = strictly_below(&service, &depends_on).into_iter();
+            found.map(ToString::to_string).collect()
+        };
+        assert_eq!(causes("web"), ["api", "jobs", "db"]);
+        assert_eq!(causes("api"), ["db"]);
+        assert_eq!(causes("jobs"), ["db"]);
+        assert!(causes("db").is_empty());
+    }
 }

@@ -1,5 +1,7 @@
 //! Alerts that are over, and the moment from which everything is quiet.
 
+use std::collections::BTreeMap;
+
 use super::conversation::{note_alerts, note_on_incident, write_soon};
 use super::kinds::{ESCALATION, FOLLOW_UP, QUIET, REASK, UNHEARD};
 use super::words::alerts;
@@ -15,15 +17,11 @@ pub(super) async fn take(
     key: &str,
     records: Vec<(AlertRecord, bool)>,
 ) -> Result<(), StoreError> {
-    let mut over = Vec::new();
-    for (record, is_over) in records {
-        if is_over {
-            over.push(record);
-        } else {
-            tx.alert_put(key, &record).await?;
-        }
-    }
-    end(tx, bot, key, "", &over).await
+    let all: Vec<&AlertRecord> = records.iter().map(|(record, _)| record).collect();
+    tx.alerts_put(key, &all).await?;
+    let over = records.into_iter().filter(|(_, is_over)| *is_over);
+    let over: Vec<AlertRecord> = over.map(|(record, _)| record).collect();
+    ended(tx, bot, key, "", &over).await
 }
 
 /// Records that these alerts of a conversation are over. `why`: how that is known, if nobody reported it.
@@ -34,9 +32,19 @@ pub(super) async fn end(
     why: &str,
     over: &[AlertRecord],
 ) -> Result<(), StoreError> {
-    for record in over {
-        tx.alert_put(key, record).await?;
-    }
+    let all: Vec<&AlertRecord> = over.iter().collect();
+    tx.alerts_put(key, &all).await?;
+    ended(tx, bot, key, why, over).await
+}
+
+/// These alerts of a conversation are over, which is recorded.
+async fn ended(
+    tx: &mut Tx,
+    bot: &Context,
+    key: &str,
+    why: &str,
+    over: &[AlertRecord],
+) -> Result<(), StoreError> {
     let Some(mut conversation) = tx.conversation(key).await? else {
         return Ok(());
     };
@@ -95,25 +103,27 @@ async fn begin_quiet(
     QUIET.set(tx, &conversation.key, due).await
 }
 
-/// Alertmanager left so many alerts of a group out of its report (`max_alerts`): they may fire
-/// though all that it lists are over. `key`: where the group's alerts are told.
+/// Alertmanager left so many alerts of each group out of its report (`max_alerts`): they may fire
+/// though all that it lists are over. `key`: where alerts of these groups are told.
 pub(super) async fn left_out(
     tx: &mut Tx,
     bot: &Context,
     key: &str,
-    group: &str,
-    count: u64,
+    counts: &BTreeMap<String, u64>,
 ) -> Result<(), StoreError> {
     let Some(mut conversation) = tx.conversation(key).await?.filter(|one| !one.ended) else {
         return Ok(());
     };
-    let before = match count {
-        0 => conversation.left_out.remove(group),
-        n => conversation.left_out.insert(group.to_owned(), n),
-    };
-    if before.unwrap_or(0) == count {
+    let before = conversation.left_out.clone();
+    conversation.left_out.extend(counts.clone());
+    conversation.left_out.retain(|_, count| *count > 0);
+    if conversation.left_out == before {
         return Ok(());
     }
+    let more = counts
+        .iter()
+        .filter(|(group, count)| **count > 0 && before.get(*group) != Some(*count));
+    let count: u64 = more.map(|(_, count)| count).sum();
     if count > 0 {
         conversation.quiet_since = None;
         QUIET.unset(tx, key).await?;

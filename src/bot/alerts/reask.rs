@@ -6,7 +6,7 @@ use serde_json::json;
 use super::conversation::ongoing;
 use super::escalation::{is_urgent, notify, say};
 use super::kinds::{ESCALATION, REASK};
-use super::words;
+use super::{cause, words};
 use crate::bot::notify::ways;
 use crate::bot::{Context, timers};
 use crate::domain::alert::Conversation;
@@ -63,6 +63,10 @@ pub(super) async fn ask_again(context: &Context, timer: &TimerRow) -> Result<(),
                 return Ok(());
             }
             let now = tx.now();
+            if cause::of(tx, bot, &conversation).await?.is_some() {
+                let due = now + bot.settings().alerts.ack_within;
+                return REASK.set(tx, key, due).await;
+            }
             let can_be_asked = is_slack_user_id(&person.id) || !ways(bot, &person).is_empty();
             if conversation.asked_again_at.is_some() || !can_be_asked {
                 let asked_about = conversation.asked_about;

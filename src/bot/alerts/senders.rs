@@ -3,8 +3,9 @@
 
 use jiff::tz::TimeZone;
 
-use super::intake::{Taken, take_alerts};
+use super::intake::take_alerts;
 use crate::bot::Context;
+use crate::bot::arrivals::Taken;
 use crate::domain::alert::generic::sns::Signed;
 use crate::domain::alert::{Body, Malformed};
 use crate::domain::message::{Line, Message, Tone};

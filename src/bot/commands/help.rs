@@ -29,7 +29,10 @@ pub(super) const CHAPTERS: [(&str, &[&str]); 7] = [
             "export", "page",
         ],
     ),
-    ("On call", &["alerts", "ack", "silence", "oncall"]),
+    (
+        "On call",
+        &["alerts", "ack", "silence", "oncall", "heartbeat"],
+    ),
     ("Runbooks", &["runbook"]),
     ("More", &["menu", "help", "audit", "version"]),
 ];

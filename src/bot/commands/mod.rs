@@ -17,6 +17,7 @@ mod deploy;
 mod events;
 mod export;
 mod graph;
+mod heartbeat;
 pub(super) mod help;
 mod incident;
 mod isolate;
@@ -106,6 +107,9 @@ pub static COMMANDS: Commands = Commands {
         Entry::command::<alerts::Alerts>(),
         Entry::command::<ack::Ack>(),
         Entry::command::<silence::Silence>(),
+        Entry::command::<heartbeat::list::List>(),
+        Entry::command::<heartbeat::pause::Pause>(),
+        Entry::command::<heartbeat::resume::Resume>(),
         Entry::command::<oncall::show::Show>(),
         Entry::command::<oncall::set::Set>(),
         Entry::command::<oncall::r#override::Override>(),
@@ -154,6 +158,11 @@ pub static COMMANDS: Commands = Commands {
             word: "oncall",
             about: "Show and change who is on call; alone: who it is",
             alone: Some("oncall show"),
+        },
+        Group {
+            word: "heartbeat",
+            about: "Jobs that say that they ran; alone: how they stand",
+            alone: Some("heartbeat list"),
         },
         Group {
             word: "incident",

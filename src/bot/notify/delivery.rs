@@ -2,7 +2,7 @@
 //! taken, or refused for good, or a day has passed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -24,10 +24,14 @@ use crate::telemetry::metrics::NOTIFICATIONS;
 
 /// Notifications that a sender hands over at the same time.
 const AT_ONCE: usize = 4;
-/// New ones are looked for at least so often: another process may write one.
+/// They are looked for at least so often: one that another process wrote may go unheard of, and one that
+/// it claimed is left when it dies.
 const POLL: Duration = Duration::from_secs(2);
-/// A process has so long to record what became of one, beyond handing it over.
-const LEASE_SPARE: Duration = Duration::from_secs(10);
+/// At the end of the process, what is under way has so long beyond handing it over.
+const SPARE: Duration = Duration::from_secs(10);
+/// What became of one is recorded within so long, while the store is away. One of which nothing was
+/// recorded by then is handed over again.
+const RECORD_WITHIN: Duration = Duration::from_mins(10);
 /// What is to be acknowledged and does not fire just now is looked at again after this time.
 const QUIET: Duration = Duration::from_secs(5);
 const BACKOFF: Duration = Duration::from_secs(2);
@@ -83,9 +87,6 @@ pub async fn deliver(context: Context, sender: Arc<dyn Sender>) {
         // The first of them is an increase.
         NOTIFICATIONS.add(&[&sender.channel().as_str(), outcome], 0);
     }
-    if let Err(error) = context.store().notifications_inherit().await {
-        tracing::error!(%error, "notifications of a former process wait until its lease is over");
-    }
     loop {
         while under_way.try_join_next().is_some() {}
         let wait = match send_due(&context, &sender, &mut under_way).await {
@@ -103,7 +104,7 @@ pub async fn deliver(context: Context, sender: Arc<dyn Sender>) {
         }
     }
     let rest = async { while under_way.join_next().await.is_some() {} };
-    if timeout(sender.timeout() + LEASE_SPARE, rest).await.is_err() {
+    if timeout(sender.timeout() + SPARE, rest).await.is_err() {
         tracing::warn!("notifications were cut short; they are taken up again at the next start");
     }
 }
@@ -117,7 +118,7 @@ async fn send_due(
     let (store, channel) = (context.store(), &sender.channel());
     let free = AT_ONCE.saturating_sub(under_way.len());
     if free > 0 {
-        let lease = sender.timeout() + LEASE_SPARE;
+        let lease = sender.timeout() + RECORD_WITHIN + SPARE;
         let owner = context.instance();
         let due = store
             .notifications_claim(channel, owner, free as i64, lease)
@@ -161,7 +162,15 @@ async fn send(context: &Context, sender: &dyn Sender, row: NotificationRow) {
         tracing::error!(key, %error, "a notification goes out without its link");
         None
     });
-    let recorded = match sender.send(&row.notification, link.as_deref()).await {
+    let handed_over = if context.store().is_still_held(row.claimed_at) {
+        sender.send(&row.notification, link.as_deref()).await
+    } else {
+        // Halted or cut off for so long that another process may have handed it over.
+        Err(SendError::Later(
+            "this process was cut off from the store".into(),
+        ))
+    };
+    let recorded = match handed_over {
         Ok(()) => sent(context, row).await,
         Err(SendError::Refused(why)) => {
             tracing::error!(key, "a notification is refused for good: {why}");
@@ -194,7 +203,7 @@ async fn send(context: &Context, sender: &dyn Sender, row: NotificationRow) {
         }
     };
     if let Err(error) = recorded {
-        // The lease runs out, and it is sent once more: under the same Message-ID.
+        // It is sent once more: under the same Message-ID.
         tracing::error!(key, %error, "what became of a notification could not be recorded");
     }
 }
@@ -235,12 +244,41 @@ async fn record(
     };
     let way = row.notification.to.channel();
     NOTIFICATIONS.count(&[&way.as_str(), outcome]);
+    let began = Instant::now();
+    loop {
+        match record_once(context, row.clone(), attempt.clone(), news).await {
+            // What was handed over must not stay unrecorded: it would be handed over again.
+            Err(error) if began.elapsed() < RECORD_WITHIN => {
+                tracing::warn!(key = row.notification.key, %error, "it is recorded later");
+                let pause = tokio::time::sleep(BACKOFF);
+                if context
+                    .shutdown()
+                    .run_until_cancelled(pause)
+                    .await
+                    .is_none()
+                {
+                    return Err(error);
+                }
+            }
+            recorded => return recorded,
+        }
+    }
+}
+
+async fn record_once(
+    context: &Context,
+    row: NotificationRow,
+    attempt: Attempt,
+    news: Option<News>,
+) -> Result<(), StoreError> {
     let owner = context.instance().to_owned();
     context
         .store()
         .write(move |tx| {
             Box::pin(async move {
                 if !tx.notification_attempted(row.id, &owner, &attempt).await? {
+                    let key = &row.notification.key;
+                    tracing::warn!(key, "another process has taken a notification over");
                     return Ok(());
                 }
                 let why = match &attempt {

@@ -33,6 +33,8 @@ pub(crate) enum Ended<'a> {
     Acknowledged(&'a Person),
     /// Nothing fires any more; the incident may be worked on all the same.
     Quiet,
+    /// What is behind it is asked about instead, in these words.
+    Elsewhere(&'a str),
     /// The incident is over, or what fired was none and has ended.
     Over,
 }
@@ -119,6 +121,7 @@ pub(crate) async fn forget(
             format!("{by} has acknowledged"),
         ),
         Ended::Quiet => (None, "Nothing fires any more".to_owned()),
+        Ended::Elsewhere(why) => (None, (*why).to_owned()),
         Ended::Over => (Some(Purpose::Over), "It is over".to_owned()),
     };
     let is_over = purpose == Some(Purpose::Over);

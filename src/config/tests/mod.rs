@@ -338,15 +338,15 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 173);
+    assert_eq!(keys, 182);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()
         .partition(|problem| problem.message.contains("can't read /"));
-    // The passwords of database, cache and e-mail, Prometheus', the alerts' and a source's token,
+    // The passwords of database, cache and e-mail, Prometheus', the token of alerts, of a source and a heartbeat,
     // Alertmanager's and the log store's token and password, the certificate authorities of `check` and e-mail, the
     // folder of runbooks, an engine's TLS files, a way's token.
-    assert_eq!(unreadable.len(), 17, "{problems:?}");
+    assert_eq!(unreadable.len(), 18, "{problems:?}");
     let others: Vec<&str> = others.iter().map(|one| one.message.as_str()).collect();
     assert_eq!(
         others,
@@ -360,7 +360,7 @@ fn the_example_loads_and_names_every_key() {
         Ok(config) => panic!("{config:?}"),
         Err(errors) => errors.problems,
     };
-    assert_eq!(problems.len(), 24, "{problems:?}");
+    assert_eq!(problems.len(), 25, "{problems:?}");
 }
 
 /// A file of lines that are nearly right, some with the secret `S3CRET`.

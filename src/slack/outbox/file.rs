@@ -112,6 +112,7 @@ impl Outbox {
                 return Ok(shared(channel, Some(ts)));
             }
         }
+        self.still_ours(parcel)?;
         let alt = upload.alt.map(str::to_owned);
         let slot = self
             .client

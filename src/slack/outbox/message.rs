@@ -225,6 +225,7 @@ impl Outbox {
             "blocks": rendered.blocks,
         });
         in_thread(&mut body, post.place);
+        self.still_ours(post.parcel)?;
         let answered = self.client.respond(url, &body).await;
         if answered.is_ok() {
             // Only these are sure to count; a use too many is refused, and another way is found.

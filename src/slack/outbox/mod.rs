@@ -37,10 +37,10 @@ pub use self::poster::Outbox;
 
 /// Deliveries under way at once.
 const AT_ONCE: usize = 16;
-/// One delivery with all its calls; shorter than the store's lease.
+/// One delivery with all its calls; shorter than what the store gives it.
 const DELIVER_WITHIN: Duration = Duration::from_secs(50);
-/// Looked for new work at least so often, should a change ever go unnoticed.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Looked for new work at least so often: a change may go unnoticed, and another process may die.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 const BACKOFF: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_mins(1);
 /// The same for what is refused for a reason of its own.
@@ -110,7 +110,6 @@ impl Outbox {
 
     /// One delivery, and the record of what came of it. Public so that it can be driven by hand.
     pub async fn deliver(&self, parcel: Parcel) {
-        let id = parcel.id;
         let delivered = timeout(DELIVER_WITHIN, self.try_deliver(&parcel)).await;
         let delivered = delivered.unwrap_or_else(|_| {
             Err(ApiError::transient("the delivery took too long", true).into())
@@ -121,12 +120,12 @@ impl Outbox {
                 self.sent(&parcel, now);
                 self.store.outbox_sent(&parcel, sent).await
             }
-            Ok(Outcome::Later(after)) => self.store.outbox_later(id, later(now, after)).await,
+            Ok(Outcome::Later(after)) => self.store.outbox_later(&parcel, later(now, after)).await,
             Err(Failure::Api(ApiError::RateLimited { after })) => {
                 count("rate_limited");
                 // All that waits for the same turn comes again one after another, the worst first.
                 let after = after + AFTER_WORSE * parcel.outgoing.urgency() as u32;
-                self.store.outbox_later(id, later(now, after)).await
+                self.store.outbox_later(&parcel, later(now, after)).await
             }
             Err(Failure::Api(ref error @ ApiError::Transient { perhaps_done, .. })) => {
                 if gives_up(&parcel, now) {
@@ -143,7 +142,7 @@ impl Outbox {
                         "a delivery failed; again in {} ms", wait.as_millis()
                     );
                     self.store
-                        .outbox_retry(id, later(now, wait), &error.to_string())
+                        .outbox_retry(&parcel, later(now, wait), &error.to_string())
                         .await
                 }
             }
@@ -155,7 +154,7 @@ impl Outbox {
                 } else {
                     count("token");
                     self.store
-                        .outbox_retry(id, later(now, TOKEN_WAIT), &error.to_string())
+                        .outbox_retry(&parcel, later(now, TOKEN_WAIT), &error.to_string())
                         .await
                 }
             }
@@ -163,9 +162,15 @@ impl Outbox {
             Err(Failure::Never(why)) => self.dead(&parcel, &why).await,
             Err(Failure::Store(error)) => Err(error),
         };
-        if let Err(error) = recorded {
-            // The lease runs out, and the delivery is taken up again.
-            tracing::error!(key = parcel.outgoing.key, %error, "a delivery could not be recorded");
+        match recorded {
+            Ok(()) => {}
+            Err(error @ StoreError::Lost) => {
+                tracing::warn!(key = parcel.outgoing.key, %error, "a delivery");
+            }
+            // It is taken up again after a while.
+            Err(error) => {
+                tracing::error!(key = parcel.outgoing.key, %error, "a delivery could not be recorded");
+            }
         }
     }
 
@@ -213,9 +218,9 @@ impl Outbox {
         );
         let at = later(now, wait);
         if of_lane {
-            self.store.outbox_retry(parcel.id, at, code).await
+            self.store.outbox_retry(parcel, at, code).await
         } else {
-            self.store.outbox_aside(parcel.id, at, code).await
+            self.store.outbox_aside(parcel, at, code).await
         }
     }
 
@@ -239,7 +244,7 @@ impl Outbox {
             hint = hint(why),
             "a message can't be delivered and is given up: {why}"
         );
-        self.store.outbox_dead(parcel.id, why).await
+        self.store.outbox_dead(parcel, why).await
     }
 }
 

@@ -109,6 +109,7 @@ impl Outbox {
             "event_type": EVENT_TYPE,
             "event_payload": {"key": parcel.outgoing.key},
         });
+        self.still_ours(parcel)?;
         match self.call(method, &body).await {
             Err(ApiError::Refused(code)) if is_about_blocks(&code) => {
                 tracing::error!(
@@ -129,7 +130,7 @@ impl Outbox {
     /// Committed before a post goes out, so that a crash can't make it be said twice.
     pub(super) async fn attempting(&self, parcel: &Parcel) -> Result<(), Failure> {
         if !parcel.attempted {
-            self.store.outbox_attempting(parcel.id).await?;
+            self.store.outbox_attempting(parcel).await?;
         }
         lock(&self.unsent).remove(&parcel.id);
         Ok(())

@@ -82,6 +82,7 @@ pub struct Outbox {
     pub(super) channels: Channels,
     /// Knows which addresses for answers are Slack's.
     pub(super) reader: Reader,
+    /// This process's name in the store.
     pub(super) owner: String,
     pub(super) pace: Pace,
     /// When a message was last posted or edited.
@@ -93,20 +94,35 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// A poster whose home is the channel of this name or id.
-    pub fn new(store: Store, client: Client, people: People, home: &str, reader: Reader) -> Self {
+    /// A poster of this process, whose home is the channel of this name or id.
+    pub fn new(
+        (store, owner): (Store, &str),
+        client: Client,
+        people: People,
+        home: &str,
+        reader: Reader,
+    ) -> Self {
         Self {
             store,
             channels: Channels::new(home),
             client,
             people,
             reader,
-            owner: format!("slack-{:016x}", rand::random::<u64>()),
+            owner: owner.to_owned(),
             pace: Pace::default(),
             edited: Mutex::default(),
             unsent: Mutex::default(),
             uses: Mutex::default(),
         }
+    }
+
+    /// A process that was halted, or cut off from the store, has perhaps lost what it delivers.
+    pub(super) fn still_ours(&self, parcel: &Parcel) -> Result<(), ApiError> {
+        if self.store.is_still_held(parcel.claimed_at) {
+            return Ok(());
+        }
+        let why = "this process was cut off from the store";
+        Err(ApiError::transient(why, false))
     }
 
     /// Calls a method if its turn has come; remembers if it gets limited.

@@ -2,6 +2,7 @@
 //! alerts come in.
 
 mod answer;
+mod heartbeats;
 mod paging;
 mod sns;
 mod token;
@@ -19,12 +20,15 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tracing::Instrument;
 
+pub use heartbeats::{HeartbeatSender, heartbeats_router};
+
 use answer::Outcome;
 use token::{Token, allowed, is_signed, shown};
 
 use crate::bot::{self, Bot};
 use crate::domain::alert::generic::{self, Mapping, Read, Shape};
 use crate::domain::alert::{Body, Malformed, alertmanager};
+use crate::store::StoreError;
 
 /// The largest body, bytes: 1,000 alerts of 4 KB.
 const MAX_BODY: usize = 4 << 20;
@@ -138,7 +142,10 @@ impl Intake {
             Err(error) => return unread(&error),
         };
         match alertmanager::parse(&body, self.bot.now()) {
-            Ok(said) => self.take("alertmanager", said).await,
+            Ok(mut said) => match bot::hear_watchdogs(&self.bot, &mut said).await {
+                Ok(()) => self.take("alertmanager", said).await,
+                Err(error) => later(&error),
+            },
             Err(error) => self.malformed("alertmanager", error).await,
         }
     }
@@ -224,11 +231,7 @@ impl Intake {
         let taken = match bot::receive(&self.bot, source, said).instrument(span).await {
             Ok(taken) => taken,
             // The sender tries again: nothing is lost.
-            Err(error) => {
-                tracing::error!(%error, "alerts could not be recorded");
-                let told = "the alerts could not be recorded: send them again";
-                return Outcome::Later(told.to_owned());
-            }
+            Err(error) => return later(&error),
         };
         let (taken, ignored) = taken;
         let further = [(ignored, "ignored"), (bad, "not understood")];
@@ -251,6 +254,11 @@ impl Intake {
         }
         Outcome::Malformed(told)
     }
+}
+
+fn later(error: &StoreError) -> Outcome {
+    tracing::error!(%error, "alerts could not be recorded");
+    Outcome::Later("the alerts could not be recorded: send them again".to_owned())
 }
 
 fn unread(error: &BytesRejection) -> Outcome {

@@ -3,8 +3,10 @@
 //! seed (0).
 
 mod history;
+mod listing;
 mod model;
 mod play;
+mod seen;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -108,6 +110,7 @@ async fn who_must_hear_of_it_does_in_random_histories() {
     let mut text = String::new();
     for (kind, mut seeds) in found {
         seeds.sort_unstable();
+        println!("{kind:?}: {seeds:?}");
         let (events, wrong) = shrunk(&bench, history(seeds[0]), kind).await;
         let count = seeds.len();
         writeln!(text, "{kind:?} in {count} histories, such as {}:", seeds[0]).unwrap();

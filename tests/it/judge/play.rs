@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sqlx::Connection;
 use tokio_util::sync::CancellationToken;
@@ -12,17 +12,17 @@ use treasury_bot::bot::{
     AlertSettings, Bot, COMMANDS, Catalogue, Library, answer_key, run_due, take_alerts, visit,
 };
 use treasury_bot::domain::alert::{Auto, alertmanager};
+use treasury_bot::domain::oncall::Rotation;
 use treasury_bot::domain::request::{Door, Place, Reply, Request};
-use treasury_bot::domain::{Content, Message, Outgoing, Person, Tone};
+use treasury_bot::domain::{Content, Message, Person, ServiceName, Tone};
 use treasury_bot::probe::Http;
+use treasury_bot::probe::alertmanager::{Alertmanager, Config};
 use treasury_bot::store::{Clock, Hand, Store, Use};
 
-use super::history::{AFTER, ALERTS, Event, What, kind_of};
+use super::history::{AFTER, ALERTS, Event, OF_FRONTEND, ON_CALL, What, kind_of};
+use super::listing::Listing;
 use super::model::{ACK_WITHIN, EVERYBODY, Fact, QUIET, REASK, Second};
 use crate::support::stage::{Scenery, settings};
-
-/// The people of the ladder.
-const ON_CALL: [&str; 2] = ["U0ANA00001", "U0BEN00001"];
 
 /// What all histories share: an empty store to copy, and services.
 pub struct Bench {
@@ -70,15 +70,23 @@ impl Bench {
         let (clock, hand) = Clock::by_hand(moment(0));
         let store = Store::open_with(&url(&path), Use::Visit, clock).await;
         let store = store.unwrap();
+        let compares = events.iter().any(|event| event.what == What::Compares);
+        let listing = if compares {
+            Some(Listing::start().await)
+        } else {
+            None
+        };
         let mut play = Play {
-            bot: self.bot(&store),
+            bot: self.bot(&store, listing.as_ref()),
             bench: self,
             seen: sqlx::SqliteConnection::connect(&url(&path)).await.unwrap(),
             hand,
             store,
             now: 0,
             last_message: 0,
+            listing,
             conversations: BTreeMap::new(),
+            declared: Vec::new(),
             resolved: Vec::new(),
             facts: Vec::new(),
         };
@@ -98,7 +106,7 @@ impl Bench {
     }
 
     /// A bot as it begins: all that it knows is in the store.
-    fn bot(&self, store: &Store) -> Bot {
+    fn bot(&self, store: &Store, listing: Option<&Listing>) -> Bot {
         let mut alerts = AlertSettings {
             ack_within: seconds(ACK_WITHIN),
             reask: seconds(REASK),
@@ -110,6 +118,25 @@ impl Bench {
             ..AlertSettings::default()
         };
         alerts.routes.auto = Auto::Off;
+        alerts.rotations = vec![Rotation {
+            name: "frontend people".into(),
+            members: OF_FRONTEND.map(person).into(),
+            handover: None,
+            holidays: [].into(),
+            substitutes: Vec::new(),
+            backups: None,
+            services: vec![ServiceName::parse("frontend").unwrap()],
+            teams: Vec::new(),
+            default: false,
+        }];
+        let there = listing.map(|listing| {
+            Alertmanager::new(Config {
+                urls: vec![listing.url.clone()],
+                token: None,
+                login: None,
+                timeout: Duration::from_secs(20),
+            })
+        });
         let scenery = Scenery {
             alerts,
             ..Scenery::default()
@@ -118,7 +145,7 @@ impl Bench {
             &COMMANDS,
             store.clone(),
             settings(&scenery),
-            self.catalogue.clone(),
+            self.catalogue.clone().with_alertmanager(there),
             self.library.clone(),
             self.http.clone(),
             CancellationToken::new(),
@@ -126,19 +153,23 @@ impl Bench {
     }
 }
 
-struct Play<'a> {
+pub struct Play<'a> {
     bench: &'a Bench,
     /// The store, by another way than the bot's.
-    seen: sqlx::SqliteConnection,
+    pub(super) seen: sqlx::SqliteConnection,
     hand: Hand,
     bot: Bot,
     store: Store,
-    now: Second,
-    last_message: i64,
+    pub(super) now: Second,
+    pub(super) last_message: i64,
+    /// What Alertmanager lists, where the bot looks.
+    listing: Option<Listing>,
     /// Where each alert is told.
-    conversations: BTreeMap<usize, String>,
-    resolved: Vec<i64>,
-    facts: Vec<(Second, Fact)>,
+    pub(super) conversations: BTreeMap<usize, String>,
+    /// The conversations of what people declared.
+    pub(super) declared: Vec<String>,
+    pub(super) resolved: Vec<i64>,
+    pub(super) facts: Vec<(Second, Fact)>,
 }
 
 impl Play<'_> {
@@ -149,11 +180,25 @@ impl Play<'_> {
         {
             self.hand.set(due);
             self.now = self.now.max(due.duration_since(moment(0)).as_secs());
-            run_due(&self.bot).await.unwrap();
+            self.work(due).await;
             self.look(false).await;
         }
         self.now = self.now.max(until);
         self.hand.set(moment(self.now));
+    }
+
+    /// The bot does what is due now; what it saw in Alertmanager meanwhile is known before.
+    async fn work(&mut self, now: Timestamp) {
+        if let Some(listing) = &self.listing {
+            listing.passes(now);
+        }
+        run_due(&self.bot).await.unwrap();
+        if let Some(listing) = self.listing.as_ref().filter(|one| one.was_asked()) {
+            for alert in 0..ALERTS.len() {
+                let firing = listing.holds(&fingerprint(alert));
+                self.facts.push((self.now, Fact::Listed { alert, firing }));
+            }
+        }
     }
 
     async fn happens(&mut self, number: usize, what: What) {
@@ -164,6 +209,7 @@ impl Play<'_> {
                 start,
                 end,
                 severity,
+                left_out,
                 ..
             } => {
                 let fact = Fact::Report {
@@ -174,7 +220,10 @@ impl Play<'_> {
                     severity,
                 };
                 self.facts.push((self.now, fact));
-                let body = report(alert, (!firing).then_some(end), start, severity);
+                let count = left_out;
+                self.facts.push((self.now, Fact::LeftOut { alert, count }));
+                let mut body = report(alert, (!firing).then_some(end), start, severity);
+                body["truncatedAlerts"] = left_out.into();
                 let body =
                     alertmanager::parse(body.to_string().as_bytes(), moment(self.now)).unwrap();
                 take_alerts(&self.bot, "alertmanager", body).await.unwrap();
@@ -197,11 +246,49 @@ impl Play<'_> {
                 let words = format!("silence {} --end", fingerprint(alert));
                 self.silences(number, &words, alert, self.now).await;
             }
-            What::Resolve { alert } => self.resolves(number, alert).await,
+            What::Resolve { alert } => {
+                let conversation = self.conversations.get(&alert).cloned();
+                self.resolves(number, conversation).await;
+            }
+            What::Compares => {}
+            What::Lists { alert, since } => {
+                if let Some(listing) = &self.listing {
+                    let since = since.map(|since| moment(0) + SignedDuration::from_secs(since));
+                    listing.lists(fingerprint(alert), since);
+                }
+            }
+            What::Declare { severity, service } => {
+                self.declares(number, severity, service).await;
+            }
+            What::AcknowledgeDeclared => {
+                if let Some(conversation) = self.declared.last().cloned() {
+                    let words = format!("ack {}", name_of(&conversation));
+                    if is_yes(&self.says(number, 0, &words).await) {
+                        let fact = Fact::Acknowledged { conversation };
+                        self.facts.push((self.now, fact));
+                    }
+                }
+            }
+            What::ResolveDeclared => {
+                let conversation = self.declared.last().cloned();
+                self.resolves(number, conversation).await;
+            }
             What::Restart { crash, away } => self.restart(crash, away).await,
         }
-        run_due(&self.bot).await.unwrap();
+        self.work(moment(self.now)).await;
         self.look(false).await;
+    }
+
+    async fn declares(&mut self, number: usize, severity: u8, service: Option<&str>) {
+        let of = service.map_or(String::new(), |service| format!(" --service {service}"));
+        let words = format!("incident declare \"something odd\" --severity SEV{severity}{of}");
+        self.says(number, 1, &words).await;
+        let newest = sqlx::query_scalar("SELECT MAX(id) FROM incident");
+        let id: i64 = newest.fetch_one(&mut self.seen).await.unwrap();
+        let conversation = format!("incident:{id}");
+        self.declared.push(conversation.clone());
+        let fact = Fact::Declared { conversation };
+        self.facts.push((self.now, fact));
     }
 
     async fn silences(&mut self, number: usize, words: &str, alert: usize, until: Second) {
@@ -210,12 +297,11 @@ impl Play<'_> {
         }
     }
 
-    async fn resolves(&mut self, number: usize, alert: usize) {
-        let conversation = self.conversations.get(&alert);
-        let Some(id) = conversation.and_then(|key| key.strip_prefix("incident:")) else {
+    async fn resolves(&mut self, number: usize, conversation: Option<String>) {
+        let Some(key) = conversation.filter(|key| key.starts_with("incident:")) else {
             return;
         };
-        let words = format!("resolve mended --incident INC-{id}");
+        let words = format!("resolve mended --incident {}", name_of(&key));
         let said = self.says(number, 1, &words).await;
         // Whoever is asked whether they mean it says yes.
         let said = serde_json::to_string(&said).unwrap();
@@ -262,87 +348,12 @@ impl Play<'_> {
         {
             // It dies with these in its hands.
             self.hand.set(due);
-            drop(self.store.timers_due(16).await.unwrap());
+            drop(self.store.timers_due("dead", 16).await.unwrap());
         }
         self.now = back;
         self.hand.set(moment(back));
-        self.bot = self.bench.bot(&self.store);
+        self.bot = self.bench.bot(&self.store, self.listing.as_ref());
         self.facts.push((self.now, Fact::Restarted { crashed }));
-    }
-
-    /// Writes down what the bot has done since the last look.
-    async fn look(&mut self, by_hand: bool) {
-        const NEW: &str = "SELECT 'alert', 0, fingerprint, conversation FROM alert \
-            UNION ALL SELECT 'message', id, key, outgoing FROM outbox WHERE id > ?1 \
-            UNION ALL SELECT 'incident', id, status, '' FROM incident";
-        let rows: Vec<(String, i64, String, String)> = sqlx::query_as(NEW)
-            .bind(self.last_message)
-            .fetch_all(&mut self.seen)
-            .await
-            .unwrap();
-        for (what, id, first, second) in rows {
-            match what.as_str() {
-                "alert" => self.joined(&first, second),
-                "message" => {
-                    self.last_message = self.last_message.max(id);
-                    self.told(&first, &second);
-                }
-                _ if first == "resolved" && !self.resolved.contains(&id) => {
-                    self.resolved.push(id);
-                    let conversation = format!("incident:{id}");
-                    let fact = if by_hand {
-                        Fact::ResolvedByHand { conversation }
-                    } else {
-                        Fact::Resolved { conversation }
-                    };
-                    self.facts.push((self.now, fact));
-                }
-                _ if first != "resolved" => self.resolved.retain(|one| *one != id),
-                _ => {}
-            }
-        }
-    }
-
-    fn joined(&mut self, name: &str, conversation: String) {
-        let mut all = 0..ALERTS.len();
-        let Some(alert) = all.find(|alert| fingerprint(*alert) == name) else {
-            return;
-        };
-        if self.conversations.get(&alert) != Some(&conversation) {
-            self.conversations.insert(alert, conversation.clone());
-            let fact = Fact::Joined {
-                alert,
-                conversation,
-            };
-            self.facts.push((self.now, fact));
-        }
-    }
-
-    /// A new message; those that mention somebody of the ladder are facts.
-    fn told(&mut self, key: &str, outgoing: &str) {
-        let of = |conversation: &&String| {
-            let at = key.find(conversation.as_str());
-            let rest = at.map(|at| &key[at + conversation.len()..]);
-            !conversation.is_empty()
-                && rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
-        };
-        let message: Outgoing = serde_json::from_str(outgoing).unwrap();
-        let mentions = ON_CALL.iter().any(|person| outgoing.contains(person));
-        let conversation = self.conversations.values().find(of).cloned();
-        // What a conversation is told in, and kept up to date in, is no ask.
-        let kept = conversation.as_ref().map(|one| format!("alerts:{one}"));
-        if let (Content::Message(_), true, Some(conversation)) = (
-            message.content,
-            mentions && kept.as_deref() != Some(key),
-            conversation,
-        ) {
-            let by_ladder = key.starts_with("escalation:");
-            let fact = Fact::Told {
-                conversation,
-                by_ladder,
-            };
-            self.facts.push((self.now, fact));
-        }
     }
 }
 
@@ -370,7 +381,12 @@ fn is_yes(said: &Message) -> bool {
     said.tone == Tone::Good
 }
 
-fn fingerprint(alert: usize) -> String {
+/// The incident of a conversation.
+fn name_of(conversation: &str) -> String {
+    conversation.replace("incident:", "INC-")
+}
+
+pub fn fingerprint(alert: usize) -> String {
     format!("alert{alert}")
 }
 

@@ -46,7 +46,16 @@ const FLOORS: &[&[&str]] = &[
     &["worker"],
     &["commands"],
     &[
-        "alerts", "charts", "chat", "oncall", "runs", "pages", "headings", "history", "probes",
+        "alerts",
+        "charts",
+        "chat",
+        "headings",
+        "heartbeats",
+        "history",
+        "oncall",
+        "pages",
+        "probes",
+        "runs",
     ],
     &["actions"],
     &[
@@ -62,6 +71,7 @@ const FLOORS: &[&[&str]] = &[
         "access",
         "heartbeat",
         "library",
+        "listener",
         "measurements",
         "rates",
         "refusal",
@@ -70,6 +80,7 @@ const FLOORS: &[&[&str]] = &[
         "settings",
         "tokens",
         "wakers",
+        "arrivals",
         "zones",
     ],
 ];

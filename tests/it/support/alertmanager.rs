@@ -76,8 +76,8 @@ impl Alertmanager {
             "route:\n  receiver: bot\n  group_by: [service]\n  group_wait: 0s\n  group_interval: 1s\n  \
              repeat_interval: {}\nreceivers:\n- name: bot\n  webhook_configs:\n  - url: \
              http://{bot}{path}\n    send_resolved: true\n    max_alerts: {}\n    \
-             http_config:\n      authorization:\n        credentials: {token}\n",
-            setup.repeat_interval, setup.max_alerts
+             http_config:\n      authorization:\n        credentials: {token}\n{}",
+            setup.repeat_interval, setup.max_alerts, setup.more
         );
         std::fs::write(folder.path().join("alertmanager.yml"), config).unwrap();
         let mut args = vec![
@@ -156,6 +156,8 @@ pub struct Setup<'a> {
     pub max_alerts: u32,
     /// Its own port in a cluster, and that of another member.
     pub cluster: Option<(u16, u16)>,
+    /// Further lines of its configuration.
+    pub more: &'a str,
 }
 
 impl<'a> Setup<'a> {
@@ -169,6 +171,7 @@ impl<'a> Setup<'a> {
             repeat_interval: "1h",
             max_alerts: 0,
             cluster: None,
+            more: "",
         }
     }
 }

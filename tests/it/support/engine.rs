@@ -22,6 +22,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use treasury_bot::domain::service::{Intent, Service, ServiceName, Target};
 use treasury_bot::platform::docker::Docker;
 
+use super::stage::PATIENCE;
+
 /// A process that ends at once when it is told to.
 pub const OBEYS: &str = "trap 'exit 0' TERM; busybox sleep 600 & wait";
 
@@ -309,7 +311,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, look: impl
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let looked = tokio::time::timeout(Duration::from_secs(20), looking).await;
+    let looked = tokio::time::timeout(PATIENCE, looking).await;
     looked.unwrap_or_else(|_| panic!("never: {what}"))
 }
 

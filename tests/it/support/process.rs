@@ -134,16 +134,25 @@ impl Serve {
         self.child.wait().unwrap();
     }
 
+    /// `kill -STOP`: it is there, and does nothing.
+    pub fn halt(&self) {
+        self.signal("-STOP");
+    }
+
+    /// It goes on after [`Self::halt`].
+    pub fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// `kill -TERM`, and waits for the orderly end.
     pub async fn end(mut self) -> std::process::ExitStatus {
-        let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+        self.signal("-TERM");
         tokio::task::spawn_blocking(move || self.child.wait().unwrap())
             .await
             .unwrap()

@@ -28,8 +28,8 @@ pub fn programs() -> Vec<PathBuf> {
         .filter(|path| path.to_string_lossy().contains("-server-"))
         .collect();
     assert!(
-        found.len() >= 2,
-        "tests/run installs two of Valkey's: {found:?}"
+        found.len() >= 3,
+        "tests/run installs one of Redis and two of Valkey: {found:?}"
     );
     found.push(DEBIANS.into());
     found
@@ -37,9 +37,17 @@ pub fn programs() -> Vec<PathBuf> {
 
 /// The newest Valkey that tests/run installs.
 pub fn newest_valkey() -> PathBuf {
-    let mut programs = programs().into_iter();
-    let newest = programs.find(|one| one.ends_with("valkey-server-9.1"));
-    newest.expect("tests/run installs Valkey 9")
+    program("valkey-server-9.1")
+}
+
+/// The oldest Redis that tests/run installs.
+pub fn oldest_redis() -> PathBuf {
+    program("redis-server-6.2")
+}
+
+fn program(name: &str) -> PathBuf {
+    let found = programs().into_iter().find(|one| one.ends_with(name));
+    found.unwrap_or_else(|| panic!("tests/run installs {name}"))
 }
 
 impl Redis {

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOGIN: (&str, &str) = ("treasury-bot", "smtp-hunter2-secret");
 
 /// Recipients by the first word of their address: `later` is refused once and taken the next time,
-/// `never` is refused for good, `hangs` gets no answer, and of the first mail to `lost` the connection
+/// `never` is refused for good, `hangs` gets no answer, `stalls` none the first time, and of the first mail to `lost` the connection
 /// is cut after it was taken. All that is taken is written into the folder.
 const SERVER: &str = r"
 import asyncio, email, email.policy, json, os, ssl, sys
@@ -37,7 +37,7 @@ class Handler:
             return '451 4.7.1 Greylisted, please try again'
         if what == 'never':
             return '550 5.1.1 No such mailbox here'
-        if what == 'hangs':
+        if what == 'hangs' or what == 'stalls' and self.seen[address] == 1:
             await asyncio.sleep(3600)
         envelope.rcpt_tos.append(address)
         return '250 OK'

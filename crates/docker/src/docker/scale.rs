@@ -116,6 +116,10 @@ pub async fn plan(engine: &Engine, service: &Service, replicas: u32) -> Result<P
         .iter()
         .rposition(|(_, facts)| state(facts) != Some(State::CREATED));
     let model = old.get(has_run.unwrap_or(old.len().saturating_sub(1)));
+    let missing = replicas.saturating_sub(old.len() as u32);
+    let created = |facts| state(facts) == Some(State::CREATED);
+    let copies = missing > 0 || has_run.is_some() && old.iter().any(|(_, facts)| created(facts));
+    let model = model.filter(|_| copies);
     let inspected = match model.and_then(|(_, facts)| facts.id.as_deref()) {
         Some(id) => Inspected::of(engine, id).await?.unwrap_or_default(),
         None => Inspected::default(),
@@ -136,7 +140,6 @@ pub async fn plan(engine: &Engine, service: &Service, replicas: u32) -> Result<P
         }
     }
     let highest = old.iter().map(|(number, _)| *number).max().unwrap_or(0);
-    let missing = replicas.saturating_sub(old.len() as u32);
     numbers.extend((1..=missing).map(|more| highest + more));
     let (Some((_, facts)), false) = (model, numbers.is_empty()) else {
         return Ok(plan);

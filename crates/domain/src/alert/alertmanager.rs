@@ -2,6 +2,8 @@
 //!
 //! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>
 
+mod usual;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -42,6 +44,14 @@ const FIRST: [&str; 16] = [
 
 /// What a body says, at this time; an error if nothing in it is understood.
 pub fn parse(body: &[u8], now: Timestamp) -> Result<Body, Malformed> {
+    match usual::read(body, now) {
+        Some(said) => Ok(said),
+        None => by_parts(body, now),
+    }
+}
+
+/// The same of any body.
+fn by_parts(body: &[u8], now: Timestamp) -> Result<Body, Malformed> {
     let value: Value = serde_json::from_slice(body).map_err(|error| {
         Malformed::new(
             "",
@@ -75,16 +85,7 @@ pub fn parse(body: &[u8], now: Timestamp) -> Result<Body, Malformed> {
     let Some(Value::Array(list)) = root.get("alerts") else {
         return Err(Malformed::new("alerts", "must be a list"));
     };
-    let truncated = root.get("truncatedAlerts").and_then(Value::as_u64);
-    let left_out = truncated.unwrap_or_default();
-    let mut said = Body {
-        left_out: left_out.saturating_add(list.len().saturating_sub(MOST_ALERTS) as u64),
-        reason: root
-            .get("notification_reason")
-            .and_then(|words| Reason::parse(words.as_str()?)),
-        group: group(&root),
-        ..Body::default()
-    };
+    let mut said = said_beside(&root, list.len());
     for (index, one) in list.iter().take(MOST_ALERTS).enumerate() {
         match alert(one, &format!("alerts[{index}]"), now) {
             Ok(alert) => said.alerts.push(alert),
@@ -92,6 +93,20 @@ pub fn parse(body: &[u8], now: Timestamp) -> Result<Body, Malformed> {
         }
     }
     said.unless_all_is_malformed()
+}
+
+/// What a body says beside its alerts, of which it lists so many.
+fn said_beside(root: &Map<String, Value>, listed: usize) -> Body {
+    let left_out = root.get("truncatedAlerts").and_then(Value::as_u64);
+    let left_out = left_out.unwrap_or_default();
+    Body {
+        left_out: left_out.saturating_add(listed.saturating_sub(MOST_ALERTS) as u64),
+        reason: root
+            .get("notification_reason")
+            .and_then(|words| Reason::parse(words.as_str()?)),
+        group: group(root),
+        ..Body::default()
+    }
 }
 
 /// What is told together: the same key is another group for another receiver.
@@ -131,29 +146,51 @@ fn alert(value: &Value, at: &str, now: Timestamp) -> Result<Alert, Malformed> {
         Some(Value::Object(map)) => texts(map),
         Some(other) => [("description".to_owned(), text(other))].into(),
     };
-    let starts_at = time(fields, "startsAt", at)?.unwrap_or(now);
-    let ends_at = time(fields, "endsAt", at)?.filter(|_| !firing);
-    let given = fields.get("fingerprint").and_then(Value::as_str);
-    let given = given.filter(|text| is_fingerprint(text));
-    const KNOWN: [&str; 6] = [
-        "labels",
-        "annotations",
-        "status",
-        "startsAt",
-        "endsAt",
-        "fingerprint",
-    ];
-    Ok(Alert {
-        // Of the labels as they came: what is cut off may be what tells two alerts apart.
-        fingerprint: given.map_or_else(|| fingerprint(&labels), str::to_owned),
+    let said = Said {
         firing,
-        starts_at,
-        ends_at,
-        labels: bounded(labels, LONGEST_LABEL),
-        annotations: bounded(annotations, LONGEST_ANNOTATION),
-        source: "alertmanager".to_owned(),
-        other: kept(fields, &KNOWN),
-    })
+        labels,
+        annotations,
+        starts_at: time(fields, "startsAt", at)?.unwrap_or(now),
+        ends_at: time(fields, "endsAt", at)?,
+        fingerprint: fields.get("fingerprint").and_then(Value::as_str),
+    };
+    Ok(said.alert(fields))
+}
+
+/// What is said of an alert.
+struct Said<'a> {
+    firing: bool,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+    starts_at: Timestamp,
+    ends_at: Option<Timestamp>,
+    fingerprint: Option<&'a str>,
+}
+
+impl Said<'_> {
+    /// The alert; `fields`: with those that are not known.
+    fn alert(self, fields: &Map<String, Value>) -> Alert {
+        const KNOWN: [&str; 6] = [
+            "labels",
+            "annotations",
+            "status",
+            "startsAt",
+            "endsAt",
+            "fingerprint",
+        ];
+        let given = self.fingerprint.filter(|text| is_fingerprint(text));
+        Alert {
+            // Of the labels as they came: what is cut off may be what tells two alerts apart.
+            fingerprint: given.map_or_else(|| fingerprint(&self.labels), str::to_owned),
+            firing: self.firing,
+            starts_at: self.starts_at,
+            ends_at: self.ends_at.filter(|_| !self.firing),
+            labels: bounded(self.labels, LONGEST_LABEL),
+            annotations: bounded(self.annotations, LONGEST_ANNOTATION),
+            source: "alertmanager".to_owned(),
+            other: kept(fields, &KNOWN),
+        }
+    }
 }
 
 /// All entries as texts; what is null is not there.
@@ -175,6 +212,14 @@ pub(super) fn bounded(
     mut all: BTreeMap<String, String>,
     longest: usize,
 ) -> BTreeMap<String, String> {
+    let fits = |text: &str, longest| text.len() <= longest && !text.contains('\0');
+    let is_bounded = all.len() <= MOST_LABELS
+        && all
+            .iter()
+            .all(|(name, text)| fits(name, LONGEST_LABEL) && fits(text, longest));
+    if is_bounded {
+        return all;
+    }
     let first = FIRST.iter().filter_map(|name| all.remove_entry(*name));
     let first: Vec<(String, String)> = first.collect();
     first
@@ -212,20 +257,23 @@ fn is_fingerprint(text: &str) -> bool {
 }
 
 fn time(fields: &Map<String, Value>, key: &str, at: &str) -> Result<Option<Timestamp>, Malformed> {
-    let at = format!("{at}.{key}");
+    let wrong = |what: &str| Malformed::new(format!("{at}.{key}"), what);
     match fields.get(key) {
         None | Some(Value::Null) => Ok(None),
-        // Go's zero time: "not yet".
-        Some(Value::String(text)) if text.is_empty() || text.starts_with("0001-01-01") => Ok(None),
-        Some(Value::String(text)) => text
-            .parse()
-            .map(Some)
-            .map_err(|_| Malformed::new(&at, "is no time as RFC 3339 has it")),
-        Some(_) => Err(Malformed::new(
-            &at,
-            "must be a text with a time as RFC 3339 has it",
-        )),
+        Some(Value::String(text)) => {
+            moment(text).map_err(|_| wrong("is no time as RFC 3339 has it"))
+        }
+        Some(_) => Err(wrong("must be a text with a time as RFC 3339 has it")),
     }
+}
+
+/// A time in words, if there is one.
+fn moment(text: &str) -> Result<Option<Timestamp>, jiff::Error> {
+    // Go's zero time: "not yet".
+    if text.is_empty() || text.starts_with("0001-01-01") {
+        return Ok(None);
+    }
+    text.parse().map(Some)
 }
 
 /// Alertmanager's fingerprint of labels: FNV-1a, 64 bits, over the sorted names and values, each

@@ -153,6 +153,9 @@ pub struct Conversation {
     /// Since when nobody has it any more, though somebody acknowledged it.
     #[serde(default)]
     pub free_since: Option<jiff::Timestamp>,
+    /// Nobody is asked while this service fails, which its own stand on: that incident is asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<(ServiceName, IncidentId)>,
     /// Replicas of its services when the bot first looked.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts_before: BTreeMap<ServiceName, ReplicaCounts>,
@@ -191,6 +194,7 @@ impl Conversation {
             left_out: BTreeMap::new(),
             moved_to: None,
             free_since: None,
+            waits_for: None,
             counts_before: BTreeMap::new(),
         }
     }
@@ -201,6 +205,7 @@ impl Conversation {
         self.began_at = now;
         self.free_since = None;
         self.moved_to = None;
+        self.waits_for = None;
         self.quiet_since = None;
         self.follow_ups = 0;
         self.kinds.clear();

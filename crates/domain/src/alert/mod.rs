@@ -53,7 +53,11 @@ pub struct Alert {
 
 impl Alert {
     /// Sources of the bot's own; no generic one may be called so.
-    pub const OWN_SOURCES: [&str; 2] = ["alertmanager", "watch"];
+    pub const OWN_SOURCES: [&str; 3] = ["alertmanager", Self::WATCH, Self::HEARTBEAT];
+    /// The bot's own alerts: what it sees for itself.
+    pub const WATCH: &str = "watch";
+    /// The source of alerts about heartbeats.
+    pub const HEARTBEAT: &str = "heartbeat";
 
     /// The field of `other` that marks an event.
     pub(crate) const NO_END: &str = "no_end";
@@ -62,7 +66,7 @@ impl Alert {
     /// such sources tell when they report, or nothing, rather than since when it fires.
     pub fn after(mut self, known: &Self) -> Self {
         if !self.is_from_alertmanager()
-            && self.source != "watch"
+            && self.source != Self::WATCH
             && self.firing == known.firing
             && self.starts_at >= known.starts_at
         {
@@ -75,6 +79,11 @@ impl Alert {
     /// Alertmanager sent it (or Grafana, which has its ways).
     pub fn is_from_alertmanager(&self) -> bool {
         self.source == "alertmanager"
+    }
+
+    /// The bot sees for itself whether it fires: nobody repeats it.
+    pub fn is_the_bots_own(&self) -> bool {
+        [Self::WATCH, Self::HEARTBEAT].contains(&self.source.as_str())
     }
 
     /// Its name: the label `alertname`.

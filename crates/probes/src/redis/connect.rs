@@ -85,7 +85,7 @@ impl<T> Answers<T> {
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redis at {}", self.main)
+        write!(f, "the cache at {}", self.main)
     }
 }
 
@@ -144,7 +144,7 @@ impl Redis {
             let (main, seconds) = (&self.main, self.timeout.as_secs_f32());
             Err(ProbeError::new(
                 Kind::Timeout,
-                format!("Redis at {main} did not answer within {seconds} s"),
+                format!("the cache at {main} did not answer within {seconds} s"),
                 "it hangs, is busy with a slow command, or a firewall swallows the packets",
             ))
         });

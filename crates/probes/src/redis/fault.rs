@@ -38,7 +38,7 @@ pub(super) fn is_cut(error: &RedisError) -> bool {
 pub(super) fn late(at: &Address) -> ProbeError {
     ProbeError::new(
         Kind::Timeout,
-        format!("Redis at {at} did not answer in time"),
+        format!("the cache at {at} did not answer in time"),
         "it hangs, is busy with a slow command, or a firewall swallows the packets: look at \
          its status, stats and logs",
     )
@@ -48,7 +48,7 @@ pub(super) fn late(at: &Address) -> ProbeError {
 pub(super) fn no_tls(at: &Address) -> ProbeError {
     ProbeError::new(
         Kind::Tls,
-        format!("Redis at {at} speaks no TLS on this port: it answers unencrypted"),
+        format!("the cache at {at} speaks no TLS on this port: it answers unencrypted"),
         "write redis:// in its URL, or the port that speaks TLS (tls-port)",
     )
 }
@@ -79,7 +79,7 @@ impl ErrorContext {
         if self.tls && (has("certificate") || has("tls") || has("InvalidContentType")) {
             return ProbeError::new(
                 Kind::Tls,
-                format!("Redis at {at}: no encrypted connection ({said})"),
+                format!("the cache at {at}: no encrypted connection ({said})"),
                 "fix its certificate, write redis:// if it speaks no TLS, or raise maxclients if \
                  it is full (a full server hangs up before TLS)",
             );
@@ -92,7 +92,7 @@ impl ErrorContext {
         };
         ProbeError::new(
             Kind::Connect,
-            format!("Redis at {at} refuses the connection ({said})"),
+            format!("the cache at {at} refuses the connection ({said})"),
             hint,
         )
     }
@@ -128,8 +128,15 @@ impl ErrorContext {
                 "check the password in the bot's environment or password_file",
             )
         } else if has(&["NOPERM"]) {
-            let what = format!("Redis at {at}: {said}");
-            return ProbeError::new(Kind::Denied, what, format!("ACL SETUSER {user} {RIGHTS}"));
+            let what = format!("the cache at {at}: {said}");
+            // A server that has no such command refuses a right to it.
+            let further = if has(&["commandlog"]) {
+                " +commandlog|get"
+            } else {
+                ""
+            };
+            let hint = format!("ACL SETUSER {user} {RIGHTS}{further}");
+            return ProbeError::new(Kind::Denied, what, hint);
         } else if has(&["LOADING", "MASTERDOWN"]) {
             (
                 Kind::Starting,
@@ -154,6 +161,6 @@ impl ErrorContext {
         } else {
             (Kind::Failed, format!("answered: {said}"), "see its logs")
         };
-        ProbeError::new(kind, format!("Redis at {at} {what}"), hint)
+        ProbeError::new(kind, format!("the cache at {at} {what}"), hint)
     }
 }

@@ -62,7 +62,8 @@ impl Redis {
                     Ok(_) => {}
                     Err(error) if error.kind == Kind::Denied => {
                         rights.lacking.push(format!("{ask:?}"));
-                        rights.hint.get_or_insert(error.hint);
+                        // The last one knows of the command that only some servers have.
+                        rights.hint = Some(error.hint);
                     }
                     // Another server of a cluster has the key, or the server has no such command.
                     Err(error) if error.kind == Kind::Failed => {

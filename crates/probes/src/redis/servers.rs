@@ -212,7 +212,7 @@ impl Redis {
             });
         };
         let failed = nodes.iter().filter(|n| n.failed && !n.is_replaced());
-        let failed = failed.map(|node| format!("Redis at {} has failed", node.address));
+        let failed = failed.map(|node| format!("the cache at {} has failed", node.address));
         let mut round = Round {
             answers: Vec::new(),
             missing: failed.collect(),
@@ -238,7 +238,7 @@ impl Redis {
                 let first = &servers.first;
                 ProbeError::new(
                     Kind::Connect,
-                    format!("all masters that Redis at {first} knows have failed"),
+                    format!("all masters that the cache at {first} knows have failed"),
                     "is a firewall between the servers? Look at their status and logs",
                 )
             }));

@@ -110,7 +110,7 @@ pub(super) async fn summary(redis: &Redis) -> Result<CacheSummary, ProbeError> {
     Err(ProbeError::new(
         Kind::Timeout,
         format!(
-            "Redis at {} answers, but none of the {} masters it knows",
+            "the cache at {} answers, but none of the {} masters it knows",
             servers.first,
             summary.nodes.len()
         ),

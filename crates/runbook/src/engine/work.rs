@@ -93,10 +93,11 @@ impl Walk<'_> {
                     self.succeed(path, line);
                 }
             }
-            Work::Note(text) => {
-                let text = text.text(values).map_err(told)?;
+            Work::Note(template) => {
+                let text = template.text(values).map_err(told)?;
                 if rehearsal {
-                    self.succeed(path, format!("would note: {text}"));
+                    let of_now = self.figures_of_now(path, template);
+                    self.succeed(path, format!("would note{of_now}: {text}"));
                 } else {
                     self.succeed(path, text.clone());
                     let path = path.to_owned();
@@ -105,10 +106,11 @@ impl Walk<'_> {
                         .push(Announcement::Note { path, text });
                 }
             }
-            Work::Notify(text) => {
-                let text = text.text(values).map_err(told)?;
+            Work::Notify(template) => {
+                let text = template.text(values).map_err(told)?;
                 if rehearsal {
-                    self.succeed(path, format!("would say: {text}"));
+                    let of_now = self.figures_of_now(path, template);
+                    self.succeed(path, format!("would say{of_now}: {text}"));
                 } else {
                     self.succeed(path, text.clone());
                     let path = path.to_owned();
@@ -120,6 +122,15 @@ impl Walk<'_> {
             Work::Parallel(_) | Work::Block(_) => {}
         }
         Ok(())
+    }
+
+    /// A rehearsal left out the change of which this text tells the results.
+    fn figures_of_now(&self, path: &str, text: &Template) -> &'static str {
+        if text.tells_results() && self.state.left_a_change_out(path) {
+            " (the figures are of now, nothing was changed)"
+        } else {
+            ""
+        }
     }
 
     fn wait(&mut self, path: &str, time: Duration) {

@@ -65,13 +65,13 @@ fn answers(world: &World) -> Result<&Container, ProbeError> {
     Err(if world.of(Role::Redis).any(loads) {
         ProbeError::new(
             Kind::Starting,
-            format!("Redis at {SERVER} is loading its data or waits for its master: LOADING"),
+            format!("the cache at {SERVER} is loading its data or waits for its master: LOADING"),
             "wait a little; if it stays, look at its logs",
         )
     } else {
         ProbeError::new(
             Kind::Connect,
-            format!("Redis at {SERVER} refuses the connection (connection refused)"),
+            format!("the cache at {SERVER} refuses the connection (connection refused)"),
             "is it running? Look at the status and logs of redis",
         )
     })

@@ -1,7 +1,8 @@
 -- Only BIGINT/INTEGER, TEXT and BLOB columns: the one text of every query has to work on SQLite and
 -- PostgreSQL through sqlx's Any driver. Times are microseconds since 1970, UTC. JSON is TEXT.
 
--- Running processes; work owned by one without a heartbeat is taken over.
+-- Running processes; work owned by one without a heartbeat is taken over. The heartbeat is the one
+-- time that the database itself tells: clocks of processes differ.
 CREATE TABLE instance (
     id           TEXT PRIMARY KEY,
     kind         TEXT NOT NULL,
@@ -212,11 +213,77 @@ CREATE TABLE alert (
     -- How bad it is (1 to 4), and why nobody is told of it though it fires: `silenced`,
     -- `inhibited` (by others, in Alertmanager), `unheard`.
     severity       BIGINT NOT NULL DEFAULT 3,
-    muted          TEXT
+    muted          TEXT,
+    -- When it was last reported; of a report that says nothing new, the record does not know it.
+    heard_at       BIGINT NOT NULL DEFAULT 0
 );
-CREATE INDEX alert_conversation ON alert (conversation, firing, name);
+-- What is shown of a name: those first that fire, of those the worst.
+CREATE INDEX alert_shown ON alert (conversation, name, firing DESC, severity, changed_at DESC);
+CREATE INDEX alert_firing ON alert (conversation, starts_at) WHERE firing = 1;
+CREATE INDEX alert_silenced ON alert (conversation, silenced_until) WHERE silenced_until IS NOT NULL;
 CREATE INDEX alert_changed ON alert (changed_at);
 CREATE INDEX alert_flaps ON alert (conversation) WHERE flaps = 1;
+
+-- How the alerts stand, counted: so many (`alerts`) have these values (none: empty, 0). Triggers count
+-- with whatever changes `alert`. That a silence ends by time is no change: who reads compares
+-- `silenced_until` with now.
+CREATE TABLE alert_count (
+    conversation   TEXT NOT NULL,
+    name           TEXT NOT NULL,
+    service        TEXT NOT NULL,
+    firing         BIGINT NOT NULL,
+    severity       BIGINT NOT NULL,
+    muted          TEXT NOT NULL,
+    silenced_until BIGINT NOT NULL,
+    alerts         BIGINT NOT NULL,
+    PRIMARY KEY (conversation, firing, name, service, severity, muted, silenced_until)
+);
+CREATE INDEX alert_count_firing ON alert_count (severity, service) WHERE firing = 1;
+CREATE FUNCTION alert_is_counted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO alert_count AS c (conversation, firing, name, service, severity, muted, silenced_until, alerts)
+        SELECT conversation, firing, name, service, severity, muted, silenced_until, SUM(alerts) FROM (
+            SELECT conversation, firing, name, COALESCE(service, '') AS service, severity,
+                COALESCE(muted, '') AS muted, COALESCE(silenced_until, 0) AS silenced_until, 1 AS alerts FROM come
+        ) AS one GROUP BY conversation, firing, name, service, severity, muted, silenced_until
+        HAVING SUM(alerts) <> 0 ORDER BY conversation, firing, name, service, severity, muted, silenced_until
+        ON CONFLICT (conversation, firing, name, service, severity, muted, silenced_until)
+        DO UPDATE SET alerts = c.alerts + excluded.alerts;
+    ELSIF TG_OP = 'UPDATE' THEN
+        INSERT INTO alert_count AS c (conversation, firing, name, service, severity, muted, silenced_until, alerts)
+        SELECT conversation, firing, name, service, severity, muted, silenced_until, SUM(alerts) FROM (
+            SELECT conversation, firing, name, COALESCE(service, '') AS service, severity,
+                COALESCE(muted, '') AS muted, COALESCE(silenced_until, 0) AS silenced_until, 1 AS alerts FROM come
+            UNION ALL
+            SELECT conversation, firing, name, COALESCE(service, '') AS service, severity,
+                COALESCE(muted, '') AS muted, COALESCE(silenced_until, 0) AS silenced_until, -1 AS alerts FROM gone
+        ) AS one GROUP BY conversation, firing, name, service, severity, muted, silenced_until
+        HAVING SUM(alerts) <> 0 ORDER BY conversation, firing, name, service, severity, muted, silenced_until
+        ON CONFLICT (conversation, firing, name, service, severity, muted, silenced_until)
+        DO UPDATE SET alerts = c.alerts + excluded.alerts;
+    ELSE
+        INSERT INTO alert_count AS c (conversation, firing, name, service, severity, muted, silenced_until, alerts)
+        SELECT conversation, firing, name, service, severity, muted, silenced_until, SUM(alerts) FROM (
+            SELECT conversation, firing, name, COALESCE(service, '') AS service, severity,
+                COALESCE(muted, '') AS muted, COALESCE(silenced_until, 0) AS silenced_until, -1 AS alerts FROM gone
+        ) AS one GROUP BY conversation, firing, name, service, severity, muted, silenced_until
+        HAVING SUM(alerts) <> 0 ORDER BY conversation, firing, name, service, severity, muted, silenced_until
+        ON CONFLICT (conversation, firing, name, service, severity, muted, silenced_until)
+        DO UPDATE SET alerts = c.alerts + excluded.alerts;
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        DELETE FROM alert_count
+        WHERE alerts = 0 AND conversation IN (SELECT conversation FROM gone);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER alert_came AFTER INSERT ON alert REFERENCING NEW TABLE AS come
+    FOR EACH STATEMENT EXECUTE FUNCTION alert_is_counted();
+CREATE TRIGGER alert_turned AFTER UPDATE ON alert REFERENCING NEW TABLE AS come OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION alert_is_counted();
+CREATE TRIGGER alert_went AFTER DELETE ON alert REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION alert_is_counted();
 
 -- The conversation of each group of alerts; locked while the group's alerts are taken in.
 CREATE TABLE alert_group (
@@ -237,6 +304,7 @@ CREATE TABLE timer (
     subject     TEXT NOT NULL,
     due_at      BIGINT NOT NULL,
     payload     TEXT NOT NULL,
+    owner       TEXT,
     lease_until BIGINT NOT NULL DEFAULT 0,
     UNIQUE (kind, subject)
 );
@@ -309,3 +377,8 @@ CREATE TABLE page_session (
     expires_at BIGINT NOT NULL
 );
 
+-- What is known of each heartbeat of the configuration.
+CREATE TABLE heartbeat (
+    name   TEXT PRIMARY KEY,
+    record TEXT NOT NULL
+);

@@ -1,7 +1,8 @@
 -- Only BIGINT/INTEGER, TEXT and BLOB columns: the one text of every query has to work on SQLite and
 -- PostgreSQL through sqlx's Any driver. Times are microseconds since 1970, UTC. JSON is TEXT.
 
--- Running processes; work owned by one without a heartbeat is taken over.
+-- Running processes; work owned by one without a heartbeat is taken over. The heartbeat is the one
+-- time that the database itself tells: clocks of processes differ.
 CREATE TABLE instance (
     id           TEXT PRIMARY KEY,
     kind         TEXT NOT NULL,
@@ -207,11 +208,64 @@ CREATE TABLE alert (
     -- How bad it is (1 to 4), and why nobody is told of it though it fires: `silenced`,
     -- `inhibited` (by others, in Alertmanager), `unheard`.
     severity       BIGINT NOT NULL DEFAULT 3,
-    muted          TEXT
+    muted          TEXT,
+    -- When it was last reported; of a report that says nothing new, the record does not know it.
+    heard_at       BIGINT NOT NULL DEFAULT 0
 );
-CREATE INDEX alert_conversation ON alert (conversation, firing, name);
+-- What is shown of a name: those first that fire, of those the worst.
+CREATE INDEX alert_shown ON alert (conversation, name, firing DESC, severity, changed_at DESC);
+CREATE INDEX alert_firing ON alert (conversation, starts_at) WHERE firing = 1;
+CREATE INDEX alert_silenced ON alert (conversation, silenced_until) WHERE silenced_until IS NOT NULL;
 CREATE INDEX alert_changed ON alert (changed_at);
 CREATE INDEX alert_flaps ON alert (conversation) WHERE flaps = 1;
+
+-- How the alerts stand, counted: so many (`alerts`) have these values (none: empty, 0). Triggers count
+-- with whatever changes `alert`. That a silence ends by time is no change: who reads compares
+-- `silenced_until` with now.
+CREATE TABLE alert_count (
+    conversation   TEXT NOT NULL,
+    name           TEXT NOT NULL,
+    service        TEXT NOT NULL,
+    firing         BIGINT NOT NULL,
+    severity       BIGINT NOT NULL,
+    muted          TEXT NOT NULL,
+    silenced_until BIGINT NOT NULL,
+    alerts         BIGINT NOT NULL,
+    PRIMARY KEY (conversation, firing, name, service, severity, muted, silenced_until)
+) WITHOUT ROWID;
+CREATE INDEX alert_count_firing ON alert_count (severity, service) WHERE firing = 1;
+CREATE TRIGGER alert_came AFTER INSERT ON alert BEGIN
+    INSERT INTO alert_count (conversation, firing, name, service, severity, muted, silenced_until, alerts)
+    VALUES (NEW.conversation, NEW.firing, NEW.name, COALESCE(NEW.service, ''),
+        NEW.severity, COALESCE(NEW.muted, ''), COALESCE(NEW.silenced_until, 0), 1)
+    ON CONFLICT DO UPDATE SET alerts = alerts + 1;
+END;
+CREATE TRIGGER alert_went AFTER DELETE ON alert BEGIN
+    UPDATE alert_count SET alerts = alerts - 1
+    WHERE conversation = OLD.conversation AND firing = OLD.firing AND name = OLD.name
+        AND service = COALESCE(OLD.service, '') AND severity = OLD.severity
+        AND muted = COALESCE(OLD.muted, '') AND silenced_until = COALESCE(OLD.silenced_until, 0);
+    DELETE FROM alert_count
+    WHERE alerts = 0 AND conversation = OLD.conversation AND firing = OLD.firing AND name = OLD.name
+        AND service = COALESCE(OLD.service, '') AND severity = OLD.severity
+        AND muted = COALESCE(OLD.muted, '') AND silenced_until = COALESCE(OLD.silenced_until, 0);
+END;
+CREATE TRIGGER alert_turned AFTER UPDATE OF conversation, firing, name, service, severity, muted, silenced_until ON alert
+WHEN OLD.conversation IS NOT NEW.conversation OR OLD.firing IS NOT NEW.firing OR OLD.name IS NOT NEW.name OR OLD.service IS NOT NEW.service
+    OR OLD.severity IS NOT NEW.severity OR OLD.muted IS NOT NEW.muted OR OLD.silenced_until IS NOT NEW.silenced_until BEGIN
+    UPDATE alert_count SET alerts = alerts - 1
+    WHERE conversation = OLD.conversation AND firing = OLD.firing AND name = OLD.name
+        AND service = COALESCE(OLD.service, '') AND severity = OLD.severity
+        AND muted = COALESCE(OLD.muted, '') AND silenced_until = COALESCE(OLD.silenced_until, 0);
+    DELETE FROM alert_count
+    WHERE alerts = 0 AND conversation = OLD.conversation AND firing = OLD.firing AND name = OLD.name
+        AND service = COALESCE(OLD.service, '') AND severity = OLD.severity
+        AND muted = COALESCE(OLD.muted, '') AND silenced_until = COALESCE(OLD.silenced_until, 0);
+    INSERT INTO alert_count (conversation, firing, name, service, severity, muted, silenced_until, alerts)
+    VALUES (NEW.conversation, NEW.firing, NEW.name, COALESCE(NEW.service, ''),
+        NEW.severity, COALESCE(NEW.muted, ''), COALESCE(NEW.silenced_until, 0), 1)
+    ON CONFLICT DO UPDATE SET alerts = alerts + 1;
+END;
 
 -- The conversation of each group of alerts; locked while the group's alerts are taken in.
 CREATE TABLE alert_group (
@@ -232,6 +286,7 @@ CREATE TABLE timer (
     subject     TEXT NOT NULL,
     due_at      BIGINT NOT NULL,
     payload     TEXT NOT NULL,
+    owner       TEXT,
     lease_until BIGINT NOT NULL DEFAULT 0,
     UNIQUE (kind, subject)
 );
@@ -304,3 +359,8 @@ CREATE TABLE page_session (
     expires_at BIGINT NOT NULL
 );
 
+-- What is known of each heartbeat of the configuration.
+CREATE TABLE heartbeat (
+    name   TEXT PRIMARY KEY,
+    record TEXT NOT NULL
+);

@@ -40,7 +40,7 @@ pub(crate) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
             let Some(mut conversation) = told_in else {
                 return episode::take_up(tx, bot, loud).await;
             };
-            episode::tell_again(tx, bot, &mut conversation, &loud).await?;
+            episode::tell_again(tx, bot, &mut conversation, &loud, "the silence is over").await?;
             write_soon(tx, &conversation).await
         })
     })

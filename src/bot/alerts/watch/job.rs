@@ -9,6 +9,7 @@ use super::readings::look;
 use crate::bot::alerts::intake::take_alerts;
 use crate::bot::alerts::kinds::WATCH;
 use crate::bot::{Context, timers};
+use crate::domain::alert::Alert;
 use crate::store::{StoreError, TimerRow};
 
 /// There is one timer for all.
@@ -64,7 +65,7 @@ pub(crate) async fn watch(context: &Context, timer: &TimerRow) -> Result<(), Sto
     let held = Held { pages, known };
     if !alerts.is_empty() {
         // Not in the transaction of the timer: taken in twice they are the same alerts.
-        take_alerts(context, "watch", alerts.into()).await?;
+        take_alerts(context, Alert::WATCH, alerts.into()).await?;
     }
     timers::take(context, timer, move |tx, _, subject| {
         Box::pin(async move {

@@ -60,7 +60,7 @@ pub(super) fn judge(
             ends_at: (!firing).then_some(now),
             labels: ill.labels.clone(),
             annotations,
-            source: "watch".to_owned(),
+            source: Alert::WATCH.to_owned(),
             other: serde_json::Map::new(),
         });
     };

@@ -6,7 +6,9 @@ use super::parts::{headed, link, mentions, target};
 use crate::bot::Context;
 use crate::domain::alert::{AlertRecord, Conversation, Summary};
 use crate::domain::timeline::cut;
-use crate::domain::{Button, Incident, Line, Message, Part, Person, Style, Tone, duration};
+use crate::domain::{
+    Button, Incident, IncidentId, Line, Message, Part, Person, ServiceName, Style, Tone, duration,
+};
 
 /// What people are asked about: the worst that fires; what a person declared, until something does.
 pub(crate) fn about<'a>(conversation: &'a Conversation, summary: &'a Summary) -> &'a AlertRecord {
@@ -104,6 +106,15 @@ pub(crate) fn ask(
         "If nobody does within {}, the next is asked.",
         duration::text(bot.settings().alerts.ack_within)
     ))
+}
+
+/// Why nobody is asked: what this stands on fails, and is asked about.
+pub(crate) fn waits(service: &ServiceName, incident: IncidentId) -> Line {
+    Line::new()
+        .text("Nobody is asked about this while ")
+        .code(service)
+        .text(" fails, which it stands on: see ")
+        .bold(incident)
 }
 
 /// How to acknowledge where nothing can be pressed.

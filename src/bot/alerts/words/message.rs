@@ -100,8 +100,8 @@ fn fields(
             Line::new().time(since).text(format!(" ({age})")),
         ));
     }
-    let shown = summary.shown.as_ref().unwrap_or(first);
-    let shown = &shown.tracked.alert;
+    let tracked = &summary.shown.as_ref().unwrap_or(first).tracked;
+    let shown = &tracked.alert;
     if summary.firing > 0 && shown.starts_at > now {
         let claim = Line::new().time(shown.starts_at).text(", which is to come");
         fields.push(("Since, says its sender".into(), claim));
@@ -117,6 +117,10 @@ fn fields(
                 let value = format!("{}{whose}", cut(value, 300));
                 fields.push((label.into(), value.into()));
             }
+        }
+        if tracked.is_unlisted() {
+            let says = format!("does not list it: whether it fires is not known{whose}");
+            fields.push(("Alertmanager".into(), says.into()));
         }
         if let Some(labels) = labels(shown) {
             fields.push((format!("Labels{whose}"), cut(&labels, 400).into()));
@@ -136,6 +140,11 @@ fn fields(
         }
     }
     fields.push(("Acknowledged".into(), acknowledged(conversation)));
+    let waits_for = conversation.waits_for.as_ref();
+    if let Some((service, incident)) = waits_for.filter(|_| conversation.acknowledged.is_none()) {
+        let asked = Line::new().text("nobody while ").code(service);
+        fields.push(("Asked".into(), asked.text(" fails: ").bold(incident)));
+    }
     if let Some(team) = &first.routed.team {
         fields.push(("Team".into(), cut(team, 60).into()));
     }

@@ -8,9 +8,9 @@ mod news;
 mod parts;
 mod triage;
 
-pub(super) use escalation::{about, ask, escalation, how};
+pub(super) use escalation::{about, ask, escalation, how, waits};
 pub(super) use follow_up::{After, follow_up, quiet};
 pub(super) use message::alerts_message;
-pub(super) use news::{news, silence_over, still_yours, unheard};
+pub(super) use news::{loud_again, news, still_yours, unheard};
 pub(super) use parts::{alerts, target};
 pub(super) use triage::{Answered, Findings, Image, LastWords, Said};

@@ -38,20 +38,16 @@ pub(crate) fn news(
     told(conversation, records, title, whom)
 }
 
-/// These fire still, though their silence is over.
-pub(crate) fn silence_over(
+/// These fire still, and people have to be told again, for this reason.
+pub(crate) fn loud_again(
     conversation: &Conversation,
     records: &[AlertRecord],
+    why: &str,
     whom: &[Person],
 ) -> Message {
     let what = alerts(records.len(), "still fires", "still fire");
     let records: Vec<&AlertRecord> = records.iter().collect();
-    told(
-        conversation,
-        &records,
-        format!("{what}: the silence is over"),
-        whom,
-    )
+    told(conversation, &records, format!("{what}: {why}"), whom)
 }
 
 fn told(

@@ -84,10 +84,10 @@ async fn a_crash_before_the_post_went_out_loses_nothing() {
         .put("m", in_channel(CHANNEL), message(Tone::Plain, "said"))
         .await;
     let claimed = bench.store.outbox_claim("dead", 1).await.unwrap();
-    bench.store.outbox_attempting(claimed[0].id).await.unwrap();
+    bench.store.outbox_attempting(&claimed[0]).await.unwrap();
     bench
         .store
-        .outbox_later(claimed[0].id, bench.store.now())
+        .outbox_later(&claimed[0], bench.store.now())
         .await
         .unwrap();
     deliver_all(&bench, &bench.outbox(PATIENCE)).await;

@@ -218,7 +218,7 @@ async fn a_key_that_moves_between_servers_does_not_spoil_the_rest() {
     assert_eq!(
         sample.missing,
         [format!(
-            "Redis at {} does not describe keys that are moving between servers",
+            "the cache at {} does not describe keys that are moving between servers",
             nodes[0].address()
         )]
     );

@@ -6,7 +6,7 @@ use treasury_bot::probe::ProbeErrorKind as Kind;
 use treasury_bot::probe::cache::{Cache, ClientId};
 
 use super::{PATIENCE, probe};
-use crate::support::redis::{Redis, tell};
+use crate::support::redis::{Redis, newest_valkey, tell};
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
@@ -162,6 +162,22 @@ async fn a_user_of_few_rights_gets_a_summary_and_is_told_what_else_it_needs() {
         server: None,
     };
     assert_eq!(bot.kill(&id).await.unwrap_err().kind, Kind::Unsupported);
+}
+
+#[tokio::test]
+#[ignore = "needs the wheel of Valkey"]
+async fn the_advice_names_the_log_that_only_some_servers_have() {
+    let server = Redis::start_of(&newest_valkey(), &[]).await;
+    let mut app = server.client(None).await;
+    let user = ["ACL", "SETUSER", "bot", "on", ">right", "~*", "+info"];
+    let _: () = tell(&mut app, &user).await;
+    let bot = probe(format!("redis://bot@{}/0", server.address()), Some("right"));
+    let advice = bot.rights().await.unwrap().hint.unwrap();
+    let words: Vec<&str> = advice.split(' ').collect();
+    let _: () = tell(&mut app, &words).await;
+    let rights = bot.rights().await.unwrap();
+    assert!(rights.lacking.is_empty(), "{rights:?}");
+    bot.slowlog().await.unwrap();
 }
 
 #[tokio::test]

@@ -80,9 +80,10 @@ impl Muted {
     }
 }
 
-/// A report that comes this soon after an end is a late one of a second sender.
-const LATE: SignedDuration = SignedDuration::from_secs(2);
-/// One that comes this much later was sent after the end.
+/// A report that comes sooner than this after an end is a late one of a second sender, whatever reason
+/// it gives.
+const LATE: SignedDuration = SignedDuration::from_secs(1);
+/// One that comes this much later was sent after the end, and one in between if it gives a reason.
 const CLEARLY: SignedDuration = SignedDuration::from_secs(30);
 
 /// One alert as it stands.
@@ -313,6 +314,11 @@ impl Tracked {
         }
     }
 
+    /// It is held to fire, and no Alertmanager that the bot asks has ever listed it.
+    pub fn is_unlisted(&self) -> bool {
+        self.alert.firing && !self.was_listed && self.missing_since.is_some()
+    }
+
     /// Since when it fires this time: what its sender says, unless that is about an earlier time or
     /// one to come; then when it was heard.
     pub fn since(&self) -> Timestamp {
@@ -321,19 +327,24 @@ impl Tracked {
     }
 
     /// When it counts as not heard of: three times as long as its sender was seen to repeat it takes,
-    /// at least half an hour. `None`: its sender is not one that repeats.
+    /// at least half an hour; of one that was not seen to repeat anything, twelve hours. `None`: it is the
+    /// bot's own, which sees for itself whether it fires.
     pub fn unheard_at(&self, given: Option<Duration>) -> Option<Timestamp> {
         const LEAST: u64 = 1_800;
-        // Alertmanager repeats after four hours where nothing else is said (`repeat_interval`).
+        // Alertmanager repeats after four hours where nothing else is said (`repeat_interval`), and
+        // Grafana as well. Others may never repeat: then nobody knows whether it still fires.
         const USUAL: u64 = 4 * 3_600;
+        if self.alert.is_the_bots_own() {
+            return None;
+        }
         let repeats_after = match self.repeats_after {
             0..60 if self.alert.is_from_alertmanager() => USUAL,
-            0 => 0,
+            0 => USUAL,
             seen => seen,
         };
-        let seen = (repeats_after > 0).then(|| Duration::from_secs((3 * repeats_after).max(LEAST)));
+        let seen = Duration::from_secs((3 * repeats_after).max(LEAST));
         let heard_at = self.heard_at.unwrap_or(self.changed_at);
-        heard_at.checked_add(given.or(seen)?).ok()
+        heard_at.checked_add(given.unwrap_or(seen)).ok()
     }
 
     /// It is to be treated as firing: it does, or it flaps.

@@ -69,11 +69,36 @@ fn what_is_reported_to_fire_clearly_after_its_end_fires_again() {
 
 #[test]
 fn a_late_report_of_a_second_alertmanager_stays_quiet() {
-    let mut tracked = over();
-    assert_eq!(take(&mut tracked, report(0, true), 61), Transition::Nothing);
-    assert!(!tracked.is_active());
-    // A second one is no accident.
-    assert_eq!(take(&mut tracked, report(0, true), 61), Transition::Fired);
+    for has_reason in [false, true] {
+        let came = |milliseconds: i64| Arrival {
+            at: at(60) + SignedDuration::from_millis(milliseconds),
+            has_reason,
+            repeats: false,
+        };
+        let told = |milliseconds: i64| {
+            let mut tracked = over();
+            let damping = Damping::default();
+            (
+                tracked.apply(report(0, true), came(milliseconds), damping),
+                tracked,
+            )
+        };
+        let (late, mut tracked) = told(999);
+        assert_eq!((late, tracked.is_active()), (Transition::Nothing, false));
+        // A second one is no accident.
+        let again = tracked.apply(report(0, true), came(999), Damping::default());
+        assert_eq!(again, Transition::Fired);
+        // From the second on it counts: at once if it says why, else unless the end is said again.
+        for milliseconds in [1_000, 1_999] {
+            let meant = if has_reason {
+                Transition::Fired
+            } else {
+                Transition::Doubtful(at(90))
+            };
+            assert_eq!(told(milliseconds).0, meant, "{milliseconds} ms");
+        }
+        assert_eq!(told(30_000).0, Transition::Fired);
+    }
 }
 
 #[test]
@@ -167,11 +192,15 @@ fn a_start_that_is_still_to_come_is_no_negative_age() {
 fn what_is_not_repeated_for_three_times_as_long_as_usual_is_not_heard_of() {
     let mut tracked = fired();
     tracked.alert.source = "script".into();
-    assert_eq!(
-        tracked.unheard_at(None),
-        None,
-        "a sender that may never repeat"
-    );
+    // Of a sender that has repeated nothing yet it is not known how often it would: Alertmanager's
+    // usual four hours are taken for it.
+    assert_eq!(tracked.unheard_at(None), Some(at(1 + 12 * 3_600)));
+    let mut own = fired();
+    for source in [Alert::WATCH, Alert::HEARTBEAT] {
+        own.alert.source = source.into();
+        let given = Some(Duration::from_secs(60));
+        assert_eq!((own.unheard_at(None), own.unheard_at(given)), (None, None));
+    }
     let mut known = fired();
     assert_eq!(known.unheard_at(None), Some(at(1 + 12 * 3_600)));
     take(&mut known, report(0, true), 601);

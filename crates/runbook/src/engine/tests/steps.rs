@@ -116,7 +116,7 @@ fn a_probe_is_called_until_it_holds_or_it_is_too_late() {
 
 #[test]
 fn a_rehearsal_changes_nothing_and_tells_all() {
-    let text = "name: a\nsteps:\n  - id: s\n    uses: service.stats\n  - id: r\n    uses: service.restart\n    with: {service: api}\n  - id: w\n    wait: 2m\n  - id: ok\n    approve: {text: 'go on?', timeout: 5m}\n  - id: x\n    when: steps.r.well\n    note: x\n  - id: n\n    notify: hello\n  - id: l\n    uses: service.status\n    wait: {until: result.well, every: 5s, timeout: 1m}\n";
+    let text = "name: a\nsteps:\n  - id: s\n    uses: service.stats\n  - id: r\n    uses: service.restart\n    with: {service: api}\n  - id: w\n    wait: 2m\n  - id: ok\n    approve: {text: 'go on?', timeout: 5m}\n  - id: x\n    when: steps.r.well\n    note: x\n  - id: n\n    notify: hello\n  - id: f\n    notify: '${{ steps.s.percent }} %'\n  - id: l\n    uses: service.status\n    wait: {until: result.well, every: 5s, timeout: 1m}\n";
     let (runbook, vocabulary) = (runbook(text), vocabulary());
     let mut rehearsal = start(60_000);
     rehearsal.rehearsal = true;
@@ -134,6 +134,8 @@ fn a_rehearsal_changes_nothing_and_tells_all() {
     assert_eq!(line("w"), "would wait 2m");
     assert_eq!(line("ok"), "would ask: go on?");
     assert_eq!(line("n"), "would say: hello");
+    let of_now = "would say (the figures are of now, nothing was changed): 1 %";
+    assert_eq!(line("f"), of_now);
     assert!(
         line("x").starts_with("can't be told before it runs"),
         "{}",

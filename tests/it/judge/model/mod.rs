@@ -4,7 +4,12 @@
 //! wrong. Where the rules leave it open what is meant (a report of an alert that fires, a moment after
 //! its end), nothing is wrong.
 
+mod alert;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+use super::history::{is_served_by, service_of};
+use alert::Alert;
 
 /// Seconds since a history began.
 pub type Second = i64;
@@ -15,8 +20,6 @@ pub const GRACE: Second = 30;
 const LEASE: Second = 100;
 /// A report that contradicts the one before is surely a newer one when it comes this much later.
 const CLEARLY: Second = 30;
-/// What was not repeated for so long may be over.
-const UNHEARD: Second = 1_800;
 /// Who is next is asked after this; once all were asked, they are again after [`EVERYBODY`].
 pub const ACK_WITHIN: Second = 300;
 pub const EVERYBODY: Second = 1_800;
@@ -56,13 +59,31 @@ pub enum Fact {
     Restarted { crashed: bool },
     /// The bot tells an alert there from now on.
     Joined { alert: usize, conversation: String },
-    /// The bot posted a new message that mentions somebody; by the ladder, or for another reason.
+    /// The bot posted a new message that mentions these people.
     Told {
         conversation: String,
-        by_ladder: bool,
+        said: Said,
+        whom: Vec<&'static str>,
     },
+    /// Alertmanager left so many alerts of this one's group out of its report.
+    LeftOut { alert: usize, count: u64 },
+    /// The bot looked at what Alertmanager lists: whether this one is there.
+    Listed { alert: usize, firing: bool },
+    /// Somebody declared an incident so bad that people are asked about it.
+    Declared { conversation: String },
     /// The bot said that it is over.
     Resolved { conversation: String },
+}
+
+/// What a message is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// Please acknowledge.
+    Ask,
+    /// Do you still have it?
+    StillYours,
+    /// Something begins, or gets worse: nobody is asked for an answer.
+    News,
 }
 
 /// What may be wrong.
@@ -73,6 +94,8 @@ pub enum Kind {
     ResolvedWhileFiring,
     AskedTwice,
     AskedForNothing,
+    AskedOthers,
+    AskedAboutConsequence,
 }
 
 /// Something that was wrong.
@@ -81,28 +104,6 @@ pub struct Wrong {
     pub kind: Kind,
     pub at: Second,
     pub what: String,
-}
-
-#[derive(Default)]
-struct Alert {
-    /// What its senders surely say, where they say something sure.
-    firing: bool,
-    sure: bool,
-    start: Second,
-    severity: u8,
-    kind: usize,
-    /// When it was last reported to be as it surely is; and to fire.
-    same_at: Second,
-    heard_at: Second,
-    over_since: Option<Second>,
-    changes: Vec<Second>,
-    silenced_until: Second,
-    /// Somebody said that it is over, though it fires.
-    dismissed_at: Option<Second>,
-    conversation: Option<String>,
-    /// Since then it is to be told by a mention that it fires, or that it got worse.
-    news: Option<Second>,
-    worse: bool,
 }
 
 #[derive(Default)]
@@ -124,6 +125,10 @@ struct Conversation {
     worst: Option<u8>,
     /// The worst that fired when somebody took it up.
     taken_up: Option<u8>,
+    /// Somebody declared it: it is asked about until somebody has it or says that it is over.
+    declared: bool,
+    /// The first alert that was told there.
+    first: Option<usize>,
 }
 
 /// What is known at a moment.
@@ -133,74 +138,6 @@ pub struct Model {
     conversations: BTreeMap<String, Conversation>,
     /// Until then nothing is late: the bot was away.
     excused_until: Second,
-}
-
-impl Alert {
-    fn report(&mut self, at: Second, firing: bool, start: Second, severity: u8) {
-        let first = self.same_at == 0;
-        let contrary = !first && firing != self.firing;
-        let later = if firing {
-            start > self.start
-        } else {
-            start >= self.start
-        };
-        let clear = first || !contrary || later || at - self.same_at > CLEARLY;
-        if contrary {
-            self.changes.push(at);
-        }
-        let rises = firing && self.severity > severity && !first;
-        if firing {
-            self.heard_at = at;
-            let refused = self
-                .dismissed_at
-                .is_some_and(|then| (!contrary || !self.sure) && at < then + QUIET);
-            self.dismissed_at = self.dismissed_at.filter(|_| refused);
-            self.severity = severity;
-        }
-        if clear {
-            if rises || (firing && (first || contrary)) {
-                (self.news, self.worse) = (Some(at), rises);
-            }
-            self.over_since = (!firing).then(|| self.over_since.unwrap_or(at));
-            self.firing = firing;
-            self.start = if contrary {
-                start
-            } else {
-                self.start.max(start)
-            };
-            self.same_at = at;
-        }
-        self.sure = clear;
-    }
-
-    /// It flaps, or did a moment ago.
-    fn flaps(&self, at: Second) -> bool {
-        let before = |last: Second| {
-            let within = |then: &&Second| (0..1_800).contains(&(last - **then));
-            self.changes.iter().filter(within).count()
-        };
-        let mut recent = self.changes.iter().filter(|then| at - **then < 1_800);
-        recent.any(|last| before(*last) >= FLAPS)
-    }
-
-    /// Its sender surely says that it fires.
-    fn fires(&self, at: Second) -> bool {
-        self.firing && self.sure && at - self.heard_at < UNHEARD && !self.flaps(at)
-    }
-
-    /// It surely needs nobody.
-    fn is_nothing(&self, at: Second) -> bool {
-        let over = self.over_since.is_some_and(|since| at - since > GRACE);
-        (over && self.sure && !self.flaps(at)) || self.silenced_until > at
-    }
-
-    /// Somebody has to be asked about it.
-    fn is_asked_about(&self, at: Second) -> bool {
-        self.fires(at)
-            && self.severity <= ASKED_FROM
-            && self.silenced_until <= at
-            && self.dismissed_at.is_none()
-    }
 }
 
 impl Model {
@@ -215,7 +152,7 @@ impl Model {
                 severity,
             } => {
                 let known = self.alerts.entry(*alert).or_default();
-                known.kind = *kind;
+                (known.kind, known.number) = (*kind, *alert);
                 // It began after it was last heard of: its end was lost, and it may count as new.
                 let is_another = *firing && known.firing && *start > known.heard_at;
                 let before = (known.firing, known.sure, known.severity);
@@ -241,6 +178,31 @@ impl Model {
                 // It is new there.
                 known.news = known.news.or(known.firing.then_some(at));
                 self.changed(*alert);
+                self.conversation(conversation).first.get_or_insert(*alert);
+            }
+            Fact::LeftOut { alert, count } => {
+                let kind = self.alerts.get(alert).map(|one| one.kind);
+                let group = self
+                    .alerts
+                    .values_mut()
+                    .filter(|one| Some(one.kind) == kind);
+                let changed = group.filter_map(|one| {
+                    let before = std::mem::replace(&mut one.left_out, *count);
+                    (before != *count).then_some(one.number)
+                });
+                let changed: Vec<usize> = changed.collect();
+                changed.into_iter().for_each(|alert| self.changed(alert));
+            }
+            Fact::Listed { alert, firing } => {
+                let known = self.alerts.entry(*alert).or_default();
+                let before = (known.firing, known.sure);
+                known.listed(at, *firing);
+                if before != (known.firing, known.sure) || !known.sure {
+                    self.changed(*alert);
+                }
+            }
+            Fact::Declared { conversation } => {
+                self.conversation(conversation).declared = true;
             }
             Fact::Died => self.excused_until = Second::MAX / 2,
             Fact::Restarted { crashed } => {
@@ -272,9 +234,18 @@ impl Model {
             }
             Fact::Told {
                 conversation,
-                by_ladder,
-            } => return self.told(at, conversation, *by_ladder),
+                said,
+                whom,
+            } => return self.told(at, conversation, *said, whom),
             Fact::Resolved { conversation } => {
+                if self.conversation(conversation).declared {
+                    let what = "a person declared it, and nobody said that it is over";
+                    return Some(wrong(Kind::ResolvedWhileFiring, at, conversation, what));
+                }
+                if self.members(conversation).any(|alert| alert.left_out > 0) {
+                    let what = "some were left out";
+                    return Some(wrong(Kind::ResolvedWhileFiring, at, conversation, what));
+                }
                 let firing = self.members(conversation).find(|alert| alert.fires(at))?;
                 let what = format!("one that fires, last heard {} s ago", at - firing.heard_at);
                 return Some(wrong(Kind::ResolvedWhileFiring, at, conversation, &what));
@@ -283,21 +254,31 @@ impl Model {
         None
     }
 
-    fn told(&mut self, at: Second, name: &str, by_ladder: bool) -> Option<Wrong> {
-        let for_nothing = self.members(name).all(|alert| alert.is_nothing(at));
+    fn told(&mut self, at: Second, name: &str, said: Said, whom: &[&str]) -> Option<Wrong> {
+        let by_ladder = said != Said::News;
+        let needs_nobody = |alert: &Alert| alert.is_nothing(at) && alert.left_out == 0;
+        let for_nothing = self.members(name).all(needs_nobody);
+        let is_consequence = said == Said::Ask && self.is_consequence(at, name);
         let known = self.conversation(name);
+        let for_nothing = for_nothing && !known.declared;
         let soon = known
             .asked_at
             .is_some_and(|then| at - then < ACK_WITHIN - GRACE);
         let covered = known.acknowledged_until > at + GRACE && !known.changed && !known.was_quiet;
+        let service = known.first.map(service_of);
+        let others = service.is_some_and(|service| !is_served_by(service, whom));
         let found = match (by_ladder, soon && !known.changed) {
             (true, true) => Some((Kind::AskedTwice, "nothing is new since the last ask")),
             (true, false) if for_nothing => Some((Kind::AskedForNothing, "nothing fires aloud")),
             (true, false) if covered => Some((Kind::AskedForNothing, "it is acknowledged")),
+            _ if said == Said::Ask && others => {
+                Some((Kind::AskedOthers, "another rotation serves it"))
+            }
+            _ if is_consequence => Some((Kind::AskedAboutConsequence, "its cause is asked about")),
             _ => None,
         };
-        known.told_at = Some(at);
         if by_ladder {
+            known.told_at = Some(at);
             known.asked_at = Some(at);
             known.rungs += 1;
             known.changed = false;
@@ -326,9 +307,12 @@ impl Model {
     }
 
     fn pass_for(&mut self, at: Second, name: &str) -> Option<Wrong> {
-        let active = self.members(name).any(|alert| alert.is_asked_about(at));
-        let over = |alert: &Alert| !alert.firing && alert.sure && !alert.flaps(at);
-        let quiet = self.members(name).all(over);
+        self.excuse(at, name);
+        let declared = self.conversations.get(name).is_some_and(|one| one.declared);
+        let active = declared || self.members(name).any(|alert| alert.is_asked_about(at));
+        let over =
+            |alert: &Alert| !alert.firing && alert.sure && alert.left_out == 0 && !alert.flaps(at);
+        let quiet = !declared && self.members(name).all(over);
         // What flaps may count as firing, or may not yet.
         let may_be_quiet = self.members(name).all(|alert| !alert.firing && alert.sure);
         let excused = self.excused_until;
@@ -339,6 +323,7 @@ impl Model {
             let quiet_since = known.quiet_since;
             *known = Conversation {
                 quiet_since,
+                first: known.first,
                 ..Conversation::default()
             };
         }
@@ -367,6 +352,48 @@ impl Model {
         }
         // Before it is told somewhere, it is not news there.
         (!name.is_empty()).then(|| self.news(at, name, covered))?
+    }
+
+    /// What may be a consequence is not demanded to be asked about.
+    fn excuse(&mut self, at: Second, name: &str) {
+        let caused: Vec<usize> = self
+            .members(name)
+            .filter(|alert| {
+                let mut others = self.alerts.values();
+                others.any(|other| alert.may_be_caused_by(other, at))
+            })
+            .map(|alert| alert.number)
+            .collect();
+        for number in caused {
+            self.alerts.entry(number).or_default().excuse(at);
+        }
+    }
+
+    /// Everything that may fire here surely is a consequence of what is asked about elsewhere.
+    fn is_consequence(&self, at: Second, name: &str) -> bool {
+        if self.conversations.get(name).is_some_and(|one| one.declared) {
+            return false;
+        }
+        let mut loud = self
+            .members(name)
+            .filter(|alert| !alert.is_nothing(at) || alert.left_out > 0)
+            .peekable();
+        let is_told_alone = |other: &Alert| {
+            // In an incident of its service, and not among others.
+            let elsewhere = other.conversation.as_deref().unwrap_or_default();
+            let first = self.conversations.get(elsewhere).and_then(|one| one.first);
+            elsewhere != name
+                && elsewhere.starts_with("incident:")
+                && first.map(service_of) == Some(service_of(other.number))
+        };
+        loud.peek().is_some()
+            && loud.all(|alert| {
+                let mut others = self.alerts.values().filter(|one| is_told_alone(one));
+                alert.left_out == 0
+                    && alert.sure
+                    && !alert.flaps(at)
+                    && others.any(|other| alert.is_caused_by(other, at))
+            })
     }
 
     /// Who has taken it up hears of what is new to it, and of what makes it worse.

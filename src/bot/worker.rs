@@ -99,6 +99,7 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     until_done(context, || crate::bot::alerts::begin_watching(context)).await;
     until_done(context, || crate::bot::alerts::begin_comparing(context)).await;
     until_done(context, || crate::bot::oncall::begin_handovers(context)).await;
+    until_done(context, || crate::bot::retention::begin_pruning(context)).await;
     context
         .tasks()
         .spawn(crate::bot::timers::run(context.clone(), jobs()));
@@ -161,7 +162,12 @@ where
 
 /// What is done when timers go off.
 fn jobs() -> Vec<Job> {
-    [crate::bot::alerts::JOBS, crate::bot::oncall::JOBS].concat()
+    [
+        crate::bot::alerts::JOBS,
+        crate::bot::oncall::JOBS,
+        crate::bot::retention::JOBS,
+    ]
+    .concat()
 }
 
 /// Does what is due now by the store's clock, without waiting for anything that is not. [`run`] does

@@ -58,7 +58,14 @@ const FLOORS: &[&[&str]] = &[
         "runs",
     ],
     &["actions"],
-    &["incidents", "notify", "timers", "watch", "confirm"],
+    &[
+        "incidents",
+        "notify",
+        "timers",
+        "watch",
+        "confirm",
+        "retention",
+    ],
     &["context", "entry", "table", "policy"],
     &[
         "access",

@@ -192,7 +192,9 @@ impl Model {
                     (before != *count).then_some(one.number)
                 });
                 let changed: Vec<usize> = changed.collect();
-                changed.into_iter().for_each(|alert| self.changed(alert));
+                for alert in changed {
+                    self.changed(alert);
+                }
             }
             Fact::Listed { alert, firing } => {
                 let known = self.alerts.entry(*alert).or_default();

@@ -1,19 +1,11 @@
 //! Saying that this process is alive: from before it takes anything up until nothing of it is under way.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Context;
 use crate::store::{DEAD_AFTER, HEARTBEAT_EVERY, Store, StoreError};
-
-/// Readiness asks the store for a write at most this often.
-const PROBE_EVERY: Duration = Duration::from_secs(1);
-
-/// A write that failed so lately means that the store takes none; then it is tried once more.
-const FAILED_LATELY: Duration = Duration::from_secs(5);
 
 /// Who says that this process is alive, while it does.
 #[derive(Default)]
@@ -49,6 +41,11 @@ impl Heartbeat {
         Ok(())
     }
 
+    /// One asks for a write at a time.
+    pub(super) async fn probe(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.probing.lock().await
+    }
+
     /// Says no more that it lives.
     pub(super) fn end(&self) {
         self.replace(None);
@@ -57,22 +54,4 @@ impl Heartbeat {
     fn replace(&self, beating: Option<AbortOnDropHandle<()>>) {
         *self.beating.lock().unwrap_or_else(PoisonError::into_inner) = beating;
     }
-}
-
-/// Whether the store takes writes of a process that serves, by the last that failed and by a heartbeat:
-/// a full disk answers questions still.
-pub async fn store_takes_writes(context: &Context) -> Result<(), String> {
-    let store = context.store();
-    let _one = context.heartbeat().probing.lock().await;
-    if context.shutdown().is_cancelled() {
-        return Err("the bot is ending".to_owned());
-    }
-    if let Some(why) = store.failed_within(FAILED_LATELY) {
-        return Err(why);
-    }
-    if store.has_beaten_within(PROBE_EVERY) {
-        return Ok(());
-    }
-    let beat = store.instance_heartbeat(context.instance(), true).await;
-    beat.map_err(|error| error.to_string())
 }

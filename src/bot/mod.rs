@@ -49,7 +49,6 @@ pub use chat::{ChatRefusal, chat_refuses};
 pub use commands::COMMANDS;
 pub use context::Context;
 pub use context::Context as Bot;
-pub use heartbeat::store_takes_writes;
 pub use heartbeats::{hear, hear_watchdogs};
 pub use incidents::{room_closed, room_opened};
 pub use library::{Library, Problem as RunbookProblem};

@@ -176,7 +176,9 @@ pub(crate) async fn back_up(
     tracing::info!(backup = %copy.display(), "the store was backed up before its schema changes");
     let mut all = backups(path, WHOLE);
     all.truncate(all.len().saturating_sub(KEPT));
-    all.iter().for_each(|(_, old)| remove(old));
+    for (_, old) in &all {
+        remove(old);
+    }
     Ok(())
 }
 

@@ -42,7 +42,7 @@ impl Heartbeat {
                 match timeout(DEAD_AFTER / 2, store.instance_heartbeat(&id, serves)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
-                        tracing::error!(%error, "the heartbeat could not be recorded")
+                        tracing::error!(%error, "the heartbeat could not be recorded");
                     }
                     Err(_) => tracing::error!("the heartbeat was not recorded in time"),
                 }

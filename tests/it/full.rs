@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use treasury_bot::sandbox::slack::{Delivery, Sandbox, SandboxConfig};
-use treasury_bot::store::{Steps, Store, StoreError, Trouble, Use};
+use treasury_bot::store::{Clock, Steps, Store, StoreError, Trouble, Use};
 
 use crate::support::disk::Disk;
 use crate::support::postgres::Postgres;
@@ -313,7 +313,7 @@ fn later() -> Steps {
 }
 
 async fn open(url: &str, steps: &Steps) -> Result<(), StoreError> {
-    let store = Store::open_as(url, Use::Serve, Default::default(), steps).await?;
+    let store = Store::open_as(url, Use::Serve, Clock::default(), steps).await?;
     store.close().await;
     Ok(())
 }

@@ -170,6 +170,7 @@ async fn main() -> ExitCode {
 
 fn settings() -> Settings {
     Settings {
+        keep: Settings::KEEP,
         command: "/treasury".into(),
         access: Access::default(),
         confirm: treasury_bot::domain::Guarded::all(),

@@ -119,7 +119,7 @@ async fn beside_an_empty_store(stored: usize) {
             let before = bot.process.processor();
             let run = format!("cost-{round}");
             rate(&url, bodies(webhook, FULL / 2, BODY, &run), CONNECTIONS).await;
-            let took = bot.process.processor() - before;
+            let took = bot.process.processor().saturating_sub(before);
             costs.push(took.as_secs_f64() * 1e6 / (FULL / 2) as f64);
         }
     }

@@ -44,6 +44,13 @@ pub struct Settings {
     /// How people reach the incident pages: scheme and host, no slash at the end. `None`: at the
     /// address that is served.
     pub public_url: Option<String>,
+    /// What is over is kept for so long; incidents, timelines, evidence and audit for ever.
+    pub keep: Duration,
+}
+
+impl Settings {
+    /// How long what is over is kept, unless the configuration says.
+    pub const KEEP: Duration = Duration::from_secs(90 * 86_400);
 }
 
 /// What the bot does with alerts.

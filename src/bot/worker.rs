@@ -142,12 +142,18 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
 async fn begin_timers(context: &Context) -> Result<(), StoreError> {
     crate::bot::alerts::begin_watching(context).await?;
     crate::bot::alerts::begin_comparing(context).await?;
-    crate::bot::oncall::begin_handovers(context).await
+    crate::bot::oncall::begin_handovers(context).await?;
+    crate::bot::retention::begin_pruning(context).await
 }
 
 /// What is done when timers go off.
 fn jobs() -> Vec<Job> {
-    [crate::bot::alerts::JOBS, crate::bot::oncall::JOBS].concat()
+    [
+        crate::bot::alerts::JOBS,
+        crate::bot::oncall::JOBS,
+        crate::bot::retention::JOBS,
+    ]
+    .concat()
 }
 
 /// Does what is due now by the store's clock, without waiting for anything that is not. [`run`] does

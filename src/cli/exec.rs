@@ -225,6 +225,7 @@ async fn converse(
             teller.tell(&outgoing)?;
         }
         let Content::Message(message) = &outgoing.content else {
+            store.outbox_shown(&outgoing).await?;
             return Ok(End::Done);
         };
         match message.tone {

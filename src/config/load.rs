@@ -176,7 +176,7 @@ impl Config {
 
 /// Reads all sections. What comes back counts only if nothing was reported as an error.
 fn read(root: &Root<'_>) -> Option<Config> {
-    let store_url = root.single(store::STORE, store::url);
+    let (store_url, keep) = root.single(store::STORE, |one| (store::url(one), store::keep(one)));
     let slack = root.single(slack::SLACK, slack::slack);
     let is_trial = slack_is_another(root);
     let web = root.single(web::WEB, |one| web::web(one, is_trial));
@@ -250,6 +250,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
             },
             incident_channels,
             public_url: Some(web.public_url),
+            keep,
         },
         slack,
         store_url: store_url.unwrap_or_else(|| SecretString::from("")),

@@ -1,12 +1,20 @@
 //! `[store]`: where the bot keeps what it knows.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::kind::Kind;
 use super::section::Section;
+use crate::bot::Settings;
 
-pub(super) const STORE: Kind = Kind::single("store", "url url_file");
+/// What came to the bot may come again within a day: of what is asked once more, nothing may be forgotten.
+const LEAST: Duration = Duration::from_secs(7 * 86_400);
+/// So long is as good as for ever.
+const MOST: Duration = Duration::from_secs(3_660 * 86_400);
+
+pub(super) const STORE: Kind = Kind::single("store", "url url_file keep keep_incidents");
 
 /// `[store]`: `sqlite://<path>` or `postgres://…`, from the environment, else `url_file`, else `url`
 /// (default `sqlite://treasury-bot.db`, relative to the working directory). `None` after an error.
@@ -46,6 +54,19 @@ pub(super) fn url(section: &Section<'_>) -> Option<SecretString> {
             .map_or("sqlite://treasury-bot.db", |text| text.value)
             .into(),
     )
+}
+
+/// `keep`: how long what is over is kept (default 90 days). `keep_incidents` can only be `forever`: their
+/// timelines are chains that nothing may be taken out of.
+pub(super) fn keep(section: &Section<'_>) -> Duration {
+    section.word("keep_incidents", &[("forever", ())]);
+    let keep = section.duration_or("keep", Settings::KEEP);
+    if !(LEAST..=MOST).contains(&keep) {
+        let hint =
+            "Slack sends again what it doubts for a day; what is removed could be done twice";
+        section.error_at("keep", "`store.keep` must be from 7d to 3660d", hint);
+    }
+    keep
 }
 
 /// Whether the store's URL holds a password, or what is wrong with it. Nothing of the URL is told.

@@ -8,13 +8,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::{Health, in_time};
+use crate::bot::pruned;
 use crate::domain::Severity;
 use crate::domain::notification::Channel;
 use crate::store::{Figures, Queue};
 use crate::telemetry::metrics::{
     self, ALERTS_FIRING, Gauge, INBOX_OLDEST, INBOX_WAITING, INCIDENTS_OPEN, NOTIFICATIONS_DEAD,
     NOTIFICATIONS_OLDEST, NOTIFICATIONS_WAITING, OUTBOX_OLDEST, OUTBOX_WAITING, SLACK_CONNECTED,
-    SLACK_REFUSED, STORE_SIZE, STORE_UP, TIMERS_DUE, TIMERS_LATE,
+    SLACK_REFUSED, STORE_PRUNED_AT, STORE_SIZE, STORE_UP, TIMERS_DUE, TIMERS_LATE,
 };
 
 pub(super) async fn page(State(health): State<Health>) -> Response {
@@ -29,6 +30,9 @@ pub(super) async fn page(State(health): State<Health>) -> Response {
     SLACK_CONNECTED.set(&[], f64::from(u8::from(connected)));
     SLACK_REFUSED.set(&[], refused as f64);
     set(figures.ok().as_ref(), health.bot.notifies());
+    let pruned = in_time(pruned(&health.bot)).await.ok();
+    let ended = pruned.and_then(|pruned| pruned.ended);
+    STORE_PRUNED_AT.set(&[], ended.map(|at| at.as_second() as f64));
     match metrics::page() {
         Some(page) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page).into_response(),
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),

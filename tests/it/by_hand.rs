@@ -102,7 +102,7 @@ impl Scene {
         let body = json!({"version": "4", "receiver": "bot", "alerts": [alert]});
         let mut body = alertmanager::parse(body.to_string().as_bytes(), now).unwrap();
         for one in &mut body.alerts {
-            one.source = source.to_owned();
+            source.clone_into(&mut one.source);
         }
         take_alerts(&self.bot, source, body).await.unwrap();
         run_due(&self.bot).await.unwrap();

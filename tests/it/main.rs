@@ -58,6 +58,7 @@ mod reach;
 #[cfg(feature = "real-cluster")]
 mod real_cluster;
 mod refused;
+mod retention;
 mod rollout;
 mod routed;
 mod runbooks;

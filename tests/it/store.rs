@@ -19,6 +19,7 @@ mod figures;
 mod halted;
 mod mails;
 mod opened;
+mod prune;
 
 #[tokio::test]
 async fn the_suite_on_sqlite() {
@@ -64,6 +65,7 @@ async fn suite(url: &str) {
     figures::tell_what_waits_and_what_is_open(&store).await;
     figures::what_follows_a_commit_follows_no_failed_write(&store).await;
     alert_counts::are_what_the_rows_say(url).await;
+    prune::removes_what_is_over_and_nothing_else(&store).await;
     store.close().await;
     assert!(matches!(
         store.accept(request("late"), None).await,
@@ -73,7 +75,7 @@ async fn suite(url: &str) {
     // The schema is there already: opening again changes nothing.
     let again = Store::open(url, Use::Serve).await.unwrap();
     assert_eq!(
-        again.accept(request("a"), None).await.unwrap(),
+        again.accept(request("p-asked"), None).await.unwrap(),
         Accepted::Duplicate
     );
     again.close().await;

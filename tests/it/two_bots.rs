@@ -165,7 +165,12 @@ async fn a_message_and_a_mail_of_a_killed_bot_are_sent_by_the_other_soon_and_onc
     let mail = "SELECT id FROM notification WHERE channel = 'email' AND state = 'waiting'";
     let (message, mail) = tokio::join!(message, two.gone(mail, killed));
     eprintln!("taken up and sent after the kill: message {message:?}, mail {mail:?}");
-    assert_eq!(two.count(HOME, "INC-1 SEV1"), 1, "{}", two.sandbox.dump(20));
+    assert_eq!(
+        two.count(HOME, "INC-1 SEV1: Down — declared by"),
+        1,
+        "{}",
+        two.sandbox.dump(20)
+    );
     assert_eq!(counts(&smtp.letters())["stalls@example.com"], (1, 1));
     two.finish(second).await;
 }
@@ -255,6 +260,8 @@ async fn a_bot_that_was_halted_finds_out_that_another_did_its_work() {
         .types(HOME, declare)
         .await
         .unwrap();
+    two.row("SELECT channel FROM incident WHERE channel IS NOT NULL")
+        .await;
     two.gone(
         "SELECT id FROM outbox WHERE state = 'waiting'",
         Instant::now(),

@@ -57,6 +57,18 @@ impl Outgoing {
         }
     }
 
+    /// What is kept of a file or a picture once it is in the chat: all but its content, since nobody
+    /// edits it. `None`: all; a message may have to be shown once more.
+    pub fn delivered(&self) -> Option<Self> {
+        let mut left = self.clone();
+        match &mut left.content {
+            Content::File { text, .. } => text.clear(),
+            Content::Picture { png, .. } => png.clear(),
+            _ => return None,
+        }
+        Some(left)
+    }
+
     /// A message of the bot's own accord, to be seen by everybody.
     pub fn announcement(key: String, to: Destination, message: Message) -> Self {
         Self {

@@ -107,11 +107,15 @@ impl Tx {
 
     /// This conversation reports the group from now on.
     pub async fn alert_group_set(&mut self, name: &str, key: &str) -> Result<(), StoreError> {
-        sqlx::query("UPDATE alert_group SET conversation = $2 WHERE name = $1")
-            .bind(name.to_owned())
-            .bind(key.to_owned())
-            .execute(self.connection())
-            .await?;
+        // It may have been pruned since it was read.
+        sqlx::query(
+            "INSERT INTO alert_group (name, conversation) VALUES ($1, $2) \
+             ON CONFLICT (name) DO UPDATE SET conversation = excluded.conversation",
+        )
+        .bind(name.to_owned())
+        .bind(key.to_owned())
+        .execute(self.connection())
+        .await?;
         Ok(())
     }
 

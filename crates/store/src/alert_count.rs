@@ -1,6 +1,8 @@
 //! How alerts stand, from what is counted with each change (`alert_count`): no read grows with how many
 //! alerts there are.
 
+use sqlx::AnyConnection;
+
 use super::alert::{RECORD, alert};
 use super::{Store, StoreError, Tx, moment};
 use treasury_domain::alert::{AlertRecord, Name, Summary};
@@ -43,6 +45,25 @@ impl Tx {
         Ok(found.is_some())
     }
 
+    /// The alerts of a conversation in bounded words.
+    pub async fn alert_summary(&mut self, key: &str) -> Result<Summary, StoreError> {
+        let now = self.now().as_microsecond();
+        summary(self.connection(), now, key).await
+    }
+
+    /// Services with alerts that fire.
+    pub async fn services_firing(&mut self) -> Result<Vec<ServiceName>, StoreError> {
+        let rows: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT service FROM alert_count WHERE firing = 1 AND service <> '' LIMIT 1000",
+        )
+        .fetch_all(self.connection())
+        .await?;
+        let service = |name: String| {
+            ServiceName::parse(&name).map_err(|e| StoreError::Unreadable(e.to_string()))
+        };
+        rows.into_iter().map(service).collect()
+    }
+
     /// The services of which alerts fire in a conversation that people have to be told of, with the
     /// worst of each; `None`: those of no known service.
     pub async fn services_audible(
@@ -71,71 +92,8 @@ impl Tx {
 impl Store {
     /// The alerts of a conversation in bounded words.
     pub async fn alert_summary(&self, key: &str) -> Result<Summary, StoreError> {
-        let row: SummaryRow = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT CAST(COALESCE(SUM(alerts), 0) AS BIGINT), {}, {}, {}, {}, \
-             MIN(CASE WHEN firing = 1 THEN severity END), \
-             MIN(CASE WHEN firing = 1 AND silenced_until <= $2 THEN severity END) \
-             FROM alert_count WHERE conversation = $1",
-            sum("firing = 1"),
-            sum("firing = 1 AND silenced_until > $2"),
-            sum("firing = 1 AND muted IN ('silenced', 'inhibited')"),
-            sum("firing = 1 AND muted = 'unheard'"),
-        )))
-        .bind(key.to_owned())
-        .bind(self.now().as_microsecond())
-        .fetch_one(self.readers())
-        .await?;
-        let (all, firing, silenced, muted, unheard, worst, worst_audible) = row;
-        let since: Option<i64> = sqlx::query_scalar(
-            "SELECT starts_at FROM alert WHERE conversation = $1 AND firing = 1 \
-             ORDER BY starts_at LIMIT 1",
-        )
-        .bind(key.to_owned())
-        .fetch_optional(self.readers())
-        .await?;
-        // The worst first.
-        let rows: Vec<(String, i64, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT name, {}, CAST(SUM(alerts) AS BIGINT) FROM alert_count \
-             WHERE conversation = $1 GROUP BY name {} \
-             ORDER BY MIN(CASE WHEN firing = 1 THEN severity ELSE 9 END), 2 DESC, 3 DESC, 1 LIMIT 1000",
-            sum("firing = 1"),
-            if firing > 0 { "HAVING MAX(firing) = 1" } else { "" },
-        )))
-        .bind(key.to_owned())
-        .fetch_all(self.readers())
-        .await?;
-        let more = rows.len().saturating_sub(Summary::TOP);
-        let mut top = Vec::new();
-        let mut shown: Option<AlertRecord> = None;
-        for (name, firing, all) in rows.into_iter().take(Summary::TOP) {
-            let records: Vec<(String, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-                "SELECT {RECORD} FROM alert WHERE conversation = $1 AND name = $2 \
-                     ORDER BY firing DESC, severity, changed_at DESC LIMIT $3"
-            )))
-            .bind(key.to_owned())
-            .bind(name.clone())
-            .bind(Name::LOOKED_AT)
-            .fetch_all(self.readers())
-            .await?;
-            let records: Result<Vec<_>, StoreError> =
-                records.into_iter().map(|row| Ok(alert(row)?.1)).collect();
-            let records = records?;
-            top.push(Name::of(name, (firing as usize, all as usize), &records));
-            shown = shown.or_else(|| records.into_iter().next());
-        }
-        Ok(Summary {
-            firing: firing as usize,
-            silenced: silenced as usize,
-            muted: muted as usize,
-            unheard: unheard as usize,
-            worst: worst.map(Severity::of_number),
-            worst_audible: worst_audible.map(Severity::of_number),
-            resolved: (all - firing).max(0) as usize,
-            top,
-            more,
-            shown,
-            since: since.map(moment),
-        })
+        let now = self.now().as_microsecond();
+        summary(&mut *self.readers().acquire().await?, now, key).await
     }
 
     /// How many alerts of a conversation fire.
@@ -155,18 +113,77 @@ impl Store {
         let (all, firing): (i64, i64) = counts.fetch_one(self.readers()).await?;
         Ok((all.unsigned_abs(), firing.unsigned_abs()))
     }
+}
 
-    /// Services with alerts that fire.
-    pub async fn services_firing(&self) -> Result<Vec<ServiceName>, StoreError> {
-        let rows: Vec<(String,)> = sqlx::query_as(
-            "SELECT DISTINCT service FROM alert_count WHERE firing = 1 AND service <> '' LIMIT 1000",
-        )
-        .fetch_all(self.readers())
+/// The alerts of a conversation in bounded words.
+async fn summary(
+    connection: &mut AnyConnection,
+    now: i64,
+    key: &str,
+) -> Result<Summary, StoreError> {
+    let row: SummaryRow = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        "SELECT CAST(COALESCE(SUM(alerts), 0) AS BIGINT), {}, {}, {}, {}, \
+             MIN(CASE WHEN firing = 1 THEN severity END), \
+             MIN(CASE WHEN firing = 1 AND silenced_until <= $2 THEN severity END) \
+             FROM alert_count WHERE conversation = $1",
+        sum("firing = 1"),
+        sum("firing = 1 AND silenced_until > $2"),
+        sum("firing = 1 AND muted IN ('silenced', 'inhibited')"),
+        sum("firing = 1 AND muted = 'unheard'"),
+    )))
+    .bind(key.to_owned())
+    .bind(now)
+    .fetch_one(&mut *connection)
+    .await?;
+    let (all, firing, silenced, muted, unheard, worst, worst_audible) = row;
+    let since: Option<i64> = sqlx::query_scalar(
+        "SELECT starts_at FROM alert WHERE conversation = $1 AND firing = 1 \
+             ORDER BY starts_at LIMIT 1",
+    )
+    .bind(key.to_owned())
+    .fetch_optional(&mut *connection)
+    .await?;
+    // The worst first.
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT name, {}, CAST(SUM(alerts) AS BIGINT) FROM alert_count \
+             WHERE conversation = $1 GROUP BY name {} \
+             ORDER BY MIN(CASE WHEN firing = 1 THEN severity ELSE 9 END), 2 DESC, 3 DESC, 1 LIMIT 1000",
+            sum("firing = 1"),
+            if firing > 0 { "HAVING MAX(firing) = 1" } else { "" },
+        )))
+        .bind(key.to_owned())
+        .fetch_all(&mut *connection)
         .await?;
-        rows.into_iter()
-            .map(|(name,)| {
-                ServiceName::parse(&name).map_err(|e| StoreError::Unreadable(e.to_string()))
-            })
-            .collect()
+    let more = rows.len().saturating_sub(Summary::TOP);
+    let mut top = Vec::new();
+    let mut shown: Option<AlertRecord> = None;
+    for (name, firing, all) in rows.into_iter().take(Summary::TOP) {
+        let records: Vec<(String, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {RECORD} FROM alert WHERE conversation = $1 AND name = $2 \
+                     ORDER BY firing DESC, severity, changed_at DESC LIMIT $3"
+        )))
+        .bind(key.to_owned())
+        .bind(name.clone())
+        .bind(Name::LOOKED_AT)
+        .fetch_all(&mut *connection)
+        .await?;
+        let records: Result<Vec<_>, StoreError> =
+            records.into_iter().map(|row| Ok(alert(row)?.1)).collect();
+        let records = records?;
+        top.push(Name::of(name, (firing as usize, all as usize), &records));
+        shown = shown.or_else(|| records.into_iter().next());
     }
+    Ok(Summary {
+        firing: firing as usize,
+        silenced: silenced as usize,
+        muted: muted as usize,
+        unheard: unheard as usize,
+        worst: worst.map(Severity::of_number),
+        worst_audible: worst_audible.map(Severity::of_number),
+        resolved: (all - firing).max(0) as usize,
+        top,
+        more,
+        shown,
+        since: since.map(moment),
+    })
 }

@@ -142,12 +142,12 @@ impl Store {
 }
 
 impl Tx {
-    /// The request is answered. [`StoreError::Lost`]: by another process, or it will be; nothing of this
-    /// one's answer may be kept.
+    /// The request is answered; of it only the key is kept, by which it is known when it comes again.
+    /// [`StoreError::Lost`]: by another process, or it will be; nothing of this one's answer may be kept.
     pub async fn inbox_done(&mut self, id: i64, owner: &str) -> Result<(), StoreError> {
         let now = self.now.as_microsecond();
         let done = sqlx::query(
-            "UPDATE inbox SET state = 'done', done_at = $1 \
+            "UPDATE inbox SET state = 'done', done_at = $1, request = '' \
              WHERE id = $2 AND owner = $3 AND state = 'working'",
         )
         .bind(now)

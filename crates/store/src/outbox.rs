@@ -205,13 +205,16 @@ impl Store {
         self.outbox_record(attempted, Changed::NOTHING).await
     }
 
-    /// Records that a state was delivered. A newer one, put meanwhile, stays waiting; the lane's
-    /// next can go.
+    /// Records that a state was delivered; a file's content is not kept then. A newer one, put
+    /// meanwhile, stays waiting; the lane's next can go.
     pub async fn outbox_sent(&self, parcel: &Parcel, sent: Sent) -> Result<(), StoreError> {
+        let left = parcel.outgoing.delivered();
+        let left = left.map(|left| serde_json::to_string(&left)).transpose()?;
         let record = sqlx::query(
             "UPDATE outbox SET sent_version = $3, channel = COALESCE($4, channel), \
              ts = COALESCE($5, ts), via_url = $6, attempts = 0, attempted = 0, \
              error = NULL, lease_until = 0, \
+             outgoing = CASE WHEN version > $3 THEN outgoing ELSE COALESCE($7, outgoing) END, \
              state = CASE WHEN version > $3 THEN 'waiting' ELSE 'done' END \
              WHERE id = $1 AND owner = $2",
         )
@@ -220,7 +223,8 @@ impl Store {
         .bind(parcel.version)
         .bind(sent.channel)
         .bind(sent.ts)
-        .bind(i64::from(sent.via_response_url));
+        .bind(i64::from(sent.via_response_url))
+        .bind(left);
         let recorded = self.outbox_record(record, Changed::OUTBOX).await;
         if matches!(recorded, Err(StoreError::Lost)) {
             // A newer state was perhaps shown before this one: it is shown again.
@@ -230,6 +234,18 @@ impl Store {
             self.write_one(newer, Changed::OUTBOX).await?;
         }
         recorded
+    }
+
+    /// The terminal has shown it: a file's content is not kept.
+    pub async fn outbox_shown(&self, outgoing: &Outgoing) -> Result<(), StoreError> {
+        let Some(left) = outgoing.delivered() else {
+            return Ok(());
+        };
+        let shown = sqlx::query("UPDATE outbox SET outgoing = $1 WHERE key = $2")
+            .bind(serde_json::to_string(&left)?)
+            .bind(outgoing.key.clone());
+        self.write_one(shown, Changed::NOTHING).await?;
+        Ok(())
     }
 
     /// Records a failed attempt that is to be repeated at `at`. The lane waits for it, but for worse.

@@ -27,6 +27,9 @@ const MADE_WITHIN: Duration = Duration::from_secs(5);
 /// A statement with its values.
 pub(super) type Statement = sqlx::query::Query<'static, Any, AnyArguments>;
 
+/// Who says to other processes what is put here, and who, if anybody, hears what they put.
+type Talk = (JoinHandle<()>, Option<JoinHandle<()>>);
+
 /// The store. Clones share everything.
 #[derive(Clone)]
 pub struct Store {
@@ -39,8 +42,8 @@ struct Inner {
     queue: Queue,
     clock: Clock,
     changes: Arc<Changes>,
-    /// Who says to other processes what is put here, and who hears what they put.
-    talking: Mutex<Option<(JoinHandle<()>, Option<JoinHandle<()>>)>>,
+    /// While it is open, on PostgreSQL.
+    talking: Mutex<Option<Talk>>,
     heartbeat: Mutex<Option<Heartbeat>>,
     /// Held by a `serve` on SQLite until it closes the store.
     lock: Mutex<Option<File>>,

@@ -119,6 +119,8 @@ declare! {
     Gauge STORE_UP "treasury_bot_store_up" "1 while the store answers and takes writes, else 0." [];
     Histogram STORE_WRITE "treasury_bot_store_write_seconds" "From a write's being asked for to its being durable, in seconds." [] DISK;
     Gauge STORE_SIZE "treasury_bot_store_size_bytes" "The database, in bytes; of SQLite without its log of writes." [];
+    Counter STORE_PRUNED "treasury_bot_store_pruned_rows_total" "Rows that were over for longer than `[store] keep` and were removed." ["table": Of(&["alert", "alert_group", "conversation", "inbox", "notification", "outbox", "question", "run", "silence"])];
+    Gauge STORE_PRUNED_AT "treasury_bot_store_pruned_timestamp_seconds" "When all that was over for longer than `[store] keep` was last gone through, in seconds since 1970; `NaN` before the first time." [];
     Counter PAGES_REFUSED "treasury_bot_pages_refused_total" "Visits of the incident pages that were refused." ["why": Of(&["not_found", "store", "signed_out", "no_link", "used", "expired", "not_allowed", "forged"])];
     Gauge BUILD "treasury_bot_build_info" "Always 1; which build it is. The commit is empty where the build did not know it." ["version": AsManyAs("one"), "commit": AsManyAs("one")];
     Gauge STARTED "process_start_time_seconds" "When the process began, in seconds since 1970." [];

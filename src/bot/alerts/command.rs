@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::words::{alerts, target};
 use crate::bot::request::{Answer, Effect};
+use crate::bot::retention::forgotten;
 use crate::bot::{Context, Fault};
 use crate::domain::alert::{AlertRecord, Conversation, Muted};
 use crate::domain::timeline::cut;
@@ -25,6 +26,9 @@ pub(crate) async fn alerts_list(context: &Context, all: bool) -> Result<Effect, 
     let left = if all { recorded } else { firing }.saturating_sub(rows.len() as u64);
     if left > 0 {
         message = message.footer(format!("{left} more not listed"));
+    }
+    if all && let Some(forgotten) = forgotten(context).await? {
+        message = message.footer(forgotten);
     }
     for (name, what) in left_out(context, &rows).await? {
         let line = Line::new().text("❔ ").code(name);

@@ -71,8 +71,7 @@ pub(super) fn is_urgent(bot: &Context, conversation: &Conversation, summary: &Su
 
 /// Asks whoever is next to acknowledge.
 pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
-    let summary = context.store().alert_summary(&timer.subject).await?;
-    timers::take(context, timer, move |tx, bot, key| {
+    timers::take(context, timer, |tx, bot, key| {
         Box::pin(async move {
             let Some((mut conversation, incident)) = ongoing(tx, key).await? else {
                 return Ok(());
@@ -80,6 +79,7 @@ pub(super) async fn escalate(context: &Context, timer: &TimerRow) -> Result<(), 
             if conversation.acknowledged.is_some() {
                 return Ok(());
             }
+            let summary = tx.alert_summary(key).await?;
             let settings = &bot.settings().alerts;
             let next = tx.now() + settings.ack_within;
             if !is_urgent(bot, &conversation, &summary) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::bot::incidents::meant;
 use crate::bot::request::Ask;
+use crate::bot::retention::forgotten;
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::alert::Conversation;
 use crate::domain::timeline::cut;
@@ -37,7 +38,11 @@ impl Meant {
             }
         }
         if fingerprints.is_empty() {
-            return Err(self.nothing().into());
+            return Err(match forgotten(context).await? {
+                Some(forgotten) => self.nothing().detail(forgotten.plain()),
+                None => self.nothing(),
+            }
+            .into());
         }
         Ok(fingerprints)
     }

@@ -17,13 +17,13 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// Writes the message anew.
 pub(super) async fn write_message(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
-    let summary = context.store().alert_summary(&timer.subject).await?;
-    let others = context.store().services_firing().await?;
-    timers::take(context, timer, move |tx, bot, key| {
+    timers::take(context, timer, |tx, bot, key| {
         Box::pin(async move {
             let Some(mut conversation) = tx.conversation(key).await? else {
                 return Ok(());
             };
+            // Not before: what is reported after the timer was taken sets it anew.
+            let (summary, others) = (tx.alert_summary(key).await?, tx.services_firing().await?);
             let is_empty = summary.firing + summary.resolved == 0;
             if is_empty && conversation.left_out.is_empty() && conversation.moved_to.is_none() {
                 // A person declared it, and no alert has come.
@@ -46,13 +46,13 @@ pub(super) async fn write_message(context: &Context, timer: &TimerRow) -> Result
 
 /// Says that alerts still fire, ever more rarely.
 pub(super) async fn follow_up(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
-    let summary = context.store().alert_summary(&timer.subject).await?;
     let changes = changes_since_begin(context, &timer.subject).await?;
     timers::take(context, timer, move |tx, bot, key| {
         Box::pin(async move {
             let Some((mut conversation, _)) = ongoing(tx, key).await? else {
                 return Ok(());
             };
+            let summary = tx.alert_summary(key).await?;
             let n = conversation.follow_ups;
             conversation.follow_ups += 1;
             let message_key = conversation.message_key("follow-up");

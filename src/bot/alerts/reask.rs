@@ -48,8 +48,7 @@ pub(super) async fn resume(
 
 /// Asks whoever has it; where they were asked and have not answered, the next is asked.
 pub(super) async fn ask_again(context: &Context, timer: &TimerRow) -> Result<(), StoreError> {
-    let summary = context.store().alert_summary(&timer.subject).await?;
-    timers::take(context, timer, move |tx, bot, key| {
+    timers::take(context, timer, |tx, bot, key| {
         Box::pin(async move {
             let Some((mut conversation, incident)) = ongoing(tx, key).await? else {
                 return Ok(());
@@ -57,6 +56,7 @@ pub(super) async fn ask_again(context: &Context, timer: &TimerRow) -> Result<(),
             let Some((person, _)) = conversation.acknowledged.clone() else {
                 return Ok(());
             };
+            let summary = tx.alert_summary(key).await?;
             let incident = incident.as_ref();
             if !is_urgent(bot, &conversation, &summary) {
                 // Once something is, it is asked about.

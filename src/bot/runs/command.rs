@@ -8,6 +8,7 @@ use super::params::{typed, usage};
 use super::start::{new_run, start};
 use crate::bot::policy::{authorise, who_may};
 use crate::bot::request::{Answer, Ask, Done, Effect, Next};
+use crate::bot::retention::forgotten;
 use crate::bot::{Context, Failure, Fault, Refusal, incidents};
 use crate::command::{nearest, words::quote};
 use crate::domain::timeline::{Draft, cut};
@@ -212,8 +213,12 @@ pub(in crate::bot) async fn runbook_run(
 
 pub(in crate::bot) async fn runbook_runs(context: &Context) -> Result<Effect, Fault> {
     let rows = context.store().runs(SHOWN).await?;
+    let forgotten = forgotten(context).await?;
     if rows.is_empty() {
-        return Ok(say(Message::new(Tone::Plain, "Nothing has been run yet")));
+        return Ok(say(match forgotten {
+            None => Message::new(Tone::Plain, "Nothing has been run yet"),
+            Some(forgotten) => Message::new(Tone::Plain, "No run is known").footer(forgotten),
+        }));
     }
     let now = context.store().now();
     let lines: Vec<String> = rows
@@ -250,15 +255,20 @@ fn is_rehearsal(start: &str) -> bool {
 }
 
 async fn loaded(context: &Context, run: i64) -> Result<Loaded, Fault> {
-    load(context.store(), run)
-        .await
-        .map_err(|error| match error {
-            Unreadable::Store(error) => Fault::from(error),
-            Unreadable::Unknown(run) => Refusal::new(format!("There is no run {run}"))
-                .suggest("All runs", "runbook runs")
-                .into(),
-            strange @ Unreadable::Strange { .. } => Fault::Failure(Failure::new(strange)),
-        })
+    let unknown = match load(context.store(), run).await {
+        Ok(loaded) => return Ok(loaded),
+        Err(Unreadable::Store(error)) => return Err(error.into()),
+        Err(Unreadable::Unknown(run)) => Refusal::new(format!("There is no run {run}")),
+        Err(strange @ Unreadable::Strange { .. }) => {
+            return Err(Fault::Failure(Failure::new(strange)));
+        }
+    };
+    let unknown = unknown.suggest("All runs", "runbook runs");
+    Err(match forgotten(context).await? {
+        Some(forgotten) => unknown.detail(forgotten.plain()),
+        None => unknown,
+    }
+    .into())
 }
 
 /// Tells a run what somebody wants, if the run can take it up now.

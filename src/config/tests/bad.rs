@@ -98,6 +98,14 @@ fn each_mistake_of_the_chat_the_store_and_the_doors_is_found_where_it_is() {
             "3:12 `store` has both `url` and `url_file` (keep one of them)",
         ),
         (
+            "[store]\nkeep = '3d'\n",
+            "2:1 `store.keep` must be from 7d to 3660d (Slack sends again what it doubts for a day; what is removed could be done twice)",
+        ),
+        (
+            "[store]\nkeep_incidents = '365d'\n",
+            "2:18 `store.keep_incidents` can't be `365d` (it can be `forever`)",
+        ),
+        (
             "[web]\npublic_url = 'https://bot.example.com/treasury'\n",
             "2:14 `web.public_url` can't have a path: the pages are at /incidents (write `https://bot.example.com`)",
         ),

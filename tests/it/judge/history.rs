@@ -200,11 +200,13 @@ pub fn history(seed: u64) -> Vec<Event> {
         1_800..7_200
     };
     let end = rng.random_range(end);
+    let compares = !is_long && rng.random_bool(0.08);
     let plan = Plan {
         end,
         repeats: is_long.then_some(4 * 3_600),
-        compares: !is_long && rng.random_bool(0.08),
-        leaves_out: rng.random_bool(0.1),
+        compares,
+        // What is listed says what was left out.
+        leaves_out: rng.random_bool(0.1) && !compares,
         storm: (!is_long && rng.random_bool(0.05)).then(|| rng.random_range(1..1_200)),
     };
     // For a while no report gets through.

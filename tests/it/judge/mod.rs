@@ -1,6 +1,6 @@
 //! The judge: random histories are played through the real bot, and a plain model says what was
 //! wrong. `TREASURY_BOT_JUDGE` says how many histories (2,000), `TREASURY_BOT_JUDGE_FROM` the first
-//! seed (0).
+//! seed (0), `TREASURY_BOT_JUDGE_SHRINK` how often a wrong one is played to make it shorter (400).
 
 mod history;
 mod listing;
@@ -29,10 +29,12 @@ async fn wrong_with(bench: &Bench, name: &str, events: &[Event]) -> Option<Wrong
 /// The shortest history that is found by leaving events out, and that has the same kind of wrong.
 async fn shrunk(bench: &Bench, mut events: Vec<Event>, kind: Kind) -> (Vec<Event>, Wrong) {
     let mut found = None;
+    let mut plays = number("TREASURY_BOT_JUDGE_SHRINK", 400);
     let mut size = events.len().div_ceil(2);
     loop {
         let mut at = 0;
-        while at < events.len() {
+        while at < events.len() && plays > 0 {
+            plays -= 1;
             let mut fewer = events.clone();
             fewer.drain(at..events.len().min(at + size));
             match wrong_with(bench, "shrunk", &fewer).await {
@@ -40,7 +42,7 @@ async fn shrunk(bench: &Bench, mut events: Vec<Event>, kind: Kind) -> (Vec<Event
                 _ => at += size,
             }
         }
-        if size == 1 {
+        if size == 1 || plays == 0 {
             break;
         }
         size = size.div_ceil(2);
@@ -111,6 +113,7 @@ async fn who_must_hear_of_it_does_in_random_histories() {
     for (kind, mut seeds) in found {
         seeds.sort_unstable();
         println!("{kind:?}: {seeds:?}");
+        seeds.sort_by_key(|seed| history(*seed).len());
         let (events, wrong) = shrunk(&bench, history(seeds[0]), kind).await;
         let count = seeds.len();
         writeln!(text, "{kind:?} in {count} histories, such as {}:", seeds[0]).unwrap();

@@ -58,10 +58,18 @@ const FLOORS: &[&[&str]] = &[
         "runs",
     ],
     &["actions"],
-    &["incidents", "notify", "timers", "watch", "confirm"],
+    &[
+        "incidents",
+        "notify",
+        "timers",
+        "watch",
+        "confirm",
+        "retention",
+    ],
     &["context", "entry", "table", "policy"],
     &[
         "access",
+        "arrivals",
         "heartbeat",
         "library",
         "listener",
@@ -73,7 +81,6 @@ const FLOORS: &[&[&str]] = &[
         "settings",
         "tokens",
         "wakers",
-        "arrivals",
         "zones",
     ],
 ];

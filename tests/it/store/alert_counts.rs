@@ -166,7 +166,7 @@ async fn agree(store: &Store, step: u64) {
         .collect();
     let (all, fire) = store.alerts_count().await.unwrap();
     assert_eq!((all, fire), (rows.len() as u64, firing.len() as u64));
-    let services: BTreeSet<_> = store.services_firing().await.unwrap().into_iter().collect();
+    let services = firing_services(store).await;
     let expected = firing.iter().filter_map(|one| one.routed.service.clone());
     assert_eq!(services, expected.collect());
     let figures = store.figures().await.unwrap().alerts;
@@ -232,4 +232,10 @@ pub async fn are_what_the_rows_say(url: &str) {
     assert_eq!(left, 0, "what is not there is not counted");
     outsider.close().await;
     store.close().await;
+}
+
+async fn firing_services(store: &Store) -> BTreeSet<ServiceName> {
+    let found = store.write(|tx| Box::pin(async move { tx.services_firing().await }));
+    let found: Result<_, StoreError> = found.await;
+    found.unwrap().into_iter().collect()
 }

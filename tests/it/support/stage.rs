@@ -373,6 +373,7 @@ pub fn settings(scenery: &Scenery) -> Settings {
         reach: scenery.reach.clone(),
         incident_channels: scenery.incident_channels,
         public_url: scenery.public_url.clone(),
+        keep: Settings::KEEP,
     }
 }
 

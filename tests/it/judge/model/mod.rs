@@ -5,6 +5,7 @@
 //! its end), nothing is wrong.
 
 mod alert;
+mod causes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -191,7 +192,9 @@ impl Model {
                     (before != *count).then_some(one.number)
                 });
                 let changed: Vec<usize> = changed.collect();
-                changed.into_iter().for_each(|alert| self.changed(alert));
+                for alert in changed {
+                    self.changed(alert);
+                }
             }
             Fact::Listed { alert, firing } => {
                 let known = self.alerts.entry(*alert).or_default();
@@ -208,23 +211,7 @@ impl Model {
             Fact::Restarted { crashed } => {
                 self.excused_until = at + if *crashed { LEASE } else { 0 };
             }
-            Fact::Acknowledged { conversation } => {
-                let firing = self.members(conversation).filter(|alert| alert.firing);
-                let taken_up = firing.map(|alert| alert.severity).min();
-                // What may have fired may have been milder than all else.
-                let is_sure = self.members(conversation).all(|alert| alert.sure);
-                let taken_up = if is_sure { taken_up } else { Some(u8::MAX) };
-                let known = self.conversation(conversation);
-                known.taken_up = taken_up.or(known.worst);
-                let reask = match known.worst {
-                    Some(1) => REASK / 4,
-                    _ => REASK,
-                };
-                known.acknowledged_until = at + reask;
-                (known.told_at, known.changed, known.was_quiet) = (None, true, false);
-                self.members_mut(conversation)
-                    .for_each(|alert| alert.news = None);
-            }
+            Fact::Acknowledged { conversation } => self.acknowledged(at, conversation),
             Fact::ResolvedByHand { conversation } => {
                 *self.conversation(conversation) = Conversation::default();
                 for alert in self.members_mut(conversation) {
@@ -252,6 +239,24 @@ impl Model {
             }
         }
         None
+    }
+
+    fn acknowledged(&mut self, at: Second, conversation: &str) {
+        let firing = self.members(conversation).filter(|alert| alert.firing);
+        let taken_up = firing.map(|alert| alert.severity).min();
+        // What may have fired may have been milder than all else.
+        let is_sure = self.members(conversation).all(|alert| alert.sure);
+        let taken_up = if is_sure { taken_up } else { Some(u8::MAX) };
+        let known = self.conversation(conversation);
+        known.taken_up = taken_up.or(known.worst);
+        let reask = match known.worst {
+            Some(1) => REASK / 4,
+            _ => REASK,
+        };
+        known.acknowledged_until = at + reask;
+        (known.told_at, known.changed, known.was_quiet) = (None, true, false);
+        self.members_mut(conversation)
+            .for_each(|alert| alert.news = None);
     }
 
     fn told(&mut self, at: Second, name: &str, said: Said, whom: &[&str]) -> Option<Wrong> {
@@ -354,48 +359,6 @@ impl Model {
         (!name.is_empty()).then(|| self.news(at, name, covered))?
     }
 
-    /// What may be a consequence is not demanded to be asked about.
-    fn excuse(&mut self, at: Second, name: &str) {
-        let caused: Vec<usize> = self
-            .members(name)
-            .filter(|alert| {
-                let mut others = self.alerts.values();
-                others.any(|other| alert.may_be_caused_by(other, at))
-            })
-            .map(|alert| alert.number)
-            .collect();
-        for number in caused {
-            self.alerts.entry(number).or_default().excuse(at);
-        }
-    }
-
-    /// Everything that may fire here surely is a consequence of what is asked about elsewhere.
-    fn is_consequence(&self, at: Second, name: &str) -> bool {
-        if self.conversations.get(name).is_some_and(|one| one.declared) {
-            return false;
-        }
-        let mut loud = self
-            .members(name)
-            .filter(|alert| !alert.is_nothing(at) || alert.left_out > 0)
-            .peekable();
-        let is_told_alone = |other: &Alert| {
-            // In an incident of its service, and not among others.
-            let elsewhere = other.conversation.as_deref().unwrap_or_default();
-            let first = self.conversations.get(elsewhere).and_then(|one| one.first);
-            elsewhere != name
-                && elsewhere.starts_with("incident:")
-                && first.map(service_of) == Some(service_of(other.number))
-        };
-        loud.peek().is_some()
-            && loud.all(|alert| {
-                let mut others = self.alerts.values().filter(|one| is_told_alone(one));
-                alert.left_out == 0
-                    && alert.sure
-                    && !alert.flaps(at)
-                    && others.any(|other| alert.is_caused_by(other, at))
-            })
-    }
-
     /// Who has taken it up hears of what is new to it, and of what makes it worse.
     fn news(&mut self, at: Second, name: &str, covered: bool) -> Option<Wrong> {
         let excused = self.excused_until;
@@ -408,7 +371,8 @@ impl Model {
             let Some(since) = alert.news.filter(|since| at > *since) else {
                 continue;
             };
-            if !alert.is_asked_about(at) {
+            let is_consequence = alert.excused_until > at;
+            if !alert.is_loud(at) {
                 // It is news once somebody is to be asked.
                 alert.news = Some(at);
                 continue;
@@ -418,7 +382,10 @@ impl Model {
                 .into_iter()
                 .flatten()
                 .any(|before| alert.severity < before);
-            let is_news = if alert.worse {
+            let is_news = if is_consequence {
+                // Whoever has the cause has this as well.
+                false
+            } else if alert.worse {
                 is_worse
             } else {
                 covered && (is_new || is_worse)

@@ -279,7 +279,6 @@ impl App {
             Http::new(),
             shutdown.clone(),
         );
-        // Before anything takes anything up.
         bot::appear(&bot, true).await.context("the store")?;
         let (accepting, telling) = (bot.clone(), bot.clone());
         let slack = Arc::new(Slack::start(

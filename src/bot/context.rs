@@ -167,15 +167,6 @@ impl Context {
         &self.parts.wakers
     }
 
-    /// Whether the store takes writes, and why not; asked by a process that serves.
-    pub async fn store_takes_writes(&self) -> Result<(), String> {
-        if self.shutdown().is_cancelled() {
-            return Err("the bot is ending".to_owned());
-        }
-        let (store, id) = (self.store(), self.instance());
-        self.heartbeat().store_takes_writes(store, id).await
-    }
-
     /// Who says in the store that this process is alive.
     pub(super) fn heartbeat(&self) -> &Heartbeat {
         &self.parts.heartbeat

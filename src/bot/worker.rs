@@ -1,5 +1,7 @@
 //! Taking requests up, carrying them out, committing what they did together with their answer.
 
+mod visit;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,8 @@ use crate::domain::{
 };
 use crate::store::{Accepted, Claimed, StoreError};
 use crate::telemetry::metrics;
+
+pub use visit::{end_visit, start_visit, visit};
 
 /// A request may take this long until its answer is committed; longer work is an action, which
 /// goes on behind a progress message.
@@ -160,40 +164,6 @@ fn jobs() -> Vec<Job> {
 /// the same as time passes.
 pub async fn run_due(context: &Context) -> Result<(), StoreError> {
     crate::bot::timers::run_due(context, &jobs()).await
-}
-
-/// Carries out one request of this process's own (`treasury-bot exec`) and what follows from
-/// it; then returns. The answer is in the outbox.
-pub async fn visit(context: &Context, request: Request) -> Result<(), StoreError> {
-    let key = request.key.clone();
-    context
-        .store()
-        .accept(request, Some(context.instance().to_owned()))
-        .await?;
-    if let Some(claim) = context.store().claim_own(&key).await? {
-        let asked = context
-            .commands()
-            .meant(&claim.request.text, context.command());
-        handle(context, claim, asked).await;
-    }
-    Ok(())
-}
-
-/// Starts a process that visits: it is known in the store and says that it is alive.
-pub async fn start_visit(context: &Context) -> Result<(), StoreError> {
-    appear(context, false).await?;
-    context
-        .tasks()
-        .spawn(crate::bot::runs::keep_telling(context.clone()));
-    Ok(())
-}
-
-/// Waits for the actions under way and takes leave of the store.
-pub async fn end_visit(context: &Context) -> Result<(), StoreError> {
-    context.shutdown().cancel();
-    context.tasks().close();
-    context.tasks().wait().await;
-    disappear(context).await
 }
 
 /// Spawns the handling of a request; changing ones wait for the one before in their place.

@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::{Health, in_time};
-use crate::bot::pruned;
+use crate::bot::{self, pruned};
 use crate::domain::Severity;
 use crate::domain::notification::Channel;
 use crate::store::{Figures, Queue};
@@ -23,7 +23,7 @@ pub(super) async fn page(State(health): State<Health>) -> Response {
     if let Err(error) = &figures {
         tracing::warn!(error, "the store's figures are not known");
     }
-    let writes = in_time(health.bot.store_takes_writes()).await;
+    let writes = in_time(bot::store_takes_writes(&health.bot)).await;
     let up = figures.is_ok() && writes.is_ok();
     STORE_UP.set(&[], f64::from(u8::from(up)));
     let (connected, refused, _) = (health.door)();

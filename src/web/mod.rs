@@ -54,7 +54,7 @@ pub fn health_router(health: Health) -> Router {
 }
 
 async fn ready(State(health): State<Health>) -> Response {
-    let store = in_time(health.bot.store_takes_writes()).await;
+    let store = in_time(bot::store_takes_writes(&health.bot)).await;
     let (_, _, mut door) = (health.door)();
     door["waiting"] = match in_time(health.store.outbox_depth()).await {
         Ok(depth) => json!(depth),

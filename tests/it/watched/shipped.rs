@@ -96,6 +96,7 @@ fn what_dashboards_and_rules_ask_for_is_declared_and_what_is_declared_is_shown()
         "treasury_bot_alerts_unverified_total",
         "treasury_bot_alerts_subscriptions_total",
         "treasury_bot_alerts_unknown_severity_total",
+        "treasury_bot_deadman_pings_total",
     ];
     assert_eq!(unseen, further);
 }

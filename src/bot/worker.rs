@@ -90,27 +90,20 @@ pub async fn disappear(context: &Context) -> Result<(), StoreError> {
 /// Takes requests up until the shutdown, then waits for those under way. The process has to be known
 /// ([`appear`]).
 pub async fn run(context: &Context) -> Result<(), StoreError> {
-    context.tasks().spawn(keep_recovering(context.clone()));
-    context
-        .tasks()
-        .spawn(crate::bot::watch::keep_watching(context.clone()));
-    context
-        .tasks()
-        .spawn(crate::bot::heartbeats::keep_listening(context.clone()));
-    context
-        .tasks()
-        .spawn(crate::bot::heartbeats::keep_pinging(context.clone()));
-    until_done(context, || crate::bot::alerts::begin_watching(context)).await;
-    until_done(context, || crate::bot::alerts::begin_comparing(context)).await;
-    until_done(context, || crate::bot::oncall::begin_handovers(context)).await;
-    until_done(context, || crate::bot::retention::begin_pruning(context)).await;
-    context
-        .tasks()
-        .spawn(crate::bot::timers::run(context.clone(), jobs()));
-    context
-        .tasks()
-        .spawn(crate::bot::runs::keep_telling(context.clone()));
-    let shutdown = context.shutdown();
+    let (tasks, shutdown) = (context.tasks(), context.shutdown());
+    tasks.spawn(keep_recovering(context.clone()));
+    tasks.spawn(crate::bot::watch::keep_watching(context.clone()));
+    tasks.spawn(crate::bot::heartbeats::keep_listening(context.clone()));
+    tasks.spawn(crate::bot::heartbeats::keep_pinging(context.clone()));
+    while let Err(error) = begin_timers(context).await {
+        tracing::error!(%error, "work can't begin yet");
+        let pause = tokio::time::sleep(Duration::from_secs(1));
+        if shutdown.run_until_cancelled(pause).await.is_none() {
+            break;
+        }
+    }
+    tasks.spawn(crate::bot::timers::run(context.clone(), jobs()));
+    tasks.spawn(crate::bot::runs::keep_telling(context.clone()));
     let lanes = Lanes::default();
     let mut pause = Duration::from_millis(100);
     while !shutdown.is_cancelled() {
@@ -150,18 +143,11 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Tries until the store takes it, or the shutdown: a disk that is full at the start gets room later.
-async fn until_done<F>(context: &Context, work: impl Fn() -> F)
-where
-    F: Future<Output = Result<(), StoreError>>,
-{
-    while let Err(error) = work().await {
-        tracing::error!(%error, "work can't begin yet");
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            () = context.shutdown().cancelled() => return,
-        }
-    }
+async fn begin_timers(context: &Context) -> Result<(), StoreError> {
+    crate::bot::alerts::begin_watching(context).await?;
+    crate::bot::alerts::begin_comparing(context).await?;
+    crate::bot::oncall::begin_handovers(context).await?;
+    crate::bot::retention::begin_pruning(context).await
 }
 
 /// What is done when timers go off.

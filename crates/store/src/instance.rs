@@ -87,7 +87,8 @@ impl Store {
             }
             // It waits for no write: a process under load is not a dead one.
             Dialect::Postgres => {
-                beat.execute(self.readers()).await?;
+                let beaten = beat.execute(self.readers()).await;
+                beaten.map_err(|error| self.failed(error.into()))?;
             }
         }
         let now = self.now();

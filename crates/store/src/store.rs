@@ -232,6 +232,11 @@ impl Store {
         self.inner.clock.now()
     }
 
+    /// Remembers what kept the store from working, and gives it back.
+    pub(super) fn failed(&self, error: StoreError) -> StoreError {
+        self.inner.queue.failed(error)
+    }
+
     /// Why a write could not be done, if that was so within this time: the store was full, away, held.
     pub fn failed_within(&self, time: Duration) -> Option<String> {
         self.inner.queue.failed_within(time)

@@ -288,6 +288,11 @@ impl Queue {
             .map_err(|_| StoreError::Closed)
     }
 
+    /// Remembers what kept the store from working, and gives it back.
+    pub(super) fn failed(&self, error: StoreError) -> StoreError {
+        self.writers.failed(error)
+    }
+
     /// Why a write could not be done, if that was so less than this ago.
     pub(super) fn failed_within(&self, time: Duration) -> Option<String> {
         let failed = self.writers.failed.lock();

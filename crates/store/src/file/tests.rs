@@ -198,7 +198,7 @@ async fn nothing_is_made_anew_over_what_is_there() {
         ),
         (
             "short",
-            "what lies there is no database of SQLite (file is not a database, 26); ",
+            "the store is damaged (database disk image is malformed, 11); bring it back",
         ),
         (
             "folder",
@@ -331,14 +331,14 @@ async fn what_holds_the_store_locked_is_said() {
     Bench::still_holds(&bench.path(), &Steps::default()).await;
 }
 
-/// A disk of 8 MiB in memory; gone when dropped.
+/// A disk of 64 MiB in memory; gone when dropped.
 struct Disk(tempfile::TempDir);
 
 impl Disk {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=8m", "none"]);
+        mount.args(["-t", "tmpfs", "-o", "size=64m", "none"]);
         assert!(mount.arg(folder.path()).status().unwrap().success());
         Self(folder)
     }
@@ -361,6 +361,7 @@ async fn on_a_full_disk_each_write_is_either_done_or_told_not_to_be() {
     let ballast = disk.0.path().join("ballast");
     let mut file = File::create(&ballast).unwrap();
     while file.write_all(&[1; 4_096]).is_ok() {}
+    drop(file);
 
     let long = |key: String| Request {
         text: "x".repeat(3_000),

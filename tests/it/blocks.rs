@@ -17,7 +17,7 @@ use crate::support::process::root;
 const LANGUAGES: [&str; 6] = ["hcl", "json", "sh", "text", "toml", "yaml"];
 
 /// What documents may run beside the bot itself.
-const PROGRAMS: [&str; 32] = [
+const PROGRAMS: [&str; 33] = [
     "./tests/run",
     "amtool",
     "aws",
@@ -47,6 +47,7 @@ const PROGRAMS: [&str; 32] = [
     "promtool",
     "sha256sum",
     "source",
+    "sqlite3",
     "sudo",
     "terraform",
     "tr",

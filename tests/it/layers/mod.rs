@@ -59,12 +59,13 @@ const FLOORS: &[&[&str]] = &[
     ],
     &["actions"],
     &[
+        "confirm",
         "incidents",
         "notify",
+        "readiness",
+        "retention",
         "timers",
         "watch",
-        "confirm",
-        "retention",
     ],
     &["context", "entry", "table", "policy"],
     &[

@@ -95,7 +95,7 @@ declare! {
     Counter ALERTS_UNVERIFIED "treasury_bot_alerts_unverified_total" "Messages of Amazon SNS whose signature could not be verified, taken in by their token." [];
     Counter ALERTS_SUBSCRIPTIONS "treasury_bot_alerts_subscriptions_total" "Wishes of Amazon SNS to have a subscription confirmed." [];
     Counter ALERTS_UNKNOWN_SEVERITY "treasury_bot_alerts_unknown_severity_total" "Alerts whose word for the severity is not known: they count as SEV3." ["source": SOURCES];
-    Counter DEADMAN_PINGS "treasury_bot_deadman_pings_total" "Times that the bot said at the address of [deadman] that it is alive." ["outcome": Of(&["ok", "failed"])];
+    Counter DEADMAN_PINGS "treasury_bot_deadman_pings_total" "Times that the bot said at the address of `[deadman]` that it is alive." ["outcome": Of(&["ok", "failed"])];
     Gauge ALERTS_FIRING "treasury_bot_alerts_firing" "Alerts that fire by what the bot holds, silenced ones included." ["severity": SEVERITY];
     Counter ASKS "treasury_bot_asks_total" "Times that people were asked to acknowledge alerts." [];
     Counter METRICS_PAGES_FAILED "treasury_bot_metrics_pages_failed_total" "Readings of a service's metrics page that failed." [];

@@ -148,8 +148,8 @@ async fn killed_again_and_again_each_follow_up_escalation_and_quiet_message_is_t
 
     // What was due has been done; what is written is brought to Slack.
     let deadline = Instant::now() + PATIENCE;
-    let far = store.now() + jiff::SignedDuration::from_mins(10);
-    // Far away only the next look at who is on call is left.
+    let far = store.now() + jiff::SignedDuration::from_mins(4);
+    // Far away only the next look at who is on call is left, and at what is kept for too long.
     let is_due = async || store.timer_next().await.unwrap().is_some_and(|at| at < far);
     while store.outbox_depth().await.unwrap() > 0 || is_due().await {
         assert!(Instant::now() < deadline, "{}", sandbox.dump(10));

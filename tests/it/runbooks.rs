@@ -164,7 +164,7 @@ async fn a_rehearsal_looks_for_real_and_changes_nothing() {
         "✅ service.status — api",
         "would ask: Restart api?",
         "would call service.restart service=api",
-        "would say: api was restarted",
+        "would say (the figures are of now, nothing was changed): api was restarted",
     ] {
         assert!(run.contains(words), "{words}: {run}");
     }

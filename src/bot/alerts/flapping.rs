@@ -128,7 +128,8 @@ async fn calm_down_in(tx: &mut Tx, bot: &Context, timer: &TimerRow) -> Result<()
     if conversation.ended {
         return Ok(());
     }
-    if tx.count_firing(key).await? == 0 && conversation.quiet_since.is_none() {
+    let may_fire = tx.count_firing(key).await? > 0 || !conversation.left_out.is_empty();
+    if !may_fire && conversation.quiet_since.is_none() {
         // It has been quiet since the last change, not only since now.
         let since = calm.iter().map(|record| record.tracked.changed_at).max();
         let since = since.unwrap_or(now);

@@ -33,7 +33,8 @@ pub(super) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
                 return Ok(());
             };
             let is_quiet = conversation.quiet_since.is_some();
-            if !is_quiet || tx.count_firing(key).await? > 0 {
+            let may_fire = tx.count_firing(key).await? > 0 || !conversation.left_out.is_empty();
+            if !is_quiet || may_fire {
                 return Ok(());
             }
             if after.summary.resolved == 0 {

@@ -287,7 +287,10 @@ impl Play<'_> {
         let id: i64 = newest.fetch_one(&mut self.seen).await.unwrap();
         let conversation = format!("incident:{id}");
         self.declared.push(conversation.clone());
-        let fact = Fact::Declared { conversation };
+        let fact = Fact::Declared {
+            conversation,
+            severity,
+        };
         self.facts.push((self.now, fact));
     }
 

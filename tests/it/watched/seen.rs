@@ -15,7 +15,7 @@ use crate::support::prometheus::Prometheus;
 /// Queries that give nothing after this run, with the reason.
 const MAY_BE_EMPTY: &[(&str, &str)] = &[(
     "time() - max(treasury_bot_store_pruned_timestamp_seconds{job=~\"$job\"})",
-    "the first round is a day after the start",
+    "the first round is five minutes after the start",
 )];
 
 #[tokio::test]

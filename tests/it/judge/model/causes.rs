@@ -23,7 +23,11 @@ impl Model {
     /// Everything that may fire here surely is a consequence of what is asked about elsewhere.
     pub fn is_consequence(&self, at: Second, name: &str) -> bool {
         // A person's incident may be the newest of the cause's service.
-        if self.conversations.values().any(|one| one.declared) {
+        if self
+            .conversations
+            .values()
+            .any(|one| one.declared.is_some())
+        {
             return false;
         }
         let mut loud = self
@@ -36,7 +40,7 @@ impl Model {
             let first = self.conversations.get(elsewhere).and_then(|one| one.first);
             elsewhere != name
                 && elsewhere.starts_with("incident:")
-                && first.map(service_of) == Some(service_of(other.number))
+                && first.map(|(alert, _)| service_of(alert)) == Some(service_of(other.number))
         };
         loud.peek().is_some()
             && loud.all(|alert| {

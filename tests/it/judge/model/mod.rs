@@ -26,8 +26,10 @@ pub const ACK_WITHIN: Second = 300;
 pub const EVERYBODY: Second = 1_800;
 /// Who took it up is asked whether they still have it; at SEV1 after a quarter of this.
 pub const REASK: Second = 3_600;
-/// The people of the ladder, and then everybody.
+/// The people of the longest ladder, and then everybody.
 const RUNGS: u32 = 3;
+/// So many are everybody.
+const PEOPLE: usize = 4;
 /// Nothing may fire for so long until what fires next is new.
 pub const QUIET: Second = 300;
 /// So bad, or worse, and somebody is asked.
@@ -71,7 +73,7 @@ pub enum Fact {
     /// The bot looked at what Alertmanager lists: whether this one is there.
     Listed { alert: usize, firing: bool },
     /// Somebody declared an incident so bad that people are asked about it.
-    Declared { conversation: String },
+    Declared { conversation: String, severity: u8 },
     /// The bot said that it is over.
     Resolved { conversation: String },
 }
@@ -126,10 +128,12 @@ struct Conversation {
     worst: Option<u8>,
     /// The worst that fired when somebody took it up.
     taken_up: Option<u8>,
-    /// Somebody declared it: it is asked about until somebody has it or says that it is over.
-    declared: bool,
-    /// The first alert that was told there.
-    first: Option<usize>,
+    /// Somebody declared it, so bad: it is asked about until somebody has it or says that it is over.
+    declared: Option<u8>,
+    /// The first alert that was told there, and when; others at the same time may count as the first.
+    first: Option<(usize, Second)>,
+    /// Alerts of several services were the first.
+    is_mixed: bool,
 }
 
 /// What is known at a moment.
@@ -179,7 +183,9 @@ impl Model {
                 // It is new there.
                 known.news = known.news.or(known.firing.then_some(at));
                 self.changed(*alert);
-                self.conversation(conversation).first.get_or_insert(*alert);
+                let conversation = self.conversation(conversation);
+                let (first, since) = *conversation.first.get_or_insert((*alert, at));
+                conversation.is_mixed |= at == since && service_of(first) != service_of(*alert);
             }
             Fact::LeftOut { alert, count } => {
                 let kind = self.alerts.get(alert).map(|one| one.kind);
@@ -204,8 +210,11 @@ impl Model {
                     self.changed(*alert);
                 }
             }
-            Fact::Declared { conversation } => {
-                self.conversation(conversation).declared = true;
+            Fact::Declared {
+                conversation,
+                severity,
+            } => {
+                self.conversation(conversation).declared = Some(*severity);
             }
             Fact::Died => self.excused_until = Second::MAX / 2,
             Fact::Restarted { crashed } => {
@@ -225,7 +234,7 @@ impl Model {
                 whom,
             } => return self.told(at, conversation, *said, whom),
             Fact::Resolved { conversation } => {
-                if self.conversation(conversation).declared {
+                if self.conversation(conversation).declared.is_some() {
                     let what = "a person declared it, and nobody said that it is over";
                     return Some(wrong(Kind::ResolvedWhileFiring, at, conversation, what));
                 }
@@ -249,7 +258,8 @@ impl Model {
         let taken_up = if is_sure { taken_up } else { Some(u8::MAX) };
         let known = self.conversation(conversation);
         known.taken_up = taken_up.or(known.worst);
-        let reask = match known.worst {
+        let worst = known.worst.into_iter().chain(known.declared).min();
+        let reask = match worst {
             Some(1) => REASK / 4,
             _ => REASK,
         };
@@ -265,12 +275,13 @@ impl Model {
         let for_nothing = self.members(name).all(needs_nobody);
         let is_consequence = said == Said::Ask && self.is_consequence(at, name);
         let known = self.conversation(name);
-        let for_nothing = for_nothing && !known.declared;
+        let for_nothing = for_nothing && known.declared.is_none();
         let soon = known
             .asked_at
             .is_some_and(|then| at - then < ACK_WITHIN - GRACE);
         let covered = known.acknowledged_until > at + GRACE && !known.changed && !known.was_quiet;
-        let service = known.first.map(service_of);
+        let first = known.first.filter(|_| !known.is_mixed);
+        let service = first.map(|(alert, _)| service_of(alert));
         let others = service.is_some_and(|service| !is_served_by(service, whom));
         let found = match (by_ladder, soon && !known.changed) {
             (true, true) => Some((Kind::AskedTwice, "nothing is new since the last ask")),
@@ -285,7 +296,12 @@ impl Model {
         if by_ladder {
             known.told_at = Some(at);
             known.asked_at = Some(at);
-            known.rungs += 1;
+            if said == Said::StillYours {
+                // Whoever does not answer does not have it any more.
+                known.acknowledged_until = known.acknowledged_until.min(at + ACK_WITHIN);
+            }
+            let is_everybody = whom.len() >= PEOPLE;
+            known.rungs = if is_everybody { RUNGS } else { known.rungs + 1 };
             known.changed = false;
         }
         let known: Vec<(usize, u8)> = self
@@ -295,9 +311,12 @@ impl Model {
         let conversation = self.conversation(name);
         for (kind, severity) in known {
             conversation.kinds.insert(kind);
-            if conversation.taken_up.is_some_and(|worst| severity < worst) {
+            match conversation.taken_up {
+                // How bad it was is not known: it may be worse, or not.
+                Some(u8::MAX) => conversation.changed = true,
                 // It is worse than what was taken up: the ladder begins anew.
-                conversation.acknowledged_until = 0;
+                Some(worst) if severity < worst => conversation.acknowledged_until = 0,
+                _ => {}
             }
             let worst = conversation.worst.unwrap_or(severity);
             conversation.worst = Some(worst.min(severity));
@@ -313,7 +332,8 @@ impl Model {
 
     fn pass_for(&mut self, at: Second, name: &str) -> Option<Wrong> {
         self.excuse(at, name);
-        let declared = self.conversations.get(name).is_some_and(|one| one.declared);
+        let declared = self.conversations.get(name);
+        let declared = declared.is_some_and(|one| one.declared.is_some());
         let active = declared || self.members(name).any(|alert| alert.is_asked_about(at));
         let over =
             |alert: &Alert| !alert.firing && alert.sure && alert.left_out == 0 && !alert.flaps(at);
@@ -329,6 +349,7 @@ impl Model {
             *known = Conversation {
                 quiet_since,
                 first: known.first,
+                is_mixed: known.is_mixed,
                 ..Conversation::default()
             };
         }

@@ -1,5 +1,5 @@
 //! The judge: random histories are played through the real bot, and a plain model says what was
-//! wrong. `TREASURY_BOT_JUDGE` says how many histories (2,000), `TREASURY_BOT_JUDGE_FROM` the first
+//! wrong. `TREASURY_BOT_JUDGE` says how many histories (500), `TREASURY_BOT_JUDGE_FROM` the first
 //! seed (0), `TREASURY_BOT_JUDGE_SHRINK` how often a wrong one is played to make it shorter (400).
 
 mod history;
@@ -80,7 +80,7 @@ async fn who_must_hear_of_it_does_in_random_histories() {
     let stack = Stack::start(StackConfig::default());
     let bench = Arc::new(Bench::new(simulated(&stack, None).unwrap()).await);
     let from = number("TREASURY_BOT_JUDGE_FROM", 0);
-    let end = from + number("TREASURY_BOT_JUDGE", 2_000);
+    let end = from + number("TREASURY_BOT_JUDGE", 500);
     let next = Arc::new(AtomicU64::new(from));
     let found: Arc<Mutex<BTreeMap<Kind, Vec<u64>>>> = Arc::default();
     let workers = (0..4).map(|worker| {

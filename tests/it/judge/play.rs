@@ -390,7 +390,7 @@ fn name_of(conversation: &str) -> String {
 }
 
 pub fn fingerprint(alert: usize) -> String {
-    format!("alert{alert}")
+    format!("alert{alert:02}")
 }
 
 /// A report as Alertmanager sends it.

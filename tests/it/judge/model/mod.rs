@@ -296,6 +296,10 @@ impl Model {
         if by_ladder {
             known.told_at = Some(at);
             known.asked_at = Some(at);
+            if said == Said::Ask && known.taken_up == Some(u8::MAX) {
+                // It was worse than what was taken up, as is seen now.
+                known.acknowledged_until = 0;
+            }
             if said == Said::StillYours {
                 // Whoever does not answer does not have it any more.
                 known.acknowledged_until = known.acknowledged_until.min(at + ACK_WITHIN);

@@ -221,13 +221,7 @@ impl Model {
                 self.excused_until = at + if *crashed { LEASE } else { 0 };
             }
             Fact::Acknowledged { conversation } => self.acknowledged(at, conversation),
-            Fact::ResolvedByHand { conversation } => {
-                *self.conversation(conversation) = Conversation::default();
-                for alert in self.members_mut(conversation) {
-                    alert.dismissed_at = Some(at);
-                    alert.news = None;
-                }
-            }
+            Fact::ResolvedByHand { conversation } => self.dismissed(at, conversation),
             Fact::Told {
                 conversation,
                 said,
@@ -248,6 +242,14 @@ impl Model {
             }
         }
         None
+    }
+
+    fn dismissed(&mut self, at: Second, conversation: &str) {
+        *self.conversation(conversation) = Conversation::default();
+        for alert in self.members_mut(conversation) {
+            alert.dismissed_at = Some(at);
+            alert.news = None;
+        }
     }
 
     fn acknowledged(&mut self, at: Second, conversation: &str) {

@@ -333,12 +333,17 @@ async fn what_the_engine_has_forgotten_is_not_told_as_nothing() {
         events.reaches.is_some_and(|reaches| reaches > before),
         "{events:?}"
     );
-    // What `inspect` knows is told all the same.
-    let end = events
-        .list
-        .iter()
-        .find(|event| event.what == "die")
-        .unwrap();
+    // What `inspect` knows is told all the same, once no event of it can be on its way.
+    let (events, end) = eventually("its end is told", async || {
+        let events = stack.driver.events(&web, before).await.unwrap();
+        let end = events
+            .list
+            .iter()
+            .find(|event| event.what == "die")
+            .cloned();
+        end.map(|end| (events, end))
+    })
+    .await;
     assert_eq!(end.detail.as_deref(), Some("exit code 7"));
     assert!(events.list.iter().any(|event| event.what == "start"));
 }

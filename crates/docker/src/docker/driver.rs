@@ -99,7 +99,7 @@ impl Platform for Docker {
         )?;
         let events = history.events.into_iter().map(|(_, event)| event);
         let mut list: Vec<Event> = events.collect();
-        events::add_known(&mut list, &known, since);
+        events::add_known(&mut list, &known, since, history.until);
         Ok(Events {
             list: events::newest(list),
             reaches: history.reaches,

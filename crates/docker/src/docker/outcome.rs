@@ -159,6 +159,7 @@ mod tests {
             history: History {
                 events: vec![(id.into(), event)],
                 reaches: None,
+                until: Timestamp::UNIX_EPOCH,
             },
         }
     }

@@ -29,6 +29,8 @@ pub struct History {
     pub events: Vec<(String, Event)>,
     /// How far back the engine's memory goes, where that is less than was wanted.
     pub reaches: Option<Timestamp>,
+    /// When it was asked for, by the engine's clock.
+    pub until: Timestamp,
 }
 
 /// The newest of these events, in their order.
@@ -49,9 +51,9 @@ pub async fn history(
     // Everything remembered is asked for: only so it shows how far back the memory goes. The
     // engine ends its answer at `until`.
     let until = Timestamp::now() + ahead;
-    let until = format!("{}.{:09}", until.as_second(), until.subsec_nanosecond());
+    let ends = format!("{}.{:09}", until.as_second(), until.subsec_nanosecond());
     let options = EventsOptionsBuilder::default().since("1");
-    let options = options.until(&until).build();
+    let options = options.until(&ends).build();
     let mut stream = engine.client()?.events(Some(options));
     let call = async {
         let mut events = VecDeque::new();
@@ -79,14 +81,23 @@ pub async fn history(
     Ok(History {
         events: events.into(),
         reaches: oldest.filter(|oldest| count >= REMEMBERED && *oldest > since),
+        until,
     })
 }
 
 /// Adds the last start and end of each container where the engine's events don't have them: it forgets
-/// them when others come, and all when it is started anew.
-pub fn add_known(events: &mut Vec<Event>, known: &[ContainerInspectResponse], since: Timestamp) {
+/// them when others come, and all when it is started anew. `asked`: [`History::until`].
+pub fn add_known(
+    events: &mut Vec<Event>,
+    known: &[ContainerInspectResponse],
+    since: Timestamp,
+    asked: Timestamp,
+) {
     // An event is noted a moment before or after what `inspect` says.
     let near = SignedDuration::from_secs(2);
+    // Of what is younger the engine's own event is on its way, and with it what tells of the cause
+    // (`oom`). Told ahead of it, the same end would have two times.
+    let settled = asked - near;
     for facts in known {
         let (Some(state), Some(name)) = (&facts.state, facts.name.as_deref()) else {
             continue;
@@ -100,7 +111,7 @@ pub fn add_known(events: &mut Vec<Event>, known: &[ContainerInspectResponse], si
             ("start", state.started_at.as_deref(), None),
             ("die", state.finished_at.as_deref(), code),
         ] {
-            let Some(at) = container::time(at).filter(|at| *at >= since) else {
+            let Some(at) = container::time(at).filter(|at| (since..=settled).contains(at)) else {
                 continue;
             };
             let is_there = events.iter().any(|event| {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::alerts::SEVERITIES;
 use super::kind::Kind;
 use super::names::{Names, known_service};
 use super::root::Root;
@@ -69,22 +70,17 @@ fn heartbeat(
     let name = sender_name(section, names, "heartbeat", "/heartbeats/NAME");
     let prefix = "TREASURY_BOT_HEARTBEAT";
     let (variable, token) = sender_token(section, prefix, name.as_deref());
-    let every = section.duration("every");
-    if every.is_none() && section.written("every").is_none() {
+    if section.written("every").is_none() {
         let hint = "add `every`: how often the job runs, such as `1d`";
         section.error("a heartbeat without `every`", hint);
     }
-    let every = every.unwrap_or(LEAST).max(LEAST);
+    let every = section.duration_or("every", LEAST).max(LEAST);
     let grace = section.duration_or("grace", (every / 10).max(Duration::from_secs(60)));
     let service = section.text("service");
     let service = service.and_then(|text| known_service(&text, services));
-    let levels = [
-        ("SEV1", Severity::Sev1),
-        ("SEV2", Severity::Sev2),
-        ("SEV3", Severity::Sev3),
-        ("SEV4", Severity::Sev4),
-    ];
-    let severity = section.word("severity", &levels).unwrap_or(Severity::Sev3);
+    let severity = section
+        .word("severity", &SEVERITIES)
+        .unwrap_or(Severity::Sev3);
     let watchdog = section.string("watchdog");
     if let (Some(name), false, None) = (&name, has_token, &watchdog)
         && section.lacks(token.as_ref(), "token")

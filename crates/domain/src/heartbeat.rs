@@ -155,11 +155,6 @@ impl Heard {
         (sizes.len() >= USUAL_FROM).then(|| sizes[sizes.len() / 2])
     }
 
-    /// Somebody does not want it to be expected.
-    pub fn pause(&mut self, pause: Pause) {
-        self.paused = Some(pause);
-    }
-
     /// It is expected from now on; whether it was paused.
     pub fn resume(&mut self, now: Timestamp) -> bool {
         let was = self.paused.take().is_some();
@@ -311,18 +306,10 @@ impl Heartbeat {
 
     /// The reports for one that is expected no longer.
     pub fn forgotten(name: &str, heard: &Heard, now: Timestamp) -> Vec<Alert> {
-        let gone = Self {
-            name: name.to_owned(),
-            every: Duration::ZERO,
-            grace: Duration::ZERO,
-            service: None,
-            severity: Severity::Sev3,
-            watchdog: None,
-        };
         let said = format!("{name} is no longer configured");
         let fires = heard.fires.iter();
         fires
-            .map(|(trouble, since)| gone.report(*trouble, *since, Some(now), &said))
+            .map(|(trouble, since)| report(name, *trouble, *since, Some(now), &said))
             .collect()
     }
 
@@ -333,25 +320,36 @@ impl Heartbeat {
         ends_at: Option<Timestamp>,
         said: &str,
     ) -> Alert {
-        let names = [("alertname", trouble.alert()), ("heartbeat", &self.name)];
-        let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
-        let mut labels: BTreeMap<String, String> = names.into_iter().map(owned).collect();
-        // Whatever is configured otherwise later: it is the same alert.
-        let fingerprint = alertmanager::fingerprint(&labels);
-        labels.insert("severity".to_owned(), self.severity.to_string());
-        if let Some(service) = &self.service {
-            labels.insert("service".to_owned(), service.to_string());
-        }
-        Alert {
-            fingerprint,
-            firing: ends_at.is_none(),
-            starts_at: since,
-            ends_at,
-            labels,
-            annotations: [owned(("summary", said))].into(),
-            source: Alert::HEARTBEAT.to_owned(),
-            other: serde_json::Map::new(),
-        }
+        let mut alert = report(&self.name, trouble, since, ends_at, said);
+        let severity = ("severity".to_owned(), self.severity.to_string());
+        let service = self.service.as_ref();
+        let service = service.map(|service| ("service".to_owned(), service.to_string()));
+        // Whatever is configured otherwise later: by its fingerprint it is the same alert.
+        alert.labels.extend([severity].into_iter().chain(service));
+        alert
+    }
+}
+
+/// What is reported of one of this name, however it is configured.
+fn report(
+    name: &str,
+    trouble: Trouble,
+    since: Timestamp,
+    ends_at: Option<Timestamp>,
+    said: &str,
+) -> Alert {
+    let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let names = [("alertname", trouble.alert()), ("heartbeat", name)];
+    let labels: BTreeMap<String, String> = names.into_iter().map(owned).collect();
+    Alert {
+        fingerprint: alertmanager::fingerprint(&labels),
+        firing: ends_at.is_none(),
+        starts_at: since,
+        ends_at,
+        labels,
+        annotations: [owned(("summary", said))].into(),
+        source: Alert::HEARTBEAT.to_owned(),
+        other: serde_json::Map::new(),
     }
 }
 

@@ -81,10 +81,10 @@ fn line(context: &Context, heartbeat: &Heartbeat, heard: Option<&Heard>) -> Line
 }
 
 /// The one that is meant.
-fn named(context: &Context, name: &str) -> Result<String, Refusal> {
+fn named<'c>(context: &'c Context, name: &str) -> Result<&'c Heartbeat, Refusal> {
     let all = &context.settings().alerts.heartbeats;
-    if all.iter().any(|one| one.name == name) {
-        return Ok(name.to_owned());
+    if let Some(found) = all.iter().find(|one| one.name == name) {
+        return Ok(found);
     }
     let line = Line::new()
         .text("There is no heartbeat ")
@@ -105,7 +105,7 @@ pub(crate) fn heartbeat_pause(
     within: Option<Duration>,
     reason: Option<String>,
 ) -> Result<Effect, Fault> {
-    let name = named(context, name)?;
+    let name = named(context, name)?.name.clone();
     let by = ask.request.person.clone();
     Ok(Effect::write(move |tx| {
         Box::pin(async move {
@@ -113,7 +113,7 @@ pub(crate) fn heartbeat_pause(
             let until = within.map(|within| now + within);
             let known = tx.heartbeat(&name).await?;
             let mut heard = known.unwrap_or_else(|| Heard::since(now));
-            heard.pause(Pause {
+            heard.paused = Some(Pause {
                 until,
                 by,
                 reason: reason.unwrap_or_default(),
@@ -131,13 +131,8 @@ pub(crate) fn heartbeat_pause(
 }
 
 pub(crate) fn heartbeat_resume(context: &Context, name: &str) -> Result<Effect, Fault> {
-    let name = named(context, name)?;
-    let every = context.settings().alerts.heartbeats.iter();
-    let patience = every
-        .filter(|one| one.name == name)
-        .map(Heartbeat::patience)
-        .next()
-        .unwrap_or_default();
+    let heartbeat = named(context, name)?;
+    let (name, patience) = (heartbeat.name.clone(), heartbeat.patience());
     Ok(Effect::write(move |tx| {
         Box::pin(async move {
             let now = tx.now();

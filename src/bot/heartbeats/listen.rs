@@ -29,9 +29,10 @@ pub async fn hear(
     let Some(heartbeat) = expected(context, name) else {
         return Ok(None);
     };
-    let mut ears = context.listener().ears().await;
-    let now = context.now();
-    let own = ears.tick(now);
+    let listener = context.listener();
+    let mut ears = listener.ears.lock().await;
+    let (now, own) = (context.now(), listener.clock());
+    ears.tick(now, own);
     let (name, beat) = (heartbeat.name.clone(), beat(now));
     let recorded = context.store().write(move |tx| {
         Box::pin(async move {
@@ -44,7 +45,7 @@ pub async fn hear(
     });
     let heard = recorded.await?;
     ears.hear(&heartbeat.name, &heard, own);
-    context.listener().look_soon();
+    listener.heard.notify_one();
     Ok(Some(heard))
 }
 
@@ -77,12 +78,15 @@ pub async fn hear_watchdogs(context: &Context, body: &mut Body) -> Result<(), St
 /// Notices what is missing, until the shutdown.
 pub(crate) async fn keep_listening(context: Context) {
     loop {
-        if let Err(error) = look(&context).await {
-            tracing::error!(%error, "heartbeats can't be looked at");
+        match look(&context).await {
+            // What was configured before is forgotten by now.
+            Ok(()) if context.settings().alerts.heartbeats.is_empty() => return,
+            Ok(()) => {}
+            Err(error) => tracing::error!(%error, "heartbeats can't be looked at"),
         }
         tokio::select! {
             () = context.shutdown().cancelled() => return,
-            () = context.listener().soon() => {}
+            () = context.listener().heard.notified() => {}
             () = tokio::time::sleep(EVERY) => {}
         }
     }
@@ -90,9 +94,10 @@ pub(crate) async fn keep_listening(context: Context) {
 
 async fn look(context: &Context) -> Result<(), StoreError> {
     let known = context.store().heartbeats().await?;
-    let mut ears = context.listener().ears().await;
-    let now = context.now();
-    let own = ears.tick(now);
+    let listener = context.listener();
+    let mut ears = listener.ears.lock().await;
+    let (now, own) = (context.now(), listener.clock());
+    ears.tick(now, own);
     for heartbeat in &context.settings().alerts.heartbeats {
         let before = known.get(&heartbeat.name);
         let mut heard = before.cloned().unwrap_or_else(|| Heard::since(now));

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use crate::support::process::root;
 
 /// One of the tools that `tests/run` installs from `tests/requirements.txt`, in the project's folder.
-fn tool(name: &str) -> Command {
+pub fn tool(name: &str) -> Command {
     let path = root().join("target/tools/python/bin").join(name);
     assert!(path.exists(), "{} is missing: ./tests/run", path.display());
     let mut command = Command::new(path);

@@ -1,16 +1,16 @@
 //! The sandbox against Slack's own SDK: an app of Bolt for Python gets along with it.
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use treasury_bot::sandbox::slack::{Delivery, Sandbox, SandboxConfig};
 
+use crate::deploy::tool;
 use crate::support::engine::eventually;
 use crate::support::free_port;
+use crate::support::stage::HOME;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const HOME: &str = "#treasury-incidents";
 
 /// The app; ended when dropped.
 struct App(Child);
@@ -24,12 +24,9 @@ impl Drop for App {
 
 /// An app by Socket Mode, or by HTTP on a port.
 fn app(sandbox: &Sandbox, port: Option<u16>) -> App {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join("target/tools/python/bin/python");
-    assert!(python.exists(), "python is missing: ./tests/run");
-    let mut command = Command::new(python);
+    let mut command = tool("python");
     command
-        .arg(root.join("tests/it/sdk/app.py"))
+        .arg("tests/it/sdk/app.py")
         .env("API_URL", sandbox.api_url())
         .env("BOT_TOKEN", sandbox.bot_token())
         .env("APP_TOKEN", sandbox.app_token())
@@ -41,7 +38,8 @@ fn app(sandbox: &Sandbox, port: Option<u16>) -> App {
     App(command.spawn().unwrap())
 }
 
-/// Waits until this is said in the main channel; gives the message's `ts`.
+/// Waits until this is said in the main channel by a message's own text, whatever its blocks show;
+/// gives its `ts`.
 async fn said(sandbox: &Sandbox, words: &str) -> String {
     let found = sandbox.wait_for(PATIENCE, |world| {
         let mut all = world.channel(HOME)?.messages.iter();

@@ -107,7 +107,7 @@ fn what_is_paused_is_not_missed_and_is_awaited_anew_afterwards() {
         id: "U1".to_owned(),
         name: "Ana".to_owned(),
     };
-    heard.pause(Pause {
+    heard.paused = Some(Pause {
         until: Some(at(100_000)),
         by,
         reason: String::new(),

@@ -142,15 +142,19 @@ impl Tx {
 
     /// Records an alert.
     pub async fn alert_put(&mut self, key: &str, record: &AlertRecord) -> Result<(), StoreError> {
-        self.alerts_put(key, &[record]).await
+        self.alerts_put(key, [record]).await
     }
 
     /// Records alerts of a conversation; of one that is there twice the last.
-    pub async fn alerts_put(
+    pub async fn alerts_put<'r>(
         &mut self,
         key: &str,
-        records: &[&AlertRecord],
+        records: impl IntoIterator<Item = &'r AlertRecord>,
     ) -> Result<(), StoreError> {
+        let mut seen = HashSet::new();
+        let mut records: Vec<&AlertRecord> = records.into_iter().collect();
+        records.reverse();
+        records.retain(|one| seen.insert(&one.tracked.alert.fingerprint));
         if self.dialect == Dialect::Postgres && !records.is_empty() {
             // Before its counts, as everybody does: two writes can't wait for each other.
             sqlx::query("SELECT key FROM conversation WHERE key = $1 FOR UPDATE")
@@ -158,10 +162,6 @@ impl Tx {
                 .fetch_optional(self.connection())
                 .await?;
         }
-        let mut seen = HashSet::new();
-        let last = records.iter().rev();
-        let last = last.filter(|one| seen.insert(&one.tracked.alert.fingerprint));
-        let records: Vec<&AlertRecord> = last.copied().collect();
         for piece in pieces(&records) {
             let mut query = sqlx::query(sqlx::AssertSqlSafe(format!(
                 "INSERT INTO alert (fingerprint, conversation, name, service, firing, \

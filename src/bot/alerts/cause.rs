@@ -21,6 +21,7 @@ pub(super) async fn of(
     if conversation.declared || !conversation.left_out.is_empty() {
         return Ok(None);
     }
+    let depends_on = depends_on(bot);
     let mut found = None;
     for (service, worst) in tx.services_audible(&conversation.key).await? {
         if worst > bot.settings().alerts.declare_from {
@@ -29,7 +30,8 @@ pub(super) async fn of(
         let Some(service) = service else {
             return Ok(None);
         };
-        let Some(cause) = behind(tx, bot, conversation, &service, worst).await? else {
+        let below = strictly_below(&service, &depends_on);
+        let Some(cause) = behind(tx, conversation, &below, worst).await? else {
             return Ok(None);
         };
         found.get_or_insert(cause);
@@ -37,16 +39,14 @@ pub(super) async fn of(
     Ok(found)
 }
 
-/// The nearest service that this one stands on and that fails as badly, in another open incident.
+/// The first of these services that fails as badly, in another open incident.
 async fn behind(
     tx: &mut Tx,
-    bot: &Context,
     conversation: &Conversation,
-    service: &ServiceName,
+    services: &[&ServiceName],
     worst: Severity,
 ) -> Result<Option<(ServiceName, IncidentId)>, StoreError> {
-    let depends_on = depends_on(bot);
-    for name in strictly_below(service, &depends_on) {
+    for &name in services {
         let Some(id) = tx.incident_of(name).await? else {
             continue;
         };
@@ -79,9 +79,7 @@ pub(super) async fn wait_for(
     conversation.waits_for = cause;
     close_asks(tx, conversation, &why).await?;
     forget(tx, &conversation.key, &Ended::Elsewhere(&why.plain())).await?;
-    let asked_about = conversation.asked_about;
-    conversation.ask_anew(tx.now());
-    conversation.asked_about = asked_about;
+    conversation.ask_from_the_first(tx.now());
     note_on_incident(tx, conversation, why.plain()).await?;
     post_news(tx, conversation, Message::new(Tone::Plain, why)).await?;
     tx.conversation_put(conversation).await?;

@@ -233,8 +233,7 @@ impl News {
             over::end(tx, bot, &key, why, &records).await?;
         }
         for (key, records) in &self.changed {
-            tx.alerts_put(key, &records.iter().collect::<Vec<_>>())
-                .await?;
+            tx.alerts_put(key, records).await?;
         }
         for key in self.shown {
             if let Some(conversation) = tx.conversation(&key).await? {
@@ -243,8 +242,7 @@ impl News {
         }
         let mut nowhere = self.again;
         for ((key, why), records) in self.loud {
-            tx.alerts_put(&key, &records.iter().collect::<Vec<_>>())
-                .await?;
+            tx.alerts_put(&key, &records).await?;
             match active(tx, &key).await? {
                 Some(mut conversation) => {
                     episode::tell_again(tx, bot, &mut conversation, &records, why).await?;

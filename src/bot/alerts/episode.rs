@@ -31,9 +31,8 @@ pub(super) async fn begin(
     } = start::conversation(tx, bot, group, before.as_deref(), worst).await?;
     let now = tx.now();
     let loaded = (!is_new && !conversation.declared).then(|| conversation.clone());
-    let records: Vec<&AlertRecord> = news.records().collect();
-    tx.alerts_put(&conversation.key, &records).await?;
-    let silenced = records.iter().filter_map(|one| one.tracked.silenced_until);
+    tx.alerts_put(&conversation.key, news.records()).await?;
+    let silenced = news.records().filter_map(|one| one.tracked.silenced_until);
     if let Some(until) = silenced.filter(|until| *until > now).min() {
         SILENCE_END.set(tx, &conversation.key, until).await?;
     }
@@ -228,9 +227,9 @@ pub(super) async fn take_up(
             .fired
             .push(record);
     }
+    let mut before = tx.alert_groups(&groups.keys().cloned().collect()).await?;
     for (name, news) in groups {
-        let before = tx.alert_groups(&[name.clone()].into()).await?;
-        let before = before.into_values().next().flatten();
+        let before = before.remove(&name).flatten();
         begin(tx, bot, &name, before, &news).await?;
     }
     Ok(())

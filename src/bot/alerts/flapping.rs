@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::conversation::{active, note_alerts, write_soon};
-use super::escalation;
-use super::kinds::{CALM, QUIET};
+use super::kinds::CALM;
 use super::words::alerts;
+use super::{escalation, over};
 use crate::bot::Context;
 use crate::domain::alert::{AlertRecord, Conversation};
 use crate::domain::duration;
@@ -35,8 +35,7 @@ pub(super) async fn take(
             }
             if begins { &mut begin } else { &mut rest }.push(record);
         }
-        let all: Vec<&AlertRecord> = begin.iter().chain(&rest).collect();
-        tx.alerts_put(&key, &all).await?;
+        tx.alerts_put(&key, begin.iter().chain(&rest)).await?;
         check_later(tx, bot, &key, &rest).await?;
         match &conversation {
             Some(conversation) if !begin.is_empty() => {
@@ -128,15 +127,8 @@ async fn calm_down_in(tx: &mut Tx, bot: &Context, timer: &TimerRow) -> Result<()
     if conversation.ended {
         return Ok(());
     }
-    let may_fire = tx.count_firing(key).await? > 0 || !conversation.left_out.is_empty();
-    if !may_fire && conversation.quiet_since.is_none() {
-        // It has been quiet since the last change, not only since now.
-        let since = calm.iter().map(|record| record.tracked.changed_at).max();
-        let since = since.unwrap_or(now);
-        conversation.quiet_since = Some(since);
-        tx.conversation_put(&conversation).await?;
-        let due = (since + settings.quiet).max(now);
-        QUIET.set(tx, key, due).await?;
-    }
+    // It has been quiet since the last change, not only since now.
+    let since = calm.iter().map(|record| record.tracked.changed_at).max();
+    over::begin_quiet(tx, bot, &mut conversation, since).await?;
     write_soon(tx, &conversation).await
 }

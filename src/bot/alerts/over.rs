@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::conversation::{note_alerts, note_on_incident, write_soon};
 use super::kinds::{ESCALATION, FOLLOW_UP, QUIET, REASK, UNHEARD};
 use super::words::alerts;
@@ -17,8 +19,8 @@ pub(super) async fn take(
     key: &str,
     records: Vec<(AlertRecord, bool)>,
 ) -> Result<(), StoreError> {
-    let all: Vec<&AlertRecord> = records.iter().map(|(record, _)| record).collect();
-    tx.alerts_put(key, &all).await?;
+    let all = records.iter().map(|(record, _)| record);
+    tx.alerts_put(key, all).await?;
     let over = records.into_iter().filter(|(_, is_over)| *is_over);
     let over: Vec<AlertRecord> = over.map(|(record, _)| record).collect();
     ended(tx, bot, key, "", &over).await
@@ -32,8 +34,7 @@ pub(super) async fn end(
     why: &str,
     over: &[AlertRecord],
 ) -> Result<(), StoreError> {
-    let all: Vec<&AlertRecord> = over.iter().collect();
-    tx.alerts_put(key, &all).await?;
+    tx.alerts_put(key, over).await?;
     ended(tx, bot, key, why, over).await
 }
 
@@ -55,7 +56,7 @@ async fn ended(
     if conversation.ended {
         return Ok(());
     }
-    begin_quiet(tx, bot, &mut conversation).await?;
+    begin_quiet(tx, bot, &mut conversation, None).await?;
     write_soon(tx, &conversation).await
 }
 
@@ -81,25 +82,32 @@ pub(super) async fn moved(
             kind.unset(tx, key).await?;
         }
     } else {
-        begin_quiet(tx, bot, &mut conversation).await?;
+        begin_quiet(tx, bot, &mut conversation, None).await?;
     }
     write_soon(tx, &conversation).await
 }
 
-/// If nothing fires, that counts from now on, and after long enough it is over.
-async fn begin_quiet(
+/// Something of a conversation fires, or may: Alertmanager left it out.
+pub(super) async fn may_fire(tx: &mut Tx, conversation: &Conversation) -> Result<bool, StoreError> {
+    Ok(!conversation.left_out.is_empty() || tx.count_firing(&conversation.key).await? > 0)
+}
+
+/// If nothing can fire, that counts from `since` on (`None`: from now on), and after long enough it is
+/// over.
+pub(super) async fn begin_quiet(
     tx: &mut Tx,
     bot: &Context,
     conversation: &mut Conversation,
+    since: Option<Timestamp>,
 ) -> Result<(), StoreError> {
-    let fires = tx.count_firing(&conversation.key).await? > 0;
-    if fires || !conversation.left_out.is_empty() || conversation.quiet_since.is_some() {
+    if conversation.quiet_since.is_some() || may_fire(tx, conversation).await? {
         return Ok(());
     }
     let now = tx.now();
-    conversation.quiet_since = Some(now);
+    let since = since.unwrap_or(now);
+    conversation.quiet_since = Some(since);
     tx.conversation_put(conversation).await?;
-    let due = now + bot.settings().alerts.quiet;
+    let due = (since + bot.settings().alerts.quiet).max(now);
     QUIET.set(tx, &conversation.key, due).await
 }
 
@@ -133,7 +141,7 @@ pub(super) async fn left_out(
         note_on_incident(tx, &conversation, text).await?;
     }
     tx.conversation_put(&conversation).await?;
-    begin_quiet(tx, bot, &mut conversation).await?;
+    begin_quiet(tx, bot, &mut conversation, None).await?;
     write_soon(tx, &conversation).await
 }
 
@@ -144,6 +152,6 @@ pub(super) async fn none_left_out(tx: &mut Tx, bot: &Context, key: &str) -> Resu
     };
     conversation.left_out.clear();
     tx.conversation_put(&conversation).await?;
-    begin_quiet(tx, bot, &mut conversation).await?;
+    begin_quiet(tx, bot, &mut conversation, None).await?;
     write_soon(tx, &conversation).await
 }

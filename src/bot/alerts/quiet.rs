@@ -7,6 +7,7 @@ use super::changes::changes_since_begin;
 use super::conversation::{note_on_incident, ongoing, outgoing, write_soon};
 use super::figures::figures;
 use super::kinds::{ESCALATION, FOLLOW_UP, REASK, UNHEARD};
+use super::over::may_fire;
 use super::words::{self, After};
 use crate::bot::incidents::{Change, close_asks};
 use crate::bot::notify::{Ended, forget};
@@ -33,8 +34,7 @@ pub(super) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
                 return Ok(());
             };
             let is_quiet = conversation.quiet_since.is_some();
-            let may_fire = tx.count_firing(key).await? > 0 || !conversation.left_out.is_empty();
-            if !is_quiet || may_fire {
+            if !is_quiet || may_fire(tx, &conversation).await? {
                 return Ok(());
             }
             if after.summary.resolved == 0 {

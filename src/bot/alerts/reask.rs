@@ -69,9 +69,7 @@ pub(super) async fn ask_again(context: &Context, timer: &TimerRow) -> Result<(),
             }
             let can_be_asked = is_slack_user_id(&person.id) || !ways(bot, &person).is_empty();
             if conversation.asked_again_at.is_some() || !can_be_asked {
-                let asked_about = conversation.asked_about;
-                conversation.ask_anew(now);
-                conversation.asked_about = asked_about;
+                conversation.ask_from_the_first(now);
                 let text = if can_be_asked {
                     conversation.escalated_to.push(person.id.clone());
                     format!("{person} did not answer whether they still have it")

@@ -196,7 +196,6 @@ pub async fn are_what_the_rows_say(url: &str) {
                     .collect();
                 store.write::<_, StoreError, _>(move |tx| {
                     Box::pin(async move {
-                        let records: Vec<&AlertRecord> = records.iter().collect();
                         tx.alerts_put(key, &records).await?;
                         let heard = records.iter().take(3);
                         let heard = heard.map(|one| one.tracked.alert.fingerprint.clone());

@@ -243,6 +243,13 @@ impl Conversation {
         self.asked_about = None;
     }
 
+    /// The same of what fires as before: people are asked from the first on, about the same.
+    pub fn ask_from_the_first(&mut self, now: jiff::Timestamp) {
+        let asked_about = self.asked_about;
+        self.ask_anew(now);
+        self.asked_about = asked_about;
+    }
+
     /// What Alertmanager left out of its reports, in words: `3 further …`.
     pub fn says_left_out(&self) -> Option<String> {
         let count: u64 = self.left_out.values().sum();

@@ -90,7 +90,9 @@ impl Dispatch {
             return Ok(());
         };
         self.people.name(&mut request.person);
-        let asked = request.clone();
+        let key = request.key.clone();
+        // A command's requester hears of it by the acknowledgement.
+        let asked = (kind != Kind::Command).then(|| request.clone());
         let recorded = tokio::time::timeout(RECORD_WITHIN, (self.accept)(request)).await;
         let why = match recorded {
             Ok(Ok(Acceptance::New)) => {
@@ -98,7 +100,7 @@ impl Dispatch {
                 return Ok(());
             }
             Ok(Ok(Acceptance::Duplicate)) => {
-                tracing::debug!(key = asked.key, "a request was delivered again");
+                tracing::debug!(key, "a request was delivered again");
                 count(kind, "duplicate");
                 return Ok(());
             }
@@ -118,7 +120,7 @@ impl Dispatch {
             }
         );
         let words = words(kind, why.as_deref());
-        if kind != Kind::Command {
+        if let Some(asked) = asked {
             self.tell(&asked, &words);
         }
         Err(NotRecorded(words))

@@ -60,11 +60,14 @@ impl Outgoing {
     /// What is kept of a file or a picture once it is in the chat: all but its content, since nobody
     /// edits it. `None`: all; a message may have to be shown once more.
     pub fn delivered(&self) -> Option<Self> {
+        if !matches!(self.content, Content::File { .. } | Content::Picture { .. }) {
+            return None;
+        }
         let mut left = self.clone();
         match &mut left.content {
             Content::File { text, .. } => text.clear(),
             Content::Picture { png, .. } => png.clear(),
-            _ => return None,
+            _ => {}
         }
         Some(left)
     }

@@ -136,6 +136,12 @@ impl Tx {
     }
 }
 
+/// A change of a parcel's row: `$1` is its number, `$2` who claimed it.
+fn of(parcel: &Parcel, change: &'static str) -> Statement {
+    let change = sqlx::query(change).bind(parcel.id);
+    change.bind(parcel.owner.clone())
+}
+
 /// The turns of a lane: its new messages one after another, the worst first, and beside them its
 /// edits. What makes a lane's place comes before all else. A lane is as urgent as the worst that
 /// waits in it.
@@ -199,9 +205,8 @@ impl Store {
     /// [`StoreError::Lost`] from this and from all that record what came of a parcel: it is another
     /// process's by now.
     pub async fn outbox_attempting(&self, parcel: &Parcel) -> Result<(), StoreError> {
-        let attempted = sqlx::query("UPDATE outbox SET attempted = 1 WHERE id = $1 AND owner = $2")
-            .bind(parcel.id)
-            .bind(parcel.owner.clone());
+        let attempted = "UPDATE outbox SET attempted = 1 WHERE id = $1 AND owner = $2";
+        let attempted = of(parcel, attempted);
         self.outbox_record(attempted, Changed::NOTHING).await
     }
 
@@ -210,7 +215,8 @@ impl Store {
     pub async fn outbox_sent(&self, parcel: &Parcel, sent: Sent) -> Result<(), StoreError> {
         let left = parcel.outgoing.delivered();
         let left = left.map(|left| serde_json::to_string(&left)).transpose()?;
-        let record = sqlx::query(
+        let record = of(
+            parcel,
             "UPDATE outbox SET sent_version = $3, channel = COALESCE($4, channel), \
              ts = COALESCE($5, ts), via_url = $6, attempts = 0, attempted = 0, \
              error = NULL, lease_until = 0, \
@@ -218,8 +224,6 @@ impl Store {
              state = CASE WHEN version > $3 THEN 'waiting' ELSE 'done' END \
              WHERE id = $1 AND owner = $2",
         )
-        .bind(parcel.id)
-        .bind(parcel.owner.clone())
         .bind(parcel.version)
         .bind(sent.channel)
         .bind(sent.ts)
@@ -255,12 +259,11 @@ impl Store {
         at: Timestamp,
         error: &str,
     ) -> Result<(), StoreError> {
-        let retry = sqlx::query(
+        let retry = of(
+            parcel,
             "UPDATE outbox SET attempts = attempts + 1, due_at = $3, error = $4, \
              lease_until = 0 WHERE id = $1 AND owner = $2",
         )
-        .bind(parcel.id)
-        .bind(parcel.owner.clone())
         .bind(at.as_microsecond())
         .bind(cut(error, 500));
         self.outbox_record(retry, Changed::OUTBOX).await
@@ -269,10 +272,7 @@ impl Store {
     /// Puts a delivery off without counting it as a failure (a rate limit, an edit too soon).
     pub async fn outbox_later(&self, parcel: &Parcel, at: Timestamp) -> Result<(), StoreError> {
         let later = "UPDATE outbox SET due_at = $3, lease_until = 0 WHERE id = $1 AND owner = $2";
-        let later = sqlx::query(later)
-            .bind(parcel.id)
-            .bind(parcel.owner.clone())
-            .bind(at.as_microsecond());
+        let later = of(parcel, later).bind(at.as_microsecond());
         self.outbox_record(later, Changed::OUTBOX).await
     }
 
@@ -284,12 +284,11 @@ impl Store {
         at: Timestamp,
         error: &str,
     ) -> Result<(), StoreError> {
-        let aside = sqlx::query(
+        let aside = of(
+            parcel,
             "UPDATE outbox SET attempts = attempts + 1, due_at = $3, error = $4, \
              lease_until = 0, lane = 'aside:' || id WHERE id = $1 AND owner = $2",
         )
-        .bind(parcel.id)
-        .bind(parcel.owner.clone())
         .bind(at.as_microsecond())
         .bind(cut(error, 500));
         self.outbox_record(aside, Changed::OUTBOX).await
@@ -297,12 +296,11 @@ impl Store {
 
     /// Records that this can't ever be delivered. The lane goes on.
     pub async fn outbox_dead(&self, parcel: &Parcel, error: &str) -> Result<(), StoreError> {
-        let dead = sqlx::query(
+        let dead = of(
+            parcel,
             "UPDATE outbox SET state = 'dead', error = $3, lease_until = 0 \
              WHERE id = $1 AND owner = $2",
         )
-        .bind(parcel.id)
-        .bind(parcel.owner.clone())
         .bind(cut(error, 500));
         self.outbox_record(dead, Changed::OUTBOX).await
     }

@@ -12,12 +12,9 @@
 #![allow(clippy::unwrap_used, reason = "a load run fails by panicking")]
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::process::Child;
+use std::time::{Duration, Instant};
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-use treasury_bot::domain::timeline::hex;
 use treasury_bot::domain::{EntryKind, Stream};
 use treasury_bot::sandbox::slack::{Delivery, Sandbox, SandboxConfig};
 use treasury_bot::store::{Store, Use};
@@ -25,16 +22,15 @@ use treasury_bot::store::{Store, Use};
 #[allow(dead_code, reason = "the stories use the rest")]
 #[path = "../tests/it/support/postgres.rs"]
 mod postgres;
+#[allow(dead_code, reason = "each run uses its part")]
+mod process;
+
+use process::free_port;
 
 const CONNECTIONS: usize = 32;
 /// Each setting is measured so often, in turns; the best counts, since others use the machine, too.
 const ROUNDS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(600);
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
 
 /// What a run came to.
 #[derive(Clone, Copy)]
@@ -114,12 +110,16 @@ async fn measure(folder: &Path, url: &str, bots: usize, count: usize) -> Figures
         running.push(start(&sandbox, folder, url).await);
     }
     let store = Store::open(url, Use::Visit).await.unwrap();
-    let before: f64 = running.iter().map(|(bot, _)| processor_ms(bot.id())).sum();
+    let work = || -> Duration {
+        let bots = running.iter();
+        bots.map(|(bot, _)| process::processor(bot.id())).sum()
+    };
+    let before = work();
     let begun = Instant::now();
     let senders = (0..CONNECTIONS).map(|sender| {
         let base = running[sender % bots].1.clone();
         let secret = sandbox.signing_secret().to_owned();
-        tokio::spawn(send(base, secret, sender, count / CONNECTIONS))
+        tokio::spawn(process::commands(base, secret, sender, count / CONNECTIONS))
     });
     let mut times = Vec::new();
     for sender in senders.collect::<Vec<_>>() {
@@ -131,7 +131,7 @@ async fn measure(folder: &Path, url: &str, bots: usize, count: usize) -> Figures
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let answered = times.len() as f64 / begun.elapsed().as_secs_f64();
-    let after: f64 = running.iter().map(|(bot, _)| processor_ms(bot.id())).sum();
+    let work = work().saturating_sub(before);
     for (mut bot, _) in running {
         bot.kill().unwrap();
         bot.wait().unwrap();
@@ -148,7 +148,7 @@ async fn measure(folder: &Path, url: &str, bots: usize, count: usize) -> Figures
         p50: at(50),
         p99: at(99),
         answered,
-        work: (after - before) / times.len() as f64,
+        work: work.as_secs_f64() * 1_000.0 / times.len() as f64,
     }
 }
 
@@ -157,82 +157,9 @@ async fn start(sandbox: &Sandbox, folder: &Path, url: &str) -> (Child, String) {
     let port = free_port();
     let base = format!("http://127.0.0.1:{port}");
     let file = folder.join(format!("{port}.toml"));
-    let text = format!(
-        "[slack]\nmode = \"http\"\napi_url = \"{}\"\n[store]\nurl = \"{url}\"\n\
-         [web]\nlisten = \"127.0.0.1:{port}\"\n[log]\nlevel = \"error\"\n",
-        sandbox.api_url()
-    );
-    std::fs::write(&file, text).unwrap();
-    let bot = Command::new(env!("CARGO_BIN_EXE_treasury-bot"))
-        .arg("serve")
-        .env("TREASURY_BOT_CONFIG", file)
-        .env("TREASURY_BOT_SLACK_BOT_TOKEN", sandbox.bot_token())
-        .env(
-            "TREASURY_BOT_SLACK_SIGNING_SECRET",
-            sandbox.signing_secret(),
-        )
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
-    let (client, ready) = (reqwest::Client::new(), format!("{base}/health/ready"));
-    let started = Instant::now();
-    while !client
-        .get(&ready)
-        .send()
-        .await
-        .is_ok_and(|answer| answer.status().is_success())
-    {
-        assert!(
-            started.elapsed() < Duration::from_secs(60),
-            "it did not start"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    std::fs::write(&file, process::configuration(sandbox, url, port)).unwrap();
+    let bot = process::serve(sandbox, &file).spawn().unwrap();
+    let health = format!("{base}/health/ready");
+    process::ready(&health, Duration::from_secs(60)).await;
     (bot, base)
-}
-
-/// Sends so many commands over one connection; the times until their acknowledgement.
-async fn send(base: String, secret: String, sender: usize, commands: usize) -> Vec<Duration> {
-    // A client each: a connection each.
-    let client = reqwest::Client::new();
-    let mut times = Vec::new();
-    for n in 0..commands {
-        let body = format!(
-            "command=%2Ftreasury&text=version&user_id=U0ANA00001&user_name=ana\
-             &channel_id=C0000000001&trigger_id={sender}.{n}"
-        );
-        let at = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs();
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-        mac.update(format!("v0:{at}:{body}").as_bytes());
-        let sent = Instant::now();
-        let answer = client
-            .post(format!("{base}/slack/commands"))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header("x-slack-request-timestamp", at)
-            .header(
-                "x-slack-signature",
-                format!("v0={}", hex(&mac.finalize().into_bytes())),
-            )
-            .body(body)
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(answer.status(), 200);
-        times.push(sent.elapsed());
-    }
-    times
-}
-
-/// Processor time of a process so far, in milliseconds; a tick is a hundredth of a second.
-fn processor_ms(process: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    let fields = stat.rsplit(')').next().unwrap().split_whitespace();
-    let ticks = fields.skip(11).take(2);
-    ticks
-        .map(|ticks| ticks.parse::<f64>().unwrap())
-        .sum::<f64>()
-        * 10.0
 }

@@ -18,6 +18,9 @@
 #![allow(clippy::unwrap_used, reason = "a load run fails by panicking")]
 
 mod load;
+#[allow(dead_code, reason = "each run uses its part")]
+#[path = "../process.rs"]
+mod process;
 mod server;
 mod storm;
 mod table;

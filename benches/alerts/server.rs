@@ -1,12 +1,16 @@
 //! The bot and Alertmanager, as processes.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use treasury_bot::sandbox::slack::{Delivery, Sandbox, SandboxConfig};
 use treasury_bot::store::{Store, Use};
 
 use crate::load::{SERVICES, TOKEN};
+use crate::process;
+
+/// Until a process answers.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A process that ends with the run.
 pub struct Process(pub Child);
@@ -27,32 +31,10 @@ pub struct Bot {
     _folder: tempfile::TempDir,
 }
 
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-async fn ready(url: &str) {
-    let client = reqwest::Client::new();
-    let started = Instant::now();
-    while !client
-        .get(url)
-        .send()
-        .await
-        .is_ok_and(|answer| answer.status().is_success())
-    {
-        assert!(
-            started.elapsed() < Duration::from_secs(20),
-            "{url} is not ready"
-        );
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 impl Bot {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
+        let port = process::free_port();
         let base = format!("http://127.0.0.1:{port}");
         let sandbox = Sandbox::start(SandboxConfig {
             delivery: Delivery::Http {
@@ -69,30 +51,18 @@ impl Bot {
             .collect();
         // Nothing of the machine's own is asked: the engine is not there.
         let text = format!(
-            "[slack]\nmode = \"http\"\napi_url = \"{}\"\n[store]\nurl = \"{store_url}\"\n\
-             [web]\nlisten = \"127.0.0.1:{port}\"\n[log]\nlevel = \"error\"\n\
-             [docker]\nhost = \"tcp://127.0.0.1:{}\"\n[access]\nviewers = [\"*\"]\n\
+            "{}[docker]\nhost = \"tcp://127.0.0.1:{}\"\n[access]\nviewers = [\"*\"]\n\
              responders = [\"U0ANA00001\"]\n[alerts]\nack_within = \"10m\"\n\
              on_call = [\"U0ANA00001\"]\n[watch]\nenabled = false\n{services}",
-            sandbox.api_url(),
-            free_port(),
+            process::configuration(&sandbox, &store_url, port),
+            process::free_port(),
         );
         let file = folder.path().join("treasury-bot.toml");
         std::fs::write(&file, text).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_treasury-bot"))
-            .arg("serve")
-            .env("TREASURY_BOT_CONFIG", &file)
-            .env("TREASURY_BOT_SLACK_BOT_TOKEN", sandbox.bot_token())
-            .env(
-                "TREASURY_BOT_SLACK_SIGNING_SECRET",
-                sandbox.signing_secret(),
-            )
-            .env("TREASURY_BOT_ALERTS_TOKEN", TOKEN)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let process = Process(child);
-        ready(&format!("{base}/health/ready")).await;
+        let mut serve = process::serve(&sandbox, &file);
+        let child = serve.env("TREASURY_BOT_ALERTS_TOKEN", TOKEN).spawn();
+        let process = Process(child.unwrap());
+        process::ready(&format!("{base}/health/ready"), PATIENCE).await;
         Self {
             process,
             sandbox,
@@ -109,22 +79,14 @@ impl Bot {
 
     /// A line of the process's own status, MiB: `VmRSS:`, `VmHWM:` at its peak.
     pub fn memory(&self, line: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.0.id()));
-        let status = status.unwrap();
-        let line = status.lines().find(|one| one.starts_with(line)).unwrap();
-        let kib = line.split_whitespace().nth(1).unwrap();
-        kib.parse::<u64>().unwrap() / 1_024
+        process::memory(self.process.0.id(), line)
     }
 }
 
 impl Process {
     /// The processor time that it has used, of all its threads.
     pub fn processor(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
-        let (_, fields) = stat.rsplit_once(')').unwrap();
-        // proc(5): utime and stime are the 14th and 15th, of 10 ms on Linux.
-        let ticks = fields.split_whitespace().skip(11).take(2);
-        Duration::from_millis(ticks.map(|one| one.parse::<u64>().unwrap() * 10).sum())
+        process::processor(self.0.id())
     }
 }
 
@@ -132,7 +94,7 @@ impl Process {
 pub async fn alertmanager(folder: &std::path::Path) -> Option<(Process, String)> {
     let config = "route:\n  receiver: nobody\nreceivers:\n- name: nobody\n";
     std::fs::write(folder.join("alertmanager.yml"), config).unwrap();
-    let port = free_port();
+    let port = process::free_port();
     let child = Command::new("prometheus-alertmanager")
         .current_dir(folder)
         .args([
@@ -148,6 +110,6 @@ pub async fn alertmanager(folder: &std::path::Path) -> Option<(Process, String)>
         .ok()?;
     let process = Process(child);
     let base = format!("http://127.0.0.1:{port}");
-    ready(&format!("{base}/-/ready")).await;
+    process::ready(&format!("{base}/-/ready"), PATIENCE).await;
     Some((process, base))
 }

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-use treasury_bot::domain::timeline::hex;
 use treasury_bot::store::{Store, Use};
 
 use crate::load::{BODY, SERVICES, post, webhook};
+use crate::process;
 use crate::server::Bot;
 
 /// Between two slash commands.
@@ -140,30 +138,8 @@ async fn commands(base: String, secret: String, over: Arc<AtomicBool>) -> Vec<Du
     let mut tick = tokio::time::interval(COMMANDS_EVERY);
     while !over.load(Ordering::Relaxed) || times.len() < COMMANDS {
         tick.tick().await;
-        let body = format!(
-            "command=%2Ftreasury&text=help&user_id=U0ANA00001&user_name=ana\
-             &channel_id=C0000000001&trigger_id=storm.{}",
-            times.len()
-        );
-        let at = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs();
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-        mac.update(format!("v0:{at}:{body}").as_bytes());
-        let signature = format!("v0={}", hex(&mac.finalize().into_bytes()));
-        let sent = Instant::now();
-        let answer = client
-            .post(format!("{base}/slack/commands"))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header("x-slack-request-timestamp", at)
-            .header("x-slack-signature", signature)
-            .body(body)
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(answer.status(), 200);
-        times.push(sent.elapsed());
+        let trigger = format!("storm.{}", times.len());
+        times.push(process::command(&client, &base, &secret, ("help", &trigger)).await);
     }
     times
 }

@@ -192,11 +192,18 @@ impl Tx {
         conversation: &Conversation,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO conversation (key, record) VALUES ($1, $2) \
-             ON CONFLICT (key) DO UPDATE SET record = excluded.record",
+            "INSERT INTO conversation (key, record, left_out) VALUES ($1, $2, $3) \
+             ON CONFLICT (key) DO UPDATE SET record = excluded.record, \
+             left_out = excluded.left_out",
         )
         .bind(conversation.key.clone())
         .bind(serde_json::to_string(conversation)?)
+        .bind(
+            conversation
+                .incident
+                .filter(|_| !conversation.left_out.is_empty())
+                .map(|id| id.0),
+        )
         .execute(self.connection())
         .await?;
         Ok(())
@@ -204,10 +211,9 @@ impl Tx {
 }
 
 /// The conversations of open incidents of which Alertmanager left alerts out.
-const LEFT_OUT: &str = "SELECT c.record FROM incident i JOIN conversation c \
-                        ON c.key = 'incident:' || CAST(i.id AS TEXT) \
-                        WHERE i.status IN ('open', 'mitigated') \
-                        AND c.record LIKE '%\"left_out\":{%'";
+const LEFT_OUT: &str = "SELECT c.record FROM conversation c JOIN incident i ON i.id = c.left_out \
+                        WHERE c.left_out IS NOT NULL AND i.status IN ('open', 'mitigated') \
+                        ORDER BY c.left_out";
 
 fn conversations(rows: Vec<(String,)>) -> Result<Vec<Conversation>, StoreError> {
     let rows = rows.into_iter();

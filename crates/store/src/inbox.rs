@@ -159,12 +159,11 @@ impl Store {
                         .execute(tx.connection())
                         .await?;
                     // What they had claimed is free at once.
-                    for table in ["outbox", "timer"] {
-                        sqlx::query(AssertSqlSafe(format!(
-                            "UPDATE {table} SET lease_until = 0 WHERE lease_until > 0"
-                        )))
-                        .execute(tx.connection())
-                        .await?;
+                    for claimed in [
+                        "UPDATE outbox SET lease_until = 0 WHERE foremost = 1",
+                        "UPDATE timer SET lease_until = 0 WHERE lease_until > 0",
+                    ] {
+                        sqlx::query(claimed).execute(tx.connection()).await?;
                     }
                 }
                 sqlx::query("INSERT INTO instance (id, kind, heartbeat_at) VALUES ($1, $2, $3)")

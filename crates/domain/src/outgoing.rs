@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Audience, IncidentId, Message, Person, Place, Reply, Severity};
+use super::{Audience, Incident, IncidentId, Message, Person, Place, Reply, Severity};
 
 /// One thing to deliver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -114,6 +114,22 @@ impl Destination {
     }
 }
 
+/// An incident's timeline as a file. The entries stay where they are, and are read from there whenever
+/// the file is needed: they don't change, so that it is the same each time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimelineFile {
+    /// The ending of its name, which tells its form: `json`.
+    pub format: String,
+    /// The incident as it stood.
+    pub incident: Incident,
+    /// How many entries there were.
+    pub entries: i64,
+    /// The hash of the last one.
+    pub head: String,
+    /// When it was asked for.
+    pub at: jiff::Timestamp,
+}
+
 /// What is to be delivered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -147,14 +163,14 @@ pub enum Content {
         /// The new topic.
         topic: String,
     },
-    /// A file with a comment.
+    /// A timeline as a file, with a comment.
     File {
         /// File name.
         name: String,
         /// Shown above it.
         title: String,
-        /// Its content; exports are text.
-        text: String,
+        /// What is in it.
+        file: Box<TimelineFile>,
         /// Said with it, one line.
         comment: Message,
     },

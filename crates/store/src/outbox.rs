@@ -128,9 +128,10 @@ impl Tx {
 /// The turns of a lane: its new messages one after another, the worst first, and beside them its
 /// edits. What makes a lane's place comes before all else. A lane is as urgent as the worst that
 /// waits in it. Triggers mark which may be the first of their lanes: few, whatever waits behind them.
-const TURNS: &str = "SELECT o.id, 1 AS turn, CASE WHEN o.opens = 0 THEN o.urgency ELSE \
-    COALESCE((SELECT MIN(b.urgency) FROM outbox b WHERE b.state = 'waiting' \
-    AND b.sent_version = 0 AND b.lane = o.lane AND b.opens = 0), o.urgency) END AS worst \
+const TURNS: &str = "SELECT o.id, 1 AS turn, CASE WHEN o.opens = 0 OR o.sent_version > 0 \
+    THEN o.urgency ELSE COALESCE((SELECT b.urgency FROM outbox b WHERE b.state = 'waiting' \
+    AND b.sent_version = 0 AND b.lane = o.lane AND b.opens = 0 AND b.urgency < o.urgency \
+    ORDER BY b.urgency LIMIT 1), o.urgency) END AS worst \
     FROM outbox o WHERE o.foremost = 1 AND o.id = CASE WHEN o.sent_version = 0 THEN \
     (SELECT b.id FROM outbox b WHERE b.state = 'waiting' AND b.sent_version = 0 \
     AND b.lane = o.lane ORDER BY b.opens DESC, b.urgency, b.id LIMIT 1) ELSE \

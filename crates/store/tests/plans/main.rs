@@ -125,8 +125,6 @@ const REASONS: &[(&str, &str, &str)] = &[
         "COUNT",
         "open incidents, in an index alone",
     ),
-    ("COUNT(*) FROM incident WHERE status IN", "SCAN", "the same"),
-    ("severity, COUNT(*) FROM incident", "", "the same"),
     (
         "FROM inbox WHERE state <> 'done'",
         "COUNT",

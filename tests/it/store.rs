@@ -142,7 +142,7 @@ async fn a_chain_has_no_gaps_though_many_write_at_once(store: &Store) {
     assert_eq!(entries.len(), 50);
     assert_ne!(verify(&stream, &entries).unwrap(), GENESIS);
     let (newest, more) = store
-        .entries_since(&stream, jiff::Timestamp::UNIX_EPOCH, None, 10)
+        .entries_since(&stream, jiff::Timestamp::UNIX_EPOCH, 10)
         .await
         .unwrap();
     assert!(more);

@@ -137,18 +137,23 @@ impl Tx {
 }
 
 /// A change of a parcel's row: `$1` is its number, `$2` who claimed it.
-fn of(parcel: &Parcel, change: &'static str) -> Statement {
+fn of_parcel(parcel: &Parcel, change: &'static str) -> Statement {
     let change = sqlx::query(change).bind(parcel.id);
     change.bind(parcel.owner.clone())
 }
 
 /// The turns of a lane: its new messages one after another, the worst first, and beside them its
 /// edits. What makes a lane's place comes before all else. A lane is as urgent as the worst that
-/// waits in it.
-const TURNS: &str = "SELECT id, \
-    ROW_NUMBER() OVER (PARTITION BY lane, sent_version = 0 ORDER BY opens DESC, urgency, id) AS turn, \
-    MIN(urgency) OVER (PARTITION BY lane, sent_version = 0) AS worst \
-    FROM outbox WHERE state = 'waiting'";
+/// waits in it. Triggers mark which may be the first of their lanes: few, whatever waits behind them.
+const TURNS: &str = "SELECT o.id, 1 AS turn, CASE WHEN o.opens = 0 OR o.sent_version > 0 \
+    THEN o.urgency ELSE COALESCE((SELECT b.urgency FROM outbox b WHERE b.state = 'waiting' \
+    AND b.sent_version = 0 AND b.lane = o.lane AND b.opens = 0 AND b.urgency < o.urgency \
+    ORDER BY b.urgency LIMIT 1), o.urgency) END AS worst \
+    FROM outbox o WHERE o.foremost = 1 AND o.id = CASE WHEN o.sent_version = 0 THEN \
+    (SELECT b.id FROM outbox b WHERE b.state = 'waiting' AND b.sent_version = 0 \
+    AND b.lane = o.lane ORDER BY b.opens DESC, b.urgency, b.id LIMIT 1) ELSE \
+    (SELECT b.id FROM outbox b WHERE b.state = 'waiting' AND b.sent_version > 0 \
+    AND b.lane = o.lane ORDER BY b.opens DESC, b.urgency, b.id LIMIT 1) END";
 
 impl Store {
     /// Wants this delivered, in a write of its own.
@@ -206,16 +211,16 @@ impl Store {
     /// process's by now.
     pub async fn outbox_attempting(&self, parcel: &Parcel) -> Result<(), StoreError> {
         let attempted = "UPDATE outbox SET attempted = 1 WHERE id = $1 AND owner = $2";
-        let attempted = of(parcel, attempted);
+        let attempted = of_parcel(parcel, attempted);
         self.outbox_record(attempted, Changed::NOTHING).await
     }
 
-    /// Records that a state was delivered; a file's content is not kept then. A newer one, put
+    /// Records that a state was delivered; a picture is not kept then. A newer one, put
     /// meanwhile, stays waiting; the lane's next can go.
     pub async fn outbox_sent(&self, parcel: &Parcel, sent: Sent) -> Result<(), StoreError> {
         let left = parcel.outgoing.delivered();
         let left = left.map(|left| serde_json::to_string(&left)).transpose()?;
-        let record = of(
+        let record = of_parcel(
             parcel,
             "UPDATE outbox SET sent_version = $3, channel = COALESCE($4, channel), \
              ts = COALESCE($5, ts), via_url = $6, attempts = 0, attempted = 0, \
@@ -240,7 +245,7 @@ impl Store {
         recorded
     }
 
-    /// The terminal has shown it: a file's content is not kept.
+    /// The terminal has shown it: a picture is not kept.
     pub async fn outbox_shown(&self, outgoing: &Outgoing) -> Result<(), StoreError> {
         let Some(left) = outgoing.delivered() else {
             return Ok(());
@@ -259,7 +264,7 @@ impl Store {
         at: Timestamp,
         error: &str,
     ) -> Result<(), StoreError> {
-        let retry = of(
+        let retry = of_parcel(
             parcel,
             "UPDATE outbox SET attempts = attempts + 1, due_at = $3, error = $4, \
              lease_until = 0 WHERE id = $1 AND owner = $2",
@@ -272,7 +277,7 @@ impl Store {
     /// Puts a delivery off without counting it as a failure (a rate limit, an edit too soon).
     pub async fn outbox_later(&self, parcel: &Parcel, at: Timestamp) -> Result<(), StoreError> {
         let later = "UPDATE outbox SET due_at = $3, lease_until = 0 WHERE id = $1 AND owner = $2";
-        let later = of(parcel, later).bind(at.as_microsecond());
+        let later = of_parcel(parcel, later).bind(at.as_microsecond());
         self.outbox_record(later, Changed::OUTBOX).await
     }
 
@@ -284,7 +289,7 @@ impl Store {
         at: Timestamp,
         error: &str,
     ) -> Result<(), StoreError> {
-        let aside = of(
+        let aside = of_parcel(
             parcel,
             "UPDATE outbox SET attempts = attempts + 1, due_at = $3, error = $4, \
              lease_until = 0, lane = 'aside:' || id WHERE id = $1 AND owner = $2",
@@ -296,7 +301,7 @@ impl Store {
 
     /// Records that this can't ever be delivered. The lane goes on.
     pub async fn outbox_dead(&self, parcel: &Parcel, error: &str) -> Result<(), StoreError> {
-        let dead = of(
+        let dead = of_parcel(
             parcel,
             "UPDATE outbox SET state = 'dead', error = $3, lease_until = 0 \
              WHERE id = $1 AND owner = $2",

@@ -93,6 +93,24 @@ impl Store {
         Ok(row.unwrap_or_else(|| (0, GENESIS.to_owned())))
     }
 
+    /// The entries after the one of this number, oldest first, at most `limit`.
+    pub async fn entries_after(
+        &self,
+        stream: &Stream,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM entry WHERE stream = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+        )))
+        .bind(stream.to_string())
+        .bind(after)
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter().map(entry).collect()
+    }
+
     /// The entries before the one of this number, newest first, at most `limit`.
     pub async fn entries_before(
         &self,
@@ -112,33 +130,55 @@ impl Store {
     }
 
     /// The newest entries at or after `since` (microseconds), oldest first, and whether older ones
-    /// were left out. `actor` narrows to one person's.
+    /// were left out.
     pub async fn entries_since(
         &self,
         stream: &Stream,
         since: jiff::Timestamp,
-        actor: Option<&str>,
         limit: i64,
     ) -> Result<(Vec<Entry>, bool), StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM entry WHERE stream = $1 AND at >= $2 \
-             AND ($3 = '' OR actor_id = $3) ORDER BY seq DESC LIMIT $4"
+        let query = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "{BEFORE} SELECT {COLUMNS} FROM entry WHERE stream = $1 \
+             AND seq > (SELECT low FROM span WHERE low = high) ORDER BY seq DESC LIMIT $3"
         )))
         .bind(stream.to_string())
         .bind(since.as_microsecond())
-        .bind(actor.unwrap_or_default().to_owned())
-        .bind(limit + 1)
-        .fetch_all(self.readers())
-        .await?;
-        let more = rows.len() as i64 > limit;
-        let mut entries = rows
-            .into_iter()
-            .take(limit as usize)
-            .map(entry)
-            .collect::<Result<Vec<_>, _>>()?;
-        entries.reverse();
-        Ok((entries, more))
+        .bind(limit + 1);
+        newest(query.fetch_all(self.readers()).await?, limit)
     }
+
+    /// The same of the audit, one person's.
+    pub async fn audit_of(
+        &self,
+        actor: &str,
+        since: jiff::Timestamp,
+        limit: i64,
+    ) -> Result<(Vec<Entry>, bool), StoreError> {
+        let query = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "{BEFORE} SELECT {COLUMNS} FROM entry WHERE stream = 'audit' AND actor_id = $4 \
+             AND seq > (SELECT low FROM span WHERE low = high) ORDER BY seq DESC LIMIT $3"
+        )))
+        .bind(Stream::Audit.to_string())
+        .bind(since.as_microsecond())
+        .bind(limit + 1)
+        .bind(actor.to_owned());
+        newest(query.fetch_all(self.readers()).await?, limit)
+    }
+}
+
+/// Finds the last entry of the chain `$1` before the moment `$2` (0: there is none) by halving: a
+/// chain has no gaps and never goes back in time.
+const BEFORE: &str = "WITH RECURSIVE span (low, high) AS (\
+    SELECT CAST(0 AS BIGINT), COALESCE((SELECT seq FROM stream WHERE name = $1), 0) \
+    UNION ALL SELECT CASE WHEN at < $2 THEN seq ELSE low END, \
+    CASE WHEN at < $2 THEN high ELSE seq - 1 END \
+    FROM span JOIN entry ON stream = $1 AND seq = (low + high + 1) / 2 WHERE low < high)";
+
+/// The newest first, one more than `limit` where there are older ones.
+fn newest(rows: Vec<Row>, limit: i64) -> Result<(Vec<Entry>, bool), StoreError> {
+    let more = rows.len() as i64 > limit;
+    let rows = rows.into_iter().take(limit as usize).rev();
+    Ok((rows.map(entry).collect::<Result<_, _>>()?, more))
 }
 
 fn entry(row: Row) -> Result<Entry, StoreError> {

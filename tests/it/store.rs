@@ -9,7 +9,7 @@ use treasury_bot::domain::{
     Audience, Content, Destination, Door, EntryKind, IncidentId, Message, Outgoing, Person, Place,
     Reply, Request, Severity, Stream, Tone,
 };
-use treasury_bot::store::{Accepted, NewIncident, Sent, Store, StoreError, Use};
+use treasury_bot::store::{Accepted, Delivered, NewIncident, Sent, Store, StoreError, Use};
 
 use self::mails::a_mail_is_one_process_s_at_a_time_and_sent_once;
 use crate::support::postgres::Postgres;
@@ -79,6 +79,7 @@ async fn a_request_is_recorded_once(store: &Store) {
     assert_eq!(accepted.iter().filter(|a| **a == Accepted::New).count(), 1);
     store.accept(request("b"), None).await.unwrap();
 
+    assert!(store.inbox_waits().await.unwrap());
     let claims = store.claim("one", 10).await.unwrap();
     let keys: Vec<_> = claims.iter().map(|c| c.request.key.as_str()).collect();
     assert_eq!(keys, ["a", "b"], "oldest first");
@@ -182,6 +183,26 @@ async fn a_failed_write_leaves_nothing_and_harms_no_other(store: &Store) {
     let entries = store.entries(&stream).await.unwrap();
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].text, "good");
+
+    // The same with each in a transaction of its own.
+    let (alone, last) = (stream.clone(), stream.clone());
+    let failed = store.write::<(), StoreError, _>(move |tx| {
+        Box::pin(async move {
+            tx.append(&alone, Draft::new(&Person::bot(), EntryKind::Note, "bad"))
+                .await?;
+            Err(StoreError::Unreadable("on purpose".into()))
+        })
+    });
+    assert!(matches!(failed.await, Err(StoreError::Unreadable(_))));
+    let panicked = store.write::<(), StoreError, _>(move |tx| {
+        Box::pin(async move {
+            tx.append(&last, Draft::new(&Person::bot(), EntryKind::Note, "panics"))
+                .await?;
+            panic!("on purpose")
+        })
+    });
+    assert!(matches!(panicked.await, Err(StoreError::Closed)));
+    assert_eq!(store.entries(&stream).await.unwrap().len(), 1);
 }
 
 async fn a_service_has_one_unfinished_action(store: &Store) {
@@ -290,8 +311,15 @@ async fn the_outbox_keeps_the_order_and_only_the_newest_state(store: &Store) {
         ts: Some("1.0".into()),
         via_response_url: false,
     };
-    store.outbox_sent(heads[0].id, 2, sent).await.unwrap();
-    let next = store.outbox_claim("one", 10).await.unwrap();
+    // What was delivered is recorded with the next turn; once more changes nothing.
+    let delivered = vec![Delivered {
+        id: heads[0].id,
+        version: 2,
+        sent,
+    }];
+    let none = store.outbox_turn("one", 0, delivered.clone()).await;
+    assert_eq!(none.unwrap(), []);
+    let next = store.outbox_turn("one", 10, delivered).await.unwrap();
     let keys: Vec<_> = next.iter().map(|p| p.outgoing.key.as_str()).collect();
     assert_eq!(
         keys,

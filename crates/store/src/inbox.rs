@@ -45,19 +45,21 @@ impl Tx {
         owner: Option<String>,
     ) -> Result<Accepted, StoreError> {
         let state = if owner.is_some() { "working" } else { "new" };
-        let row = sqlx::query(
+        // Run to its end: what follows a first row that is read is the commit, and may fail.
+        let put = sqlx::query(
             "INSERT INTO inbox (key, received_at, request, state, owner) \
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key) DO NOTHING RETURNING id",
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key) DO NOTHING",
         )
         .bind(request.key.clone())
         .bind(self.now.as_microsecond())
         .bind(serde_json::to_string(request)?)
         .bind(state)
         .bind(owner)
-        .fetch_optional(self.connection())
+        .execute(self.connection())
         .await?;
-        self.changed.inbox |= row.is_some();
-        Ok(if row.is_some() {
+        let is_new = put.rows_affected() > 0;
+        self.changed.inbox |= is_new;
+        Ok(if is_new {
             Accepted::New
         } else {
             Accepted::Duplicate
@@ -77,18 +79,19 @@ impl Store {
             .await
     }
 
-    /// Takes up waiting requests, oldest first, and those of dead processes.
-    pub async fn claim(&self, owner: &str, limit: i64) -> Result<Vec<Claimed>, StoreError> {
-        // The common case, nothing to do, costs no write.
-        let cutoff = oldest_good_heartbeat(self.now());
+    /// Whether requests wait, or are left by dead processes.
+    pub async fn inbox_waits(&self) -> Result<bool, StoreError> {
         let waiting = sqlx::query(AssertSqlSafe(format!(
             "SELECT id FROM inbox WHERE state <> 'done' AND (state = 'new' OR owner NOT IN ({ALIVE})) LIMIT 1"
         )));
-        if !self.finds(waiting.bind(cutoff)).await? {
-            return Ok(Vec::new());
-        }
+        self.finds(waiting.bind(oldest_good_heartbeat(self.now())))
+            .await
+    }
+
+    /// Takes up waiting requests, oldest first, and those of dead processes.
+    pub async fn claim(&self, owner: &str, limit: i64) -> Result<Vec<Claimed>, StoreError> {
         let owner = owner.to_owned();
-        self.write(move |tx| {
+        self.write_single(move |tx| {
             Box::pin(async move {
                 let skip = tx.dialect.skip_locked();
                 let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(

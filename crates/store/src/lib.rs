@@ -42,7 +42,7 @@ pub use inbox::{Accepted, Claimed};
 pub use incident::NewIncident;
 pub use inspect::{Inspection, inspect};
 pub use notification::{Attempt, Backlog, NotificationRow};
-pub use outbox::{Parcel, Sent};
+pub use outbox::{Delivered, Parcel, Sent};
 pub use page::{PageLink, PageSession};
 pub use run::{NewRun, RunLock, RunRow, RunWrite};
 pub use store::{Store, Use};

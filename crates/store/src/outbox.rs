@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::writer::Changed;
-use super::{Store, StoreError, Tx, moment};
+use super::{Dialect, Store, StoreError, Tx, moment};
 use treasury_domain::timeline::cut;
 use treasury_domain::{Content, Outgoing};
 
@@ -33,6 +33,17 @@ pub struct Parcel {
     pub attempts: i64,
     /// When it was first put.
     pub created_at: Timestamp,
+}
+
+/// A delivery that went well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// Its row.
+    pub id: i64,
+    /// The number of the state that was delivered.
+    pub version: i64,
+    /// Where it ended up.
+    pub sent: Sent,
 }
 
 /// Where a delivery ended up.
@@ -102,6 +113,47 @@ impl Tx {
         Ok(())
     }
 
+    async fn outbox_sent(&mut self, delivered: Delivered) -> Result<(), StoreError> {
+        let Delivered { id, version, sent } = delivered;
+        sqlx::query(
+            "UPDATE outbox SET sent_version = $1, channel = COALESCE($2, channel), \
+             ts = COALESCE($3, ts), via_url = $4, attempts = 0, attempted = 0, \
+             error = NULL, lease_until = 0, \
+             state = CASE WHEN version > $1 THEN 'waiting' ELSE 'done' END WHERE id = $5",
+        )
+        .bind(version)
+        .bind(sent.channel)
+        .bind(sent.ts)
+        .bind(i64::from(sent.via_response_url))
+        .bind(id)
+        .execute(self.connection())
+        .await?;
+        self.changed.outbox = true;
+        Ok(())
+    }
+
+    /// One statement: leases what has its turn.
+    async fn outbox_lease(&mut self, owner: String, limit: i64) -> Result<Vec<Parcel>, StoreError> {
+        let (now, due) = (self.now.as_microsecond(), due());
+        // The conditions stand again outside: another replica may have leased the row
+        // between the inner SELECT and the UPDATE.
+        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "UPDATE outbox SET owner = $2, lease_until = $3 WHERE id IN ({due} \
+             ORDER BY worst, outbox.id LIMIT $4) AND state = 'waiting' AND lease_until <= $1 \
+             RETURNING id, outgoing, version, channel, ts, via_url, attempted, attempts, created_at"
+        )))
+        .bind(now)
+        .bind(owner)
+        .bind(now + LEASE.as_micros() as i64)
+        .bind(limit)
+        .fetch_all(self.connection())
+        .await?;
+        let mut parcels: Vec<Parcel> = rows.into_iter().map(parcel).collect::<Result<_, _>>()?;
+        // RETURNING has no order.
+        parcels.sort_by_key(|parcel| (parcel.outgoing.urgency(), parcel.id));
+        Ok(parcels)
+    }
+
     /// What is wanted under this key, if anything ever was.
     pub async fn outbox_wanted(&mut self, key: &str) -> Result<Option<Outgoing>, StoreError> {
         let row: Option<String> = sqlx::query_scalar("SELECT outgoing FROM outbox WHERE key = $1")
@@ -133,6 +185,14 @@ const TURNS: &str = "SELECT id, \
     MIN(urgency) OVER (PARTITION BY lane, sent_version = 0) AS worst \
     FROM outbox WHERE state = 'waiting'";
 
+/// What has its turn, is due and not leased at `$1`.
+fn due() -> String {
+    format!(
+        "SELECT outbox.id FROM outbox JOIN ({TURNS}) turns ON turns.id = outbox.id \
+         WHERE turn = 1 AND due_at <= $1 AND lease_until <= $1"
+    )
+}
+
 impl Store {
     /// Wants this delivered, in a write of its own.
     pub async fn outbox_put(&self, outgoing: Outgoing) -> Result<(), StoreError> {
@@ -142,40 +202,47 @@ impl Store {
 
     /// Leases what has its turn, is due and not leased, the worst first, at most `limit`.
     pub async fn outbox_claim(&self, owner: &str, limit: i64) -> Result<Vec<Parcel>, StoreError> {
-        let due = format!(
-            "SELECT outbox.id FROM outbox JOIN ({TURNS}) turns ON turns.id = outbox.id \
-             WHERE turn = 1 AND due_at <= $1 AND lease_until <= $1"
-        );
-        let waiting = sqlx::query(sqlx::AssertSqlSafe(format!("{due} LIMIT 1")));
-        if !self
-            .finds(waiting.bind(self.now().as_microsecond()))
-            .await?
-        {
+        self.outbox_turn(owner, limit, Vec::new()).await
+    }
+
+    /// Whether anything has its turn, is due and not leased.
+    pub async fn outbox_is_due(&self) -> Result<bool, StoreError> {
+        let due = sqlx::query(sqlx::AssertSqlSafe(due() + " LIMIT 1"));
+        self.finds(due.bind(self.now().as_microsecond())).await
+    }
+
+    /// Records what was delivered, and leases what has its turn then, as [`Store::outbox_claim`] does:
+    /// on SQLite in one write. On PostgreSQL a write that holds rows must not wait for others.
+    pub async fn outbox_turn(
+        &self,
+        owner: &str,
+        limit: i64,
+        mut delivered: Vec<Delivered>,
+    ) -> Result<Vec<Parcel>, StoreError> {
+        if self.dialect() == Dialect::Postgres || limit == 0 {
+            for one in delivered.drain(..) {
+                self.outbox_sent(one.id, one.version, one.sent).await?;
+            }
+        }
+        if limit == 0 {
             return Ok(Vec::new());
         }
         let owner = owner.to_owned();
+        if delivered.is_empty() {
+            return self
+                .write_single(move |tx| {
+                    Box::pin(async move { tx.outbox_lease(owner, limit).await })
+                })
+                .await;
+        }
         self.write(move |tx| {
             Box::pin(async move {
-                let now = tx.now.as_microsecond();
-                // The conditions stand again outside: another replica may have leased the row
-                // between the inner SELECT and the UPDATE.
-                let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-                    "UPDATE outbox SET owner = $2, lease_until = $3 WHERE id IN ({due} \
-                     ORDER BY worst, outbox.id LIMIT $4) AND state = 'waiting' AND lease_until <= $1 \
-                     RETURNING id, outgoing, version, channel, ts, via_url, attempted, attempts, \
-                     created_at"
-                )))
-                .bind(now)
-                .bind(owner)
-                .bind(now + LEASE.as_micros() as i64)
-                .bind(limit)
-                .fetch_all(tx.connection())
-                .await?;
-                let mut parcels: Vec<Parcel> =
-                    rows.into_iter().map(parcel).collect::<Result<_, _>>()?;
-                // RETURNING has no order.
-                parcels.sort_by_key(|parcel| (parcel.outgoing.urgency(), parcel.id));
-                Ok(parcels)
+                for one in delivered {
+                    tx.outbox_sent(one).await?;
+                }
+                // What that lets go is leased right here.
+                tx.changed = Changed::NOTHING;
+                tx.outbox_lease(owner, limit).await
             })
         })
         .await
@@ -190,18 +257,9 @@ impl Store {
     /// Records that a state was delivered. A newer one, put meanwhile, stays waiting; the lane's
     /// next can go.
     pub async fn outbox_sent(&self, id: i64, version: i64, sent: Sent) -> Result<(), StoreError> {
-        let sent = sqlx::query(
-            "UPDATE outbox SET sent_version = $1, channel = COALESCE($2, channel), \
-             ts = COALESCE($3, ts), via_url = $4, attempts = 0, attempted = 0, \
-             error = NULL, lease_until = 0, \
-             state = CASE WHEN version > $1 THEN 'waiting' ELSE 'done' END WHERE id = $5",
-        )
-        .bind(version)
-        .bind(sent.channel)
-        .bind(sent.ts)
-        .bind(i64::from(sent.via_response_url))
-        .bind(id);
-        self.write_one(sent, Changed::OUTBOX).await
+        let delivered = Delivered { id, version, sent };
+        self.write_single(move |tx| Box::pin(async move { tx.outbox_sent(delivered).await }))
+            .await
     }
 
     /// Records a failed attempt that is to be repeated at `at`. The lane waits for it, but for worse.

@@ -16,7 +16,7 @@ use super::clock::Clock;
 use super::dialect::Dialect;
 use super::error::StoreError;
 use super::migrations::migrator;
-use super::writer::{Changed, Queue, Tx};
+use super::writer::{Changed, Kind, Queue, Tx};
 
 /// A statement with its values.
 type Statement = sqlx::query::Query<'static, Any, AnyArguments>;
@@ -85,6 +85,8 @@ impl Store {
         let options = || {
             AnyPoolOptions::new()
                 .acquire_timeout(Duration::from_secs(5))
+                // There is no network that could have broken it.
+                .test_before_acquire(false)
                 .after_connect(|connection, _| {
                     Box::pin(async move {
                         connection
@@ -196,7 +198,16 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
-        self.enqueue(false, work).await
+        self.enqueue(Kind::ORDINARY, work).await
+    }
+
+    /// The same for one single statement, which needs no more of a transaction than itself.
+    pub(super) async fn write_single<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        self.enqueue(Kind::SINGLE, work).await
     }
 
     /// Runs one statement in a write of its own; `changed`: where it puts new work.
@@ -205,7 +216,7 @@ impl Store {
         statement: Statement,
         changed: Changed,
     ) -> Result<(), StoreError> {
-        self.write(move |tx| {
+        self.write_single(move |tx| {
             Box::pin(async move {
                 statement.execute(tx.connection()).await?;
                 tx.changed = changed;
@@ -226,17 +237,17 @@ impl Store {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     {
-        self.enqueue(true, work).await
+        self.enqueue(Kind::URGENT, work).await
     }
 
-    async fn enqueue<T, E, F>(&self, urgent: bool, work: F) -> Result<T, E>
+    async fn enqueue<T, E, F>(&self, kind: Kind, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
         let started = Instant::now();
-        let (value, changed) = self.inner.queue.submit(urgent, work).await?;
+        let (value, changed) = self.inner.queue.submit(kind, work).await?;
         STORE_WRITE.took(&[], started.elapsed());
         for (changed, notify) in [
             (changed.inbox, &self.inner.inbox_changed),

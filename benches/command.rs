@@ -105,8 +105,8 @@ async fn main() {
     }
     let (rate, p99) = (median(rate), median(p99));
     println!("bare handler: {rate:.0} acknowledgements a second, p99 {p99:.1} ms");
-    for side in &mut sides {
-        side.tell(rate).await;
+    for side in &sides {
+        side.tell(rate);
     }
     if let Some((_, port, _)) = &bolt {
         let (rate, p99) = (median(bolt_rate), median(bolt_p99));
@@ -216,7 +216,7 @@ impl Side {
             .push(cpu.as_secs_f64() * 1_000.0 / count as f64);
     }
 
-    async fn tell(&mut self, bare: f64) {
+    fn tell(&self, bare: f64) {
         let rate = median(self.rate.clone());
         println!(
             "{}: {:.2} ms of processor time a help one after another (answered within {:.1} ms), {:.2} ms \

@@ -25,7 +25,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use door::{
-    Bot, Process, SECRET, Sender, bare, free_port, median, percentile, send_all, until_open,
+    Bot, Process, SECRET, Sender, Slack, bare, free_port, median, percentile, send_all, until_open,
 };
 
 const CONNECTIONS: usize = 32;
@@ -75,7 +75,7 @@ async fn main() {
     let _handler = Process(handler.unwrap());
     until_open(port).await;
 
-    let bolt = named("TREASURY_BOT_GUNICORN").map(|gunicorn| bolt(&gunicorn));
+    let bolt = named("TREASURY_BOT_GUNICORN").map(|gunicorn| bolt(&gunicorn, &sides[0].bot.slack));
     if let Some((_, port, _)) = &bolt {
         until_open(*port).await;
     }
@@ -138,19 +138,22 @@ async fn main() {
 }
 
 /// Bolt for Python with a handler that only acknowledges, its port, and the folder of its file.
-fn bolt(gunicorn: &Path) -> (Process, u16, tempfile::TempDir) {
+fn bolt(gunicorn: &Path, slack: &Slack) -> (Process, u16, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
         "from flask import Flask, request\n\
          from slack_bolt import App\n\
          from slack_bolt.adapter.flask import SlackRequestHandler\n\
-         bolt = App(token='xoxb-1-2-abc', signing_secret='{SECRET}',\n\
+         from slack_sdk import WebClient\n\
+         slack = WebClient(token='xoxb-1-2-abc', base_url='{}/api/')\n\
+         bolt = App(client=slack, signing_secret='{SECRET}',\n\
          \x20          token_verification_enabled=False, request_verification_enabled=True,\n\
          \x20          ssl_check_enabled=False)\n\
          bolt.command('/treasury')(lambda ack: ack())\n\
          handler = SlackRequestHandler(bolt)\n\
          app = Flask(__name__)\n\
-         app.post('/slack/commands')(lambda: handler.handle(request))\n"
+         app.post('/slack/commands')(lambda: handler.handle(request))\n",
+        slack.base
     );
     std::fs::write(folder.path().join("acks.py"), text).unwrap();
     let port = free_port();

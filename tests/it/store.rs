@@ -14,6 +14,7 @@ use treasury_bot::store::{Accepted, Delivered, NewIncident, Sent, Store, StoreEr
 use self::mails::a_mail_is_one_process_s_at_a_time_and_sent_once;
 use crate::support::postgres::Postgres;
 
+mod failed;
 mod figures;
 mod mails;
 
@@ -49,7 +50,7 @@ async fn suite(url: &str) {
     a_request_of_a_dead_process_is_taken_over(&store).await;
     a_chain_has_no_gaps_though_many_write_at_once(&store).await;
     nothing_is_changed_or_removed(&store, url).await;
-    a_failed_write_leaves_nothing_and_harms_no_other(&store).await;
+    failed::a_failed_write_leaves_nothing_and_harms_no_other(&store).await;
     a_service_has_one_unfinished_action(&store).await;
     a_question_is_answered_once(&store).await;
     the_outbox_keeps_the_order_and_only_the_newest_state(&store).await;
@@ -156,53 +157,6 @@ async fn nothing_is_changed_or_removed(store: &Store, url: &str) {
             .len(),
         50
     );
-}
-
-async fn a_failed_write_leaves_nothing_and_harms_no_other(store: &Store) {
-    let stream = Stream::Incident(IncidentId(501));
-    let note = |text: &str| Draft::new(&Person::bot(), EntryKind::Note, text);
-    let (good, bad, panics) = (note("good"), note("bad"), note("panics"));
-    let (s1, s2, s3) = (stream.clone(), stream.clone(), stream.clone());
-    // All three may share one transaction (SQLite): only the good one stays.
-    let (good, bad, panicked) = tokio::join!(
-        store.write::<_, StoreError, _>(move |tx| Box::pin(async move {
-            tx.append(&s1, good).await.map(|_| ())
-        })),
-        store.write::<(), StoreError, _>(move |tx| Box::pin(async move {
-            tx.append(&s2, bad).await?;
-            Err(StoreError::Unreadable("on purpose".into()))
-        })),
-        store.write::<(), StoreError, _>(move |tx| Box::pin(async move {
-            tx.append(&s3, panics).await?;
-            panic!("on purpose")
-        })),
-    );
-    good.unwrap();
-    assert!(matches!(bad, Err(StoreError::Unreadable(_))));
-    assert!(matches!(panicked, Err(StoreError::Closed)));
-    let entries = store.entries(&stream).await.unwrap();
-    assert_eq!(entries.len(), 1);
-    assert_eq!(entries[0].text, "good");
-
-    // The same with each in a transaction of its own.
-    let (alone, last) = (stream.clone(), stream.clone());
-    let failed = store.write::<(), StoreError, _>(move |tx| {
-        Box::pin(async move {
-            tx.append(&alone, Draft::new(&Person::bot(), EntryKind::Note, "bad"))
-                .await?;
-            Err(StoreError::Unreadable("on purpose".into()))
-        })
-    });
-    assert!(matches!(failed.await, Err(StoreError::Unreadable(_))));
-    let panicked = store.write::<(), StoreError, _>(move |tx| {
-        Box::pin(async move {
-            tx.append(&last, Draft::new(&Person::bot(), EntryKind::Note, "panics"))
-                .await?;
-            panic!("on purpose")
-        })
-    });
-    assert!(matches!(panicked.await, Err(StoreError::Closed)));
-    assert_eq!(store.entries(&stream).await.unwrap().len(), 1);
 }
 
 async fn a_service_has_one_unfinished_action(store: &Store) {

@@ -12,7 +12,7 @@
 #![allow(clippy::unwrap_used, reason = "a load run fails by panicking")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -20,6 +20,9 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, Row};
 use treasury_bot::domain::timeline::{Draft, GENESIS};
 use treasury_bot::domain::{Entry, EntryKind, IncidentId, Person, Stream};
 use treasury_bot::sandbox::slack::{Delivery, Sandbox, SandboxConfig};
+
+#[allow(dead_code, reason = "each run uses its part")]
+mod process;
 
 const ROUNDS: usize = 15;
 const CHANNEL: &str = "treasury-incidents";
@@ -81,15 +84,11 @@ struct Bot {
     _folder: tempfile::TempDir,
 }
 
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 impl Bot {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let base = format!("http://127.0.0.1:{}", free_port());
+        let port = process::free_port();
+        let base = format!("http://127.0.0.1:{port}");
         let sandbox = Sandbox::start(SandboxConfig {
             delivery: Delivery::Http {
                 base_url: base.clone(),
@@ -99,16 +98,13 @@ impl Bot {
         let sandbox = sandbox.await.unwrap();
         let database = folder.path().join("bot.db");
         let config = folder.path().join("treasury-bot.toml");
+        let url = format!("sqlite://{}", database.display());
         let text = format!(
-            "[slack]\nmode = \"http\"\napi_url = \"{}\"\n[store]\nurl = \"sqlite://{}\"\n\
-             [web]\nlisten = \"{}\"\n[log]\nlevel = \"error\"\n\
-             [docker]\nhost = \"tcp://127.0.0.1:{}\"\n[access]\nviewers = [\"*\"]\n\
+            "{}[docker]\nhost = \"tcp://127.0.0.1:{}\"\n[access]\nviewers = [\"*\"]\n\
              responders = [\"U0ANA00001\"]\n[watch]\nenabled = false\n\
              [[service]]\nname = \"frontend\"\ncontainer = \"bench-frontend\"\n",
-            sandbox.api_url(),
-            database.display(),
-            base.trim_start_matches("http://"),
-            free_port(),
+            process::configuration(&sandbox, &url, port),
+            process::free_port(),
         );
         std::fs::write(&config, text).unwrap();
         Self {
@@ -121,17 +117,10 @@ impl Bot {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_treasury-bot"));
+        let mut command = process::bot(&self.sandbox, &self.config);
         command
             .args(arguments)
-            .env("TREASURY_BOT_CONFIG", &self.config)
-            .env("TREASURY_BOT_SLACK_BOT_TOKEN", self.sandbox.bot_token())
-            .env(
-                "TREASURY_BOT_SLACK_SIGNING_SECRET",
-                self.sandbox.signing_secret(),
-            )
-            .env("TREASURY_BOT_ALERTS_TOKEN", TOKEN)
-            .stdin(Stdio::null());
+            .env("TREASURY_BOT_ALERTS_TOKEN", TOKEN);
         command
     }
 
@@ -139,12 +128,8 @@ impl Bot {
     async fn serve(&self) -> (Process, Duration, Duration) {
         let started = Instant::now();
         let process = Process(self.command(&["serve"]).spawn().unwrap());
-        let client = reqwest::Client::new();
-        let ready = format!("{}/health/ready", self.base);
-        while !(client.get(&ready).send().await).is_ok_and(|answer| answer.status().is_success()) {
-            assert!(started.elapsed() < Duration::from_secs(60), "not ready");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        let url = format!("{}/health/ready", self.base);
+        process::ready(&url, Duration::from_secs(60)).await;
         let (took, used) = (started.elapsed(), process.used());
         (process, took, used)
     }

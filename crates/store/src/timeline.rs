@@ -27,28 +27,30 @@ impl Tx {
         if *stream != Stream::Audit {
             draft.text = self.named(&draft.text).await?;
         }
-        sqlx::query(
-            "INSERT INTO stream (name, seq, hash, at) VALUES ($1, 0, $2, 0) \
-             ON CONFLICT (name) DO NOTHING",
-        )
-        .bind(stream.to_string())
-        .bind(GENESIS)
-        .execute(self.connection())
-        .await?;
-        let lock = self.dialect.for_update();
-        let (seq, prev, last): (i64, String, i64) = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT seq, hash, at FROM stream WHERE name = $1{lock}"
-        )))
-        .bind(stream.to_string())
-        .fetch_one(self.connection())
-        .await?;
+        let name = stream.to_string();
+        let (seq, prev, last) = match self.chain_end(&name).await? {
+            Some(end) => end,
+            None => {
+                sqlx::query(
+                    "INSERT INTO stream (name, seq, hash, at) VALUES ($1, 0, $2, 0) \
+                     ON CONFLICT (name) DO NOTHING",
+                )
+                .bind(name.clone())
+                .bind(GENESIS)
+                .execute(self.connection())
+                .await?;
+                // Another replica may have begun it just now, and gone on.
+                let begun = self.chain_end(&name).await?;
+                begun.unwrap_or_else(|| (0, GENESIS.to_owned(), 0))
+            }
+        };
         // Another replica's clock may be ahead of ours: a chain never goes back in time.
         let at = moment(self.now.as_microsecond().max(last));
         let entry = Entry::seal(stream.clone(), seq + 1, &prev, at, draft);
         sqlx::query(sqlx::AssertSqlSafe(format!(
             "INSERT INTO entry ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
         )))
-        .bind(stream.to_string())
+        .bind(name.clone())
         .bind(entry.seq)
         .bind(entry.at.as_microsecond())
         .bind(entry.actor.id.clone())
@@ -64,10 +66,21 @@ impl Tx {
             .bind(entry.seq)
             .bind(entry.hash.clone())
             .bind(entry.at.as_microsecond())
-            .bind(stream.to_string())
+            .bind(name)
             .execute(self.connection())
             .await?;
         Ok(entry)
+    }
+
+    /// The number, hash and moment of a chain's last entry, locked until the commit.
+    async fn chain_end(&mut self, name: &str) -> Result<Option<(i64, String, i64)>, StoreError> {
+        let lock = self.dialect.for_update();
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT seq, hash, at FROM stream WHERE name = $1{lock}"
+        )))
+        .bind(name.to_owned())
+        .fetch_optional(self.connection())
+        .await?)
     }
 }
 

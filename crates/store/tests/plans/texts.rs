@@ -78,12 +78,17 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads all files of a folder; below it are tests.
+    /// Reads all files of a folder and of those in it, but for tests.
     pub fn read(folder: &Path) -> Self {
         let mut sources = Self::default();
-        for file in std::fs::read_dir(folder).unwrap() {
-            let path = file.unwrap().path();
+        let mut paths = vec![folder.to_owned()];
+        while let Some(path) = paths.pop() {
             if path.is_dir() {
+                let files = std::fs::read_dir(&path).unwrap();
+                paths.extend(files.map(|file| file.unwrap().path()));
+                continue;
+            }
+            if path.ends_with("tests.rs") {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();

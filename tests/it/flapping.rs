@@ -10,7 +10,7 @@ use crate::mail::resolves;
 use crate::support::stage::{HOME, words_of};
 
 /// The n-th time that an alert fires, or is over.
-fn nth(n: usize, firing: bool) -> Value {
+pub fn nth(n: usize, firing: bool) -> Value {
     let mut one = alert("Flaps", &[("service", "api")], firing);
     one["startsAt"] = json!(format!("2026-11-24T03:{:02}:{:02}Z", n / 60, n % 60));
     if !firing {

@@ -82,6 +82,8 @@ async fn an_alert_that_flaps_is_not_forgotten_when_people_resolve_the_incident_t
             changes: 2,
             ..Damping::default()
         },
+        // Nobody looks before the next report.
+        quiet: std::time::Duration::from_secs(600),
         ..hasty_without_escalation()
     };
     let stage = stage(alerts).await;

@@ -18,6 +18,7 @@ pub mod outgoing;
 pub mod person;
 pub mod question;
 pub mod request;
+pub mod schedule;
 pub mod series;
 pub mod service;
 pub mod timeline;

@@ -147,6 +147,7 @@ async fn begin_timers(context: &Context) -> Result<(), StoreError> {
     crate::bot::alerts::begin_watching(context).await?;
     crate::bot::alerts::begin_comparing(context).await?;
     crate::bot::oncall::begin_handovers(context).await?;
+    crate::bot::periods::begin_planned(context).await?;
     crate::bot::retention::begin_pruning(context).await
 }
 
@@ -155,6 +156,7 @@ fn jobs() -> Vec<Job> {
     [
         crate::bot::alerts::JOBS,
         crate::bot::oncall::JOBS,
+        crate::bot::periods::JOBS,
         crate::bot::retention::JOBS,
     ]
     .concat()

@@ -15,6 +15,7 @@ pub mod message;
 pub mod notification;
 pub mod oncall;
 pub mod outgoing;
+pub mod period;
 pub mod person;
 pub mod question;
 pub mod request;

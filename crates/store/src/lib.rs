@@ -25,6 +25,7 @@ mod oncall;
 mod outbox;
 mod page;
 mod people;
+mod period;
 mod prune;
 mod question;
 mod run;

@@ -16,6 +16,7 @@ mod db;
 mod deploy;
 mod events;
 mod export;
+mod freeze;
 mod graph;
 mod heartbeat;
 pub(super) mod help;
@@ -48,6 +49,7 @@ mod trend;
 mod update;
 mod version;
 mod versions;
+mod window;
 
 use super::actions::bounds::SetBounds;
 use super::actions::client::KillClient;
@@ -110,6 +112,12 @@ pub static COMMANDS: Commands = Commands {
         Entry::command::<heartbeat::list::List>(),
         Entry::command::<heartbeat::pause::Pause>(),
         Entry::command::<heartbeat::resume::Resume>(),
+        Entry::command::<window::Start>(),
+        Entry::command::<window::List>(),
+        Entry::command::<window::End>(),
+        Entry::command::<freeze::Start>(),
+        Entry::command::<freeze::List>(),
+        Entry::command::<freeze::End>(),
         Entry::command::<oncall::show::Show>(),
         Entry::command::<oncall::set::Set>(),
         Entry::command::<oncall::r#override::Override>(),
@@ -163,6 +171,16 @@ pub static COMMANDS: Commands = Commands {
             word: "heartbeat",
             about: "Jobs that say that they ran; alone: how they stand",
             alone: Some("heartbeat list"),
+        },
+        Group {
+            word: "window",
+            about: "Maintenance windows; alone: which are on",
+            alone: Some("window list"),
+        },
+        Group {
+            word: "freeze",
+            about: "Times in which nothing is deployed; alone: which are on",
+            alone: Some("freeze list"),
         },
         Group {
             word: "incident",

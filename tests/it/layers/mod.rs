@@ -54,6 +54,7 @@ const FLOORS: &[&[&str]] = &[
         "history",
         "oncall",
         "pages",
+        "periods",
         "probes",
         "runs",
     ],

@@ -10,6 +10,7 @@ mod alerts;
 mod arrivals;
 mod charts;
 mod chat;
+mod checklists;
 mod commands;
 mod confirm;
 mod context;
@@ -37,6 +38,7 @@ mod runs;
 mod services;
 mod settings;
 mod table;
+mod tasks;
 mod timers;
 mod tokens;
 mod wakers;
@@ -68,5 +70,7 @@ pub use services::{Catalogue, Named};
 pub use settings::{AlertSettings, Deadman, NotifySettings, ReachSettings, Routine, Settings};
 pub use table::{Commands, Spec, ask_probe};
 pub use worker::Acceptance;
-pub use worker::{accept, appear, disappear, end_visit, run, run_due, start_visit, visit};
+pub use worker::{
+    accept, appear, begin_routine, disappear, end_visit, run, run_due, start_visit, visit,
+};
 pub use zones::Zones;

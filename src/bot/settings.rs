@@ -12,6 +12,7 @@ use crate::domain::notification::{Recipient, Way};
 use crate::domain::oncall::Rotation;
 use crate::domain::period::PlannedPeriod;
 use crate::domain::service::Patience;
+use crate::domain::task::Task;
 use crate::domain::{Guarded, Person, Severity};
 
 /// What the bot goes by.
@@ -61,6 +62,8 @@ impl Settings {
 pub struct Routine {
     /// Maintenance windows and freezes.
     pub periods: Vec<PlannedPeriod>,
+    /// Tasks.
+    pub tasks: Vec<Task>,
 }
 
 /// What the bot does with alerts.

@@ -26,7 +26,7 @@ use crate::slack::SlackConfig;
 use crate::web::{AlertSource, HeartbeatSender};
 
 /// The sections that exist, with their keys: the first that has a key is told where it is misplaced.
-pub(super) const SECTIONS: [Kind; 29] = [
+pub(super) const SECTIONS: [Kind; 31] = [
     slack::SLACK,
     store::STORE,
     web::WEB,
@@ -52,6 +52,8 @@ pub(super) const SECTIONS: [Kind; 29] = [
     rotations::ROTATION,
     routine::WINDOW,
     routine::FREEZE,
+    routine::TASKS,
+    routine::TASK,
     alerts::WATCH,
     email::EMAIL,
     people::PERSON,
@@ -213,7 +215,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
     let heartbeat_senders = heartbeats::heartbeats(root, &services, has_token, &mut alerts);
     let alertmanager = root.single(probes::ALERTMANAGER, probes::alertmanager);
     alerts.rotations = rotations::rotations(root, &services, !alerts.on_call.is_empty());
-    let routine = routine::routine(root, &services);
+    let routine = routine::routine(root, &services, &library, &alerts.rotations);
     let ways = root.named(reach::REACH, reach::way);
     let people = people::people(root, &ways, root.count(email::EMAIL) > 0);
     let (smtp, notify) = root

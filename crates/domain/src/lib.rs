@@ -5,6 +5,7 @@
 pub mod action;
 pub mod alert;
 mod causes;
+pub mod checklist;
 pub mod duration;
 mod guard;
 pub mod heartbeat;
@@ -22,6 +23,7 @@ pub mod request;
 pub mod schedule;
 pub mod series;
 pub mod service;
+pub mod task;
 pub mod timeline;
 pub mod trend;
 pub mod unit;

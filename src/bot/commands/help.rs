@@ -34,7 +34,7 @@ pub(super) const CHAPTERS: [(&str, &[&str]); 8] = [
         &["alerts", "ack", "silence", "oncall", "heartbeat"],
     ),
     ("Runbooks", &["runbook"]),
-    ("Routine", &["window", "freeze"]),
+    ("Routine", &["window", "freeze", "task", "checklist"]),
     ("More", &["menu", "help", "audit", "version"]),
 ];
 

@@ -10,6 +10,7 @@ mod bounds;
 mod cache;
 mod cancel;
 mod check;
+mod checklist;
 mod close;
 mod confirm;
 mod db;
@@ -42,6 +43,7 @@ mod sentence_tests;
 mod silence;
 pub(super) mod stats;
 mod status;
+mod task;
 #[cfg(test)]
 pub(super) mod tests;
 mod timeline;
@@ -118,6 +120,17 @@ pub static COMMANDS: Commands = Commands {
         Entry::command::<freeze::Start>(),
         Entry::command::<freeze::List>(),
         Entry::command::<freeze::End>(),
+        Entry::command::<task::List>(),
+        Entry::command::<task::Run>(),
+        Entry::command::<task::Done>(),
+        Entry::command::<task::Skip>(),
+        Entry::command::<checklist::Start>(),
+        Entry::command::<checklist::Tick>(),
+        Entry::command::<checklist::Untick>(),
+        Entry::command::<checklist::Look>(),
+        Entry::command::<checklist::Show>(),
+        Entry::command::<checklist::List>(),
+        Entry::command::<checklist::End>(),
         Entry::command::<oncall::show::Show>(),
         Entry::command::<oncall::set::Set>(),
         Entry::command::<oncall::r#override::Override>(),
@@ -181,6 +194,16 @@ pub static COMMANDS: Commands = Commands {
             word: "freeze",
             about: "Times in which nothing is deployed; alone: which are on",
             alone: Some("freeze list"),
+        },
+        Group {
+            word: "task",
+            about: "What comes again and again; alone: what is due",
+            alone: Some("task list"),
+        },
+        Group {
+            word: "checklist",
+            about: "Lists of boxes to tick; alone: which are worked on",
+            alone: Some("checklist list"),
         },
         Group {
             word: "incident",

@@ -49,6 +49,7 @@ const FLOORS: &[&[&str]] = &[
         "alerts",
         "charts",
         "chat",
+        "checklists",
         "headings",
         "heartbeats",
         "history",
@@ -57,6 +58,7 @@ const FLOORS: &[&[&str]] = &[
         "periods",
         "probes",
         "runs",
+        "tasks",
     ],
     &["actions"],
     &[

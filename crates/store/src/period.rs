@@ -105,17 +105,18 @@ impl Tx {
         row.map(period).transpose()
     }
 
-    /// The alerts of a service that are kept quiet until exactly then, with their conversations: those
-    /// that a window holds.
+    /// The alerts of a service that are kept quiet until exactly then, with their conversations, locked:
+    /// those that a window holds.
     pub async fn alerts_held(
         &mut self,
         service: &ServiceName,
         until: Timestamp,
     ) -> Result<Vec<(String, AlertRecord)>, StoreError> {
+        let lock = self.dialect.for_update();
         // What is muted besides has the end of time there.
         let rows: Vec<(String, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT {RECORD} FROM alert WHERE silenced_until >= $2 AND service = $1 \
-             ORDER BY fingerprint LIMIT 10000"
+             ORDER BY fingerprint LIMIT 10000{lock}"
         )))
         .bind(service.to_string())
         .bind(until.as_microsecond())

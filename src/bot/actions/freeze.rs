@@ -4,6 +4,7 @@ use crate::bot::policy::who_may;
 use crate::bot::request::Ask;
 use crate::bot::{Context, Fault, Refusal};
 use crate::domain::period::{Period, PeriodKind};
+use crate::domain::timeline::cut;
 use crate::domain::{Line, Role};
 
 /// Who may deploy though a freeze is on.
@@ -55,6 +56,7 @@ pub(in crate::bot) async fn refuse_deploy(
 fn refusal(freeze: &Period) -> Refusal {
     let line = Line::new().text("Freeze of ").code(freeze.scope());
     let line = line.text(" until ").time(freeze.ends_at).text(", by ");
-    let line = line.person(&freeze.by).text(format!(": {}", freeze.reason));
+    let reason = cut(&freeze.reason, 200);
+    let line = line.person(&freeze.by).text(format!(": {reason}"));
     Refusal::new(line.text(". Nothing was done"))
 }

@@ -208,8 +208,10 @@ pub(crate) async fn hold_until(
     let now = tx.now();
     let mut all = Vec::new();
     for (key, mut record) in tx.alerts_held(service, before).await? {
-        record.tracked.silenced_until = Some(window.ends_at);
-        tx.alert_put(&key, &record).await?;
+        if before != window.ends_at {
+            record.tracked.silenced_until = Some(window.ends_at);
+            tx.alert_put(&key, &record).await?;
+        }
         if !key.is_empty() {
             SILENCE_END.set(tx, &key, window.ends_at).await?;
             MESSAGE.set(tx, &key, now).await?;

@@ -79,7 +79,7 @@ pub(super) fn over(period: &Period, by: Option<&Person>, held: &[AlertRecord]) -
     let message = Message::new(tone, over_title(period, by));
     match (period.kind, held_text(held)) {
         (PeriodKind::Freeze, _) => message.text("Deployments are possible again"),
-        (_, None) => message.text("It held no alert"),
+        (_, None) => message.text("Nothing is held any more"),
         (_, Some(held)) if fires > 0 => message.text(format!(
             "{held}. What fires is told and asked about from now on"
         )),

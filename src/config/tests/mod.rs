@@ -354,6 +354,7 @@ fn the_example_loads_and_names_every_key() {
         [
             "`store` has both `url` and `url_file`",
             "`topics` are of Amazon SNS only",
+            "a task has `runbook` or `ask`, not both",
             "`logs.index` says nothing to Loki"
         ]
     );
@@ -361,7 +362,7 @@ fn the_example_loads_and_names_every_key() {
         Ok(config) => panic!("{config:?}"),
         Err(errors) => errors.problems,
     };
-    assert_eq!(problems.len(), 25, "{problems:?}");
+    assert_eq!(problems.len(), 26, "{problems:?}");
 }
 
 /// A file of lines that are nearly right, some with the secret `S3CRET`.

@@ -34,7 +34,7 @@ async fn a_freeze_refuses_deployments_with_who_may_break_it_and_lets_people_act(
         .ana("deploy api 1.8.3 --break-freeze --reason hurry")
         .await;
     stage.quiet().await;
-    assert_eq!(stage.count("Change api to 1.8.3?"), 0);
+    assert_eq!(stage.count("Change api to"), 0);
     // On call can act.
     stage.ana("restart frontend").await;
     stage.said(HOME, "Restart frontend?").await;
@@ -46,7 +46,7 @@ async fn a_freeze_refuses_deployments_with_who_may_break_it_and_lets_people_act(
             "deploy api 1.8.3 --break-freeze --reason 'the leak'",
         )
         .await;
-    let question = stage.said(HOME, "Change api to 1.8.3?").await;
+    let question = stage.said(HOME, "Change api to").await;
     // Whoever answers has to be allowed to break it as well.
     stage
         .person("ana")
@@ -60,7 +60,7 @@ async fn a_freeze_refuses_deployments_with_who_may_break_it_and_lets_people_act(
         .clicks(HOME, &question.ts, "Deploy to api")
         .await
         .unwrap();
-    stage.said(HOME, "api changed to 1.8.3 in").await;
+    stage.said(HOME, "api changed to").await;
     let audit = stage.audit().await;
     let broken = "deploy api 1.8.3 --break-freeze --reason 'the leak'";
     assert!(
@@ -70,7 +70,7 @@ async fn a_freeze_refuses_deployments_with_who_may_break_it_and_lets_people_act(
     stage.types("ben", HOME, "freeze end").await;
     stage.said(HOME, "Deployments are possible again").await;
     stage.ana("deploy api 1.9.0").await;
-    stage.said(HOME, "Change api to 1.9.0?").await;
+    stage.said(HOME, "api:1.9.0?").await;
     stage.finish().await;
 }
 
@@ -123,7 +123,7 @@ async fn a_planned_freeze_over_a_change_of_clocks_lasts_its_hours_and_another_se
         .ben("freeze start redis --until 2h --reason move")
         .await;
     let answer = world.ana("deploy api 1.8.3").await;
-    assert!(answer.starts_with("Change api to 1.8.3?"), "{answer}");
+    assert!(answer.starts_with("Change api to"), "{answer}");
     let list = world.ana("freeze").await;
     assert!(list.contains("1 freeze on"), "{list}");
     assert!(

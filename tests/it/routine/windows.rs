@@ -194,10 +194,11 @@ async fn a_clock_that_jumps_and_a_bot_that_was_dead_end_a_window_once() {
     world.alert("Down", "api", "critical", true).await;
     world.minutes(1).await;
     // Back by hours: it goes on until the moment that it was said to.
-    world.pass(SignedDuration::from_hours(-5)).await;
+    world.dead_for(SignedDuration::from_hours(-5)).await;
     assert_eq!(world.count("is over"), 0);
-    world.pass(SignedDuration::from_hours(5)).await;
+    world.dead_for(SignedDuration::from_hours(5)).await;
     assert_eq!(world.count("is over"), 0);
+    assert_eq!(world.count(ASKED), 0);
     world.dead_for(SignedDuration::from_hours(9)).await;
     world.minutes(2).await;
     world.heard(ASKED);
@@ -331,7 +332,7 @@ async fn killed_in_the_middle_a_window_is_on_after_the_restart_and_ends_once() {
         .unwrap();
     let serve = setup.serve(&sandbox).await;
     let ana = sandbox.person("ana");
-    ana.types(HOME, "/treasury window start api 12s --reason disks")
+    ana.types(HOME, "/treasury window start api 45s --reason disks")
         .await
         .unwrap();
     said(&sandbox, HOME, "Maintenance of api until").await;

@@ -102,11 +102,14 @@ impl World {
         self.bots.push(bot);
     }
 
-    /// All bots die without a word, the time passes, and as many start.
+    /// All bots die without a word, the time passes (or is set back), and as many start.
     pub async fn dead_for(&mut self, time: SignedDuration) {
         let bots = std::mem::take(&mut self.bots).len();
         self.now += time;
-        self.hand.set(self.now);
+        // A process' own clock never goes back.
+        (self.clock, self.hand) = Clock::by_hand(self.now);
+        let store = Store::open_with(&self.url, Use::Visit, self.clock.clone()).await;
+        self.store = store.unwrap();
         for _ in 0..bots {
             self.starts().await;
         }
@@ -169,7 +172,7 @@ impl World {
     pub async fn alert(&self, name: &str, service: &str, severity: &str, firing: bool) {
         let status = if firing { "firing" } else { "resolved" };
         let alert = json!({
-            "status": status,
+            "status": status, "fingerprint": format!("{name}-0123456789ab"),
             "labels": {"alertname": name, "severity": severity, "service": service},
             "annotations": {"summary": format!("{name} hurts")},
             "startsAt": (self.now - SignedDuration::from_secs(9)).to_string(),

@@ -1,13 +1,16 @@
 //! A silence is over.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::bot::alerts::conversation::{active, write_soon};
 use crate::bot::alerts::episode;
-use crate::bot::alerts::kinds::SILENCE_END;
+use crate::bot::alerts::kinds::{SILENCE_END, SOON};
 use crate::bot::{Context, timers};
+use crate::domain::ServiceName;
 use crate::domain::alert::AlertRecord;
-use crate::domain::period::PeriodKind;
+use crate::domain::period::{Period, PeriodKind};
 use crate::store::{StoreError, TimerRow, Tx};
 
 /// Alerts that are looked at in one transaction.
@@ -21,11 +24,18 @@ pub(crate) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
             let now = tx.now();
             let mut loud: Vec<AlertRecord> = Vec::new();
             let mut why = "the silence is over";
+            let mut windows = Windows::default();
             for (_, mut record) in tx.alerts_firing(Some(key), AT_ONCE).await? {
                 match record.tracked.silenced_until {
                     Some(until) if until <= now => {
-                        if is_of_window(tx, &record, until).await? {
-                            why = "the maintenance is over";
+                        match windows.until(tx, &record, until).await? {
+                            // What it held is told with its end, and not before.
+                            Some(window) if !window.over => {
+                                SILENCE_END.set(tx, key, now + SOON).await?;
+                                continue;
+                            }
+                            Some(_) => why = "the maintenance is over",
+                            None => {}
                         }
                         record.tracked.silenced_until = None;
                         tx.alert_put(key, &record).await?;
@@ -54,15 +64,26 @@ pub(crate) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
     .await
 }
 
-/// What kept an alert quiet until then was a maintenance window of its service.
-async fn is_of_window(
-    tx: &mut Tx,
-    record: &AlertRecord,
-    until: Timestamp,
-) -> Result<bool, StoreError> {
-    let Some(service) = &record.routed.service else {
-        return Ok(false);
-    };
-    let last = tx.period_last(PeriodKind::Window, service).await?;
-    Ok(last.is_some_and(|window| window.ends_at == until))
+/// The last maintenance window of each service that was asked for.
+#[derive(Default)]
+struct Windows(BTreeMap<ServiceName, Option<Period>>);
+
+impl Windows {
+    /// The window that kept an alert quiet until then, if one did.
+    async fn until(
+        &mut self,
+        tx: &mut Tx,
+        record: &AlertRecord,
+        until: Timestamp,
+    ) -> Result<Option<&Period>, StoreError> {
+        let Some(service) = &record.routed.service else {
+            return Ok(None);
+        };
+        if !self.0.contains_key(service) {
+            let last = tx.period_last(PeriodKind::Window, service).await?;
+            self.0.insert(service.clone(), last);
+        }
+        let last = self.0.get(service).and_then(Option::as_ref);
+        Ok(last.filter(|window| window.ends_at == until))
+    }
 }

@@ -60,9 +60,9 @@ pub struct Due {
     pub run: Option<i64>,
     /// Why its runbook did not do it.
     pub failed: Option<String>,
-    /// Earlier times that passed while no bot was there.
+    /// Earlier times that passed without anybody being asked, such as while no bot was there.
     pub missed: u64,
-    /// It was late by more than a moment, because no bot was there.
+    /// It was late by more than a moment.
     pub late: bool,
 }
 

@@ -61,26 +61,24 @@ fn zone(context: &Context, service: Option<&ServiceName>) -> TimeZone {
 
 pub(crate) fn period_start(context: &Context, ask: &Ask, wish: Wish) -> Result<Effect, Fault> {
     let service = service(context, wish.kind, "start", &wish.of)?;
-    let now = context.now();
-    let until = wish.until.resolve(now, &zone(context, service.as_ref()));
-    let good = |until: &Timestamp| *until > now && between(now, *until) <= wish.longest();
-    let Some(ends_at) = until.filter(good) else {
-        let longest = text(wish.longest());
-        let title = format!(
-            "A {} lasts {longest} at most. Nothing was changed",
-            wish.kind
-        );
-        return Err(Refusal::new(title).into());
-    };
-    let (kind, reason, by) = (wish.kind, wish.reason, ask.request.person.clone());
+    let zone = zone(context, service.as_ref());
+    let by = ask.request.person.clone();
     Ok(Effect::write(move |tx| {
         Box::pin(async move {
-            let reason = tx.named(&reason).await?;
+            let (kind, now) = (wish.kind, tx.now());
+            let until = wish.until.resolve(now, &zone);
+            let good = |until: &Timestamp| *until > now && between(now, *until) <= wish.longest();
+            let Some(ends_at) = until.filter(good) else {
+                let longest = text(wish.longest());
+                let title = format!("A {kind} lasts {longest} at most. Nothing was changed");
+                return Err(Refusal::new(title).into());
+            };
+            let reason = tx.named(&wish.reason).await?;
             let new = Period {
                 id: 0,
                 kind,
                 service,
-                begins_at: tx.now(),
+                begins_at: now,
                 ends_at,
                 by,
                 reason,

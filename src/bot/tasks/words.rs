@@ -30,7 +30,7 @@ pub(super) fn is_due(task: &Task, due: &Due) -> String {
     let missed = match due.missed {
         0 => String::new(),
         n => format!(
-            "; {} before it passed while no bot was there",
+            "; {} before it passed, and nobody was asked",
             counted(n as usize, "time")
         ),
     };
@@ -69,7 +69,7 @@ pub(super) fn ask(
         (true, true) => title
             .text(" was due at ")
             .time(due.at)
-            .text(", while no bot was there"),
+            .text("; nobody was asked then"),
         (false, _) => title.text(format!(" is still not done, {since} after it was due")),
     };
     let line = match whom {
@@ -82,7 +82,7 @@ pub(super) fn ask(
     }
     if due.missed > 0 {
         let times = counted(due.missed as usize, "earlier time");
-        message = message.text(format!("{times} passed while no bot was there"));
+        message = message.text(format!("{times} passed, and nobody was asked"));
     }
     let name = &task.name;
     let mut buttons = vec![

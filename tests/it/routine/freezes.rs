@@ -20,18 +20,18 @@ async fn a_freeze_refuses_deployments_with_who_may_break_it_and_lets_people_act(
         .types("ben", HOME, "freeze start --until 2h --reason 'big day'")
         .await;
     stage.said(HOME, "Freeze of all until").await;
-    stage.ana("deploy api 1.8.3").await;
+    stage.ana("deploy api 1.9.0").await;
     let refusal = stage.said(HOME, "big day. Nothing was done").await;
     let refusal = crate::support::stage::words_of(&refusal);
     assert!(
         refusal.contains(
-            "have a commander (ben) type /treasury deploy api 1.8.3 --break-freeze --reason WHY"
+            "have a commander (ben) type /treasury deploy api 1.9.0 --break-freeze --reason WHY"
         ),
         "{refusal}"
     );
     // Nor may a responder say so.
     stage
-        .ana("deploy api 1.8.3 --break-freeze --reason hurry")
+        .ana("deploy api 1.9.0 --break-freeze --reason hurry")
         .await;
     stage.quiet().await;
     assert_eq!(stage.count("Change api to"), 0);
@@ -43,7 +43,7 @@ async fn a_freeze_refuses_deployments_with_who_may_break_it_and_lets_people_act(
         .types(
             "ben",
             HOME,
-            "deploy api 1.8.3 --break-freeze --reason 'the leak'",
+            "deploy api 1.9.0 --break-freeze --reason 'the leak'",
         )
         .await;
     let question = stage.said(HOME, "Change api to").await;
@@ -62,22 +62,22 @@ async fn a_freeze_refuses_deployments_with_who_may_break_it_and_lets_people_act(
         .unwrap();
     stage.said(HOME, "api changed to").await;
     let audit = stage.audit().await;
-    let broken = "deploy api 1.8.3 --break-freeze --reason 'the leak'";
+    let broken = "deploy api 1.9.0 --break-freeze --reason 'the leak'";
     assert!(
         audit.iter().any(|one| one.text.contains(broken)),
         "{audit:#?}"
     );
     stage.types("ben", HOME, "freeze end").await;
     stage.said(HOME, "Deployments are possible again").await;
-    stage.ana("deploy api 1.9.0").await;
-    stage.said(HOME, "api:1.9.0?").await;
+    stage.ana("deploy api 1.8.3").await;
+    stage.said(HOME, "api:1.8.3?").await;
     stage.finish().await;
 }
 
 #[tokio::test]
 async fn a_step_of_a_runbook_deploys_nothing_in_a_freeze() {
     let runbook = "name: ship\nsteps:\n  - uses: service.deploy\n    \
-                   with: {service: api, image: 1.8.3}\n";
+                   with: {service: api, image: 1.9.0}\n";
     let stage = Stage::set(Scenery {
         runbooks: vec![runbook.to_owned()],
         hold: Duration::from_millis(10),
@@ -115,14 +115,14 @@ async fn a_planned_freeze_over_a_change_of_clocks_lasts_its_hours_and_another_se
     let mut world = World::new("2026-10-23T13:00:00Z", routine).await;
     world.pass(SignedDuration::from_hours(1)).await;
     world.heard("Freeze of all until 2026-10-26 06:00");
-    let refusal = world.ana("deploy api 1.8.3").await;
+    let refusal = world.ana("deploy api 1.9.0").await;
     assert!(refusal.contains("weekend. Nothing was done"), "{refusal}");
     world.pass(SignedDuration::from_hours(64)).await;
     world.heard("Freeze of all is over after 2d 16h");
     world
         .ben("freeze start redis --until 2h --reason move")
         .await;
-    let answer = world.ana("deploy api 1.8.3").await;
+    let answer = world.ana("deploy api 1.9.0").await;
     assert!(answer.starts_with("Change api to"), "{answer}");
     let list = world.ana("freeze").await;
     assert!(list.contains("1 freeze on"), "{list}");

@@ -30,7 +30,7 @@ pub struct World {
     /// What was said, in its order; an edit is said as well.
     pub said: Vec<String>,
     routine: Routine,
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     url: String,
 }
 
@@ -66,12 +66,13 @@ impl World {
             typed: 0,
             said: Vec::new(),
             routine,
-            folder,
+            _folder: folder,
             url: url.to_owned(),
         };
         for _ in 0..bots {
             world.starts().await;
         }
+        world.pass(SignedDuration::ZERO).await;
         world
     }
 
@@ -171,8 +172,11 @@ impl World {
     /// An alert of a service is reported.
     pub async fn alert(&self, name: &str, service: &str, severity: &str, firing: bool) {
         let status = if firing { "firing" } else { "resolved" };
+        let id = name
+            .bytes()
+            .fold(7_u64, |sum, b| sum.wrapping_mul(31) + u64::from(b));
         let alert = json!({
-            "status": status, "fingerprint": format!("{name}-0123456789ab"),
+            "status": status, "fingerprint": format!("{id:016x}"),
             "labels": {"alertname": name, "severity": severity, "service": service},
             "annotations": {"summary": format!("{name} hurts")},
             "startsAt": (self.now - SignedDuration::from_secs(9)).to_string(),

@@ -221,10 +221,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
     let (smtp, notify) = root
         .single(email::EMAIL, |one| email::email(one, people.mail.clone()))
         .unzip();
-    let members = alerts
-        .rotations
-        .iter()
-        .flat_map(|rotation| &rotation.members);
+    let members = alerts.rotations.iter().flat_map(|one| &one.members);
     let on_call = members
         .chain(&alerts.on_call)
         .map(|person| person.id.as_str());

@@ -174,106 +174,111 @@ mod tests {
         }
     }
 
+    /// A schedule, its place, a moment, and the three that follow it.
+    type Case = (&'static str, &'static str, &'static str, [&'static str; 3]);
+
+    const OVER_CHANGES_OF_CLOCKS: [Case; 9] = [
+        // Paris goes forward at 02:00 on the 29th of March and back at 03:00 on the 25th of October.
+        (
+            "daily 02:30",
+            "Europe/Paris",
+            "2026-03-27T12:00:00Z",
+            [
+                "03-28 02:30 +01:00",
+                "03-29 03:30 +02:00",
+                "03-30 02:30 +02:00",
+            ],
+        ),
+        (
+            "daily 02:30",
+            "Europe/Paris",
+            "2026-10-23T12:00:00Z",
+            [
+                "10-24 02:30 +02:00",
+                "10-25 02:30 +02:00",
+                "10-26 02:30 +01:00",
+            ],
+        ),
+        (
+            "weekly sunday 03:00",
+            "Europe/Paris",
+            "2026-10-17T12:00:00Z",
+            [
+                "10-18 03:00 +02:00",
+                "10-25 03:00 +01:00",
+                "11-01 03:00 +01:00",
+            ],
+        ),
+        // New York goes forward on the 8th of March and back on the 1st of November.
+        (
+            "weekly sunday 02:15",
+            "America/New_York",
+            "2026-03-02T00:00:00Z",
+            [
+                "03-08 03:15 -04:00",
+                "03-15 02:15 -04:00",
+                "03-22 02:15 -04:00",
+            ],
+        ),
+        (
+            "monthly 1 01:30",
+            "America/New_York",
+            "2026-10-15T00:00:00Z",
+            [
+                "11-01 01:30 -04:00",
+                "12-01 01:30 -05:00",
+                "01-01 01:30 -05:00",
+            ],
+        ),
+        // Lord Howe's clocks change by half an hour: on the 4th of October, at 02:00.
+        (
+            "daily 02:10",
+            "Australia/Lord_Howe",
+            "2026-10-02T14:00:00Z",
+            [
+                "10-03 02:10 +10:30",
+                "10-04 02:40 +11:00",
+                "10-05 02:10 +11:00",
+            ],
+        ),
+        // Santiago leaves out midnight itself: on the 6th of September.
+        (
+            "daily 00:00",
+            "America/Santiago",
+            "2026-09-04T12:00:00Z",
+            [
+                "09-05 00:00 -04:00",
+                "09-06 01:00 -03:00",
+                "09-07 00:00 -03:00",
+            ],
+        ),
+        // Apia left out the whole 30th of December 2011: two days had one moment.
+        (
+            "daily 09:00",
+            "Pacific/Apia",
+            "2011-12-28T20:00:00Z",
+            [
+                "12-29 09:00 -10:00",
+                "12-31 09:00 +14:00",
+                "01-01 09:00 +14:00",
+            ],
+        ),
+        // Where the clocks never change, nothing changes; a short month has its last day.
+        (
+            "monthly 31 04:00",
+            "Asia/Kolkata",
+            "2028-01-31T00:00:00Z",
+            [
+                "02-29 04:00 +05:30",
+                "03-31 04:00 +05:30",
+                "04-30 04:00 +05:30",
+            ],
+        ),
+    ];
+
     #[test]
     fn a_time_that_the_clocks_leave_out_is_so_much_later_and_one_that_comes_twice_comes_once() {
-        for (text, zone, after, expected) in [
-            // Paris goes forward at 02:00 on the 29th of March and back at 03:00 on the 25th of October.
-            (
-                "daily 02:30",
-                "Europe/Paris",
-                "2026-03-27T12:00:00Z",
-                [
-                    "03-28 02:30 +01:00",
-                    "03-29 03:30 +02:00",
-                    "03-30 02:30 +02:00",
-                ],
-            ),
-            (
-                "daily 02:30",
-                "Europe/Paris",
-                "2026-10-23T12:00:00Z",
-                [
-                    "10-24 02:30 +02:00",
-                    "10-25 02:30 +02:00",
-                    "10-26 02:30 +01:00",
-                ],
-            ),
-            (
-                "weekly sunday 03:00",
-                "Europe/Paris",
-                "2026-10-17T12:00:00Z",
-                [
-                    "10-18 03:00 +02:00",
-                    "10-25 03:00 +01:00",
-                    "11-01 03:00 +01:00",
-                ],
-            ),
-            // New York goes forward on the 8th of March and back on the 1st of November.
-            (
-                "weekly sunday 02:15",
-                "America/New_York",
-                "2026-03-02T00:00:00Z",
-                [
-                    "03-08 03:15 -04:00",
-                    "03-15 02:15 -04:00",
-                    "03-22 02:15 -04:00",
-                ],
-            ),
-            (
-                "monthly 1 01:30",
-                "America/New_York",
-                "2026-10-15T00:00:00Z",
-                [
-                    "11-01 01:30 -04:00",
-                    "12-01 01:30 -05:00",
-                    "01-01 01:30 -05:00",
-                ],
-            ),
-            // Lord Howe's clocks change by half an hour: on the 4th of October, at 02:00.
-            (
-                "daily 02:10",
-                "Australia/Lord_Howe",
-                "2026-10-02T14:00:00Z",
-                [
-                    "10-03 02:10 +10:30",
-                    "10-04 02:40 +11:00",
-                    "10-05 02:10 +11:00",
-                ],
-            ),
-            // Santiago leaves out midnight itself: on the 6th of September.
-            (
-                "daily 00:00",
-                "America/Santiago",
-                "2026-09-04T12:00:00Z",
-                [
-                    "09-05 00:00 -04:00",
-                    "09-06 01:00 -03:00",
-                    "09-07 00:00 -03:00",
-                ],
-            ),
-            // Apia left out the whole 30th of December 2011: two days had one moment.
-            (
-                "daily 09:00",
-                "Pacific/Apia",
-                "2011-12-28T20:00:00Z",
-                [
-                    "12-29 09:00 -10:00",
-                    "12-31 09:00 +14:00",
-                    "01-01 09:00 +14:00",
-                ],
-            ),
-            // Where the clocks never change, nothing changes; a short month has its last day.
-            (
-                "monthly 31 04:00",
-                "Asia/Kolkata",
-                "2028-01-31T00:00:00Z",
-                [
-                    "02-29 04:00 +05:30",
-                    "03-31 04:00 +05:30",
-                    "04-30 04:00 +05:30",
-                ],
-            ),
-        ] {
+        for (text, zone, after, expected) in OVER_CHANGES_OF_CLOCKS {
             let found = moments(&schedule(text, zone), after, 3);
             assert_eq!(found, expected, "{text} in {zone}");
         }

@@ -26,9 +26,15 @@ pub fn configuration(sandbox: &Sandbox, store_url: &str, port: u16) -> String {
 
 /// The binary that serves by a configuration file.
 pub fn serve(sandbox: &Sandbox, file: &Path) -> Command {
+    let mut command = bot(sandbox, file);
+    command.arg("serve");
+    command
+}
+
+/// The binary by a configuration file; what it is to do may follow.
+pub fn bot(sandbox: &Sandbox, file: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_treasury-bot"));
     command
-        .arg("serve")
         .env("TREASURY_BOT_CONFIG", file)
         .env("TREASURY_BOT_SLACK_BOT_TOKEN", sandbox.bot_token())
         .env(

@@ -35,6 +35,14 @@ impl Access {
         }
     }
 
+    /// Whether a role depends on somebody's user groups: anything but `*`, a name and a person's id may
+    /// be one.
+    pub(super) fn asks_groups(&self) -> bool {
+        let lists = [&self.viewers, &self.responders, &self.commanders];
+        let is_group = |item: &&String| *item != "*" && !item.starts_with(['@', 'U', 'W']);
+        lists.into_iter().flatten().any(|item| is_group(&item))
+    }
+
     /// May somebody declare an incident? Whoever sees an outage first may be anybody.
     pub fn may_declare(&self, person: &Person, groups: &[String]) -> bool {
         let listed = self.declarers.as_ref();

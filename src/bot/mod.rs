@@ -55,6 +55,7 @@ pub use commands::COMMANDS;
 pub use context::Context;
 pub use context::Context as Bot;
 pub use heartbeats::{hear, hear_watchdogs};
+pub use history::file_pieces;
 pub use incidents::{room_closed, room_opened};
 pub use library::{Library, Problem as RunbookProblem};
 pub use notify::{DirectMessages, deliver};

@@ -4,6 +4,7 @@
 //! or the name of a step asks [`Context::commands`].
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::ArgMatches;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use super::context::Context;
 use super::entry::{Called, Entry, Recorded, Step, Typed, Work};
 use super::refusal::{Fault, Refusal};
 use super::request::{Ask, Effect};
-use crate::command::{self, Mistake, Parsed};
+use crate::command::{self, Grammar, Mistake, Parsed};
 use crate::domain::{IncidentId, Line};
 use crate::runbook::types::Type;
 use crate::runbook::vocabulary::Callable;
@@ -65,7 +66,14 @@ impl Sentence {
 pub struct Commands {
     pub(in crate::bot) entries: &'static [Entry],
     pub(in crate::bot) groups: &'static [Group],
+    pub(in crate::bot) grammars: Grammars,
 }
+
+/// The parsers that were asked for so far, by the slash command's own name.
+pub(in crate::bot) type Grammars = Mutex<BTreeMap<String, Arc<Grammar>>>;
+
+/// What a sentence comes to.
+pub(in crate::bot) type Understood = Result<Parsed<Sentence>, Mistake>;
 
 /// The command that a sentence is, as it is counted and logged.
 #[derive(Clone, Copy)]
@@ -75,31 +83,27 @@ pub(in crate::bot) struct Meant {
     pub(in crate::bot) changes: bool,
 }
 
-impl Commands {
-    /// Which command a sentence is.
-    pub(in crate::bot) fn meant(&self, text: &str, name: &str) -> Meant {
-        let (words, changes) = match self.parse(text, name) {
+impl Meant {
+    pub(in crate::bot) fn by(understood: &Understood) -> Self {
+        let (words, changes) = match understood {
             Ok(Parsed::Command(sentence)) => (sentence.command.words, sentence.command.changes),
             Ok(Parsed::Help(_)) => ("help", false),
             Err(_) => ("unknown", false),
         };
-        Meant { words, changes }
+        Self { words, changes }
     }
+}
 
+impl Commands {
     /// The command that a sentence asks for. `name` is the slash command's own.
-    pub(in crate::bot) fn parse(
-        &self,
-        text: &str,
-        name: &str,
-    ) -> Result<Parsed<Sentence>, Mistake> {
+    pub(in crate::bot) fn parse(&self, text: &str, name: &str) -> Understood {
         let text = without_own_name(text.trim(), name);
         let text = if text.is_empty() { "menu" } else { text };
         let free = |words: &str| {
             let mut typed = self.typed();
             typed.any(|one| one.words == words && one.free_text)
         };
-        let grammar = self.grammar(name);
-        let (path, matches) = match command::parse(text, &grammar, free)? {
+        let (path, matches) = match self.grammar(name).parse(text, free)? {
             Parsed::Command(found) => found,
             Parsed::Help(text) => return Ok(Parsed::Help(text)),
         };
@@ -122,16 +126,26 @@ impl Commands {
 
     /// The commands with their usage and purpose, as `help` and the README show them.
     pub fn reference(&self, name: &str) -> Vec<(String, String)> {
-        command::reference(self.grammar(name))
+        self.grammar(name).reference().to_vec()
     }
 
     /// Help on one command (`restart`, `incident declare`), or `None` if there is no such.
     pub(in crate::bot) fn help(&self, topic: &[String], name: &str) -> Option<String> {
-        command::help(topic, self.grammar(name))
+        self.grammar(name).help(topic)
     }
 
-    /// The parser.
-    fn grammar(&self, name: &str) -> clap::Command {
+    /// The parser, which is built when it is first asked for.
+    fn grammar(&self, name: &str) -> Arc<Grammar> {
+        let mut all = self.grammars.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get(name) {
+            return known.clone();
+        }
+        let built = Arc::new(Grammar::new(self.all(name)));
+        all.insert(name.to_owned(), built.clone());
+        built
+    }
+
+    fn all(&self, name: &str) -> clap::Command {
         let mut grammar = command::grammar(name);
         let mut groups: BTreeMap<&str, clap::Command> = BTreeMap::new();
         let mut order = Vec::new();

@@ -1,29 +1,27 @@
 //! Taking requests up, carrying them out, committing what they did together with their answer.
 
+mod commit;
 mod visit;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::sync::{Mutex, Semaphore, oneshot};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use self::commit::{commit, commit_failure, commit_refusal};
 use super::commands::help::help_text;
 use super::commands::stats;
 use super::policy::authorise;
-use super::request::{Ask, Done, Effect, Next, request_id};
-use super::table::Meant;
+use super::request::{Ask, Effect, Next, request_id};
+use super::table::{Meant, Understood};
 use super::timers::Job;
 use super::{Context, Failure, Fault, Refusal, confirm, pages};
 use crate::command::{Mistake, Parsed};
 use crate::domain::duration::between;
-use crate::domain::timeline::Draft;
-use crate::domain::{
-    Audience, Content, EntryKind, Line, Message, Outgoing, Place, Request, Stream, Tone,
-};
+use crate::domain::{Place, Request};
 use crate::store::{Accepted, Claimed, StoreError};
 use crate::telemetry::metrics;
 
@@ -41,6 +39,9 @@ const RECOVER_EVERY: Duration = Duration::from_secs(3);
 
 /// Requests handled at the same time.
 const CONCURRENCY: usize = 64;
+
+/// Requests taken up by one write.
+const AT_ONCE: usize = 16;
 
 /// The order of requests: how many are handled at the same time, and which wait for which.
 struct Lanes {
@@ -106,27 +107,28 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     tasks.spawn(crate::bot::runs::keep_telling(context.clone()));
     let lanes = Lanes::default();
     let mut pause = Duration::from_millis(100);
+    let mut is_told = true;
     while !shutdown.is_cancelled() {
-        let free = lanes.handlers.available_permits().min(16);
+        let free = lanes.handlers.available_permits().min(AT_ONCE);
         if free == 0 {
             // Somebody will finish; the permit itself is taken below.
             drop(lanes.handlers.acquire().await);
             continue;
         }
-        match context.store().claim(context.instance(), free as i64).await {
-            Ok(claims) if claims.is_empty() => {
-                // The timer finds what other processes left behind.
-                tokio::select! {
-                    () = context.store().inbox_changed() => {}
-                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
-                    () = shutdown.cancelled() => {}
-                }
-            }
+        match take_up(context, is_told, free).await {
             Ok(claims) => {
                 pause = Duration::from_millis(100);
+                let may_be_more = claims.len() == free;
                 for claim in claims {
                     spawn(context, &lanes, claim).await;
                 }
+                is_told = may_be_more
+                    || tokio::select! {
+                        () = context.store().inbox_changed() => true,
+                        // What other processes left behind.
+                        () = tokio::time::sleep(Duration::from_secs(1)) => false,
+                        () = shutdown.cancelled() => false,
+                    };
             }
             Err(error) => {
                 tracing::error!(%error, "requests can't be taken up");
@@ -141,6 +143,20 @@ pub async fn run(context: &Context) -> Result<(), StoreError> {
     context.tasks().close();
     context.tasks().wait().await;
     Ok(())
+}
+
+/// Takes requests up; where none is known to have come, only after a look, which costs no write.
+async fn take_up(
+    context: &Context,
+    is_told: bool,
+    free: usize,
+) -> Result<Vec<Claimed>, StoreError> {
+    let (store, owner) = (context.store(), context.instance());
+    if is_told || store.inbox_waits(owner).await? {
+        store.claim(owner, free as i64).await
+    } else {
+        Ok(Vec::new())
+    }
 }
 
 async fn begin_timers(context: &Context) -> Result<(), StoreError> {
@@ -180,10 +196,8 @@ async fn spawn(context: &Context, lanes: &Lanes, claim: Claimed) {
     let Ok(permit) = lanes.handlers.clone().acquire_owned().await else {
         return;
     };
-    let asked = context
-        .commands()
-        .meant(&claim.request.text, context.command());
-    let turn = if asked.changes {
+    let understood = understood(context, &claim);
+    let turn = if Meant::by(&understood).changes {
         let (done, next) = oneshot::channel();
         let mut lanes = lanes.last.lock().await;
         // Places whose last request is finished need no lane any more.
@@ -205,29 +219,34 @@ async fn spawn(context: &Context, lanes: &Lanes, claim: Claimed) {
             }
             None => None,
         };
-        handle(&bot, claim, asked).await;
+        handle(&bot, claim, understood).await;
         drop(done);
     });
 }
 
+fn understood(context: &Context, claim: &Claimed) -> Understood {
+    let sentence = &claim.request.text;
+    context.commands().parse(sentence, context.command())
+}
+
 /// Carries a request out and commits its answer, again and again while the store is away.
-async fn handle(context: &Context, claim: Claimed, asked: Meant) {
+async fn handle(context: &Context, claim: Claimed, understood: Understood) {
     let id = request_id(&claim.request.key);
     let span = tracing::error_span!(
         "request",
         request = id,
         person = claim.request.person.id,
-        command = asked.words,
+        command = Meant::by(&understood).words,
         incident = Empty,
     );
-    let answered = answer(context, claim, asked, &id);
+    let answered = answer(context, claim, understood, &id);
     answered.instrument(span).await;
 }
 
-async fn answer(context: &Context, claim: Claimed, asked: Meant, id: &str) {
+async fn answer(context: &Context, claim: Claimed, understood: Understood, id: &str) {
     let mut pause = Duration::from_millis(200);
     loop {
-        match handle_once(context, &claim, asked, id).await {
+        match handle_once(context, &claim, &understood, id).await {
             Ok(()) => return,
             // This process was taken for dead, and nothing of this answer is kept.
             Err(error @ StoreError::Lost) => return tracing::warn!(%error, "a request"),
@@ -247,13 +266,18 @@ async fn answer(context: &Context, claim: Claimed, asked: Meant, id: &str) {
 async fn handle_once(
     context: &Context,
     claim: &Claimed,
-    asked: Meant,
+    understood: &Understood,
     id: &str,
 ) -> Result<(), StoreError> {
     let request = &claim.request;
-    let groups = context.store().groups_of(&request.person.id).await?;
+    let access = &context.settings().access;
+    let groups = if access.asks_groups() {
+        context.store().groups_of(&request.person.id).await?
+    } else {
+        Vec::new()
+    };
     let ask = Ask {
-        role: context.settings().access.role(&request.person, &groups),
+        role: access.role(&request.person, &groups),
         here: if request.place.is_terminal() {
             None
         } else {
@@ -270,7 +294,7 @@ async fn handle_once(
             "it was tried three times without an end",
         )))
     } else {
-        match tokio::time::timeout(HANDLING, carry_out(context, &ask)).await {
+        match tokio::time::timeout(HANDLING, carry_out(context, &ask, understood)).await {
             Ok(effect) => effect,
             Err(_) => Err(Fault::Failure(Failure::new(format!(
                 "there was no result within {} s",
@@ -300,6 +324,7 @@ async fn handle_once(
         }
     };
     let took = between(claim.received_at, context.now());
+    let asked = Meant::by(understood);
     let kind = if asked.changes { "changes" } else { "reads" };
     metrics::COMMANDS.count(&[asked.words, word]);
     metrics::COMMAND.took(&[kind], took);
@@ -327,16 +352,16 @@ fn begin(context: &Context, next: Next) {
     }
 }
 
-/// Parses, authorises, and does what can be done outside a transaction.
-async fn carry_out(context: &Context, ask: &Ask) -> Result<Effect, Fault> {
-    let text = &ask.request.text;
-    match context.commands().parse(text, context.command()) {
+/// Authorises, and does what can be done outside a transaction.
+async fn carry_out(context: &Context, ask: &Ask, understood: &Understood) -> Result<Effect, Fault> {
+    match understood {
         Ok(Parsed::Command(sentence)) => {
-            authorise(context, ask, sentence.command.role, &context.typed(text)).await?;
+            let typed = context.typed(&ask.request.text);
+            authorise(context, ask, sentence.command.role, &typed).await?;
             sentence.carry_out(context, ask).await
         }
-        Ok(Parsed::Help(text)) => Ok(Effect::Say(help_text(&text))),
-        Err(mistake) => Err(not_understood(mistake).into()),
+        Ok(Parsed::Help(text)) => Ok(Effect::Say(help_text(text))),
+        Err(mistake) => Err(not_understood(mistake.clone()).into()),
     }
 }
 
@@ -347,91 +372,6 @@ fn not_understood(mistake: Mistake) -> Refusal {
         refusal = refusal.suggest(sentence.clone(), sentence);
     }
     refusal.suggest("Help", "help")
-}
-
-/// One transaction: the audit, the work, the answer, the end of the request.
-async fn commit(context: &Context, inbox: i64, ask: &Ask, effect: Effect) -> Result<Done, Fault> {
-    let asked = audit(ask, EntryKind::Asked, None);
-    let owner = context.instance().to_owned();
-    let answer_as = ask.outgoing(
-        Content::Message(Message::new(Tone::Plain, "")),
-        Audience::Requester,
-    );
-    context
-        .store()
-        .write(move |tx| {
-            Box::pin(async move {
-                tx.append(&Stream::Audit, asked).await?;
-                let mut done = match effect {
-                    Effect::Say(answer) => answer.into(),
-                    Effect::Write(work) => work(tx).await?,
-                };
-                if let Some(answer) = done.answer.take() {
-                    let outgoing = Outgoing {
-                        content: answer.content,
-                        audience: answer.audience,
-                        ..answer_as
-                    };
-                    tx.outbox_put(&outgoing).await?;
-                }
-                tx.inbox_done(inbox, &owner).await?;
-                Ok::<_, Fault>(done)
-            })
-        })
-        .await
-}
-
-async fn commit_refusal(
-    context: &Context,
-    inbox: i64,
-    ask: &Ask,
-    refusal: Refusal,
-) -> Result<(), StoreError> {
-    let entry = audit(
-        ask,
-        EntryKind::Refused,
-        Some(("why", refusal.title.plain())),
-    );
-    commit_no(context, inbox, ask, entry, refusal.message()).await
-}
-
-async fn commit_failure(
-    context: &Context,
-    inbox: i64,
-    ask: &Ask,
-    failure: &Failure,
-    id: &str,
-) -> Result<(), StoreError> {
-    let entry = audit(ask, EntryKind::Asked, Some(("failed", failure.short())));
-    let message = Message::new(Tone::Bad, "That did not work. Nothing was changed")
-        .code(failure.short())
-        .buttons(vec![crate::domain::Button::new(
-            "Try again",
-            ask.request.text.clone(),
-        )])
-        .footer(Line::new().text("request ").code(id));
-    commit_no(context, inbox, ask, entry, message).await
-}
-
-async fn commit_no(
-    context: &Context,
-    inbox: i64,
-    ask: &Ask,
-    entry: Draft,
-    message: Message,
-) -> Result<(), StoreError> {
-    let outgoing = ask.outgoing(Content::Message(message), Audience::Requester);
-    let owner = context.instance().to_owned();
-    context
-        .store()
-        .write(move |tx| {
-            Box::pin(async move {
-                tx.append(&Stream::Audit, entry).await?;
-                tx.outbox_put(&outgoing).await?;
-                tx.inbox_done(inbox, &owner).await
-            })
-        })
-        .await
 }
 
 /// Questions that nobody answered, and actions that their process left behind.
@@ -454,24 +394,4 @@ async fn keep_recovering(context: Context) {
             () = tokio::time::sleep(RECOVER_EVERY) => {}
         }
     }
-}
-
-/// The audit's entry for a request.
-fn audit(ask: &Ask, kind: EntryKind, more: Option<(&str, String)>) -> Draft {
-    let request = &ask.request;
-    let mut data = json!({
-        "request": request_id(&request.key),
-        "door": request.door,
-        "channel": request.place.channel,
-        "role": ask.role,
-    });
-    if let (Some(map), Some((key, value))) = (data.as_object_mut(), more) {
-        map.insert(key.to_owned(), value.into());
-    }
-    let text = if request.text.trim().is_empty() {
-        "menu"
-    } else {
-        request.text.trim()
-    };
-    Draft::new(&request.person, kind, text).data(data)
 }

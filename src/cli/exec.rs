@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use futures_util::TryStreamExt;
 
 use super::config_file::ConfigFile;
 use super::messages;
@@ -67,16 +68,24 @@ impl Options {
 }
 
 /// What is said: at once, or its last state as JSON.
-struct Teller {
+struct Teller<'a> {
+    store: &'a Store,
     paint: Paint,
     json: bool,
     last: Option<Content>,
 }
 
-impl Teller {
-    fn tell(&mut self, outgoing: &Outgoing) -> anyhow::Result<()> {
+impl Teller<'_> {
+    async fn tell(&mut self, outgoing: &Outgoing) -> anyhow::Result<()> {
         if self.json {
             self.last = Some(outgoing.content.clone());
+            return Ok(());
+        }
+        if let Content::File { file, .. } = &outgoing.content {
+            let mut pieces = bot::file_pieces(self.store, file);
+            while let Some(piece) = pieces.try_next().await? {
+                put(&piece)?;
+            }
             return Ok(());
         }
         let mut text = messages::content(&outgoing.content, self.paint);
@@ -87,9 +96,15 @@ impl Teller {
     }
 
     /// The end of it.
-    fn end(self, end: End) -> anyhow::Result<ExitCode> {
+    async fn end(self, end: End) -> anyhow::Result<ExitCode> {
         if let Some(content) = self.last {
-            let told = messages::json(&content, end.word(), end.code());
+            let text: Option<String> = match &content {
+                Content::File { file, .. } => {
+                    Some(bot::file_pieces(self.store, file).try_collect().await?)
+                }
+                _ => None,
+            };
+            let told = messages::json(&content, text.as_deref(), end.word(), end.code());
             put(&format!("{told}\n"))?;
         }
         Ok(ExitCode::from(end.code()))
@@ -148,6 +163,7 @@ async fn talk(
 ) -> anyhow::Result<ExitCode> {
     bot::start_visit(bot).await?;
     let mut teller = Teller {
+        store,
         paint: Paint::stdout(),
         json: options.json,
         last: None,
@@ -162,12 +178,12 @@ async fn talk(
         && let Some((outgoing, version)) = store.outbox_read(&watched).await?
         && version > shown
     {
-        teller.tell(&outgoing)?;
+        teller.tell(&outgoing).await?;
         if matches!(&outgoing.content, Content::Message(message) if message.tone == Tone::Bad) {
             end = End::Failed;
         }
     }
-    teller.end(end)
+    teller.end(end).await
 }
 
 /// `help …`, or a command with `--help`, with or without the slash command's own name.
@@ -207,7 +223,7 @@ async fn converse(
     store: &Store,
     text: String,
     yes: bool,
-    (teller, seen): (&mut Teller, &mut Option<(String, i64)>),
+    (teller, seen): (&mut Teller<'_>, &mut Option<(String, i64)>),
 ) -> anyhow::Result<End> {
     let login = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
     let login = login.ok().filter(|login| !login.is_empty());
@@ -222,7 +238,7 @@ async fn converse(
         if version > shown {
             shown = version;
             *seen = Some((watched.clone(), shown));
-            teller.tell(&outgoing)?;
+            teller.tell(&outgoing).await?;
         }
         let Content::Message(message) = &outgoing.content else {
             store.outbox_shown(&outgoing).await?;
@@ -241,7 +257,7 @@ async fn converse(
                 let key = say(bot, &login, answer).await?;
                 // A refusal of the answer itself is an answer of its own.
                 if let Some((refusal, _)) = store.outbox_read(&answer_key(&key)).await? {
-                    teller.tell(&refusal)?;
+                    teller.tell(&refusal).await?;
                     return Ok(End::Refused);
                 }
             }

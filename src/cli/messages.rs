@@ -9,21 +9,22 @@ use crate::domain::{Content, Line, Message, Part, Span, Tone, duration};
 pub(super) fn content(content: &Content, paint: Paint) -> String {
     match content {
         Content::Message(message) | Content::Invite { message, .. } => text(message, paint),
-        Content::File { text: file, .. } => file.clone(),
+        Content::File { comment, .. } => text(comment, paint),
         Content::Picture { alt, comment, .. } => format!("{}{alt}\n", text(comment, paint)),
         Content::Room { topic, .. } | Content::Topic { topic, .. } => topic.clone(),
     }
 }
 
 /// What the bot says, for scripts; how it ended, and the exit code.
-pub(super) fn json(content: &Content, result: &str, code: u8) -> Value {
-    let mut file = Value::Null;
+/// `file`: the content of the file, if it is one.
+pub(super) fn json(content: &Content, file: Option<&str>, result: &str, code: u8) -> Value {
+    let mut named = Value::Null;
     let empty;
     let message = match content {
         Content::Message(message) | Content::Invite { message, .. } => message,
         Content::Picture { comment, .. } => comment,
-        Content::File { name, text, .. } => {
-            file = json!({"name": name, "text": text});
+        Content::File { name, .. } => {
+            named = json!({"name": name, "text": file});
             empty = Message::new(Tone::Plain, name.clone());
             &empty
         }
@@ -64,7 +65,7 @@ pub(super) fn json(content: &Content, result: &str, code: u8) -> Value {
         "lines": lines,
         "fields": fields,
         "commands": commands,
-        "file": file,
+        "file": named,
     })
 }
 

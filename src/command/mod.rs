@@ -7,6 +7,8 @@ mod free;
 mod mistake;
 pub mod words;
 
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
 use clap::error::ErrorKind;
 use clap::{ArgMatches, ColorChoice};
 
@@ -34,27 +36,67 @@ pub fn grammar(name: &str) -> clap::Command {
         .term_width(80)
 }
 
-/// Parses a sentence without the slash command's own name: the command's words, in whatever case, and
-/// what follows them. `free` says which commands end in free text.
-pub fn parse(
-    text: &str,
-    grammar: &clap::Command,
-    free: impl Fn(&str) -> bool,
-) -> Result<Parsed<(Vec<String>, ArgMatches)>, Mistake> {
-    let mut grammar = grammar.clone();
-    grammar.build();
-    let mut found = understood(text.trim(), &grammar, &free);
-    if let Err(mistake) = &mut found {
-        // What is suggested is pressed: it has to be understood.
-        let good = |sentence: &String| understood(sentence, &grammar, &free).is_ok();
-        mistake.suggestions.retain(good);
+/// A grammar that is built once, which costs far more than to read a sentence by it.
+pub struct Grammar {
+    /// Reading marks what it comes by, each time alike; so it needs this for itself.
+    built: Mutex<clap::Command>,
+    reference: OnceLock<Vec<(String, String)>>,
+}
+
+impl Grammar {
+    /// The grammar of these commands.
+    pub fn new(mut commands: clap::Command) -> Self {
+        commands.build();
+        Self {
+            built: Mutex::new(commands),
+            reference: OnceLock::new(),
+        }
     }
-    found
+
+    fn built(&self) -> MutexGuard<'_, clap::Command> {
+        self.built.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Parses a sentence without the slash command's own name: the command's words, in whatever case,
+    /// and what follows them. `free` says which commands end in free text.
+    pub fn parse(
+        &self,
+        text: &str,
+        free: impl Fn(&str) -> bool,
+    ) -> Result<Parsed<(Vec<String>, ArgMatches)>, Mistake> {
+        let mut grammar = self.built();
+        let mut found = understood(text.trim(), &mut grammar, &free);
+        if let Err(mistake) = &mut found {
+            // What is suggested is pressed: it has to be understood.
+            let mut good = |sentence: &String| understood(sentence, &mut grammar, &free).is_ok();
+            mistake.suggestions.retain(&mut good);
+        }
+        found
+    }
+
+    /// The commands with their usage and purpose, as `help` and the README show them.
+    pub fn reference(&self) -> &[(String, String)] {
+        self.reference.get_or_init(|| reference(&self.built()))
+    }
+
+    /// Help on one command (`restart`, `incident declare`), or `None` if there is no such.
+    pub fn help(&self, topic: &[String]) -> Option<String> {
+        let grammar = self.built();
+        let mut command = &*grammar;
+        for word in topic {
+            command = command.find_subcommand(word)?;
+        }
+        if command.is_hide_set() {
+            return None;
+        }
+        let help = command.clone().render_long_help();
+        Some(help.to_string().trim().to_owned())
+    }
 }
 
 fn understood(
     text: &str,
-    grammar: &clap::Command,
+    grammar: &mut clap::Command,
     free: &impl Fn(&str) -> bool,
 ) -> Result<Parsed<(Vec<String>, ArgMatches)>, Mistake> {
     let mut typed = words::located(text);
@@ -69,7 +111,7 @@ fn understood(
     } else {
         typed.iter().map(|word| word.text.clone()).collect()
     };
-    match grammar.clone().try_get_matches_from(&words) {
+    match grammar.try_get_matches_from_mut(&words) {
         Ok(mut matches) => {
             let mut path = Vec::new();
             while let Some((word, inner)) = matches.remove_subcommand() {
@@ -81,7 +123,10 @@ fn understood(
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             Ok(Parsed::Help(error.render().to_string().trim().to_owned()))
         }
-        Err(error) => Err(mistake::mistake(&error, &words, &typed, (&path, leaf))),
+        Err(error) => {
+            let (_, leaf) = named(&mut typed, grammar);
+            Err(mistake::mistake(&error, &words, &typed, (&path, leaf)))
+        }
     }
 }
 
@@ -98,10 +143,8 @@ fn named<'a>(words: &mut [words::Word], grammar: &'a clap::Command) -> (usize, &
     (words.len(), leaf)
 }
 
-/// The commands with their usage and purpose, as `help` and the README show them.
-pub fn reference(mut grammar: clap::Command) -> Vec<(String, String)> {
+fn reference(grammar: &clap::Command) -> Vec<(String, String)> {
     let mut rows = Vec::new();
-    grammar.build();
     let shown = |command: &&clap::Command| !command.is_hide_set();
     for command in grammar.get_subcommands().filter(shown) {
         let children: Vec<_> = command.get_subcommands().filter(shown).collect();
@@ -123,19 +166,6 @@ fn row(command: &clap::Command) -> (String, String) {
         .map(ToString::to_string)
         .unwrap_or_default();
     (usage.to_owned(), about)
-}
-
-/// Help on one command (`restart`, `incident declare`), or `None` if there is no such.
-pub fn help(topic: &[String], mut grammar: clap::Command) -> Option<String> {
-    grammar.build();
-    let mut command = &mut grammar;
-    for word in topic {
-        command = command.find_subcommand_mut(word)?;
-    }
-    if command.is_hide_set() {
-        return None;
-    }
-    Some(command.render_long_help().to_string().trim().to_owned())
 }
 
 /// The name nearest to `wrong`, if any is near enough to be meant.

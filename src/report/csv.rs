@@ -7,10 +7,10 @@
 use crate::domain::Entry;
 use crate::domain::duration::canonical;
 
-const HEADER: &str = "timeline,seq,at,actor_id,actor,kind,text,data,prev,hash\r\n";
+pub(super) const HEADER: &str = "timeline,seq,at,actor_id,actor,kind,text,data,prev,hash\r\n";
 
-pub(super) fn export(entries: &[Entry]) -> String {
-    let mut out = HEADER.to_owned();
+pub(super) fn lines(entries: &[Entry]) -> String {
+    let mut out = String::new();
     for entry in entries {
         let cells = [
             entry.stream.to_string(),

@@ -14,7 +14,6 @@ use serde_json::Value;
 use slack_morphism::api::{
     SlackApiAppsConnectionOpenRequest, SlackApiAuthTestResponse,
     SlackApiFilesGetUploadUrlExternalRequest, SlackApiFilesGetUploadUrlExternalResponse,
-    SlackApiFilesUploadViaUrlRequest,
 };
 use slack_morphism::errors::SlackClientError;
 use slack_morphism::prelude::{
@@ -236,26 +235,20 @@ impl Client {
         .await
     }
 
-    /// Puts a file's bytes where [`Client::upload_url`] said.
-    pub async fn upload(
-        &self,
-        to: SlackApiFilesGetUploadUrlExternalResponse,
-        bytes: &[u8],
-        media_type: &str,
-    ) -> Result<(), ApiError> {
-        let request = SlackApiFilesUploadViaUrlRequest::new(
-            to.upload_url,
-            bytes.to_vec(),
-            media_type.to_owned(),
-        );
-        let session = self.session();
-        self.bounded("files.upload", session.files_upload_via_url(&request))
-            .await?;
-        Ok(())
-    }
-
     fn session(&self) -> SlackClientSession<'_, SlackClientHyperHttpsConnector> {
         self.slack.open_session(&self.bot)
+    }
+
+    /// What it comes to within the time that a call may take.
+    pub(super) async fn timely<T>(
+        &self,
+        call: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
+        let timely = tokio::time::timeout(self.timeout, call).await;
+        timely.unwrap_or_else(|_| {
+            let cause = format!("no answer within {} s", self.timeout.as_secs_f32());
+            Err(ApiError::transient(cause, true))
+        })
     }
 
     async fn bounded<T>(
@@ -264,21 +257,15 @@ impl Client {
         call: impl Future<Output = Result<T, SlackClientError>>,
     ) -> Result<T, ApiError> {
         let started = Instant::now();
-        let timely = tokio::time::timeout(self.timeout, call).await;
-        metrics::SLACK_CALL.took(&[], started.elapsed());
         let mut needed = None;
-        let result = timely.map_or_else(
-            |_| {
-                let cause = format!("no answer within {} s", self.timeout.as_secs_f32());
-                Err(ApiError::transient(cause, true))
-            },
-            |result| {
-                result.map_err(|error| {
-                    needed = needed_scope(&error);
-                    classify(&error)
-                })
-            },
-        );
+        let classified = async {
+            call.await.map_err(|error| {
+                needed = needed_scope(&error);
+                classify(&error)
+            })
+        };
+        let result = self.timely(classified).await;
+        metrics::SLACK_CALL.took(&[], started.elapsed());
         self.state.called(method, &result, needed);
         let outcome = result.as_ref().err().map_or("ok", ApiError::kind);
         metrics::SLACK_CALLS.count(&[method, outcome]);

@@ -2,13 +2,9 @@
 //! scopes in the header `x-oauth-scopes` (<https://docs.slack.dev/authentication/installing-with-oauth>).
 //! The client of slack-morphism gives no headers out, so this one call is made without it.
 
-use std::time::Duration;
-
 use http_body_util::{BodyExt, Limited};
 use hyper::Request;
-use hyper::header::{AUTHORIZATION, RETRY_AFTER};
-use hyper_util::client::legacy::Client as Http;
-use hyper_util::rt::TokioExecutor;
+use hyper::header::AUTHORIZATION;
 use serde_json::Value;
 
 use super::client::Client;
@@ -46,39 +42,17 @@ pub fn scopes(header: &str) -> Vec<String> {
 impl Client {
     /// Asks Slack who the bot is and what its token may do.
     pub async fn granted(&self) -> Result<Granted, ApiError> {
-        let late = || {
-            let cause = format!("no answer within {} s", self.timeout.as_secs_f32());
-            ApiError::transient(cause, true)
-        };
-        let asked = tokio::time::timeout(self.timeout, self.ask_granted());
-        asked.await.unwrap_or_else(|_| Err(late()))
+        self.timely(self.ask_granted()).await
     }
 
     async fn ask_granted(&self) -> Result<Granted, ApiError> {
-        let http = Http::builder(TokioExecutor::new()).build(self.connector.clone());
         let token = &self.bot.token_value.0;
         let request = Request::post(format!("{}/{}", self.base, Method::AuthTest))
             .header(AUTHORIZATION, format!("Bearer {token}"))
             .body(String::new())
             .map_err(|error| ApiError::transient(error.to_string(), false))?;
-        let answer = http.request(request).await.map_err(|error| {
-            let what = if error.is_connect() {
-                "no connection"
-            } else {
-                "connection lost"
-            };
-            ApiError::transient(what, !error.is_connect())
-        })?;
-        let status = answer.status().as_u16();
+        let answer = self.send(request).await?;
         let header = |name: &str| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
-        if status == 429 {
-            let after = header(RETRY_AFTER.as_str()).and_then(|text| text.parse().ok());
-            let after = Duration::from_secs(after.unwrap_or(30));
-            return Err(ApiError::RateLimited { after });
-        }
-        if status != 200 {
-            return Err(ApiError::transient(format!("HTTP {status}"), true));
-        }
         let scopes = header(SCOPES).map(|listed| scopes(&listed));
         let body = Limited::new(answer.into_body(), MOST).collect().await;
         let unreadable = || ApiError::transient("unreadable answer", true);

@@ -16,6 +16,7 @@ pub mod http;
 pub mod inbound;
 mod lock;
 pub mod outbox;
+mod plain;
 pub mod render;
 pub mod scopes;
 pub mod socket;

@@ -10,6 +10,7 @@ use treasury_bot::domain::{ServiceName, Severity};
 
 use crate::alerts::hasty;
 use crate::sources::{sent, to};
+use crate::support::engine::eventually;
 use crate::support::stage::{HOME, Scenery, Stage, words_of};
 
 fn expected(name: &str, every: Duration) -> Heartbeat {
@@ -109,6 +110,12 @@ async fn a_beat_without_a_token_of_no_name_or_not_understood_is_refused_with_wha
         let (code, said) = beats(&stage, &format!("nightly?{query}")).await;
         assert_eq!(code, 400, "{query}: {said}");
     }
+    // Who asks within the first look's time is told that it was none yet.
+    eventually("it is listened", async || {
+        let known = stage.app.store.heartbeats().await.unwrap();
+        known.contains_key("nightly").then_some(())
+    })
+    .await;
     stage.types("ana", HOME, "heartbeat").await;
     stage.said(HOME, "not heard of since ").await;
     stage.finish().await;

@@ -351,17 +351,18 @@ async fn acknowledged(
 }
 
 #[test]
-fn the_content_of_a_delivered_file_is_not_kept() {
+fn the_content_of_a_delivered_picture_is_not_kept() {
     let message = Message::new(Tone::Plain, "3 rows").text("as of now");
     let said = Outgoing::announcement("answer:1".into(), Destination::Home, message.clone());
     assert_eq!(said.delivered(), None, "it may be shown once more");
-    let file = |text: &str| {
-        said.with(Content::File {
-            name: "rows.csv".into(),
+    let picture = |png: &str| {
+        said.with(Content::Picture {
+            name: "rows.png".into(),
             title: "Rows".into(),
-            text: text.into(),
+            png: png.into(),
+            alt: "it rises".into(),
             comment: message.clone(),
         })
     };
-    assert_eq!(file("1,2,3").delivered(), Some(file("")));
+    assert_eq!(picture("iVBORw0K").delivered(), Some(picture("")));
 }

@@ -12,10 +12,12 @@
 //! | a call for a container that is being removed is answered by 500 and not by 404 | 20.10.24 | the words `marked for removal` decide |
 //! | an engine that is no Swarm manager answers by an error without a code of its own | 20.10.24 | the words `not a swarm manager` decide |
 //! | the MAC address follows from the IPv4 address, and joining again by the alias alone gives the same; 29.7.2 draws another | 20.10.24, 29.7.2 | a container that is joined again requests all that `inspect` gave, with the address that it had |
-//! | a MAC address that was asked for is `Config.MacAddress`; from API 1.44 on it belongs to a place in a network, and from 1.52 on only addresses in use are shown, as documented | 20.10.24 | it is read in the words of API 1.40, which both answer, and written in both places |
-//! | the oldest API that is answered: 1.12; 29.7.2: 1.40 | 20.10.24, 29.7.2 | nothing older than 1.40 is asked for |
+//! | a MAC address that was asked for is `Config.MacAddress`; from API 1.44 on it belongs to a place in a network, and from 1.52 on only addresses in use are shown, as documented | 20.10.24, 28.5.2 | it is read in the words of API 1.44, where the engine has them, and written in both places |
+//! | the oldest API that is answered: 1.12; 29.0 to 29.2, as documented: 1.44; 29.7.2: 1.40 | 20.10.24, 28.5.2 told to, 29.7.2 | nothing older than 1.44 is asked for |
 //! | of a stop, `die` comes before `stop`; on 29.7.2 `stop` before `die`, without the keys `status`, `id`, `from` | 20.10.24, 29.7.2 | no order of them counts; names are read from `Action` and `Actor` |
 //! | logs have no Content-Type; on 29.7.2 `raw-stream` at v1.41 although they are multiplexed | 20.10.24, 29.7.2 | the bytes decide, not the header |
+//! | the last words of a run are noted up to 72 ms after its end, and its `die` up to 180 ms, where the machine is busy | 20.10.24, 28.5.2 | the run before ends halfway to the next start; an end that `inspect` tells ahead of its event waits for that |
+//! | `ps` of the engine's machine lists the processes; without it the call fails | 20.10.24, 28.5.2 | evidence says so in that place, and has the rest |
 //! | who uses the namespace of a container that was started anew goes on in the one that ended, without a network | 20.10.24 | it is restarted after it, and told as not well |
 //! | an image's id is the digest of its manifest, which stands in `RepoDigests` too, also of an image that no registry has | 29.7.2 | such a digest is pinned only where the registry knows it |
 //! | a task whose image can't be had stays `preparing` with the error beside it; 20.10 rejects it | 29.7.2 | a task that names a reason is told after three seconds |

@@ -79,6 +79,25 @@ pub enum ActionKind {
     Client(ClientEnd),
 }
 
+impl ActionKind {
+    /// The word of [`ActionKind::Release`].
+    pub const RELEASE: &'static str = "release";
+
+    /// The word by which the store finds actions of a kind.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Scale(_) => "scale",
+            Self::Bounds(_) => "bounds",
+            Self::Deploy(_) => "deploy",
+            Self::Isolate(_) => "isolate",
+            Self::Release(_) => Self::RELEASE,
+            Self::Session(_) => "session",
+            Self::Client(_) => "client",
+        }
+    }
+}
+
 /// Another number of replicas.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scaling {

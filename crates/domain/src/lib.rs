@@ -34,7 +34,7 @@ pub use guard::Guarded;
 pub use incident::{Incident, IncidentId, IncidentRole, Severity, Status};
 pub use mail::Mailbox;
 pub use message::{Audience, Button, Line, Message, Part, Span, Style, Tone};
-pub use outgoing::{Content, Destination, Outgoing, announcement_key, moved_key};
+pub use outgoing::{Content, Destination, Outgoing, TimelineFile, announcement_key, moved_key};
 pub use person::{Person, Role};
 pub use request::{Door, Place, Reply, Request};
 pub use service::{Service, ServiceName, Target};

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Audience, IncidentId, Message, Person, Place, Reply, Severity};
+use super::{Audience, Incident, IncidentId, Message, Person, Place, Reply, Severity};
 
 /// One thing to deliver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,17 +57,15 @@ impl Outgoing {
         }
     }
 
-    /// What is kept of a file or a picture once it is in the chat: all but its content, since nobody
-    /// edits it. `None`: all; a message may have to be shown once more.
+    /// What is kept of a picture once it is in the chat: all but its content, since nobody edits it.
+    /// `None`: all; a message may have to be shown once more, and of a file the content is elsewhere.
     pub fn delivered(&self) -> Option<Self> {
-        if !matches!(self.content, Content::File { .. } | Content::Picture { .. }) {
+        if !matches!(self.content, Content::Picture { .. }) {
             return None;
         }
         let mut left = self.clone();
-        match &mut left.content {
-            Content::File { text, .. } => text.clear(),
-            Content::Picture { png, .. } => png.clear(),
-            _ => {}
+        if let Content::Picture { png, .. } = &mut left.content {
+            png.clear();
         }
         Some(left)
     }
@@ -129,6 +127,22 @@ impl Destination {
     }
 }
 
+/// An incident's timeline as a file. The entries stay where they are, and are read from there whenever
+/// the file is needed: they don't change, so that it is the same each time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimelineFile {
+    /// The ending of its name, which tells its form: `json`.
+    pub format: String,
+    /// The incident as it stood.
+    pub incident: Incident,
+    /// How many entries there were.
+    pub entries: i64,
+    /// The hash of the last one.
+    pub head: String,
+    /// When it was asked for.
+    pub at: jiff::Timestamp,
+}
+
 /// What is to be delivered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -162,14 +176,14 @@ pub enum Content {
         /// The new topic.
         topic: String,
     },
-    /// A file with a comment.
+    /// A timeline as a file, with a comment.
     File {
         /// File name.
         name: String,
         /// Shown above it.
         title: String,
-        /// Its content; exports are text.
-        text: String,
+        /// What is in it.
+        file: Box<TimelineFile>,
         /// Said with it, one line.
         comment: Message,
     },

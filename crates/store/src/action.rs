@@ -26,17 +26,37 @@ impl Tx {
         record: &ActionRecord,
     ) -> Result<Option<i64>, StoreError> {
         let now = self.now.as_microsecond();
-        Ok(sqlx::query_scalar(
-            "INSERT INTO action (request_key, service, record, state, owner, intended_at) \
-             VALUES ($1, $2, $3, 'intended', $4, $5) ON CONFLICT DO NOTHING RETURNING id",
+        let id: Option<i64> = sqlx::query_scalar(
+            "INSERT INTO action (request_key, service, kind, record, state, owner, intended_at) \
+             VALUES ($1, $2, $6, $3, 'intended', $4, $5) ON CONFLICT DO NOTHING RETURNING id",
         )
         .bind(request_key.to_owned())
         .bind(record.service.to_string())
         .bind(serde_json::to_string(record)?)
         .bind(owner.to_owned())
         .bind(now)
+        .bind(record.what.word())
         .fetch_optional(self.connection())
-        .await?)
+        .await?;
+        if let (Some(_), ActionKind::Isolate(isolation)) = (id, &record.what) {
+            for (place, attachment) in isolation.attachments.iter().enumerate() {
+                sqlx::query(
+                    "INSERT INTO attachment_cut (service, replica, joined, record, action, place) \
+                     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (service, replica, joined) \
+                     DO UPDATE SET record = excluded.record, action = excluded.action, \
+                     place = excluded.place",
+                )
+                .bind(record.service.to_string())
+                .bind(attachment.id.clone())
+                .bind(attachment.to.clone())
+                .bind(serde_json::to_string(attachment)?)
+                .bind(id)
+                .bind(place as i64)
+                .execute(self.connection())
+                .await?;
+            }
+        }
+        Ok(id)
     }
 
     /// Records that the action is over and frees the service. `false` when another process has taken
@@ -48,17 +68,25 @@ impl Tx {
         good: bool,
     ) -> Result<bool, StoreError> {
         let now = self.now.as_microsecond();
-        let done = sqlx::query(
+        let done: Option<(String, String)> = sqlx::query_as(
             "UPDATE action SET state = 'finished', finished_at = $1, good = $4 \
-             WHERE id = $2 AND owner = $3 AND state = 'intended'",
+             WHERE id = $2 AND owner = $3 AND state = 'intended' RETURNING service, kind",
         )
         .bind(now)
         .bind(id)
         .bind(owner.to_owned())
         .bind(i64::from(good))
-        .execute(self.connection())
+        .fetch_optional(self.connection())
         .await?;
-        Ok(done.rows_affected() == 1)
+        if let Some((service, kind)) = &done
+            && (good && kind == ActionKind::RELEASE)
+        {
+            sqlx::query("DELETE FROM attachment_cut WHERE service = $1")
+                .bind(service.clone())
+                .execute(self.connection())
+                .await?;
+        }
+        Ok(done.is_some())
     }
 }
 
@@ -69,34 +97,16 @@ impl Store {
         &self,
         service: &ServiceName,
     ) -> Result<Vec<Attachment>, StoreError> {
-        // A quote within a text is escaped in JSON: only the kind itself is found.
-        let rows: Vec<(String, Option<i64>)> = sqlx::query_as(
-            "SELECT record, good FROM action WHERE service = $1 AND \
-             (record LIKE '%\"isolate\":{%' OR record LIKE '%\"release\":{%') \
-             ORDER BY id DESC LIMIT 100",
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "SELECT record FROM attachment_cut WHERE service = $1 \
+             ORDER BY action DESC, place",
         )
         .bind(service.to_string())
         .fetch_all(self.readers())
         .await?;
-        let mut cut: Vec<Attachment> = Vec::new();
-        for (record, good) in rows {
-            let record: ActionRecord = serde_json::from_str(&record)?;
-            match record.what {
-                ActionKind::Isolate(isolation) => {
-                    for attachment in isolation.attachments {
-                        if !cut
-                            .iter()
-                            .any(|one| one.id == attachment.id && one.to == attachment.to)
-                        {
-                            cut.push(attachment);
-                        }
-                    }
-                }
-                ActionKind::Release(_) if good == Some(1) => break,
-                _ => {}
-            }
-        }
-        Ok(cut)
+        rows.iter()
+            .map(|(record,)| Ok(serde_json::from_str(record)?))
+            .collect()
     }
 
     /// The newest deployments and rollbacks of a service that are over, newest first, with whether
@@ -105,10 +115,9 @@ impl Store {
         &self,
         service: &ServiceName,
     ) -> Result<Vec<(ActionRow, bool)>, StoreError> {
-        // A quote within a text is escaped in JSON: only the kind itself is found.
         let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(
             "SELECT id, record, intended_at, good FROM action WHERE service = $1 AND \
-             good IS NOT NULL AND record LIKE '%\"deploy\":{%' ORDER BY id DESC LIMIT 50",
+             good IS NOT NULL AND kind = 'deploy' ORDER BY id DESC LIMIT 50",
         )
         .bind(service.to_string())
         .fetch_all(self.readers())

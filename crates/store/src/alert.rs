@@ -271,11 +271,18 @@ impl Tx {
         conversation: &Conversation,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO conversation (key, record) VALUES ($1, $2) \
-             ON CONFLICT (key) DO UPDATE SET record = excluded.record",
+            "INSERT INTO conversation (key, record, left_out) VALUES ($1, $2, $3) \
+             ON CONFLICT (key) DO UPDATE SET record = excluded.record, \
+             left_out = excluded.left_out",
         )
         .bind(conversation.key.clone())
         .bind(serde_json::to_string(conversation)?)
+        .bind(
+            conversation
+                .incident
+                .filter(|_| !conversation.left_out.is_empty())
+                .map(|id| id.0),
+        )
         .execute(self.connection())
         .await?;
         Ok(())
@@ -283,10 +290,9 @@ impl Tx {
 }
 
 /// The conversations of open incidents of which Alertmanager left alerts out.
-const LEFT_OUT: &str = "SELECT c.record FROM incident i JOIN conversation c \
-                        ON c.key = 'incident:' || CAST(i.id AS TEXT) \
-                        WHERE i.status IN ('open', 'mitigated') \
-                        AND c.record LIKE '%\"left_out\":{%'";
+const LEFT_OUT: &str = "SELECT c.record FROM conversation c JOIN incident i ON i.id = c.left_out \
+                        WHERE c.left_out IS NOT NULL AND i.status IN ('open', 'mitigated') \
+                        ORDER BY c.left_out";
 
 fn conversations(rows: Vec<(String,)>) -> Result<Vec<Conversation>, StoreError> {
     let rows = rows.into_iter();
@@ -299,6 +305,21 @@ impl Tx {
     pub async fn conversations_left_out(&mut self) -> Result<Vec<Conversation>, StoreError> {
         let rows = sqlx::query_as(LEFT_OUT).fetch_all(self.connection());
         conversations(rows.await?)
+    }
+
+    /// The conversations of open incidents that tell of alerts of this group of a sender; not locked.
+    pub async fn conversations_of_sender(
+        &mut self,
+        sender: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let holds = self.dialect.holds("a.record", "$1");
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "SELECT DISTINCT a.conversation FROM incident i JOIN alert a \
+             ON a.conversation = 'incident:' || CAST(i.id AS TEXT) \
+             WHERE i.status IN ('open', 'mitigated') AND {holds}"
+        )));
+        let field = format!("\"sender\":{}", serde_json::to_string(sender)?);
+        Ok(query.bind(field).fetch_all(self.connection()).await?)
     }
 }
 
@@ -342,28 +363,38 @@ impl Store {
         all: bool,
         most: i64,
     ) -> Result<Vec<(String, AlertRecord)>, StoreError> {
-        let only = if all { "" } else { "WHERE firing = 1" };
-        let rows: Vec<(String, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT {RECORD} FROM alert {only} ORDER BY firing DESC, changed_at DESC LIMIT {most}"
-        )))
-        .fetch_all(self.readers())
-        .await?;
+        let mut rows: Vec<(String, String, i64)> = Vec::new();
+        // The sign keeps SQLite from going through all that ever fired, in the order of their changes.
+        let firing = "firing = 1 ORDER BY +changed_at";
+        let which: &[&str] = if all {
+            &[firing, "firing = 0 ORDER BY changed_at"]
+        } else {
+            &[firing]
+        };
+        for those in which {
+            let query = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+                "SELECT {RECORD} FROM alert WHERE {those} DESC LIMIT $1"
+            )));
+            let query = query.bind(most - rows.len() as i64);
+            rows.extend(query.fetch_all(self.readers()).await?);
+        }
         rows.into_iter().map(alert).collect()
     }
 
     /// The alerts whose fingerprint begins so, or that have this name; newest first, at most 200.
     pub async fn alerts_meant(&self, text: &str) -> Result<Vec<(String, AlertRecord)>, StoreError> {
-        let hex = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
-        let begins = if hex {
-            format!("{text}%")
-        } else {
-            text.to_owned()
+        let hex = !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+        // After all that begins so, in whichever order a database has its texts.
+        let (first, end) = match text.to_ascii_lowercase() {
+            begin if hex => (begin.clone(), begin + "zzzz"),
+            begin => (begin.clone(), begin),
         };
         let rows: Vec<(String, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT {RECORD} FROM alert WHERE fingerprint LIKE $1 OR name = $2 \
-             ORDER BY firing DESC, changed_at DESC LIMIT 200"
+            "SELECT {RECORD} FROM alert WHERE (fingerprint >= $1 AND fingerprint < $2) \
+             OR fingerprint = $3 OR name = $3 ORDER BY firing DESC, changed_at DESC LIMIT 200"
         )))
-        .bind(begins)
+        .bind(first)
+        .bind(end)
         .bind(text.to_owned())
         .fetch_all(self.readers())
         .await?;

@@ -80,9 +80,9 @@ impl Store {
     /// The actions with evidence, newest first, at most 100.
     pub async fn evidence_list(&self) -> Result<Vec<KeptFor>, StoreError> {
         let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(
-            "SELECT e.action, a.service, MIN(e.at), COUNT(*) FROM evidence e \
-             JOIN action a ON a.id = e.action GROUP BY e.action, a.service \
-             ORDER BY e.action DESC LIMIT 100",
+            "SELECT e.action, a.service, e.at, e.pieces FROM (SELECT action, MIN(at) AS at, \
+             COUNT(*) AS pieces FROM evidence GROUP BY action ORDER BY action DESC LIMIT 100) e \
+             JOIN action a ON a.id = e.action ORDER BY e.action DESC",
         )
         .fetch_all(self.readers())
         .await?;

@@ -66,7 +66,7 @@ impl Store {
              MIN(CASE WHEN state <> 'waiting' THEN NULL WHEN attempts = 0 THEN due_at \
              ELSE created_at END), \
              CAST(SUM(CASE WHEN state = 'dead' THEN 1 ELSE 0 END) AS BIGINT) \
-             FROM notification WHERE state <> 'sent' GROUP BY channel",
+             FROM notification WHERE state IN ('waiting', 'dead') GROUP BY channel",
         )
         .fetch_all(self.readers())
         .await?;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 
 use super::instance::alive;
-use super::{Store, StoreError, Tx};
+use super::{Dialect, Store, StoreError, Tx, readable};
 use treasury_domain::Request;
 
 /// Whether a request was new.
@@ -37,24 +37,32 @@ impl Tx {
         owner: Option<String>,
     ) -> Result<Accepted, StoreError> {
         let state = if owner.is_some() { "working" } else { "new" };
-        let row = sqlx::query(
+        // Run to its end: what follows a first row that is read is the commit, and may fail.
+        let put = sqlx::query(
             "INSERT INTO inbox (key, received_at, request, state, owner) \
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key) DO NOTHING RETURNING id",
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key) DO NOTHING",
         )
         .bind(request.key.clone())
         .bind(self.now.as_microsecond())
         .bind(serde_json::to_string(request)?)
         .bind(state)
         .bind(owner)
-        .fetch_optional(self.connection())
+        .execute(self.connection())
         .await?;
-        self.changed.inbox |= row.is_some();
-        Ok(if row.is_some() {
+        let is_new = put.rows_affected() > 0;
+        self.changed.inbox |= is_new;
+        Ok(if is_new {
             Accepted::New
         } else {
             Accepted::Duplicate
         })
     }
+}
+
+/// What `$1` may take up: nobody has, or its owner is dead.
+fn untaken(dialect: Dialect) -> String {
+    let alive = alive(dialect);
+    format!("state <> 'done' AND (state = 'new' OR (owner <> $1 AND owner NOT IN ({alive})))")
 }
 
 impl Store {
@@ -69,20 +77,20 @@ impl Store {
             .await
     }
 
+    /// Whether requests wait, or are left by dead processes.
+    pub async fn inbox_waits(&self, owner: &str) -> Result<bool, StoreError> {
+        let waiting = format!(
+            "SELECT id FROM inbox WHERE {} LIMIT 1",
+            untaken(self.dialect())
+        );
+        let waiting = sqlx::query(AssertSqlSafe(waiting)).bind(owner.to_owned());
+        self.finds(waiting).await
+    }
+
     /// Takes up waiting requests, oldest first, and those of dead processes.
     pub async fn claim(&self, owner: &str, limit: i64) -> Result<Vec<Claimed>, StoreError> {
-        // The common case, nothing to do, costs no write.
-        let alive = alive(self.dialect());
-        let free = format!(
-            "state <> 'done' AND (state = 'new' OR (owner <> $1 AND owner NOT IN ({alive})))"
-        );
-        let waiting = format!("SELECT id FROM inbox WHERE {free} LIMIT 1");
-        let owner = owner.to_owned();
-        let waiting = sqlx::query(AssertSqlSafe(waiting)).bind(owner.clone());
-        if !self.finds(waiting).await? {
-            return Ok(Vec::new());
-        }
-        self.write(move |tx| {
+        let (free, owner) = (untaken(self.dialect()), owner.to_owned());
+        self.write_single(move |tx| {
             Box::pin(async move {
                 let skip = tx.dialect.skip_locked();
                 let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
@@ -94,17 +102,15 @@ impl Store {
                 .bind(limit)
                 .fetch_all(tx.connection())
                 .await?;
-                let mut claimed = rows
-                    .into_iter()
-                    .map(|(id, request, received_at, attempts)| {
-                        Ok(Claimed {
-                            id,
-                            request: serde_json::from_str(&request)?,
-                            received_at: super::moment(received_at),
-                            attempts,
-                        })
+                let claim = |(id, request, received_at, attempts): (i64, String, i64, i64)| {
+                    Ok(Claimed {
+                        id,
+                        request: serde_json::from_str(&request)?,
+                        received_at: super::moment(received_at),
+                        attempts,
                     })
-                    .collect::<Result<Vec<_>, StoreError>>()?;
+                };
+                let mut claimed = readable(rows.into_iter().map(|row| (row.0, claim(row))));
                 claimed.sort_by_key(|claim| claim.id);
                 Ok(claimed)
             })

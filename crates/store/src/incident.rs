@@ -41,16 +41,20 @@ impl Tx {
     pub async fn incident_insert(&mut self, new: NewIncident) -> Result<Incident, StoreError> {
         let now = self.now;
         let (id,): (i64,) = sqlx::query_as(
-            "INSERT INTO incident (title, severity, status, services, declared_by, assignments, \
-             links, declared_at) VALUES ($1, $2, 'open', $3, $4, '[]', '[]', $5) RETURNING id",
+            "INSERT INTO incident (title, severity, status, services, declared_by, declarer, \
+             assignments, links, declared_at) \
+             VALUES ($1, $2, 'open', $3, $4, $6, '[]', '[]', $5) RETURNING id",
         )
         .bind(new.title.clone())
         .bind(new.severity.to_string())
         .bind(serde_json::to_string(&new.services)?)
         .bind(serde_json::to_string(&new.declared_by)?)
         .bind(now.as_microsecond())
+        .bind(new.declared_by.id.clone())
         .fetch_one(self.connection())
         .await?;
+        self.incident_concerns(IncidentId(id), &new.services)
+            .await?;
         Ok(Incident {
             id: IncidentId(id),
             title: new.title,
@@ -84,21 +88,31 @@ impl Tx {
         &mut self,
         service: &ServiceName,
     ) -> Result<Option<IncidentId>, StoreError> {
-        // A service's name needs no escaping, neither in JSON nor in LIKE, but for `_`.
-        let rows: Vec<(i64, String)> = sqlx::query_as(
-            "SELECT id, services FROM incident WHERE status IN ('open', 'mitigated') \
-             AND services LIKE $1 ORDER BY id DESC LIMIT 20",
-        )
-        .bind(format!("%\"{service}\"%"))
-        .fetch_all(self.connection())
-        .await?;
-        for (id, services) in rows {
-            let services: Vec<ServiceName> = serde_json::from_str(&services)?;
-            if services.contains(service) {
-                return Ok(Some(IncidentId(id)));
-            }
+        let newest: Option<i64> =
+            sqlx::query_scalar("SELECT MAX(incident) FROM incident_service WHERE service = $1")
+                .bind(service.to_string())
+                .fetch_one(self.connection())
+                .await?;
+        Ok(newest.map(IncidentId))
+    }
+
+    /// Records which services an incident concerns now; none, once it is over.
+    async fn incident_concerns(
+        &mut self,
+        id: IncidentId,
+        services: &[ServiceName],
+    ) -> Result<(), StoreError> {
+        for service in services {
+            sqlx::query(
+                "INSERT INTO incident_service (service, incident) VALUES ($1, $2) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(service.to_string())
+            .bind(id.0)
+            .execute(self.connection())
+            .await?;
         }
-        Ok(None)
+        Ok(())
     }
 
     /// The open incidents that somebody declared since then, newest first.
@@ -109,10 +123,10 @@ impl Tx {
     ) -> Result<Vec<IncidentId>, StoreError> {
         let ids: Vec<i64> = sqlx::query_scalar(
             "SELECT id FROM incident WHERE status IN ('open', 'mitigated') AND declared_at >= $1 \
-             AND declared_by LIKE $2 ORDER BY id DESC LIMIT 100",
+             AND declarer = $2 ORDER BY declared_at DESC, id DESC LIMIT 100",
         )
         .bind(since.as_microsecond())
-        .bind(format!("%\"{by}\"%"))
+        .bind(by.to_owned())
         .fetch_all(self.connection())
         .await?;
         Ok(ids.into_iter().map(IncidentId).collect())
@@ -135,6 +149,14 @@ impl Tx {
         .bind(incident.id.0)
         .execute(self.connection())
         .await?;
+        sqlx::query("DELETE FROM incident_service WHERE incident = $1")
+            .bind(incident.id.0)
+            .execute(self.connection())
+            .await?;
+        if incident.status.is_open() {
+            self.incident_concerns(incident.id, &incident.services)
+                .await?;
+        }
         Ok(())
     }
 
@@ -175,8 +197,10 @@ impl Store {
     /// it the one that it has or the one that it had.
     pub async fn incident_at(&self, place: &Place) -> Result<Option<Incident>, StoreError> {
         let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM incident WHERE channel = $1 \
-             AND (thread IS NULL OR thread = $2) OR room = $1 ORDER BY id DESC LIMIT 1"
+            "SELECT {COLUMNS} FROM incident WHERE id = (SELECT MAX(id) FROM \
+             (SELECT MAX(id) AS id FROM incident WHERE channel = $1 AND thread IS NULL \
+             UNION ALL SELECT MAX(id) FROM incident WHERE channel = $1 AND thread = $2 \
+             UNION ALL SELECT MAX(id) FROM incident WHERE room = $1) found)"
         )))
         .bind(place.channel.clone())
         .bind(place.thread.clone().unwrap_or_default())
@@ -204,13 +228,27 @@ impl Store {
         limit: u32,
         offset: u32,
     ) -> Result<Vec<Incident>, StoreError> {
-        const HURTS: &str = "status IN ('open', 'mitigated')";
-        let only = if only_open { HURTS } else { "1 = 1" };
-        self.incident_list(&format!(
-            "WHERE {only} ORDER BY CASE WHEN {HURTS} THEN severity ELSE 'SEV9' END, id DESC \
-             LIMIT {limit} OFFSET {offset}"
-        ))
-        .await
+        let mut page = self
+            .incident_list(&format!(
+                "WHERE status IN ('open', 'mitigated') ORDER BY severity, id DESC \
+                 LIMIT {limit} OFFSET {offset}"
+            ))
+            .await?;
+        let left = limit - page.len() as u32;
+        if !only_open && left > 0 {
+            let hurt: i64 = sqlx::query_scalar(
+                "SELECT COUNT(*) FROM incident WHERE status IN ('open', 'mitigated')",
+            )
+            .fetch_one(self.readers())
+            .await?;
+            let skip = (i64::from(offset) - hurt).max(0);
+            let rest = format!(
+                "WHERE status NOT IN ('open', 'mitigated') ORDER BY id DESC \
+                 LIMIT {left} OFFSET {skip}"
+            );
+            page.extend(self.incident_list(&rest).await?);
+        }
+        Ok(page)
     }
 
     async fn incident_list(&self, rest: &str) -> Result<Vec<Incident>, StoreError> {

@@ -52,13 +52,22 @@ pub use incident::NewIncident;
 pub use inspect::{Inspection, inspect};
 pub use migrations::Steps;
 pub use notification::{Attempt, Backlog, NotificationRow};
-pub use outbox::{Parcel, Sent};
+pub use outbox::{Delivered, Parcel, Sent};
 pub use page::{PageLink, PageSession};
 pub use prune::{Candidate, Page, Place, Prunable};
 pub use run::{NewRun, RunLock, RunRow, RunWrite};
 pub use store::{Store, Use};
 pub use timer::TimerRow;
 pub use writer::Tx;
+
+/// What was claimed by these rows, by their numbers: one that can't be read must not keep the others.
+fn readable<T>(rows: impl Iterator<Item = (i64, Result<T, StoreError>)>) -> Vec<T> {
+    let read = |(id, row): (i64, Result<T, StoreError>)| {
+        row.inspect_err(|error| tracing::error!(id, %error, "a claimed row can't be read"))
+            .ok()
+    };
+    rows.filter_map(read).collect()
+}
 
 /// How often a process says that it is alive.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);

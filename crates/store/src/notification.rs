@@ -174,7 +174,7 @@ impl Tx {
 const BACKLOG: &str = "SELECT CAST(SUM(CASE WHEN state = 'waiting' THEN 1 ELSE 0 END) AS BIGINT), \
      MIN(CASE WHEN state = 'waiting' THEN created_at END), \
      CAST(SUM(CASE WHEN state = 'dead' THEN 1 ELSE 0 END) AS BIGINT) \
-     FROM notification WHERE state <> 'sent' AND channel = $1";
+     FROM notification WHERE state IN ('waiting', 'dead') AND channel = $1";
 
 fn backlog((waiting, oldest, dead): (Option<i64>, Option<i64>, Option<i64>)) -> Backlog {
     Backlog {

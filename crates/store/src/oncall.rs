@@ -8,10 +8,11 @@ use treasury_domain::oncall::Override;
 
 type Row = (i64, String, String, i64, Option<i64>, String);
 
-/// Those that count now or later, oldest first.
+/// Those that count now or later, oldest first. The sign keeps SQLite from going through all that
+/// ever were, in the order of their numbers.
 const STANDING: &str = "SELECT id, rotation, person, from_at, until_at, said_by \
-     FROM oncall_override WHERE removed_at IS NULL AND (until_at IS NULL OR until_at > $1) \
-     ORDER BY id LIMIT 1000";
+     FROM oncall_override WHERE removed_at IS NULL \
+     AND COALESCE(until_at, 9223372036854775807) > $1 ORDER BY +id LIMIT 1000";
 
 fn overriding((id, rotation, person, from, until, by): Row) -> Result<Override, StoreError> {
     Ok(Override {

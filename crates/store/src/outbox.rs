@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use super::instance::{alive, free};
 use super::store::Statement;
 use super::writer::Changed;
-use super::{Store, StoreError, Tx, moment};
+use super::{Dialect, Store, StoreError, Tx, moment, readable};
 use treasury_domain::timeline::cut;
 use treasury_domain::{Content, Outgoing};
 
@@ -51,6 +51,54 @@ pub struct Sent {
     pub ts: Option<String>,
     /// Through the request's own address.
     pub via_response_url: bool,
+}
+
+/// A delivery that went well, as it is to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    id: i64,
+    owner: String,
+    version: i64,
+    sent: Sent,
+    /// What is kept of it, if not all.
+    left: Option<String>,
+}
+
+impl Delivered {
+    /// This was delivered, and ended up there.
+    pub fn new(parcel: &Parcel, sent: Sent) -> Result<Self, StoreError> {
+        let left = parcel.outgoing.delivered();
+        Ok(Self {
+            id: parcel.id,
+            owner: parcel.owner.clone(),
+            version: parcel.version,
+            sent,
+            left: left.map(|left| serde_json::to_string(&left)).transpose()?,
+        })
+    }
+
+    fn record(&self) -> Statement {
+        let record = "UPDATE outbox SET sent_version = $3, channel = COALESCE($4, channel), \
+             ts = COALESCE($5, ts), via_url = $6, attempts = 0, attempted = 0, \
+             error = NULL, lease_until = 0, \
+             outgoing = CASE WHEN version > $3 THEN outgoing ELSE COALESCE($7, outgoing) END, \
+             state = CASE WHEN version > $3 THEN 'waiting' ELSE 'done' END \
+             WHERE id = $1 AND owner = $2";
+        let record = sqlx::query(record).bind(self.id).bind(self.owner.clone());
+        let record = record.bind(self.version).bind(self.sent.channel.clone());
+        record
+            .bind(self.sent.ts.clone())
+            .bind(i64::from(self.sent.via_response_url))
+            .bind(self.left.clone())
+    }
+
+    /// Where it is another's by now: a newer state was perhaps shown before this one, and is shown
+    /// again.
+    fn again(&self) -> Statement {
+        let newer = "UPDATE outbox SET state = 'waiting' \
+                     WHERE id = $1 AND state = 'done' AND version > $2 AND ts IS NOT NULL";
+        sqlx::query(newer).bind(self.id).bind(self.version)
+    }
 }
 
 type Row = (
@@ -137,18 +185,57 @@ impl Tx {
 }
 
 /// A change of a parcel's row: `$1` is its number, `$2` who claimed it.
-fn of(parcel: &Parcel, change: &'static str) -> Statement {
+fn of_parcel(parcel: &Parcel, change: &'static str) -> Statement {
     let change = sqlx::query(change).bind(parcel.id);
     change.bind(parcel.owner.clone())
 }
 
 /// The turns of a lane: its new messages one after another, the worst first, and beside them its
 /// edits. What makes a lane's place comes before all else. A lane is as urgent as the worst that
-/// waits in it.
-const TURNS: &str = "SELECT id, \
-    ROW_NUMBER() OVER (PARTITION BY lane, sent_version = 0 ORDER BY opens DESC, urgency, id) AS turn, \
-    MIN(urgency) OVER (PARTITION BY lane, sent_version = 0) AS worst \
-    FROM outbox WHERE state = 'waiting'";
+/// waits in it. Triggers mark which may be the first of their lanes: few, whatever waits behind them.
+const TURNS: &str = "SELECT o.id, 1 AS turn, CASE WHEN o.opens = 0 OR o.sent_version > 0 \
+    THEN o.urgency ELSE COALESCE((SELECT b.urgency FROM outbox b WHERE b.state = 'waiting' \
+    AND b.sent_version = 0 AND b.lane = o.lane AND b.opens = 0 AND b.urgency < o.urgency \
+    ORDER BY b.urgency LIMIT 1), o.urgency) END AS worst \
+    FROM outbox o WHERE o.foremost = 1 AND o.id = CASE WHEN o.sent_version = 0 THEN \
+    (SELECT b.id FROM outbox b WHERE b.state = 'waiting' AND b.sent_version = 0 \
+    AND b.lane = o.lane ORDER BY b.opens DESC, b.urgency, b.id LIMIT 1) ELSE \
+    (SELECT b.id FROM outbox b WHERE b.state = 'waiting' AND b.sent_version > 0 \
+    AND b.lane = o.lane ORDER BY b.opens DESC, b.urgency, b.id LIMIT 1) END";
+
+/// What has its turn, is due at `$1`, and free for `$2`.
+fn due(dialect: Dialect) -> String {
+    let free = free(dialect);
+    format!(
+        "SELECT outbox.id FROM outbox JOIN ({TURNS}) turns ON turns.id = outbox.id \
+         WHERE turn = 1 AND due_at <= $1 AND {free}"
+    )
+}
+
+impl Tx {
+    /// One statement: claims what has its turn.
+    async fn outbox_claim(&mut self, owner: String, limit: i64) -> Result<Vec<Parcel>, StoreError> {
+        let (now, due, free) = (self.now, due(self.dialect), free(self.dialect));
+        // The conditions stand again outside: another replica may have claimed the row between the
+        // inner SELECT and the UPDATE.
+        let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(format!(
+            "UPDATE outbox SET owner = $2, lease_until = $3 WHERE id IN ({due} \
+             ORDER BY worst, outbox.id LIMIT $4) AND state = 'waiting' AND {free} \
+             RETURNING id, owner, outgoing, version, channel, ts, via_url, attempted, \
+             attempts, created_at"
+        )))
+        .bind(now.as_microsecond())
+        .bind(owner)
+        .bind(now.as_microsecond() + LEASE.as_micros() as i64)
+        .bind(limit)
+        .fetch_all(self.connection())
+        .await?;
+        let mut parcels = readable(rows.into_iter().map(|row| (row.0, parcel(row, now))));
+        // RETURNING has no order.
+        parcels.sort_by_key(|parcel| (parcel.outgoing.urgency(), parcel.id));
+        Ok(parcels)
+    }
+}
 
 impl Store {
     /// Wants this delivered, in a write of its own.
@@ -160,45 +247,61 @@ impl Store {
     /// Claims what has its turn, is due and free, the worst first, at most `limit`, for as long as its
     /// owner lives.
     pub async fn outbox_claim(&self, owner: &str, limit: i64) -> Result<Vec<Parcel>, StoreError> {
-        let free = free(self.dialect());
-        let due = format!(
-            "SELECT outbox.id FROM outbox JOIN ({TURNS}) turns ON turns.id = outbox.id \
-             WHERE turn = 1 AND due_at <= $1 AND {free}"
-        );
-        let owner = owner.to_owned();
-        let waiting = sqlx::query(AssertSqlSafe(format!("{due} LIMIT 1")))
-            .bind(self.now().as_microsecond())
-            .bind(owner.clone());
-        if !self.finds(waiting).await? {
+        self.outbox_turn(owner, limit, &mut Vec::new()).await
+    }
+
+    /// Whether anything has its turn, is due and free.
+    pub async fn outbox_is_due(&self, owner: &str) -> Result<bool, StoreError> {
+        let due = format!("{} LIMIT 1", due(self.dialect()));
+        let due = sqlx::query(AssertSqlSafe(due)).bind(self.now().as_microsecond());
+        self.finds(due.bind(owner.to_owned())).await
+    }
+
+    /// Records what was delivered, and claims what has its turn then, as [`Store::outbox_claim`] does: on
+    /// SQLite in one write. On PostgreSQL a write that holds rows must not wait for others. What is left
+    /// of `delivered` after an error is not recorded yet.
+    pub async fn outbox_turn(
+        &self,
+        owner: &str,
+        limit: i64,
+        delivered: &mut Vec<Delivered>,
+    ) -> Result<Vec<Parcel>, StoreError> {
+        if self.dialect() == Dialect::Postgres || limit == 0 {
+            while let Some(one) = delivered.first() {
+                match self.outbox_delivered(one).await {
+                    Err(error @ StoreError::Lost) => {
+                        tracing::warn!(id = one.id, %error, "a delivery")
+                    }
+                    recorded => recorded?,
+                }
+                delivered.remove(0);
+            }
+        }
+        if limit == 0 {
             return Ok(Vec::new());
         }
-        self.write(move |tx| {
+        let owner = owner.to_owned();
+        if delivered.is_empty() {
+            let claim = self.write_single(move |tx| Box::pin(tx.outbox_claim(owner, limit)));
+            return claim.await;
+        }
+        let recorded = delivered.clone();
+        let claimed = self.write(move |tx| {
             Box::pin(async move {
-                let now = tx.now.as_microsecond();
-                // The conditions stand again outside: another replica may have claimed the row
-                // between the inner SELECT and the UPDATE.
-                let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(format!(
-                    "UPDATE outbox SET owner = $2, lease_until = $3 WHERE id IN ({due} \
-                     ORDER BY worst, outbox.id LIMIT $4) AND state = 'waiting' AND {free} \
-                     RETURNING id, owner, outgoing, version, channel, ts, via_url, attempted, \
-                     attempts, created_at"
-                )))
-                .bind(now)
-                .bind(owner)
-                .bind(now + LEASE.as_micros() as i64)
-                .bind(limit)
-                .fetch_all(tx.connection())
-                .await?;
-                let mut parcels: Vec<Parcel> = rows
-                    .into_iter()
-                    .map(|row| parcel(row, tx.now))
-                    .collect::<Result<_, _>>()?;
-                // RETURNING has no order.
-                parcels.sort_by_key(|parcel| (parcel.outgoing.urgency(), parcel.id));
-                Ok(parcels)
+                for one in recorded {
+                    let done = one.record().execute(tx.connection()).await?;
+                    if done.rows_affected() == 0 {
+                        tracing::warn!(id = one.id, error = %StoreError::Lost, "a delivery");
+                        one.again().execute(tx.connection()).await?;
+                    }
+                }
+                // What that lets go is claimed right here.
+                tx.outbox_claim(owner, limit).await
             })
-        })
-        .await
+        });
+        let claimed = claimed.await?;
+        delivered.clear();
+        Ok(claimed)
     }
 
     /// Records, before the first post of a message goes out, that its result may stay unknown.
@@ -206,41 +309,25 @@ impl Store {
     /// process's by now.
     pub async fn outbox_attempting(&self, parcel: &Parcel) -> Result<(), StoreError> {
         let attempted = "UPDATE outbox SET attempted = 1 WHERE id = $1 AND owner = $2";
-        let attempted = of(parcel, attempted);
+        let attempted = of_parcel(parcel, attempted);
         self.outbox_record(attempted, Changed::NOTHING).await
     }
 
-    /// Records that a state was delivered; a file's content is not kept then. A newer one, put
+    /// Records that a state was delivered; a picture is not kept then. A newer one, put
     /// meanwhile, stays waiting; the lane's next can go.
     pub async fn outbox_sent(&self, parcel: &Parcel, sent: Sent) -> Result<(), StoreError> {
-        let left = parcel.outgoing.delivered();
-        let left = left.map(|left| serde_json::to_string(&left)).transpose()?;
-        let record = of(
-            parcel,
-            "UPDATE outbox SET sent_version = $3, channel = COALESCE($4, channel), \
-             ts = COALESCE($5, ts), via_url = $6, attempts = 0, attempted = 0, \
-             error = NULL, lease_until = 0, \
-             outgoing = CASE WHEN version > $3 THEN outgoing ELSE COALESCE($7, outgoing) END, \
-             state = CASE WHEN version > $3 THEN 'waiting' ELSE 'done' END \
-             WHERE id = $1 AND owner = $2",
-        )
-        .bind(parcel.version)
-        .bind(sent.channel)
-        .bind(sent.ts)
-        .bind(i64::from(sent.via_response_url))
-        .bind(left);
-        let recorded = self.outbox_record(record, Changed::OUTBOX).await;
+        self.outbox_delivered(&Delivered::new(parcel, sent)?).await
+    }
+
+    async fn outbox_delivered(&self, one: &Delivered) -> Result<(), StoreError> {
+        let recorded = self.outbox_record(one.record(), Changed::OUTBOX).await;
         if matches!(recorded, Err(StoreError::Lost)) {
-            // A newer state was perhaps shown before this one: it is shown again.
-            let newer = "UPDATE outbox SET state = 'waiting' \
-                         WHERE id = $1 AND state = 'done' AND version > $2 AND ts IS NOT NULL";
-            let newer = sqlx::query(newer).bind(parcel.id).bind(parcel.version);
-            self.write_one(newer, Changed::OUTBOX).await?;
+            self.write_one(one.again(), Changed::OUTBOX).await?;
         }
         recorded
     }
 
-    /// The terminal has shown it: a file's content is not kept.
+    /// The terminal has shown it: a picture is not kept.
     pub async fn outbox_shown(&self, outgoing: &Outgoing) -> Result<(), StoreError> {
         let Some(left) = outgoing.delivered() else {
             return Ok(());
@@ -259,7 +346,7 @@ impl Store {
         at: Timestamp,
         error: &str,
     ) -> Result<(), StoreError> {
-        let retry = of(
+        let retry = of_parcel(
             parcel,
             "UPDATE outbox SET attempts = attempts + 1, due_at = $3, error = $4, \
              lease_until = 0 WHERE id = $1 AND owner = $2",
@@ -272,7 +359,7 @@ impl Store {
     /// Puts a delivery off without counting it as a failure (a rate limit, an edit too soon).
     pub async fn outbox_later(&self, parcel: &Parcel, at: Timestamp) -> Result<(), StoreError> {
         let later = "UPDATE outbox SET due_at = $3, lease_until = 0 WHERE id = $1 AND owner = $2";
-        let later = of(parcel, later).bind(at.as_microsecond());
+        let later = of_parcel(parcel, later).bind(at.as_microsecond());
         self.outbox_record(later, Changed::OUTBOX).await
     }
 
@@ -284,7 +371,7 @@ impl Store {
         at: Timestamp,
         error: &str,
     ) -> Result<(), StoreError> {
-        let aside = of(
+        let aside = of_parcel(
             parcel,
             "UPDATE outbox SET attempts = attempts + 1, due_at = $3, error = $4, \
              lease_until = 0, lane = 'aside:' || id WHERE id = $1 AND owner = $2",
@@ -296,7 +383,7 @@ impl Store {
 
     /// Records that this can't ever be delivered. The lane goes on.
     pub async fn outbox_dead(&self, parcel: &Parcel, error: &str) -> Result<(), StoreError> {
-        let dead = of(
+        let dead = of_parcel(
             parcel,
             "UPDATE outbox SET state = 'dead', error = $3, lease_until = 0 \
              WHERE id = $1 AND owner = $2",

@@ -18,6 +18,8 @@ pub struct NewRun {
     pub start: String,
     /// Where it is told, JSON.
     pub message: String,
+    /// The incident that it belongs to.
+    pub incident: Option<IncidentId>,
 }
 
 /// A run as it is written.
@@ -104,8 +106,9 @@ impl Tx {
     ) -> Result<(i64, bool), StoreError> {
         let now = self.now.as_microsecond();
         let made: Option<(i64,)> = sqlx::query_as(
-            "INSERT INTO run (key, name, source, start, told, state, owner, started_at) \
-             VALUES ($1, $2, $3, $4, $5, 'running', $6, $7) ON CONFLICT DO NOTHING RETURNING id",
+            "INSERT INTO run (key, name, source, start, told, state, owner, started_at, incident) \
+             VALUES ($1, $2, $3, $4, $5, 'running', $6, $7, $8) \
+             ON CONFLICT DO NOTHING RETURNING id",
         )
         .bind(new.key.clone())
         .bind(new.name.clone())
@@ -114,6 +117,7 @@ impl Tx {
         .bind(new.message.clone())
         .bind(owner.to_owned())
         .bind(now)
+        .bind(new.incident.map(|id| id.0))
         .fetch_optional(self.connection())
         .await?;
         if let Some((id,)) = made {
@@ -248,10 +252,9 @@ impl Store {
     /// The newest runs that belong to an incident, newest first.
     pub async fn runs_of(&self, id: IncidentId, limit: u32) -> Result<Vec<RunRow>, StoreError> {
         let query =
-            format!("SELECT {COLUMNS} FROM run WHERE start LIKE $1 ORDER BY id DESC LIMIT $2");
-        // A quote within a text is escaped in JSON: only the key itself is found.
+            format!("SELECT {COLUMNS} FROM run WHERE incident = $1 ORDER BY id DESC LIMIT $2");
         let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(query))
-            .bind(format!("%\"incident\":[{},%", id.0))
+            .bind(id.0)
             .bind(i64::from(limit))
             .fetch_all(self.readers())
             .await?;
@@ -281,8 +284,8 @@ impl Store {
     /// The unfinished runs that have something to take up.
     pub async fn runs_told(&self) -> Result<Vec<i64>, StoreError> {
         Ok(sqlx::query_scalar(
-            "SELECT DISTINCT run FROM run_event \
-             WHERE run IN (SELECT id FROM run WHERE state = 'running') LIMIT 1000",
+            "SELECT id FROM run WHERE state = 'running' \
+             AND EXISTS (SELECT 1 FROM run_event WHERE run = run.id) LIMIT 1000",
         )
         .fetch_all(self.readers())
         .await?)

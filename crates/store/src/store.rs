@@ -19,7 +19,7 @@ use super::error::StoreError;
 use super::file;
 use super::instance::Heartbeat;
 use super::migrations::{Schema, Steps};
-use super::writer::{Changed, Queue, Tx};
+use super::writer::{Changed, Kind, Queue, Tx};
 
 /// A new store is made by another process within this time.
 const MADE_WITHIN: Duration = Duration::from_secs(5);
@@ -132,6 +132,8 @@ impl Store {
         let options = || {
             AnyPoolOptions::new()
                 .acquire_timeout(Duration::from_secs(5))
+                // There is no network that could have broken it.
+                .test_before_acquire(false)
                 .after_connect(|connection, _| Box::pin(file::settle(connection)))
         };
         // The writer keeps its connection: a new one takes room, which may lack by then.
@@ -272,7 +274,16 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
-        self.enqueue(false, work).await
+        self.enqueue(Kind::ORDINARY, work).await
+    }
+
+    /// The same for one single statement, which needs no more of a transaction than itself.
+    pub(super) async fn write_single<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    {
+        self.enqueue(Kind::SINGLE, work).await
     }
 
     /// Runs one statement in a write of its own; `changed`: where it puts new work. Gives the number of
@@ -282,7 +293,7 @@ impl Store {
         statement: Statement,
         changed: Changed,
     ) -> Result<u64, StoreError> {
-        self.write(move |tx| {
+        self.write_single(move |tx| {
             Box::pin(async move {
                 let done = statement.execute(tx.connection()).await?;
                 tx.changed = changed;
@@ -303,17 +314,17 @@ impl Store {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     {
-        self.enqueue(true, work).await
+        self.enqueue(Kind::URGENT, work).await
     }
 
-    async fn enqueue<T, E, F>(&self, urgent: bool, work: F) -> Result<T, E>
+    async fn enqueue<T, E, F>(&self, kind: Kind, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
         let started = Instant::now();
-        let (value, changed) = self.inner.queue.submit(urgent, work).await?;
+        let (value, changed) = self.inner.queue.submit(kind, work).await?;
         STORE_WRITE.took(&[], started.elapsed());
         self.inner.changes.committed(changed);
         Ok(value)

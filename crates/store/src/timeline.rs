@@ -27,28 +27,30 @@ impl Tx {
         if *stream != Stream::Audit {
             draft.text = self.named(&draft.text).await?;
         }
-        sqlx::query(
-            "INSERT INTO stream (name, seq, hash, at) VALUES ($1, 0, $2, 0) \
-             ON CONFLICT (name) DO NOTHING",
-        )
-        .bind(stream.to_string())
-        .bind(GENESIS)
-        .execute(self.connection())
-        .await?;
-        let lock = self.dialect.for_update();
-        let (seq, prev, last): (i64, String, i64) = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT seq, hash, at FROM stream WHERE name = $1{lock}"
-        )))
-        .bind(stream.to_string())
-        .fetch_one(self.connection())
-        .await?;
+        let name = stream.to_string();
+        let (seq, prev, last) = match self.chain_end(&name).await? {
+            Some(end) => end,
+            None => {
+                sqlx::query(
+                    "INSERT INTO stream (name, seq, hash, at) VALUES ($1, 0, $2, 0) \
+                     ON CONFLICT (name) DO NOTHING",
+                )
+                .bind(name.clone())
+                .bind(GENESIS)
+                .execute(self.connection())
+                .await?;
+                // Another replica may have begun it just now, and gone on.
+                let begun = self.chain_end(&name).await?;
+                begun.unwrap_or_else(|| (0, GENESIS.to_owned(), 0))
+            }
+        };
         // Another replica's clock may be ahead of ours: a chain never goes back in time.
         let at = moment(self.now.as_microsecond().max(last));
         let entry = Entry::seal(stream.clone(), seq + 1, &prev, at, draft);
         sqlx::query(sqlx::AssertSqlSafe(format!(
             "INSERT INTO entry ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
         )))
-        .bind(stream.to_string())
+        .bind(name.clone())
         .bind(entry.seq)
         .bind(entry.at.as_microsecond())
         .bind(entry.actor.id.clone())
@@ -64,10 +66,21 @@ impl Tx {
             .bind(entry.seq)
             .bind(entry.hash.clone())
             .bind(entry.at.as_microsecond())
-            .bind(stream.to_string())
+            .bind(name)
             .execute(self.connection())
             .await?;
         Ok(entry)
+    }
+
+    /// The number, hash and moment of a chain's last entry, locked until the commit.
+    async fn chain_end(&mut self, name: &str) -> Result<Option<(i64, String, i64)>, StoreError> {
+        let lock = self.dialect.for_update();
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT seq, hash, at FROM stream WHERE name = $1{lock}"
+        )))
+        .bind(name.to_owned())
+        .fetch_optional(self.connection())
+        .await?)
     }
 }
 
@@ -93,6 +106,24 @@ impl Store {
         Ok(row.unwrap_or_else(|| (0, GENESIS.to_owned())))
     }
 
+    /// The entries after the one of this number, oldest first, at most `limit`.
+    pub async fn entries_after(
+        &self,
+        stream: &Stream,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM entry WHERE stream = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+        )))
+        .bind(stream.to_string())
+        .bind(after)
+        .bind(limit)
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter().map(entry).collect()
+    }
+
     /// The entries before the one of this number, newest first, at most `limit`.
     pub async fn entries_before(
         &self,
@@ -112,33 +143,55 @@ impl Store {
     }
 
     /// The newest entries at or after `since` (microseconds), oldest first, and whether older ones
-    /// were left out. `actor` narrows to one person's.
+    /// were left out.
     pub async fn entries_since(
         &self,
         stream: &Stream,
         since: jiff::Timestamp,
-        actor: Option<&str>,
         limit: i64,
     ) -> Result<(Vec<Entry>, bool), StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM entry WHERE stream = $1 AND at >= $2 \
-             AND ($3 = '' OR actor_id = $3) ORDER BY seq DESC LIMIT $4"
+        let query = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "{BEFORE} SELECT {COLUMNS} FROM entry WHERE stream = $1 \
+             AND seq > (SELECT low FROM span WHERE low = high) ORDER BY seq DESC LIMIT $3"
         )))
         .bind(stream.to_string())
         .bind(since.as_microsecond())
-        .bind(actor.unwrap_or_default().to_owned())
-        .bind(limit + 1)
-        .fetch_all(self.readers())
-        .await?;
-        let more = rows.len() as i64 > limit;
-        let mut entries = rows
-            .into_iter()
-            .take(limit as usize)
-            .map(entry)
-            .collect::<Result<Vec<_>, _>>()?;
-        entries.reverse();
-        Ok((entries, more))
+        .bind(limit + 1);
+        newest(query.fetch_all(self.readers()).await?, limit)
     }
+
+    /// The same of the audit, one person's.
+    pub async fn audit_of(
+        &self,
+        actor: &str,
+        since: jiff::Timestamp,
+        limit: i64,
+    ) -> Result<(Vec<Entry>, bool), StoreError> {
+        let query = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "{BEFORE} SELECT {COLUMNS} FROM entry WHERE stream = 'audit' AND actor_id = $4 \
+             AND seq > (SELECT low FROM span WHERE low = high) ORDER BY seq DESC LIMIT $3"
+        )))
+        .bind(Stream::Audit.to_string())
+        .bind(since.as_microsecond())
+        .bind(limit + 1)
+        .bind(actor.to_owned());
+        newest(query.fetch_all(self.readers()).await?, limit)
+    }
+}
+
+/// Finds the last entry of the chain `$1` before the moment `$2` (0: there is none) by halving: a
+/// chain has no gaps and never goes back in time.
+const BEFORE: &str = "WITH RECURSIVE span (low, high) AS (\
+    SELECT CAST(0 AS BIGINT), COALESCE((SELECT seq FROM stream WHERE name = $1), 0) \
+    UNION ALL SELECT CASE WHEN at < $2 THEN seq ELSE low END, \
+    CASE WHEN at < $2 THEN high ELSE seq - 1 END \
+    FROM span JOIN entry ON stream = $1 AND seq = (low + high + 1) / 2 WHERE low < high)";
+
+/// The newest first, one more than `limit` where there are older ones.
+fn newest(rows: Vec<Row>, limit: i64) -> Result<(Vec<Entry>, bool), StoreError> {
+    let more = rows.len() as i64 > limit;
+    let rows = rows.into_iter().take(limit as usize).rev();
+    Ok((rows.map(entry).collect::<Result<_, _>>()?, more))
 }
 
 fn entry(row: Row) -> Result<Entry, StoreError> {

@@ -198,9 +198,10 @@ impl Store {
     /// When the next timer is due; `None` when none is set.
     pub async fn timer_next(&self) -> Result<Option<Timestamp>, StoreError> {
         let next: Option<i64> = sqlx::query_scalar(
-            "SELECT MIN(CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END) FROM timer",
+            "SELECT CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END FROM timer \
+             ORDER BY CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END LIMIT 1",
         )
-        .fetch_one(self.readers())
+        .fetch_optional(self.readers())
         .await?;
         Ok(next.map(moment))
     }

@@ -1,19 +1,20 @@
 //! The write queue: group commit.
 
+mod run;
+
 use std::any::Any;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::pool::PoolConnection;
-use sqlx::{AnyConnection, AnyPool, Executor};
+use sqlx::{AnyConnection, AnyPool};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{Instrument, Span};
 
+use self::run::Writer;
 use super::clock::Clock;
 use super::dialect::Dialect;
 use super::error::StoreError;
@@ -24,9 +25,17 @@ const QUEUE: usize = 1_024;
 /// How many urgent writes may share one commit on SQLite.
 const BATCH: usize = 256;
 
-/// While acknowledgements come, one ordinary write each such time shares their commit, on SQLite:
-/// it does more than they do, and they wait for it. Without them, nothing holds it up.
+/// While acknowledgements come, a few ordinary writes each such time share their commit, on SQLite:
+/// they do more, and the acknowledgements wait for them. Without those, nothing holds them up.
 const ORDINARY_EVERY: Duration = Duration::from_millis(5);
+
+/// How many ordinary writes may share one commit on SQLite; and how many while acknowledgements come,
+/// which would wait for all of them.
+const ORDINARY_BATCH: usize = 8;
+const ORDINARY_BESIDE: usize = 2;
+
+/// For so long after an acknowledgement the next is expected.
+const MORE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Writers on PostgreSQL, one connection each.
 const POSTGRES_WRITERS: usize = 8;
@@ -93,10 +102,34 @@ struct Ran {
 /// A job gets the transaction, or the reason why there is none.
 type Job = Box<dyn for<'t> FnOnce(Result<&'t mut Tx, StoreError>) -> BoxFuture<'t, Ran> + Send>;
 
-/// A queued job, and whether it is one statement, which needs no savepoint to fail alone.
+/// What a write is like.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind {
+    /// Somebody waits for it: it goes first.
+    urgent: bool,
+    /// It is one statement, which fails as a whole and needs no transaction around it to do so.
+    single: bool,
+}
+
+impl Kind {
+    pub(super) const ORDINARY: Self = Self {
+        urgent: false,
+        single: false,
+    };
+    pub(super) const SINGLE: Self = Self {
+        urgent: false,
+        single: true,
+    };
+    pub(super) const URGENT: Self = Self {
+        urgent: true,
+        single: true,
+    };
+}
+
+/// A queued job.
 struct Queued {
     job: Job,
-    single: bool,
+    kind: Kind,
 }
 
 #[derive(Clone)]
@@ -110,20 +143,37 @@ struct Receivers {
     ordinary: mpsc::Receiver<Queued>,
     /// When an ordinary write was last taken.
     ordinary_at: Instant,
+    /// When an urgent one was.
+    urgent_at: Option<Instant>,
 }
 
 impl Receivers {
+    /// How many ordinary writes share a commit now.
+    fn few(&self, batch: usize) -> usize {
+        let is_calm = self.urgent_at.is_none_or(|at| at.elapsed() > MORE_WITHIN);
+        let few = if is_calm {
+            ORDINARY_BATCH
+        } else {
+            ORDINARY_BESIDE
+        };
+        few.min(batch)
+    }
+
     /// Waits for jobs; none when both queues are closed and empty.
     async fn take(&mut self, jobs: &mut Vec<Queued>, batch: usize) {
         tokio::select! {
             biased;
             taken = self.urgent.recv_many(jobs, batch) => {
-                if taken > 0 && batch == 1 {
-                    return;
+                if taken > 0 {
+                    self.urgent_at = Some(Instant::now());
+                    if batch == 1 {
+                        return;
+                    }
                 }
             }
             job = self.ordinary.recv() => {
                 jobs.extend(job);
+                jobs.extend((1..self.few(batch)).map_while(|_| self.ordinary.try_recv().ok()));
                 self.ordinary_at = Instant::now();
             }
         }
@@ -139,7 +189,7 @@ impl Receivers {
                 jobs.push(job);
             }
             if self.ordinary_at.elapsed() >= ORDINARY_EVERY {
-                jobs.extend(self.ordinary.try_recv().ok());
+                jobs.extend((0..self.few(batch)).map_while(|_| self.ordinary.try_recv().ok()));
                 self.ordinary_at = Instant::now();
             }
         }
@@ -187,6 +237,7 @@ impl Queue {
             urgent: urgent_receiver,
             ordinary: ordinary_receiver,
             ordinary_at: Instant::now(),
+            urgent_at: None,
         };
         let receivers = Arc::new(Mutex::new(receivers));
         let (count, batch) = match dialect {
@@ -199,7 +250,13 @@ impl Queue {
             failed: std::sync::Mutex::default(),
         });
         let tasks = (0..count).map(|_| {
-            let (receivers, writers, clock) = (receivers.clone(), writers.clone(), clock.clone());
+            let receivers = receivers.clone();
+            let mut writer = Writer {
+                dialect,
+                writers: writers.clone(),
+                held: None,
+                clock: clock.clone(),
+            };
             tokio::spawn(async move {
                 let mut jobs = Vec::with_capacity(batch);
                 loop {
@@ -207,7 +264,7 @@ impl Queue {
                     if jobs.is_empty() {
                         return;
                     }
-                    run(dialect, &writers, &clock, &mut jobs).await;
+                    writer.run(&mut jobs).await;
                 }
             })
         });
@@ -220,7 +277,7 @@ impl Queue {
     }
 
     /// Runs `work` in a transaction; its value after the commit, and where there is new work.
-    pub(super) async fn submit<T, E, F>(&self, urgent: bool, work: F) -> Result<(T, Changed), E>
+    pub(super) async fn submit<T, E, F>(&self, kind: Kind, work: F) -> Result<(T, Changed), E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
@@ -261,31 +318,26 @@ impl Queue {
                 }
             })
         });
-        self.push(job, urgent).await.map_err(E::from)?;
+        self.push(Queued { job, kind }).await.map_err(E::from)?;
         receiver
             .await
             .unwrap_or_else(|_| Err(E::from(StoreError::Closed)))
     }
 
-    async fn push(&self, job: Job, urgent: bool) -> Result<(), StoreError> {
+    async fn push(&self, queued: Queued) -> Result<(), StoreError> {
         let senders = self
             .senders
             .lock()
             .await
             .clone()
             .ok_or(StoreError::Closed)?;
-        let sender = if urgent {
+        let sender = if queued.kind.urgent {
             senders.urgent
         } else {
             senders.ordinary
         };
-        sender
-            .send(Queued {
-                job,
-                single: urgent,
-            })
-            .await
-            .map_err(|_| StoreError::Closed)
+        let sent = sender.send(queued).await;
+        sent.map_err(|_| StoreError::Closed)
     }
 
     /// Remembers what kept the store from working, and gives it back.
@@ -310,118 +362,5 @@ impl Queue {
             }
         }
         self.writers.pool.close().await;
-    }
-}
-
-/// Runs jobs in one transaction and tells each caller after the commit.
-async fn run(dialect: Dialect, queue: &Writers, clock: &Clock, jobs: &mut Vec<Queued>) {
-    let mut tx = match queue.pool.acquire().await {
-        Ok(connection) => Tx {
-            connection,
-            dialect,
-            now: clock.now(),
-            changed: Changed::NOTHING,
-            after: Vec::new(),
-        },
-        Err(error) => return refuse(jobs, &queue.failed(error.into())).await,
-    };
-    if let Err(error) = tx.connection().execute(dialect.begin()).await {
-        return refuse(jobs, &queue.failed(error.into())).await;
-    }
-    let mut ran = Vec::with_capacity(jobs.len());
-    let mut broken = None;
-    let mut left = jobs.drain(..);
-    for job in left.by_ref() {
-        tx.now = clock.now();
-        match one(&mut tx, job).await {
-            Ok(Some(done)) => ran.push(done),
-            // It panicked: its caller sees the closed channel, the others go on.
-            Ok(None) => {}
-            Err((done, error)) => {
-                broken = Some(error);
-                ran.extend(done);
-                break;
-            }
-        }
-    }
-    let mut left: Vec<Queued> = left.collect();
-    let result = match broken {
-        None => tx.connection().execute("COMMIT").await.map(|_| ()),
-        Some(error) => Err(error),
-    };
-    let result = result.map_err(|error| {
-        let error = StoreError::from(error);
-        if error.trouble().is_some() {
-            return error;
-        }
-        // The statement that failed knows more than the one that found no transaction after it.
-        let mut known = ran.iter().filter_map(|done| done.why.as_ref());
-        let first = known.find(|why| why.trouble().is_some());
-        first.map_or(error, StoreError::again)
-    });
-    if let Err(error) = &result {
-        queue.failed(error.again());
-        match tx.connection().execute("ROLLBACK").await {
-            // SQLite has rolled back by itself.
-            Err(error) if !error.to_string().contains("no transaction is active") => {
-                tracing::warn!(%error, "a rollback failed; the connection is given up");
-                drop(tx.connection.detach());
-            }
-            _ => {}
-        }
-        refuse(&mut left, error).await;
-    }
-    for done in ran {
-        if let Some(why) = &done.why {
-            queue.failed(why.again());
-        }
-        (done.tell)(match &result {
-            Ok(()) => Ok(()),
-            Err(error) => Err(error.again()),
-        });
-    }
-}
-
-/// Runs one job in a savepoint of its own, so that it can fail alone. An error: there is no
-/// transaction any more, and nothing may be done as if there were.
-async fn one(tx: &mut Tx, queued: Queued) -> Result<Option<Ran>, (Option<Ran>, sqlx::Error)> {
-    let Queued { job, single } = queued;
-    let (of, begin) = (|error| (None, error), tx.dialect.begin());
-    if !single {
-        tx.connection().execute("SAVEPOINT job").await.map_err(of)?;
-    }
-    let ran = AssertUnwindSafe(job(Ok(tx))).catch_unwind().await.ok();
-    let is_kept = ran.as_ref().is_some_and(|ran| ran.keep);
-    let ended = match (single, is_kept) {
-        (true, true) => return Ok(ran),
-        // A full disk ends SQLite's transaction: what follows would be on its own.
-        (true, false) => match tx.connection().execute(begin).await {
-            Err(_) => return Ok(ran),
-            Ok(_) => Err(sqlx::Error::Protocol(
-                "the transaction was rolled back".into(),
-            )),
-        },
-        (false, true) => Ok(()),
-        (false, false) => {
-            let back = tx.connection().execute("ROLLBACK TO SAVEPOINT job").await;
-            back.map(|_| ())
-        }
-    };
-    let ended = match ended {
-        Ok(()) => {
-            let released = tx.connection().execute("RELEASE SAVEPOINT job").await;
-            released.map(|_| ())
-        }
-        ended => ended,
-    };
-    match ended {
-        Ok(()) => Ok(ran),
-        Err(error) => Err((ran, error)),
-    }
-}
-
-async fn refuse(jobs: &mut Vec<Queued>, error: &StoreError) {
-    for job in jobs.drain(..) {
-        ((job.job)(Err(error.again())).await.tell)(Ok(()));
     }
 }

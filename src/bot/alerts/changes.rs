@@ -13,9 +13,7 @@ const MOST: usize = 8;
 /// What was changed within this time, oldest first.
 pub(super) async fn changes(context: &Context, within: Duration) -> Result<Vec<Entry>, StoreError> {
     let (store, since) = (context.store(), context.now() - within);
-    let (mut entries, _) = store
-        .entries_since(&Stream::Audit, since, None, 500)
-        .await?;
+    let (mut entries, _) = store.entries_since(&Stream::Audit, since, 500).await?;
     // What was asked, but cancelled or not confirmed, changed nothing.
     entries.retain(|entry| entry.kind == EntryKind::Outcome && entry.data["action"].is_i64());
     let surplus = entries.len().saturating_sub(MOST);

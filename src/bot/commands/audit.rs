@@ -35,15 +35,15 @@ impl Command for Audit {
             Some(who) => Some(person(context, who).await?),
             None => None,
         };
-        let (entries, more) = context
-            .store()
-            .entries_since(
-                &Stream::Audit,
-                context.store().now() - self.since.0,
-                person.as_ref().map(|person| person.id.as_str()),
-                AUDIT_LINES,
-            )
-            .await?;
+        let (store, since) = (context.store(), context.store().now() - self.since.0);
+        let (entries, more) = match &person {
+            Some(person) => store.audit_of(&person.id, since, AUDIT_LINES).await?,
+            None => {
+                store
+                    .entries_since(&Stream::Audit, since, AUDIT_LINES)
+                    .await?
+            }
+        };
         let text: Vec<String> = entries.iter().map(entry_line).collect();
         let title = format!(
             "{} of the audit in the last {}",

@@ -35,13 +35,9 @@ impl Command for Export {
             ExportFormat::Html => Format::Html,
         };
         let id = incident.id;
-        let Exported {
-            name,
-            text,
-            count,
-            head,
-            said,
-        } = exported(context, &incident, format).await?;
+        let exported = exported(context, &incident, format).await?;
+        let (count, head) = (exported.file.entries, exported.head());
+        let Exported { name, file, said } = exported;
         let person = ask.request.person.clone();
         let comment = Message::new(
             Tone::Good,
@@ -62,7 +58,7 @@ impl Command for Export {
                 let content = Content::File {
                     title: format!("{id} {}", cut(&incident.title, 100)),
                     name,
-                    text,
+                    file: Box::new(file),
                     comment,
                 };
                 Ok(Done::from(Answer {

@@ -60,7 +60,7 @@ use super::actions::isolate::{Isolate, Release};
 use super::actions::restart::Restart;
 use super::actions::scale::Scale;
 use super::entry::Entry;
-use super::table::{Commands, Group};
+use super::table::{Commands, Grammars, Group};
 
 /// All commands, in the order of `help`.
 pub static COMMANDS: Commands = Commands {
@@ -211,4 +211,5 @@ pub static COMMANDS: Commands = Commands {
             alone: None,
         },
     ],
+    grammars: Grammars::new(std::collections::BTreeMap::new()),
 };

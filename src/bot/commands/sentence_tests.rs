@@ -288,3 +288,32 @@ fn whatever_a_button_says_is_understood() {
     }
     assert!(seen > 40, "{seen}");
 }
+
+#[test]
+fn a_sentence_is_read_alike_whatever_was_read_before() {
+    let sentences = [
+        "restart frontend --nonsense",
+        "incident",
+        "incident declare",
+        "alerts --all",
+        "db sumary",
+        "scale frontend x",
+        "restart",
+        "note it -- is --nonsense",
+    ];
+    let rows = COMMANDS.reference("/treasury");
+    for _ in 0..2 {
+        for sentence in sentences {
+            let fresh = Commands {
+                entries: COMMANDS.entries,
+                groups: COMMANDS.groups,
+                grammars: Grammars::default(),
+            };
+            let read = |by: &Commands| by.misunderstood(sentence, "/treasury");
+            assert_eq!(read(&COMMANDS), read(&fresh), "{sentence}");
+            let help = |by: &Commands| by.help(&["incident".into(), "declare".into()], "/treasury");
+            assert_eq!(help(&COMMANDS), help(&fresh), "after {sentence}");
+            assert_eq!(fresh.reference("/treasury"), rows, "after {sentence}");
+        }
+    }
+}

@@ -32,7 +32,6 @@ impl Command for Timeline {
             .entries_since(
                 &Stream::Incident(incident.id),
                 jiff::Timestamp::UNIX_EPOCH,
-                None,
                 self.lines as i64,
             )
             .await?;

@@ -10,6 +10,7 @@
 pub(crate) mod acknowledge;
 pub(crate) mod view;
 
+use futures_util::stream::BoxStream;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -80,14 +81,13 @@ pub struct Entered {
 }
 
 /// A file for a visitor.
-#[derive(Debug, Clone)]
 pub struct File {
     /// Its name.
     pub name: String,
     /// Its media type.
     pub media_type: &'static str,
-    /// Its content.
-    pub text: String,
+    /// Its content, piece by piece.
+    pub pieces: BoxStream<'static, Result<String, StoreError>>,
 }
 
 /// `page [ID]`: a link, for the asker alone.
@@ -282,7 +282,7 @@ pub async fn page_export(
     Ok(Some(File {
         name: exported.name,
         media_type: format.media_type(),
-        text: exported.text,
+        pieces: crate::bot::file_pieces(context.store(), &exported.file),
     }))
 }
 

@@ -160,11 +160,7 @@ pub async fn page_of_incident(
         alerts: store.alert_summary(&key).await?,
         firing: store.alerts_firing(&key, ALERTS).await?,
         acknowledged: conversation.and_then(|conversation| conversation.acknowledged),
-        runs: runs
-            .into_iter()
-            .map(|row| run(id, row))
-            .filter_map(Result::transpose)
-            .collect::<Result<_, _>>()?,
+        runs: runs.into_iter().map(run).collect::<Result<_, _>>()?,
         work: work_on(context, &incident).await?,
         incident,
     }))
@@ -211,18 +207,14 @@ async fn chain(context: &Context, stream: &Stream) -> Result<Chain, StoreError> 
     })
 }
 
-/// `None`: the run is of another incident after all.
-fn run(id: IncidentId, row: RunRow) -> Result<Option<Run>, StoreError> {
+fn run(row: RunRow) -> Result<Run, StoreError> {
     let start: Start = serde_json::from_str(&row.start)?;
-    if start.incident.as_ref().is_none_or(|(of, _)| *of != id.0) {
-        return Ok(None);
-    }
     let verdict: Option<Verdict> = row
         .verdict
         .as_deref()
         .map(serde_json::from_str)
         .transpose()?;
-    Ok(Some(Run {
+    Ok(Run {
         id: row.id,
         runbook: row.name,
         by: start.by,
@@ -238,7 +230,7 @@ fn run(id: IncidentId, row: RunRow) -> Result<Option<Run>, StoreError> {
                 }
             })
             .zip(row.ended_at),
-    }))
+    })
 }
 
 /// The beginning of a hash, enough to compare by eye.

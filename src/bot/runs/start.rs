@@ -6,7 +6,7 @@ use super::about::About;
 use super::caller::{called_key, step_of};
 use super::params::{Unfilled, fill};
 use crate::bot::{Context, Failure, Fault, Refusal};
-use crate::domain::{Content, Message, Outgoing, Person, Reply, Role, Tone};
+use crate::domain::{Content, IncidentId, Message, Outgoing, Person, Reply, Role, Tone};
 use crate::runbook::engine::{PendingCall, RunState, Start};
 use crate::runbook::model::{Param, Runbook};
 use crate::runbook::read::parse_param;
@@ -49,6 +49,7 @@ pub(super) fn new_run(
         source: runbook.source.text.to_string(),
         start: serde_json::to_string(start).map_err(json)?,
         message: serde_json::to_string(message).map_err(json)?,
+        incident: start.incident.as_ref().map(|(id, _)| IncidentId(*id)),
     })
 }
 

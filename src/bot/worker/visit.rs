@@ -1,6 +1,6 @@
 //! Processes beside the one that serves: one command from the terminal.
 
-use super::{appear, disappear, handle};
+use super::{appear, disappear, handle, understood};
 use crate::bot::Context;
 use crate::domain::Request;
 use crate::store::StoreError;
@@ -14,10 +14,8 @@ pub async fn visit(context: &Context, request: Request) -> Result<(), StoreError
         .accept(request, Some(context.instance().to_owned()))
         .await?;
     if let Some(claim) = context.store().claim_own(&key).await? {
-        let asked = context
-            .commands()
-            .meant(&claim.request.text, context.command());
-        handle(context, claim, asked).await;
+        let understood = understood(context, &claim);
+        handle(context, claim, understood).await;
     }
     Ok(())
 }

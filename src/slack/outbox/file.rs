@@ -1,28 +1,67 @@
 //! Files: uploaded where the app may, shown as a message where it may not.
 
-use std::borrow::Cow;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use futures_util::stream::{StreamExt, TryStreamExt, once};
+use hyper::body::Bytes;
 use serde_json::{Value, json};
 
 use super::poster::{Failure, Outbox, Outcome, in_thread};
-use crate::domain::{Audience, Content, Message, Place};
+use crate::bot::file_pieces;
+use crate::domain::{Audience, Content, Message, Place, TimelineFile};
 use crate::slack::error::ApiError;
+use crate::slack::plain::Pieces;
 use crate::slack::render::plain;
 use crate::slack::scopes::Method;
-use crate::store::{Parcel, Sent};
+use crate::store::{Parcel, Sent, Store, StoreError};
+
+/// Longer files are not shown as text, bytes.
+const SHOWN: usize = 1 << 20;
 
 /// What is uploaded.
 struct Upload<'a> {
     name: &'a str,
     title: &'a str,
-    bytes: Cow<'a, [u8]>,
+    source: Source<'a>,
     media_type: &'static str,
     alt: Option<&'a str>,
     comment: &'a Message,
-    /// Shown where no file may be uploaded.
-    in_words: &'a str,
+}
+
+/// Where the bytes come from.
+enum Source<'a> {
+    Timeline(&'a TimelineFile),
+    Picture(Bytes),
+}
+
+impl Source<'_> {
+    fn pieces(&self, store: &Store) -> Pieces<StoreError> {
+        match self {
+            Self::Timeline(file) => file_pieces(store, file).map_ok(Bytes::from).boxed(),
+            Self::Picture(bytes) => {
+                let bytes = bytes.clone();
+                once(async { Ok(bytes) }).boxed()
+            }
+        }
+    }
+
+    async fn length(&self, store: &Store) -> Result<usize, StoreError> {
+        let pieces = self.pieces(store);
+        let length = async |length, piece: Bytes| Ok(length + piece.len());
+        pieces.try_fold(0, length).await
+    }
+
+    /// It as text, if that is not too long.
+    async fn text(&self, store: &Store) -> Result<Option<String>, StoreError> {
+        let (mut pieces, mut text) = (self.pieces(store), String::new());
+        while let Some(piece) = pieces.try_next().await? {
+            text.push_str(&String::from_utf8_lossy(&piece));
+            if text.len() > SHOWN {
+                return Ok(None);
+            }
+        }
+        Ok(Some(text))
+    }
 }
 
 impl<'a> Upload<'a> {
@@ -31,16 +70,15 @@ impl<'a> Upload<'a> {
             Content::File {
                 name,
                 title,
-                text,
+                file,
                 comment,
             } => Ok(Self {
                 name,
                 title,
-                bytes: Cow::Borrowed(text.as_bytes()),
+                source: Source::Timeline(file),
                 media_type: "text/plain; charset=utf-8",
                 alt: None,
                 comment,
-                in_words: text,
             }),
             Content::Picture {
                 name,
@@ -51,14 +89,15 @@ impl<'a> Upload<'a> {
             } => Ok(Self {
                 name,
                 title,
-                bytes: BASE64
-                    .decode(png)
-                    .map_err(|error| Failure::Never(format!("a picture is damaged: {error}")))?
-                    .into(),
+                source: Source::Picture(
+                    BASE64
+                        .decode(png)
+                        .map_err(|error| Failure::Never(format!("a picture is damaged: {error}")))?
+                        .into(),
+                ),
                 media_type: "image/png",
                 alt: Some(alt),
                 comment,
-                in_words: alt,
             }),
             _ => Err(Failure::Never("not a file".into())),
         }
@@ -80,11 +119,18 @@ impl Outbox {
                 other => return other,
             }
         }
-        let message = file
-            .comment
-            .clone()
-            .code(file.in_words)
-            .footer("The app may not upload files here");
+        let words = match file.alt {
+            Some(alt) => Some(alt.to_owned()),
+            None => file.source.text(&self.store).await?,
+        };
+        let message = match words {
+            Some(words) => (file.comment.clone().code(words))
+                .footer("The app may not upload files here"),
+            None => (file.comment.clone()).footer(
+                "The app may not upload files here, and it is too long to be shown: `page` leads to \
+                 where it can be had",
+            ),
+        };
         self.message(parcel, &message).await
     }
 
@@ -95,7 +141,8 @@ impl Outbox {
             comment,
             ..
         } = *upload;
-        if upload.bytes.is_empty() {
+        let length = upload.source.length(&self.store).await?;
+        if length == 0 {
             // Slack takes no empty files.
             return Err(ApiError::Refused("file_empty".into()).into());
         }
@@ -114,13 +161,15 @@ impl Outbox {
         }
         self.still_ours(parcel)?;
         let alt = upload.alt.map(str::to_owned);
-        let slot = self
-            .client
-            .upload_url(name, upload.bytes.len(), alt)
-            .await?;
+        let slot = self.client.upload_url(name, length, alt).await?;
         let file = slot.file_id.0.clone();
         self.client
-            .upload(slot, &upload.bytes, upload.media_type)
+            .upload(
+                slot,
+                length,
+                upload.media_type,
+                upload.source.pieces(&self.store),
+            )
             .await?;
         let mut body = json!({
             "files": [{"id": file, "title": title}],

@@ -222,8 +222,8 @@ impl Outbox {
             "response_type": how,
             "replace_original": false,
             "text": rendered.text,
-            "blocks": rendered.blocks,
         });
+        body["blocks"] = rendered.blocks.into();
         in_thread(&mut body, post.place);
         self.still_ours(post.parcel)?;
         let answered = self.client.respond(url, &body).await;

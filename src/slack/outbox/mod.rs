@@ -10,6 +10,7 @@ mod pace;
 mod post;
 mod poster;
 mod room;
+mod round;
 mod routed;
 mod search;
 
@@ -17,30 +18,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::post::is_closed;
 use self::poster::{Failure, Outcome};
+use self::round::Round;
 use super::client::backoff;
 use super::error::{ApiError, hint};
 use super::lock::lock;
 use super::state::MAIN_CHANNEL;
 use crate::domain::duration::between;
 use crate::domain::{Content, Destination};
-use crate::store::{Parcel, StoreError};
+use crate::store::{Delivered, Parcel, StoreError};
 use crate::telemetry::metrics;
 
 pub use self::channels::find_channel;
 pub use self::poster::Outbox;
 
-/// Deliveries under way at once.
-const AT_ONCE: usize = 16;
 /// One delivery with all its calls; shorter than what the store gives it.
 const DELIVER_WITHIN: Duration = Duration::from_secs(50);
-/// Looked for new work at least so often: a change may go unnoticed, and another process may die.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 const BACKOFF: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_mins(1);
 /// The same for what is refused for a reason of its own.
@@ -59,11 +56,9 @@ const GIVE_UP_ATTEMPTS: i64 = 2_880;
 impl Outbox {
     /// Delivers until `shutdown`; what is under way then is finished.
     pub async fn run(self, shutdown: CancellationToken) {
-        let outbox = Arc::new(self);
-        let mut deliveries = JoinSet::new();
+        let mut round = Round::new(Arc::new(self));
         loop {
-            while deliveries.try_join_next().is_some() {}
-            let wait = match outbox.start_due(&mut deliveries).await {
+            let wait = match round.start_due().await {
                 Ok(wait) => wait,
                 Err(error) => {
                     tracing::error!(%error, "the outbox can't be read");
@@ -72,64 +67,50 @@ impl Outbox {
             };
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = outbox.store.outbox_changed() => {}
-                Some(_) = deliveries.join_next() => {}
-                () = tokio::time::sleep(wait) => {}
+                () = round.outbox.store.outbox_changed() => round.is_told = true,
+                Some(done) = round.under_way.join_next() => round.take(done),
+                () = tokio::time::sleep(wait) => round.asks_due = true,
             }
         }
-        let rest = async { while deliveries.join_next().await.is_some() {} };
-        if timeout(DELIVER_WITHIN, rest).await.is_err() {
+        if timeout(DELIVER_WITHIN, round.finish()).await.is_err() {
             tracing::warn!("deliveries were cut short; they are taken up again at the next start");
         }
     }
 
-    /// Starts what is due; says how long nothing more will be.
-    async fn start_due(
-        self: &Arc<Self>,
-        deliveries: &mut JoinSet<()>,
-    ) -> Result<Duration, StoreError> {
-        let free = AT_ONCE - deliveries.len().min(AT_ONCE);
-        if free == 0 {
-            return Ok(LOOK_EVERY);
-        }
-        let parcels = self.store.outbox_claim(&self.owner, free as i64).await?;
-        let claimed = parcels.len();
-        for parcel in parcels {
-            let outbox = self.clone();
-            deliveries.spawn(async move { outbox.deliver(parcel).await });
-        }
-        metrics::OUTBOX_UNDER_WAY.set(&[], deliveries.len() as f64);
-        if claimed == free {
-            // There may be more; a finished delivery makes room for it.
-            return Ok(LOOK_EVERY);
-        }
-        let due = self.store.outbox_next_due().await?;
-        let wait = due.map_or(LOOK_EVERY, |due| between(self.store.now(), due));
-        Ok(wait.clamp(Duration::from_millis(20), LOOK_EVERY))
-    }
-
     /// One delivery, and the record of what came of it. Public so that it can be driven by hand.
     pub async fn deliver(&self, parcel: Parcel) {
-        let delivered = timeout(DELIVER_WITHIN, self.try_deliver(&parcel)).await;
+        if let Some(delivered) = self.attempt(&parcel).await {
+            let mut delivered = vec![delivered];
+            let recorded = self.store.outbox_turn(&self.owner, 0, &mut delivered).await;
+            told(&parcel, recorded.map(drop));
+        }
+    }
+
+    /// One delivery. What went well is the caller's to record; anything else is recorded.
+    async fn attempt(&self, parcel: &Parcel) -> Option<Delivered> {
+        let delivered = timeout(DELIVER_WITHIN, self.try_deliver(parcel)).await;
         let delivered = delivered.unwrap_or_else(|_| {
             Err(ApiError::transient("the delivery took too long", true).into())
         });
         let now = self.store.now();
-        let recorded = match delivered {
+        let put_off = match delivered {
             Ok(Outcome::Sent(sent)) => {
-                self.sent(&parcel, now);
-                self.store.outbox_sent(&parcel, sent).await
+                self.sent(parcel, now);
+                match Delivered::new(parcel, sent) {
+                    Ok(delivered) => return Some(delivered),
+                    Err(error) => Err(error),
+                }
             }
-            Ok(Outcome::Later(after)) => self.store.outbox_later(&parcel, later(now, after)).await,
+            Ok(Outcome::Later(after)) => self.store.outbox_later(parcel, later(now, after)).await,
             Err(Failure::Api(ApiError::RateLimited { after })) => {
                 count("rate_limited");
                 // All that waits for the same turn comes again one after another, the worst first.
                 let after = after + AFTER_WORSE * parcel.outgoing.urgency() as u32;
-                self.store.outbox_later(&parcel, later(now, after)).await
+                self.store.outbox_later(parcel, later(now, after)).await
             }
             Err(Failure::Api(ref error @ ApiError::Transient { perhaps_done, .. })) => {
-                if gives_up(&parcel, now) {
-                    self.dead(&parcel, &format!("given up after a day: {error}"))
+                if gives_up(parcel, now) {
+                    self.dead(parcel, &format!("given up after a day: {error}"))
                         .await
                 } else {
                     count("retry");
@@ -142,36 +123,28 @@ impl Outbox {
                         "a delivery failed; again in {} ms", wait.as_millis()
                     );
                     self.store
-                        .outbox_retry(&parcel, later(now, wait), &error.to_string())
+                        .outbox_retry(parcel, later(now, wait), &error.to_string())
                         .await
                 }
             }
             Err(Failure::Api(ref error @ ApiError::Token(ref code))) => {
                 // Nothing is lost while somebody corrects the token.
                 tracing::error!(key = parcel.outgoing.key, hint = hint(code), "{error}");
-                if gives_up(&parcel, now) {
-                    self.dead(&parcel, &error.to_string()).await
+                if gives_up(parcel, now) {
+                    self.dead(parcel, &error.to_string()).await
                 } else {
                     count("token");
                     self.store
-                        .outbox_retry(&parcel, later(now, TOKEN_WAIT), &error.to_string())
+                        .outbox_retry(parcel, later(now, TOKEN_WAIT), &error.to_string())
                         .await
                 }
             }
-            Err(Failure::Api(ApiError::Refused(code))) => self.refused(&parcel, &code, now).await,
-            Err(Failure::Never(why)) => self.dead(&parcel, &why).await,
+            Err(Failure::Api(ApiError::Refused(code))) => self.refused(parcel, &code, now).await,
+            Err(Failure::Never(why)) => self.dead(parcel, &why).await,
             Err(Failure::Store(error)) => Err(error),
         };
-        match recorded {
-            Ok(()) => {}
-            Err(error @ StoreError::Lost) => {
-                tracing::warn!(key = parcel.outgoing.key, %error, "a delivery");
-            }
-            // It is taken up again after a while.
-            Err(error) => {
-                tracing::error!(key = parcel.outgoing.key, %error, "a delivery could not be recorded");
-            }
-        }
+        told(parcel, put_off);
+        None
     }
 
     async fn try_deliver(&self, parcel: &Parcel) -> Result<Outcome, Failure> {
@@ -245,6 +218,17 @@ impl Outbox {
             "a message can't be delivered and is given up: {why}"
         );
         self.store.outbox_dead(parcel, why).await
+    }
+}
+
+/// Tells why nothing of a delivery is recorded.
+fn told(parcel: &Parcel, result: Result<(), StoreError>) {
+    let key = &parcel.outgoing.key;
+    match result {
+        Ok(()) => {}
+        Err(error @ StoreError::Lost) => tracing::warn!(key, %error, "a delivery"),
+        // It is taken up again after a while.
+        Err(error) => tracing::error!(key, %error, "a delivery could not be recorded"),
     }
 }
 

@@ -103,8 +103,8 @@ impl Outbox {
         message: &Message,
     ) -> Result<Value, Failure> {
         let rendered = render(message);
-        body["text"] = json!(rendered.text);
-        body["blocks"] = json!(rendered.blocks);
+        body["text"] = rendered.text.into();
+        body["blocks"] = rendered.blocks.into();
         body["metadata"] = json!({
             "event_type": EVENT_TYPE,
             "event_payload": {"key": parcel.outgoing.key},

@@ -12,6 +12,7 @@ mod sign_in;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Form, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -314,7 +315,7 @@ async fn export(
                 (header::CONTENT_TYPE, file.media_type.to_owned()),
                 (header::CONTENT_DISPOSITION, disposition),
             ],
-            file.text,
+            Body::from_stream(file.pieces),
         )
             .into_response())
     };

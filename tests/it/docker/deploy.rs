@@ -406,6 +406,8 @@ async fn a_fixed_mac_address_and_all_that_was_asked_for_survive_a_deployment_and
         // The model has no such field.
         let mut body = serde_json::to_value(body).unwrap();
         body["MacAddress"] = MAC.into();
+        // From API 1.44 on it belongs there.
+        body["NetworkingConfig"]["EndpointsConfig"][&network]["MacAddress"] = MAC.into();
         let made = std::process::Command::new("curl")
             .args([
                 "-sS",
@@ -415,7 +417,7 @@ async fn a_fixed_mac_address_and_all_that_was_asked_for_survive_a_deployment_and
                 &body.to_string(),
             ])
             .args(["-H", "Content-Type: application/json"])
-            .arg(format!("http://d/v1.41/containers/create?name={name}"))
+            .arg(format!("http://d/containers/create?name={name}"))
             .output()
             .expect("curl");
         let id = serde_json::from_slice::<serde_json::Value>(&made.stdout).unwrap();

@@ -1,6 +1,6 @@
 //! A process that is taken for dead, and is not.
 
-use treasury_bot::store::{Sent, Store, StoreError};
+use treasury_bot::store::{Delivered, Sent, Store, StoreError};
 
 use super::{outgoing, request};
 
@@ -77,6 +77,12 @@ pub async fn what_a_halted_process_lost_is_no_longer_its_own(store: &Store) {
     let again = store.outbox_claim("quick", 9).await.unwrap().remove(0);
     assert_eq!(again.outgoing, outgoing("held", "C9", "two"));
     store.outbox_sent(&again, sent("1.0")).await.unwrap();
+    // The same where it is recorded with the next turn.
+    let mut late = vec![Delivered::new(old, sent("1.0")).unwrap()];
+    let turn = store.outbox_turn("quick", 9, &mut late).await.unwrap();
+    assert_eq!(turn[0].outgoing, outgoing("held", "C9", "two"));
+    assert_eq!((turn.len(), late.len()), (1, 0));
+    store.outbox_sent(&turn[0], sent("1.0")).await.unwrap();
 
     let timer = quick.0[0].clone();
     let taken = store

@@ -33,6 +33,7 @@ pub async fn removes_what_is_over_and_nothing_else(store: &Store) {
                         source: String::new(),
                         start: "{}".into(),
                         message: "{}".into(),
+                        incident: None,
                     };
                     let (id, _) = tx.run_begin(&run, "one").await?;
                     let mut write = RunWrite {

@@ -62,6 +62,17 @@ fn is_declared(name: &str) -> bool {
         })
 }
 
+/// Prometheus 3 keeps the bound `300` as `300.0` (seen of 3.5.3).
+#[test]
+fn no_query_takes_a_bucket_by_one_way_to_write_its_bound() {
+    let rules = root().join("deploy/prometheus/treasury-bot.yml");
+    let rules = std::fs::read_to_string(rules).unwrap();
+    let queries = queries().into_iter().map(|(_, _, query)| query);
+    for text in queries.chain([rules]) {
+        assert!(!text.contains("le=\""), "{text}");
+    }
+}
+
 #[test]
 fn what_dashboards_and_rules_ask_for_is_declared_and_what_is_declared_is_shown() {
     let rules = root().join("deploy/prometheus/treasury-bot.yml");

@@ -10,9 +10,10 @@ use crate::engine::container::name;
 use crate::engine::{Engine, Result, json_api, unsupported, unusable};
 use treasury_ports::platform::PlatformError;
 
-/// The oldest version that all engines answer. In its words `Config.MacAddress` is what was asked for
-/// in the container's own network; from 1.52 on only addresses in use are shown.
-const OLD: &str = "/v1.40";
+/// The newest version that no engine is too new for: Docker 29.0 answers nothing older. In its words
+/// `Config.MacAddress` is what was asked for in the container's own network; from 1.52 on only
+/// addresses in use are shown.
+const OLD: &str = "/v1.44";
 
 const WHAT: &str = "the description of a container";
 

@@ -43,6 +43,7 @@ CREATE TABLE entry (
     hash       TEXT NOT NULL,
     PRIMARY KEY (stream, seq)
 );
+CREATE INDEX entry_audit_actor ON entry (actor_id, seq) WHERE stream = 'audit';
 CREATE TRIGGER entry_is_not_changed BEFORE UPDATE ON entry
 BEGIN SELECT RAISE(ABORT, 'timeline entries are append-only'); END;
 CREATE TRIGGER entry_is_not_removed BEFORE DELETE ON entry
@@ -57,6 +58,8 @@ CREATE TABLE incident (
     channel       TEXT,
     thread        TEXT,
     declared_by   TEXT NOT NULL,
+    -- The id of whom `declared_by` describes.
+    declarer      TEXT NOT NULL,
     assignments   TEXT NOT NULL,
     links         TEXT NOT NULL,
     declared_at   BIGINT NOT NULL,
@@ -66,12 +69,26 @@ CREATE TABLE incident (
     room          TEXT
 );
 CREATE INDEX incident_place ON incident (channel, thread);
+CREATE INDEX incident_room ON incident (room);
+CREATE INDEX incident_hurts ON incident (severity, id DESC) WHERE status IN ('open', 'mitigated');
+CREATE INDEX incident_open ON incident (id) WHERE status IN ('open', 'mitigated');
+CREATE INDEX incident_declared ON incident (declarer, declared_at, id)
+    WHERE status IN ('open', 'mitigated');
+
+-- The services that open and mitigated incidents concern.
+CREATE TABLE incident_service (
+    service  TEXT NOT NULL,
+    incident BIGINT NOT NULL,
+    PRIMARY KEY (service, incident)
+);
+CREATE INDEX incident_service_incident ON incident_service (incident);
 
 -- What is done to services: the intent is committed before the platform is touched.
 CREATE TABLE action (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     request_key TEXT NOT NULL UNIQUE,
     service     TEXT NOT NULL,
+    kind        TEXT NOT NULL,
     record      TEXT NOT NULL,
     state       TEXT NOT NULL,
     owner       TEXT NOT NULL,
@@ -82,6 +99,20 @@ CREATE TABLE action (
 );
 -- The lock of a service: one unfinished action at a time.
 CREATE UNIQUE INDEX action_service ON action (service) WHERE state = 'intended';
+CREATE INDEX action_of ON action (service, id);
+CREATE INDEX action_deploy ON action (service, id) WHERE kind = 'deploy';
+
+-- What was cut off from a service, of each replica, and not joined again since.
+CREATE TABLE attachment_cut (
+    service TEXT NOT NULL,
+    replica TEXT NOT NULL,
+    joined  TEXT NOT NULL,
+    record  TEXT NOT NULL,
+    -- By which action, and in which place among what it cut.
+    action  BIGINT NOT NULL,
+    place   BIGINT NOT NULL,
+    PRIMARY KEY (service, replica, joined)
+);
 
 CREATE TABLE question (
     token       TEXT PRIMARY KEY,
@@ -92,6 +123,7 @@ CREATE TABLE question (
 );
 -- The same question is asked once at a time.
 CREATE UNIQUE INDEX question_same ON question (same) WHERE state = 'open';
+CREATE INDEX question_overdue ON question (expires_at) WHERE state = 'open';
 
 CREATE TABLE outbox (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -114,20 +146,51 @@ CREATE TABLE outbox (
     -- The worst is told first: 1 (SEV1) to 5; 3 is ordinary.
     urgency      BIGINT NOT NULL DEFAULT 3,
     -- 1: makes the place that the rest of its lane goes to, and comes before it.
-    opens        BIGINT NOT NULL DEFAULT 0
+    opens        BIGINT NOT NULL DEFAULT 0,
+    -- 1: it waits, and may be the first of its lane. Triggers say so, with whatever changes a row: all
+    -- edits, each first one, and perhaps others that were.
+    foremost     BIGINT NOT NULL DEFAULT 0
 );
-CREATE INDEX outbox_turn ON outbox (lane, opens, urgency, id) WHERE state = 'waiting';
+CREATE INDEX outbox_new ON outbox (lane, opens DESC, urgency, id)
+    WHERE state = 'waiting' AND sent_version = 0;
+CREATE INDEX outbox_edit ON outbox (lane, opens DESC, urgency, id)
+    WHERE state = 'waiting' AND sent_version > 0;
+CREATE INDEX outbox_foremost ON outbox (lane) WHERE foremost = 1;
+CREATE TRIGGER outbox_came AFTER INSERT ON outbox WHEN NEW.state = 'waiting' BEGIN
+    UPDATE outbox SET foremost = 1 WHERE id = NEW.id AND NOT EXISTS (SELECT 1 FROM outbox
+        WHERE foremost = 1 AND lane = NEW.lane AND sent_version = 0
+        AND (opens > NEW.opens OR (opens = NEW.opens AND urgency <= NEW.urgency)));
+END;
+CREATE TRIGGER outbox_turned AFTER UPDATE OF state, lane, urgency, sent_version ON outbox
+WHEN OLD.state = 'waiting' OR NEW.state = 'waiting' BEGIN
+    UPDATE outbox SET foremost = CASE WHEN NEW.state = 'waiting' THEN 1 ELSE 0 END
+    WHERE id = NEW.id AND (NEW.state <> 'waiting' OR NEW.sent_version > 0
+        OR OLD.state <> 'waiting' OR NEW.lane <> OLD.lane OR NEW.urgency < OLD.urgency);
+    UPDATE outbox SET foremost = 1
+    WHERE OLD.foremost = 1 AND OLD.sent_version = 0 AND foremost = 0 AND id = (SELECT id FROM outbox
+        WHERE state = 'waiting' AND sent_version = 0 AND lane = OLD.lane
+        ORDER BY opens DESC, urgency, id LIMIT 1);
+END;
+CREATE TRIGGER outbox_went AFTER DELETE ON outbox
+WHEN OLD.foremost = 1 AND OLD.sent_version = 0 BEGIN
+    UPDATE outbox SET foremost = 1 WHERE foremost = 0 AND id = (SELECT id FROM outbox
+        WHERE state = 'waiting' AND sent_version = 0 AND lane = OLD.lane
+        ORDER BY opens DESC, urgency, id LIMIT 1);
+END;
 
 CREATE TABLE person (
     id        TEXT PRIMARY KEY,
     name      TEXT NOT NULL,
     real_name TEXT NOT NULL
 );
+CREATE INDEX person_name ON person (lower(name));
+CREATE INDEX person_real_name ON person (lower(real_name));
 CREATE TABLE group_member (
     group_id  TEXT NOT NULL,
     person_id TEXT NOT NULL,
     PRIMARY KEY (group_id, person_id)
 );
+CREATE INDEX group_member_person ON group_member (person_id);
 
 -- Means of what the bot measured itself, for trends that survive a restart.
 -- value: thousandths of the series' unit; at: microseconds, a whole minute.
@@ -152,8 +215,10 @@ CREATE TABLE run (
     state      TEXT NOT NULL,
     owner      TEXT NOT NULL,
     started_at BIGINT NOT NULL,
-    ended_at   BIGINT
+    ended_at   BIGINT,
+    incident   BIGINT
 );
+CREATE INDEX run_incident ON run (incident, id) WHERE incident IS NOT NULL;
 CREATE INDEX run_unfinished ON run (id) WHERE state = 'running';
 
 CREATE TABLE run_step (
@@ -216,8 +281,9 @@ CREATE TABLE alert (
 CREATE INDEX alert_shown ON alert (conversation, name, firing DESC, severity, changed_at DESC);
 CREATE INDEX alert_firing ON alert (conversation, starts_at) WHERE firing = 1;
 CREATE INDEX alert_silenced ON alert (conversation, silenced_until) WHERE silenced_until IS NOT NULL;
-CREATE INDEX alert_changed ON alert (changed_at);
-CREATE INDEX alert_flaps ON alert (conversation) WHERE flaps = 1;
+CREATE INDEX alert_name ON alert (name);
+CREATE INDEX alert_changed ON alert (changed_at, fingerprint);
+CREATE INDEX alert_flaps ON alert (conversation, fingerprint) WHERE flaps = 1;
 
 -- How the alerts stand, counted: so many (`alerts`) have these values (none: empty, 0). Triggers count
 -- with whatever changes `alert`. That a silence ends by time is no change: who reads compares
@@ -275,9 +341,12 @@ CREATE TABLE alert_group (
 
 -- Conversations about alerts: an incident's, or that of a group without one.
 CREATE TABLE conversation (
-    key    TEXT PRIMARY KEY,
-    record TEXT NOT NULL
+    key      TEXT PRIMARY KEY,
+    record   TEXT NOT NULL,
+    -- Its incident, while Alertmanager leaves alerts of it out.
+    left_out BIGINT
 );
+CREATE INDEX conversation_left_out ON conversation (left_out) WHERE left_out IS NOT NULL;
 
 -- What is to be done later, once. A row is removed in the transaction that does it.
 CREATE TABLE timer (
@@ -291,6 +360,8 @@ CREATE TABLE timer (
     UNIQUE (kind, subject)
 );
 CREATE INDEX timer_due ON timer (due_at);
+CREATE INDEX timer_turn ON timer
+    ((CASE WHEN due_at > lease_until THEN due_at ELSE lease_until END));
 
 -- Notifications to be sent, once each by key, and those that were. The channel is the way they go.
 CREATE TABLE notification (
@@ -311,7 +382,7 @@ CREATE TABLE notification (
     -- Of what asks for an acknowledgement, so that it is forgotten once somebody has.
     conversation TEXT
 );
-CREATE INDEX notification_unsent ON notification (channel, due_at) WHERE state <> 'sent';
+CREATE INDEX notification_state ON notification (state, channel, due_at);
 CREATE INDEX notification_incident ON notification (incident, purpose);
 CREATE INDEX notification_conversation ON notification (conversation)
     WHERE conversation IS NOT NULL;
@@ -326,7 +397,8 @@ CREATE TABLE oncall_override (
     said_by    TEXT NOT NULL,
     removed_at BIGINT
 );
-CREATE INDEX oncall_override_in_force ON oncall_override (until_at) WHERE removed_at IS NULL;
+CREATE INDEX oncall_override_in_force ON oncall_override
+    (COALESCE(until_at, 9223372036854775807)) WHERE removed_at IS NULL;
 
 -- What somebody wanted to be quiet, and how far that has come in Alertmanager.
 CREATE TABLE silence (
@@ -334,7 +406,7 @@ CREATE TABLE silence (
     ended  BIGINT NOT NULL,
     record TEXT NOT NULL
 );
-CREATE INDEX silence_ended ON silence (ended);
+CREATE INDEX silence_ended ON silence (ended, id);
 
 -- One-time links to the incident pages, and the sessions that they begin. Only the digests of the
 -- tokens are kept: who reads these tables gets in nowhere.
@@ -351,6 +423,7 @@ CREATE TABLE page_link (
     -- A link may say a sentence for its person, once, instead of beginning a session.
     sentence   TEXT
 );
+CREATE INDEX page_link_over ON page_link (expires_at);
 CREATE INDEX page_link_said ON page_link (expires_at) WHERE message IS NOT NULL;
 
 CREATE TABLE page_session (
@@ -358,6 +431,7 @@ CREATE TABLE page_session (
     person     TEXT NOT NULL,
     expires_at BIGINT NOT NULL
 );
+CREATE INDEX page_session_over ON page_session (expires_at);
 
 -- What is known of each heartbeat of the configuration.
 CREATE TABLE heartbeat (

@@ -1,8 +1,13 @@
 //! To one person, by the request's own address, and what is left when a way is closed.
 
-use crate::domain::{Audience, Destination, Message, Outgoing, Person, Place, Request, Tone};
+use crate::domain::timeline::Draft;
+use crate::domain::{
+    Audience, Content, Destination, EntryKind, Message, Outgoing, Person, Place, Request, Severity,
+    Stream, TimelineFile, Tone,
+};
 use crate::sandbox::slack::{Fault, Message as Seen};
 use crate::slack::tests::{Bench, in_channel, message, outgoing};
+use crate::store::{NewIncident, StoreError};
 
 /// Ana types a command; the request has an address for answers.
 pub(super) async fn asked(bench: &Bench, channel: &str) -> Request {
@@ -207,19 +212,62 @@ async fn a_refused_token_loses_nothing() {
     bench.stop().await;
 }
 
+/// An incident with these entries and one more; its export from before that one.
+async fn declared(bench: &Bench, entries: &[&'static str]) -> TimelineFile {
+    let texts = entries.to_vec();
+    let write = bench.store.write::<_, StoreError, _>(move |tx| {
+        Box::pin(async move {
+            let new = NewIncident {
+                title: "Frontend is down".into(),
+                severity: Severity::Sev2,
+                services: Vec::new(),
+                declared_by: Person::bot(),
+            };
+            let incident = tx.incident_insert(new).await?;
+            let stream = Stream::Incident(incident.id);
+            let mut head = (0, String::new());
+            for text in texts {
+                let draft = Draft::new(&Person::bot(), EntryKind::Note, text);
+                let entry = tx.append(&stream, draft).await?;
+                head = (entry.seq, entry.hash);
+            }
+            let later = Draft::new(&Person::bot(), EntryKind::Note, "later");
+            tx.append(&stream, later).await?;
+            let (entries, head) = head;
+            Ok(TimelineFile {
+                format: "csv".into(),
+                incident,
+                entries,
+                head,
+                at: tx.now(),
+            })
+        })
+    });
+    write.await.unwrap()
+}
+
 #[tokio::test]
 async fn a_file_is_uploaded_or_shown_as_text() {
     let bench = Bench::start().await;
-    let file = |name: &str| crate::domain::Content::File {
+    let of = declared(&bench, &["Frontend is down", "ä"]).await;
+    let file = |name: &str| Content::File {
         name: name.into(),
         title: "Timeline of INC-1".into(),
-        text: "# INC-1\nä\n".into(),
+        file: Box::new(of.clone()),
         comment: Message::new(Tone::Plain, "The timeline"),
     };
     bench.put("f1", Destination::Home, file("a.md")).await;
     bench.until_empty().await;
     let files = bench.sandbox.files();
-    assert_eq!(files[0].content, "# INC-1\nä\n".as_bytes());
+    let lines = String::from_utf8(files[0].content.clone()).unwrap();
+    let lines: Vec<&str> = lines.lines().collect();
+    assert!(lines[0].starts_with("timeline,seq,at"), "{lines:?}");
+    assert!(
+        lines[1].contains("Frontend is down") && lines[2].contains(",ä,"),
+        "{lines:?}"
+    );
+    // What came after it was asked for is not in it.
+    assert_eq!(lines.len(), 3);
     assert_eq!(
         (files[0].name.as_str(), files[0].channels.len()),
         ("a.md", 1)
@@ -236,7 +284,7 @@ async fn a_file_is_uploaded_or_shown_as_text() {
     assert!(
         last.blocks
             .iter()
-            .any(|b| b.to_string().contains("```\\n# INC-1")),
+            .any(|b| b.to_string().contains("```\\ntimeline,seq,at")),
         "{last:?}"
     );
     // For one person only: in their direct messages, nowhere else.

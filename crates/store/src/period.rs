@@ -116,7 +116,7 @@ impl Tx {
         // What is muted besides has the end of time there.
         let rows: Vec<(String, String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "SELECT {RECORD} FROM alert WHERE silenced_until >= $2 AND service = $1 \
-             ORDER BY fingerprint LIMIT 10000{lock}"
+             ORDER BY silenced_until LIMIT 10000{lock}"
         )))
         .bind(service.to_string())
         .bind(until.as_microsecond())

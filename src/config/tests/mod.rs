@@ -353,8 +353,8 @@ fn the_example_loads_and_names_every_key() {
         others,
         [
             "`store` has both `url` and `url_file`",
-            "`topics` are of Amazon SNS only",
             "a task has `runbook` or `ask`, not both",
+            "`topics` are of Amazon SNS only",
             "`logs.index` says nothing to Loki"
         ]
     );

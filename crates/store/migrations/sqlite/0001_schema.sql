@@ -449,7 +449,9 @@ CREATE TABLE period (
     record    TEXT NOT NULL
 );
 CREATE UNIQUE INDEX period_on ON period (kind, service) WHERE over = 0;
-CREATE INDEX period_begun ON period (kind, service, begins_at);
+CREATE INDEX period_last ON period (service, kind, id);
+-- What a window holds.
+CREATE INDEX alert_held ON alert (service, silenced_until) WHERE silenced_until IS NOT NULL;
 
 -- What is known of each task of the configuration.
 CREATE TABLE task (

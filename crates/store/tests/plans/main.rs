@@ -52,6 +52,12 @@ const REASONS: &[(&str, &str, &str)] = &[
         "TEMP B-TREE",
         "overrides that stand",
     ),
+    ("FROM task", "SCAN task", "those of the configuration"),
+    (
+        "FROM checklist ORDER BY",
+        "SCAN checklist USING INDEX checklist_shown",
+        "the newest",
+    ),
     ("FROM _sqlx_migrations", "SCAN", "the steps of the schema"),
     ("FROM sqlite_master", "SCAN", "the schema"),
     ("FROM pragma_", "SCAN", "one row"),

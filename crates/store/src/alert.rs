@@ -314,9 +314,9 @@ impl Tx {
     ) -> Result<Vec<String>, StoreError> {
         let holds = self.dialect.holds("a.record", "$1");
         let query = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
-            "SELECT DISTINCT a.conversation FROM incident i JOIN alert a \
-             ON a.conversation = 'incident:' || CAST(i.id AS TEXT) \
-             WHERE i.status IN ('open', 'mitigated') AND {holds}"
+            "SELECT DISTINCT a.conversation FROM incident JOIN alert a \
+             ON a.conversation = 'incident:' || CAST(incident.id AS TEXT) \
+             WHERE incident.status IN ('open', 'mitigated') AND {holds}"
         )));
         let field = format!("\"sender\":{}", serde_json::to_string(sender)?);
         Ok(query.bind(field).fetch_all(self.connection()).await?)

@@ -127,6 +127,11 @@ const REASONS: &[(&str, &str, &str)] = &[
     ),
     // Of alerts only what fires, or is meant.
     (
+        "SELECT DISTINCT a.conversation FROM incident",
+        "TEMP B-TREE",
+        "conversations of open incidents",
+    ),
+    (
         "FROM alert_count WHERE",
         "",
         "kinds of alert of one conversation, or that fire, counted as they change",

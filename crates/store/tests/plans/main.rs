@@ -1,6 +1,8 @@
 //! No statement's cost grows with what is stored: SQLite's own plan of each is looked at. A scan, a
 //! sort, a count needs a reason here.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 
 use sqlx::any::AnyRow;

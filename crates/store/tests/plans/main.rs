@@ -134,8 +134,8 @@ const REASONS: &[(&str, &str, &str)] = &[
     ),
     (
         "FROM alert WHERE firing = 1",
-        "SCAN alert USING INDEX alert_firing",
-        "those that fire",
+        "SCAN alert USING INDEX alert_newest",
+        "those that fire, or the newest of them",
     ),
     ("FROM alert WHERE firing = 1", "TEMP B-TREE", "the same"),
     (

@@ -10,7 +10,7 @@ use crate::mail::resolves;
 use crate::support::stage::{HOME, words_of};
 
 /// The n-th time that an alert fires, or is over.
-fn nth(n: usize, firing: bool) -> Value {
+pub fn nth(n: usize, firing: bool) -> Value {
     let mut one = alert("Flaps", &[("service", "api")], firing);
     one["startsAt"] = json!(format!("2026-11-24T03:{:02}:{:02}Z", n / 60, n % 60));
     if !firing {
@@ -82,6 +82,8 @@ async fn an_alert_that_flaps_is_not_forgotten_when_people_resolve_the_incident_t
             changes: 2,
             ..Damping::default()
         },
+        // Nobody looks before the next report.
+        quiet: std::time::Duration::from_secs(600),
         ..hasty_without_escalation()
     };
     let stage = stage(alerts).await;

@@ -9,6 +9,7 @@ use treasury_bot::domain::alert::generic::Preset;
 use treasury_bot::domain::{Severity, Status};
 
 use crate::alerts::{alert, hasty, hasty_without_escalation, post, stage};
+use crate::mail::resolves;
 use crate::sources;
 use crate::support::stage::{HOME, Stage, words_of};
 
@@ -277,5 +278,60 @@ async fn what_is_over_takes_no_acknowledgement() {
         entries,
         "the closed chain is as it was"
     );
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn what_fires_anew_after_a_silence_in_which_it_ended_is_asked_about() {
+    let stage = stage(AlertSettings {
+        ack_within: Duration::from_secs(600),
+        ..hasty()
+    })
+    .await;
+    post(&stage, &[with("Queue", "critical", &[API], true)]).await;
+    let room = stage.room(1).await;
+    let asked = stage.said(HOME, "please acknowledge").await;
+    stage.ana("silence Queue 1h").await;
+    stage.said(HOME, "silenced for 1h").await;
+    post(&stage, &[with("Queue", "critical", &[API], false)]).await;
+    stage.said(&room, "Shall INC-1 be resolved?").await;
+    stage.ana("silence Queue --end").await;
+    stage.becomes(&asked, "Nothing fires any more").await;
+    assert_eq!(stage.count("please acknowledge"), 0);
+    let mut again = with("Queue", "critical", &[API], true);
+    again["startsAt"] = json!("2026-11-24T03:30:00Z");
+    post(&stage, &[again]).await;
+    stage.said(&room, "1 alert fires after all was over").await;
+    stage.said(HOME, "please acknowledge").await;
+    stage.finish().await;
+}
+
+#[tokio::test]
+async fn an_end_that_comes_after_people_resolved_is_told_and_resolves_nothing_again() {
+    let stage = stage(AlertSettings {
+        resolves: true,
+        quiet: Duration::from_secs(5),
+        ..hasty_without_escalation()
+    })
+    .await;
+    post(&stage, &[with("Queue", "critical", &[API], true)]).await;
+    let room = stage.room(1).await;
+    stage.said(&room, "1 alert fires for api").await;
+    resolves(&stage, &room, "resolve it was the cable").await;
+    stage.said(&room, "INC-1 is resolved").await;
+    post(&stage, &[with("Queue", "critical", &[API], false)]).await;
+    // Longer than it has to be quiet, and than what still fires is told anew.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    stage.quiet().await;
+    let timeline = stage.timeline(1).await;
+    let told = |words: &str| {
+        timeline
+            .iter()
+            .filter(|one| one.text.contains(words))
+            .count()
+    };
+    assert_eq!((told("1 alert is over: Queue"), told("→ resolved")), (1, 1));
+    assert_eq!(stage.count("Quiet for"), 0);
+    assert_eq!(stage.app.store.incidents(10).await.unwrap().len(), 1);
     stage.finish().await;
 }

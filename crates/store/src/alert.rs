@@ -306,6 +306,21 @@ impl Tx {
         let rows = sqlx::query_as(LEFT_OUT).fetch_all(self.connection());
         conversations(rows.await?)
     }
+
+    /// The conversations of open incidents that tell of alerts of this group of a sender; not locked.
+    pub async fn conversations_of_sender(
+        &mut self,
+        sender: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        let holds = self.dialect.holds("a.record", "$1");
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "SELECT DISTINCT a.conversation FROM incident i JOIN alert a \
+             ON a.conversation = 'incident:' || CAST(i.id AS TEXT) \
+             WHERE i.status IN ('open', 'mitigated') AND {holds}"
+        )));
+        let field = format!("\"sender\":{}", serde_json::to_string(sender)?);
+        Ok(query.bind(field).fetch_all(self.connection()).await?)
+    }
 }
 
 impl Store {

@@ -25,6 +25,15 @@ impl Dialect {
         }
     }
 
+    /// Whether one text holds another.
+    pub(super) fn holds(self, text: &str, part: &str) -> String {
+        let position = match self {
+            Self::Sqlite => "instr",
+            Self::Postgres => "strpos",
+        };
+        format!("{position}({text}, {part}) > 0")
+    }
+
     /// Appended to a SELECT within a write: its row is locked until the commit. SQLite has one
     /// writer anyway.
     pub(super) fn for_update(self) -> &'static str {

@@ -92,5 +92,6 @@ fn stand_in(incident: &Incident) -> AlertRecord {
             auto: Auto::Off,
         },
         group: String::new(),
+        sender: None,
     }
 }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::conversation::{closed_at, is_active};
 use super::kinds::{SETTLE, SILENCE_END};
 use super::news::Group;
-use super::{episode, flapping, order, over};
+use super::{episode, flapping, held, order, over};
 use crate::bot::Context;
 use crate::bot::arrivals::{Report, Reports, Taken};
 use crate::domain::alert::{
@@ -117,11 +117,14 @@ async fn take(tx: &mut Tx, bot: &Context, bodies: Vec<Reports>) -> Result<Vec<Ta
         taken,
         groups,
         heard,
+        told: mut keys,
     } = sort(tx, bot, bodies).await?;
-    let (heard, mut keys): (Vec<String>, BTreeSet<String>) = heard.into_iter().unzip();
     tx.alerts_heard(&heard).await?;
+    let windows = held::windows(tx).await?;
     for (name, mut group) in order::worst_first(bot, groups) {
         flapping::take(tx, bot, group.flapping, &mut group.news.fired).await?;
+        let before = group.conversation.as_deref();
+        held::keep(tx, bot, &windows, before, &mut group.news).await?;
         keep_quiet(tx, &mut group.news.fired).await?;
         for (key, records) in group.former {
             over::take(tx, bot, &key, records).await?;
@@ -129,20 +132,35 @@ async fn take(tx: &mut Tx, bot: &Context, bodies: Vec<Reports>) -> Result<Vec<Ta
         keys.extend(episode::begin(tx, bot, &name, group.conversation, &group.news).await?);
         for (key, records) in group.others {
             over::take(tx, bot, &key, records).await?;
-            keys.insert(key);
         }
     }
-    if left_out.is_empty() {
-        return Ok(taken);
-    }
-    // Nobody says of which service they are, and a body may leave out all of one.
-    let before = tx.conversations_left_out().await?.into_iter();
-    let before = before.filter(|one| left_out.keys().any(|name| one.left_out.contains_key(name)));
-    keys.extend(before.map(|one| one.key));
-    for key in keys {
-        over::left_out(tx, bot, &key, &left_out).await?;
+    if !left_out.is_empty() {
+        note_left_out(tx, bot, keys, &left_out).await?;
     }
     Ok(taken)
+}
+
+/// Senders left so many alerts of their groups out. Nobody says of which service they are, and a body
+/// may leave out all of one: they may fire wherever alerts of their group are told, and nowhere else.
+/// `told`: where those are told that were not left out.
+async fn note_left_out(
+    tx: &mut Tx,
+    bot: &Context,
+    mut told: BTreeSet<String>,
+    left_out: &BTreeMap<String, u64>,
+) -> Result<(), StoreError> {
+    for (group, _) in left_out.iter().filter(|(_, count)| **count > 0) {
+        told.extend(tx.conversations_of_sender(group).await?);
+    }
+    let before = tx.conversations_left_out().await?.into_iter();
+    let before = before.filter(|one| left_out.keys().any(|name| one.left_out.contains_key(name)));
+    let none = left_out.keys().map(|group| (group.clone(), 0)).collect();
+    let all: BTreeSet<String> = before.map(|one| one.key).chain(told.clone()).collect();
+    for key in all {
+        let counts = if told.contains(&key) { left_out } else { &none };
+        over::left_out(tx, bot, &key, counts).await?;
+    }
+    Ok(())
 }
 
 /// Alerts that fire while they are silenced, and whose conversation is over, declare nothing: they
@@ -188,6 +206,7 @@ struct Applied {
 fn applied(
     known: Option<(String, AlertRecord)>,
     (alert, routed, group): Report,
+    sender: Option<String>,
     came: Arrival,
     damping: Damping,
 ) -> Applied {
@@ -200,6 +219,7 @@ fn applied(
                 tracked,
                 routed,
                 group,
+                sender,
             },
             transition,
             is_same: false,
@@ -212,14 +232,15 @@ fn applied(
         && tracked.doubt.is_none()
         && tracked.missing_since.is_none()
         && routed == record.routed
-        && group == record.group;
+        && group == record.group
+        && sender == record.sender;
     let repeats_after = tracked.repeats_after;
     let transition = tracked.apply(alert, came, damping);
     let is_same = says_the_same
         && transition == Transition::Nothing
         && tracked.repeats_after == repeats_after;
     let before = record.routed.severity;
-    (record.routed, record.group) = (routed, group);
+    (record.routed, record.group, record.sender) = (routed, group, sender);
     if is_end {
         // Only what fires gets worse.
         record.routed.severity = before;
@@ -278,8 +299,10 @@ struct Sorted {
     /// Of each body.
     taken: Vec<Taken>,
     groups: BTreeMap<String, Group>,
-    /// Alerts of which nothing else is new, with their conversations.
-    heard: Vec<(String, String)>,
+    /// Alerts of which nothing else is new.
+    heard: Vec<String>,
+    /// Where alerts are told, apart from those that begin or get worse.
+    told: BTreeSet<String>,
 }
 
 /// What is sorted, and what that takes.
@@ -291,7 +314,8 @@ struct Sorting<'a> {
     /// Since when conversations are over.
     closed: HashMap<String, Option<Timestamp>>,
     groups: BTreeMap<String, Group>,
-    heard: Vec<(String, String)>,
+    heard: Vec<String>,
+    told: BTreeSet<String>,
 }
 
 /// Applies each report to what is known of its alert.
@@ -323,6 +347,7 @@ async fn sort(tx: &mut Tx, bot: &Context, bodies: Vec<Reports>) -> Result<Sorted
         closed: HashMap::new(),
         groups: groups.collect(),
         heard: Vec::new(),
+        told: BTreeSet::new(),
     };
     let mut all_taken = Vec::new();
     for body in bodies {
@@ -332,8 +357,9 @@ async fn sort(tx: &mut Tx, bot: &Context, bodies: Vec<Reports>) -> Result<Sorted
             repeats: repeats(&body, &sorting.known),
         };
         let mut taken = Taken::default();
+        let sender = body.left_out.map(|(group, _)| group);
         for report in body.alerts {
-            match sorting.sort(tx, report, came).await? {
+            match sorting.sort(tx, report, sender.clone(), came).await? {
                 Some(Transition::Fired) => taken.fired += 1,
                 Some(Transition::Resolved) => taken.resolved += 1,
                 _ => taken.known += 1,
@@ -345,6 +371,7 @@ async fn sort(tx: &mut Tx, bot: &Context, bodies: Vec<Reports>) -> Result<Sorted
         taken: all_taken,
         groups: sorting.groups,
         heard: sorting.heard,
+        told: sorting.told,
     })
 }
 
@@ -354,6 +381,7 @@ impl Sorting<'_> {
         &mut self,
         tx: &mut Tx,
         (alert, routed, group): Report,
+        sender: Option<String>,
         came: Arrival,
     ) -> Result<Option<Transition>, StoreError> {
         let settings = &self.bot.settings().alerts;
@@ -366,7 +394,13 @@ impl Sorting<'_> {
             transition,
             before,
             is_same,
-        } = applied(known, (alert, routed, group), came, settings.damping);
+        } = applied(
+            known,
+            (alert, routed, group),
+            sender,
+            came,
+            settings.damping,
+        );
         let fingerprint = &record.tracked.alert.fingerprint;
         let is_repeated = self.repeated.contains(fingerprint);
         if is_repeated {
@@ -415,8 +449,9 @@ impl Sorting<'_> {
             }
             Transition::Resolved | Transition::Nothing => &mut group.others,
         };
+        self.told.insert(key.clone());
         if is_same && !is_repeated {
-            self.heard.push((fingerprint.clone(), key));
+            self.heard.push(fingerprint.clone());
             return Ok(Some(transition));
         }
         let flag = matches!(

@@ -22,6 +22,7 @@ mod mistakes;
 mod probes;
 mod reach;
 mod rotations;
+mod routine;
 mod secrets;
 
 const BOT: &str = "TREASURY_BOT_SLACK_BOT_TOKEN";
@@ -338,7 +339,7 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 184);
+    assert_eq!(keys, 203);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()
@@ -353,6 +354,7 @@ fn the_example_loads_and_names_every_key() {
         [
             "`store` has both `url` and `url_file`",
             "`topics` are of Amazon SNS only",
+            "a task has `runbook` or `ask`, not both",
             "`logs.index` says nothing to Loki"
         ]
     );
@@ -360,7 +362,7 @@ fn the_example_loads_and_names_every_key() {
         Ok(config) => panic!("{config:?}"),
         Err(errors) => errors.problems,
     };
-    assert_eq!(problems.len(), 25, "{problems:?}");
+    assert_eq!(problems.len(), 26, "{problems:?}");
 }
 
 /// A file of lines that are nearly right, some with the secret `S3CRET`.

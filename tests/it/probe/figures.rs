@@ -196,7 +196,8 @@ async fn what_vanished_has_no_now_and_of_many_series_each_is_named_or_counted() 
     assert_eq!(odd["not_numbers"][0]["value"], "NaN");
     assert_eq!(odd["not_numbers"][1]["value"], "+Inf");
 
-    // It is on the page no more.
+    // It was there longer than the second between two points, and is on the page no more.
+    scraped(&server, "count_over_time(mix[1m]) > 25", 1.0).await;
     *text.lock().unwrap() = all.replace("mix 4\n", "");
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -77,6 +77,7 @@ fn any_state(random: &mut Seeded, fingerprint: u64, now: Timestamp) -> AlertReco
             auto: Auto::Off,
         },
         group: "g".into(),
+        sender: None,
     }
 }
 

@@ -20,6 +20,9 @@ pub struct AlertRecord {
     /// What it is told together with: the name of its group.
     #[serde(default)]
     pub group: String,
+    /// Its sender's group, of which alerts may be left out ([`Body::group`](super::Body::group)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<String>,
 }
 
 impl AlertRecord {

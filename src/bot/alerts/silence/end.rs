@@ -1,11 +1,17 @@
 //! A silence is over.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
 use crate::bot::alerts::conversation::{active, write_soon};
 use crate::bot::alerts::episode;
-use crate::bot::alerts::kinds::SILENCE_END;
+use crate::bot::alerts::kinds::{SILENCE_END, SOON};
 use crate::bot::{Context, timers};
+use crate::domain::ServiceName;
 use crate::domain::alert::AlertRecord;
-use crate::store::{StoreError, TimerRow};
+use crate::domain::period::{Period, PeriodKind};
+use crate::store::{StoreError, TimerRow, Tx};
 
 /// Alerts that are looked at in one transaction.
 const AT_ONCE: i64 = 10_000;
@@ -17,9 +23,20 @@ pub(crate) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
         Box::pin(async move {
             let now = tx.now();
             let mut loud: Vec<AlertRecord> = Vec::new();
+            let mut why = "the silence is over";
+            let mut windows = Windows::default();
             for (_, mut record) in tx.alerts_firing(Some(key), AT_ONCE).await? {
                 match record.tracked.silenced_until {
                     Some(until) if until <= now => {
+                        match windows.until(tx, &record, until).await? {
+                            // What it held is told with its end, and not before.
+                            Some(window) if !window.over => {
+                                SILENCE_END.set(tx, key, now + SOON).await?;
+                                continue;
+                            }
+                            Some(_) => why = "the maintenance is over",
+                            None => {}
+                        }
                         record.tracked.silenced_until = None;
                         tx.alert_put(key, &record).await?;
                         if record.tracked.is_audible(now) {
@@ -40,9 +57,33 @@ pub(crate) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
             let Some(mut conversation) = told_in else {
                 return episode::take_up(tx, bot, loud).await;
             };
-            episode::tell_again(tx, bot, &mut conversation, &loud, "the silence is over").await?;
+            episode::tell_again(tx, bot, &mut conversation, &loud, why).await?;
             write_soon(tx, &conversation).await
         })
     })
     .await
+}
+
+/// The last maintenance window of each service that was asked for.
+#[derive(Default)]
+struct Windows(BTreeMap<ServiceName, Option<Period>>);
+
+impl Windows {
+    /// The window that kept an alert quiet until then, if one did.
+    async fn until(
+        &mut self,
+        tx: &mut Tx,
+        record: &AlertRecord,
+        until: Timestamp,
+    ) -> Result<Option<&Period>, StoreError> {
+        let Some(service) = &record.routed.service else {
+            return Ok(None);
+        };
+        if !self.0.contains_key(service) {
+            let last = tx.period_last(PeriodKind::Window, service).await?;
+            self.0.insert(service.clone(), last);
+        }
+        let last = self.0.get(service).and_then(Option::as_ref);
+        Ok(last.filter(|window| window.ends_at == until))
+    }
 }

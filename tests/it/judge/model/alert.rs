@@ -28,6 +28,8 @@ pub struct Alert {
     repeat: Second,
     maybe_repeat: Second,
     pub over_since: Option<Second>,
+    /// The start in a report that it fires, of which it is open whether it was sent before the end.
+    doubt: Option<Second>,
     pub fires_since: Option<Second>,
     changes: Vec<Second>,
     pub silenced_until: Second,
@@ -55,7 +57,12 @@ impl Alert {
         } else {
             start >= self.start
         };
-        let clear = first || !contrary || later || at - self.same_at > CLEARLY;
+        // Two such reports are no accident.
+        let again = firing && !self.firing && self.said_to_fire && !self.sure;
+        let clear = first || !contrary || later || again || at - self.same_at >= CLEARLY;
+        // What comes in the very second of the end is a second sender's, which was late.
+        let is_late = self.over_since.is_none_or(|since| at == since);
+        self.doubt = (firing && !clear && !is_late).then_some(start);
         if contrary {
             self.changes.push(at);
         }
@@ -90,6 +97,23 @@ impl Alert {
         }
         self.sure = clear;
         self.listed_otherwise = None;
+    }
+
+    /// A report that may have been a late one was followed by no further end: it counts, else an outage
+    /// that runs would be over. So it is news, it is one more change of an alert that may flap, and
+    /// whoever has taken up what is milder has not taken this up.
+    pub fn settle(&mut self, at: Second) -> bool {
+        let is_settled = |since: Second| at - since >= CLEARLY;
+        let Some(start) = self
+            .doubt
+            .filter(|_| self.over_since.is_some_and(is_settled))
+        else {
+            return false;
+        };
+        (self.news, self.worse, self.sure) = (Some(at), false, true);
+        (self.start, self.same_at, self.doubt) = (start, at, None);
+        self.is_now(at, true);
+        true
     }
 
     fn is_now(&mut self, at: Second, firing: bool) {

@@ -332,6 +332,11 @@ impl Model {
 
     /// Time has come to this; what has not been done by now.
     pub fn pass(&mut self, at: Second) -> Option<Wrong> {
+        let alerts = self.alerts.values_mut();
+        let settled = alerts.filter_map(|alert| alert.settle(at).then_some(alert.number));
+        for alert in settled.collect::<Vec<_>>() {
+            self.changed(alert);
+        }
         let names: Vec<String> = self.conversations.keys().cloned().collect();
         names.iter().find_map(|name| self.pass_for(at, name))
     }

@@ -60,7 +60,14 @@ fn cloudwatch_comes_in_the_envelope_of_sns() {
         matches!(unsure, Ok(Read::Alerts(body)) if body.ignored == 1 && body.alerts.is_empty())
     );
     // Raw delivery: the message itself.
-    let raw: Value = serde_json::from_str(alarm("ALARM")["Message"].as_str().unwrap()).unwrap();
+    let mut raw: Value = serde_json::from_str(alarm("ALARM")["Message"].as_str().unwrap()).unwrap();
+    assert!(one(Preset::CloudWatch, &raw).firing);
+    // Of metric math the metric has no name; a composite alarm has a rule in its place.
+    raw["Trigger"] = json!({"Metrics": [{"Expression": "m1/m2", "Id": "e1"}], "Threshold": 5.0});
+    let math = one(Preset::CloudWatch, &raw);
+    assert_eq!((math.name(), math.label("metric")), ("api-cpu", None));
+    raw.as_object_mut().unwrap().remove("Trigger");
+    raw["AlarmRule"] = "ALARM(api-cpu) OR ALARM(api-memory)".into();
     assert!(one(Preset::CloudWatch, &raw).firing);
 }
 

@@ -148,6 +148,24 @@ const REASONS: &[(&str, &str, &str)] = &[
         "TEMP B-TREE",
         "those that are meant",
     ),
+    (
+        "SELECT DISTINCT a.conversation",
+        "SCAN i USING INDEX incident_open",
+        "open incidents",
+    ),
+    ("SELECT DISTINCT a.conversation", "TEMP B-TREE", "the same"),
+    (
+        "FROM alert WHERE silenced_until",
+        "SCAN alert",
+        "NOT YET: all alerts that are kept, when a window or freeze ends",
+    ),
+    (
+        "FROM checklist",
+        "SCAN checklist USING INDEX checklist_shown",
+        "the newest",
+    ),
+    ("FROM period", "TEMP B-TREE", "periods of one service"),
+    ("FROM task", "SCAN task", "those of the configuration"),
     // What waits or is open, counted or sorted.
     (
         "COUNT(*) FROM incident WHERE status IN",

@@ -203,7 +203,8 @@ impl Side {
         }
         let each = |whole: Duration| whole.as_secs_f64() * 1_000.0 / IN_TURN as f64;
         self.answered.push(each(begun.elapsed()));
-        self.in_turn.push(each(self.bot.process.cpu() - cpu));
+        self.in_turn
+            .push(each(self.bot.process.cpu().saturating_sub(cpu)));
     }
 
     async fn all_at_once(&mut self, count: usize) {
@@ -214,7 +215,7 @@ impl Side {
         self.rate.push(count as f64 / begun.elapsed().as_secs_f64());
         self.p99.push(percentile(&times, 99));
         self.bot.slack.until(answers + count).await;
-        let cpu = self.bot.process.cpu() - cpu;
+        let cpu = self.bot.process.cpu().saturating_sub(cpu);
         self.at_once
             .push(cpu.as_secs_f64() * 1_000.0 / count as f64);
     }

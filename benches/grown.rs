@@ -174,7 +174,13 @@ impl Bot {
             "{}",
             answer.text().await.unwrap()
         );
-        for text in ["version", "declare sev3 Bench", "audit", "alerts", "status"] {
+        for text in [
+            "version",
+            "incident declare Bench --severity SEV3",
+            "audit",
+            "alerts",
+            "status",
+        ] {
             self.ask(text).await;
         }
         // Until nothing is on its way.
@@ -327,7 +333,7 @@ async fn questions(small: &Bot, grown: &Bot) {
                 let time = bot.ask(text).await;
                 if round > 0 {
                     took.push(time);
-                    used.push(process.used() - before);
+                    used.push(process.used().saturating_sub(before));
                 }
             }
         }
@@ -381,7 +387,7 @@ async fn lengthen(bot: &Bot, entries: i64) {
 }
 
 /// Runs a command with its output in a file; how long it took, and the peak of its memory in MiB.
-fn run(mut command: Command, into: &Path) -> (Duration, u64) {
+async fn run(mut command: Command, into: &Path) -> (Duration, u64) {
     let started = Instant::now();
     command.stdout(std::fs::File::create(into).unwrap());
     let mut child = command.spawn().unwrap();
@@ -395,7 +401,7 @@ fn run(mut command: Command, into: &Path) -> (Duration, u64) {
         let line = text.lines().find(|line| line.starts_with("VmHWM:"));
         let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
         peak = peak.max(kib.unwrap_or(0));
-        std::thread::sleep(Duration::from_millis(1));
+        tokio::time::sleep(Duration::from_millis(1)).await;
     };
     assert!(ended.success(), "{command:?}");
     (started.elapsed(), peak >> 10)
@@ -409,7 +415,7 @@ async fn export(bot: &Bot, entries: i64) {
     let (mut ours, mut theirs, mut memory) = (vec![], vec![], 0);
     for _ in 0..5 {
         let command = bot.command(&["exec", "export INC-1 --format json"]);
-        let (took, peak) = run(command, &file);
+        let (took, peak) = run(command, &file).await;
         ours.push(took);
         memory = memory.max(peak);
         let mut command = Command::new("sqlite3");
@@ -417,7 +423,7 @@ async fn export(bot: &Bot, entries: i64) {
             "SELECT stream, seq, at, actor_id, actor_name, kind, text, data, prev, hash FROM entry \
              WHERE stream = 'incident:1' ORDER BY seq",
         );
-        theirs.push(run(command, &dump).0);
+        theirs.push(run(command, &dump).await.0);
     }
     let verified = bot.command(&["verify", file.to_str().unwrap()]).status();
     assert!(verified.unwrap().success());

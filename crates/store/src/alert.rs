@@ -364,16 +364,10 @@ impl Store {
         most: i64,
     ) -> Result<Vec<(String, AlertRecord)>, StoreError> {
         let mut rows: Vec<(String, String, i64)> = Vec::new();
-        // The sign keeps SQLite from going through all that ever fired, in the order of their changes.
-        let firing = "firing = 1 ORDER BY +changed_at";
-        let which: &[&str] = if all {
-            &[firing, "firing = 0 ORDER BY changed_at"]
-        } else {
-            &[firing]
-        };
-        for those in which {
+        let which: &[&str] = if all { &["1", "0"] } else { &["1"] };
+        for firing in which {
             let query = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-                "SELECT {RECORD} FROM alert WHERE {those} DESC LIMIT $1"
+                "SELECT {RECORD} FROM alert WHERE firing = {firing} ORDER BY changed_at DESC LIMIT $1"
             )));
             let query = query.bind(most - rows.len() as i64);
             rows.extend(query.fetch_all(self.readers()).await?);

@@ -270,7 +270,7 @@ impl Store {
             while let Some(one) = delivered.first() {
                 match self.outbox_delivered(one).await {
                     Err(error @ StoreError::Lost) => {
-                        tracing::warn!(id = one.id, %error, "a delivery")
+                        tracing::warn!(id = one.id, %error, "a delivery");
                     }
                     recorded => recorded?,
                 }

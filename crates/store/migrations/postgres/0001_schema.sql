@@ -297,6 +297,7 @@ CREATE INDEX alert_shown ON alert (conversation, name, firing DESC, severity, ch
 CREATE INDEX alert_firing ON alert (conversation, starts_at) WHERE firing = 1;
 CREATE INDEX alert_silenced ON alert (conversation, silenced_until) WHERE silenced_until IS NOT NULL;
 CREATE INDEX alert_name ON alert (name);
+CREATE INDEX alert_newest ON alert (changed_at) WHERE firing = 1;
 CREATE INDEX alert_changed ON alert (changed_at, fingerprint);
 CREATE INDEX alert_flaps ON alert (conversation, fingerprint) WHERE flaps = 1;
 

@@ -171,7 +171,7 @@ impl Sources {
                 _ => self.all(call.args.first().into_iter(), scope),
             },
             Expr::MethodCall(call) => match call.method.to_string().as_str() {
-                name @ ("begin" | "clock" | "for_update" | "skip_locked" | "holds") => {
+                name @ ("begin" | "clock" | "for_update" | "holds" | "skip_locked") => {
                     self.called(name, call.args.iter(), scope)
                 }
                 "max" | "as_micros" | "len" => Ok(vec!["1".into()]),

@@ -296,6 +296,7 @@ async fn what_fires_anew_after_a_silence_in_which_it_ended_is_asked_about() {
     post(&stage, &[with("Queue", "critical", &[API], false)]).await;
     stage.said(&room, "Shall INC-1 be resolved?").await;
     stage.ana("silence Queue --end").await;
+    stage.said(HOME, "is told again").await;
     stage.becomes(&asked, "Nothing fires any more").await;
     assert_eq!(stage.count("please acknowledge"), 0);
     let mut again = with("Queue", "critical", &[API], true);

@@ -1,6 +1,7 @@
 //! The judge: random histories are played through the real bot, and a plain model says what was
-//! wrong. `TREASURY_BOT_JUDGE` says how many histories (500), `TREASURY_BOT_JUDGE_FROM` the first
-//! seed (0), `TREASURY_BOT_JUDGE_SHRINK` how often a wrong one is played to make it shorter (400).
+//! wrong. `TREASURY_BOT_JUDGE` says how many histories (500: about a minute of four processors),
+//! `TREASURY_BOT_JUDGE_FROM` the first seed (0), `TREASURY_BOT_JUDGE_SHRINK` how often a wrong one is
+//! played to make it shorter (400).
 
 mod history;
 mod listing;

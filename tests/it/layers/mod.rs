@@ -15,6 +15,7 @@ use crate::support::process::root;
 
 /// Each crate below the product with those of ours that it may use.
 const CRATES: &[(&str, &[&str])] = &[
+    ("backup", &["domain"]),
     ("docker", &["domain", "ports"]),
     ("domain", &[]),
     ("fake-kubernetes", &[]),

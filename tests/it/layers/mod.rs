@@ -15,7 +15,7 @@ use crate::support::process::root;
 
 /// Each crate below the product with those of ours that it may use.
 const CRATES: &[(&str, &[&str])] = &[
-    ("backup", &["domain"]),
+    ("backup", &["domain", "probes"]),
     ("docker", &["domain", "ports"]),
     ("domain", &[]),
     ("fake-kubernetes", &[]),

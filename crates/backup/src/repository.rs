@@ -217,8 +217,7 @@ impl Repository {
         let mut text = Vec::new();
         let mut found = self.destination.get(&manifest_of(name, id)).await?;
         found.read_to_end(&mut text).await?;
-        let damaged =
-            |why: String| Fault::Damaged(format!("the manifest of {name} {id}: {why}"));
+        let damaged = |why: String| Fault::Damaged(format!("the manifest of {name} {id}: {why}"));
         let manifest: Manifest =
             serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         if manifest.name != name || manifest.id != id {

@@ -111,7 +111,9 @@ impl Identities {
             age::DecryptError::Io(error) => Fault::Io(error),
             error => Fault::Damaged(format!("it can't be decrypted: {error}")),
         };
-        let sealed = age::Decryptor::new_async(from.compat()).await.map_err(wrong)?;
+        let sealed = age::Decryptor::new_async(from.compat())
+            .await
+            .map_err(wrong)?;
         let keys = self.0.iter().map(|key| key.as_ref() as &dyn age::Identity);
         let plain = sealed.decrypt_async(keys).map_err(wrong)?;
         Ok(Box::new(boxed(plain).compat()))

@@ -32,12 +32,11 @@ impl<'p> Archive<'p> {
     ///
     /// # Errors
     /// [`Fault::Damaged`] where it is not whole.
-    pub async fn read(
-        &self,
-        from: &mut (dyn AsyncRead + Unpin + Send),
-    ) -> Result<Contents, Fault> {
+    pub async fn read(&self, from: &mut (dyn AsyncRead + Unpin + Send)) -> Result<Contents, Fault> {
         let mut head = Vec::new();
-        from.take(LONGEST_HEAD as u64).read_to_end(&mut head).await?;
+        from.take(LONGEST_HEAD as u64)
+            .read_to_end(&mut head)
+            .await?;
         if !head.starts_with(HEAD) {
             let words = "it does not begin as an archive of pg_dump";
             return Err(Fault::Damaged(words.to_owned()));
@@ -101,7 +100,10 @@ impl<'p> Archive<'p> {
 fn restore(suite: &Suite, arguments: &[&str]) -> tokio::process::Command {
     let mut command = bare(&suite.folder.join("pg_restore"));
     command.args(arguments);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -222,18 +224,29 @@ mod tests {
     fn tables_rows_and_large_objects_are_counted_wherever_the_pieces_end() {
         for size in 1..SQL.len() {
             let mut produced = Produced::default();
-            SQL.as_bytes().chunks(size).for_each(|piece| produced.take(piece));
-            assert_eq!((produced.tables, produced.rows, produced.large_objects), (2, 3, 1));
+            SQL.as_bytes()
+                .chunks(size)
+                .for_each(|piece| produced.take(piece));
+            assert_eq!(
+                (produced.tables, produced.rows, produced.large_objects),
+                (2, 3, 1)
+            );
         }
     }
 
     #[test]
     fn an_archive_with_less_data_than_its_list_is_damaged() {
-        let listed = |tables| Listed { tables, ..Listed::default() };
+        let listed = |tables| Listed {
+            tables,
+            ..Listed::default()
+        };
         let mut produced = Produced::default();
         produced.take(SQL.as_bytes());
         let fault = compared(listed(3), produced).unwrap_err();
-        assert_eq!(fault.to_string(), "it lists the data of 3 tables and holds those of 2");
+        assert_eq!(
+            fault.to_string(),
+            "it lists the data of 3 tables and holds those of 2"
+        );
         let mut cut = Produced::default();
         cut.take(&SQL.as_bytes()[..60]);
         assert!(compared(listed(0), cut).is_err());

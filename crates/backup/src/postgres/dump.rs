@@ -42,9 +42,15 @@ impl Dump {
         program
             .args(["--format=custom", "--no-password"])
             .arg(format!("--snapshot={snapshot}"))
-            .arg(format!("--lock-wait-timeout={}", self.server.lock_wait.as_millis()))
+            .arg(format!(
+                "--lock-wait-timeout={}",
+                self.server.lock_wait.as_millis()
+            ))
             .env("PGAPPNAME", APPLICATION);
-        program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        program
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut program = program.spawn()?;
         let out = program.stdout.take();
         let err = program.stderr.take();
@@ -75,7 +81,10 @@ impl Dump {
                 .fetch_all(&mut session)
                 .await
                 .map_err(refused)?;
-            let by = waiting.into_iter().map(|(_, by)| by).find(|by| !by.is_empty());
+            let by = waiting
+                .into_iter()
+                .map(|(_, by)| by)
+                .find(|by| !by.is_empty());
             if by.is_some() {
                 *seen.lock().await = by;
             }
@@ -99,11 +108,13 @@ impl Source for Dump {
         let seen = tokio::sync::Mutex::new(None);
         let both = async {
             let described = fingerprint::of(&mut session);
-            let (mut described, ()) =
-                tokio::try_join!(described, self.run(&suite, &snapshot, to))?;
+            let (mut described, ()) = tokio::try_join!(described, self.run(&suite, &snapshot, to))?;
             // They don't belong to the snapshot: they may have moved until pg_dump read them.
             fingerprint::sequences(&mut session, &mut described, "sequences after").await?;
-            query("COMMIT").execute(&mut session).await.map_err(refused)?;
+            query("COMMIT")
+                .execute(&mut session)
+                .await
+                .map_err(refused)?;
             Ok(described)
         };
         let described = tokio::select! {
@@ -142,7 +153,10 @@ pub(super) async fn versions(
     let version = Server::one(session, version).await?;
     let number = "SELECT (current_setting('server_version_num')::int / 10000)::text";
     let number = Server::one(session, number).await?;
-    let suite = server.programs.for_server(number.parse().unwrap_or(u32::MAX), &version).await?;
+    let suite = server
+        .programs
+        .for_server(number.parse().unwrap_or(u32::MAX), &version)
+        .await?;
     let versions = BTreeMap::from([
         ("server".to_owned(), version),
         (program.to_owned(), suite.version.clone()),
@@ -151,9 +165,7 @@ pub(super) async fn versions(
 }
 
 /// What a program said at its end: the last of it, since a lock's time-out names all tables (100 kB).
-pub(super) async fn last_words(
-    err: Option<impl AsyncRead + Unpin>,
-) -> Result<Vec<u8>, Fault> {
+pub(super) async fn last_words(err: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, Fault> {
     const KEPT: usize = 4096;
     let mut err = err.ok_or_else(piped)?;
     let mut all = Vec::new();
@@ -179,12 +191,22 @@ pub(super) fn piped() -> Fault {
 /// A program that did not end well, with the lines in which it said why.
 pub(super) fn end_of(program: &str, ended: ExitStatus, told: &[u8]) -> Fault {
     let told = String::from_utf8_lossy(told);
-    let mut words: Vec<&str> = told.lines().filter(|line| line.contains("error:")).collect();
+    let mut words: Vec<&str> = told
+        .lines()
+        .filter(|line| line.contains("error:"))
+        .collect();
     if words.is_empty() {
         words.extend(told.lines().rev().take(1));
     }
-    let words: Vec<String> = words.iter().take(3).map(|line| line.chars().take(300).collect()).collect();
-    Fault::Refused(format!("{program} ended with {ended}: {}", words.join(" · ")))
+    let words: Vec<String> = words
+        .iter()
+        .take(3)
+        .map(|line| line.chars().take(300).collect())
+        .collect();
+    Fault::Refused(format!(
+        "{program} ended with {ended}: {}",
+        words.join(" · ")
+    ))
 }
 
 /// Hands bytes to a program; that it has closed its input is for its exit code to tell.

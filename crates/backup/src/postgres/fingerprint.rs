@@ -27,11 +27,23 @@ impl Fingerprint {
         self.sections.get(section).map_or(0, |all| all.len() as u64)
     }
 
+    /// How the database itself was made, by name: `encoding`, `collate`, `owner`, …
+    pub(super) fn database(&self) -> BTreeMap<String, String> {
+        self.sections.get(DATABASE).cloned().unwrap_or_default()
+    }
+
+    /// All tables together.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
     /// In words for people.
     pub(super) fn covers(&self, database: &str) -> String {
         let (tables, objects) = (self.count("tables"), self.count("large objects"));
         let rows = self.rows;
-        format!("the database {database}: {tables} tables with {rows} rows, {objects} large objects")
+        format!(
+            "the database {database}: {tables} tables with {rows} rows, {objects} large objects"
+        )
     }
 }
 
@@ -39,8 +51,25 @@ impl Fingerprint {
 const OWN: &str = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (SELECT \
                    FROM pg_depend e WHERE e.deptype = 'e' AND e.objid = ";
 
+/// How the database itself was made.
+const DATABASE: &str = "database";
+
 /// Each section with its question: names, and what each thing is. `{own:x}` stands for [`OWN`].
 const QUESTIONS: &[(&str, &str)] = &[
+    // Under fixed names: a scratch database has another.
+    (
+        DATABASE,
+        "SELECT v.key, v.value FROM pg_database d, LATERAL (VALUES \
+         ('encoding', pg_encoding_to_char(d.encoding)::text), ('collate', d.datcollate::text), \
+         ('ctype', d.datctype::text), ('provider', to_jsonb(d) ->> 'datlocprovider'), \
+         ('locale', coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale')), \
+         ('owner', pg_get_userbyid(d.datdba)::text)) v (key, value) \
+         WHERE d.datname = current_database() AND v.value IS NOT NULL UNION ALL \
+         SELECT format('setting %s of %s', split_part(c, '=', 1), coalesce(r.rolname, 'all')), \
+         substr(c, strpos(c, '=') + 1) FROM pg_db_role_setting s LEFT JOIN pg_roles r \
+         ON r.oid = s.setrole, unnest(s.setconfig) c WHERE s.setdatabase = (SELECT oid FROM pg_database \
+         WHERE datname = current_database())",
+    ),
     (
         "columns",
         "SELECT format('%I.%I', n.nspname, c.relname), string_agg(concat_ws(' ', quote_ident(a.attname), \
@@ -71,7 +100,7 @@ const QUESTIONS: &[(&str, &str)] = &[
     ),
     (
         "triggers",
-        "SELECT format('%I on %s', t.tgname, t.tgrelid::regclass), t.tgenabled || ' ' || \
+        "SELECT format('%I on %s', t.tgname, t.tgrelid::regclass), t.tgenabled::text || ' ' || \
          pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid \
          JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND {own:c}",
     ),
@@ -242,7 +271,10 @@ async fn pairs(
 ) -> Result<BTreeMap<String, String>, Fault> {
     let asked = query_as(AssertSqlSafe(question.to_owned())).fetch_all(session);
     let all: Vec<(String, Option<String>)> = asked.await.map_err(refused)?;
-    Ok(all.into_iter().map(|(name, what)| (name, what.unwrap_or_default())).collect())
+    Ok(all
+        .into_iter()
+        .map(|(name, what)| (name, what.unwrap_or_default()))
+        .collect())
 }
 
 fn own(question: &str) -> String {
@@ -250,7 +282,11 @@ fn own(question: &str) -> String {
     let mut rest = question;
     while let Some((before, after)) = rest.split_once("{own:") {
         let (of, after) = after.split_once('}').unwrap_or((after, ""));
-        let oid = if of.contains(['.', '(']) { of.to_owned() } else { format!("{of}.oid") };
+        let oid = if of.contains(['.', '(']) {
+            of.to_owned()
+        } else {
+            format!("{of}.oid")
+        };
         text += &format!("{before}{OWN}{oid})");
         rest = after;
     }
@@ -299,9 +335,7 @@ impl Source for Recorded {
 }
 
 /// Reads what a [`Recorded`] wrote.
-pub(super) async fn read(
-    from: &mut (dyn AsyncRead + Unpin + Send),
-) -> Result<Fingerprint, Fault> {
+pub(super) async fn read(from: &mut (dyn AsyncRead + Unpin + Send)) -> Result<Fingerprint, Fault> {
     let mut text = Vec::new();
     from.read_to_end(&mut text).await?;
     serde_json::from_slice(&text)
@@ -334,7 +368,9 @@ pub fn differences(recorded: &Fingerprint, restored: &Fingerprint) -> Vec<String
             }
         }
         // A server has roles of its own.
-        let more = held.keys().filter(|name| section != "roles" && !wanted.contains_key(*name));
+        let more = held
+            .keys()
+            .filter(|name| section != "roles" && !wanted.contains_key(*name));
         found.extend(more.map(|name| format!("{section}: {name} was not there")));
     }
     found

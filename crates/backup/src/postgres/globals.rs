@@ -41,8 +41,14 @@ impl Source for Globals {
         program
             .args(["--globals-only", "--no-role-passwords", "--no-password"])
             .arg(format!("--database={}", self.server.database()))
-            .arg(format!("--lock-wait-timeout={}", self.server.lock_wait.as_millis()));
-        program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            .arg(format!(
+                "--lock-wait-timeout={}",
+                self.server.lock_wait.as_millis()
+            ));
+        program
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut program = program.spawn()?;
         let mut text = Vec::new();
         let mut told = Vec::new();

@@ -5,6 +5,7 @@ mod dump;
 mod fingerprint;
 mod globals;
 mod programs;
+mod restore;
 mod server;
 
 pub use archive::Archive;
@@ -12,6 +13,7 @@ pub use dump::Dump;
 pub use fingerprint::{Fingerprint, Recorded, differences};
 pub use globals::Globals;
 pub use programs::{Programs, Suite};
+pub use restore::Restored;
 pub use server::{Config, Server};
 
 use std::sync::Arc;
@@ -36,6 +38,16 @@ impl Database {
             dump: Dump::new(server, recorded.clone()),
             recorded,
         }
+    }
+
+    /// What it is at this moment.
+    ///
+    /// # Errors
+    /// The server can't be reached, or hides something from us.
+    pub async fn fingerprint(server: &Server) -> Result<Fingerprint, Fault> {
+        let mut session = server.connect("treasury-bot").await?;
+        fingerprint::prepare(&mut session, server.lock_wait.as_millis()).await?;
+        fingerprint::of(&mut session).await
     }
 
     /// What a backup of it is made of, in this order.
@@ -69,10 +81,12 @@ impl Database {
     ) -> Result<Option<Contents>, Fault> {
         let mut all = Vec::new();
         for part in self.parts() {
-            let stored = manifest.parts.iter().find(|stored| stored.name == part.name);
-            let stored = stored.ok_or_else(|| {
-                Fault::Damaged(format!("the backup has no part `{}`", part.name))
-            })?;
+            let stored = manifest
+                .parts
+                .iter()
+                .find(|stored| stored.name == part.name);
+            let stored = stored
+                .ok_or_else(|| Fault::Damaged(format!("the backup has no part `{}`", part.name)))?;
             let read = repository.read_back(manifest, stored, part.source, keys);
             all.extend(read.await?);
         }

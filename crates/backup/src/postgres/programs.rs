@@ -8,8 +8,8 @@ use crate::Fault;
 /// Where programs are looked for.
 #[derive(Clone, Debug, Default)]
 pub struct Programs {
-    /// Looked at first.
-    pub folder: Option<PathBuf>,
+    /// Of two of one version, that of the first folder is taken.
+    pub folders: Vec<PathBuf>,
 }
 
 /// The programs of one version.
@@ -26,26 +26,30 @@ pub struct Suite {
 const DEBIAN: &str = "/usr/lib/postgresql";
 
 impl Programs {
-    /// All that are installed, the configured folder's first, then by version, oldest first.
-    pub async fn found(&self) -> Vec<Suite> {
-        let mut folders: Vec<PathBuf> = self.folder.iter().cloned().collect();
+    /// A configured folder, where Debian keeps each version, and the PATH.
+    pub fn installed(configured: Option<PathBuf>) -> Self {
+        let mut folders: Vec<PathBuf> = configured.into_iter().collect();
         let debian = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten();
         folders.extend(debian.map(|version| version.path().join("bin")));
         let path = std::env::var_os("PATH").unwrap_or_default();
         folders.extend(std::env::split_paths(&path));
+        Self { folders }
+    }
+
+    /// All that are there, oldest first.
+    pub async fn found(&self) -> Vec<Suite> {
         let mut found: Vec<Suite> = Vec::new();
-        for folder in folders {
+        for folder in &self.folders {
             let programs = ["pg_dump", "pg_dumpall", "pg_restore"];
             let whole = programs.iter().all(|name| folder.join(name).is_file());
             if whole
-                && !found.iter().any(|suite| suite.folder == folder)
-                && let Some(suite) = suite(&folder).await
+                && !found.iter().any(|suite| suite.folder == *folder)
+                && let Some(suite) = suite(folder).await
             {
                 found.push(suite);
             }
         }
-        let own = self.folder.as_ref();
-        found.sort_by_key(|suite| (Some(&suite.folder) != own, suite.major));
+        found.sort_by_key(|suite| suite.major);
         found
     }
 
@@ -93,7 +97,11 @@ fn there(found: &[Suite], program: &str) -> String {
 }
 
 async fn suite(folder: &Path) -> Option<Suite> {
-    let said = bare(&folder.join("pg_dump")).arg("--version").output().await.ok()?;
+    let said = bare(&folder.join("pg_dump"))
+        .arg("--version")
+        .output()
+        .await
+        .ok()?;
     let version = version(&String::from_utf8_lossy(&said.stdout))?;
     Some(Suite {
         folder: folder.to_owned(),
@@ -130,7 +138,10 @@ mod tests {
     fn versions_are_read_as_the_programs_say_them() {
         let debian = "pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n";
         assert_eq!(version(debian).as_deref(), Some("15.18"));
-        assert_eq!(version("pg_dump (PostgreSQL) 19beta1\n").as_deref(), Some("19beta1"));
+        assert_eq!(
+            version("pg_dump (PostgreSQL) 19beta1\n").as_deref(),
+            Some("19beta1")
+        );
         assert_eq!(version("something else 15"), None);
         assert_eq!(major("19beta1"), Some(19));
         assert_eq!(major("beta"), None);
@@ -142,7 +153,10 @@ mod tests {
         assert_eq!(pick(&found, 14), Some(suite(15)));
         assert_eq!(pick(&found, 18), Some(suite(18)));
         assert_eq!(pick(&found, 19), None);
-        assert_eq!(there(&found, "pg_dump"), "the pg_dump here is older: 13.2, 15.2, 18.2");
+        assert_eq!(
+            there(&found, "pg_dump"),
+            "the pg_dump here is older: 13.2, 15.2, 18.2"
+        );
         assert_eq!(there(&[], "pg_dump"), "there is no pg_dump here");
     }
 }

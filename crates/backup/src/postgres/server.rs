@@ -145,7 +145,10 @@ pub(super) fn refused(error: sqlx_core::Error) -> Fault {
 fn decoded(text: &str) -> String {
     let pair = format!("x={}", text.replace('+', "%2B"));
     let mut pairs = url::form_urlencoded::parse(pair.as_bytes());
-    pairs.next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+    pairs
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
 }
 
 fn ssl_mode(mode: PgSslMode) -> &'static str {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::keys::{clients, keys, memory, trouble};
 use super::pressure::{Fault, Held, state};
 use super::{Beside, Bot, Tally, output, random, read, seeds, until};
-use crate::support::redis::{Redis, newest_valkey, oldest_redis};
+use crate::support::redis::{Redis, newest_redis, newest_valkey, oldest_redis};
 
 /// A server, and redis-cli beside it.
 pub struct Server(pub Redis);
@@ -155,6 +155,7 @@ async fn each_figure_of_cache_is_what_redis_cli_says() {
         World::start("Redis", Path::new("redis-server")).await,
         World::start("Valkey", &newest_valkey()).await,
         World::start("Redis", &oldest_redis()).await,
+        World::start("Redis", &newest_redis()).await,
     ];
     let mut tally = Tally::new("redis-cli");
     for seed in seeds(21, 20) {

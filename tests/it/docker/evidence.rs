@@ -1,9 +1,11 @@
 //! What is kept of containers for an examination.
 
-use treasury_bot::domain::service::Evidence;
+use treasury_bot::domain::service::{Evidence, Target};
 use treasury_bot::platform::Platform;
+use treasury_bot::platform::docker::{Docker, EngineConfig};
 
-use crate::support::engine::{OBEYS, Stack, eventually};
+use crate::support::dockerd::Dockerd;
+use crate::support::engine::{OBEYS, Stack, entry, eventually};
 
 #[tokio::test]
 #[ignore = "needs Docker"]
@@ -94,5 +96,48 @@ async fn the_newest_part_of_a_long_log_is_kept_and_a_log_that_can_not_be_read_is
         pieces[3].text.contains("can't be read"),
         "{}",
         pieces[3].text
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs Docker"]
+async fn an_engine_without_ps_costs_the_list_of_processes_only() {
+    // Everything that an engine calls, but `ps`.
+    let programs = tempfile::tempdir().unwrap();
+    for folder in ["/usr/bin", "/usr/sbin"] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap();
+            let link = programs.path().join(name);
+            if name != "ps" && !link.exists() {
+                std::os::unix::fs::symlink(&path, link).unwrap();
+            }
+        }
+    }
+    let path = format!("PATH={}", programs.path().display());
+    let engine =
+        Dockerd::run_by(&["env", &path, "dockerd"], &["--bridge=docker0".to_owned()]).await;
+    let script = format!("echo hello; {OBEYS}");
+    engine.import("till:1", &script).await;
+    engine.run("till", "till:1").await;
+    let driver = Docker::with(EngineConfig::at(Some(&engine.host()))).unwrap();
+    let till = entry(Target::Container {
+        engine: None,
+        name: "till".to_owned(),
+    });
+    let pieces = driver.evidence(&till).await.unwrap();
+    let [log, description, processes] = pieces.as_slice() else {
+        panic!("{pieces:?}");
+    };
+    assert_eq!(log.name, "till.logs.txt");
+    assert!(description.text.contains("till:1"));
+    assert_eq!(processes.name, "till.processes.txt");
+    assert!(
+        processes
+            .text
+            .starts_with("The processes can't be listed: ")
+            && processes.text.contains("\"ps\""),
+        "{}",
+        processes.text
     );
 }

@@ -63,11 +63,12 @@ async fn further_replicas_are_copies_and_the_newest_go_first() {
     let networks = copy.network_settings.unwrap().networks.unwrap();
     let aliases = |network: &str| {
         let mut all = networks[&stack.network(network)].aliases.clone().unwrap();
-        all.sort_by_key(|alias| id.starts_with(alias.as_str()));
+        // Engines before 25 name the start of its id among them.
+        all.retain(|alias| !id.starts_with(alias.as_str()));
         all
     };
-    assert_eq!(aliases("back"), ["web", &id[..12]]);
-    assert_eq!(aliases("front"), ["www", &id[..12]]);
+    assert_eq!(aliases("back"), ["web"]);
+    assert_eq!(aliases("front"), ["www"]);
 
     assert_eq!(scale(&stack, 3).await.unwrap(), three, "nothing changes");
     let one = scale(&stack, 1).await.unwrap();

@@ -20,16 +20,17 @@ const DEBIANS: &str = "redis-server";
 
 /// Every server that is here, by its program: Debian's Redis, and those that tests/run installs.
 pub fn programs() -> Vec<PathBuf> {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/python/bin");
-    let mut found: Vec<PathBuf> = std::fs::read_dir(tools)
-        .into_iter()
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools");
+    let mut found: Vec<PathBuf> = ["python/bin", "debian/bin"]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(tools.join(folder)))
         .flatten()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.to_string_lossy().contains("-server-"))
         .collect();
     assert!(
-        found.len() >= 3,
-        "tests/run installs one of Redis and two of Valkey: {found:?}"
+        found.len() >= 4,
+        "tests/run installs two of Redis and two of Valkey: {found:?}"
     );
     found.push(DEBIANS.into());
     found
@@ -38,6 +39,11 @@ pub fn programs() -> Vec<PathBuf> {
 /// The newest Valkey that tests/run installs.
 pub fn newest_valkey() -> PathBuf {
     program("valkey-server-9.1")
+}
+
+/// The newest Redis that tests/run installs.
+pub fn newest_redis() -> PathBuf {
+    program("redis-server-8.0")
 }
 
 /// The oldest Redis that tests/run installs.

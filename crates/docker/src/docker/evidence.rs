@@ -40,8 +40,16 @@ async fn of_container(engine: &Engine, facts: ContainerInspectResponse) -> Resul
         Evidence::newest(format!("{name}.logs.txt"), log),
         Evidence::newest(format!("{name}.inspect.json"), description(facts, &name)?),
     ];
-    if running && let Some(table) = processes(engine, &id).await? {
-        pieces.push(Evidence::newest(format!("{name}.processes.txt"), table));
+    if running {
+        let table = match processes(engine, &id).await {
+            // The engine calls the `ps` of its machine, and not every machine has one.
+            Err(error @ PlatformError::Failed { .. }) => {
+                Some(format!("The processes can't be listed: {error}\n"))
+            }
+            told => told?,
+        };
+        let piece = |table| Evidence::newest(format!("{name}.processes.txt"), table);
+        pieces.extend(table.map(piece));
     }
     Ok(pieces)
 }

@@ -19,6 +19,10 @@ use treasury_domain::service::Event;
 /// How many events an engine remembers (moby, `daemon/events`, `eventsLimit`).
 const REMEMBERED: usize = 256;
 
+/// From so many on it may have forgotten some. What comes between the question and the answer takes
+/// places in the memory and is not told, as the question has an end.
+const MAY_FORGET: usize = REMEMBERED / 2;
+
 /// The most events that an answer has.
 pub const MAX_EVENTS: usize = 200;
 
@@ -80,7 +84,7 @@ pub async fn history(
     let (events, count, oldest) = engine.change("the events", call).await?;
     Ok(History {
         events: events.into(),
-        reaches: oldest.filter(|oldest| count >= REMEMBERED && *oldest > since),
+        reaches: oldest.filter(|oldest| count >= MAY_FORGET && *oldest > since),
         until,
     })
 }

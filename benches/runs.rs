@@ -170,6 +170,7 @@ async fn main() -> ExitCode {
 
 fn settings() -> Settings {
     Settings {
+        routine: treasury_bot::bot::Routine::default(),
         keep: Settings::KEEP,
         command: "/treasury".into(),
         access: Access::default(),

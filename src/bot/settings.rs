@@ -10,7 +10,9 @@ use crate::domain::alert::{Auto, Damping, Routes, WatchSettings};
 use crate::domain::heartbeat::Heartbeat;
 use crate::domain::notification::{Recipient, Way};
 use crate::domain::oncall::Rotation;
+use crate::domain::period::PlannedPeriod;
 use crate::domain::service::Patience;
+use crate::domain::task::Task;
 use crate::domain::{Guarded, Person, Severity};
 
 /// What the bot goes by.
@@ -44,6 +46,8 @@ pub struct Settings {
     /// How people reach the incident pages: scheme and host, no slash at the end. `None`: at the
     /// address that is served.
     pub public_url: Option<String>,
+    /// What comes again and again by the calendar.
+    pub routine: Routine,
     /// What is over is kept for so long; incidents, timelines, evidence and audit for ever.
     pub keep: Duration,
 }
@@ -51,6 +55,15 @@ pub struct Settings {
 impl Settings {
     /// How long what is over is kept, unless the configuration says.
     pub const KEEP: Duration = Duration::from_secs(90 * 86_400);
+}
+
+/// What comes again and again by the calendar.
+#[derive(Debug, Clone, Default)]
+pub struct Routine {
+    /// Maintenance windows and freezes.
+    pub periods: Vec<PlannedPeriod>,
+    /// Tasks.
+    pub tasks: Vec<Task>,
 }
 
 /// What the bot does with alerts.

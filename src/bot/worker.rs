@@ -147,7 +147,14 @@ async fn begin_timers(context: &Context) -> Result<(), StoreError> {
     crate::bot::alerts::begin_watching(context).await?;
     crate::bot::alerts::begin_comparing(context).await?;
     crate::bot::oncall::begin_handovers(context).await?;
+    begin_routine(context).await?;
     crate::bot::retention::begin_pruning(context).await
+}
+
+/// Looks now at all that comes by the calendar: some of it may have become due while no bot was there.
+pub async fn begin_routine(context: &Context) -> Result<(), StoreError> {
+    crate::bot::periods::begin_planned(context).await?;
+    crate::bot::tasks::begin_tasks(context).await
 }
 
 /// What is done when timers go off.
@@ -155,6 +162,8 @@ fn jobs() -> Vec<Job> {
     [
         crate::bot::alerts::JOBS,
         crate::bot::oncall::JOBS,
+        crate::bot::periods::JOBS,
+        crate::bot::tasks::JOBS,
         crate::bot::retention::JOBS,
     ]
     .concat()

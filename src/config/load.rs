@@ -15,7 +15,7 @@ use super::source::{Env, Secrets, Source, read_limited};
 use super::web::Log;
 use super::{
     alerts, docker, email, fiction, heartbeats, kubernetes, people, policy, probes, reach,
-    rotations, runbooks, services, slack, sources, store, web,
+    rotations, routine, runbooks, services, slack, sources, store, web,
 };
 use crate::bot::{Library, ReachSettings, Settings};
 use crate::domain::Service;
@@ -26,7 +26,7 @@ use crate::slack::SlackConfig;
 use crate::web::{AlertSource, HeartbeatSender};
 
 /// The sections that exist, with their keys: the first that has a key is told where it is misplaced.
-pub(super) const SECTIONS: [Kind; 27] = [
+pub(super) const SECTIONS: [Kind; 31] = [
     slack::SLACK,
     store::STORE,
     web::WEB,
@@ -50,6 +50,10 @@ pub(super) const SECTIONS: [Kind; 27] = [
     heartbeats::DEADMAN,
     probes::ALERTMANAGER,
     rotations::ROTATION,
+    routine::WINDOW,
+    routine::FREEZE,
+    routine::TASKS,
+    routine::TASK,
     alerts::WATCH,
     email::EMAIL,
     people::PERSON,
@@ -211,6 +215,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
     let heartbeat_senders = heartbeats::heartbeats(root, &services, has_token, &mut alerts);
     let alertmanager = root.single(probes::ALERTMANAGER, probes::alertmanager);
     alerts.rotations = rotations::rotations(root, &services, !alerts.on_call.is_empty());
+    let routine = routine::routine(root, &services, &library, &alerts.rotations);
     let ways = root.named(reach::REACH, reach::way);
     let people = people::people(root, &ways, root.count(email::EMAIL) > 0);
     let (smtp, notify) = root
@@ -250,6 +255,7 @@ fn read(root: &Root<'_>) -> Option<Config> {
             },
             incident_channels,
             public_url: Some(web.public_url),
+            routine,
             keep,
         },
         slack,

@@ -28,6 +28,7 @@ mod problem;
 mod reach;
 mod root;
 mod rotations;
+mod routine;
 mod runbooks;
 mod section;
 mod services;

@@ -143,16 +143,13 @@ fn rotation<'a>(section: &Section<'a>, services: &[Service]) -> Option<Read<'a>>
 }
 
 /// The place whose clocks count; UTC by default.
-fn zone(section: &Section<'_>) -> Option<TimeZone> {
+pub(super) fn zone(section: &Section<'_>) -> Option<TimeZone> {
     let Some(text) = section.text("timezone") else {
         return Some(TimeZone::UTC);
     };
     let found = Zones::here().get(text.value);
     if found.is_none() {
-        let message = format!(
-            "`rotation.timezone`: there is no time zone `{}`",
-            text.value
-        );
+        let message = format!("`{}`: there is no time zone `{}`", text.what, text.value);
         let otherwise = "write a place such as `Europe/Paris`";
         text.error(
             message,

@@ -61,6 +61,7 @@ mod refused;
 mod retention;
 mod rollout;
 mod routed;
+mod routine;
 mod runbooks;
 mod said;
 mod sdk;

@@ -5,6 +5,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::freeze::refuse_step;
 use super::job::{After, Job, Worked};
 use super::kind::{Intent, Kind, LOOK_AT, Plan, Rules, Sentences, Words, buttons};
 use crate::bot::{Context, Fault, Refusal};
@@ -38,10 +39,21 @@ pub struct Deploy {
     #[arg(long, hide = true, value_name = "ID")]
     #[serde(skip)]
     pub exactly: Option<String>,
+    /// Though a freeze is on; with --reason, by a commander.
+    #[arg(long, requires = "reason")]
+    #[serde(skip)]
+    pub break_freeze: bool,
     /// Why, for the timeline.
     #[arg(long)]
     #[serde(skip)]
     pub reason: Option<String>,
+}
+
+impl Deploy {
+    /// The words that ask for it, without the reason.
+    pub(in crate::bot) fn typed(&self) -> String {
+        deploy_sentence(&self.service, &self.image)
+    }
 }
 
 /// Bring a service back to the version before the present one
@@ -93,6 +105,10 @@ impl Words for Deploy {
                 .text(" means another image than when you were asked. Nothing was done");
             return Err(Refusal::new(title).suggest("Ask again", sentence).into());
         }
+        let sentence = match self.break_freeze {
+            true => format!("{sentence} --break-freeze"),
+            false => sentence,
+        };
         let former = platform.versions(service).await?.into_iter().next();
         let before = platform.status(service).await?;
         let same = former.as_ref().is_some_and(|now| now.id == version.id);
@@ -108,6 +124,11 @@ impl Words for Deploy {
             reason: self.reason.clone(),
             ..plan(service, &*platform, deployment, &before, sentence).await?
         })
+    }
+
+    async fn plan_step(&self, context: &Context) -> Result<Intent, Fault> {
+        refuse_step(context, &self.service).await?;
+        Ok(self.plan(context).await?.intent)
     }
 }
 

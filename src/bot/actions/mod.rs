@@ -9,6 +9,7 @@ pub mod client;
 pub mod deploy;
 pub(in crate::bot) mod engine;
 mod evidence;
+mod freeze;
 pub mod isolate;
 mod job;
 mod kind;
@@ -22,6 +23,7 @@ pub mod session;
 mod state;
 mod steps;
 
+pub(in crate::bot) use freeze::refuse_deploy;
 pub(in crate::bot) use job::After;
 pub(in crate::bot) use kind::Intent;
 pub(in crate::bot) use kinds::intent_text;

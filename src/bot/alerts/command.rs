@@ -7,6 +7,7 @@ use crate::bot::request::{Answer, Effect};
 use crate::bot::retention::forgotten;
 use crate::bot::{Context, Fault};
 use crate::domain::alert::{AlertRecord, Conversation, Muted};
+use crate::domain::period::Period;
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Tone, duration};
 
@@ -92,8 +93,13 @@ fn line(conversation: &str, record: &AlertRecord, now: jiff::Timestamp) -> Line 
     if let Some(flaps) = tracked.flaps() {
         line = line.text(format!("  {flaps}"));
     }
-    match conversation.strip_prefix("incident:") {
-        Some(number) => line.text(format!("  INC-{number}")),
-        None => line,
+    if let Some(number) = conversation.strip_prefix("incident:") {
+        return line.text(format!("  INC-{number}"));
+    }
+    match tracked.silenced_until.filter(|until| *until > now) {
+        Some(until) if conversation.starts_with(Period::KEY) => {
+            line.text("  in a maintenance window until ").time(until)
+        }
+        _ => line,
     }
 }

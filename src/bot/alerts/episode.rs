@@ -5,7 +5,7 @@ use super::kinds::{COMPARE, FOLLOW_UP, QUIET, SILENCE_END, SOON, TRIAGE, UNHEARD
 use super::news::News;
 use super::start::{self, Started};
 use super::words::{self, alerts};
-use super::{escalation, flapping, over};
+use super::{escalation, flapping, held, over};
 use crate::bot::{Context, timers};
 use crate::domain::Severity;
 use crate::domain::alert::{AlertRecord, Conversation, Transition};
@@ -41,8 +41,13 @@ pub(super) async fn begin(
         over::moved(tx, bot, &before, conversation.incident).await?;
     }
     note(tx, &conversation, news).await?;
-    if let (Some(id), false) = (conversation.incident, is_new) {
-        start::worsen(tx, bot, id, worst.routed.severity).await?;
+    let loud: Vec<&AlertRecord> = news
+        .records()
+        .filter(|record| record.tracked.is_audible(now))
+        .collect();
+    let loudest = loud.iter().map(|one| one.routed.severity).min();
+    if let (Some(id), Some(loudest), false) = (conversation.incident, loudest, is_new) {
+        start::worsen(tx, bot, id, loudest).await?;
     }
     let is_anew = !is_new && conversation.quiet_since.is_some();
     if is_anew {
@@ -60,10 +65,6 @@ pub(super) async fn begin(
         FOLLOW_UP.set(tx, &conversation.key, later).await?;
     }
     listen(tx, bot, &conversation, news).await?;
-    let loud: Vec<&AlertRecord> = news
-        .records()
-        .filter(|record| record.tracked.is_audible(now))
-        .collect();
     let rises = |(record, before): &(AlertRecord, Severity)| {
         record.routed.severity < *before && record.tracked.is_audible(now)
     };
@@ -228,8 +229,10 @@ pub(super) async fn take_up(
             .push(record);
     }
     let mut before = tx.alert_groups(&groups.keys().cloned().collect()).await?;
-    for (name, news) in groups {
+    let windows = held::windows(tx).await?;
+    for (name, mut news) in groups {
         let before = before.remove(&name).flatten();
+        held::keep(tx, bot, &windows, before.as_deref(), &mut news).await?;
         begin(tx, bot, &name, before, &news).await?;
     }
     Ok(())

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::conversation::{closed_at, is_active};
 use super::kinds::{SETTLE, SILENCE_END};
 use super::news::Group;
-use super::{episode, flapping, order, over};
+use super::{episode, flapping, held, order, over};
 use crate::bot::Context;
 use crate::bot::arrivals::{Report, Reports, Taken};
 use crate::domain::alert::{
@@ -120,8 +120,11 @@ async fn take(tx: &mut Tx, bot: &Context, bodies: Vec<Reports>) -> Result<Vec<Ta
     } = sort(tx, bot, bodies).await?;
     let (heard, mut keys): (Vec<String>, BTreeSet<String>) = heard.into_iter().unzip();
     tx.alerts_heard(&heard).await?;
+    let windows = held::windows(tx).await?;
     for (name, mut group) in order::worst_first(bot, groups) {
         flapping::take(tx, bot, group.flapping, &mut group.news.fired).await?;
+        let before = group.conversation.as_deref();
+        held::keep(tx, bot, &windows, before, &mut group.news).await?;
         keep_quiet(tx, &mut group.news.fired).await?;
         for (key, records) in group.former {
             over::take(tx, bot, &key, records).await?;

@@ -31,5 +31,7 @@ pub(super) const COMPARE: Kind = Kind("compare");
 pub(super) const SOON: Duration = Duration::from_secs(5);
 /// A silence is made, looked at or ended in Alertmanager; the subject is its id.
 pub(super) const SILENCE: Kind = Kind("silence");
+/// The message of a maintenance window says anew what it holds; the subject is its number.
+pub(super) const HELD: Kind = Kind("held");
 /// The bot looks whether services are well; the payload is what is known so far.
 pub(super) const WATCH: Kind = Kind("watch");

@@ -17,6 +17,7 @@ mod figures;
 mod find;
 mod flapping;
 mod follow_up;
+mod held;
 mod intake;
 mod kinds;
 mod look;
@@ -39,11 +40,13 @@ pub(super) use acknowledge::acknowledge;
 pub(super) use command::alerts_list;
 pub(super) use compare::begin_comparing;
 pub(super) use find::conversation_meant;
+pub(super) use held::{hold_until, window_told};
 pub use intake::take_alerts;
 pub use senders::{receive, refused, signed_by_sns, unsubscribed};
 pub(super) use silence::{silence, unsilence};
 pub(crate) use watch::unread_pages;
 pub(super) use watch::{begin_watching, unread_page};
+pub(super) use words::held_text;
 
 /// What is done when the timers of alerts go off.
 pub(super) const JOBS: &[Job] = &[
@@ -60,6 +63,7 @@ pub(super) const JOBS: &[Job] = &[
     kinds::COMPARE.job(|context, timer| Box::pin(compare::compare(context, timer))),
     kinds::QUIET.job(|context, timer| Box::pin(quiet::end(context, timer))),
     kinds::CALM.job(|context, timer| Box::pin(flapping::calm_down(context, timer))),
+    kinds::HELD.job(|context, timer| Box::pin(held::tell(context, timer))),
     kinds::SILENCE.job(|context, timer| Box::pin(silence::keep(context, timer))),
     kinds::WATCH.job(|context, timer| Box::pin(watch::watch(context, timer))),
 ];

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::conversation::{note_alerts, note_on_incident, write_soon};
+use super::held;
 use super::kinds::{ESCALATION, FOLLOW_UP, QUIET, REASK, UNHEARD};
 use super::words::alerts;
 use crate::bot::Context;
@@ -47,7 +48,7 @@ async fn ended(
     over: &[AlertRecord],
 ) -> Result<(), StoreError> {
     let Some(mut conversation) = tx.conversation(key).await? else {
-        return Ok(());
+        return held::ended(tx, key, over).await;
     };
     if !over.is_empty() {
         let what = alerts(over.len(), "is over", "are over");

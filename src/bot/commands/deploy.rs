@@ -2,7 +2,7 @@
 
 use crate::bot::actions::deploy::Deployed;
 use crate::bot::actions::deploy::{DEPLOY, Deploy};
-use crate::bot::actions::propose;
+use crate::bot::actions::{propose, refuse_deploy};
 use crate::bot::entry::{Action, Command};
 use crate::bot::request::{Ask, Effect};
 use crate::bot::{Context, Fault};
@@ -14,6 +14,8 @@ impl Command for Deploy {
     const GUARDED: Option<Guarded> = Some(DEPLOY.guarded);
 
     async fn carry_out(self, context: &Context, ask: &Ask) -> Result<Effect, Fault> {
+        let given = (self.break_freeze, self.reason.as_deref());
+        refuse_deploy(context, ask, &self.service, &self.typed(), given).await?;
         propose(context, ask, &self, ask.confirmed.clone()).await
     }
 }

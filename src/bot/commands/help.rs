@@ -10,7 +10,7 @@ use crate::command::nearest;
 use crate::domain::{Button, Line, Message, Role, Tone};
 
 /// What `help` shows together: a title, which is also a topic, and the first words of its commands.
-pub(super) const CHAPTERS: [(&str, &[&str]); 7] = [
+pub(super) const CHAPTERS: [(&str, &[&str]); 8] = [
     (
         "Look",
         &["status", "logs", "stats", "events", "graph", "check"],
@@ -34,6 +34,7 @@ pub(super) const CHAPTERS: [(&str, &[&str]); 7] = [
         &["alerts", "ack", "silence", "oncall", "heartbeat"],
     ),
     ("Runbooks", &["runbook"]),
+    ("Routine", &["window", "freeze", "task", "checklist"]),
     ("More", &["menu", "help", "audit", "version"]),
 ];
 

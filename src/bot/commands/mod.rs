@@ -10,12 +10,14 @@ mod bounds;
 mod cache;
 mod cancel;
 mod check;
+mod checklist;
 mod close;
 mod confirm;
 mod db;
 mod deploy;
 mod events;
 mod export;
+mod freeze;
 mod graph;
 mod heartbeat;
 pub(super) mod help;
@@ -41,6 +43,7 @@ mod sentence_tests;
 mod silence;
 pub(super) mod stats;
 mod status;
+mod task;
 #[cfg(test)]
 pub(super) mod tests;
 mod timeline;
@@ -48,6 +51,7 @@ mod trend;
 mod update;
 mod version;
 mod versions;
+mod window;
 
 use super::actions::bounds::SetBounds;
 use super::actions::client::KillClient;
@@ -110,6 +114,23 @@ pub static COMMANDS: Commands = Commands {
         Entry::command::<heartbeat::list::List>(),
         Entry::command::<heartbeat::pause::Pause>(),
         Entry::command::<heartbeat::resume::Resume>(),
+        Entry::command::<window::Start>(),
+        Entry::command::<window::List>(),
+        Entry::command::<window::End>(),
+        Entry::command::<freeze::Start>(),
+        Entry::command::<freeze::List>(),
+        Entry::command::<freeze::End>(),
+        Entry::command::<task::List>(),
+        Entry::command::<task::Run>(),
+        Entry::command::<task::Done>(),
+        Entry::command::<task::Skip>(),
+        Entry::command::<checklist::Start>(),
+        Entry::command::<checklist::Tick>(),
+        Entry::command::<checklist::Untick>(),
+        Entry::command::<checklist::Look>(),
+        Entry::command::<checklist::Show>(),
+        Entry::command::<checklist::List>(),
+        Entry::command::<checklist::End>(),
         Entry::command::<oncall::show::Show>(),
         Entry::command::<oncall::set::Set>(),
         Entry::command::<oncall::r#override::Override>(),
@@ -163,6 +184,26 @@ pub static COMMANDS: Commands = Commands {
             word: "heartbeat",
             about: "Jobs that say that they ran; alone: how they stand",
             alone: Some("heartbeat list"),
+        },
+        Group {
+            word: "window",
+            about: "Maintenance windows; alone: which are on",
+            alone: Some("window list"),
+        },
+        Group {
+            word: "freeze",
+            about: "Times in which nothing is deployed; alone: which are on",
+            alone: Some("freeze list"),
+        },
+        Group {
+            word: "task",
+            about: "What comes again and again; alone: what is due",
+            alone: Some("task list"),
+        },
+        Group {
+            word: "checklist",
+            about: "Lists of boxes to tick; alone: which are worked on",
+            alone: Some("checklist list"),
         },
         Group {
             word: "incident",

@@ -61,6 +61,7 @@ pub(in crate::bot) async fn bot(
         reach: crate::bot::ReachSettings::default(),
         incident_channels: false,
         public_url: None,
+        routine: crate::bot::Routine::default(),
         keep: Settings::KEEP,
     };
     let store = Store::open(&url, Use::Visit).await.unwrap();

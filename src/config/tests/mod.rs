@@ -22,6 +22,7 @@ mod mistakes;
 mod probes;
 mod reach;
 mod rotations;
+mod routine;
 mod secrets;
 
 const BOT: &str = "TREASURY_BOT_SLACK_BOT_TOKEN";
@@ -338,7 +339,7 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 184);
+    assert_eq!(keys, 203);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use treasury_bot::app::{App, Plan, simulated};
 use treasury_bot::bot::{
     Access, AlertSettings, COMMANDS, Catalogue, Library, Named, NotifySettings, ReachSettings,
-    Settings,
+    Routine, Settings,
 };
 use treasury_bot::domain::service::Patience;
 use treasury_bot::domain::{Entry, Guarded, IncidentId, Stream};
@@ -75,6 +75,8 @@ pub struct Scenery {
     pub alertmanager: Option<String>,
     /// Who may read.
     pub viewers: Vec<String>,
+    /// What comes again and again by the calendar.
+    pub routine: Routine,
     /// How people reach the incident pages; at the address that is served if none.
     pub public_url: Option<String>,
 }
@@ -102,6 +104,7 @@ impl Default for Scenery {
             sources: Vec::new(),
             alertmanager: None,
             viewers: vec!["*".into()],
+            routine: Routine::default(),
             public_url: None,
         }
     }
@@ -373,6 +376,7 @@ pub fn settings(scenery: &Scenery) -> Settings {
         reach: scenery.reach.clone(),
         incident_channels: scenery.incident_channels,
         public_url: scenery.public_url.clone(),
+        routine: scenery.routine.clone(),
         keep: Settings::KEEP,
     }
 }

@@ -27,7 +27,7 @@ const EPOCH: Date = Date::constant(2024, 1, 1);
 /// No shift is longer, in days.
 const LONGEST: i64 = 366;
 
-const WEEKDAYS: [(&str, Weekday); 7] = [
+pub(crate) const WEEKDAYS: [(&str, Weekday); 7] = [
     ("monday", Weekday::Monday),
     ("tuesday", Weekday::Tuesday),
     ("wednesday", Weekday::Wednesday),
@@ -144,7 +144,7 @@ impl Handover {
 }
 
 /// Reads `09:00`.
-pub(super) fn time(text: &str) -> Option<Time> {
+pub(crate) fn time(text: &str) -> Option<Time> {
     let (hour, minute) = text.split_once(':')?;
     let number = |text: &str| {
         let good = (1..=2).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());

@@ -12,6 +12,7 @@ use jiff::civil::Date;
 use super::{Person, ServiceName};
 
 pub use handover::Handover;
+pub(crate) use handover::{WEEKDAYS, time};
 pub use moment::{Length, Moment};
 pub use shift::{Duty, Override, Shift, ShiftReason};
 

@@ -364,3 +364,29 @@ CREATE TABLE heartbeat (
     name   TEXT PRIMARY KEY,
     record TEXT NOT NULL
 );
+
+-- Maintenance windows and freezes; of a service (empty: of all) there is one of each kind at a time.
+CREATE TABLE period (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind      TEXT NOT NULL,
+    service   TEXT NOT NULL,
+    begins_at BIGINT NOT NULL,
+    over      BIGINT NOT NULL,
+    record    TEXT NOT NULL
+);
+CREATE UNIQUE INDEX period_on ON period (kind, service) WHERE over = 0;
+CREATE INDEX period_begun ON period (kind, service, begins_at);
+
+-- What is known of each task of the configuration.
+CREATE TABLE task (
+    name   TEXT PRIMARY KEY,
+    record TEXT NOT NULL
+);
+
+-- Checklists that people work on.
+CREATE TABLE checklist (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    over   BIGINT NOT NULL,
+    record TEXT NOT NULL
+);
+CREATE INDEX checklist_shown ON checklist (over, id DESC);

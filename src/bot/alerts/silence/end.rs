@@ -1,11 +1,14 @@
 //! A silence is over.
 
+use jiff::Timestamp;
+
 use crate::bot::alerts::conversation::{active, write_soon};
 use crate::bot::alerts::episode;
 use crate::bot::alerts::kinds::SILENCE_END;
 use crate::bot::{Context, timers};
 use crate::domain::alert::AlertRecord;
-use crate::store::{StoreError, TimerRow};
+use crate::domain::period::PeriodKind;
+use crate::store::{StoreError, TimerRow, Tx};
 
 /// Alerts that are looked at in one transaction.
 const AT_ONCE: i64 = 10_000;
@@ -17,9 +20,13 @@ pub(crate) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
         Box::pin(async move {
             let now = tx.now();
             let mut loud: Vec<AlertRecord> = Vec::new();
+            let mut why = "the silence is over";
             for (_, mut record) in tx.alerts_firing(Some(key), AT_ONCE).await? {
                 match record.tracked.silenced_until {
                     Some(until) if until <= now => {
+                        if is_of_window(tx, &record, until).await? {
+                            why = "the maintenance is over";
+                        }
                         record.tracked.silenced_until = None;
                         tx.alert_put(key, &record).await?;
                         if record.tracked.is_audible(now) {
@@ -40,9 +47,22 @@ pub(crate) async fn end(context: &Context, timer: &TimerRow) -> Result<(), Store
             let Some(mut conversation) = told_in else {
                 return episode::take_up(tx, bot, loud).await;
             };
-            episode::tell_again(tx, bot, &mut conversation, &loud, "the silence is over").await?;
+            episode::tell_again(tx, bot, &mut conversation, &loud, why).await?;
             write_soon(tx, &conversation).await
         })
     })
     .await
+}
+
+/// What kept an alert quiet until then was a maintenance window of its service.
+async fn is_of_window(
+    tx: &mut Tx,
+    record: &AlertRecord,
+    until: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(service) = &record.routed.service else {
+        return Ok(false);
+    };
+    let last = tx.period_last(PeriodKind::Window, service).await?;
+    Ok(last.is_some_and(|window| window.ends_at == until))
 }

@@ -3,6 +3,7 @@
 mod changed;
 mod escalation;
 mod follow_up;
+mod held;
 mod message;
 mod news;
 mod parts;
@@ -10,6 +11,8 @@ mod triage;
 
 pub(super) use escalation::{about, ask, escalation, how, waits};
 pub(super) use follow_up::{After, follow_up, quiet};
+pub(in crate::bot) use held::held_text;
+pub(super) use held::window;
 pub(super) use message::alerts_message;
 pub(super) use news::{loud_again, news, still_yours, unheard};
 pub(super) use parts::{alerts, target};

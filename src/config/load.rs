@@ -14,7 +14,7 @@ use super::root::Root;
 use super::source::{Env, Secrets, Source, read_limited};
 use super::web::Log;
 use super::{
-    alerts, docker, email, fiction, heartbeats, kubernetes, people, policy, probes, reach,
+    alerts, backups, docker, email, fiction, heartbeats, kubernetes, people, policy, probes, reach,
     rotations, routine, runbooks, services, slack, sources, store, web,
 };
 use crate::bot::{Library, ReachSettings, Settings};
@@ -26,7 +26,7 @@ use crate::slack::SlackConfig;
 use crate::web::{AlertSource, HeartbeatSender};
 
 /// The sections that exist, with their keys: the first that has a key is told where it is misplaced.
-pub(super) const SECTIONS: [Kind; 31] = [
+pub(super) const SECTIONS: [Kind; 32] = [
     slack::SLACK,
     store::STORE,
     web::WEB,
@@ -54,6 +54,7 @@ pub(super) const SECTIONS: [Kind; 31] = [
     routine::FREEZE,
     routine::TASKS,
     routine::TASK,
+    backups::BACKUP,
     alerts::WATCH,
     email::EMAIL,
     people::PERSON,
@@ -215,7 +216,9 @@ fn read(root: &Root<'_>) -> Option<Config> {
     let heartbeat_senders = heartbeats::heartbeats(root, &services, has_token, &mut alerts);
     let alertmanager = root.single(probes::ALERTMANAGER, probes::alertmanager);
     alerts.rotations = rotations::rotations(root, &services, !alerts.on_call.is_empty());
-    let routine = routine::routine(root, &services, &library, &alerts.rotations);
+    let backups = backups::backups(root, &databases, &services, &mut alerts);
+    let mut routine = routine::routine(root, &services, &library, &alerts.rotations);
+    routine.backups = backups;
     let ways = root.named(reach::REACH, reach::way);
     let people = people::people(root, &ways, root.count(email::EMAIL) > 0);
     let (smtp, notify) = root

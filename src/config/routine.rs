@@ -74,7 +74,11 @@ pub(super) fn routine(
             }
         }
     }
-    Routine { periods, tasks }
+    Routine {
+        periods,
+        tasks,
+        ..Routine::default()
+    }
 }
 
 fn usual_task(name: &str, schedule: &str, text: &str, zone: &TimeZone) -> Option<Task> {

@@ -48,6 +48,7 @@ const FLOORS: &[&[&str]] = &[
     &["commands"],
     &[
         "alerts",
+        "backups",
         "charts",
         "chat",
         "checklists",

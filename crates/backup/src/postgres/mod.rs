@@ -1,6 +1,7 @@
 //! PostgreSQL by its own `pg_dump` and `pg_restore`, with what its server says of the same moment.
 
 mod archive;
+mod drill;
 mod dump;
 mod fingerprint;
 mod globals;
@@ -9,6 +10,7 @@ mod restore;
 mod server;
 
 pub use archive::Archive;
+pub use drill::{Answer, Drilled, Question};
 pub use dump::Dump;
 pub use fingerprint::{Fingerprint, Recorded, differences};
 pub use globals::Globals;

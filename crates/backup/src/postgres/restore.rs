@@ -25,6 +25,8 @@ pub struct Restored {
     pub differences: Vec<String>,
     /// What the source was.
     pub recorded: Fingerprint,
+    /// The roles that were made for it, as they are quoted.
+    pub roles: Vec<String>,
 }
 
 impl Database {
@@ -50,13 +52,14 @@ impl Database {
         let mut globals = String::new();
         let mut part = open(repository, manifest, "globals", keys).await?;
         part.read_to_string(&mut globals).await?;
-        roles(&mut session, &globals).await?;
+        let made = roles(&mut session, &globals).await?;
         run(&mut session, &created(name, &recorded)).await?;
         let filled = fill(admin, name, repository, manifest, keys, &recorded).await;
         match filled {
             Ok(differences) => Ok(Restored {
                 differences,
                 recorded,
+                roles: made,
             }),
             Err(fault) => {
                 if let Err(error) = dropped(&mut session, name).await {
@@ -179,11 +182,12 @@ fn created(name: &str, recorded: &Fingerprint) -> String {
 }
 
 /// Makes the roles that are missing, with what they may do and whose members they are; those that are
-/// there already stay as they are.
-async fn roles(session: &mut PgConnection, globals: &str) -> Result<(), Fault> {
+/// there already stay as they are. Those that were made.
+async fn roles(session: &mut PgConnection, globals: &str) -> Result<Vec<String>, Fault> {
     let asked = query_scalar("SELECT quote_ident(rolname) FROM pg_roles").fetch_all(&mut *session);
     let there: Vec<String> = asked.await.map_err(refused)?;
     let there: BTreeSet<String> = there.into_iter().collect();
+    let mut made = Vec::new();
     for statement in statements(globals) {
         let member = statement
             .strip_prefix("GRANT ")
@@ -199,9 +203,12 @@ async fn roles(session: &mut PgConnection, globals: &str) -> Result<(), Fault> {
             // The grantor may be a role that this server lacks.
             let statement = statement.split(" GRANTED BY ").next().unwrap_or(&statement);
             run(session, statement).await?;
+            if statement.starts_with("CREATE ROLE ") {
+                made.push(role.to_owned());
+            }
         }
     }
-    Ok(())
+    Ok(made)
 }
 
 /// The name at the beginning, quoted or not.

@@ -103,6 +103,20 @@ impl Server {
         }
     }
 
+    /// Which programs would back it up, in words; nothing is written.
+    ///
+    /// # Errors
+    /// It can't be reached, or no program fits.
+    pub async fn fits(&self) -> Result<String, Fault> {
+        let mut session = self.connect("treasury-bot").await?;
+        let (suite, versions) = super::dump::versions(self, &mut session, "pg_dump").await?;
+        let server = versions.get("server").map_or("?", String::as_str);
+        let (version, folder) = (suite.version, suite.folder.display().to_string());
+        Ok(format!(
+            "PostgreSQL {server}, pg_dump {version} of {folder}"
+        ))
+    }
+
     /// One value of text.
     pub(super) async fn one(session: &mut PgConnection, sql: &str) -> Result<String, Fault> {
         let asked = query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(session);

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
-use treasury_backup::postgres::{Archive, Config, Database, Fingerprint, Programs, Server};
+use treasury_backup::postgres::{
+    Archive, Config, Database, Fingerprint, Programs, Question, Server, differences,
+};
 use treasury_backup::repository::id;
 use treasury_backup::{Destination, Fault, Identities, Manifest, Progress, Recipient, Repository};
 
@@ -387,4 +389,122 @@ async fn one_that_was_broken_off_is_never_listed() {
         lies_there.unwrap();
     }
     assert!(halted > 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, its version 18 of npm and PyPI"]
+async fn a_drill_restores_asks_and_leaves_nothing_behind() {
+    let stage = Stage::start(None).await;
+    let manifest = stage.take(None).await.unwrap();
+    // A server of its own, newer than the source, where nobody knows the roles.
+    let other = Postgres::start_version(Some(18), &["fsync=off"]).await;
+    let admin = server(&other.url(), Duration::from_secs(2), programs());
+    let question = |name: &str, sql: &str, wanted: Option<&str>| Question {
+        name: name.into(),
+        sql: sql.into(),
+        wanted: wanted.map(str::to_owned),
+    };
+    let questions = [
+        question("payments", "SELECT count(*) FROM payments;", Some("5000")),
+        question("newest", "SELECT max(id) FROM payments", None),
+        question(
+            "open",
+            "SELECT count(*) FROM payments WHERE state = 'open'",
+            Some("1"),
+        ),
+        question("gone", "SELECT 1 FROM nowhere", None),
+        question("writes", "DELETE FROM payments RETURNING 1", None),
+    ];
+    let drill = || Database::drill(&admin, &stage.repository, &manifest, None, &questions);
+    let drilled = drill().await.unwrap();
+    let answers: Vec<bool> = drilled.answers.iter().map(|answer| answer.good).collect();
+    assert_eq!(answers, [true, true, false, false, false]);
+    assert_eq!(drilled.answers[0].said, Ok("5000".to_owned()));
+    assert_eq!((drilled.rows, drilled.left), (5003, Vec::<String>::new()));
+    assert_eq!(drilled.differences, Vec::<String>::new());
+    let left = "SELECT datname::text FROM pg_database WHERE datname ~ 'drill' UNION ALL \
+                SELECT rolname::text FROM pg_roles WHERE rolname IN ('reader', 'auditors')";
+    let mut session = PgConnection::connect(&other.url()).await.unwrap();
+    let left_behind: Vec<String> = sqlx::query_scalar(left)
+        .fetch_all(&mut session)
+        .await
+        .unwrap();
+    assert_eq!(left_behind, Vec::<String>::new());
+    // One that was killed has left its scratch: the next drill drops it.
+    run(
+        &other.url(),
+        &["CREATE DATABASE treasury_drill_20241201_120000"],
+    )
+    .await;
+    drill().await.unwrap();
+    let left_behind: Vec<String> = sqlx::query_scalar(left)
+        .fetch_all(&mut session)
+        .await
+        .unwrap();
+    assert_eq!(left_behind, Vec::<String>::new());
+}
+
+/// What can be lost, with how it is told.
+const LOSSES: [(&str, &str); 10] = [
+    (
+        "DELETE FROM payments WHERE id = 17",
+        "tables: public.payments is `4999 rows",
+    ),
+    (
+        "DROP INDEX payments_by_amount",
+        "indexes: public.payments_by_amount is missing",
+    ),
+    (
+        "ALTER TABLE payments DROP CONSTRAINT payments_amount_check",
+        "constraints: payments_amount_check on public.payments is missing",
+    ),
+    (
+        "SELECT setval('invoices', 7)",
+        "sequences: public.invoices is at 8, not at 1001",
+    ),
+    (
+        "REVOKE SELECT ON payments FROM auditors",
+        "grants: public.payments is missing",
+    ),
+    (
+        "DROP EXTENSION hstore CASCADE",
+        "extensions: hstore is missing",
+    ),
+    (
+        "SELECT lo_put(4711, 9, 'x')",
+        "large objects: 4711 is `treasury ",
+    ),
+    (
+        "COMMENT ON COLUMN payments.amount IS NULL",
+        "comments: table column public.payments.amount is missing",
+    ),
+    (
+        "DROP POLICY own ON payments",
+        "policies: own on public.payments is missing",
+    ),
+    ("DROP ROLE reader", "roles: reader is missing"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PostgreSQL, its version 18 of npm"]
+async fn each_planted_loss_is_found() {
+    for version in [None, Some(18)] {
+        let stage = Stage::start(version).await;
+        let whole = stage.fingerprint("treasury").await;
+        assert_eq!(differences(&whole, &whole), Vec::<String>::new());
+        for (loss, told) in LOSSES {
+            run(
+                &stage.postgres.url(),
+                &["CREATE DATABASE lost TEMPLATE treasury"],
+            )
+            .await;
+            run(&stage.postgres.url_of("treasury", "lost"), &[loss]).await;
+            let found = differences(&whole, &stage.fingerprint("lost").await);
+            assert!(
+                found.iter().any(|one| one.starts_with(told)),
+                "{loss}: {found:?}"
+            );
+            run(&stage.postgres.url(), &["DROP DATABASE lost"]).await;
+        }
+    }
 }

@@ -1,29 +1,18 @@
 //! When something is due, and how it is held while it is done.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::{drill, find, take, verify};
-use crate::backup::Fault;
-use crate::backup::postgres::Database;
+use crate::bot::Context;
 use crate::bot::settings::BackupPlan;
 use crate::bot::timers::{self, Kind};
-use crate::bot::{Context, hear};
-use crate::domain::backup::Backup;
-use crate::domain::heartbeat::Beat;
-use crate::domain::timeline::Draft;
-use crate::domain::{Destination, EntryKind, Message, Outgoing, Person, Stream};
-use crate::store::{StoreError, TimerRow, Tx};
+use crate::domain::Person;
+use crate::store::{StoreError, TimerRow};
 
 /// A backup or its drill is due by the calendar; the subject is that of the [`Order`].
 pub(super) const DUE: Kind = Kind("backup-due");
 /// An [`Order`] is to be carried out.
 pub(super) const WORK: Kind = Kind("backup-work");
-
-/// So often the bot says that it is still at it.
-const BEAT: Duration = Duration::from_secs(5);
 
 /// What is to be done with a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,10 +45,6 @@ impl Order {
 pub(super) fn plan<'c>(context: &'c Context, name: &str) -> Option<&'c BackupPlan> {
     let mut all = context.settings().routine.backups.iter();
     all.find(|one| one.name == name)
-}
-
-pub(super) fn database(plan: &BackupPlan) -> Result<Database, Fault> {
-    Ok(Database::new(plan.server()?))
 }
 
 /// Sets when each is due. What became due while no bot was there is due still: of two times the earlier
@@ -144,70 +129,4 @@ pub(super) async fn work(context: &Context, timer: &TimerRow) -> Result<(), Stor
             }
         }
     }
-}
-
-/// Does what takes its time, and says now and then that it goes on. `None`: the bot is to end, or another
-/// has taken it over: then it is not ours to say how it ended.
-pub(super) async fn while_held<T>(
-    context: &Context,
-    timer: &TimerRow,
-    work: impl Future<Output = T>,
-    say: impl Fn() -> Outgoing,
-) -> Result<Option<T>, StoreError> {
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return Ok(Some(done)),
-            () = context.shutdown().cancelled() => return Ok(None),
-            () = tokio::time::sleep(BEAT) => {}
-        }
-        if !context
-            .store()
-            .timer_keep(timer, context.instance())
-            .await?
-        {
-            return Ok(None);
-        }
-        let message = say();
-        let said = context
-            .store()
-            .write(move |tx| Box::pin(async move { tx.outbox_put(&message).await }));
-        said.await?;
-    }
-}
-
-/// The one message that tells of something done with a backup.
-pub(super) fn told(what: &str, row: &Backup, message: Message) -> Outgoing {
-    let key = format!("backup:{what}:{}:{}", row.name, row.id);
-    Outgoing::announcement(key, Destination::Home, message)
-}
-
-/// Says on the audit what was done with a backup.
-pub(super) async fn note(
-    tx: &mut Tx,
-    row: &Backup,
-    by: &Person,
-    text: String,
-) -> Result<(), StoreError> {
-    let about = json!({"backup": row.name, "id": row.id});
-    let draft = Draft::new(by, EntryKind::Note, text).data(about);
-    tx.append(&Stream::Audit, draft).await?;
-    Ok(())
-}
-
-/// Tells the heartbeat of this backup how it went: late, failed, or half the usual size is an alert.
-pub(super) async fn beat(
-    context: &Context,
-    plan: &BackupPlan,
-    size: Option<u64>,
-    took: Option<Duration>,
-    failed: Option<String>,
-) -> Result<(), StoreError> {
-    let beat = |at| Beat {
-        at,
-        size,
-        took,
-        failed,
-    };
-    hear(context, &plan.heartbeat(), beat).await.map(drop)
 }

@@ -1,6 +1,6 @@
 //! A backup is tried out.
 
-use super::course::{beat, note, told, while_held};
+use super::held::{beat, note, told, while_held};
 use super::words;
 use crate::backup::Fault;
 use crate::backup::postgres::{Database, Drilled};

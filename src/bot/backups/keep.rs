@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::course::note;
+use super::held::note;
 use crate::backup::repository::Repository;
 use crate::bot::Context;
 use crate::bot::settings::BackupPlan;

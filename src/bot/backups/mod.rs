@@ -7,6 +7,7 @@ mod command;
 mod course;
 mod drill;
 mod find;
+mod held;
 mod keep;
 mod take;
 mod verify;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::course::{beat, database, note, told, while_held};
+use super::held::{beat, database, note, told, while_held};
 use super::{keep, words};
 use crate::backup::repository::{Progress, Repository, id};
 use crate::backup::{Fault, Manifest};

@@ -1,6 +1,6 @@
 //! A backup is read back whole.
 
-use super::course::{beat, database, note, told, while_held};
+use super::held::{beat, database, note, told, while_held};
 use super::words;
 use crate::backup::Fault;
 use crate::backup::repository::Repository;

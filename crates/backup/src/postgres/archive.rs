@@ -5,9 +5,8 @@ use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
-use super::dump::{end_of, hand, last_words, piped};
+use super::child::{bare, end_of, hand, last_words, piped};
 use super::programs::{Programs, Suite, major};
-use super::server::bare;
 use crate::{Contents, Fault};
 
 /// Reads archives.

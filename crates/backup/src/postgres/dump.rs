@@ -1,7 +1,7 @@
 //! A database by `pg_dump`.
 
 use std::collections::BTreeMap;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use sqlx_core::query::query;
 use sqlx_core::query_as::query_as;
 use sqlx_postgres::PgConnection;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::archive::Archive;
+use super::child::{end_of, last_words, piped};
 use super::fingerprint::{self, Recorded};
 use super::programs::Suite;
 use super::server::{Server, refused};
@@ -164,56 +165,18 @@ pub(super) async fn versions(
     Ok((suite, versions))
 }
 
-/// What a program said at its end: the last of it, since a lock's time-out names all tables (100 kB).
-pub(super) async fn last_words(err: Option<impl AsyncRead + Unpin>) -> Result<Vec<u8>, Fault> {
-    const KEPT: usize = 4096;
-    let mut err = err.ok_or_else(piped)?;
-    let mut all = Vec::new();
-    let mut piece = [0; KEPT];
-    loop {
-        let read = err.read(&mut piece).await?;
-        if read == 0 {
-            return Ok(all);
-        }
-        all.extend_from_slice(piece.get(..read).unwrap_or_default());
-        let surplus = all.len().saturating_sub(KEPT);
-        // The first lines say what happened; of the rest the end.
-        if surplus > 0 {
-            all.drain(KEPT / 2..KEPT / 2 + surplus);
-        }
-    }
-}
-
-pub(super) fn piped() -> Fault {
-    Fault::Io(std::io::Error::other("a program has no pipe"))
-}
-
-/// A program that did not end well, with the lines in which it said why.
-pub(super) fn end_of(program: &str, ended: ExitStatus, told: &[u8]) -> Fault {
-    let told = String::from_utf8_lossy(told);
-    let mut words: Vec<&str> = told
-        .lines()
-        .filter(|line| line.contains("error:"))
-        .collect();
-    if words.is_empty() {
-        words.extend(told.lines().rev().take(1));
-    }
-    let words: Vec<String> = words
-        .iter()
-        .take(3)
-        .map(|line| line.chars().take(300).collect())
-        .collect();
-    Fault::Refused(format!(
-        "{program} ended with {ended}: {}",
-        words.join(" · ")
-    ))
-}
-
-/// Hands bytes to a program; that it has closed its input is for its exit code to tell.
-pub(super) async fn hand(to: &mut Option<tokio::process::ChildStdin>, bytes: &[u8]) {
-    if let Some(open) = to
-        && open.write_all(bytes).await.is_err()
-    {
-        *to = None;
+impl Server {
+    /// Which programs would back it up, in words; nothing is written.
+    ///
+    /// # Errors
+    /// It can't be reached, or no program fits.
+    pub async fn fits(&self) -> Result<String, Fault> {
+        let mut session = self.connect("treasury-bot").await?;
+        let (suite, versions) = versions(self, &mut session, "pg_dump").await?;
+        let server = versions.get("server").map_or("?", String::as_str);
+        let (version, folder) = (suite.version, suite.folder.display().to_string());
+        Ok(format!(
+            "PostgreSQL {server}, pg_dump {version} of {folder}"
+        ))
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::dump::{end_of, versions};
+use super::child::end_of;
+use super::dump::versions;
 use super::server::Server;
 use crate::{Contents, Fault, Source, Taken};
 

@@ -1,6 +1,7 @@
 //! PostgreSQL by its own `pg_dump` and `pg_restore`, with what its server says of the same moment.
 
 mod archive;
+mod child;
 mod drill;
 mod dump;
 mod fingerprint;

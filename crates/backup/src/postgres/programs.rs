@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::server::bare;
+use super::child::bare;
 use crate::Fault;
 
 /// Where programs are looked for.

@@ -10,7 +10,7 @@ use sqlx_core::sql_str::AssertSqlSafe;
 use sqlx_postgres::PgConnection;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::dump::{end_of, hand, last_words};
+use super::child::{end_of, hand, last_words};
 use super::fingerprint::{self, Fingerprint};
 use super::programs::major;
 use super::server::{Server, refused};

@@ -11,6 +11,7 @@ use sqlx_postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use tokio::process::Command;
 use url::Url;
 
+use super::child::bare;
 use super::programs::Programs;
 use crate::Fault;
 
@@ -103,20 +104,6 @@ impl Server {
         }
     }
 
-    /// Which programs would back it up, in words; nothing is written.
-    ///
-    /// # Errors
-    /// It can't be reached, or no program fits.
-    pub async fn fits(&self) -> Result<String, Fault> {
-        let mut session = self.connect("treasury-bot").await?;
-        let (suite, versions) = super::dump::versions(self, &mut session, "pg_dump").await?;
-        let server = versions.get("server").map_or("?", String::as_str);
-        let (version, folder) = (suite.version, suite.folder.display().to_string());
-        Ok(format!(
-            "PostgreSQL {server}, pg_dump {version} of {folder}"
-        ))
-    }
-
     /// One value of text.
     pub(super) async fn one(session: &mut PgConnection, sql: &str) -> Result<String, Fault> {
         let asked = query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(session);
@@ -138,18 +125,6 @@ impl Server {
         };
         program
     }
-}
-
-/// A program without our environment, which ends with us.
-pub(super) fn bare(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.env_clear().env("LC_ALL", "C").kill_on_drop(true);
-    for kept in ["PATH", "HOME", "PGPASSFILE", "TMPDIR"] {
-        if let Some(value) = std::env::var_os(kept) {
-            command.env(kept, value);
-        }
-    }
-    command
 }
 
 pub(super) fn refused(error: sqlx_core::Error) -> Fault {

@@ -7,6 +7,7 @@
 )]
 
 mod destination;
+mod losses;
 mod postgres;
 mod s3;
 

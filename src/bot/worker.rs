@@ -170,7 +170,8 @@ async fn begin_timers(context: &Context) -> Result<(), StoreError> {
 /// Looks now at all that comes by the calendar: some of it may have become due while no bot was there.
 pub async fn begin_routine(context: &Context) -> Result<(), StoreError> {
     crate::bot::periods::begin_planned(context).await?;
-    crate::bot::tasks::begin_tasks(context).await
+    crate::bot::tasks::begin_tasks(context).await?;
+    crate::bot::backups::begin_backups(context).await
 }
 
 /// What is done when timers go off.
@@ -180,6 +181,7 @@ fn jobs() -> Vec<Job> {
         crate::bot::oncall::JOBS,
         crate::bot::periods::JOBS,
         crate::bot::tasks::JOBS,
+        crate::bot::backups::JOBS,
         crate::bot::retention::JOBS,
     ]
     .concat()

@@ -1,5 +1,6 @@
 //! The whole configuration, read and checked.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -14,10 +15,10 @@ use super::root::Root;
 use super::source::{Env, Secrets, Source, read_limited};
 use super::web::Log;
 use super::{
-    alerts, docker, email, fiction, heartbeats, kubernetes, people, policy, probes, reach,
+    alerts, backups, docker, email, fiction, heartbeats, kubernetes, people, policy, probes, reach,
     rotations, routine, runbooks, services, slack, sources, store, web,
 };
-use crate::bot::{Library, ReachSettings, Settings};
+use crate::bot::{AlertSettings, Library, ReachSettings, Settings};
 use crate::domain::Service;
 use crate::notify::SmtpConfig;
 use crate::notify::http::WayConfig;
@@ -26,7 +27,7 @@ use crate::slack::SlackConfig;
 use crate::web::{AlertSource, HeartbeatSender};
 
 /// The sections that exist, with their keys: the first that has a key is told where it is misplaced.
-pub(super) const SECTIONS: [Kind; 31] = [
+pub(super) const SECTIONS: [Kind; 32] = [
     slack::SLACK,
     store::STORE,
     web::WEB,
@@ -54,6 +55,7 @@ pub(super) const SECTIONS: [Kind; 31] = [
     routine::FREEZE,
     routine::TASKS,
     routine::TASK,
+    backups::BACKUP,
     alerts::WATCH,
     email::EMAIL,
     people::PERSON,
@@ -215,17 +217,13 @@ fn read(root: &Root<'_>) -> Option<Config> {
     let heartbeat_senders = heartbeats::heartbeats(root, &services, has_token, &mut alerts);
     let alertmanager = root.single(probes::ALERTMANAGER, probes::alertmanager);
     alerts.rotations = rotations::rotations(root, &services, !alerts.on_call.is_empty());
-    let routine = routine::routine(root, &services, &library, &alerts.rotations);
+    let routine = routine::routine(root, &services, &library, &databases, &mut alerts);
     let ways = root.named(reach::REACH, reach::way);
     let people = people::people(root, &ways, root.count(email::EMAIL) > 0);
     let (smtp, notify) = root
         .single(email::EMAIL, |one| email::email(one, people.mail.clone()))
         .unzip();
-    let members = alerts.rotations.iter().flat_map(|one| &one.members);
-    let on_call = members
-        .chain(&alerts.on_call)
-        .map(|person| person.id.as_str());
-    people::look_over(root, &people, notify.as_ref(), &on_call.collect());
+    people::look_over(root, &people, notify.as_ref(), &on_call(&alerts));
     let check = root.single(probes::CHECK, |one| probes::check(one, &services));
     let logs = root.single(probes::LOGS, probes::logs);
     if !is_trial {
@@ -277,6 +275,13 @@ fn read(root: &Root<'_>) -> Option<Config> {
         ways,
         warnings: Vec::new(),
     })
+}
+
+/// The ids of all who are asked.
+fn on_call(alerts: &AlertSettings) -> BTreeSet<&str> {
+    let members = alerts.rotations.iter().flat_map(|one| &one.members);
+    let all = members.chain(&alerts.on_call);
+    all.map(|person| person.id.as_str()).collect()
 }
 
 /// `slack.api_url` is a Slack for trying, in the clear, as the sandbox is: there, an example's people

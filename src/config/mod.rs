@@ -10,6 +10,7 @@
 
 mod alerts;
 mod at;
+mod backups;
 mod docker;
 mod email;
 mod fiction;

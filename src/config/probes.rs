@@ -138,6 +138,11 @@ fn probed<C>(
     })
 }
 
+/// That of a PostgreSQL server.
+pub(super) fn postgres_url(text: &At<'_>, section: &Section<'_>) -> Option<Url> {
+    server_url(text, &POSTGRES, section)
+}
+
 /// The address, without a password. Nothing of it is repeated: it might hold one all the same.
 fn server_url(text: &At<'_>, address: &Address, section: &Section<'_>) -> Option<Url> {
     let what = &text.what;

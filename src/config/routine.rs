@@ -5,17 +5,20 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::at::did_you_mean;
+use super::backups::backups;
 use super::kind::Kind;
 use super::names::{Names, is_label, known_service};
+use super::probes::Probed;
 use super::root::Root;
 use super::rotations::zone;
 use super::section::Section;
-use crate::bot::{Library, Routine};
+use crate::bot::{AlertSettings, Library, Routine};
 use crate::domain::Service;
 use crate::domain::oncall::Rotation;
 use crate::domain::period::{Period, PeriodKind, PlannedPeriod};
 use crate::domain::schedule::Schedule;
 use crate::domain::task::{Task, TaskBy};
+use crate::probe::postgres;
 
 pub(super) const WINDOW: Kind = Kind::list("window", "service schedule timezone length reason");
 pub(super) const FREEZE: Kind = Kind::list("freeze", "service schedule timezone length reason");
@@ -56,8 +59,10 @@ pub(super) fn routine(
     root: &Root<'_>,
     services: &[Service],
     library: &Library,
-    rotations: &[Rotation],
+    databases: &[Probed<postgres::Config>],
+    alerts: &mut AlertSettings,
 ) -> Routine {
+    let rotations = &alerts.rotations;
     let of = |kind| move |section: &Section<'_>| period(section, kind, services);
     let mut periods = root.list(WINDOW, of(PeriodKind::Window));
     periods.extend(root.list(FREEZE, of(PeriodKind::Freeze)));
@@ -74,7 +79,11 @@ pub(super) fn routine(
             }
         }
     }
-    Routine { periods, tasks }
+    Routine {
+        periods,
+        tasks,
+        backups: backups(root, databases, services, alerts),
+    }
 }
 
 fn usual_task(name: &str, schedule: &str, text: &str, zone: &TimeZone) -> Option<Task> {

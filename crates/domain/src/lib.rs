@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod alert;
+pub mod backup;
 mod causes;
 pub mod checklist;
 pub mod duration;

@@ -7,6 +7,7 @@
 mod action;
 mod alert;
 mod alert_count;
+mod backup;
 mod changes;
 mod checklist;
 mod clock;

@@ -100,6 +100,17 @@ impl Tx {
         Ok(())
     }
 
+    /// Whether a timer is set.
+    pub async fn timer_is_set(&mut self, kind: &str, subject: &str) -> Result<bool, StoreError> {
+        let text = "SELECT id FROM timer WHERE kind = $1 AND subject = $2";
+        let id: Option<i64> = sqlx::query_scalar(text)
+            .bind(kind.to_owned())
+            .bind(subject.to_owned())
+            .fetch_optional(self.connection())
+            .await?;
+        Ok(id.is_some())
+    }
+
     /// Removes a timer, if it is set.
     pub async fn timer_unset(&mut self, kind: &str, subject: &str) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM timer WHERE kind = $1 AND subject = $2")
@@ -178,6 +189,27 @@ impl Store {
             .bind(owner.to_owned());
         self.write_one(later, Changed::NOTHING).await?;
         Ok(())
+    }
+
+    /// Keeps a claimed timer for longer: what it is for takes its time. `false`: it is no longer ours.
+    pub async fn timer_keep(&self, timer: &TimerRow, owner: &str) -> Result<bool, StoreError> {
+        let (timer, owner) = (timer.clone(), owner.to_owned());
+        self.write(move |tx| {
+            Box::pin(async move {
+                let lease = tx.now.checked_add(LEASE).unwrap_or(tx.now);
+                let keep = "UPDATE timer SET lease_until = $1 WHERE id = $2 AND due_at = $3 \
+                            AND owner = $4";
+                let kept = sqlx::query(keep)
+                    .bind(lease.as_microsecond())
+                    .bind(timer.id)
+                    .bind(timer.due_at.as_microsecond())
+                    .bind(owner)
+                    .execute(tx.connection())
+                    .await?;
+                Ok(kept.rows_affected() > 0)
+            })
+        })
+        .await
     }
 
     /// The payload of a timer, if it is set.

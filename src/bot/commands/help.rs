@@ -34,7 +34,10 @@ pub(super) const CHAPTERS: [(&str, &[&str]); 8] = [
         &["alerts", "ack", "silence", "oncall", "heartbeat"],
     ),
     ("Runbooks", &["runbook"]),
-    ("Routine", &["window", "freeze", "task", "checklist"]),
+    (
+        "Routine",
+        &["backup", "window", "freeze", "task", "checklist"],
+    ),
     ("More", &["menu", "help", "audit", "version"]),
 ];
 

@@ -6,6 +6,7 @@
 mod ack;
 mod alerts;
 mod audit;
+mod backup;
 mod bounds;
 mod cache;
 mod cancel;
@@ -120,6 +121,11 @@ pub static COMMANDS: Commands = Commands {
         Entry::command::<freeze::Start>(),
         Entry::command::<freeze::List>(),
         Entry::command::<freeze::End>(),
+        Entry::command::<backup::List>(),
+        Entry::command::<backup::Now>(),
+        Entry::command::<backup::Show>(),
+        Entry::command::<backup::Verify>(),
+        Entry::command::<backup::Drill>(),
         Entry::command::<task::List>(),
         Entry::command::<task::Run>(),
         Entry::command::<task::Done>(),
@@ -194,6 +200,11 @@ pub static COMMANDS: Commands = Commands {
             word: "freeze",
             about: "Times in which nothing is deployed; alone: which are on",
             alone: Some("freeze list"),
+        },
+        Group {
+            word: "backup",
+            about: "Backups: taken, read back, tried out; alone: which there are",
+            alone: Some("backup list"),
         },
         Group {
             word: "task",

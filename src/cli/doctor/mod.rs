@@ -5,6 +5,7 @@
 //! `finding`.
 
 mod alerts;
+mod backups;
 mod caches;
 mod certificates;
 mod configured;
@@ -54,12 +55,13 @@ pub(super) struct Options {
 }
 
 /// All checks, in the order of their groups.
-const CHECKS: [&[Check]; 15] = [
+const CHECKS: [&[Check]; 16] = [
     configured::CHECKS,
     slack::CHECKS,
     docker::CHECKS,
     kubernetes::CHECKS,
     databases::CHECKS,
+    backups::CHECKS,
     caches::CHECKS,
     web::CHECKS,
     prometheus::CHECKS,

@@ -10,8 +10,8 @@ use secrecy::ExposeSecret;
 use super::finding::{Finding, Group, Limit};
 use super::wire::Wire;
 use super::{
-    alerts, caches, certificates, configured, databases, docker, kubernetes, logs, prometheus,
-    reached, slack, store, web, zones,
+    alerts, backups, caches, certificates, configured, databases, docker, kubernetes, logs,
+    prometheus, reached, slack, store, web, zones,
 };
 use crate::bot::Settings;
 use crate::config::Config;
@@ -82,6 +82,9 @@ pub(super) fn examinations(config: Config, limit: Limit) -> Vec<Examination> {
 
     for one in config.databases {
         add(Group::Databases, databases::look(one.config, limit).boxed());
+    }
+    for one in config.settings.routine.backups.clone() {
+        add(Group::Databases, backups::look(one, limit).boxed());
     }
     for one in config.caches {
         add(Group::Caches, caches::look(one.config, limit).boxed());

@@ -14,6 +14,7 @@ use crate::domain::{Guarded, Severity, Target};
 use crate::slack::Mode;
 
 mod alerts;
+mod backups;
 mod bad;
 mod clusters;
 mod email;
@@ -339,15 +340,15 @@ fn the_example_loads_and_names_every_key() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 203);
+    assert_eq!(keys, 227);
     let problems = bad(&all);
     let (unreadable, others): (Vec<_>, Vec<_>) = problems
         .iter()
         .partition(|problem| problem.message.contains("can't read /"));
     // The passwords of database, cache and e-mail, Prometheus', the token of alerts, of a source and a heartbeat,
     // Alertmanager's and the log store's token and password, the certificate authorities of `check` and e-mail, the
-    // folder of runbooks, an engine's TLS files, a way's token.
-    assert_eq!(unreadable.len(), 18, "{problems:?}");
+    // folder of runbooks, an engine's TLS files, a way's token, a backup's two passwords and its secret key.
+    assert_eq!(unreadable.len(), 21, "{problems:?}");
     let others: Vec<&str> = others.iter().map(|one| one.message.as_str()).collect();
     assert_eq!(
         others,

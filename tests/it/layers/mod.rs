@@ -15,6 +15,7 @@ use crate::support::process::root;
 
 /// Each crate below the product with those of ours that it may use.
 const CRATES: &[(&str, &[&str])] = &[
+    ("backup", &["domain", "probes"]),
     ("docker", &["domain", "ports"]),
     ("domain", &[]),
     ("fake-kubernetes", &[]),
@@ -47,6 +48,7 @@ const FLOORS: &[&[&str]] = &[
     &["commands"],
     &[
         "alerts",
+        "backups",
         "charts",
         "chat",
         "checklists",

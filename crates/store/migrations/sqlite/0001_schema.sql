@@ -467,3 +467,12 @@ CREATE TABLE checklist (
     record TEXT NOT NULL
 );
 CREATE INDEX checklist_shown ON checklist (over, id DESC);
+
+-- The catalogue of backups.
+CREATE TABLE backup (
+    name   TEXT NOT NULL,
+    id     TEXT NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (name, id)
+);
+CREATE INDEX backup_newest ON backup (id);

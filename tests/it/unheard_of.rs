@@ -302,7 +302,7 @@ async fn what_fires_anew_after_a_silence_in_which_it_ended_is_asked_about() {
     let mut again = with("Queue", "critical", &[API], true);
     again["startsAt"] = json!("2026-11-24T03:30:00Z");
     post(&stage, &[again]).await;
-    stage.said(&room, "1 alert fires after all was over").await;
+    stage.said(&room, "1 alert fires again").await;
     stage.said(HOME, "please acknowledge").await;
     stage.finish().await;
 }

@@ -49,7 +49,12 @@ fn steady(text: &str) -> String {
         let words = words
             .replace("#ms", "#s")
             .replace("#m #s", "#s")
-            .replace("#m", "#s");
+            .replace("#m", "#s")
+            // The channel may be made a moment before or after somebody is asked.
+            .replace(
+                "please acknowledge — #inc-#-frontend-highmemory",
+                "please acknowledge",
+            );
         // Only what took a second says so.
         format!("{}{}", " ".repeat(indent), words.trim_end_matches(" · #s"))
     };

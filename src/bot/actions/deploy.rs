@@ -105,9 +105,10 @@ impl Words for Deploy {
                 .text(" means another image than when you were asked. Nothing was done");
             return Err(Refusal::new(title).suggest("Ask again", sentence).into());
         }
-        let sentence = match self.break_freeze {
-            true => format!("{sentence} --break-freeze"),
-            false => sentence,
+        let sentence = if self.break_freeze {
+            format!("{sentence} --break-freeze")
+        } else {
+            sentence
         };
         let former = platform.versions(service).await?.into_iter().next();
         let before = platform.status(service).await?;

@@ -355,6 +355,8 @@ fn the_example_loads_and_names_every_key() {
         [
             "`store` has both `url` and `url_file`",
             "a task has `runbook` or `ask`, not both",
+            "a backup has `database` or `url`, not both",
+            "`backup.recipient`: not a public key of age (`age1…`): invalid Bech32 encoding",
             "`topics` are of Amazon SNS only",
             "`logs.index` says nothing to Loki"
         ]
@@ -363,7 +365,7 @@ fn the_example_loads_and_names_every_key() {
         Ok(config) => panic!("{config:?}"),
         Err(errors) => errors.problems,
     };
-    assert_eq!(problems.len(), 26, "{problems:?}");
+    assert_eq!(problems.len(), 31, "{problems:?}");
 }
 
 /// A file of lines that are nearly right, some with the secret `S3CRET`.

@@ -1,6 +1,7 @@
 //! `[[window]]`, `[[freeze]]`, `[tasks]`, `[[task]]`.
 
 use super::*;
+use crate::domain::period::PlannedPeriod;
 use crate::domain::task::TaskBy;
 
 const SERVICE: &str = "[[service]]\nname = 'api'\nplatform = 'docker'\ncontainer = 'api'\n";
@@ -18,7 +19,7 @@ fn windows_freezes_and_tasks_are_read() {
          text = 'look at them'\n"
     ));
     let routine = config.settings.routine;
-    let names: Vec<String> = routine.periods.iter().map(|one| one.name()).collect();
+    let names: Vec<String> = routine.periods.iter().map(PlannedPeriod::name).collect();
     let window = "window api weekly sunday 03:00 Europe/Paris";
     assert_eq!(names, [window, "freeze all weekly friday 16:00"]);
     let tasks: Vec<(&str, String)> = routine

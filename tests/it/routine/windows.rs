@@ -327,9 +327,11 @@ async fn killed_in_the_middle_a_window_is_on_after_the_restart_and_ends_once() {
          [watch]\nenabled = false\n\n[[service]]\nname = \"api\"\ncontainer = \"no-such-api\"\n",
     );
     std::fs::write(setup.folder.path().join("alerts.token"), "alerts-token").unwrap();
-    let sandbox = treasury_bot::sandbox::slack::Sandbox::start(Default::default())
-        .await
-        .unwrap();
+    let sandbox = treasury_bot::sandbox::slack::Sandbox::start(
+        treasury_bot::sandbox::slack::SandboxConfig::default(),
+    )
+    .await
+    .unwrap();
     let serve = setup.serve(&sandbox).await;
     let ana = sandbox.person("ana");
     ana.types(HOME, "/treasury window start api 45s --reason disks")

@@ -184,7 +184,7 @@ async fn backed_up_damaged_and_restored_all_sums_are_equal() {
         );
         assert_eq!(
             stage.repository.list("main").await.unwrap(),
-            [manifest.clone()]
+            std::slice::from_ref(&manifest)
         );
         assert_eq!(
             stage.verify(&manifest, Some(&stage.keys)).await,

@@ -69,7 +69,7 @@ async fn what_fires_in_a_window_is_recorded_and_held_and_at_its_end_told_and_ask
         assert!(audit.iter().any(|one| one == text), "{text}: {audit:#?}");
     }
 
-    world.pass(SignedDuration::from_mins(97)).await;
+    world.pass(SignedDuration::from_mins(98)).await;
     let over = world.heard("What fires is told and asked about from now on");
     assert!(
         over.starts_with("Maintenance of api is over after 2h"),

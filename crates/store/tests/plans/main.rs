@@ -56,6 +56,16 @@ const REASONS: &[(&str, &str, &str)] = &[
     ),
     ("FROM task", "SCAN task", "those of the configuration"),
     (
+        "FROM backup ORDER BY",
+        "SCAN backup USING INDEX backup_newest",
+        "NOT YET: all that ever were, a row for each",
+    ),
+    (
+        "FROM backup ORDER BY",
+        "TEMP B-TREE FOR LAST TERM",
+        "those of one second",
+    ),
+    (
         "FROM checklist ORDER BY",
         "SCAN checklist USING INDEX checklist_shown",
         "the newest",
@@ -159,24 +169,6 @@ const REASONS: &[(&str, &str, &str)] = &[
         "TEMP B-TREE",
         "those that are meant",
     ),
-    (
-        "SELECT DISTINCT a.conversation",
-        "SCAN i USING INDEX incident_open",
-        "open incidents",
-    ),
-    ("SELECT DISTINCT a.conversation", "TEMP B-TREE", "the same"),
-    (
-        "FROM alert WHERE silenced_until",
-        "SCAN alert",
-        "NOT YET: all alerts that are kept, when a window or freeze ends",
-    ),
-    (
-        "FROM checklist",
-        "SCAN checklist USING INDEX checklist_shown",
-        "the newest",
-    ),
-    ("FROM period", "TEMP B-TREE", "periods of one service"),
-    ("FROM task", "SCAN task", "those of the configuration"),
     // What waits or is open, counted or sorted.
     (
         "COUNT(*) FROM incident WHERE status IN",

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use crate::command::nearest;
 use crate::domain::{Button, Line, Message, Tone};
 use crate::platform::PlatformError;
 use crate::probe::ProbeError;
@@ -38,6 +39,19 @@ impl Refusal {
     pub fn suggest(mut self, label: impl Into<String>, says: impl Into<String>) -> Self {
         self.buttons.push(Button::new(label, says));
         self
+    }
+
+    /// Suggests the name nearest to what was typed, if one is near, by the sentence that has it.
+    pub fn suggest_nearest<'a>(
+        self,
+        typed: &str,
+        names: impl IntoIterator<Item = &'a str>,
+        sentence: impl FnOnce(&str) -> String,
+    ) -> Self {
+        match nearest(typed, names) {
+            Some(near) => self.suggest(near, sentence(near)),
+            None => self,
+        }
     }
 
     /// As the asker sees it.

@@ -79,6 +79,27 @@ impl Kind {
         tx.timer_begin(self.0, subject, tx.now(), payload).await
     }
 
+    /// Sets a timer for each of these subjects for now, in a write of its own; none where there are none.
+    pub(super) async fn set_now(
+        self,
+        context: &Context,
+        subjects: Vec<String>,
+    ) -> Result<(), StoreError> {
+        if subjects.is_empty() {
+            return Ok(());
+        }
+        let set = context.store().write(move |tx| {
+            Box::pin(async move {
+                let now = tx.now();
+                for subject in subjects {
+                    self.set(tx, &subject, now).await?;
+                }
+                Ok(())
+            })
+        });
+        set.await
+    }
+
     /// Removes a timer, if it is set.
     pub(super) async fn unset(self, tx: &mut Tx, subject: &str) -> Result<(), StoreError> {
         tx.timer_unset(self.0, subject).await

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::at::{At, did_you_mean};
 use super::kind::Kind;
-use super::names::{Names, is_label, known_service};
+use super::names::{Names, known_service, label};
 use super::probes::{Probed, postgres_url};
 use super::root::Root;
 use super::routine;
@@ -52,7 +52,7 @@ pub(super) fn backups(
         let plan = plan?;
         let heartbeat = plan.schedule.as_ref().map(|schedule| Heartbeat {
             name: plan.heartbeat(),
-            every: every(schedule),
+            every: schedule.longest(),
             grace,
             service,
             severity: severity.unwrap_or(Severity::Sev3),
@@ -78,29 +78,12 @@ pub(super) fn backups(
     plans
 }
 
-/// The longest time between two, as the calendar has it.
-fn every(schedule: &Schedule) -> Duration {
-    let words = schedule.to_string();
-    Duration::from_secs(match words.split(' ').next() {
-        Some("daily") => 25 * 3_600,
-        Some("weekly") => 7 * 86_400 + 3_600,
-        _ => 31 * 86_400 + 3_600,
-    })
-}
-
 fn plan(
     section: &Section<'_>,
     names: &mut Names,
     databases: &[Probed<postgres::Config>],
 ) -> Option<BackupPlan> {
-    let hint = "add `name`, such as `main`";
-    let name = section.required("name", "a backup without a name", hint);
-    if let Some(name) = &name {
-        if !is_label(name.value) {
-            name.refuse("use lower-case letters, digits and `-`, at most 63");
-        }
-        names.first(section, name.value, name.span.clone(), "");
-    }
+    let name = label(section, names, "add `name`, such as `main`");
     let url = address(section, databases);
     let schedule = section.written("schedule").is_some();
     let schedule = schedule.then(|| routine::schedule(section));

@@ -54,6 +54,21 @@ pub(super) fn installation(
     Some(name.value.to_owned())
 }
 
+/// The `name` of what people type, each once. What is wrong with it is told.
+pub(super) fn label<'a>(
+    section: &Section<'a>,
+    names: &mut Names,
+    hint: &'static str,
+) -> Option<At<'a>> {
+    let message = format!("a {} without a name", section.name());
+    let name = section.required("name", message, hint)?;
+    if !is_label(name.value) {
+        name.refuse("use lower-case letters, digits and `-`, at most 63");
+    }
+    names.first(section, name.value, name.span.clone(), "");
+    Some(name)
+}
+
 /// The installation that a service names by this key: the inner `None` where it names none, the outer
 /// one after a mistake.
 #[expect(clippy::option_option, reason = "an error, none, or this one")]

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::at::did_you_mean;
 use super::backups::backups;
 use super::kind::Kind;
-use super::names::{Names, is_label, known_service};
+use super::names::{Names, known_service, label};
 use super::probes::Probed;
 use super::root::Root;
 use super::rotations::zone;
@@ -117,14 +117,7 @@ fn task(
     library: &Library,
     rotations: &[Rotation],
 ) -> Option<Task> {
-    let hint = "add `name`, such as `log-rotation`";
-    let name = section.required("name", "a task without a name", hint);
-    if let Some(name) = &name {
-        if !is_label(name.value) {
-            name.refuse("use lower-case letters, digits and `-`, at most 63");
-        }
-        names.first(section, name.value, name.span.clone(), "");
-    }
+    let name = label(section, names, "add `name`, such as `log-rotation`");
     let schedule = schedule(section);
     let runbook = section.text("runbook");
     let ask = section.text("ask");
@@ -173,7 +166,7 @@ fn period(section: &Section<'_>, kind: PeriodKind, services: &[Service]) -> Opti
     }
     let length = section.duration("length");
     let (longest, longest_text) = match kind {
-        PeriodKind::Window => (Duration::from_secs(3 * 86_400), "3d"),
+        PeriodKind::Window => (Period::LONGEST_WINDOW, "3d"),
         PeriodKind::Freeze => (Duration::from_secs(31 * 86_400), "31d"),
     };
     if length.is_some_and(|length| length > longest) {

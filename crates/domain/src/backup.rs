@@ -59,6 +59,14 @@ pub enum BackupState {
     Removed,
 }
 
+impl BackupState {
+    /// Of one that was read back and found good; `opened`: every block of it, and not its checksums
+    /// only.
+    pub fn read_back(opened: bool) -> Self {
+        if opened { Self::Verified } else { Self::Taken }
+    }
+}
+
 /// A backup that was tried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drill {

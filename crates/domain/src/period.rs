@@ -50,6 +50,9 @@ impl Period {
     /// A window holds nothing that is as bad: it is told and asked about as always.
     pub const NEVER_HELD: Severity = Severity::Sev1;
 
+    /// No window is longer: it is silence.
+    pub const LONGEST_WINDOW: Duration = Duration::from_secs(3 * 86_400);
+
     /// How it names what it is of: a service, or `all`.
     pub fn scope(&self) -> &str {
         self.service.as_ref().map_or(Self::ALL, ServiceName::as_str)
@@ -68,7 +71,12 @@ impl Period {
         format!("{}{}", Self::KEY, self.id)
     }
 
-    /// With what such keys begin.
+    /// The key of its message in the main channel.
+    pub fn message_key(&self) -> String {
+        format!("period:{}", self.id)
+    }
+
+    /// With what the keys of alerts that one holds begin.
     pub const KEY: &str = "window:";
 }
 

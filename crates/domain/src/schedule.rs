@@ -2,6 +2,7 @@
 //! `monthly 1 04:00`.
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, Time, Weekday};
@@ -93,6 +94,16 @@ impl Schedule {
         let mut days = std::iter::successors(Some(day), |day| day.yesterday().ok());
         let mut days = days.by_ref().take(Self::REACH);
         days.find_map(|day| self.on(day).filter(|at| *at <= until))
+    }
+
+    /// The longest time from one moment to the next, by clocks that may be put back an hour.
+    pub fn longest(&self) -> Duration {
+        let days = match self.days {
+            Days::All => 1,
+            Days::Weekly(_) => 7,
+            Days::Monthly(_) => 31,
+        };
+        Duration::from_secs(days * 86_400 + 3_600)
     }
 
     fn date(&self, at: Timestamp) -> Date {

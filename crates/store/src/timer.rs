@@ -194,7 +194,7 @@ impl Store {
     /// Keeps a claimed timer for longer: what it is for takes its time. `false`: it is no longer ours.
     pub async fn timer_keep(&self, timer: &TimerRow, owner: &str) -> Result<bool, StoreError> {
         let (timer, owner) = (timer.clone(), owner.to_owned());
-        self.write(move |tx| {
+        self.write_single(move |tx| {
             Box::pin(async move {
                 let lease = tx.now.checked_add(LEASE).unwrap_or(tx.now);
                 let keep = "UPDATE timer SET lease_until = $1 WHERE id = $2 AND due_at = $3 \

@@ -190,9 +190,8 @@ pub(crate) async fn window_told(tx: &mut Tx, window: &Period) -> Result<(), Stor
     let records: Vec<AlertRecord> = held.into_iter().map(|(_, record)| record).collect();
     let incident = tx.incident_of(service).await?;
     let message = words::window(window, &records, incident);
-    let key = format!("period:{}", window.id);
-    tx.outbox_put(&Outgoing::announcement(key, Destination::Home, message))
-        .await
+    let told = Outgoing::announcement(window.message_key(), Destination::Home, message);
+    tx.outbox_put(&told).await
 }
 
 /// A window ends at another time than it was to: what it holds is silenced until then. Gives what it

@@ -449,7 +449,9 @@ impl Sorting<'_> {
             }
             Transition::Resolved | Transition::Nothing => &mut group.others,
         };
-        self.told.insert(key.clone());
+        if !self.told.contains(&key) {
+            self.told.insert(key.clone());
+        }
         if is_same && !is_repeated {
             self.heard.push(fingerprint.clone());
             return Ok(Some(transition));

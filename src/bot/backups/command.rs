@@ -5,7 +5,6 @@ use super::{find, words};
 use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::settings::BackupPlan;
 use crate::bot::{Context, Fault, Refusal};
-use crate::command::nearest;
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Tone};
 
@@ -33,11 +32,10 @@ fn named<'c>(context: &'c Context, verb: &str, name: &str) -> Result<&'c BackupP
         .code(cut(name, 60));
     let refusal = Refusal::new(line.text(". Nothing was done"));
     let all = context.settings().routine.backups.iter();
-    let refusal = match nearest(name, all.map(|one| one.name.as_str())) {
-        Some(near) => refusal.suggest(near, format!("backup {verb} {near}")),
-        None => refusal,
-    };
-    Err(refusal.suggest("Which are there?", "backup list"))
+    let names = all.map(|one| one.name.as_str());
+    Err(refusal
+        .suggest_nearest(name, names, |near| format!("backup {verb} {near}"))
+        .suggest("Which are there?", "backup list"))
 }
 
 pub(crate) fn backup_now(context: &Context, ask: &Ask, name: &str) -> Result<Effect, Fault> {

@@ -7,6 +7,7 @@ use crate::bot::Context;
 use crate::bot::settings::BackupPlan;
 use crate::bot::timers::{self, Kind};
 use crate::domain::Person;
+use crate::domain::schedule::Schedule;
 use crate::store::{StoreError, TimerRow};
 
 /// A backup or its drill is due by the calendar; the subject is that of the [`Order`].
@@ -50,20 +51,24 @@ pub(super) fn plan<'c>(context: &'c Context, name: &str) -> Option<&'c BackupPla
 /// Sets when each is due. What became due while no bot was there is due still: of two times the earlier
 /// counts.
 pub(crate) async fn begin_backups(context: &Context) -> Result<(), StoreError> {
-    let plans = context.settings().routine.backups.clone();
+    let plans = context.settings().routine.backups.iter();
+    let by_itself = |plan: &BackupPlan| {
+        [
+            (Work::Take, &plan.schedule),
+            (Work::Drill(None), &plan.drill_schedule),
+        ]
+        .map(|(work, schedule)| Some((by_itself(plan, work), schedule.clone()?)))
+    };
+    let orders: Vec<(Order, Schedule)> = plans.flat_map(by_itself).flatten().collect();
+    if orders.is_empty() {
+        return Ok(());
+    }
     let begin = context.store().write(move |tx| {
         Box::pin(async move {
             let now = tx.now();
-            for plan in plans {
-                for (work, schedule) in [
-                    (Work::Take, &plan.schedule),
-                    (Work::Drill(None), &plan.drill_schedule),
-                ] {
-                    let next = schedule.as_ref().and_then(|schedule| schedule.next(now));
-                    if let Some(next) = next {
-                        let order = by_itself(&plan, work);
-                        DUE.set_with(tx, &order.subject(), next, &order).await?;
-                    }
+            for (order, schedule) in orders {
+                if let Some(next) = schedule.next(now) {
+                    DUE.set_with(tx, &order.subject(), next, &order).await?;
                 }
             }
             Ok(())
@@ -114,13 +119,13 @@ pub(super) async fn work(context: &Context, timer: &TimerRow) -> Result<(), Stor
     };
     match order.work {
         Work::Take => take::take(context, timer, &plan, order.by).await,
-        Work::Verify(id) => match find::row(context, &order.name, &id).await? {
+        Work::Verify(id) => match context.store().backup(&order.name, &id).await? {
             Some(row) => verify::verify(context, timer, &plan, row, &order.by).await,
             None => timers::discard(context, timer).await,
         },
         Work::Drill(id) => {
             let row = match id {
-                Some(id) => find::row(context, &order.name, &id).await?,
+                Some(id) => context.store().backup(&order.name, &id).await?,
                 None => find::newest_good(context, &order.name).await?,
             };
             match row {

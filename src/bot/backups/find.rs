@@ -6,15 +6,6 @@ use crate::domain::backup::Backup;
 use crate::domain::timeline::cut;
 use crate::store::StoreError;
 
-pub(super) async fn row(
-    context: &Context,
-    name: &str,
-    id: &str,
-) -> Result<Option<Backup>, StoreError> {
-    let all = context.store().backups().await?;
-    Ok(all.into_iter().find(|one| one.name == name && one.id == id))
-}
-
 pub(super) async fn newest_good(
     context: &Context,
     name: &str,

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::backup::Fault;
-use crate::backup::postgres::Database;
 use crate::bot::settings::BackupPlan;
 use crate::bot::{Context, hear};
 use crate::domain::backup::Backup;
@@ -16,10 +14,6 @@ use crate::store::{StoreError, TimerRow, Tx};
 
 /// So often the bot says that it is still at it.
 const BEAT: Duration = Duration::from_secs(5);
-
-pub(super) fn database(plan: &BackupPlan) -> Result<Database, Fault> {
-    Ok(Database::new(plan.server()?))
-}
 
 /// Does what takes its time, and says now and then that it goes on. `None`: the bot is to end, or another
 /// has taken it over: then it is not ours to say how it ended.

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::held::{beat, database, note, told, while_held};
+use super::held::{beat, note, told, while_held};
+use super::verify::read_back;
 use super::{keep, words};
+use crate::backup::postgres::Database;
 use crate::backup::repository::{Progress, Repository, id};
 use crate::backup::{Fault, Manifest};
 use crate::bot::settings::BackupPlan;
@@ -173,21 +175,14 @@ async fn stored(
     expected: u64,
     progress: &Progress,
 ) -> Outcome {
-    let database = database(plan)?;
+    let database = Database::new(plan.server()?);
     let named = (row.name.as_str(), row.id.as_str(), row.started_at);
     let parts = database.parts();
     let recipient = plan.recipient.as_ref();
     let manifest = repository
         .take(named, &parts, recipient, expected, progress)
         .await?;
-    let read = async {
-        let keys = plan.keys()?;
-        let read = database
-            .verify(repository, &manifest, keys.as_ref())
-            .await?;
-        Ok(read.is_some())
-    };
-    let read = read.await;
+    let read = read_back(plan, repository, &manifest).await;
     Ok((manifest, read))
 }
 
@@ -208,11 +203,7 @@ fn ended(row: &mut Backup, outcome: Outcome, now: Timestamp) -> Option<String> {
     row.versions = manifest.versions;
     match read {
         Ok(opened) => {
-            row.state = if opened {
-                BackupState::Verified
-            } else {
-                BackupState::Taken
-            };
+            row.state = BackupState::read_back(opened);
             row.verified_at = Some(now);
         }
         Err(Fault::Damaged(why)) => {

@@ -1,9 +1,10 @@
 //! A backup is read back whole.
 
-use super::held::{beat, database, note, told, while_held};
+use super::held::{beat, note, told, while_held};
 use super::words;
-use crate::backup::Fault;
+use crate::backup::postgres::Database;
 use crate::backup::repository::Repository;
+use crate::backup::{Fault, Manifest};
 use crate::bot::settings::BackupPlan;
 use crate::bot::{Context, timers};
 use crate::domain::Person;
@@ -24,11 +25,7 @@ pub(super) async fn verify(
     };
     let unknown = match read {
         Ok(opened) => {
-            row.state = if opened {
-                BackupState::Verified
-            } else {
-                BackupState::Taken
-            };
+            row.state = BackupState::read_back(opened);
             row.verified_at = Some(context.now());
             row.why = None;
             None
@@ -62,10 +59,17 @@ pub(super) async fn verify(
 async fn read(plan: &BackupPlan, row: &Backup) -> Result<bool, Fault> {
     let repository = Repository::new(plan.to.clone());
     let manifest = repository.manifest(&row.name, &row.id).await?;
+    read_back(plan, &repository, &manifest).await
+}
+
+/// Reads it back whole; whether it could be opened, so that it was more than its checksums.
+pub(super) async fn read_back(
+    plan: &BackupPlan,
+    repository: &Repository,
+    manifest: &Manifest,
+) -> Result<bool, Fault> {
     let keys = plan.keys()?;
-    let database = database(plan)?;
-    let read = database
-        .verify(&repository, &manifest, keys.as_ref())
-        .await?;
+    let database = Database::new(plan.server()?);
+    let read = database.verify(repository, manifest, keys.as_ref()).await?;
     Ok(read.is_some())
 }

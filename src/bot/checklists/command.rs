@@ -8,7 +8,6 @@ use super::lists::{LISTS, holds};
 use super::words;
 use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Context, Fault, Refusal, incidents};
-use crate::command::nearest;
 use crate::domain::checklist::{Checklist, TickBox};
 use crate::domain::timeline::cut;
 use crate::domain::{Destination, Line, Message, Outgoing, Person, Tone, counted};
@@ -29,11 +28,8 @@ pub(crate) async fn checklist_start(
             .code(cut(name, 60));
         let all: Vec<&str> = LISTS.iter().map(|(name, _)| *name).collect();
         let refusal = Refusal::new(line).detail(format!("Checklists: {}", all.join(", ")));
-        return Err(match nearest(name, all.iter().copied()) {
-            Some(near) => refusal.suggest(near, format!("checklist start {near}")),
-            None => refusal,
-        }
-        .into());
+        let start = |near: &str| format!("checklist start {near}");
+        return Err(refusal.suggest_nearest(name, all, start).into());
     };
     let service = match service {
         Some(service) => {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::bot::request::{Answer, Ask, Effect};
 use crate::bot::{Context, Fault, Refusal};
-use crate::command::nearest;
 use crate::domain::duration::{between, text, utc_text};
 use crate::domain::heartbeat::{Heard, Heartbeat, Pause, Trouble};
 use crate::domain::timeline::cut;
@@ -90,12 +89,10 @@ fn named<'c>(context: &'c Context, name: &str) -> Result<&'c Heartbeat, Refusal>
         .text("There is no heartbeat ")
         .code(cut(name, 60));
     let refusal = Refusal::new(line.text(". Nothing was changed"));
-    let near = nearest(name, all.iter().map(|one| one.name.as_str()));
-    let refusal = match near {
-        Some(near) => refusal.suggest(near, format!("heartbeat pause {near}")),
-        None => refusal,
-    };
-    Err(refusal.suggest("Which are there?", "heartbeat list"))
+    let names = all.iter().map(|one| one.name.as_str());
+    Err(refusal
+        .suggest_nearest(name, names, |near| format!("heartbeat pause {near}"))
+        .suggest("Which are there?", "heartbeat list"))
 }
 
 pub(crate) fn heartbeat_pause(

@@ -12,7 +12,6 @@ use super::people::served;
 use super::words::{self, View};
 use crate::bot::request::{Answer, Ask, Done, Effect};
 use crate::bot::{Context, Fault, Refusal, incidents};
-use crate::command::nearest;
 use crate::command::words::quote;
 use crate::domain::oncall::{Length, Moment, Override, Rotation};
 use crate::domain::timeline::{Draft, cut};
@@ -107,13 +106,13 @@ fn rotation_named<'a>(
     context.on_call().rotation(name).ok_or_else(|| {
         let line = Line::new().text("There is no rotation ");
         let line = line.code(cut(name, 60)).text(". Nothing was changed");
-        let mut refusal = Refusal::new(line);
         let names = context.on_call().rotations().iter();
-        if let Some(near) = nearest(name, names.map(|one| one.name.as_str())) {
-            let says = format!("{sentence} --rotation {}", quote(near));
-            refusal = refusal.suggest(near, says);
-        }
-        refusal.suggest("Who is on call?", "oncall")
+        let names = names.map(|one| one.name.as_str());
+        Refusal::new(line)
+            .suggest_nearest(name, names, |near| {
+                format!("{sentence} --rotation {}", quote(near))
+            })
+            .suggest("Who is on call?", "oncall")
     })
 }
 

@@ -23,15 +23,13 @@ pub(crate) struct Wish {
     pub(crate) reason: String,
 }
 
-/// No window is longer: it is silence.
-const LONGEST_WINDOW: Duration = Duration::from_secs(3 * 86_400);
 /// No freeze is longer.
 const LONGEST_FREEZE: Duration = Duration::from_secs(90 * 86_400);
 
 impl Wish {
     fn longest(&self) -> Duration {
         match self.kind {
-            PeriodKind::Window => LONGEST_WINDOW,
+            PeriodKind::Window => Period::LONGEST_WINDOW,
             PeriodKind::Freeze => LONGEST_FREEZE,
         }
     }
@@ -134,10 +132,7 @@ pub(crate) async fn period_list(context: &Context, kind: PeriodKind) -> Result<E
     let now = context.now();
     let mut open = context.store().periods_open(kind).await?;
     open.retain(|one| one.is_on(now));
-    let what = match kind {
-        PeriodKind::Window => "maintenance window",
-        PeriodKind::Freeze => "freeze",
-    };
+    let what = words::noun(kind);
     let mut message = match open.len() {
         0 => Message::new(Tone::Plain, format!("No {what} is on")),
         n => Message::new(Tone::Warning, format!("{} on", counted(n, what))),

@@ -96,7 +96,7 @@ async fn put(
     which: &str,
     message: Message,
 ) -> Result<(), StoreError> {
-    let key = format!("period:{}{which}", period.id);
+    let key = period.message_key() + which;
     tx.outbox_put(&Outgoing::announcement(key, Destination::Home, message))
         .await
 }
@@ -134,20 +134,9 @@ pub(super) async fn end_due(context: &Context, timer: &TimerRow) -> Result<(), S
 
 /// Looks now at all that the configuration plans: one may be on.
 pub(crate) async fn begin_planned(context: &Context) -> Result<(), StoreError> {
-    let planned = context.settings().routine.periods.clone();
-    if planned.is_empty() {
-        return Ok(());
-    }
-    let begin = context.store().write(move |tx| {
-        Box::pin(async move {
-            let now = tx.now();
-            for one in planned {
-                PLANNED.set(tx, &one.name(), now).await?;
-            }
-            Ok(())
-        })
-    });
-    begin.await
+    let planned = &context.settings().routine.periods;
+    let names = planned.iter().map(PlannedPeriod::name);
+    PLANNED.set_now(context, names.collect()).await
 }
 
 /// Begins what is planned for now, unless it was begun already, and waits for the next time. What the

@@ -17,12 +17,15 @@ fn of(period: &Period) -> Line {
     line.code(period.scope())
 }
 
-fn plain(period: &Period) -> String {
-    let word = match period.kind {
+pub(super) fn noun(kind: PeriodKind) -> &'static str {
+    match kind {
         PeriodKind::Window => "maintenance window",
         PeriodKind::Freeze => "freeze",
-    };
-    format!("{word} of {}", period.scope())
+    }
+}
+
+fn plain(period: &Period) -> String {
+    format!("{} of {}", noun(period.kind), period.scope())
 }
 
 /// What the audit says.

@@ -4,7 +4,6 @@ use super::course::{begin, due_now, end, task};
 use super::words::{self, End};
 use crate::bot::request::{Answer, Ask, Done, Effect, Next};
 use crate::bot::{Context, Fault, Refusal};
-use crate::command::nearest;
 use crate::domain::task::Task;
 use crate::domain::timeline::cut;
 use crate::domain::{Line, Message, Tone, counted};
@@ -34,11 +33,10 @@ fn named(context: &Context, verb: &str, name: &str) -> Result<Task, Refusal> {
     let line = Line::new().text("There is no task ").code(cut(name, 60));
     let refusal = Refusal::new(line.text(". Nothing was changed"));
     let all = context.settings().routine.tasks.iter();
-    let refusal = match nearest(name, all.map(|one| one.name.as_str())) {
-        Some(near) => refusal.suggest(near, format!("task {verb} {near}")),
-        None => refusal,
-    };
-    Err(refusal.suggest("Which are there?", "task list"))
+    let names = all.map(|one| one.name.as_str());
+    Err(refusal
+        .suggest_nearest(name, names, |near| format!("task {verb} {near}"))
+        .suggest("Which are there?", "task list"))
 }
 
 pub(crate) fn task_run(context: &Context, ask: &Ask, name: &str) -> Result<Effect, Fault> {

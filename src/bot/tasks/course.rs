@@ -36,20 +36,8 @@ pub(super) fn task<'c>(context: &'c Context, name: &str) -> Option<&'c Task> {
 /// Looks now at all tasks: some may have become due while no bot was there.
 pub(crate) async fn begin_tasks(context: &Context) -> Result<(), StoreError> {
     let tasks = &context.settings().routine.tasks;
-    let names: Vec<String> = tasks.iter().map(|one| one.name.clone()).collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    let begin = context.store().write(move |tx| {
-        Box::pin(async move {
-            let now = tx.now();
-            for name in names {
-                DUE.set(tx, &name, now).await?;
-            }
-            Ok(())
-        })
-    });
-    begin.await
+    let names = tasks.iter().map(|one| one.name.clone());
+    DUE.set_now(context, names.collect()).await
 }
 
 /// Begins what is due.
